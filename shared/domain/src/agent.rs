@@ -1,0 +1,123 @@
+//! What an agent is told: the environment it starts with, and where it leaves its report.
+
+use std::collections::BTreeMap;
+
+use crate::Capacity;
+use crate::ids::{AttemptId, BuildId};
+use crate::spec::{BuildSpec, Executor, Script};
+
+/// The most characters of JSON that ECS takes as the overrides of a task.
+pub const OVERRIDES_LIMIT: usize = 8192;
+
+/// What is kept free below the limit: the overrides' own frame, and a longer attempt number or bucket name than at planning time.
+const OVERRIDES_MARGIN: usize = 512;
+
+/// The environment of an attempt's agent. `bucket` is the suite's bucket, from which a stored script comes and to which the report goes.
+///
+/// The job's own variables come first, so that none of them can take the place of the suite's.
+#[must_use]
+pub fn environment(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bucket: &str) -> BTreeMap<String, String> {
+    let mut all = spec.environment.clone();
+    let mut set = |name: &str, value: String| {
+        all.insert(name.to_owned(), value);
+    };
+    set("CI", "true".to_owned());
+    set("BELLHOP_RUN", spec.id.run.to_string());
+    set("BELLHOP_JOB", spec.id.job.to_string());
+    set("BELLHOP_BUILD", spec.id.to_string());
+    set("BELLHOP_ATTEMPT", attempt.number.to_string());
+    set("BELLHOP_REPOSITORY", spec.repository.to_string());
+    set("BELLHOP_COMMIT", spec.commit.to_string());
+    set("BELLHOP_REF", spec.reference.full());
+    set("BELLHOP_CAPACITY", capacity.to_string());
+    set("BELLHOP_RESULT_URI", format!("s3://{bucket}/{}", result_key(attempt)));
+    match &spec.script {
+        Script::Inline(text) => set("BELLHOP_SCRIPT", text.clone()),
+        Script::Stored(key) => set("BELLHOP_SCRIPT_URI", format!("s3://{bucket}/{key}")),
+    }
+    all
+}
+
+/// Whether the build's script fits into the overrides of a task, next to everything else that must stand there.
+#[must_use]
+pub fn fits_overrides(spec: &BuildSpec, bucket: &str) -> bool {
+    let attempt = AttemptId {
+        build: spec.id.clone(),
+        number: 1,
+    };
+    let Executor::Ecs(ecs) = &spec.executor;
+    let length: usize = environment(spec, &attempt, Capacity::OnDemand, bucket)
+        .iter()
+        .map(|(name, value)| serde_json::json!({ "name": name, "value": value }).to_string().len() + 1)
+        .sum();
+    length + ecs.container.len() + OVERRIDES_MARGIN <= OVERRIDES_LIMIT
+}
+
+/// Where the script of a build is kept in the bucket, if it does not fit into the overrides.
+#[must_use]
+pub fn script_key(build: &BuildId) -> String {
+    format!("runs/{build}/script")
+}
+
+/// Where the agent of an attempt leaves its report in the bucket.
+#[must_use]
+pub fn result_key(attempt: &AttemptId) -> String {
+    format!("runs/{attempt}/result.json")
+}
+
+/// Where the report of a finished run is kept in the bucket.
+#[must_use]
+pub fn report_key(run: &crate::ids::RunId) -> String {
+    format!("runs/{run}/report.json")
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+mod tests {
+    use super::*;
+    use crate::testing::spec;
+
+    fn attempt() -> AttemptId {
+        AttemptId {
+            build: spec().id,
+            number: 2,
+        }
+    }
+
+    #[test]
+    fn the_agent_is_told_what_the_contract_names() {
+        let environment = environment(&spec(), &attempt(), Capacity::Spot, "suite");
+        let expected = [
+            ("BELLHOP_ATTEMPT", "2"),
+            ("BELLHOP_BUILD", "abcdefghij/test"),
+            ("BELLHOP_CAPACITY", "spot"),
+            ("BELLHOP_COMMIT", "0123456789abcdef0123456789abcdef01234567"),
+            ("BELLHOP_JOB", "test"),
+            ("BELLHOP_REF", "refs/heads/main"),
+            ("BELLHOP_REPOSITORY", "shop"),
+            ("BELLHOP_RESULT_URI", "s3://suite/runs/abcdefghij/test/2/result.json"),
+            ("BELLHOP_RUN", "abcdefghij"),
+            ("BELLHOP_SCRIPT", "make test"),
+            ("CI", "true"),
+        ];
+        let expected: BTreeMap<String, String> = expected.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        assert_eq!(environment, expected);
+    }
+
+    #[test]
+    fn a_job_cannot_pass_itself_off_as_another() {
+        let mut spec = spec();
+        spec.environment.insert("BELLHOP_BUILD".to_owned(), "zzzzzzzzzz/other".to_owned());
+        let environment = environment(&spec, &attempt(), Capacity::Spot, "suite");
+        assert_eq!(environment.get("BELLHOP_BUILD").unwrap(), "abcdefghij/test");
+    }
+
+    #[test]
+    fn quotes_count_twice_in_the_overrides() {
+        let mut spec = spec();
+        spec.script = Script::Inline("x".repeat(6000));
+        assert!(fits_overrides(&spec, "suite"));
+        spec.script = Script::Inline("\"".repeat(6000));
+        assert!(!fits_overrides(&spec, "suite"));
+    }
+}

@@ -1,0 +1,1187 @@
+//! A build: its states, what may happen to it, and what then is to be done.
+//!
+//! [`Build::decide`] is total: every state answers every event, most often with "ignored". It relies on nothing about the order or number of events.
+//! An event about an agent is matched to an attempt by its number and then to the attempt's agent by the agent's id, so that an agent that should
+//! not exist (the reply to its launch was lost, and another took its place) is recognised and stopped.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::Capacity;
+use crate::decision::{Decision, Ignored};
+use crate::ids::{AgentId, AttemptId, JobName};
+use crate::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
+use crate::outbox::{EffectId, Outbox, later};
+use crate::outcome::Outcome;
+use crate::spec::{BuildSpec, Executor, Relaunch, RetryOn};
+
+/// How long an accepted agent may take to come up. Fargate pulls large images in minutes; what takes longer never comes.
+pub const LAUNCH_TIMEOUT: Duration = Duration::from_secs(20 * 60);
+/// How often a running agent is asked for, in case its events were lost.
+pub const CHECK_RUNNING: Duration = Duration::from_secs(5 * 60);
+/// How often an agent is asked for that should change soon: coming up, interrupted, stopping.
+pub const CHECK_CHANGING: Duration = Duration::from_secs(60);
+/// How long to look for the agent of a launch whose reply never came, before concluding that there is none.
+pub const FIND_FOR: Duration = Duration::from_secs(5 * 60);
+/// The first wait after a launch was refused for want of capacity or by a rate limit; doubles each time.
+pub const REFUSED_BACKOFF: Duration = Duration::from_secs(15);
+/// The longest wait between two tries of a launch, and before any retry.
+pub const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
+
+/// The most characters that are kept of a service's or an agent's own words. They go into messages, of which some hold those of many builds.
+const LONGEST_WORDS: usize = 300;
+/// The most characters that are kept of a command that failed.
+const LONGEST_COMMAND: usize = 60;
+
+/// A build and everything known about it: the record in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// What it is to do.
+    pub spec: BuildSpec,
+    /// Where it stands.
+    pub state: BuildState,
+    /// Its attempts; the last one is the current one.
+    pub attempts: Vec<Attempt>,
+    /// Agents that carry this build's name but are no (longer an) attempt's agent.
+    pub strays: Vec<Stray>,
+    /// Retries used under each rule of the retry policy, in its order.
+    pub retries: Vec<u32>,
+    /// When the run was created.
+    pub created: Timestamp,
+    /// What is still to be done.
+    pub outbox: Outbox<BuildEffect>,
+}
+
+/// Where a build stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BuildState {
+    /// It waits for jobs that it needs.
+    Blocked,
+    /// Its current attempt waits to be launched.
+    Queued {
+        /// Not to be launched before.
+        not_before: Timestamp,
+    },
+    /// Its current attempt is launching or running.
+    Active,
+    /// It is over.
+    Finished {
+        /// How it ended; never changes.
+        outcome: Outcome,
+        /// When that was decided.
+        at: Timestamp,
+        /// Why, for people; none for a success.
+        cause: Option<String>,
+    },
+}
+
+/// One try at a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its number, from 1.
+    pub number: u32,
+    /// What it runs on, or is to run on.
+    pub capacity: Capacity,
+    /// Its agent, once known.
+    pub agent: Option<AgentId>,
+    /// The highest version seen of its agent.
+    pub seen: u64,
+    /// Since when the build has been waiting for an agent; `queue-timeout` counts from here.
+    pub queued: Timestamp,
+    /// How often its launch was refused for want of capacity or by a limit.
+    pub refusals: u32,
+    /// What the last refusal said.
+    pub last_refusal: Option<String>,
+    /// When its launch was last decided, or accepted.
+    pub launched: Option<Timestamp>,
+    /// When its agent was up.
+    pub started: Option<Timestamp>,
+    /// When it was last looked at on purpose.
+    pub checked: Timestamp,
+    /// How far it is.
+    pub phase: Phase,
+}
+
+/// How far an attempt is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Not launched yet, or refused.
+    Waiting,
+    /// Launched, and not up yet.
+    Launching,
+    /// Up.
+    Running,
+    /// Its capacity is being taken back; it may have up to two minutes left.
+    Interrupted {
+        /// When that was learnt.
+        at: Timestamp,
+    },
+    /// It was told to stop.
+    Stopping {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        why: StopWhy,
+    },
+    /// It is over.
+    Ended {
+        /// When that was learnt.
+        at: Timestamp,
+        /// How.
+        end: End,
+    },
+}
+
+/// Why an attempt was told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopWhy {
+    /// The build is over without it.
+    BuildOver,
+    /// It ran longer than the job's `timeout`.
+    Timeout,
+    /// Its agent did not come up within [`LAUNCH_TIMEOUT`].
+    NeverUp,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum End {
+    /// The script ended with exit code 0, by itself.
+    Succeeded,
+    /// The script failed.
+    Failed {
+        /// Its exit code, where there is one.
+        exit_code: Option<i32>,
+        /// Why, for people.
+        cause: String,
+    },
+    /// Its capacity was taken back.
+    Interrupted,
+    /// Its agent never came up, or was lost, through no fault of the job.
+    Infrastructure {
+        /// Why, for people.
+        cause: String,
+    },
+    /// It was stopped for running too long.
+    TimedOut,
+    /// It was stopped because the build was over without it, or never launched.
+    Unneeded,
+}
+
+/// An agent that carries this build's name but is no (longer an) attempt's agent. It is stopped, and remembered, so that its later events are not
+/// taken for the attempt's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stray {
+    /// The agent.
+    pub agent: AgentId,
+    /// The attempt whose name it carries.
+    pub attempt: u32,
+    /// Proven stopped.
+    pub stopped: bool,
+    /// When it was last looked at on purpose.
+    pub checked: Timestamp,
+}
+
+/// What can happen to a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildEvent {
+    /// Every job it needs has succeeded.
+    Released,
+    /// A job it needs did not succeed.
+    Skipped {
+        /// That job.
+        because: JobName,
+    },
+    /// A launch was accepted.
+    LaunchAccepted {
+        /// The attempt.
+        attempt: u32,
+        /// The capacity of the launch.
+        capacity: Capacity,
+        /// The new agent.
+        agent: AgentId,
+    },
+    /// A launch was refused; no agent came of it.
+    LaunchRefused {
+        /// The attempt.
+        attempt: u32,
+        /// The capacity of the launch.
+        capacity: Capacity,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Something was seen of an agent of this build.
+    Agent {
+        /// The attempt whose name it carries.
+        attempt: u32,
+        /// What was seen.
+        observation: Observation,
+    },
+    /// An effect has taken place.
+    Performed(EffectId),
+    /// Time has passed.
+    Tick,
+}
+
+/// Why a launch was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is none of this capacity now.
+    NoCapacity(String),
+    /// A rate limit of the service.
+    Throttled(String),
+    /// A limit of the account on what may run at once.
+    AccountLimit(String),
+    /// The launch can never succeed as it is: an unknown cluster or task definition, a missing permission.
+    Invalid(String),
+}
+
+/// What is to be done for a build. Every one of them may be performed more than once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BuildEffect {
+    /// Launch an agent, with the attempt's and capacity's idempotency token.
+    Launch {
+        /// The attempt.
+        attempt: u32,
+        /// The capacity.
+        capacity: Capacity,
+    },
+    /// Look for the agent of a launch whose reply never came.
+    Find {
+        /// The attempt.
+        attempt: u32,
+    },
+    /// Stop an agent.
+    Stop {
+        /// The agent.
+        agent: AgentId,
+        /// Why, for the service's own record.
+        reason: String,
+    },
+    /// Tell people.
+    Announce(BuildNews),
+    /// Tell the run that this build is over.
+    TellRun {
+        /// How it ended.
+        outcome: Outcome,
+        /// Why, for people.
+        cause: Option<String>,
+    },
+}
+
+/// What people are told about a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BuildNews {
+    /// An attempt ended or is about to, and another takes its place.
+    Retrying {
+        /// The new attempt.
+        attempt: u32,
+        /// What it runs on.
+        capacity: Capacity,
+        /// What became of the last one.
+        cause: String,
+        /// When that was decided.
+        at: Timestamp,
+    },
+    /// The build is over.
+    Finished {
+        /// How it ended.
+        outcome: Outcome,
+        /// The attempt that decided it, if there was one.
+        attempt: Option<u32>,
+        /// What that ran on.
+        capacity: Option<Capacity>,
+        /// Why, for people.
+        cause: Option<String>,
+        /// When that was decided.
+        at: Timestamp,
+    },
+}
+
+impl BuildEffect {
+    /// Whether it is there to get an agent for an attempt, or to find the one there may be.
+    fn seeks_agent_of(&self, number: u32) -> bool {
+        matches!(self, Self::Launch { attempt, .. } | Self::Find { attempt } if *attempt == number)
+    }
+}
+
+impl End {
+    /// The word for it in reports and messages.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed { .. } => "failed",
+            Self::Interrupted => "interrupted",
+            Self::Infrastructure { .. } => "infrastructure-failed",
+            Self::TimedOut => "timed-out",
+            Self::Unneeded => "stopped",
+        }
+    }
+}
+
+impl Attempt {
+    fn new(number: u32, capacity: Capacity, now: Timestamp) -> Self {
+        Self {
+            number,
+            capacity,
+            agent: None,
+            seen: 0,
+            queued: now,
+            refusals: 0,
+            last_refusal: None,
+            launched: None,
+            started: None,
+            checked: now,
+            phase: Phase::Waiting,
+        }
+    }
+
+    /// Whether it has, or may have, an agent that is not proven stopped.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        !matches!(self.phase, Phase::Waiting | Phase::Ended { .. })
+    }
+
+    /// How it ended, if it did.
+    #[must_use]
+    pub fn end(&self) -> Option<&End> {
+        match &self.phase {
+            Phase::Ended { end, .. } => Some(end),
+            _ => None,
+        }
+    }
+
+    fn check_after(&self) -> Duration {
+        match self.phase {
+            Phase::Running => CHECK_RUNNING,
+            _ => CHECK_CHANGING,
+        }
+    }
+}
+
+impl Build {
+    /// A build that waits for the jobs it needs.
+    #[must_use]
+    pub fn blocked(spec: BuildSpec, now: Timestamp) -> Self {
+        Self {
+            retries: vec![0; spec.retry.rules.len()],
+            spec,
+            state: BuildState::Blocked,
+            attempts: Vec::new(),
+            strays: Vec::new(),
+            created: now,
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// A build that needs nothing: its first attempt's launch is in its outbox.
+    #[must_use]
+    pub fn ready(spec: BuildSpec, now: Timestamp) -> Self {
+        let mut build = Self::blocked(spec, now);
+        build.release(now);
+        build
+    }
+
+    /// How it ended, if it did.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self.state {
+            BuildState::Finished { outcome, .. } => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// Where it stands, in one word for records and people: `blocked`, `queued`, `launching`, `running`, or the outcome.
+    #[must_use]
+    pub fn status(&self) -> &'static str {
+        match &self.state {
+            BuildState::Blocked => "blocked",
+            BuildState::Queued { .. } => "queued",
+            BuildState::Active => match self.attempts.last().map(|attempt| &attempt.phase) {
+                Some(Phase::Waiting | Phase::Launching) => "launching",
+                _ => "running",
+            },
+            BuildState::Finished { outcome, .. } => outcome.as_str(),
+        }
+    }
+
+    /// The full id of one of its attempts.
+    #[must_use]
+    pub fn attempt_id(&self, number: u32) -> AttemptId {
+        AttemptId {
+            build: self.spec.id.clone(),
+            number,
+        }
+    }
+
+    /// The agents whose state should be asked for, because nothing has been heard of them for a while: each with its attempt's number.
+    #[must_use]
+    pub fn agents_to_check(&self, now: Timestamp) -> Vec<(u32, AgentId)> {
+        let attempts = self
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.is_live() && later(attempt.checked, attempt.check_after()) <= now)
+            .filter_map(|attempt| Some((attempt.number, attempt.agent.clone()?)));
+        let strays = self
+            .strays
+            .iter()
+            .filter(|stray| !stray.stopped && later(stray.checked, CHECK_CHANGING) <= now)
+            .map(|stray| (stray.attempt, stray.agent.clone()));
+        attempts.chain(strays).collect()
+    }
+
+    /// When the sweep should look at this build next; `None` when nothing is left to wait for.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        let queue = match (&self.state, self.attempts.last()) {
+            (BuildState::Queued { not_before }, Some(attempt)) => Some((*not_before).min(self.queue_deadline(attempt))),
+            _ => None,
+        };
+        let attempts = self.attempts.iter().filter(|attempt| attempt.is_live()).map(|attempt| {
+            let check = later(attempt.checked, attempt.check_after());
+            match (&attempt.phase, attempt.started) {
+                (Phase::Running, Some(started)) => check.min(later(started, self.spec.timeout)),
+                _ => check,
+            }
+        });
+        let strays = self
+            .strays
+            .iter()
+            .filter(|stray| !stray.stopped)
+            .map(|stray| later(stray.checked, CHECK_CHANGING));
+        self.outbox.due().into_iter().chain(queue).chain(attempts).chain(strays).min()
+    }
+
+    /// What an event makes of this build at a moment.
+    #[must_use]
+    pub fn decide(&self, event: &BuildEvent, now: Timestamp) -> Decision<Self> {
+        let mut next = self.clone();
+        match next.apply(event, now) {
+            Ok(()) => Decision::Next(Box::new(next)),
+            Err(reason) => Decision::Ignored(reason),
+        }
+    }
+
+    fn apply(&mut self, event: &BuildEvent, now: Timestamp) -> Result<(), Ignored> {
+        match event {
+            BuildEvent::Released => match self.state {
+                BuildState::Blocked => {
+                    self.release(now);
+                    Ok(())
+                }
+                BuildState::Finished { .. } => Err(Ignored::Over),
+                BuildState::Queued { .. } | BuildState::Active => Err(Ignored::NothingNew),
+            },
+            BuildEvent::Skipped { because } => match self.state {
+                BuildState::Blocked => {
+                    // The run has decided this itself and knows it; its message names every job.
+                    self.state = BuildState::Finished {
+                        outcome: Outcome::Skipped,
+                        at: now,
+                        cause: Some(format!("needs {because}, which did not succeed")),
+                    };
+                    Ok(())
+                }
+                BuildState::Finished { .. } => Err(Ignored::Over),
+                BuildState::Queued { .. } | BuildState::Active => Err(Ignored::NothingNew),
+            },
+            BuildEvent::LaunchAccepted { attempt, capacity, agent } => self.launch_accepted(*attempt, *capacity, agent, now),
+            BuildEvent::LaunchRefused {
+                attempt,
+                capacity,
+                refusal,
+            } => self.launch_refused(*attempt, *capacity, refusal, now),
+            BuildEvent::Agent { attempt, observation } => self.observed(*attempt, observation, now),
+            BuildEvent::Performed(id) => {
+                if self.outbox.remove(*id) {
+                    Ok(())
+                } else {
+                    Err(Ignored::NothingNew)
+                }
+            }
+            BuildEvent::Tick => self.tick(now),
+        }
+    }
+
+    fn release(&mut self, now: Timestamp) {
+        let capacity = if !self.spec.critical && self.spec.executor.offers(Capacity::Spot) {
+            Capacity::Spot
+        } else {
+            Capacity::OnDemand
+        };
+        self.attempts.push(Attempt::new(1, capacity, now));
+        self.launch(now);
+    }
+
+    /// Launches the current attempt.
+    fn launch(&mut self, now: Timestamp) {
+        self.state = BuildState::Active;
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.phase = Phase::Launching;
+            attempt.launched = Some(now);
+            attempt.checked = now;
+            self.outbox.push(
+                BuildEffect::Launch {
+                    attempt: attempt.number,
+                    capacity: attempt.capacity,
+                },
+                now,
+            );
+        }
+    }
+
+    fn launch_accepted(&mut self, number: u32, capacity: Capacity, agent: &AgentId, now: Timestamp) -> Result<(), Ignored> {
+        let cleared = self.clear_launch(number, capacity);
+        let observation = Observation {
+            agent: agent.clone(),
+            version: None,
+            capacity: Some(capacity),
+            status: AgentStatus::Starting,
+        };
+        match self.observed(number, &observation, now) {
+            Err(_) if cleared => Ok(()),
+            result => result,
+        }
+    }
+
+    fn clear_launch(&mut self, number: u32, on: Capacity) -> bool {
+        self.outbox.remove_where(
+            |pending| matches!(&pending.effect, BuildEffect::Launch { attempt, capacity } if *attempt == number && *capacity == on),
+        )
+    }
+
+    fn launch_refused(&mut self, number: u32, capacity: Capacity, refusal: &Refusal, now: Timestamp) -> Result<(), Ignored> {
+        let cleared = self.clear_launch(number, capacity);
+        let current = self.attempts.last().is_some_and(|attempt| {
+            attempt.number == number && attempt.capacity == capacity && attempt.phase == Phase::Launching && attempt.agent.is_none()
+        });
+        if !current || self.outcome().is_some() {
+            return if cleared { Ok(()) } else { Err(Ignored::Stale) };
+        }
+        match refusal {
+            Refusal::NoCapacity(_) if capacity == Capacity::Spot => self.fall_back_to_on_demand(now),
+            Refusal::NoCapacity(text) | Refusal::Throttled(text) | Refusal::AccountLimit(text) => {
+                self.requeue(text, now);
+            }
+            Refusal::Invalid(text) => {
+                let cause = format!("the agent cannot be launched: {}", brief(text, LONGEST_WORDS));
+                self.end_attempt(number, End::Infrastructure { cause: cause.clone() }, now);
+                self.finish(Outcome::InfrastructureFailed, Some(cause), now);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same attempt on on-demand capacity, at once: no capacity is no failure.
+    fn fall_back_to_on_demand(&mut self, now: Timestamp) {
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.capacity = Capacity::OnDemand;
+            attempt.agent = None;
+            attempt.seen = 0;
+        }
+        self.launch(now);
+    }
+
+    /// The current attempt waits for its next try.
+    fn requeue(&mut self, refusal: &str, now: Timestamp) {
+        let Some(attempt) = self.attempts.last_mut() else { return };
+        attempt.phase = Phase::Waiting;
+        attempt.refusals += 1;
+        attempt.last_refusal = Some(brief(refusal, LONGEST_WORDS));
+        let refusals = attempt.refusals;
+        let wait = self.jittered(doubled(REFUSED_BACKOFF, refusals - 1), refusals);
+        self.state = BuildState::Queued {
+            not_before: later(now, wait),
+        };
+    }
+
+    fn queue_deadline(&self, attempt: &Attempt) -> Timestamp {
+        later(attempt.queued, self.spec.queue_timeout)
+    }
+
+    /// Between three quarters of a wait and all of it, so that builds refused together do not come back together. The share depends on the build and
+    /// the round alone: `decide` has no dice.
+    fn jittered(&self, wait: Duration, round: u32) -> Duration {
+        let mut hash = Sha256::new();
+        hash.update(self.spec.id.to_string().as_bytes());
+        hash.update(round.to_be_bytes());
+        let share = f64::from(hash.finalize()[0]) / 255.0;
+        wait.mul_f64(0.25f64.mul_add(share, 0.75))
+    }
+
+    fn observed(&mut self, number: u32, seen: &Observation, now: Timestamp) -> Result<(), Ignored> {
+        if let Some(stray) = self.strays.iter_mut().find(|stray| stray.agent == seen.agent) {
+            return match seen.status {
+                AgentStatus::Stopped(_) if !stray.stopped => {
+                    stray.stopped = true;
+                    Ok(())
+                }
+                _ => Err(Ignored::OtherAgent),
+            };
+        }
+        let finished = self.outcome().is_some();
+        let Some(index) = self.attempts.iter().position(|attempt| attempt.number == number) else {
+            return self.stray(number, seen, now);
+        };
+        let is_current = index + 1 == self.attempts.len();
+        let Some(attempt) = self.attempts.get_mut(index) else {
+            return Err(Ignored::Stale);
+        };
+        let newly_known = attempt.agent.is_none();
+        let its_own = match &attempt.agent {
+            Some(agent) => *agent == seen.agent,
+            // A waiting attempt takes whatever agent turns out to exist under its name: its launch was answered with a refusal that was not true.
+            None => match attempt.phase {
+                Phase::Waiting => !finished,
+                Phase::Ended { .. } => false,
+                _ => seen.capacity.is_none_or(|capacity| capacity == attempt.capacity),
+            },
+        };
+        if !its_own {
+            return self.stray(number, seen, now);
+        }
+        if matches!(attempt.phase, Phase::Ended { .. }) {
+            return Err(Ignored::AttemptOver);
+        }
+        if let Some(version) = seen.version {
+            if version <= attempt.seen {
+                return Err(Ignored::Stale);
+            }
+            attempt.seen = version;
+        }
+        if newly_known {
+            attempt.agent = Some(seen.agent.clone());
+            if let Some(capacity) = seen.capacity {
+                attempt.capacity = capacity;
+            }
+            if matches!(attempt.phase, Phase::Waiting | Phase::Launching) {
+                attempt.phase = Phase::Launching;
+                attempt.launched = Some(now);
+                attempt.checked = now;
+                self.state = BuildState::Active;
+            }
+            // Before anything is decided about the agent: that may ask for the next launch of this same attempt.
+            self.outbox.remove_where(|pending| pending.effect.seeks_agent_of(number));
+        }
+        let news = match &seen.status {
+            AgentStatus::Stopped(stop) => {
+                self.stopped(index, stop, now);
+                true
+            }
+            AgentStatus::Running { since } => {
+                let first = attempt.started.is_none();
+                if first {
+                    attempt.started = Some(since.unwrap_or(now).min(now));
+                }
+                if attempt.phase == Phase::Launching {
+                    attempt.phase = Phase::Running;
+                    attempt.checked = now;
+                }
+                first
+            }
+            AgentStatus::Interrupted => match attempt.phase {
+                Phase::Launching | Phase::Running => {
+                    attempt.phase = Phase::Interrupted { at: now };
+                    attempt.checked = now;
+                    if is_current {
+                        self.replace_interrupted(now);
+                    }
+                    true
+                }
+                _ => false,
+            },
+            AgentStatus::Starting | AgentStatus::Stopping => false,
+        };
+        if newly_known
+            && let Some(attempt) = self.attempts.get(index)
+            && let Phase::Stopping { why, .. } = attempt.phase
+        {
+            self.stop(&seen.agent, why, now);
+        }
+        if news || newly_known { Ok(()) } else { Err(Ignored::NothingNew) }
+    }
+
+    fn clear_launches_of(&mut self, number: u32) {
+        self.outbox.remove_where(|pending| pending.effect.seeks_agent_of(number));
+    }
+
+    /// An agent that is not the attempt's: it must not go on beside the one that is.
+    fn stray(&mut self, number: u32, seen: &Observation, now: Timestamp) -> Result<(), Ignored> {
+        let known = self.attempts.iter().any(|attempt| attempt.agent.as_ref() == Some(&seen.agent));
+        if known || matches!(seen.status, AgentStatus::Stopped(_)) {
+            return Err(Ignored::OtherAgent);
+        }
+        self.strays.push(Stray {
+            agent: seen.agent.clone(),
+            attempt: number,
+            stopped: false,
+            checked: now,
+        });
+        self.outbox.push(
+            BuildEffect::Stop {
+                agent: seen.agent.clone(),
+                reason: format!("bellhop: a second agent for {}", self.attempt_id(number)),
+            },
+            now,
+        );
+        Ok(())
+    }
+
+    fn stop(&mut self, agent: &AgentId, why: StopWhy, now: Timestamp) {
+        if self
+            .outbox
+            .any(|effect| matches!(effect, BuildEffect::Stop { agent: other, .. } if other == agent))
+        {
+            return;
+        }
+        let reason = match why {
+            StopWhy::BuildOver => "bellhop: the build is over",
+            StopWhy::Timeout => "bellhop: the build ran longer than its timeout",
+            StopWhy::NeverUp => "bellhop: the agent did not come up in time",
+        };
+        self.outbox.push(
+            BuildEffect::Stop {
+                agent: agent.clone(),
+                reason: reason.to_owned(),
+            },
+            now,
+        );
+    }
+
+    /// An attempt's agent has stopped.
+    fn stopped(&mut self, index: usize, stop: &Stop, now: Timestamp) {
+        let Some(attempt) = self.attempts.get(index) else { return };
+        let number = attempt.number;
+        let is_current = index + 1 == self.attempts.len();
+        let finished = self.outcome().is_some();
+        let reason = brief(stop.reason.as_deref().unwrap_or("no capacity"), LONGEST_WORDS);
+        if stop.cause == StopCause::NoCapacity && attempt.phase == Phase::Launching && is_current && !finished {
+            if attempt.capacity == Capacity::Spot {
+                self.strays.extend(attempt.agent.clone().map(|agent| Stray {
+                    agent,
+                    attempt: number,
+                    stopped: true,
+                    checked: now,
+                }));
+                self.fall_back_to_on_demand(now);
+            } else {
+                // The idempotency token of this attempt is spent on an agent that never ran: only another attempt can be launched. Its place in
+                // the queue is the old one's, and no retry is used up.
+                let (capacity, queued, refusals) = (attempt.capacity, attempt.queued, attempt.refusals);
+                self.end_attempt(number, End::Infrastructure { cause: reason.clone() }, now);
+                let mut next = Attempt::new(number + 1, capacity, now);
+                (next.queued, next.refusals) = (queued, refusals);
+                self.attempts.push(next);
+                self.requeue(&reason, now);
+            }
+            return;
+        }
+        let end = self.verdict(attempt, stop);
+        self.end_attempt(number, end.clone(), now);
+        if finished {
+            return;
+        }
+        if end == End::Succeeded {
+            self.finish_by(number, Outcome::Succeeded, None, now);
+        } else if is_current {
+            self.retry_or_finish(number, &end, now);
+        } else if let Some(Phase::Interrupted { .. }) = self.attempts.last().map(|attempt| &attempt.phase) {
+            // The current attempt is interrupted too, and had to wait with its replacement until this one was gone.
+            self.replace_interrupted(now);
+        }
+    }
+
+    fn end_attempt(&mut self, number: u32, end: End, now: Timestamp) {
+        if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.number == number) {
+            attempt.phase = Phase::Ended { at: now, end };
+        }
+        self.clear_launches_of(number);
+    }
+
+    /// What a stopped agent says about the attempt. The exit code is the last thing to ask: a script may answer SIGTERM with exit code 0.
+    fn verdict(&self, attempt: &Attempt, stop: &Stop) -> End {
+        let Executor::Ecs(ecs) = &self.spec.executor;
+        let container = stop.containers.iter().find(|container| container.name == ecs.container);
+        let exit_code = container.and_then(|container| container.exit_code);
+        let container_reason = container.and_then(|container| container.reason.as_deref());
+        let by_itself = stop
+            .report
+            .as_ref()
+            .filter(|report| !report.signalled && report.phase == ReportPhase::Script);
+        let interrupted = stop.cause == StopCause::Interrupted || matches!(attempt.phase, Phase::Interrupted { .. });
+        if let Phase::Stopping { why, .. } = attempt.phase {
+            return match why {
+                StopWhy::Timeout => End::TimedOut,
+                StopWhy::BuildOver => End::Unneeded,
+                StopWhy::NeverUp => End::Infrastructure {
+                    cause: format!("the agent did not come up within {}", humantime::format_duration(LAUNCH_TIMEOUT)),
+                },
+            };
+        }
+        let signalled = stop.report.as_ref().is_some_and(|report| report.signalled);
+        if let Some(report) = &stop.report
+            && report.phase == ReportPhase::Checkout
+            && !interrupted
+            && !signalled
+        {
+            let words = brief(report.message.as_deref().unwrap_or("no further word"), LONGEST_WORDS);
+            return End::Infrastructure {
+                cause: format!("the commit could not be checked out: {words}"),
+            };
+        }
+        let out_of_memory = container_reason.is_some_and(|reason| reason.starts_with("OutOfMemory"));
+        if let Some(report) = by_itself {
+            return if report.exit_code == 0 {
+                End::Succeeded
+            } else {
+                End::Failed {
+                    exit_code: Some(report.exit_code),
+                    cause: if out_of_memory {
+                        format!("out of memory: {}", failure(report))
+                    } else {
+                        failure(report)
+                    },
+                }
+            };
+        }
+        // SIGTERM without a word of a reclaim: on Spot it was one whose warning got lost.
+        if interrupted || (signalled && stop.cause != StopCause::Requested && attempt.capacity == Capacity::Spot) {
+            return End::Interrupted;
+        }
+        let words = || {
+            let service = stop.reason.as_deref().unwrap_or("no reason given");
+            let words = match container_reason {
+                Some(reason) if reason != service => format!("{service}; container {}: {reason}", ecs.container),
+                _ => service.to_owned(),
+            };
+            brief(&words, LONGEST_WORDS)
+        };
+        match (stop.cause, exit_code) {
+            (StopCause::Exited | StopCause::Other, _) if out_of_memory => End::Failed {
+                exit_code,
+                cause: "out of memory".to_owned(),
+            },
+            (StopCause::Exited, _) if signalled => End::Infrastructure {
+                cause: format!("the agent was stopped from outside: {}", words()),
+            },
+            (StopCause::Exited, Some(0)) => End::Succeeded,
+            (StopCause::Exited, Some(code)) => End::Failed {
+                exit_code,
+                cause: format!("the script ended with exit code {code}"),
+            },
+            (StopCause::Exited, None) => End::Infrastructure {
+                cause: format!("the container ended without an exit code: {}", words()),
+            },
+            (StopCause::FailedToStart | StopCause::NoCapacity, _) => End::Infrastructure {
+                cause: format!("the agent did not start: {}", words()),
+            },
+            (StopCause::Requested, _) => End::Infrastructure {
+                cause: format!("the agent was stopped from outside: {}", words()),
+            },
+            (StopCause::Interrupted | StopCause::Other, _) => End::Infrastructure {
+                cause: format!("the agent was lost: {}", words()),
+            },
+        }
+    }
+
+    /// Starts the replacement of a current attempt that is being taken back, where that may be done beside it.
+    fn replace_interrupted(&mut self, now: Timestamp) {
+        let Some((current, others)) = self.attempts.split_last() else {
+            return;
+        };
+        let at_once = self.spec.relaunch == Relaunch::Warning;
+        // Two live attempts are the most there may be: the interrupted one and its replacement.
+        if !at_once || others.iter().any(Attempt::is_live) || self.outcome().is_some() {
+            return;
+        }
+        let (number, capacity) = (current.number, current.capacity);
+        if let Some(retry) = self.take_retry(RetryOn::Interrupted, None) {
+            self.next_attempt(number, capacity, RetryOn::Interrupted, &retry, interruption(capacity), now);
+        }
+    }
+
+    fn retry_or_finish(&mut self, number: u32, end: &End, now: Timestamp) {
+        let Some(attempt) = self.attempts.iter().find(|attempt| attempt.number == number) else {
+            return;
+        };
+        let capacity = attempt.capacity;
+        let (on, exit_code, outcome, cause) = match end {
+            End::Succeeded | End::Unneeded => return,
+            End::Failed { exit_code, cause } => (RetryOn::Failure, *exit_code, Outcome::Failed, cause.clone()),
+            End::Interrupted => (RetryOn::Interrupted, None, Outcome::Interrupted, interruption(capacity)),
+            End::Infrastructure { cause } => (RetryOn::Infrastructure, None, Outcome::InfrastructureFailed, cause.clone()),
+            End::TimedOut => (RetryOn::Timeout, None, Outcome::TimedOut, self.timeout_cause()),
+        };
+        match self.take_retry(on, exit_code) {
+            Some(retry) => self.next_attempt(number, capacity, on, &retry, cause, now),
+            None => self.finish_by(number, outcome, Some(cause), now),
+        }
+    }
+
+    fn timeout_cause(&self) -> String {
+        format!(
+            "it ran longer than its timeout of {}",
+            humantime::format_duration(self.spec.timeout)
+        )
+    }
+
+    /// The rule for an end, if there is one that allows another attempt.
+    fn matching_rule(&self, on: RetryOn, exit_code: Option<i32>) -> Option<usize> {
+        let index = self.spec.retry.rules.iter().position(|rule| {
+            if on == RetryOn::Failure && !rule.exit_codes.is_empty() {
+                exit_code.is_some_and(|code| rule.exit_codes.contains(&code))
+            } else {
+                rule.on.contains(&on)
+            }
+        })?;
+        (self.retries.get(index)? < &self.spec.retry.rules.get(index)?.limit).then_some(index)
+    }
+
+    fn take_retry(&mut self, on: RetryOn, exit_code: Option<i32>) -> Option<Retry> {
+        let index = self.matching_rule(on, exit_code)?;
+        let rule = self.spec.retry.rules.get(index)?;
+        let used = self.retries.get_mut(index)?;
+        let retry = Retry {
+            wait: doubled(rule.backoff, *used),
+            capacity: rule.capacity,
+        };
+        *used += 1;
+        Some(retry)
+    }
+
+    fn next_attempt(&mut self, last: u32, last_capacity: Capacity, on: RetryOn, retry: &Retry, cause: String, now: Timestamp) {
+        let wanted = match (retry.capacity, on) {
+            (Some(capacity), _) => capacity,
+            (None, RetryOn::Interrupted) => Capacity::OnDemand,
+            (None, _) => last_capacity,
+        };
+        let capacity = if wanted == Capacity::Spot && (self.spec.critical || !self.spec.executor.offers(Capacity::Spot)) {
+            Capacity::OnDemand
+        } else {
+            wanted
+        };
+        let number = last + 1;
+        if retry.wait.is_zero() {
+            self.attempts.push(Attempt::new(number, capacity, now));
+            self.launch(now);
+        } else {
+            let not_before = later(now, self.jittered(retry.wait, number));
+            // The backoff is no time in the queue, or a short `queue-timeout` would keep the retry from ever being launched.
+            let mut attempt = Attempt::new(number, capacity, now);
+            attempt.queued = not_before;
+            self.attempts.push(attempt);
+            self.state = BuildState::Queued { not_before };
+        }
+        self.outbox.push(
+            BuildEffect::Announce(BuildNews::Retrying {
+                attempt: number,
+                capacity,
+                cause,
+                at: now,
+            }),
+            now,
+        );
+    }
+
+    fn finish(&mut self, outcome: Outcome, cause: Option<String>, now: Timestamp) {
+        let last = self.attempts.last().map_or(0, |attempt| attempt.number);
+        self.finish_by(last, outcome, cause, now);
+    }
+
+    /// Decides the build's one outcome, by what became of an attempt, and stops everything that still runs for it.
+    fn finish_by(&mut self, decided_by: u32, outcome: Outcome, cause: Option<String>, now: Timestamp) {
+        let decisive = self.attempts.iter().find(|attempt| attempt.number == decided_by);
+        let news = BuildNews::Finished {
+            outcome,
+            attempt: decisive.map(|attempt| attempt.number),
+            capacity: decisive.map(|attempt| attempt.capacity),
+            cause: cause.clone(),
+            at: now,
+        };
+        self.state = BuildState::Finished {
+            outcome,
+            at: now,
+            cause: cause.clone(),
+        };
+        for index in 0..self.attempts.len() {
+            self.stop_attempt(index, StopWhy::BuildOver, now);
+        }
+        self.outbox.push(BuildEffect::Announce(news), now);
+        self.outbox.push(BuildEffect::TellRun { outcome, cause }, now);
+    }
+
+    fn stop_attempt(&mut self, index: usize, why: StopWhy, now: Timestamp) {
+        let Some(attempt) = self.attempts.get_mut(index) else { return };
+        let number = attempt.number;
+        match attempt.phase {
+            // Told already; the first reason stays.
+            Phase::Ended { .. } | Phase::Stopping { .. } => {}
+            Phase::Waiting => {
+                attempt.phase = Phase::Ended {
+                    at: now,
+                    end: End::Unneeded,
+                };
+            }
+            Phase::Launching | Phase::Running | Phase::Interrupted { .. } => {
+                attempt.phase = Phase::Stopping { at: now, why };
+                attempt.checked = now;
+                if let Some(agent) = attempt.agent.clone() {
+                    self.stop(&agent, why, now);
+                } else {
+                    // Its launch may be on the wire at this moment: whatever comes of it has to be found and stopped.
+                    self.clear_launches_of(number);
+                    self.outbox.push(BuildEffect::Find { attempt: number }, now);
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) -> Result<(), Ignored> {
+        if self.due().is_none_or(|due| due > now) {
+            return Err(Ignored::NotDue);
+        }
+        let before = self.clone();
+        for index in 0..self.attempts.len() {
+            self.tick_attempt(index, now);
+        }
+        for index in 0..self.strays.len() {
+            if let Some(stray) = self.strays.get_mut(index)
+                && !stray.stopped
+                && later(stray.checked, CHECK_CHANGING) <= now
+            {
+                stray.checked = now;
+                let agent = stray.agent.clone();
+                self.stop(&agent, StopWhy::BuildOver, now);
+            }
+        }
+        if let (BuildState::Queued { not_before }, Some(attempt)) = (&self.state, self.attempts.last()) {
+            // Nobody gives up what was never tried, however late this look at it comes.
+            let ready = *not_before <= now;
+            if ready && attempt.launched.is_none() {
+                self.launch(now);
+            } else if self.queue_deadline(attempt) <= now {
+                self.give_up_waiting(now);
+            } else if ready {
+                self.launch(now);
+            }
+        }
+        if *self == before { Err(Ignored::NotDue) } else { Ok(()) }
+    }
+
+    fn give_up_waiting(&mut self, now: Timestamp) {
+        let last = self.attempts.last().and_then(|attempt| attempt.last_refusal.clone());
+        let cause = format!(
+            "no agent within its queue-timeout of {}: {}",
+            humantime::format_duration(self.spec.queue_timeout),
+            last.as_deref().unwrap_or("its launch was never answered")
+        );
+        self.finish(Outcome::TimedOut, Some(cause), now);
+    }
+
+    fn tick_attempt(&mut self, index: usize, now: Timestamp) {
+        let over = self.outcome().is_some();
+        let Some(attempt) = self.attempts.get(index) else { return };
+        let number = attempt.number;
+        match (&attempt.phase, &attempt.agent) {
+            (Phase::Waiting | Phase::Ended { .. }, _) => return,
+            (Phase::Launching, None) => {
+                if !over && self.queue_deadline(attempt) <= now {
+                    self.give_up_waiting(now);
+                    return;
+                }
+            }
+            (Phase::Launching, Some(_)) => {
+                if later(attempt.launched.unwrap_or(now), LAUNCH_TIMEOUT) <= now {
+                    self.stop_attempt(index, StopWhy::NeverUp, now);
+                    return;
+                }
+            }
+            (Phase::Running, _) => {
+                if later(attempt.started.unwrap_or(now), self.spec.timeout) <= now {
+                    self.stop_attempt(index, StopWhy::Timeout, now);
+                    // A next attempt must not run beside this one: it waits for the proof that this one has stopped.
+                    if !over && self.matching_rule(RetryOn::Timeout, None).is_none() {
+                        self.finish_by(number, Outcome::TimedOut, Some(self.timeout_cause()), now);
+                    }
+                    return;
+                }
+            }
+            (Phase::Interrupted { .. }, _) => {}
+            (Phase::Stopping { why, .. }, Some(agent)) => {
+                if later(attempt.checked, CHECK_CHANGING) <= now {
+                    let (agent, why) = (agent.clone(), *why);
+                    self.stop(&agent, why, now);
+                }
+            }
+            (Phase::Stopping { at, .. }, None) => {
+                if later(*at, FIND_FOR) <= now {
+                    self.end_attempt(number, End::Unneeded, now);
+                    return;
+                }
+                if !self
+                    .outbox
+                    .any(|effect| matches!(effect, BuildEffect::Find { attempt } if *attempt == number))
+                {
+                    self.outbox.push(BuildEffect::Find { attempt: number }, now);
+                }
+            }
+        }
+        if let Some(attempt) = self.attempts.get_mut(index)
+            && later(attempt.checked, attempt.check_after()) <= now
+        {
+            attempt.checked = now;
+        }
+    }
+}
+
+struct Retry {
+    wait: Duration,
+    capacity: Option<Capacity>,
+}
+
+fn interruption(capacity: Capacity) -> String {
+    match capacity {
+        Capacity::Spot => "its Spot capacity was taken back".to_owned(),
+        Capacity::OnDemand => "its agent was taken back".to_owned(),
+    }
+}
+
+/// What failed, as the agent reports it.
+fn failure(report: &Report) -> String {
+    let code = report.exit_code;
+    match (&report.command, report.line) {
+        (Some(command), Some(line)) => format!("`{}` (line {line}) ended with exit code {code}", brief(command, LONGEST_COMMAND)),
+        (Some(command), None) => format!("`{}` ended with exit code {code}", brief(command, LONGEST_COMMAND)),
+        (None, Some(line)) => format!("line {line} of the script ended with exit code {code}"),
+        (None, None) => format!("the script ended with exit code {code}"),
+    }
+}
+
+/// A text as one line of at most so many characters.
+fn brief(text: &str, limit: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= limit {
+        line
+    } else {
+        line.chars().take(limit.saturating_sub(3)).chain("...".chars()).collect()
+    }
+}
+
+fn doubled(first: Duration, times: u32) -> Duration {
+    first
+        .saturating_mul(2u32.saturating_pow(times.min(16)))
+        .min(LONGEST_BACKOFF.max(first))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,375 @@
+//! What holds for a build whatever happens to it.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+
+/// What holds for a build at any time.
+pub(super) fn check(build: &Build) {
+    let alive: Vec<&Attempt> = build.attempts.iter().filter(|attempt| attempt.is_live()).collect();
+    assert!(alive.len() <= 2, "{} attempts are live", alive.len());
+    if let [older, _] = alive.as_slice() {
+        assert!(matches!(older.phase, Phase::Interrupted { .. } | Phase::Stopping { .. }), "{older:?}");
+        assert_eq!(build.spec.relaunch, Relaunch::Warning, "two live attempts of a job that allows one");
+    }
+    if build.outcome().is_some() {
+        for attempt in &build.attempts {
+            assert!(matches!(attempt.phase, Phase::Stopping { .. } | Phase::Ended { .. }), "{attempt:?}");
+        }
+    }
+    for (index, attempt) in build.attempts.iter().enumerate() {
+        assert_eq!(attempt.number as usize, index + 1);
+        let waits = attempt.phase == Phase::Waiting;
+        let queued = matches!(build.state, BuildState::Queued { .. }) && index + 1 == build.attempts.len();
+        assert_eq!(waits, queued, "{attempt:?} in {:?}", build.state);
+    }
+    for (rule, used) in build.spec.retry.rules.iter().zip(&build.retries) {
+        assert!(*used <= rule.limit, "{used} retries under {rule:?}");
+    }
+    let ends = build.outcome().is_some() || build.state == BuildState::Blocked;
+    let rests = ends && live(build).is_empty() && todo(build).is_empty();
+    assert_eq!(build.due().is_none(), rests, "due at {:?}", build.due());
+    let text = serde_json::to_string(build).unwrap();
+    assert_eq!(serde_json::from_str::<Build>(&text).unwrap(), *build);
+}
+
+/// What holds for each step, and for what it leads to.
+pub(super) fn check_step(before: &Build, after: &Build) {
+    check(after);
+    assert_ne!(before, after, "a step that changes nothing is to be ignored");
+    let decided = before.outcome().is_none() && after.outcome().is_some_and(|outcome| outcome != Outcome::Skipped);
+    let pushed = |fits: fn(&BuildEffect) -> bool| after.outbox.since(&before.outbox).filter(|pending| fits(&pending.effect)).count();
+    let told = pushed(|effect| matches!(effect, BuildEffect::Announce(BuildNews::Finished { .. })));
+    assert_eq!(told, usize::from(decided), "announcements of the end");
+    let run_told = pushed(|effect| matches!(effect, BuildEffect::TellRun { .. }));
+    assert_eq!(run_told, usize::from(decided), "words to the run");
+    if before.outcome().is_some() {
+        assert_eq!(before.state, after.state, "an outcome was changed");
+    }
+}
+
+/// Something that may happen, sensible or not.
+#[derive(Debug, Clone)]
+enum Step {
+    Event(BuildEvent),
+    /// The oldest pending launch is accepted.
+    Accept,
+    /// The agent of the oldest pending launch is seen before the launch is answered.
+    Overtake(AgentStatus),
+    /// The oldest pending launch is refused.
+    Refuse(Refusal),
+    /// Something is seen of the current attempt's agent, or of the one before it.
+    OfAttempt {
+        back: usize,
+        newer: bool,
+        status: AgentStatus,
+    },
+    /// One of the pending effects has been performed.
+    Perform(usize),
+    /// The sweep comes by when the build is due.
+    TickWhenDue,
+    Pass(i64),
+}
+
+fn policies() -> impl Strategy<Value = RetryPolicy> {
+    let everything = [RetryOn::Interrupted, RetryOn::Infrastructure, RetryOn::Failure, RetryOn::Timeout];
+    let rule = (
+        proptest::sample::subsequence(everything.to_vec(), 0..=4),
+        proptest::sample::subsequence(vec![1, 75, 137], 0..=2),
+        0..3u32,
+        select(vec![0u64, 30, 600]),
+        select(vec![None, Some(SPOT), Some(ON_DEMAND)]),
+    )
+        .prop_map(|(on, exit_codes, limit, backoff, capacity)| RetryRule {
+            on,
+            exit_codes,
+            limit,
+            backoff: Duration::from_secs(backoff),
+            capacity,
+        });
+    prop_oneof![
+        Just(RetryPolicy::default()),
+        Just(RetryPolicy::never()),
+        prop::collection::vec(rule, 1..4).prop_map(|rules| RetryPolicy { rules }),
+    ]
+}
+
+fn specs() -> impl Strategy<Value = BuildSpec> {
+    (
+        policies(),
+        prop::bool::weighted(0.2),
+        prop::bool::weighted(0.3),
+        select(vec![1u64, 60, 3600]),
+        select(vec![1u64, 60, 3600]),
+    )
+        .prop_map(|(retry, critical, patient, timeout, queue_timeout)| BuildSpec {
+            retry,
+            critical,
+            relaunch: if patient { Relaunch::Stopped } else { Relaunch::Warning },
+            timeout: Duration::from_secs(timeout),
+            queue_timeout: Duration::from_secs(queue_timeout),
+            ..spec()
+        })
+}
+
+fn capacities() -> impl Strategy<Value = Capacity> {
+    select(vec![SPOT, ON_DEMAND])
+}
+
+fn refusals() -> impl Strategy<Value = Refusal> {
+    let invalid = Refusal::Invalid("MISSING".to_owned());
+    prop_oneof![
+        8 => select(vec![no_capacity(), throttled(), account_limit()]),
+        1 => Just(invalid),
+    ]
+}
+
+fn stops() -> impl Strategy<Value = Stop> {
+    let report = prop_oneof![
+        Just(None),
+        (select(vec![0, 1, 75, 143]), any::<bool>(), prop::bool::weighted(0.1)).prop_map(|(exit_code, signalled, checkout)| {
+            Some(Report {
+                phase: if checkout { ReportPhase::Checkout } else { ReportPhase::Script },
+                signalled,
+                ..script_ended(exit_code)
+            })
+        }),
+    ];
+    let stop = select(vec![
+        exited(0),
+        exited(1),
+        exited(75),
+        taken_back(),
+        out_of_memory(),
+        failed_to_start(),
+        without_capacity(),
+        stopped_by_a_person(),
+        lost(),
+    ]);
+    (stop, report).prop_map(|(stop, report)| Stop { report, ..stop })
+}
+
+fn statuses() -> impl Strategy<Value = AgentStatus> {
+    prop_oneof![
+        1 => Just(AgentStatus::Starting),
+        3 => select(vec![None, Some(t(-100)), Some(t(5000))]).prop_map(|since| AgentStatus::Running { since }),
+        3 => Just(AgentStatus::Interrupted),
+        1 => Just(AgentStatus::Stopping),
+        3 => stops().prop_map(AgentStatus::Stopped),
+    ]
+}
+
+/// An agent that need not fit the attempt whose name it carries.
+fn agents() -> impl Strategy<Value = AgentId> {
+    (1..4u32, select(vec!['a', 'b'])).prop_map(|(number, letter)| arn(&format!("{number}{letter}")))
+}
+
+fn events() -> impl Strategy<Value = BuildEvent> {
+    let attempts = || prop_oneof![9 => 1..4u32, 1 => select(vec![0, 7, u32::MAX])];
+    prop_oneof![
+        1 => Just(BuildEvent::Released),
+        1 => Just(BuildEvent::Skipped { because: "lint".parse().unwrap() }),
+        2 => (attempts(), capacities(), agents())
+            .prop_map(|(attempt, capacity, agent)| BuildEvent::LaunchAccepted { attempt, capacity, agent }),
+        2 => (attempts(), capacities(), refusals())
+            .prop_map(|(attempt, capacity, refusal)| BuildEvent::LaunchRefused { attempt, capacity, refusal }),
+        6 => (attempts(), agents(), prop::option::of(0..12u64), prop::option::of(capacities()), statuses()).prop_map(
+            |(attempt, agent, version, capacity, status)| BuildEvent::Agent {
+                attempt,
+                observation: Observation { agent, version, capacity, status },
+            }
+        ),
+        2 => Just(BuildEvent::Tick),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => events().prop_map(Step::Event),
+        4 => Just(Step::Accept),
+        2 => statuses().prop_map(Step::Overtake),
+        2 => refusals().prop_map(Step::Refuse),
+        6 => (0..2usize, prop::bool::weighted(0.8), statuses())
+            .prop_map(|(back, newer, status)| Step::OfAttempt { back, newer, status }),
+        3 => (0..8usize).prop_map(Step::Perform),
+        3 => Just(Step::TickWhenDue),
+        2 => prop_oneof![0..90i64, 0..4000i64].prop_map(Step::Pass),
+    ]
+}
+
+/// What a step means for a build as it is, if it means anything.
+fn event(build: &Build, step: Step) -> Option<BuildEvent> {
+    let launch = build.outbox.pending().iter().find_map(|pending| match &pending.effect {
+        BuildEffect::Launch { attempt, capacity } => Some((*attempt, *capacity)),
+        _ => None,
+    });
+    match step {
+        Step::Event(event) => Some(event),
+        Step::Accept => {
+            let (attempt, capacity) = launch?;
+            let agent = launched(attempt, capacity);
+            Some(BuildEvent::LaunchAccepted { attempt, capacity, agent })
+        }
+        Step::Overtake(status) => {
+            let (attempt, capacity) = launch?;
+            let observation = Observation {
+                agent: launched(attempt, capacity),
+                version: None,
+                capacity: Some(capacity),
+                status,
+            };
+            Some(BuildEvent::Agent { attempt, observation })
+        }
+        Step::Refuse(refusal) => {
+            let (attempt, capacity) = launch?;
+            Some(BuildEvent::LaunchRefused {
+                attempt,
+                capacity,
+                refusal,
+            })
+        }
+        Step::OfAttempt { back, newer, status } => {
+            let attempt = build.attempts.iter().rev().nth(back)?;
+            Some(BuildEvent::Agent {
+                attempt: attempt.number,
+                observation: Observation {
+                    agent: attempt.agent.clone()?,
+                    version: newer.then_some(attempt.seen + 1),
+                    capacity: None,
+                    status,
+                },
+            })
+        }
+        Step::Perform(index) => {
+            let pending = build.outbox.pending();
+            let pending = pending.get(index % pending.len().max(1))?;
+            let answered = matches!(pending.effect, BuildEffect::Launch { .. });
+            (!answered).then_some(BuildEvent::Performed(pending.id))
+        }
+        Step::TickWhenDue | Step::Pass(_) => Some(BuildEvent::Tick),
+    }
+}
+
+/// One agent for each attempt and capacity, as of a service that honours tokens.
+fn launched(attempt: u32, capacity: Capacity) -> AgentId {
+    arn(&format!("{attempt}-{capacity}"))
+}
+
+fn moment(build: &Build, now: Timestamp, step: &Step) -> Timestamp {
+    match step {
+        Step::TickWhenDue => build.due().map_or(now, |due| due.max(now)),
+        Step::Pass(seconds) => later(now, Duration::from_secs(seconds.unsigned_abs())),
+        _ => now,
+    }
+}
+
+/// Takes an event to a build, and checks what comes of it.
+fn step(build: &Build, event: &BuildEvent, now: Timestamp) -> Build {
+    let next = match build.decide(event, now) {
+        Decision::Next(next) => {
+            check_step(build, &next);
+            *next
+        }
+        Decision::Ignored(_) => build.clone(),
+    };
+    if *event == BuildEvent::Tick {
+        let rest = Build {
+            outbox: Outbox::default(),
+            ..next.clone()
+        };
+        assert!(
+            rest.due().is_none_or(|due| due > now),
+            "a look at the build leaves it due at {:?}: {rest:?}",
+            rest.due()
+        );
+    }
+    next
+}
+
+/// From here on nothing is launched any more, and agents are only heard of by asking for them: they are gone. The build has to end by itself.
+fn wind_down(mut build: Build, mut now: Timestamp) {
+    build = step(&build, &BuildEvent::Released, now);
+    for _ in 0..2000 {
+        let pending: Vec<_> = build.outbox.pending().to_vec();
+        for pending in pending {
+            let answer = match pending.effect {
+                BuildEffect::Launch { attempt, capacity } => BuildEvent::LaunchRefused {
+                    attempt,
+                    capacity,
+                    refusal: account_limit(),
+                },
+                _ => BuildEvent::Performed(pending.id),
+            };
+            build = step(&build, &answer, now);
+        }
+        for (attempt, agent) in build.agents_to_check(now) {
+            let observation = Observation {
+                agent,
+                version: None,
+                capacity: None,
+                status: AgentStatus::Stopped(lost()),
+            };
+            build = step(&build, &BuildEvent::Agent { attempt, observation }, now);
+        }
+        if !build.outbox.pending().is_empty() {
+            continue;
+        }
+        let Some(due) = build.due() else {
+            assert!(build.outcome().is_some(), "nothing is due, and there is no outcome: {build:?}");
+            assert_eq!(live(&build), [""; 0]);
+            return;
+        };
+        now = now.max(due);
+        // Agents are asked for before anybody looks at the clock, as the sweep does it.
+        if build.agents_to_check(now).is_empty() {
+            build = step(&build, &BuildEvent::Tick, now);
+        }
+    }
+    panic!("the build does not come to an end: {build:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_a_build_stays_sound_and_comes_to_its_end(
+        spec in specs(),
+        blocked in prop::bool::weighted(0.1),
+        steps in prop::collection::vec(steps(), 0..60),
+    ) {
+        let mut now = t(0);
+        let mut build = if blocked { Build::blocked(spec, now) } else { Build::ready(spec, now) };
+        check(&build);
+        for next in steps {
+            now = moment(&build, now, &next);
+            if let Some(event) = event(&build, next) {
+                build = step(&build, &event, now);
+            }
+        }
+        wind_down(build, now);
+    }
+
+    /// As long as events are true, an attempt that is to have an agent always has one, or a launch that will get it one.
+    #[test]
+    fn no_launch_is_ever_forgotten(spec in specs(), steps in prop::collection::vec(steps(), 0..60)) {
+        let mut now = t(0);
+        let mut build = Build::ready(spec, now);
+        for next in steps {
+            if matches!(next, Step::Event(_)) {
+                continue;
+            }
+            now = moment(&build, now, &next);
+            let Some(event) = event(&build, next) else { continue };
+            build = step(&build, &event, now);
+            for attempt in &build.attempts {
+                let wants_one = attempt.phase == Phase::Launching && attempt.agent.is_none();
+                let asked = |effect: &BuildEffect| {
+                    matches!(effect, BuildEffect::Launch { attempt: number, capacity }
+                        if *number == attempt.number && *capacity == attempt.capacity)
+                };
+                prop_assert_eq!(wants_one, build.outbox.any(asked), "{:?}", attempt);
+            }
+        }
+    }
+}

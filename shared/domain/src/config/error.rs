@@ -1,0 +1,145 @@
+//! What is wrong with a file, in one line.
+
+use std::fmt;
+
+use crate::ids::InvalidId;
+
+/// The pipeline file's name in messages, and its path in a repository.
+pub const PIPELINE_FILE: &str = ".bellhop.yaml";
+
+/// The suite configuration's name in messages.
+pub const SUITE_FILE: &str = "config/bellhop.yaml";
+
+/// How much of a value of the file a message repeats.
+const ECHOED: usize = 100;
+
+/// How many names a message lists.
+const LISTED: usize = 20;
+
+/// What is wrong with a file, and where. Its text is one line without control characters, whatever the file holds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct FileError {
+    /// [`PIPELINE_FILE`] or [`SUITE_FILE`].
+    pub file: &'static str,
+    /// The line, from 1, where it is known.
+    pub line: Option<u64>,
+    /// The column, from 1, where it is known.
+    pub column: Option<u64>,
+    /// The field, such as `jobs.test.on.push`, where there is one.
+    pub field: Option<String>,
+    /// What is wrong and what was expected.
+    pub message: String,
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ", line {line}")?;
+        }
+        if let Some(field) = &self.field {
+            write!(f, ", {field}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// The way to a field, from the top of the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct FieldPath(pub(super) Vec<Segment>);
+
+/// One step of the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Segment {
+    /// Into a mapping.
+    Key(String),
+    /// Into a list.
+    Index(usize),
+}
+
+impl FieldPath {
+    /// A key at the top of the file.
+    pub(super) fn top(key: &str) -> Self {
+        Self::default().key(key)
+    }
+
+    /// One key deeper.
+    pub(super) fn key(mut self, key: impl fmt::Display) -> Self {
+        self.0.push(Segment::Key(key.to_string()));
+        self
+    }
+
+    /// One index deeper.
+    pub(super) fn index(mut self, index: usize) -> Self {
+        self.0.push(Segment::Index(index));
+        self
+    }
+
+    /// The way as people write it; `None` for the top itself.
+    pub(super) fn text(&self) -> Option<String> {
+        let mut text = String::new();
+        for segment in &self.0 {
+            match segment {
+                Segment::Key(key) => {
+                    if !text.is_empty() {
+                        text.push('.');
+                    }
+                    text.push_str(&shown(key, ECHOED));
+                }
+                Segment::Index(index) => text.push_str(&format!("[{index}]")),
+            }
+        }
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+/// A text made fit for one line: at most `limit` characters, and a space for every control character.
+pub(super) fn shown(text: &str, limit: usize) -> String {
+    let mut shown: String = text
+        .chars()
+        .take(limit)
+        .map(|c| {
+            if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect();
+    if text.chars().nth(limit).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// A value of the file as messages repeat it.
+pub(super) fn quoted(value: &str) -> String {
+    format!("`{}`", shown(value, ECHOED - 1))
+}
+
+/// A name that does not fit, in the words that every message here uses.
+pub(super) fn invalid_id(error: &InvalidId) -> String {
+    format!("{} is no {}: expected {}", quoted(&error.value), error.kind, error.expected)
+}
+
+/// What to add to a message about an unknown name: the nearest known one, if one is near, and the known ones.
+pub(super) fn suggestion<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    // Beyond the longest name that there can be, nothing is near; cutting keeps the comparison cheap.
+    let unknown: String = unknown.chars().take(64).collect();
+    let nearest = known
+        .iter()
+        .map(|name| (strsim::osa_distance(&unknown, name), *name))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, name)| *distance <= (unknown.len().max(name.len()) / 3).max(1))
+        .map(|(_, name)| name);
+    let hint = nearest.map_or_else(String::new, |name| format!("; did you mean {}?", quoted(name)));
+    if known.is_empty() {
+        return hint;
+    }
+    let mut names: Vec<String> = known.iter().take(LISTED).map(|name| shown(name, ECHOED)).collect();
+    if known.len() > LISTED {
+        names.push("…".to_owned());
+    }
+    format!("{hint} (known: {})", names.join(", "))
+}

@@ -1,0 +1,125 @@
+//! Which pushes start a job.
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use serde::de::{Deserialize, Deserializer, Error};
+
+use super::error::{quoted, shown};
+use crate::ids::Reference;
+
+/// The longest pattern, in bytes.
+const LONGEST: usize = 256;
+
+/// One pattern of a list, not yet compiled.
+#[derive(Debug, Clone)]
+pub(super) struct Pattern {
+    /// As the file has it.
+    pub(super) text: String,
+    /// With `!` in front.
+    negated: bool,
+    glob: globset::Glob,
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (negated, body) = text.strip_prefix('!').map_or((false, text), |body| (true, body));
+        if body.is_empty() {
+            return Err("an empty pattern: expected one such as main or release/*".to_owned());
+        }
+        if text.len() > LONGEST {
+            return Err(format!("{} is too long a pattern: at most {LONGEST} bytes are read", quoted(text)));
+        }
+        let glob = GlobBuilder::new(body)
+            .literal_separator(true)
+            .backslash_escape(true)
+            .build()
+            .map_err(|error| format!("{} is no pattern: {}", quoted(text), shown(&error.kind().to_string(), 100)))?;
+        Ok(Self {
+            text: text.to_owned(),
+            negated,
+            glob,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// A list of patterns in the manner of a `.gitignore`: the last one that matches decides, and one with `!` in front decides against. A list in which
+/// every pattern has a `!` starts from everything.
+///
+/// `*` and `?` stop at a `/`; `**` does not.
+#[derive(Debug, Clone)]
+pub(super) struct Globs {
+    set: GlobSet,
+    negated: Vec<bool>,
+}
+
+impl Globs {
+    /// Compiles a list.
+    pub(super) fn new(patterns: Vec<Pattern>) -> Result<Self, String> {
+        let mut set = GlobSetBuilder::new();
+        let mut negated = Vec::with_capacity(patterns.len());
+        for pattern in patterns {
+            set.add(pattern.glob);
+            negated.push(pattern.negated);
+        }
+        let set = set
+            .build()
+            .map_err(|error| format!("the patterns are too large together: {}", shown(&error.kind().to_string(), 100)))?;
+        Ok(Self { set, negated })
+    }
+
+    /// Whether the list is for this name or path.
+    pub(super) fn matches(&self, text: &str) -> bool {
+        let last = self.set.matches(text).into_iter().max();
+        match last.and_then(|index| self.negated.get(index)) {
+            Some(negated) => !negated,
+            None => self.negated.iter().all(|negated| *negated),
+        }
+    }
+}
+
+/// `on.push` of a job. Without `branches` and `tags`: every branch and no tag. With one of the two alone: nothing of the other.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PushFilter {
+    pub(super) branches: Option<Globs>,
+    pub(super) tags: Option<Globs>,
+    pub(super) paths: Option<Globs>,
+}
+
+impl PushFilter {
+    /// Whether a push to the reference starts the job, as far as the reference tells.
+    pub(super) fn wants(&self, reference: &Reference) -> bool {
+        match reference {
+            Reference::Branch(name) => match &self.branches {
+                Some(branches) => branches.matches(name),
+                None => self.tags.is_none(),
+            },
+            Reference::Tag(name) => self.tags.as_ref().is_some_and(|tags| tags.matches(name)),
+        }
+    }
+
+    /// Whether the changed files have a say for this reference: they have none for a tag.
+    pub(super) fn asks_for_changes(&self, reference: &Reference) -> bool {
+        self.paths.is_some() && reference.branch().is_some()
+    }
+
+    /// Whether the changed files let the job start. `None` says that they are not known, for a new branch or past the limit of a comparison; then
+    /// the job starts, because a job too many does less harm than a change that nobody tested.
+    pub(super) fn wants_changes(&self, reference: &Reference, changed: Option<&[String]>) -> bool {
+        match (&self.paths, changed) {
+            (Some(paths), Some(changed)) if self.asks_for_changes(reference) => changed.iter().any(|path| paths.matches(path)),
+            _ => true,
+        }
+    }
+}
+
+/// Whether a commit's message asks for no run: `[skip ci]`, `[ci skip]` or `[no ci]` anywhere in it, in any case.
+#[must_use]
+pub fn skips(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["[skip ci]", "[ci skip]", "[no ci]"].iter().any(|token| message.contains(token))
+}

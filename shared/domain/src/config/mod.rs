@@ -1,0 +1,24 @@
+//! The two YAML files of users, and the run that they make of a push.
+//!
+//! `config/bellhop.yaml` ([`SuiteConfig`]) belongs to the administrators of a suite and says which agents there are. `.bellhop.yaml`
+//! ([`PipelineFile`]) belongs to a repository and says which jobs a push starts. [`plan`] puts both together and freezes the builds of a run.
+//!
+//! Whatever is wrong with a file comes back as one [`FileError`]: one line with file, line, field, and what was expected, fit for a notification.
+//! Files are read with bounds (size, nesting, values once aliases are expanded), because anyone who may push may write one.
+
+mod error;
+mod filter;
+mod pipeline;
+mod plan;
+mod source;
+mod suite;
+mod values;
+
+pub use error::{FileError, PIPELINE_FILE, SUITE_FILE};
+pub use filter::skips;
+pub use pipeline::{Concurrency, Job, PipelineFile, Work};
+pub use plan::plan;
+pub use suite::{Agent, AgentKind, Alarm, AlarmAction, Backup, Notify, Repository, SuiteConfig, SuiteJob};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,294 @@
+//! A file's text: reading it into types within bounds, and finding the line of a field again.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::{Error, Location, Spanned};
+
+use super::error::{FieldPath, FileError, Segment, quoted, shown, suggestion};
+
+/// The largest file that is read, in bytes.
+const LARGEST: usize = 256 * 1024;
+
+/// The deepest nesting; the contracts themselves need eight levels.
+const DEEPEST: usize = 32;
+
+/// A file as it came. It is kept beside what was read from it, so that an error found later can name the line, without every value carrying one.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    file: &'static str,
+    text: String,
+}
+
+impl Source {
+    /// Takes a text that is not too large.
+    pub(super) fn new(file: &'static str, text: &str) -> Result<Self, FileError> {
+        if text.len() > LARGEST {
+            return Err(FileError {
+                file,
+                line: None,
+                column: None,
+                field: None,
+                message: format!(
+                    "the file has {} KiB: at most {} KiB are read",
+                    text.len().div_ceil(1024),
+                    LARGEST / 1024
+                ),
+            });
+        }
+        Ok(Self {
+            file,
+            text: text.to_owned(),
+        })
+    }
+
+    /// Reads the text into a type.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, FileError> {
+        let mut path = FieldPath::default();
+        serde_saphyr::with_deserializer_from_str_with_options(&self.text, options(), |deserializer| {
+            serde_path_to_error::deserialize(deserializer).map_err(|error| {
+                path = field_path(error.path());
+                error.into_inner()
+            })
+        })
+        .map_err(|error| self.translate(&error, path))
+    }
+
+    /// An error at a field.
+    pub(super) fn error(&self, path: &FieldPath, message: impl Into<String>) -> FileError {
+        self.placed(self.locate(path), path, message.into())
+    }
+
+    /// Line and column of a field's key or of a list's item; of the nearest field around it where it has none of its own, as a field taken in by a
+    /// merge key has. A second pass over the text, and only once something is wrong.
+    fn locate(&self, path: &FieldPath) -> Option<(u64, u64)> {
+        let found = Cell::new(None);
+        // The outcome does not matter: the pass ends with an error on purpose, as soon as it has arrived.
+        let _: Result<(), Error> = serde_saphyr::with_deserializer_from_str_with_options(&self.text, options(), |deserializer| {
+            Locate {
+                path: &path.0,
+                found: &found,
+            }
+            .deserialize(deserializer)
+        });
+        found.get()
+    }
+
+    /// Puts an error of the YAML library into our words. The library's own can have several lines, and speak of Rust.
+    fn translate(&self, error: &Error, mut path: FieldPath) -> FileError {
+        let error = root(error);
+        let message = match error {
+            Error::SerdeUnknownField { field, expected, .. } => {
+                // The path leads to the key that is unknown; the field to name is the mapping that does not know it.
+                let at = self.locate(&path);
+                if path.0.last() == Some(&Segment::Key(field.clone())) {
+                    path.0.pop();
+                }
+                let message = format!("unknown key {}{}", quoted(field), suggestion(field, expected.iter().copied()));
+                return self.placed(at.or_else(|| known(error)), &path, message);
+            }
+            Error::DuplicateMappingKey { key, .. } => {
+                let key = key.as_deref().map_or_else(|| "a key".to_owned(), quoted);
+                return self.placed(known(error), &path, format!("{key} appears twice"));
+            }
+            Error::ExternalMessage { msg, .. } => {
+                // The syntax is wrong from here on, so there is no field to name, and no second pass would come this far.
+                let mut message = format!("the file is no valid YAML: {}", shown(first_line(msg), 160));
+                if msg.contains("anchor or alias") {
+                    message.push_str("; a text that starts with * or & has to be quoted");
+                }
+                return self.placed(known(error), &FieldPath::default(), message);
+            }
+            Error::SerdeUnknownVariant { variant, expected, .. } => {
+                format!("unknown value {}{}", quoted(variant), suggestion(variant, expected.iter().copied()))
+            }
+            Error::SerdeMissingField { field, .. } => format!("missing key `{field}`"),
+            Error::Unexpected {
+                expected: "mapping start", ..
+            } => "expected a mapping, that is `key: value`".to_owned(),
+            Error::Unexpected {
+                expected: "sequence start",
+                ..
+            } => "expected a list, such as [a, b]".to_owned(),
+            Error::Unexpected { .. } | Error::TaggedScalarCannotDeserializeIntoString { .. } => {
+                "expected a single value, such as a text or a number".to_owned()
+            }
+            Error::NullIntoString { .. } => "expected a value, and there is none".to_owned(),
+            Error::InvalidBooleanStrict { .. } | Error::InvalidScalar { ty: "boolean", .. } => "expected true or false".to_owned(),
+            Error::InvalidScalar { .. } => "expected a whole number that is not negative".to_owned(),
+            Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => {
+                format!("expected {}", shown(first_line(expected), 400))
+            }
+            Error::ExternallyTaggedEnumExpectedScalarOrMapping { .. } | Error::UnexpectedValueForUnitEnumVariant { .. } => {
+                "expected a single word".to_owned()
+            }
+            Error::UnknownAnchor { .. } => {
+                let message = "an alias without an anchor; a text that starts with * has to be quoted";
+                return self.placed(known(error), &path, message.to_owned());
+            }
+            Error::UnsupportedTag { .. } => {
+                let message = "an unknown tag; a text that starts with ! has to be quoted";
+                return self.placed(known(error), &path, message.to_owned());
+            }
+            Error::RecursiveReferencesRequireWeakTypes { .. } => "an alias inside its own anchor".to_owned(),
+            Error::MultipleDocuments { .. } => "a second YAML document begins here: expected one".to_owned(),
+            Error::Budget {
+                breach: BudgetBreach::Depth { .. },
+                ..
+            } => {
+                format!("nested too deeply: at most {DEEPEST} levels are read")
+            }
+            Error::Budget { .. }
+            | Error::AliasReplayLimitExceeded { .. }
+            | Error::AliasExpansionLimitExceeded { .. }
+            | Error::AliasReplayStackDepthExceeded { .. } => "too many values, once its aliases are expanded".to_owned(),
+            // Mostly one of this module's own, from where a value was read; those have cut what they repeat of the file.
+            Error::Message { msg, .. } => shown(first_line(msg), 400),
+            Error::Eof { .. } => return self.placed(None, &path, "the file is empty".to_owned()),
+            other => {
+                let text = other.to_string();
+                shown(first_line(&text).split(" at line ").next().unwrap_or_default(), 100)
+            }
+        };
+        let at = self.locate(&path).or_else(|| known(error));
+        self.placed(at, &path, message)
+    }
+
+    fn placed(&self, at: Option<(u64, u64)>, path: &FieldPath, message: String) -> FileError {
+        FileError {
+            file: self.file,
+            line: at.map(|(line, _)| line),
+            column: at.map(|(_, column)| column),
+            field: path.text(),
+            message,
+        }
+    }
+}
+
+/// The bounds on what is read, and strictness wherever a lenient reading would hide a mistake.
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        // These count what aliases expand to as well, which is what makes an alias bomb harmless.
+        budget: serde_saphyr::budget! {
+            max_depth: DEEPEST,
+            flow_nesting_limit: DEEPEST,
+            max_events: 60_000,
+            max_nodes: 20_000,
+            max_total_scalar_bytes: 4 * LARGEST,
+            max_aliases: 1_000,
+            max_anchors: 100,
+            max_merge_keys: 500,
+            // The limits on what aliases expand to hold better than this guess, which one anchor used by every job would run into.
+            enforce_alias_anchor_ratio: false,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 20_000,
+            max_replay_stack_depth: 8,
+        },
+        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::Error,
+        emit_comments: false,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        with_snippet: false,
+    }
+}
+
+/// The error itself, without what the library wraps around it.
+fn root(error: &Error) -> &Error {
+    match error.without_snippet() {
+        Error::AliasError { error, .. } => root(error),
+        error => error,
+    }
+}
+
+/// Where the library saw the error.
+fn known(error: &Error) -> Option<(u64, u64)> {
+    error
+        .location()
+        .filter(|location| *location != Location::UNKNOWN)
+        .map(|location| (location.line(), location.column()))
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+fn field_path(path: &serde_path_to_error::Path) -> FieldPath {
+    FieldPath(
+        path.iter()
+            .filter_map(|segment| match segment {
+                serde_path_to_error::Segment::Map { key } => Some(Segment::Key(key.clone())),
+                serde_path_to_error::Segment::Seq { index } => Some(Segment::Index(*index)),
+                // A word out of a list of words is a value to people, and no field.
+                serde_path_to_error::Segment::Enum { .. } | serde_path_to_error::Segment::Unknown => None,
+            })
+            .collect(),
+    )
+}
+
+/// Follows a path through the text and notes the last step that has a place.
+#[derive(Clone, Copy)]
+struct Locate<'a> {
+    path: &'a [Segment],
+    found: &'a Cell<Option<(u64, u64)>>,
+}
+
+impl Locate<'_> {
+    fn note(&self, location: Location) {
+        if location != Location::UNKNOWN {
+            self.found.set(Some((location.line(), location.column())));
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Locate<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        match self.path.first() {
+            Some(Segment::Key(_)) => deserializer.deserialize_map(self),
+            Some(Segment::Index(_)) => deserializer.deserialize_seq(self),
+            None => Err(serde::de::Error::custom("arrived")),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Locate<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a mapping or a list")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Some((Segment::Key(wanted), rest)) = self.path.split_first() else {
+            return Ok(());
+        };
+        while let Some(key) = map.next_key::<Spanned<String>>()? {
+            if key.value == *wanted {
+                self.note(key.referenced);
+                return map.next_value_seed(Locate { path: rest, ..self });
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let Some((Segment::Index(wanted), rest)) = self.path.split_first() else {
+            return Ok(());
+        };
+        for _ in 0..*wanted {
+            list.next_element::<IgnoredAny>()?;
+        }
+        if rest.is_empty() {
+            if let Some(item) = list.next_element::<Spanned<IgnoredAny>>()? {
+                self.note(item.referenced);
+            }
+            return Ok(());
+        }
+        list.next_element_seed(Locate { path: rest, ..self }).map(|_| ())
+    }
+}

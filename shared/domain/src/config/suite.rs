@@ -1,0 +1,451 @@
+//! The suite configuration, `config/bellhop.yaml`: the administrators' agents, and what else belongs to the suite.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+use super::error::{FieldPath, FileError, SUITE_FILE, quoted, shown, suggestion};
+use super::source::Source;
+use super::values::{Arn, Entries, Id, Name, Timespan, Version};
+use crate::ids::{AgentName, JobName, RepositoryName};
+use crate::spec::{EcsExecutor, Successes};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// How often a service is restarted at most where the file does not say.
+const DEFAULT_AT_MOST_EVERY: Duration = Duration::from_secs(30 * 60);
+
+/// A suite configuration that is right in itself: every agent and job that is named in it is defined in it.
+#[derive(Debug, Clone)]
+pub struct SuiteConfig {
+    pub(super) source: Source,
+    /// The agent templates.
+    pub agents: BTreeMap<AgentName, Agent>,
+    /// The repositories that may run jobs, and on which agents; `None` where every repository may use every agent that is not restricted.
+    pub repositories: Option<BTreeMap<RepositoryName, Repository>>,
+    /// Jobs of the suite's own.
+    pub jobs: BTreeMap<JobName, SuiteJob>,
+    /// What to do about alarms, of which the first that matches counts.
+    pub alarms: Vec<Alarm>,
+    /// Backups to start and to watch, by name.
+    pub backups: BTreeMap<String, Backup>,
+    /// What is told.
+    pub notify: Notify,
+}
+
+/// An agent template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// The service that runs it.
+    pub kind: AgentKind,
+    /// How many there may be at a time.
+    pub max_concurrent: Option<u32>,
+    /// Only for repositories that `repositories` gives it to.
+    pub restricted: bool,
+}
+
+/// The service that runs the agents of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentKind {
+    /// Amazon ECS.
+    Ecs(EcsExecutor),
+    /// AWS CodeBuild.
+    CodeBuild {
+        /// The project whose builds are started.
+        project: String,
+    },
+}
+
+/// What a repository may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    /// The agents.
+    pub agents: BTreeSet<AgentName>,
+}
+
+/// A job of the suite's own, started by an alarm, a schedule or hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuiteJob {
+    /// The agent template that executes it.
+    pub agent: AgentName,
+    /// The repository that it checks out.
+    pub repository: RepositoryName,
+    /// The branch that it checks out.
+    pub branch: String,
+    /// Its shell script.
+    pub run: String,
+}
+
+/// What to do about the alarms of a name.
+#[derive(Debug, Clone)]
+pub struct Alarm {
+    /// The names.
+    pub name: AlarmPattern,
+    /// What to do.
+    pub action: AlarmAction,
+}
+
+/// What to do about an alarm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AlarmAction {
+    /// Starts new tasks of an ECS service in place of the ones that run.
+    RestartService {
+        /// The service's cluster.
+        cluster: String,
+        /// The service.
+        service: String,
+        /// The shortest time between two restarts.
+        at_most_every: Duration,
+    },
+    /// Starts a job of the suite's own.
+    RunJob(JobName),
+}
+
+/// A backup to start and to watch. What is left open is up to the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// The ARN of what is backed up.
+    pub resource: String,
+    /// The vault.
+    pub vault: String,
+    /// The ARN of the role that the service assumes for it.
+    pub role: String,
+    /// How long the service may wait before it starts.
+    pub start_within: Option<Duration>,
+    /// How long it may take from the time it was asked for.
+    pub complete_within: Option<Duration>,
+    /// The age at which a recovery point moves to cold storage.
+    pub cold_after: Option<Duration>,
+    /// The age at which it is deleted.
+    pub delete_after: Option<Duration>,
+    /// The ARN of another vault that gets a copy.
+    pub copy_to: Option<String>,
+    /// The age of the newest recovery point from which on an alert is raised.
+    pub newest_at_most: Option<Duration>,
+}
+
+/// What is told to people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Notify {
+    /// Which successes are.
+    #[serde(default)]
+    pub successes: Successes,
+}
+
+impl SuiteConfig {
+    /// Reads and checks the text of a file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, FileError> {
+        let source = Source::new(SUITE_FILE, text)?;
+        let raw: RawSuite = source.read()?;
+        let mut agents = BTreeMap::new();
+        for (Id(name), raw) in raw.agents.0 {
+            let agent = agent(&source, &FieldPath::top("agents").key(&name), raw)?;
+            agents.insert(name, agent);
+        }
+        let check = Check {
+            source: &source,
+            agents: &agents,
+        };
+        let repositories = raw.repositories.map(|raw| check.repositories(raw)).transpose()?;
+        let jobs = check.jobs(raw.jobs)?;
+        let alarms = check.alarms(raw.alarms, &jobs)?;
+        let backups = check.backups(raw.backups)?;
+        Ok(Self {
+            source,
+            agents,
+            repositories,
+            jobs,
+            alarms,
+            backups,
+            notify: raw.notify,
+        })
+    }
+}
+
+fn agent(source: &Source, at: &FieldPath, raw: RawAgent) -> Result<Agent, FileError> {
+    let kind = match (raw.ecs, raw.codebuild) {
+        (Some(raw), None) => AgentKind::Ecs(ecs(source, &at.clone().key("ecs"), raw)?),
+        (None, Some(raw)) => AgentKind::CodeBuild { project: raw.project.0 },
+        (Some(_), Some(_)) => return Err(source.error(at, "`ecs` and `codebuild` exclude each other: expected one of them")),
+        (None, None) => return Err(source.error(at, "missing key `ecs` (or `codebuild`)")),
+    };
+    if raw.max_concurrent == Some(0) {
+        return Err(source.error(&at.clone().key("max-concurrent"), "`0` is out of bounds: expected 1 or more"));
+    }
+    Ok(Agent {
+        kind,
+        max_concurrent: raw.max_concurrent,
+        restricted: raw.restricted,
+    })
+}
+
+fn ecs(source: &Source, at: &FieldPath, raw: RawEcs) -> Result<EcsExecutor, FileError> {
+    let (spot_cluster, on_demand_cluster) = match (raw.cluster, raw.clusters) {
+        (Some(Name(both)), None) => (Some(both.clone()), both),
+        (None, Some(clusters)) => (clusters.spot.map(|Name(name)| name), clusters.on_demand.0),
+        (Some(_), Some(_)) => return Err(source.error(at, "`cluster` and `clusters` exclude each other: expected one of them")),
+        (None, None) => return Err(source.error(at, "missing key `cluster` (or `clusters`)")),
+    };
+    if raw.subnets.is_empty() {
+        return Err(source.error(&at.clone().key("subnets"), "an empty list: expected at least one subnet"));
+    }
+    Ok(EcsExecutor {
+        spot_cluster,
+        on_demand_cluster,
+        task_definition: raw.task_definition.0,
+        container: raw.container.map_or_else(|| "agent".to_owned(), |Name(name)| name),
+        subnets: raw.subnets.into_iter().map(|Name(name)| name).collect(),
+        security_groups: raw.security_groups.into_iter().map(|Name(name)| name).collect(),
+        assign_public_ip: raw.assign_public_ip,
+    })
+}
+
+/// The sections that name agents and jobs of the same file.
+struct Check<'a> {
+    source: &'a Source,
+    agents: &'a BTreeMap<AgentName, Agent>,
+}
+
+impl Check<'_> {
+    fn defined(&self, at: &FieldPath, name: &AgentName) -> Result<(), FileError> {
+        if self.agents.contains_key(name) {
+            return Ok(());
+        }
+        let known = suggestion(name.as_str(), self.agents.keys().map(AgentName::as_str));
+        Err(self.source.error(at, format!("there is no agent `{name}`{known}")))
+    }
+
+    fn repositories(&self, raw: Entries<Id<RepositoryName>, RawRepository>) -> Result<BTreeMap<RepositoryName, Repository>, FileError> {
+        let mut repositories = BTreeMap::new();
+        for (Id(name), raw) in raw.0 {
+            let at = FieldPath::top("repositories").key(&name).key("agents");
+            for (i, Id(agent)) in raw.agents.iter().enumerate() {
+                self.defined(&at.clone().index(i), agent)?;
+            }
+            let agents = raw.agents.into_iter().map(|Id(agent)| agent).collect();
+            repositories.insert(name, Repository { agents });
+        }
+        Ok(repositories)
+    }
+
+    fn jobs(&self, raw: Entries<Id<JobName>, RawSuiteJob>) -> Result<BTreeMap<JobName, SuiteJob>, FileError> {
+        let mut jobs = BTreeMap::new();
+        for (Id(name), raw) in raw.0 {
+            let at = FieldPath::top("jobs").key(&name);
+            self.defined(&at.clone().key("agent"), &raw.agent.0)?;
+            if raw.run.trim().is_empty() {
+                return Err(self.source.error(&at.key("run"), "expected a text that is not empty"));
+            }
+            let job = SuiteJob {
+                agent: raw.agent.0,
+                repository: raw.repository.0,
+                branch: raw.branch.0,
+                run: raw.run,
+            };
+            jobs.insert(name, job);
+        }
+        Ok(jobs)
+    }
+
+    fn alarms(&self, raw: Vec<RawAlarm>, jobs: &BTreeMap<JobName, SuiteJob>) -> Result<Vec<Alarm>, FileError> {
+        let mut alarms = Vec::with_capacity(raw.len());
+        for (i, raw) in raw.into_iter().enumerate() {
+            let at = FieldPath::top("alarms").index(i);
+            let action = match (raw.restart_service, raw.run_job) {
+                (Some(raw), None) => AlarmAction::RestartService {
+                    cluster: raw.cluster.0,
+                    service: raw.service.0,
+                    at_most_every: raw.at_most_every.map_or(DEFAULT_AT_MOST_EVERY, |span| span.span),
+                },
+                (None, Some(Id(job))) => {
+                    if !jobs.contains_key(&job) {
+                        let known = suggestion(job.as_str(), jobs.keys().map(JobName::as_str));
+                        let message = format!("there is no job `{job}` in this file{known}");
+                        return Err(self.source.error(&at.key("run-job"), message));
+                    }
+                    AlarmAction::RunJob(job)
+                }
+                _ => return Err(self.source.error(&at, "expected exactly one of `restart-service` and `run-job`")),
+            };
+            alarms.push(Alarm { name: raw.name, action });
+        }
+        Ok(alarms)
+    }
+
+    fn backups(&self, raw: Entries<Name, RawBackup>) -> Result<BTreeMap<String, Backup>, FileError> {
+        let mut backups = BTreeMap::new();
+        for (Name(name), raw) in raw.0 {
+            let at = FieldPath::top("backups").key(&name);
+            // The service counts in these units.
+            let whole = |key: &str, value: Option<Timespan>, unit: Duration, expected: &str| match value {
+                Some(value) if value.span.is_zero() || value.span.as_nanos() % unit.as_nanos() != 0 => {
+                    let message = format!("{} does not fit: expected {expected}", quoted(&value.text));
+                    Err(self.source.error(&at.clone().key(key), message))
+                }
+                value => Ok(value.map(|value| value.span)),
+            };
+            let minutes = |key: &str, value| whole(key, value, MINUTE, "whole minutes, such as 90m");
+            let days = |key: &str, value| whole(key, value, DAY, "whole days, such as 30d");
+            let backup = Backup {
+                resource: raw.resource.0,
+                vault: raw.vault.0,
+                role: raw.role.0,
+                start_within: minutes("start-within", raw.start_within)?,
+                complete_within: minutes("complete-within", raw.complete_within)?,
+                cold_after: days("cold-after", raw.cold_after)?,
+                delete_after: days("delete-after", raw.delete_after)?,
+                copy_to: raw.copy_to.map(|Arn(arn)| arn),
+                newest_at_most: minutes("newest-at-most", raw.newest_at_most)?,
+            };
+            // The rules of AWS Backup; it would refuse every single backup otherwise, and only once it is due.
+            if backup.start_within.is_some_and(|start| start < HOUR) {
+                return Err(self.source.error(&at.key("start-within"), "expected at least 1h"));
+            }
+            if let (Some(start), Some(complete)) = (backup.start_within, backup.complete_within)
+                && complete <= start
+            {
+                return Err(self.source.error(&at.key("complete-within"), "expected more than `start-within`"));
+            }
+            if let (Some(cold), Some(delete)) = (backup.cold_after, backup.delete_after)
+                && delete.saturating_sub(cold) < 90 * DAY
+            {
+                return Err(self
+                    .source
+                    .error(&at.key("delete-after"), "expected at least 90 days more than `cold-after`"));
+            }
+            backups.insert(name, backup);
+        }
+        Ok(backups)
+    }
+}
+
+/// A pattern for the names of alarms. In such a name a `/` is a character like any other, so `*` goes past it.
+#[derive(Debug, Clone)]
+pub struct AlarmPattern(globset::GlobMatcher);
+
+impl AlarmPattern {
+    /// Whether the alarm's name fits.
+    #[must_use]
+    pub fn matches(&self, alarm: &str) -> bool {
+        self.0.is_match(alarm)
+    }
+}
+
+impl<'de> Deserialize<'de> for AlarmPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Name(text) = Name::deserialize(deserializer)?;
+        match globset::Glob::new(&text) {
+            Ok(glob) => Ok(Self(glob.compile_matcher())),
+            Err(error) => Err(serde::de::Error::custom(format!(
+                "{} is no pattern: {}",
+                quoted(&text),
+                shown(&error.kind().to_string(), 100)
+            ))),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawSuite {
+    #[serde(rename = "version")]
+    _version: Version,
+    agents: Entries<Id<AgentName>, RawAgent>,
+    repositories: Option<Entries<Id<RepositoryName>, RawRepository>>,
+    #[serde(default)]
+    jobs: Entries<Id<JobName>, RawSuiteJob>,
+    #[serde(default)]
+    alarms: Vec<RawAlarm>,
+    #[serde(default)]
+    backups: Entries<Name, RawBackup>,
+    #[serde(default)]
+    notify: Notify,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawAgent {
+    ecs: Option<RawEcs>,
+    codebuild: Option<RawCodeBuild>,
+    max_concurrent: Option<u32>,
+    #[serde(default)]
+    restricted: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawEcs {
+    cluster: Option<Name>,
+    clusters: Option<RawClusters>,
+    task_definition: Name,
+    container: Option<Name>,
+    subnets: Vec<Name>,
+    #[serde(default)]
+    security_groups: Vec<Name>,
+    #[serde(default)]
+    assign_public_ip: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawClusters {
+    spot: Option<Name>,
+    on_demand: Name,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawCodeBuild {
+    project: Name,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawRepository {
+    agents: Vec<Id<AgentName>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawSuiteJob {
+    agent: Id<AgentName>,
+    repository: Id<RepositoryName>,
+    branch: Name,
+    run: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawAlarm {
+    name: AlarmPattern,
+    restart_service: Option<RawRestart>,
+    run_job: Option<Id<JobName>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawRestart {
+    cluster: Name,
+    service: Name,
+    at_most_every: Option<Timespan>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawBackup {
+    resource: Arn,
+    vault: Name,
+    role: Arn,
+    start_within: Option<Timespan>,
+    complete_within: Option<Timespan>,
+    cold_after: Option<Timespan>,
+    delete_after: Option<Timespan>,
+    copy_to: Option<Arn>,
+    newest_at_most: Option<Timespan>,
+}

@@ -1,0 +1,196 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::Capacity;
+use crate::config::{AgentKind, AlarmAction, PipelineFile, SuiteConfig, Work};
+use crate::spec::{EcsExecutor, Relaunch, RetryOn, RetryPolicy, RetryRule, Successes};
+
+const SUITE: &str = r#"
+version: 1
+agents:
+  large:
+    ecs:
+      clusters: { spot: build-spot, on-demand: build }
+      task-definition: agent-large:7
+      container: builder
+      subnets: [subnet-0c, subnet-0d]
+      security-groups: [sg-0e]
+      assign-public-ip: true
+    max-concurrent: 12
+  both:
+    ecs:
+      cluster: mixed
+      task-definition: agent-small
+      subnets: [subnet-0c]
+    restricted: true
+  images:
+    codebuild: { project: images }
+repositories:
+  warehouse: { agents: [large, images] }
+  "docs.site": { agents: [] }
+jobs:
+  sweep-caches: { agent: both, repository: operations, branch: main, run: ./sweep.sh }
+alarms:
+  - name: "controller-down*"
+    restart-service: { cluster: build, service: controller, at-most-every: 45m }
+  - name: "disk-*"
+    run-job: sweep-caches
+backups:
+  home:
+    resource: arn:aws:elasticfilesystem:eu-central-1:111122223333:file-system/fs-1
+    vault: build
+    role: arn:aws:iam::111122223333:role/backup
+    start-within: 1h
+    complete-within: 150m
+    cold-after: 30d
+    delete-after: 120d
+    copy-to: arn:aws:backup:eu-west-1:111122223333:backup-vault:build
+    newest-at-most: 26h
+notify: { successes: all }
+"#;
+
+const PIPELINE: &str = r#"
+version: 1
+jobs:
+  check:
+    on: { push: { branches: [main, "feature/*"], tags: ["v*"], paths: ["src/**", "!**/*.md"] } }
+    agent: large
+    run: |
+      make check
+      make report
+    environment: { VERBOSE: "1", LEVEL: 3, COLOUR: false }
+    critical: true
+    timeout: 1h 30m
+    queue-timeout: 10m
+    relaunch: stopped
+    retry: [ { on: interrupted, limit: 3, capacity: on-demand }, { exit-codes: [75, 76], on: [failure, timeout], limit: 1, backoff: 1m } ]
+  package:
+    needs: [check]
+    agent: images
+    buildspec: build/package.yml
+    retry: never
+  plain: { agent: large, run: "true" }
+concurrency: { supersede: true, except: [main, "release/*"] }
+"#;
+
+#[test]
+fn a_whole_suite_configuration() {
+    let config = SuiteConfig::parse(SUITE).unwrap();
+    let large = &config.agents[&"large".parse().unwrap()];
+    assert_eq!(
+        large.kind,
+        AgentKind::Ecs(EcsExecutor {
+            spot_cluster: Some("build-spot".to_owned()),
+            on_demand_cluster: "build".to_owned(),
+            task_definition: "agent-large:7".to_owned(),
+            container: "builder".to_owned(),
+            subnets: vec!["subnet-0c".to_owned(), "subnet-0d".to_owned()],
+            security_groups: vec!["sg-0e".to_owned()],
+            assign_public_ip: true,
+        })
+    );
+    assert_eq!((large.max_concurrent, large.restricted), (Some(12), false));
+
+    let both = &config.agents[&"both".parse().unwrap()];
+    let AgentKind::Ecs(ecs) = &both.kind else {
+        unreachable!("both is an ECS agent");
+    };
+    assert_eq!(ecs.cluster(Capacity::Spot), "mixed");
+    assert_eq!(ecs.cluster(Capacity::OnDemand), "mixed");
+    assert_eq!(ecs.container, "agent");
+    assert!(ecs.spot_cluster.is_some() && !ecs.assign_public_ip && both.restricted);
+
+    let repositories = config.repositories.unwrap();
+    assert_eq!(repositories[&"warehouse".parse().unwrap()].agents.len(), 2);
+    assert!(repositories[&"docs.site".parse().unwrap()].agents.is_empty());
+    assert_eq!(config.jobs[&"sweep-caches".parse().unwrap()].branch, "main");
+    assert!(config.alarms[0].name.matches("controller-down/eu"));
+    assert!(!config.alarms[0].name.matches("disk-full"));
+    assert_eq!(
+        config.alarms[0].action,
+        AlarmAction::RestartService {
+            cluster: "build".to_owned(),
+            service: "controller".to_owned(),
+            at_most_every: Duration::from_secs(45 * 60),
+        }
+    );
+    assert_eq!(config.alarms[1].action, AlarmAction::RunJob("sweep-caches".parse().unwrap()));
+    assert_eq!(config.backups["home"].delete_after, Some(Duration::from_secs(120 * 24 * 3600)));
+    assert_eq!(config.notify.successes, Successes::All);
+}
+
+#[test]
+fn the_smallest_suite_configuration() {
+    let text = "version: 1\nagents:\n  a:\n    ecs: { clusters: { on-demand: c }, task-definition: t, subnets: [s] }\n";
+    let config = SuiteConfig::parse(text).unwrap();
+    let AgentKind::Ecs(ecs) = &config.agents[&"a".parse().unwrap()].kind else {
+        unreachable!("a is an ECS agent");
+    };
+    assert_eq!(ecs.spot_cluster, None);
+    assert!(config.repositories.is_none() && config.alarms.is_empty());
+    assert_eq!(config.notify.successes, Successes::Changes);
+}
+
+#[test]
+fn a_whole_pipeline_file() {
+    let file = PipelineFile::parse(PIPELINE).unwrap();
+    let [check, package, plain] = file.jobs() else {
+        unreachable!("the file has three jobs");
+    };
+    assert_eq!(check.name.as_str(), "check");
+    assert_eq!(check.agent.as_str(), "large");
+    assert_eq!(check.work, Work::Run("make check\nmake report\n".to_owned()));
+    assert_eq!(
+        check.environment,
+        BTreeMap::from([("VERBOSE", "1"), ("LEVEL", "3"), ("COLOUR", "false")].map(|(k, v)| (k.to_owned(), v.to_owned())))
+    );
+    assert!(check.critical);
+    assert_eq!(check.timeout, Duration::from_secs(90 * 60));
+    assert_eq!(check.queue_timeout, Duration::from_secs(10 * 60));
+    assert_eq!(check.relaunch, Relaunch::Stopped);
+    assert_eq!(
+        check.retry.rules,
+        [
+            RetryRule {
+                on: vec![RetryOn::Interrupted],
+                exit_codes: Vec::new(),
+                limit: 3,
+                backoff: Duration::ZERO,
+                capacity: Some(Capacity::OnDemand),
+            },
+            RetryRule {
+                on: vec![RetryOn::Failure, RetryOn::Timeout],
+                exit_codes: vec![75, 76],
+                limit: 1,
+                backoff: Duration::from_secs(60),
+                capacity: None,
+            },
+        ]
+    );
+    assert_eq!(package.work, Work::Buildspec("build/package.yml".to_owned()));
+    assert_eq!(package.retry, RetryPolicy::never());
+    assert_eq!(package.needs, ["check".parse().unwrap()]);
+    assert_eq!(plain.timeout, Duration::from_secs(3600));
+    assert_eq!(plain.queue_timeout, Duration::from_secs(7200));
+    assert_eq!(plain.retry, RetryPolicy::default());
+    assert_eq!(plain.relaunch, Relaunch::Warning);
+
+    assert!(file.concurrency().supersedes("feature/x"));
+    assert!(!file.concurrency().supersedes("main"));
+    assert!(!file.concurrency().supersedes("release/1.0"));
+}
+
+#[test]
+fn without_concurrency_nothing_is_superseded() {
+    let file = PipelineFile::parse(&super::pipeline("run: x", "")).unwrap();
+    assert!(!file.concurrency().supersedes("main"));
+}
+
+#[test]
+fn anchors_and_merge_keys_may_be_used() {
+    let text = "version: 1\njobs:\n  a: &base\n    agent: small\n    run: make a\n    environment: &env { A: x }\n  b:\n    <<: *base\n    run: make b\n  c:\n    agent: small\n    run: make c\n    environment: *env\n";
+    let file = PipelineFile::parse(text).unwrap();
+    assert_eq!(file.jobs()[1].agent.as_str(), "small");
+    assert_eq!(file.jobs()[1].work, Work::Run("make b".to_owned()));
+    assert_eq!(file.jobs()[2].environment["A"], "x");
+}

@@ -1,0 +1,182 @@
+use std::time::Duration;
+
+use super::pipeline;
+use crate::config::{PipelineFile, SuiteConfig, plan};
+use crate::ids::RunId;
+use crate::spec::{BuildSpec, EcsExecutor, Executor, Relaunch, RetryPolicy, Script, Successes};
+use crate::trigger::Push;
+
+const AGENTS: &str = "version: 1
+agents:
+  small: { ecs: { clusters: { spot: s, on-demand: d }, task-definition: t, subnets: [n] } }
+  secret: { ecs: { cluster: c, task-definition: t, subnets: [n] }, restricted: true }
+  docker: { codebuild: { project: p } }
+";
+
+fn push(reference: &str) -> Push {
+    Push {
+        trigger: "event".to_owned(),
+        repository: "shop".parse().unwrap(),
+        reference: reference.parse().unwrap(),
+        commit: "0123456789012345678901234567890123456789".parse().unwrap(),
+        previous: None,
+        by: None,
+    }
+}
+
+fn try_plan(file: &str, config: &str, reference: &str, changed: Option<&[&str]>) -> Result<Vec<BuildSpec>, String> {
+    let push = push(reference);
+    let run = RunId::derive(&push.trigger, &push.reference);
+    let file = PipelineFile::parse(file).unwrap();
+    let config = SuiteConfig::parse(config).unwrap();
+    let changed: Option<Vec<String>> = changed.map(|paths| paths.iter().map(|path| (*path).to_owned()).collect());
+    plan(&run, &push, &file, &config, changed.as_deref()).map_err(|error| error.to_string())
+}
+
+fn names(builds: &[BuildSpec]) -> Vec<&str> {
+    builds.iter().map(|build| build.id.job.as_str()).collect()
+}
+
+#[test]
+fn a_build_is_frozen_with_all_that_it_takes() {
+    let text = pipeline(
+        "run: make\nenvironment: { A: b }\ncritical: true\ntimeout: 5m\nqueue-timeout: 6m\nrelaunch: stopped\nretry: never",
+        "",
+    );
+    let builds = try_plan(&text, &format!("{AGENTS}notify: {{ successes: none }}\n"), "refs/heads/main", None).unwrap();
+    let push = push("refs/heads/main");
+    let run = RunId::derive("event", &push.reference);
+    assert_eq!(
+        builds,
+        [BuildSpec {
+            id: format!("{run}/test").parse().unwrap(),
+            repository: push.repository,
+            reference: push.reference,
+            commit: push.commit,
+            agent: "small".parse().unwrap(),
+            executor: Executor::Ecs(EcsExecutor {
+                spot_cluster: Some("s".to_owned()),
+                on_demand_cluster: "d".to_owned(),
+                task_definition: "t".to_owned(),
+                container: "agent".to_owned(),
+                subnets: vec!["n".to_owned()],
+                security_groups: Vec::new(),
+                assign_public_ip: false,
+            }),
+            script: Script::Inline("make".to_owned()),
+            environment: [("A".to_owned(), "b".to_owned())].into(),
+            critical: true,
+            timeout: Duration::from_secs(300),
+            queue_timeout: Duration::from_secs(360),
+            relaunch: Relaunch::Stopped,
+            retry: RetryPolicy::never(),
+            needs: Vec::new(),
+            successes: Successes::None,
+        }]
+    );
+}
+
+#[test]
+fn builds_come_after_what_they_need_and_otherwise_as_in_the_file() {
+    let text = pipeline(
+        "run: x\nneeds: [late, early]",
+        "other: { agent: small, run: x }\nearly: { agent: small, run: x }\nlate: { agent: small, run: x, needs: [early] }\nlast: { agent: small, run: x }",
+    );
+    let builds = try_plan(&text, AGENTS, "refs/heads/main", None).unwrap();
+    assert_eq!(names(&builds), ["early", "late", "test", "other", "last"]);
+    assert_eq!(builds[2].needs, ["late".parse().unwrap(), "early".parse().unwrap()]);
+}
+
+#[test]
+fn a_job_brings_the_jobs_that_it_needs() {
+    let text = pipeline(
+        "run: x\non: { push: { branches: [main], paths: ['src/**'] } }",
+        "lint: { agent: small, run: x, on: { push: { branches: [main] } } }\nimage: { agent: small, run: x, needs: [test], on: { push: { tags: ['v*'] } } }\ndeploy: { agent: small, run: x, needs: [image], on: { push: { tags: ['v*'] } } }",
+    );
+    let names = |reference, changed| {
+        let builds = try_plan(&text, AGENTS, reference, changed).unwrap();
+        names(&builds).join(" ")
+    };
+    assert_eq!(names("refs/tags/v1", None), "test image deploy");
+    assert_eq!(names("refs/heads/main", None), "test lint");
+    assert_eq!(names("refs/heads/main", Some(&["README.md"])), "lint");
+    assert_eq!(names("refs/heads/next", Some(&["src/a"])), "");
+}
+
+#[test]
+fn where_no_job_is_wanted_nothing_is_wrong_either() {
+    let text = "version: 1\njobs:\n  a: { agent: unheard-of, run: x, on: { push: { branches: [main] } } }\n";
+    assert_eq!(try_plan(text, AGENTS, "refs/heads/next", None).unwrap(), []);
+}
+
+#[test]
+fn agents_that_do_not_do() {
+    for (job, jobs, expected) in [
+        (
+            "run: x",
+            "image: { agent: smal, run: x, on: { push: { tags: [v] } } }",
+            ".bellhop.yaml, line 6, jobs.image.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: docker, secret, small)",
+        ),
+        (
+            "run: x",
+            "image: { agent: docker, run: x }",
+            ".bellhop.yaml, line 6, jobs.image.agent: agent `docker` is a CodeBuild agent; only ECS agents can run jobs in this version",
+        ),
+        (
+            "run: x",
+            "image: { agent: docker, buildspec: x }",
+            ".bellhop.yaml, line 6, jobs.image.agent: agent `docker` is a CodeBuild agent; only ECS agents can run jobs in this version",
+        ),
+        (
+            "buildspec: x",
+            "",
+            ".bellhop.yaml, line 5, jobs.test.buildspec: a buildspec needs a CodeBuild agent, and `small` is an ECS agent: expected `run`",
+        ),
+        (
+            "run: x",
+            "sign: { agent: secret, run: x }",
+            ".bellhop.yaml, line 6, jobs.sign.agent: the agent `secret` is restricted, and there are no `repositories` in config/bellhop.yaml to let `shop` use it",
+        ),
+    ] {
+        let message = try_plan(&pipeline(job, jobs), AGENTS, "refs/heads/main", None).unwrap_err();
+        assert_eq!(message, expected, "{job} {jobs}");
+    }
+}
+
+#[test]
+fn a_codebuild_agent_is_no_obstacle_to_other_jobs() {
+    let text = pipeline("run: x", "image: { agent: docker, buildspec: x, on: { push: { tags: ['v*'] } } }");
+    let builds = try_plan(&text, AGENTS, "refs/heads/main", None).unwrap();
+    assert_eq!(names(&builds), ["test"]);
+}
+
+#[test]
+fn repositories_may_use_what_they_are_given() {
+    let config = |repositories: &str| format!("{AGENTS}repositories:\n  {repositories}\n");
+    let text = pipeline("run: x", "sign: { agent: secret, run: x }");
+    let main = "refs/heads/main";
+    assert_eq!(
+        try_plan(&text, &config("shop: { agents: [small, secret] }"), main, None)
+            .unwrap()
+            .len(),
+        2
+    );
+    assert_eq!(
+        try_plan(&text, &config("shop: { agents: [small] }"), main, None).unwrap_err(),
+        ".bellhop.yaml, line 6, jobs.sign.agent: `repositories` of config/bellhop.yaml does not let `shop` use the agent `secret` (known: small)"
+    );
+    assert_eq!(
+        try_plan(&text, &config("shed: { agents: [small] }"), main, None).unwrap_err(),
+        "config/bellhop.yaml, line 6, repositories: the repository `shop` is not listed in `repositories` of config/bellhop.yaml"
+    );
+}
+
+#[test]
+fn variables_that_fit_into_no_task() {
+    let job = |size: usize| pipeline(&format!("run: x\nenvironment: {{ A: {}, B: b }}", "x".repeat(size)), "");
+    assert!(try_plan(&job(5_900), AGENTS, "refs/heads/main", None).is_ok());
+    assert_eq!(
+        try_plan(&job(7_000), AGENTS, "refs/heads/main", None).unwrap_err(),
+        ".bellhop.yaml, line 6, jobs.test.environment: the variables of the job take 7049 bytes as JSON: at most 6000 fit into an ECS task; larger values belong into a file"
+    );
+}

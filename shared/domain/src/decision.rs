@@ -1,0 +1,43 @@
+//! What `decide` answers.
+
+/// What an event makes of a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision<S> {
+    /// The next state, with its new effects in its outbox.
+    Next(Box<S>),
+    /// The event changes nothing. That is the normal answer to what comes twice, late or out of order, and no error.
+    Ignored(Ignored),
+}
+
+/// Why an event changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ignored {
+    /// It was seen before, or something newer was.
+    Stale,
+    /// It tells nothing that is not known.
+    NothingNew,
+    /// The attempt has ended already.
+    AttemptOver,
+    /// The build or run is over already.
+    Over,
+    /// The agent is not the attempt's, and has stopped or is being stopped.
+    OtherAgent,
+    /// Nothing is due yet.
+    NotDue,
+    /// The run has no such job.
+    UnknownJob,
+}
+
+impl std::fmt::Display for Ignored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Stale => "seen before, or overtaken by something newer",
+            Self::NothingNew => "nothing new",
+            Self::AttemptOver => "the attempt is over",
+            Self::Over => "already over",
+            Self::OtherAgent => "not the attempt's agent, and stopped or being stopped",
+            Self::NotDue => "nothing is due",
+            Self::UnknownJob => "the run has no such job",
+        })
+    }
+}

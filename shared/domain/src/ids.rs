@@ -1,0 +1,402 @@
+//! Names and identifiers, each its own type, so that none can be taken for another.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// A text that does not fit the type it was meant for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{value:?} is no {kind}: expected {expected}")]
+pub struct InvalidId {
+    /// What it was meant to be, such as `job name`.
+    pub kind: &'static str,
+    /// The text as it came, cut to 100 characters.
+    pub value: String,
+    /// What would have fitted.
+    pub expected: &'static str,
+}
+
+impl InvalidId {
+    fn new(kind: &'static str, value: &str, expected: &'static str) -> Self {
+        Self {
+            kind,
+            value: value.chars().take(100).collect(),
+            expected,
+        }
+    }
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $expected:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text itself.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let valid: fn(&str) -> bool = $valid;
+                if valid(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(InvalidId::new($kind, text, $expected))
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_id! {
+    /// A run: ten characters of lower-case base32, derived from its trigger.
+    RunId, "run id", "10 characters of a-z and 2-7",
+    |text| text.len() == 10 && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'))
+}
+
+text_id! {
+    /// A job's name, as the pipeline file gives it: `[a-z0-9][a-z0-9-]{0,62}`.
+    JobName, "job name", "up to 63 characters of a-z, 0-9 and -, the first of them no -",
+    |text| {
+        (1..=63).contains(&text.len())
+            && !text.starts_with('-')
+            && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    }
+}
+
+text_id! {
+    /// A repository's name, within CodeCommit's rules for one: letters, digits, `.`, `_` and `-`, at most 100, not ending in `.git`.
+    RepositoryName, "repository name", "up to 100 letters, digits, '.', '_' and '-', not ending in .git",
+    |text| {
+        (1..=100).contains(&text.len())
+            && !text.ends_with(".git")
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+    }
+}
+
+text_id! {
+    /// A commit's full SHA-1 (or SHA-256) in lower-case hexadecimal digits.
+    CommitId, "commit id", "40 or 64 lower-case hexadecimal digits",
+    |text| matches!(text.len(), 40 | 64) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+text_id! {
+    /// The name of an agent template in the suite configuration; the same alphabet as a job's.
+    AgentName, "agent name", "up to 63 characters of a-z, 0-9 and -, the first of them no -",
+    |text| {
+        (1..=63).contains(&text.len())
+            && !text.starts_with('-')
+            && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    }
+}
+
+text_id! {
+    /// A live or past agent as its service names it: the ARN of an ECS task.
+    AgentId, "agent id", "an ARN of at most 500 characters",
+    |text| text.starts_with("arn:") && text.len() <= 500
+}
+
+impl CommitId {
+    /// The first seven digits, for people.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        &self.0[..7]
+    }
+}
+
+impl RunId {
+    /// The run that a trigger starts for a reference. The same trigger and reference always give the same id, which is what makes a repeated
+    /// trigger start nothing twice.
+    #[must_use]
+    pub fn derive(trigger: &str, reference: &Reference) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(trigger.as_bytes());
+        hash.update([0]);
+        hash.update(reference.full().as_bytes());
+        let mut text = data_encoding::BASE32_NOPAD.encode(&hash.finalize());
+        text.truncate(10);
+        text.make_ascii_lowercase();
+        Self(text)
+    }
+}
+
+/// A branch or a tag.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Reference {
+    /// `refs/heads/NAME`
+    Branch(String),
+    /// `refs/tags/NAME`
+    Tag(String),
+}
+
+impl Reference {
+    /// The full name, `refs/heads/…` or `refs/tags/…`.
+    #[must_use]
+    pub fn full(&self) -> String {
+        match self {
+            Self::Branch(name) => format!("refs/heads/{name}"),
+            Self::Tag(name) => format!("refs/tags/{name}"),
+        }
+    }
+
+    /// The short name, without `refs/heads/` or `refs/tags/`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Branch(name) | Self::Tag(name) => name,
+        }
+    }
+
+    /// The branch's name, if it is one.
+    #[must_use]
+    pub fn branch(&self) -> Option<&str> {
+        match self {
+            Self::Branch(name) => Some(name),
+            Self::Tag(_) => None,
+        }
+    }
+}
+
+impl FromStr for Reference {
+    type Err = InvalidId;
+
+    /// Takes the full name. The rules are Git's own for what must never stand in one (git-check-ref-format), as far as they keep a name harmless
+    /// in a file name, a URL and a log line.
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let invalid = || {
+            InvalidId::new(
+                "reference",
+                text,
+                "refs/heads/NAME or refs/tags/NAME as git-check-ref-format allows it",
+            )
+        };
+        let harmless = |name: &str| {
+            !name.is_empty()
+                && name.len() <= 256
+                && !name.starts_with(['/', '-'])
+                && !name.ends_with(['/', '.'])
+                && !name.contains("..")
+                && !name.contains("//")
+                && !name.contains("@{")
+                && !name.chars().any(|c| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c))
+        };
+        let (name, make): (_, fn(String) -> Self) = if let Some(name) = text.strip_prefix("refs/heads/") {
+            (name, Self::Branch)
+        } else if let Some(name) = text.strip_prefix("refs/tags/") {
+            (name, Self::Tag)
+        } else {
+            return Err(invalid());
+        };
+        if harmless(name) {
+            Ok(make(name.to_owned()))
+        } else {
+            Err(invalid())
+        }
+    }
+}
+
+impl TryFrom<String> for Reference {
+    type Error = InvalidId;
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+impl From<Reference> for String {
+    fn from(reference: Reference) -> String {
+        reference.full()
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.full())
+    }
+}
+
+/// A build: one job of one run, written `RUN/JOB`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct BuildId {
+    /// The run it belongs to.
+    pub run: RunId,
+    /// The job it is a build of.
+    pub job: JobName,
+}
+
+impl FromStr for BuildId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let (run, job) = text.split_once('/').ok_or_else(|| InvalidId::new("build id", text, "RUN/JOB"))?;
+        Ok(Self {
+            run: run.parse()?,
+            job: job.parse()?,
+        })
+    }
+}
+
+impl TryFrom<String> for BuildId {
+    type Error = InvalidId;
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+impl From<BuildId> for String {
+    fn from(id: BuildId) -> String {
+        id.to_string()
+    }
+}
+
+impl fmt::Display for BuildId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.run, self.job)
+    }
+}
+
+/// One try at a build; a build's first attempt is number 1.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttemptId {
+    /// The build it is a try at.
+    pub build: BuildId,
+    /// Its number, from 1.
+    pub number: u32,
+}
+
+impl AttemptId {
+    /// The `startedBy` that the attempt's ECS task carries, `bellhop/RUN/JOB/ATTEMPT`: at most 94 of the 128 characters that ECS allows.
+    #[must_use]
+    pub fn started_by(&self) -> String {
+        format!("bellhop/{}/{}", self.build, self.number)
+    }
+
+    /// Reads a `startedBy`; `None` for everything that is not exactly one of ours.
+    #[must_use]
+    pub fn from_started_by(text: &str) -> Option<Self> {
+        let (build, number) = text.strip_prefix("bellhop/")?.rsplit_once('/')?;
+        Some(Self {
+            build: build.parse().ok()?,
+            number: number
+                .parse()
+                .ok()
+                .filter(|n| *n > 0 && number.bytes().all(|b| b.is_ascii_digit()))?,
+        })
+    }
+
+    /// The idempotency token for launching this attempt on a capacity: the same for every try of it, another for another attempt or capacity.
+    /// 40 characters, within ECS's and CodeBuild's 64.
+    #[must_use]
+    pub fn launch_token(&self, capacity: crate::Capacity) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.started_by().as_bytes());
+        hash.update([0]);
+        hash.update(capacity.as_str().as_bytes());
+        let mut text = data_encoding::HEXLOWER.encode(&hash.finalize());
+        text.truncate(40);
+        text
+    }
+}
+
+impl fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.build, self.number)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_id_depends_on_trigger_and_reference_alone() {
+        let main: Reference = "refs/heads/main".parse().unwrap();
+        let next: Reference = "refs/heads/next".parse().unwrap();
+        let id = RunId::derive("4f5c1a2e", &main);
+        assert_eq!(id, RunId::derive("4f5c1a2e", &main));
+        assert_ne!(id, RunId::derive("4f5c1a2e", &next));
+        assert_ne!(id, RunId::derive("4f5c1a2f", &main));
+        assert_eq!(id, id.as_str().parse().unwrap());
+    }
+
+    #[test]
+    fn started_by_reads_back() {
+        let id = AttemptId {
+            build: "abcdefghij/unit-tests".parse().unwrap(),
+            number: 12,
+        };
+        assert_eq!(id.started_by(), "bellhop/abcdefghij/unit-tests/12");
+        assert_eq!(AttemptId::from_started_by(&id.started_by()), Some(id));
+    }
+
+    #[test]
+    fn a_foreign_started_by_is_none() {
+        for text in [
+            "ecs-svc/1234567890123456789",
+            "bellhop/abcdefghij/test",
+            "bellhop/abcdefghij/test/0",
+            "bellhop/abcdefghij/test/+1",
+            "bellhop/ABCDEFGHIJ/test/1",
+            "bellhop/abcdefghij/Test/1",
+            "bellhop/abcdefghij/a/b/1",
+            "",
+        ] {
+            assert_eq!(AttemptId::from_started_by(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_longest_job_name_fits_into_started_by() {
+        let id = AttemptId {
+            build: format!("abcdefghij/{}", "x".repeat(63)).parse().unwrap(),
+            number: 4_000_000_000,
+        };
+        assert!(id.started_by().len() <= 128);
+    }
+
+    #[test]
+    fn references_that_could_do_harm_are_refused() {
+        for text in [
+            "main",
+            "refs/heads/",
+            "refs/heads/a b",
+            "refs/heads/../x",
+            "refs/heads/a\nb",
+            "refs/heads/-x",
+            "refs/notes/x",
+        ] {
+            assert!(text.parse::<Reference>().is_err(), "{text}");
+        }
+        let branch: Reference = "refs/heads/release/1.0".parse().unwrap();
+        assert_eq!(branch.branch(), Some("release/1.0"));
+    }
+}

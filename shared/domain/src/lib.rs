@@ -1,0 +1,24 @@
+//! What happens to a run, a build and an attempt.
+//!
+//! Everything here is a function of its arguments: no AWS, no clock, no environment, no I/O. The engine loads a state, asks `decide` what an event
+//! makes of it, stores the answer and performs the effects that the answer names.
+
+pub mod agent;
+pub mod build;
+pub mod capacity;
+pub mod config;
+pub mod decision;
+pub mod ids;
+pub mod message;
+pub mod observation;
+pub mod outbox;
+pub mod outcome;
+pub mod report;
+pub mod run;
+pub(crate) mod serde_duration;
+pub mod spec;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod trigger;
+
+pub use capacity::Capacity;

@@ -1,0 +1,405 @@
+//! What people are told: one JSON document for programs, and texts for e-mail and SMS.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::build::{Attempt, Build, BuildNews, End, Phase};
+use crate::ids::{AgentId, CommitId, Reference, RepositoryName, RunId};
+use crate::outcome::Outcome;
+use crate::run::{JobState, Run, RunState};
+
+/// The longest SMS text, in characters.
+pub const SMS_LIMIT: usize = 140;
+/// The longest subject that SNS takes, in ASCII characters.
+pub const SUBJECT_LIMIT: usize = 100;
+
+/// How much a message matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Nothing is wrong.
+    Info,
+    /// Something is not as usual, and taken care of.
+    Warning,
+    /// Somebody should look.
+    Error,
+}
+
+impl Severity {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+
+    fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Succeeded => Self::Info,
+            Outcome::Skipped | Outcome::Superseded | Outcome::Cancelled => Self::Warning,
+            Outcome::Interrupted | Outcome::InfrastructureFailed | Outcome::TimedOut | Outcome::Failed => Self::Error,
+        }
+    }
+}
+
+/// A message in all its forms.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// The document for programs. Its `id` is the same however often the message is sent.
+    pub document: Value,
+    /// The subject of an e-mail: at most [`SUBJECT_LIMIT`] printable ASCII characters.
+    pub subject: String,
+    /// The body of an e-mail.
+    pub email: String,
+    /// The text of an SMS: at most [`SMS_LIMIT`] characters.
+    pub sms: String,
+    /// What subscriptions can filter by.
+    pub attributes: Vec<(&'static str, String)>,
+}
+
+struct Facts<'a> {
+    id: String,
+    kind: &'static str,
+    severity: Severity,
+    status: &'static str,
+    title: String,
+    repository: &'a RepositoryName,
+    reference: &'a Reference,
+    commit: &'a CommitId,
+    run: &'a RunId,
+    time: Timestamp,
+    more: Vec<(&'static str, Value)>,
+    body: String,
+}
+
+impl Facts<'_> {
+    fn message(self) -> Message {
+        let mut document = json!({
+            "version": 1,
+            "id": self.id,
+            "kind": self.kind,
+            "severity": self.severity.as_str(),
+            "status": self.status,
+            "title": self.title,
+            "repository": self.repository,
+            "ref": self.reference,
+            "commit": self.commit,
+            "run": self.run,
+            "time": self.time,
+        });
+        let mut attributes = vec![
+            ("kind", self.kind.to_owned()),
+            ("severity", self.severity.as_str().to_owned()),
+            ("status", self.status.to_owned()),
+            ("repository", self.repository.to_string()),
+        ];
+        if let Some(branch) = self.reference.branch() {
+            attributes.push(("branch", branch.to_owned()));
+        }
+        for (name, value) in self.more {
+            if let ("job", Value::String(job)) = (name, &value) {
+                attributes.push(("job", job.clone()));
+            }
+            if let Some(object) = document.as_object_mut() {
+                object.insert(name.to_owned(), value);
+            }
+        }
+        Message {
+            document,
+            subject: cut(&printable_ascii(&self.title), SUBJECT_LIMIT),
+            email: self.body,
+            sms: cut(&self.title, SMS_LIMIT),
+            attributes,
+        }
+    }
+}
+
+/// What people are told about a build.
+#[must_use]
+pub fn about_build(build: &Build, news: &BuildNews) -> Message {
+    let spec = &build.spec;
+    let place = place(&spec.repository, &spec.reference);
+    let (status, severity, attempt, capacity, cause, time, title) = match news {
+        BuildNews::Retrying {
+            attempt,
+            capacity,
+            cause,
+            at,
+        } => (
+            "retrying",
+            Severity::Warning,
+            Some(*attempt),
+            Some(*capacity),
+            Some(cause),
+            *at,
+            format!("{place}: {} is tried again (attempt {attempt}, {capacity}): {cause}", spec.id.job),
+        ),
+        BuildNews::Finished {
+            outcome,
+            attempt,
+            capacity,
+            cause,
+            at,
+        } => {
+            let why = cause.as_deref().map(|cause| format!(": {cause}")).unwrap_or_default();
+            (
+                outcome.as_str(),
+                Severity::of(*outcome),
+                *attempt,
+                *capacity,
+                cause.as_ref(),
+                *at,
+                format!("{place}: {} {}{why}", spec.id.job, words(*outcome)),
+            )
+        }
+    };
+    // While an attempt is being replaced, the agent worth looking at is the one that is going.
+    let shown = match news {
+        BuildNews::Retrying { attempt, .. } => attempt.checked_sub(1),
+        BuildNews::Finished { attempt, .. } => *attempt,
+    };
+    let agent = build
+        .attempts
+        .iter()
+        .find(|candidate| Some(candidate.number) == shown)
+        .and_then(|candidate| candidate.agent.as_ref());
+    let links = agent.map(links).unwrap_or_default();
+    let mut body = format!("{title}\n\n");
+    let mut row = |name: &str, value: &str| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(body, "{:<12}{value}", format!("{name}:"));
+    };
+    row("Repository", spec.repository.as_str());
+    row("Ref", &spec.reference.full());
+    row("Commit", spec.commit.as_str());
+    row("Build", &spec.id.to_string());
+    if let Some(cause) = cause {
+        row("Cause", cause);
+    }
+    for attempt in &build.attempts {
+        row(
+            &format!("Attempt {}", attempt.number),
+            &format!("{}, {}", attempt.capacity, story(attempt)),
+        );
+    }
+    for (name, link) in &links {
+        row(if *name == "logs" { "Logs" } else { "Agent" }, link);
+    }
+    let links: serde_json::Map<String, Value> = links
+        .into_iter()
+        .map(|(name, link)| (name.to_owned(), Value::String(link)))
+        .collect();
+    Facts {
+        id: match news {
+            BuildNews::Retrying { attempt, .. } => format!("{}/retrying/{attempt}", spec.id),
+            BuildNews::Finished { .. } => format!("{}/{status}", spec.id),
+        },
+        kind: "build",
+        severity,
+        status,
+        title,
+        repository: &spec.repository,
+        reference: &spec.reference,
+        commit: &spec.commit,
+        run: &spec.id.run,
+        time,
+        more: vec![
+            ("job", json!(spec.id.job)),
+            ("attempt", json!(attempt)),
+            ("capacity", json!(capacity)),
+            ("cause", json!(cause)),
+            ("links", Value::Object(links)),
+        ],
+        body,
+    }
+    .message()
+}
+
+/// What people are told about a finished run; `None` while it is not finished.
+#[must_use]
+pub fn about_run(run: &Run) -> Option<Message> {
+    let place = place(&run.repository, &run.reference);
+    let (severity, cause, time, title) = match &run.state {
+        RunState::Open => return None,
+        RunState::Rejected { message, at } => (
+            Severity::Error,
+            Some(message.clone()),
+            *at,
+            format!("{place}: nothing was run: {message}"),
+        ),
+        RunState::Finished { outcome, at } => {
+            let worst = worst_job(run, *outcome);
+            let why = worst.as_deref().map(|worst| format!(": {worst}")).unwrap_or_default();
+            (
+                Severity::of(*outcome),
+                worst,
+                *at,
+                format!("{place}: run of {} {}{why}", run.commit.short(), words(*outcome)),
+            )
+        }
+    };
+    let mut body = format!("{title}\n\n");
+    let mut row = |name: &str, value: &str| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(body, "{:<12}{value}", format!("{name}:"));
+    };
+    row("Repository", run.repository.as_str());
+    row("Ref", &run.reference.full());
+    row("Commit", run.commit.as_str());
+    if let Some(by) = &run.by {
+        row("Pushed by", by);
+    }
+    row("Run", run.id.as_str());
+    let took = humantime::format_duration(std::time::Duration::from_secs(
+        time.duration_since(run.created).as_secs().max(0).unsigned_abs(),
+    ));
+    row("Took", &took.to_string());
+    if !run.jobs.is_empty() {
+        body.push_str("\nJobs:\n");
+    }
+    for job in &run.jobs {
+        let (status, cause) = match &job.state {
+            JobState::Finished { outcome, cause } => (outcome.as_str(), cause.as_deref()),
+            JobState::Blocked => ("blocked", None),
+            JobState::Released => ("running", None),
+        };
+        let why = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+        // Writing to a String cannot fail.
+        let _ = writeln!(body, "  {} {status}{why}", job.name);
+    }
+    let jobs: Vec<Value> = run
+        .jobs
+        .iter()
+        .filter_map(|job| match &job.state {
+            JobState::Finished { outcome, cause } => Some(json!({ "job": job.name, "status": outcome, "cause": cause })),
+            _ => None,
+        })
+        .collect();
+    Some(
+        Facts {
+            id: format!("{}/{}", run.id, run.status()),
+            kind: "run",
+            severity,
+            status: run.status(),
+            title,
+            repository: &run.repository,
+            reference: &run.reference,
+            commit: &run.commit,
+            run: &run.id,
+            time,
+            more: vec![("cause", json!(cause)), ("jobs", Value::Array(jobs)), ("by", json!(run.by))],
+            body,
+        }
+        .message(),
+    )
+}
+
+/// The job that a run's outcome comes from, with its cause, and how many others went wrong; none for a success.
+fn worst_job(run: &Run, outcome: Outcome) -> Option<String> {
+    if outcome == Outcome::Succeeded {
+        return None;
+    }
+    let mut wrong: Vec<_> = run
+        .jobs
+        .iter()
+        .filter_map(|job| match &job.state {
+            JobState::Finished { outcome: of_job, cause } if !matches!(of_job, Outcome::Succeeded | Outcome::Skipped) => {
+                Some((*of_job != outcome, &job.name, cause))
+            }
+            _ => None,
+        })
+        .collect();
+    // Stable: among equals the first in the file's order.
+    wrong.sort_by_key(|(lesser, ..)| *lesser);
+    let (_, name, cause) = wrong.first()?;
+    let why = cause.as_deref().map(|cause| format!(": {cause}")).unwrap_or_default();
+    let others = match wrong.len() - 1 {
+        0 => String::new(),
+        others => format!(" (and {others} more)"),
+    };
+    Some(format!("{name}{why}{others}"))
+}
+
+fn place(repository: &RepositoryName, reference: &Reference) -> String {
+    format!("{repository} {}", reference.name())
+}
+
+fn words(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Succeeded => "succeeded",
+        Outcome::Skipped => "was skipped",
+        Outcome::Superseded => "was superseded by a newer push",
+        Outcome::Cancelled => "was cancelled",
+        Outcome::Interrupted => "was interrupted",
+        Outcome::InfrastructureFailed => "had an infrastructure failure",
+        Outcome::TimedOut => "timed out",
+        Outcome::Failed => "failed",
+    }
+}
+
+/// How far an attempt is, or how it ended.
+fn story(attempt: &Attempt) -> String {
+    match &attempt.phase {
+        Phase::Waiting => "waiting".to_owned(),
+        Phase::Launching => "starting".to_owned(),
+        Phase::Running => "running".to_owned(),
+        Phase::Interrupted { .. } => "being taken back".to_owned(),
+        Phase::Stopping { .. } => "being stopped".to_owned(),
+        Phase::Ended {
+            end: End::Failed { exit_code: Some(code), .. },
+            ..
+        } => format!("failed with exit code {code}"),
+        Phase::Ended { end, .. } => end.word().to_owned(),
+    }
+}
+
+/// The agent's pages in the console, if its id is the ARN of an ECS task that names its cluster.
+fn links(agent: &AgentId) -> Vec<(&'static str, String)> {
+    let mut parts = agent.as_str().splitn(6, ':');
+    let (Some(_), Some(partition), Some("ecs"), Some(region), Some(_), Some(resource)) =
+        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Vec::new();
+    };
+    let console = match partition {
+        "aws-cn" => "console.amazonaws.cn",
+        "aws-us-gov" => "console.amazonaws-us-gov.com",
+        _ => "console.aws.amazon.com",
+    };
+    let Some((cluster, task)) = resource.strip_prefix("task/").and_then(|rest| rest.split_once('/')) else {
+        return Vec::new();
+    };
+    let page = format!("https://{region}.{console}/ecs/v2/clusters/{cluster}/tasks/{task}");
+    vec![
+        ("agent", format!("{page}/configuration?region={region}")),
+        ("logs", format!("{page}/logs?region={region}")),
+    ]
+}
+
+fn printable_ascii(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            ' '..='~' => c,
+            _ if c.is_whitespace() => ' ',
+            _ => '?',
+        })
+        .collect()
+}
+
+fn cut(text: &str, limit: usize) -> String {
+    let text = text.replace(['\n', '\r'], " ");
+    if text.chars().count() <= limit {
+        text
+    } else {
+        let mut short: String = text.chars().take(limit - 3).collect();
+        short.push_str("...");
+        short
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! Effects as data, kept with the state that asks for them.
+//!
+//! An effect is stored in the same write as the decision that wants it, and taken out by the write that records its outcome. Whoever dies in between
+//! leaves it behind, and the sweep performs it again; every effect is therefore idempotent.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How long an effect may stay unperformed before the sweep takes it up: longer than whoever committed it can still be at work (the functions'
+/// time limit is one minute).
+pub const PERFORM_WITHIN: Duration = Duration::from_secs(60);
+
+/// Names an effect within its outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EffectId(u64);
+
+/// An effect that is not known to have taken place yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending<E> {
+    /// Its name.
+    pub id: EffectId,
+    /// When it was decided.
+    pub since: Timestamp,
+    /// What is to be done.
+    pub effect: E,
+}
+
+/// The effects that are not known to have taken place yet, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outbox<E> {
+    next: u64,
+    pending: Vec<Pending<E>>,
+}
+
+impl<E> Default for Outbox<E> {
+    fn default() -> Self {
+        Self {
+            next: 0,
+            pending: Vec::new(),
+        }
+    }
+}
+
+impl<E> Outbox<E> {
+    /// Adds an effect.
+    pub fn push(&mut self, effect: E, now: Timestamp) {
+        self.pending.push(Pending {
+            id: EffectId(self.next),
+            since: now,
+            effect,
+        });
+        self.next += 1;
+    }
+
+    /// Takes out an effect that has taken place. Gives whether it was there.
+    pub fn remove(&mut self, id: EffectId) -> bool {
+        self.remove_where(|pending| pending.id == id)
+    }
+
+    /// Takes out every effect that fits. Gives whether there was one.
+    pub fn remove_where(&mut self, fits: impl Fn(&Pending<E>) -> bool) -> bool {
+        let before = self.pending.len();
+        self.pending.retain(|pending| !fits(pending));
+        self.pending.len() < before
+    }
+
+    /// Whether an effect that fits is pending.
+    pub fn any(&self, fits: impl Fn(&E) -> bool) -> bool {
+        self.pending.iter().any(|pending| fits(&pending.effect))
+    }
+
+    /// All pending effects, oldest first.
+    #[must_use]
+    pub fn pending(&self) -> &[Pending<E>] {
+        &self.pending
+    }
+
+    /// The effects that `self` has and an earlier state of it had not.
+    pub fn since<'a>(&'a self, earlier: &'a Self) -> impl Iterator<Item = &'a Pending<E>> {
+        self.pending.iter().filter(|pending| pending.id.0 >= earlier.next)
+    }
+
+    /// When the sweep should perform what is pending; `None` if nothing is.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        self.pending.iter().map(|pending| later(pending.since, PERFORM_WITHIN)).min()
+    }
+}
+
+/// A moment after another; the last one there is where it would be later still.
+pub(crate) fn later(from: Timestamp, by: Duration) -> Timestamp {
+    from.checked_add(by).unwrap_or(Timestamp::MAX)
+}

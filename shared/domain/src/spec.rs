@@ -1,0 +1,198 @@
+//! What a build is to do, frozen when its run is created, so that no later step has to read a file or a configuration again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Capacity;
+use crate::ids::{AgentName, BuildId, CommitId, JobName, Reference, RepositoryName};
+
+/// Everything about a build that does not change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildSpec {
+    /// The build.
+    pub id: BuildId,
+    /// The repository to check out.
+    pub repository: RepositoryName,
+    /// The branch or tag that was pushed.
+    pub reference: Reference,
+    /// The commit to check out.
+    pub commit: CommitId,
+    /// The agent template's name, for people.
+    pub agent: AgentName,
+    /// How an agent is made from the template.
+    pub executor: Executor,
+    /// What the agent runs.
+    pub script: Script,
+    /// Variables of the job's own.
+    pub environment: BTreeMap<String, String>,
+    /// Never on Spot.
+    pub critical: bool,
+    /// How long one attempt may run before it is stopped.
+    #[serde(with = "crate::serde_duration")]
+    pub timeout: Duration,
+    /// How long the build may wait for an agent.
+    #[serde(with = "crate::serde_duration")]
+    pub queue_timeout: Duration,
+    /// When an interrupted attempt is replaced.
+    pub relaunch: Relaunch,
+    /// Which ends of an attempt are tried again.
+    pub retry: RetryPolicy,
+    /// Jobs of the same run that must succeed first.
+    pub needs: Vec<JobName>,
+    /// Whether a success is told.
+    pub successes: Successes,
+}
+
+/// The service that runs the agents of a template, and what it has to be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Executor {
+    /// A task of Amazon ECS on Fargate.
+    Ecs(EcsExecutor),
+}
+
+impl Executor {
+    /// Whether an agent can be had on this capacity.
+    #[must_use]
+    pub fn offers(&self, capacity: Capacity) -> bool {
+        match (self, capacity) {
+            (Self::Ecs(ecs), Capacity::Spot) => ecs.spot_cluster.is_some(),
+            (Self::Ecs(_), Capacity::OnDemand) => true,
+        }
+    }
+}
+
+/// An agent template on ECS: what `RunTask` is called with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EcsExecutor {
+    /// The cluster for Spot, if the template allows Spot.
+    pub spot_cluster: Option<String>,
+    /// The cluster for on-demand capacity; the same as for Spot where one cluster has both providers.
+    pub on_demand_cluster: String,
+    /// `family` or `family:revision`.
+    pub task_definition: String,
+    /// The container whose command and environment are overridden, and whose exit code counts.
+    pub container: String,
+    /// Subnets of the task's network interface.
+    pub subnets: Vec<String>,
+    /// Security groups of the task's network interface.
+    pub security_groups: Vec<String>,
+    /// Whether the task gets a public address.
+    pub assign_public_ip: bool,
+}
+
+impl EcsExecutor {
+    /// The cluster for a capacity; the on-demand one where Spot is not offered.
+    #[must_use]
+    pub fn cluster(&self, capacity: Capacity) -> &str {
+        match (capacity, &self.spot_cluster) {
+            (Capacity::Spot, Some(cluster)) => cluster,
+            _ => &self.on_demand_cluster,
+        }
+    }
+}
+
+/// A job's script, and the way it reaches the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Script {
+    /// In the agent's environment.
+    Inline(String),
+    /// Under this key of the suite's bucket, because it is too large for the overrides of a task.
+    Stored(String),
+}
+
+/// When the replacement of an interrupted attempt starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Relaunch {
+    /// At the warning, beside the attempt that still has up to two minutes.
+    #[default]
+    Warning,
+    /// When the interrupted attempt is proven stopped: for jobs with side effects that must not overlap.
+    Stopped,
+}
+
+/// Which successes are told; everything else always is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Successes {
+    /// Each one.
+    All,
+    /// The first after a non-success on the same branch or tag.
+    #[default]
+    Changes,
+    /// None.
+    None,
+}
+
+/// An ordered list of rules, of which the first that matches decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    /// The rules, in the file's order; empty for `retry: never`.
+    pub rules: Vec<RetryRule>,
+}
+
+impl Default for RetryPolicy {
+    /// `interrupted`: twice, on on-demand capacity. `infrastructure`: twice, after 30 seconds and more.
+    fn default() -> Self {
+        Self {
+            rules: vec![
+                RetryRule {
+                    on: vec![RetryOn::Interrupted],
+                    exit_codes: Vec::new(),
+                    limit: 2,
+                    backoff: Duration::ZERO,
+                    capacity: Some(Capacity::OnDemand),
+                },
+                RetryRule {
+                    on: vec![RetryOn::Infrastructure],
+                    exit_codes: Vec::new(),
+                    limit: 2,
+                    backoff: Duration::from_secs(30),
+                    capacity: None,
+                },
+            ],
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// The policy of `retry: never`.
+    #[must_use]
+    pub fn never() -> Self {
+        Self { rules: Vec::new() }
+    }
+}
+
+/// One rule of a retry policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryRule {
+    /// The ends of an attempt that it matches.
+    pub on: Vec<RetryOn>,
+    /// Exit codes of the script that it matches as well.
+    pub exit_codes: Vec<i32>,
+    /// How many retries there may be under this rule.
+    pub limit: u32,
+    /// How long to wait before the first retry under this rule; doubles with each further one.
+    #[serde(with = "crate::serde_duration")]
+    pub backoff: Duration,
+    /// The next attempt's capacity. Where it is left open, the next attempt takes the last one's, and on-demand after an interruption.
+    pub capacity: Option<Capacity>,
+}
+
+/// An end of an attempt that a rule can match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RetryOn {
+    /// The agent was taken away (Spot).
+    Interrupted,
+    /// The agent never came up, or was lost, through no fault of the job.
+    Infrastructure,
+    /// The job's own commands failed.
+    Failure,
+    /// The attempt ran longer than the job's `timeout`.
+    Timeout,
+}

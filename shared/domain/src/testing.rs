@@ -1,0 +1,64 @@
+//! Values for the tests of this crate.
+#![expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::ids::{BuildId, RunId};
+use crate::spec::{BuildSpec, EcsExecutor, Executor, Relaunch, RetryPolicy, Script, Successes};
+use crate::trigger::Push;
+
+/// A moment some seconds into the tests' day.
+pub(crate) fn t(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + seconds).unwrap()
+}
+
+pub(crate) fn push() -> Push {
+    Push {
+        trigger: "4f5c1a2e-0000-4000-8000-000000000001".to_owned(),
+        repository: "shop".parse().unwrap(),
+        reference: "refs/heads/main".parse().unwrap(),
+        commit: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
+        previous: None,
+        by: Some("ada".to_owned()),
+    }
+}
+
+pub(crate) fn spec() -> BuildSpec {
+    spec_needing("test", &[])
+}
+
+pub(crate) fn spec_needing(job: &str, needs: &[&str]) -> BuildSpec {
+    let run: RunId = "abcdefghij".parse().unwrap();
+    let push = push();
+    BuildSpec {
+        id: BuildId {
+            run,
+            job: job.parse().unwrap(),
+        },
+        repository: push.repository,
+        reference: push.reference,
+        commit: push.commit,
+        agent: "small".parse().unwrap(),
+        executor: Executor::Ecs(EcsExecutor {
+            spot_cluster: Some("ci-spot".to_owned()),
+            on_demand_cluster: "ci-main".to_owned(),
+            task_definition: "bellhop-agent-small".to_owned(),
+            container: "agent".to_owned(),
+            subnets: vec!["subnet-0a".to_owned()],
+            security_groups: vec!["sg-0a".to_owned()],
+            assign_public_ip: false,
+        }),
+        script: Script::Inline("make test".to_owned()),
+        environment: BTreeMap::new(),
+        critical: false,
+        timeout: Duration::from_secs(3600),
+        queue_timeout: Duration::from_secs(7200),
+        relaunch: Relaunch::Warning,
+        retry: RetryPolicy::default(),
+        needs: needs.iter().map(|need| need.parse().unwrap()).collect(),
+        successes: Successes::Changes,
+    }
+}
