@@ -1,0 +1,156 @@
+//! Lenient reading of single values. Deliveries of one and the same field are known as integer, float and text, and as null as well as missing.
+
+use std::str::FromStr;
+
+use bellhop_domain::ids::InvalidId;
+use jiff::Timestamp;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::Reason;
+
+/// Above it not every integer has a float of its own.
+const LARGEST_EXACT_FLOAT: f64 = 9_007_199_254_740_992.0;
+
+/// Decodes an object. The error names the field by its path, and what was expected there, but not what was found: that may be anything, among it
+/// what belongs into no log.
+pub(crate) fn object<'a, T: Deserialize<'a>>(value: &'a Value, path: &str) -> Result<T, Reason> {
+    if !value.is_object() {
+        return Err(expected(path, "an object"));
+    }
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = match error.path().to_string().as_str() {
+            "." => path.to_owned(),
+            inner => format!("{path}.{inner}"),
+        };
+        let message = error.inner().to_string();
+        if let Some(field) = message.strip_prefix("missing field ") {
+            Reason::Malformed(format!("{path}.{}: expected, but missing", field.trim_matches('`')))
+        } else {
+            let what = message.rsplit_once("expected ").map_or("another value", |(_, what)| what);
+            expected(&path, what)
+        }
+    })
+}
+
+/// The reason for a field that is not as it should be.
+pub(crate) fn expected(path: &str, what: &str) -> Reason {
+    Reason::Malformed(format!("{path}: expected {what}"))
+}
+
+/// Reads one of the domain's identifiers.
+pub(crate) fn id<T: FromStr<Err = InvalidId>>(text: &str, path: &str) -> Result<T, Reason> {
+    text.parse().map_err(|error| Reason::Malformed(format!("{path}: {error}")))
+}
+
+/// A foreign text made fit for a line of a log: no control characters or line breaks, at most `limit` characters.
+pub(crate) fn clean(text: &str, limit: usize) -> String {
+    let mut rest = text.chars().map(|c| if c.is_control() || c.is_whitespace() { ' ' } else { c });
+    let mut clean: String = rest.by_ref().take(limit).collect();
+    if rest.next().is_some() {
+        clean.push_str("...");
+    }
+    clean
+}
+
+/// For fields that only tell more: whatever is no text counts as missing.
+pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => Some(text),
+        _ => None,
+    })
+}
+
+/// For times, which only tell more: whatever is no timestamp counts as missing.
+pub(crate) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    Ok(Value::deserialize(deserializer)?.as_str().and_then(|text| text.parse().ok()))
+}
+
+/// For whole numbers, delivered as integer, float or text.
+pub(crate) fn whole<'de, D: Deserializer<'de>, N: TryFrom<i64>>(deserializer: D) -> Result<Option<N>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let number = match &value {
+        Value::Null => return Ok(None),
+        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().and_then(exact)),
+        Value::String(text) => {
+            let text = text.trim();
+            text.parse().ok().or_else(|| text.parse().ok().and_then(exact))
+        }
+        _ => None,
+    };
+    match number.and_then(|number| N::try_from(number).ok()) {
+        Some(number) => Ok(Some(number)),
+        None => Err(D::Error::custom("expected a whole number in range")),
+    }
+}
+
+fn exact(number: f64) -> Option<i64> {
+    (number.fract() == 0.0 && number.abs() <= LARGEST_EXACT_FLOAT).then_some(number as i64)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Sample {
+        #[serde(default, deserialize_with = "whole")]
+        version: Option<u64>,
+        #[serde(default, deserialize_with = "whole")]
+        code: Option<i32>,
+        #[serde(default, deserialize_with = "time")]
+        at: Option<Timestamp>,
+        #[serde(default, deserialize_with = "text")]
+        note: Option<String>,
+        #[serde(default)]
+        list: Vec<String>,
+    }
+
+    #[test]
+    fn numbers_come_as_integer_float_and_text() {
+        for version in [json!(7), json!(7.0), json!("7"), json!("7.0")] {
+            assert_eq!(object::<Sample>(&json!({ "version": version }), "x").unwrap().version, Some(7));
+        }
+        assert_eq!(object::<Sample>(&json!({ "code": -1 }), "x").unwrap().code, Some(-1));
+        assert_eq!(object::<Sample>(&json!({ "code": null }), "x").unwrap().code, None);
+        assert_eq!(object::<Sample>(&json!({}), "x").unwrap().code, None);
+        for version in [json!(7.5), json!(-1), json!("seven"), json!([7]), json!(1e300)] {
+            assert_eq!(
+                object::<Sample>(&json!({ "version": version }), "x").unwrap_err(),
+                Reason::Malformed("x.version: expected a whole number in range".into())
+            );
+        }
+        assert!(object::<Sample>(&json!({ "code": 3_000_000_000_u32 }), "x").is_err());
+    }
+
+    #[test]
+    fn what_only_tells_more_does_not_fail() {
+        let sample: Sample = object(&json!({ "at": "some day", "note": 5 }), "x").unwrap();
+        assert_eq!((sample.at, sample.note), (None, None));
+        let sample: Sample = object(&json!({ "at": "2026-03-02T09:14:05.3Z", "note": "n" }), "x").unwrap();
+        assert_eq!(sample.at.unwrap().to_string(), "2026-03-02T09:14:05.3Z");
+        assert_eq!(sample.note.as_deref(), Some("n"));
+    }
+
+    #[test]
+    fn errors_give_path_and_expectation_but_not_the_value() {
+        let error = object::<Sample>(&json!({ "list": ["a", { "s3cret": 1 }] }), "detail").unwrap_err();
+        assert_eq!(error.to_string(), "malformed: detail.list[1]: expected a string");
+        let error = object::<Sample>(&json!({ "list": "s3cret, expected nothing" }), "detail").unwrap_err();
+        assert_eq!(error.to_string(), "malformed: detail.list: expected a sequence");
+        let error = object::<Sample>(&json!("s3cret"), "detail").unwrap_err();
+        assert_eq!(error.to_string(), "malformed: detail: expected an object");
+        assert!(object::<Sample>(&json!({ "list": ["a"] }), "detail").unwrap().list == ["a"]);
+    }
+
+    #[test]
+    fn foreign_text_becomes_one_short_line() {
+        assert_eq!(clean("a\nb\u{2028}c\u{1b}[0m", 100), "a b c [0m");
+        assert_eq!(clean("abcdef", 3), "abc...");
+        assert_eq!(clean("abc", 3), "abc");
+    }
+}

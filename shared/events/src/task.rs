@@ -1,0 +1,438 @@
+//! The judgement on an ECS task, from the few of its facts that count. The facts come from an event or from the ECS API; what follows from them is
+//! decided here alone.
+//!
+//! See [task life cycle](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html),
+//! [stop codes and reasons](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html) and
+//! [Fargate Spot termination notices](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-capacity-providers.html#fargate-capacity-providers-termination).
+
+use bellhop_domain::Capacity;
+use bellhop_domain::ids::{AttemptId, InvalidId};
+use bellhop_domain::observation::{AgentStatus, ContainerEnd, Observation, Stop, StopCause};
+use jiff::Timestamp;
+
+/// What every agent finds its build in.
+const BUILD: &str = "BELLHOP_BUILD";
+/// What every agent finds its attempt's number in.
+const ATTEMPT: &str = "BELLHOP_ATTEMPT";
+/// What every agent finds its capacity in.
+const CAPACITY: &str = "BELLHOP_CAPACITY";
+
+/// The stop codes of a task whose Spot capacity is taken back: the documented one, and the one documented before.
+const INTERRUPTION_CODES: [&str; 2] = ["SpotInterruption", "TerminationNotice"];
+/// How the reason of such a task begins. Warnings without any stop code are known, so that the words have to do.
+const INTERRUPTION_REASON: &str = "Your Spot Task was interrupted";
+/// How a task that was accepted and then found no capacity says so; it has no stop code of its own.
+const NO_CAPACITY_REASON: &str = "Capacity is unavailable at this time";
+/// How the reason begins when an essential container ended by itself.
+const EXITED_REASON: &str = "Essential container in task exited";
+
+/// A task as ECS tells of it, all names as in its API.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskFacts {
+    /// `taskArn`
+    pub arn: String,
+    /// `version`
+    pub version: Option<u64>,
+    /// `lastStatus`
+    pub last_status: String,
+    /// `desiredStatus`
+    pub desired_status: Option<String>,
+    /// `stopCode`
+    pub stop_code: Option<String>,
+    /// `stoppedReason`
+    pub stopped_reason: Option<String>,
+    /// `capacityProviderName`
+    pub capacity_provider: Option<String>,
+    /// `launchType`
+    pub launch_type: Option<String>,
+    /// What the task's overrides say, as [`capacity_from_environment`] reads it.
+    pub launched_on: Option<Capacity>,
+    /// `startedAt`
+    pub started_at: Option<Timestamp>,
+    /// `executionStoppedAt`
+    pub execution_stopped_at: Option<Timestamp>,
+    /// `stoppingAt`
+    pub stopping_at: Option<Timestamp>,
+    /// `stoppedAt`
+    pub stopped_at: Option<Timestamp>,
+    /// `containers`
+    pub containers: Vec<ContainerFacts>,
+}
+
+/// A container of a task as ECS tells of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContainerFacts {
+    /// `name`
+    pub name: String,
+    /// `lastStatus`
+    pub last_status: Option<String>,
+    /// `exitCode`
+    pub exit_code: Option<i32>,
+    /// `reason`
+    pub reason: Option<String>,
+}
+
+/// Why nothing can be said about a task. Displayed as the field's name and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TaskError {
+    /// It cannot be told which one it is.
+    #[error("taskArn: {0}")]
+    Arn(InvalidId),
+    /// Its status is none of those that ECS documents.
+    #[error("lastStatus: {0:?} is no status of a task: expected one of PROVISIONING to DELETED")]
+    Status(String),
+}
+
+impl TaskFacts {
+    /// What the task does.
+    ///
+    /// # Errors
+    /// When the ARN or the last status cannot be understood.
+    pub fn observation(&self) -> Result<Observation, TaskError> {
+        Ok(Observation {
+            agent: self.arn.parse().map_err(TaskError::Arn)?,
+            version: self.version,
+            capacity: self.capacity(),
+            status: self.status()?,
+        })
+    }
+
+    fn status(&self) -> Result<AgentStatus, TaskError> {
+        Ok(match self.last_status.as_str() {
+            "PROVISIONING" | "PENDING" | "ACTIVATING" if self.told_to_stop() => AgentStatus::Stopping,
+            "PROVISIONING" | "PENDING" | "ACTIVATING" => AgentStatus::Starting,
+            "RUNNING" if !self.told_to_stop() => AgentStatus::Running { since: self.started_at },
+            // The warning proper is RUNNING; the later two say the same again to whom it did not reach.
+            "RUNNING" | "DEACTIVATING" | "STOPPING" if self.interrupted() => AgentStatus::Interrupted,
+            "RUNNING" | "DEACTIVATING" | "STOPPING" => AgentStatus::Stopping,
+            "DEPROVISIONING" if !self.every_end_is_known() => AgentStatus::Stopping,
+            "DEPROVISIONING" | "STOPPED" | "DELETED" => AgentStatus::Stopped(self.stop()),
+            other => return Err(TaskError::Status(other.chars().take(50).collect())),
+        })
+    }
+
+    fn told_to_stop(&self) -> bool {
+        match &self.desired_status {
+            Some(desired) => desired == "STOPPED",
+            None => self.stop_code.is_some() || self.stopped_reason.is_some(),
+        }
+    }
+
+    fn interrupted(&self) -> bool {
+        self.stop_code.as_deref().is_some_and(|code| INTERRUPTION_CODES.contains(&code)) || self.reason_begins(INTERRUPTION_REASON)
+    }
+
+    fn reason_begins(&self, words: &str) -> bool {
+        self.stopped_reason.as_deref().is_some_and(|reason| reason.starts_with(words))
+    }
+
+    fn failed_to_start(&self) -> bool {
+        self.stop_code.as_deref() == Some("TaskFailedToStart")
+    }
+
+    /// Whether a task that is being taken down already shows how each of its containers ended. Detaching its network takes about half a minute more,
+    /// which nobody has to wait for then. A container that never ran shows neither exit code nor reason, and neither does one whose end is still to
+    /// be reported: unless the whole task never came up, the two can only be told apart at the very end.
+    fn every_end_is_known(&self) -> bool {
+        !self.containers.is_empty()
+            && self.containers.iter().all(|container| {
+                container.last_status.as_deref() == Some("STOPPED")
+                    && (self.failed_to_start() || container.exit_code.is_some() || container.reason.is_some())
+            })
+    }
+
+    fn stop(&self) -> Stop {
+        Stop {
+            cause: self.cause(),
+            reason: self.stopped_reason.clone(),
+            containers: self
+                .containers
+                .iter()
+                .map(|container| ContainerEnd {
+                    name: container.name.clone(),
+                    exit_code: container.exit_code,
+                    reason: container.reason.clone(),
+                })
+                .collect(),
+            report: None,
+            at: self.stopped_at.or(self.stopping_at).or(self.execution_stopped_at),
+        }
+    }
+
+    fn cause(&self) -> StopCause {
+        // First, and not by exit code: a script that ends cleanly on SIGTERM leaves 0 behind.
+        if self.interrupted() {
+            return StopCause::Interrupted;
+        }
+        match self.stop_code.as_deref() {
+            Some("EssentialContainerExited") => StopCause::Exited,
+            Some("TaskFailedToStart") if self.stopped_reason.as_deref().is_some_and(|r| r.contains(NO_CAPACITY_REASON)) => {
+                StopCause::NoCapacity
+            }
+            Some("TaskFailedToStart") => StopCause::FailedToStart,
+            Some("UserInitiated" | "ServiceSchedulerInitiated") => StopCause::Requested,
+            None if self.reason_begins(EXITED_REASON) && self.containers.iter().any(|c| c.exit_code.is_some()) => StopCause::Exited,
+            _ => StopCause::Other,
+        }
+    }
+
+    /// What the task was launched with tells it best: providers other than Fargate's two can be of either kind.
+    fn capacity(&self) -> Option<Capacity> {
+        self.launched_on.or(match (self.capacity_provider.as_deref(), &self.launch_type) {
+            (Some("FARGATE_SPOT"), _) => Some(Capacity::Spot),
+            (Some("FARGATE"), _) | (None, Some(_)) => Some(Capacity::OnDemand),
+            (Some(_), _) | (None, None) => None,
+        })
+    }
+}
+
+/// The attempt that a task was launched for, by its `startedBy` or else by the environment in its overrides; `None` for tasks that are not ours.
+pub fn attempt<'a>(started_by: Option<&str>, environment: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<AttemptId> {
+    started_by
+        .and_then(AttemptId::from_started_by)
+        .or_else(|| from_environment(environment))
+}
+
+/// The attempt that an agent's environment names. Other variables than Bellhop's are passed over unread.
+pub fn from_environment<'a>(environment: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<AttemptId> {
+    let (mut build, mut number) = (None, None);
+    for (name, value) in environment {
+        match name {
+            BUILD => build = Some(value),
+            ATTEMPT => number = Some(value),
+            _ => {}
+        }
+    }
+    // Read as the `startedBy` they stand for, so that there is one rule for what is an attempt's.
+    AttemptId::from_started_by(&format!("bellhop/{}/{}", build?, number?))
+}
+
+/// The capacity that an agent's environment names.
+pub fn capacity_from_environment<'a>(environment: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<Capacity> {
+    environment
+        .into_iter()
+        .filter(|(name, _)| *name == CAPACITY)
+        .find_map(|(_, value)| [Capacity::Spot, Capacity::OnDemand].into_iter().find(|c| c.as_str() == value))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
+mod tests {
+    use super::*;
+
+    const SPOT: &str = "Your Spot Task was interrupted.";
+
+    /// A task by its last status, desired status, stop code and reason, where an empty text stands for none.
+    fn task(last: &str, desired: &str, code: &str, reason: &str) -> TaskFacts {
+        let told = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        TaskFacts {
+            arn: "arn:aws:ecs:us-east-1:123456789012:task/ci/0f1e2d3c".into(),
+            last_status: last.into(),
+            desired_status: told(desired),
+            stop_code: told(code),
+            stopped_reason: told(reason),
+            ..TaskFacts::default()
+        }
+    }
+
+    fn container(status: &str, exit_code: Option<i32>, reason: Option<&str>) -> ContainerFacts {
+        ContainerFacts {
+            name: "agent".into(),
+            last_status: Some(status.into()),
+            exit_code,
+            reason: reason.map(Into::into),
+        }
+    }
+
+    fn status(task: &TaskFacts) -> AgentStatus {
+        task.observation().unwrap().status
+    }
+
+    fn cause(task: &TaskFacts) -> StopCause {
+        match status(task) {
+            AgentStatus::Stopped(stop) => stop.cause,
+            other => panic!("not stopped: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_task_that_is_up_or_coming_up() {
+        for last in ["PROVISIONING", "PENDING", "ACTIVATING"] {
+            assert_eq!(status(&task(last, "RUNNING", "", "")), AgentStatus::Starting, "{last}");
+            assert_eq!(status(&task(last, "", "", "")), AgentStatus::Starting, "{last}");
+            assert_eq!(status(&task(last, "STOPPED", "UserInitiated", "")), AgentStatus::Stopping, "{last}");
+            assert_eq!(
+                status(&task(last, "STOPPED", "SpotInterruption", SPOT)),
+                AgentStatus::Stopping,
+                "{last}"
+            );
+        }
+        let since = Some("2026-03-02T09:14:41Z".parse().unwrap());
+        let running = TaskFacts {
+            started_at: since,
+            ..task("RUNNING", "RUNNING", "", "")
+        };
+        assert_eq!(status(&running), AgentStatus::Running { since });
+    }
+
+    #[test]
+    fn an_interruption_is_known_by_either_code_or_by_its_words() {
+        for last in ["RUNNING", "DEACTIVATING", "STOPPING"] {
+            for (code, reason) in [
+                ("SpotInterruption", ""),
+                ("TerminationNotice", "x"),
+                ("", SPOT),
+                ("SpotInterruption", SPOT),
+            ] {
+                let task = task(last, "STOPPED", code, reason);
+                assert_eq!(status(&task), AgentStatus::Interrupted, "{last} {code} {reason}");
+            }
+            for (code, reason) in [
+                ("UserInitiated", "no longer needed"),
+                ("ServiceSchedulerInitiated", "Scaling activity"),
+                ("", ""),
+            ] {
+                let task = task(last, "STOPPED", code, reason);
+                assert_eq!(status(&task), AgentStatus::Stopping, "{last} {code} {reason}");
+            }
+        }
+        assert_eq!(status(&task("RUNNING", "", "SpotInterruption", "")), AgentStatus::Interrupted);
+    }
+
+    #[test]
+    fn a_task_being_taken_down_has_stopped_once_every_end_is_known() {
+        let ended = |code: &str, containers: &[ContainerFacts]| {
+            let task = TaskFacts {
+                containers: containers.to_vec(),
+                ..task("DEPROVISIONING", "STOPPED", code, "")
+            };
+            matches!(status(&task), AgentStatus::Stopped(_))
+        };
+        let exited = container("STOPPED", Some(0), None);
+        let killed = container("STOPPED", None, Some("OutOfMemoryError: Container killed due to memory usage"));
+        let silent = container("STOPPED", None, None);
+        let running = container("RUNNING", None, None);
+        assert!(ended("EssentialContainerExited", &[exited.clone(), killed]));
+        assert!(!ended("EssentialContainerExited", &[exited.clone(), silent.clone()]));
+        assert!(!ended("EssentialContainerExited", &[exited.clone(), running.clone()]));
+        assert!(!ended("SpotInterruption", &[]));
+        assert!(ended("TaskFailedToStart", &[exited, silent]));
+        assert!(!ended("TaskFailedToStart", &[running]));
+    }
+
+    #[test]
+    fn every_stop_code_has_its_cause() {
+        for (code, reason, expected) in [
+            ("EssentialContainerExited", EXITED_REASON, StopCause::Exited),
+            (
+                "TaskFailedToStart",
+                "ResourceInitializationError: unable to pull secrets",
+                StopCause::FailedToStart,
+            ),
+            (
+                "TaskFailedToStart",
+                "Timeout waiting for network interface provisioning to complete.",
+                StopCause::FailedToStart,
+            ),
+            (
+                "TaskFailedToStart",
+                "Capacity is unavailable at this time. Please try again later",
+                StopCause::NoCapacity,
+            ),
+            ("SpotInterruption", SPOT, StopCause::Interrupted),
+            ("TerminationNotice", "", StopCause::Interrupted),
+            ("", SPOT, StopCause::Interrupted),
+            ("UserInitiated", "Task stopped by user", StopCause::Requested),
+            ("ServiceSchedulerInitiated", "Scaling activity", StopCause::Requested),
+            ("InfrastructureHealth", "", StopCause::Other),
+            ("SomethingNew", "", StopCause::Other),
+            ("", "", StopCause::Other),
+            ("", EXITED_REASON, StopCause::Other),
+        ] {
+            for last in ["STOPPED", "DELETED"] {
+                assert_eq!(cause(&task(last, "STOPPED", code, reason)), expected, "{code} {reason}");
+            }
+        }
+        let mut uncoded = task("STOPPED", "STOPPED", "", EXITED_REASON);
+        uncoded.containers = vec![container("STOPPED", Some(3), None)];
+        assert_eq!(cause(&uncoded), StopCause::Exited);
+    }
+
+    #[test]
+    fn a_stop_is_dated_by_the_latest_time_that_is_told() {
+        let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+        let mut stopped = task("STOPPED", "STOPPED", "UserInitiated", "");
+        let mut expect = |change: fn(&mut TaskFacts, Option<Timestamp>), time: &str| {
+            change(&mut stopped, at(time));
+            match status(&stopped) {
+                AgentStatus::Stopped(stop) => assert_eq!(stop.at, at(time)),
+                other => panic!("not stopped: {other:?}"),
+            }
+        };
+        expect(|task, at| task.execution_stopped_at = at, "2026-03-02T09:00:01Z");
+        expect(|task, at| task.stopping_at = at, "2026-03-02T09:00:02Z");
+        expect(|task, at| task.stopped_at = at, "2026-03-02T09:00:03Z");
+    }
+
+    #[test]
+    fn capacity_is_told_by_the_launch_or_by_the_provider() {
+        let capacity = |launched_on, provider: Option<&str>, launch_type: Option<&str>| {
+            let task = TaskFacts {
+                launched_on,
+                capacity_provider: provider.map(Into::into),
+                launch_type: launch_type.map(Into::into),
+                ..task("RUNNING", "RUNNING", "", "")
+            };
+            task.observation().unwrap().capacity
+        };
+        assert_eq!(capacity(None, Some("FARGATE_SPOT"), Some("FARGATE")), Some(Capacity::Spot));
+        assert_eq!(capacity(None, Some("FARGATE"), Some("FARGATE")), Some(Capacity::OnDemand));
+        assert_eq!(capacity(None, None, Some("FARGATE")), Some(Capacity::OnDemand));
+        assert_eq!(capacity(None, Some("our-instances"), Some("EC2")), None);
+        assert_eq!(
+            capacity(Some(Capacity::Spot), Some("our-instances"), Some("EC2")),
+            Some(Capacity::Spot)
+        );
+        assert_eq!(capacity(None, None, None), None);
+    }
+
+    #[test]
+    fn the_environment_names_attempt_and_capacity() {
+        let ours = [
+            ("PATH", "/bin"),
+            ("BELLHOP_ATTEMPT", "2"),
+            ("BELLHOP_BUILD", "abcdefghij/test"),
+            ("BELLHOP_CAPACITY", "on-demand"),
+        ];
+        assert_eq!(from_environment(ours).unwrap().started_by(), "bellhop/abcdefghij/test/2");
+        assert_eq!(
+            attempt(Some("bellhop/abcdefghij/lint/1"), ours).unwrap().to_string(),
+            "abcdefghij/lint/1"
+        );
+        assert_eq!(attempt(Some("someone"), ours).unwrap().to_string(), "abcdefghij/test/2");
+        assert_eq!(attempt(Some("someone"), []), None);
+        assert_eq!(capacity_from_environment(ours), Some(Capacity::OnDemand));
+        assert_eq!(capacity_from_environment([("BELLHOP_CAPACITY", "codebuild")]), None);
+        for [build, number] in [
+            ["abcdefghij/test", "0"],
+            ["abcdefghij", "1"],
+            ["abcdefghij/test", "1/2"],
+            ["abcdefghij/test/1", "1"],
+        ] {
+            assert_eq!(
+                from_environment([("BELLHOP_BUILD", build), ("BELLHOP_ATTEMPT", number)]),
+                None,
+                "{build} {number}"
+            );
+        }
+        assert_eq!(from_environment([("BELLHOP_BUILD", "abcdefghij/test")]), None);
+    }
+
+    #[test]
+    fn a_task_that_cannot_be_told_is_an_error() {
+        assert_eq!(task("RESTING", "", "", "").observation(), Err(TaskError::Status("RESTING".into())));
+        let mut nameless = task("RUNNING", "", "", "");
+        nameless.arn = String::new();
+        assert!(matches!(nameless.observation(), Err(TaskError::Arn(_))));
+    }
+}

@@ -1,0 +1,266 @@
+//! What an input is, by its shape, and what is wrapped in it: EventBridge events, CodeCommit triggers, and the
+//! [SNS](https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html) and
+//! [SQS](https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html) messages that may carry them as text.
+//!
+//! Only the text is read of a message. Typed envelopes demand signatures and timestamps that nothing here depends on, and fail the whole batch where
+//! one record lacks them.
+
+use serde_json::{Map, Value};
+
+use crate::decode::{clean, expected};
+use crate::{Parsed, Reason, codecommit, ecs};
+
+/// Messages in messages that are opened. EventBridge through SNS through SQS, the longest way that is of use, takes two.
+const DEEPEST: usize = 4;
+/// The largest text that is opened. SQS and SNS carry at most 1 MiB.
+const LONGEST_TEXT: usize = 1024 * 1024;
+/// The most records that are looked at in one list. SQS hands Lambda at most 10000.
+const MOST_RECORDS: usize = 10_000;
+
+/// Reads one input, `depth` messages deep.
+pub(crate) fn open(input: &Value, depth: usize, parsed: &mut Parsed) {
+    let Some(object) = input.as_object() else {
+        return parsed.skip("input", Reason::Foreign(format!("{} is no event", kind(input))));
+    };
+    if let Some(list) = object.get("Records") {
+        each(list, "Records", parsed, |record, parsed| one_record(record, depth, parsed));
+    } else if object.contains_key("CodePipeline.job") {
+        // Named apart from other shapes because it holds credentials: not even its keys are looked at.
+        parsed.skip("CodePipeline.job", nothing_to_do());
+    } else if object.contains_key("alarmArn") && object.contains_key("alarmData") {
+        parsed.skip("aws.cloudwatch alarm action", nothing_to_do());
+    } else if let Some(kind) = text(object, "detail-type") {
+        event_bridge(input, text(object, "source"), kind, parsed);
+    } else if let Some(kind) = text(object, "detailType") {
+        notification(input, text(object, "source"), kind, parsed);
+    } else if text(object, "Event") == Some("s3:TestEvent") {
+        parsed.skip(
+            "s3:TestEvent",
+            Reason::Foreign("the notification was configured, nothing was stored".into()),
+        );
+    } else if text(object, "Type") == Some("Notification") && object.contains_key("Message") {
+        message("SNS message", object.get("Message"), "Message", depth, parsed);
+    } else if let Some(list) = object.get("Messages").filter(|list| list.is_array()) {
+        each(list, "Messages", parsed, |item, parsed| {
+            message("SQS message", item.get("Body"), "Body", depth, parsed);
+        });
+    } else if text(object, "Body").is_some() {
+        message("SQS message", object.get("Body"), "Body", depth, parsed);
+    } else {
+        parsed.skip("input", Reason::Foreign(unknown(object)));
+    }
+}
+
+fn event_bridge(event: &Value, source: Option<&str>, kind: &str, parsed: &mut Parsed) {
+    let what = title(source, kind);
+    match (source, kind) {
+        (Some(codecommit::SOURCE), codecommit::STATE_CHANGE) => parsed.add(what, codecommit::state_change(event)),
+        (Some(ecs::SOURCE), ecs::TASK_STATE_CHANGE) => parsed.add(what, ecs::task_state_change(event)),
+        _ => parsed.skip(what, nothing_to_do()),
+    }
+}
+
+fn notification(event: &Value, source: Option<&str>, kind: &str, parsed: &mut Parsed) {
+    let what = title(source, kind);
+    match (source, kind) {
+        (Some(codecommit::SOURCE), codecommit::STATE_CHANGE) => parsed.add(what, codecommit::notification(event)),
+        _ => parsed.skip(what, nothing_to_do()),
+    }
+}
+
+/// A record of a batch, by the source it names, or by what it holds where records were stripped of that.
+fn one_record(record: &Value, depth: usize, parsed: &mut Parsed) {
+    let Some(object) = record.as_object() else {
+        return parsed.skip("record", expected("Records[]", "an object"));
+    };
+    match text(object, "eventSource").or_else(|| text(object, "EventSource")) {
+        Some("aws:sns") => sns_record(record, depth, parsed),
+        Some("aws:sqs") => message("SQS record", record.get("body"), "body", depth, parsed),
+        Some(codecommit::TRIGGER_SOURCE) => codecommit::trigger_record(record, parsed),
+        Some(other) => parsed.skip(format!("{} record", clean(other, 50)), nothing_to_do()),
+        None if object.contains_key("Sns") => sns_record(record, depth, parsed),
+        None if object.contains_key("codecommit") => codecommit::trigger_record(record, parsed),
+        None if object.contains_key("body") => message("SQS record", record.get("body"), "body", depth, parsed),
+        None => parsed.skip("record", Reason::Foreign(unknown(object))),
+    }
+}
+
+fn sns_record(record: &Value, depth: usize, parsed: &mut Parsed) {
+    message("SNS record", record.pointer("/Sns/Message"), "Sns.Message", depth, parsed);
+}
+
+/// Opens a message's text, which is JSON or prose.
+fn message(what: &str, content: Option<&Value>, path: &str, depth: usize, parsed: &mut Parsed) {
+    let Some(content) = content.and_then(Value::as_str) else {
+        return parsed.skip(what, expected(path, "a text"));
+    };
+    if depth == DEEPEST {
+        return parsed.skip(what, Reason::Excessive(format!("more than {DEEPEST} messages in one another")));
+    }
+    if content.len() > LONGEST_TEXT {
+        return parsed.skip(what, Reason::Excessive(format!("{path} is longer than {LONGEST_TEXT} bytes")));
+    }
+    match serde_json::from_str::<Value>(content) {
+        Ok(inner) => open(&inner, depth + 1, parsed),
+        Err(error) if content.trim_start().starts_with('{') => parsed.skip(
+            what,
+            Reason::Malformed(format!(
+                "{path}: expected JSON, which breaks at line {}, column {}",
+                error.line(),
+                error.column()
+            )),
+        ),
+        Err(_) => parsed.skip(what, Reason::Foreign(format!("prose of {} characters", content.chars().count()))),
+    }
+}
+
+fn each(list: &Value, path: &str, parsed: &mut Parsed, mut one: impl FnMut(&Value, &mut Parsed)) {
+    let Some(items) = list.as_array() else {
+        return parsed.skip(path, expected(path, "a list"));
+    };
+    for item in items.iter().take(MOST_RECORDS) {
+        one(item, parsed);
+    }
+    if items.len() > MOST_RECORDS {
+        parsed.skip(
+            path,
+            Reason::Excessive(format!("{} of them, more than {MOST_RECORDS}", items.len())),
+        );
+    }
+}
+
+fn text<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
+    object.get(key).and_then(Value::as_str)
+}
+
+fn title(source: Option<&str>, kind: &str) -> String {
+    format!("{} {}", clean(source.unwrap_or("(no source)"), 50), clean(kind, 100))
+}
+
+fn nothing_to_do() -> Reason {
+    Reason::Foreign("nothing that a push or an agent's change follows from".into())
+}
+
+fn unknown(object: &Map<String, Value>) -> String {
+    let keys: Vec<String> = object.keys().take(5).map(|key| clean(key, 30)).collect();
+    format!(
+        "of no known shape, with the keys {}",
+        if keys.is_empty() { "(none)".into() } else { keys.join(", ") }
+    )
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+mod tests {
+    use serde_json::json;
+
+    use crate::{Event, parse};
+
+    use super::*;
+
+    fn trigger() -> Value {
+        json!({ "Records": [{
+            "eventSource": "aws:codecommit", "eventId": "1", "eventSourceARN": "arn:aws:codecommit:us-east-1:123456789012:shop",
+            "codecommit": { "references": [{ "commit": "ab".repeat(20), "ref": "refs/heads/main" }] },
+        }] })
+    }
+
+    fn skipped(input: &Value) -> Vec<String> {
+        let parsed = parse(input);
+        assert_eq!(parsed.events, []);
+        parsed.skipped.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_wrapping_is_taken_off() {
+        let body = trigger().to_string();
+        let envelope = json!({ "Type": "Notification", "Message": body });
+        let wrappings = [
+            envelope.clone(),
+            json!({ "Records": [{ "EventSource": "aws:sns", "Sns": { "Message": body } }] }),
+            json!({ "Records": [{ "Sns": { "Message": body } }] }),
+            json!({ "Records": [{ "eventSource": "aws:sqs", "body": body }] }),
+            json!({ "Records": [{ "body": envelope.to_string() }] }),
+            json!({ "Messages": [{ "MessageId": "1", "Body": body }] }),
+            json!({ "MessageId": "1", "Body": envelope.to_string() }),
+        ];
+        for wrapped in wrappings {
+            let parsed = parse(&wrapped);
+            assert!(matches!(parsed.events.as_slice(), [Event::Push(_)]), "{wrapped}: {parsed:?}");
+            assert_eq!(parsed.skipped, []);
+        }
+    }
+
+    #[test]
+    fn messages_may_be_prose_or_broken() {
+        let message = |text: &str| json!({ "Records": [{ "EventSource": "aws:sns", "Sns": { "Message": text } }] });
+        assert_eq!(skipped(&message("[Disk] is full")), ["SNS record: foreign: prose of 14 characters"]);
+        assert_eq!(skipped(&message("42")), ["input: foreign: a number is no event"]);
+        let body = trigger().to_string();
+        let cut = skipped(&message(&body[..body.len() - 2]));
+        assert!(
+            cut[0].starts_with("SNS record: malformed: Sns.Message: expected JSON, which breaks at line 1"),
+            "{cut:?}"
+        );
+        assert_eq!(
+            skipped(&json!({ "Records": [{ "EventSource": "aws:sns", "Sns": {} }, 5] })),
+            [
+                "SNS record: malformed: Sns.Message: expected a text",
+                "record: malformed: Records[]: expected an object"
+            ]
+        );
+        assert_eq!(
+            skipped(&json!({ "Records": "none" })),
+            ["Records: malformed: Records: expected a list"]
+        );
+    }
+
+    #[test]
+    fn what_is_not_ours_is_foreign_and_not_quoted() {
+        let inputs = [
+            json!({ "CodePipeline.job": { "data": { "artifactCredentials": { "secretAccessKey": "s3cret" } } } }),
+            json!({ "alarmArn": "arn:aws:cloudwatch:us-east-1:123456789012:alarm:x", "alarmData": {} }),
+            json!({ "source": "aws.scheduler", "detail-type": "Scheduled Event", "detail": "{}" }),
+            json!({ "source": "someone.else", "detail-type": "ECS Task State Change", "detail": { "note": "s3cret" } }),
+            json!({ "source": "aws.codecommit", "detailType": "CodeCommit Pull Request State Change", "detail": {} }),
+            json!({ "detail-type": "ECS Task State Change", "detail": {} }),
+            json!({ "Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "shop" }),
+            json!({ "Type": "SubscriptionConfirmation", "Token": "s3cret", "Message": "You have chosen to subscribe" }),
+            json!({ "Records": [{ "eventSource": "aws:s3", "s3": {} }] }),
+            json!({ "Records": [{ "kinesis": {} }] }),
+            json!({ "start": { "repository": "s3cret" } }),
+            json!({ "Body": { "TOKEN": "s3cret" } }),
+            json!({}),
+            json!(null),
+            json!("s3cret"),
+            json!([1]),
+        ];
+        for input in inputs {
+            let lines = skipped(&input);
+            assert_eq!(lines.len(), 1, "{input}");
+            assert!(lines[0].contains(": foreign: ") && !lines[0].contains("s3cret"), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_may_be_broken_without_the_next_suffering() {
+        let mut input = trigger();
+        let good = input["Records"][0].clone();
+        input["Records"] = json!([{ "eventSource": "aws:codecommit" }, good, { "eventSource": "aws:sqs", "body": "{" }, good]);
+        let parsed = parse(&input);
+        assert_eq!((parsed.events.len(), parsed.skipped.len()), (2, 2));
+        assert!(parsed.skipped.iter().all(|skipped| matches!(skipped.why, Reason::Malformed(_))));
+        assert_eq!(parsed.skipped.first().unwrap().what, "aws:codecommit record");
+    }
+}
