@@ -1,0 +1,146 @@
+//! Builds at the edges: how they are stored, and how their effects are performed.
+
+use async_trait::async_trait;
+use bellhop_domain::build::{Build, BuildEffect, BuildEvent, BuildNews, Phase};
+use bellhop_domain::decision::Decision;
+use bellhop_domain::message;
+use bellhop_domain::observation::{AgentStatus, Observation, StopCause};
+use bellhop_domain::outbox::{Outbox, Pending};
+use bellhop_domain::run::RunEvent;
+use jiff::Timestamp;
+
+use crate::engine::Record;
+use crate::ports::{Launch, Lineage, Versioned, Written};
+use crate::{Engine, Fault, Handled};
+
+#[async_trait]
+impl Record for Build {
+    type Event = BuildEvent;
+    type Effect = BuildEffect;
+
+    fn name(&self) -> String {
+        format!("build {}", self.spec.id)
+    }
+
+    fn decide(&self, event: &BuildEvent, now: Timestamp) -> Decision<Self> {
+        Build::decide(self, event, now)
+    }
+
+    fn outbox(&self) -> &Outbox<BuildEffect> {
+        &self.outbox
+    }
+
+    async fn reload(&self, engine: &Engine) -> Result<Option<Versioned<Self>>, Fault> {
+        engine.ledger.build(&self.spec.id).await
+    }
+
+    async fn store(&self, engine: &Engine, expected: u64) -> Result<Written, Fault> {
+        engine.ledger.update_build(expected, self).await
+    }
+
+    /// A stopped agent's own account is in the bucket. It is read only where the exit code leaves something to ask, and only once: not for an attempt
+    /// that has ended already. Exit code 0 leaves nothing to ask where the one container ended by itself; beside another container, or under a warning,
+    /// it may be a script's answer to SIGTERM.
+    async fn complete(&self, engine: &Engine, event: &mut BuildEvent) -> Result<(), Fault> {
+        let BuildEvent::Agent {
+            attempt,
+            observation:
+                Observation {
+                    agent,
+                    status: AgentStatus::Stopped(stop),
+                    ..
+                },
+        } = event
+        else {
+            return Ok(());
+        };
+        let open = self.attempts.iter().find(|candidate| {
+            candidate.number == *attempt && candidate.end().is_none() && candidate.agent.as_ref().is_none_or(|known| known == agent)
+        });
+        let Some(open) = open.filter(|_| self.outcome().is_none()) else {
+            return Ok(());
+        };
+        let says_all = match stop.cause {
+            StopCause::Exited => {
+                let clean = matches!(stop.containers.as_slice(), [only] if only.exit_code == Some(0));
+                clean && !matches!(open.phase, Phase::Interrupted { .. })
+            }
+            StopCause::FailedToStart | StopCause::NoCapacity => true,
+            StopCause::Interrupted | StopCause::Requested | StopCause::Other => false,
+        };
+        if stop.report.is_none() && !says_all {
+            stop.report = engine.store.agent_report(&self.attempt_id(*attempt)).await?;
+        }
+        Ok(())
+    }
+
+    async fn perform(&self, engine: &Engine, pending: &Pending<BuildEffect>) -> Result<Vec<BuildEvent>, Fault> {
+        let id = &self.spec.id;
+        let performed = BuildEvent::Performed(pending.id);
+        match &pending.effect {
+            BuildEffect::Launch { attempt, capacity } => {
+                let (attempt, capacity) = (*attempt, *capacity);
+                let launch = engine.agents.launch(&self.spec, &self.attempt_id(attempt), capacity).await?;
+                Ok(vec![match launch {
+                    Launch::Accepted(agent) => {
+                        tracing::info!(build = %id, attempt, %capacity, agent = agent.as_str(), "agent launched");
+                        BuildEvent::LaunchAccepted { attempt, capacity, agent }
+                    }
+                    Launch::Refused(refusal) => {
+                        tracing::warn!(build = %id, attempt, %capacity, ?refusal, "launch refused");
+                        BuildEvent::LaunchRefused {
+                            attempt,
+                            capacity,
+                            refusal,
+                        }
+                    }
+                }])
+            }
+            BuildEffect::Find { attempt } => {
+                let found = engine.agents.find(&self.spec, &self.attempt_id(*attempt)).await?;
+                let seen = found.into_iter().map(|observation| BuildEvent::Agent {
+                    attempt: *attempt,
+                    observation,
+                });
+                Ok(std::iter::once(performed).chain(seen).collect())
+            }
+            BuildEffect::Stop { agent, reason } => {
+                engine.agents.stop(agent, reason).await?;
+                tracing::info!(build = %id, agent = agent.as_str(), reason, "agent told to stop");
+                Ok(vec![performed])
+            }
+            BuildEffect::Announce(news) => {
+                if is_worth_telling(engine, self, news).await? {
+                    engine.notifier.publish(&message::about_build(self, news)).await?;
+                }
+                Ok(vec![performed])
+            }
+            BuildEffect::TellRun { outcome, cause } => {
+                tracing::info!(build = %id, outcome = outcome.as_str(), cause, "build finished");
+                let event = RunEvent::BuildFinished {
+                    job: id.job.clone(),
+                    outcome: *outcome,
+                    cause: cause.clone(),
+                };
+                match engine.run(&id.run, event).await? {
+                    Handled::Done | Handled::Ignored(_) => Ok(vec![performed]),
+                    Handled::Unknown => Err(Fault::lasting(format!("the ledger has build {id} and not its run"))),
+                }
+            }
+        }
+    }
+}
+
+async fn is_worth_telling(engine: &Engine, build: &Build, news: &BuildNews) -> Result<bool, Fault> {
+    let BuildNews::Finished { outcome, .. } = news else {
+        return Ok(true);
+    };
+    let lineage = Lineage {
+        repository: build.spec.repository.clone(),
+        reference: build.spec.reference.clone(),
+        job: Some(build.spec.id.job.clone()),
+    };
+    engine
+        .is_news(&lineage, &build.spec.id.run, build.created, *outcome, build.spec.successes)
+        .await
+}

@@ -1,0 +1,185 @@
+//! The loop that every record goes through, and its way in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bellhop_domain::build::BuildEvent;
+use bellhop_domain::decision::{Decision, Ignored};
+use bellhop_domain::ids::{BuildId, RunId};
+use bellhop_domain::outbox::{Outbox, PERFORM_WITHIN, Pending};
+use bellhop_domain::run::RunEvent;
+use futures::future::{BoxFuture, FutureExt, join_all};
+use jiff::Timestamp;
+
+use crate::Fault;
+use crate::ports::{Agents, Clock, Ledger, Notifier, Store, Versioned, Written};
+
+/// How often a decision is made anew because somebody else wrote the record first. A record has few writers, so more than this is a fault of its own.
+const CONFLICTS: u32 = 8;
+
+/// Everything that decides and acts on builds and runs.
+#[derive(Clone)]
+pub struct Engine {
+    /// The memory.
+    pub ledger: Arc<dyn Ledger>,
+    /// Where agents come from.
+    pub agents: Arc<dyn Agents>,
+    /// The bucket.
+    pub store: Arc<dyn Store>,
+    /// Who tells people.
+    pub notifier: Arc<dyn Notifier>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handled {
+    /// It changed something, or something overdue was performed on its occasion.
+    Done,
+    /// It changed nothing, as is normal for what comes twice or late.
+    Ignored(Ignored),
+    /// There is no such build or run: it is another suite's, or its record has expired.
+    Unknown,
+}
+
+/// A record of the ledger that decides about events and keeps its effects in an outbox.
+#[async_trait]
+pub(crate) trait Record: Clone + PartialEq + Send + Sync + 'static {
+    type Event: Send + Sync + 'static;
+    type Effect: Clone + Send + Sync + 'static;
+
+    /// Its name for people.
+    fn name(&self) -> String;
+    fn decide(&self, event: &Self::Event, now: Timestamp) -> Decision<Self>;
+    fn outbox(&self) -> &Outbox<Self::Effect>;
+    /// The record as it is in the ledger now.
+    async fn reload(&self, engine: &Engine) -> Result<Option<Versioned<Self>>, Fault>;
+    /// Stores `self` in place of the version expected.
+    async fn store(&self, engine: &Engine, expected: u64) -> Result<Written, Fault>;
+    /// Adds to an event what only the edges know, before it is decided.
+    async fn complete(&self, engine: &Engine, event: &mut Self::Event) -> Result<(), Fault>;
+    /// Performs an effect, and gives what came of it.
+    async fn perform(&self, engine: &Engine, pending: &Pending<Self::Effect>) -> Result<Vec<Self::Event>, Fault>;
+}
+
+impl Engine {
+    /// Takes an event to a build.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read or written, or an effect cannot be performed now. What was committed stays, and the sweep performs what is left.
+    pub async fn build(&self, id: &BuildId, event: BuildEvent) -> Result<Handled, Fault> {
+        match self.ledger.build(id).await? {
+            Some(current) => self.advance(current, vec![event]).await,
+            None => Ok(Handled::Unknown),
+        }
+    }
+
+    /// Takes an event to a run.
+    ///
+    /// # Errors
+    /// As [`Engine::build`].
+    pub async fn run(&self, id: &RunId, event: RunEvent) -> Result<Handled, Fault> {
+        match self.ledger.run(id).await? {
+            Some(current) => self.advance(current, vec![event]).await,
+            None => Ok(Handled::Unknown),
+        }
+    }
+
+    /// Takes events to a record as it was read, and goes on with what comes of its effects until nothing more does. Without events, it performs what
+    /// is overdue.
+    pub(crate) fn advance<R: Record>(&self, current: Versioned<R>, events: Vec<R::Event>) -> BoxFuture<'_, Result<Handled, Fault>> {
+        self.advance_unboxed(current, events).boxed()
+    }
+
+    async fn advance_unboxed<R: Record>(&self, mut current: Versioned<R>, mut events: Vec<R::Event>) -> Result<Handled, Fault> {
+        let mut conflicts = 0;
+        loop {
+            for event in &mut events {
+                current.record.complete(self, event).await?;
+            }
+            let now = self.clock.now();
+            let mut next = current.record.clone();
+            let mut ignored = None;
+            for event in &events {
+                match next.decide(event, now) {
+                    Decision::Next(decided) => next = *decided,
+                    Decision::Ignored(reason) => ignored = Some(reason),
+                }
+            }
+            // Whoever committed these did not live to perform them.
+            let mut effects: Vec<_> = overdue(next.outbox(), now).collect();
+            if next != current.record {
+                let stored = match next.store(self, current.version).await? {
+                    Written::Stored(version) => Versioned {
+                        version,
+                        record: next.clone(),
+                    },
+                    Written::Conflict => {
+                        conflicts += 1;
+                        self.after_conflict(&current.record, conflicts).await?
+                    }
+                };
+                // A write whose reply was lost conflicts with itself when the SDK repeats it: what is there then is what was to be written.
+                if stored.version != current.version + 1 || stored.record != next {
+                    current = stored;
+                    continue;
+                }
+                effects.extend(next.outbox().since(current.record.outbox()).cloned());
+                current = stored;
+            } else if effects.is_empty() {
+                return Ok(ignored.map_or(Handled::Done, Handled::Ignored));
+            }
+            self.settle(current, effects).await?;
+            return Ok(Handled::Done);
+        }
+    }
+
+    /// Performs the effects of a new record, as it was just created.
+    pub(crate) async fn perform_new<R: Record>(&self, record: R) -> Result<(), Fault> {
+        let effects = record.outbox().pending().to_vec();
+        self.settle(Versioned { version: 1, record }, effects).await
+    }
+
+    /// Performs effects that were committed, and takes what comes of them back to the record. They go onto the wire in their order (`join_all` polls
+    /// in turn), and none waits for another.
+    async fn settle<R: Record>(&self, current: Versioned<R>, effects: Vec<Pending<R::Effect>>) -> Result<(), Fault> {
+        let mut events = Vec::new();
+        let mut fault = None;
+        for outcome in join_all(effects.iter().map(|pending| current.record.perform(self, pending))).await {
+            match outcome {
+                Ok(more) => events.extend(more),
+                Err(other) => {
+                    tracing::error!(record = current.record.name(), error = %other, "an effect could not be performed; it stays in the outbox");
+                    fault.get_or_insert(other);
+                }
+            }
+        }
+        if !events.is_empty() {
+            self.advance(current, events).await?;
+        }
+        fault.map_or(Ok(()), Err)
+    }
+
+    async fn after_conflict<R: Record>(&self, record: &R, conflicts: u32) -> Result<Versioned<R>, Fault> {
+        let name = record.name();
+        if conflicts > CONFLICTS {
+            return Err(Fault::passing(format!("{name} was written by others {CONFLICTS} times in a row")));
+        }
+        let ceiling = 10u64 << conflicts.min(6);
+        self.clock.pause(Duration::from_millis(fastrand::u64(ceiling / 2..=ceiling))).await;
+        record
+            .reload(self)
+            .await?
+            .ok_or_else(|| Fault::lasting(format!("{name} vanished from the ledger while it was being written")))
+    }
+}
+
+fn overdue<E: Clone>(outbox: &Outbox<E>, now: Timestamp) -> impl Iterator<Item = Pending<E>> {
+    outbox
+        .pending()
+        .iter()
+        .filter(move |pending| pending.since.checked_add(PERFORM_WITHIN).is_ok_and(|due| due <= now))
+        .cloned()
+}

@@ -1,0 +1,28 @@
+//! The way of every event through the house: load, decide, commit, perform, feed the outcome back.
+//!
+//! ```text
+//! event ─▶ load the record ─▶ decide ─▶ commit the next state with its effects ─▶ perform them ─▶ outcomes are events again
+//!               ▲                             │ conflict: somebody else was faster
+//!               └─────────────────────────────┘
+//! ```
+//!
+//! The engine holds no state of its own. Whatever dies between two steps leaves its effects in the record, and the [sweep](Engine::sweep) performs
+//! them again, each under the same idempotency token.
+
+mod build;
+mod engine;
+mod fault;
+#[cfg(feature = "testing")]
+pub mod memory;
+pub mod ports;
+mod run;
+mod start;
+mod sweep;
+
+#[cfg(feature = "testing")]
+pub mod conformance;
+
+pub use engine::{Engine, Handled};
+pub use fault::{Fault, FaultKind};
+pub use start::{Started, Starter};
+pub use sweep::Swept;

@@ -1,0 +1,141 @@
+//! A ledger in memory, with the semantics of the real one: versions, conditional writes, and an index that names what is due.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bellhop_domain::build::Build;
+use bellhop_domain::ids::{BuildId, RepositoryName, RunId};
+use bellhop_domain::outcome::Outcome;
+use bellhop_domain::run::Run;
+use jiff::Timestamp;
+
+use crate::Fault;
+use crate::ports::{Created, DueItem, Ledger, Lineage, Versioned, Written};
+
+/// The ledger.
+#[derive(Debug, Default)]
+pub struct MemoryLedger {
+    tables: Mutex<Tables>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    runs: BTreeMap<RunId, Versioned<Run>>,
+    builds: BTreeMap<BuildId, Versioned<Build>>,
+    outcomes: BTreeMap<Lineage, Noted>,
+}
+
+#[derive(Debug, Clone)]
+struct Noted {
+    run: RunId,
+    created: Timestamp,
+    outcome: Outcome,
+    before: Option<Outcome>,
+}
+
+impl MemoryLedger {
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Ledger for MemoryLedger {
+    async fn create(&self, run: &Run, builds: &[Build]) -> Result<Created, Fault> {
+        let mut tables = self.tables();
+        if tables.runs.contains_key(&run.id) {
+            return Ok(Created::AlreadyExists);
+        }
+        for build in builds {
+            let record = build.clone();
+            tables.builds.insert(build.spec.id.clone(), Versioned { version: 1, record });
+        }
+        let record = run.clone();
+        tables.runs.insert(run.id.clone(), Versioned { version: 1, record });
+        Ok(Created::New)
+    }
+
+    async fn run(&self, id: &RunId) -> Result<Option<Versioned<Run>>, Fault> {
+        Ok(self.tables().runs.get(id).cloned())
+    }
+
+    async fn build(&self, id: &BuildId) -> Result<Option<Versioned<Build>>, Fault> {
+        Ok(self.tables().builds.get(id).cloned())
+    }
+
+    async fn builds_of(&self, run: &RunId) -> Result<Vec<Versioned<Build>>, Fault> {
+        let tables = self.tables();
+        Ok(tables
+            .builds
+            .values()
+            .filter(|build| build.record.spec.id.run == *run)
+            .cloned()
+            .collect())
+    }
+
+    async fn update_run(&self, expected: u64, next: &Run) -> Result<Written, Fault> {
+        Ok(replace(self.tables().runs.get_mut(&next.id), expected, next))
+    }
+
+    async fn update_build(&self, expected: u64, next: &Build) -> Result<Written, Fault> {
+        Ok(replace(self.tables().builds.get_mut(&next.spec.id), expected, next))
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, Fault> {
+        let tables = self.tables();
+        let runs = tables.runs.iter().map(|(id, run)| (run.record.due(), DueItem::Run(id.clone())));
+        let builds = tables
+            .builds
+            .iter()
+            .map(|(id, build)| (build.record.due(), DueItem::Build(id.clone())));
+        let mut due: Vec<(Timestamp, DueItem)> = runs
+            .chain(builds)
+            .filter_map(|(at, item)| Some((at.filter(|at| *at <= now)?, item)))
+            .collect();
+        due.sort();
+        Ok(due.into_iter().take(limit).map(|(_, item)| item).collect())
+    }
+
+    async fn note_outcome(&self, of: &Lineage, run: &RunId, created: Timestamp, outcome: Outcome) -> Result<Option<Outcome>, Fault> {
+        let mut tables = self.tables();
+        let before = match tables.outcomes.get(of) {
+            Some(noted) if noted.run == *run => return Ok(noted.before),
+            Some(noted) if noted.created >= created => return Ok(None),
+            Some(noted) => Some(noted.outcome),
+            None => None,
+        };
+        let noted = Noted {
+            run: run.clone(),
+            created,
+            outcome,
+            before,
+        };
+        tables.outcomes.insert(of.clone(), noted);
+        Ok(before)
+    }
+
+    async fn runs_of(&self, repository: &RepositoryName, limit: usize) -> Result<Vec<Versioned<Run>>, Fault> {
+        let tables = self.tables();
+        let mut runs: Vec<_> = tables
+            .runs
+            .values()
+            .filter(|run| run.record.repository == *repository)
+            .cloned()
+            .collect();
+        runs.sort_by(|a, b| (b.record.created, &b.record.id).cmp(&(a.record.created, &a.record.id)));
+        runs.truncate(limit);
+        Ok(runs)
+    }
+}
+
+fn replace<T: Clone>(stored: Option<&mut Versioned<T>>, expected: u64, next: &T) -> Written {
+    match stored {
+        Some(stored) if stored.version == expected => {
+            stored.version += 1;
+            stored.record = next.clone();
+            Written::Stored(stored.version)
+        }
+        _ => Written::Conflict,
+    }
+}

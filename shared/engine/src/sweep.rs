@@ -1,0 +1,174 @@
+//! The one timer and the one repairer.
+
+use std::collections::HashMap;
+
+use bellhop_domain::build::{Build, BuildEvent};
+use bellhop_domain::ids::{AgentId, BuildId};
+use bellhop_domain::observation::{AgentStatus, Observation, Stop, StopCause};
+use bellhop_domain::run::Run;
+use futures::stream::{self, StreamExt};
+use jiff::Timestamp;
+
+use crate::ports::{DueItem, Versioned};
+use crate::{Engine, Fault, Handled};
+
+/// How many due records one sweep takes on; what is left is due a minute later still.
+const LIMIT: usize = 1000;
+/// How many records are worked on side by side.
+const SIDE_BY_SIDE: usize = 16;
+/// How many agents ECS describes in one call.
+const DESCRIBE: usize = 100;
+
+/// What a sweep did.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Swept {
+    /// Records that were due.
+    pub due: usize,
+    /// Records that changed, or had something overdue performed.
+    pub advanced: usize,
+    /// Records left for the next sweep, because time ran out.
+    pub left: usize,
+    /// Records that could not be worked on, and questions about agents that got no answer; what they were about stays due.
+    pub faults: usize,
+}
+
+impl Engine {
+    /// Looks at everything that is due: launches what waited long enough, stops what ran too long, performs what others left unperformed, and asks for
+    /// agents that were not heard of for a while. Starts nothing new after `until`.
+    ///
+    /// # Errors
+    /// When the ledger cannot tell what is due, or at least one record could not be worked on: the first such fault, after all others were tried.
+    pub async fn sweep(&self, until: Timestamp) -> Result<Swept, Fault> {
+        let due = self.ledger.due(self.clock.now(), LIMIT).await?;
+        let mut swept = Swept {
+            due: due.len(),
+            ..Swept::default()
+        };
+        let mut fault = None;
+        let mut runs = Vec::new();
+        let mut ids = Vec::new();
+        for item in due {
+            match item {
+                DueItem::Run(id) => runs.push(id),
+                DueItem::Build(id) => ids.push(id),
+            }
+        }
+        // In portions, so that what was asked of ECS is still true when it is decided upon.
+        for portion in ids.chunks(DESCRIBE) {
+            if self.clock.now() >= until {
+                swept.left += portion.len();
+                continue;
+            }
+            let builds = self.load(portion, &mut swept, &mut fault).await;
+            let work = self.look(builds, &mut swept, &mut fault).await;
+            let work = work.into_iter().map(|(build, events)| self.advance(build, events));
+            let mut work = stream::iter(work).buffer_unordered(SIDE_BY_SIDE);
+            while let Some(result) = work.next().await {
+                swept.count(result, &mut fault);
+            }
+        }
+        for id in runs {
+            if self.clock.now() >= until {
+                swept.left += 1;
+                continue;
+            }
+            let result = match self.ledger.run(&id).await {
+                Ok(Some(run)) => self.advance::<Run>(run, Vec::new()).await,
+                Ok(None) => Ok(Handled::Unknown),
+                Err(fault) => Err(fault),
+            };
+            swept.count(result, &mut fault);
+        }
+        tracing::info!(
+            due = swept.due,
+            advanced = swept.advanced,
+            left = swept.left,
+            faults = swept.faults,
+            "swept"
+        );
+        fault.map_or(Ok(swept), Err)
+    }
+
+    /// Reads builds. One that cannot be read holds up none of the others.
+    async fn load(&self, ids: &[BuildId], swept: &mut Swept, fault: &mut Option<Fault>) -> Vec<Versioned<Build>> {
+        let mut loading = stream::iter(ids.iter().map(|id| self.ledger.build(id))).buffered(SIDE_BY_SIDE);
+        let mut builds = Vec::with_capacity(ids.len());
+        while let Some(loaded) = loading.next().await {
+            match loaded {
+                Ok(build) => builds.extend(build),
+                Err(other) => swept.count(Err(other), fault),
+            }
+        }
+        builds
+    }
+
+    /// Asks for those agents of builds that should be asked for. Each build comes with the events to take to it: none where its agents could not be
+    /// asked for, because time may only be held against an agent that was looked at. What is overdue is performed all the same.
+    async fn look(
+        &self,
+        builds: Vec<Versioned<Build>>,
+        swept: &mut Swept,
+        fault: &mut Option<Fault>,
+    ) -> Vec<(Versioned<Build>, Vec<BuildEvent>)> {
+        let now = self.clock.now();
+        let wanted: Vec<AgentId> = builds
+            .iter()
+            .flat_map(|build| build.record.agents_to_check(now).into_iter().map(|(_, agent)| agent))
+            .collect();
+        let mut seen: HashMap<AgentId, Option<Observation>> = HashMap::new();
+        for agents in wanted.chunks(DESCRIBE) {
+            match self.agents.describe(agents).await {
+                Ok(described) => seen.extend(described),
+                Err(other) => swept.count(Err(other), fault),
+            }
+        }
+        builds
+            .into_iter()
+            .map(|build| {
+                let looked: Option<Vec<BuildEvent>> = build
+                    .record
+                    .agents_to_check(now)
+                    .into_iter()
+                    .map(|(attempt, agent)| {
+                        let observation = seen.get(&agent)?.clone().unwrap_or_else(|| vanished(agent));
+                        Some(BuildEvent::Agent { attempt, observation })
+                    })
+                    .collect();
+                let events = looked.map_or_else(Vec::new, |mut events| {
+                    events.push(BuildEvent::Tick);
+                    events
+                });
+                (build, events)
+            })
+            .collect()
+    }
+}
+
+impl Swept {
+    fn count(&mut self, result: Result<Handled, Fault>, first: &mut Option<Fault>) {
+        match result {
+            Ok(Handled::Done) => self.advanced += 1,
+            Ok(Handled::Ignored(_) | Handled::Unknown) => {}
+            Err(fault) => {
+                self.faults += 1;
+                first.get_or_insert(fault);
+            }
+        }
+    }
+}
+
+/// ECS forgets a task about an hour after it stopped. What its script did may still stand in the agent's report.
+fn vanished(agent: AgentId) -> Observation {
+    Observation {
+        agent,
+        version: None,
+        capacity: None,
+        status: AgentStatus::Stopped(Stop {
+            cause: StopCause::Other,
+            reason: Some("the service does not know the agent any more".to_owned()),
+            containers: Vec::new(),
+            report: None,
+            at: None,
+        }),
+    }
+}
