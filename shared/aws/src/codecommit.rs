@@ -1,0 +1,116 @@
+//! Code in AWS CodeCommit (<https://docs.aws.amazon.com/codecommit/latest/APIReference/>).
+
+use async_trait::async_trait;
+use aws_sdk_codecommit::Client;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::http::Response;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use bellhop_domain::ids::{CommitId, RepositoryName};
+use bellhop_engine::Fault;
+use bellhop_engine::ports::{Source, SourceFile};
+
+use crate::fault::fault;
+
+/// Past this many changed paths a comparison is given up, and every path counts as changed: five pages of CodeCommit's largest size.
+const CHANGED_LIMIT: usize = 2000;
+/// CodeCommit's largest page of differences.
+const PAGE: i32 = 400;
+
+/// What CodeCommit says of something that is not there. A push may be overtaken by the deletion of its branch or repository.
+const MISSING: [&str; 6] = [
+    "RepositoryDoesNotExistException",
+    "CommitDoesNotExistException",
+    "CommitIdDoesNotExistException",
+    "FileDoesNotExistException",
+    "FolderDoesNotExistException",
+    "PathDoesNotExistException",
+];
+
+/// CodeCommit.
+#[derive(Debug, Clone)]
+pub struct CodeCommit {
+    client: Client,
+}
+
+impl CodeCommit {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+}
+
+fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> bool {
+    code_of(error).is_some_and(|code| MISSING.contains(&code))
+}
+
+fn code_of<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> Option<&str> {
+    error.as_service_error().and_then(ProvideErrorMetadata::code)
+}
+
+#[async_trait]
+impl Source for CodeCommit {
+    async fn file(&self, repository: &RepositoryName, commit: &CommitId, path: &str) -> Result<Option<SourceFile>, Fault> {
+        let reply = self
+            .client
+            .get_file()
+            .repository_name(repository.as_str())
+            .commit_specifier(commit.as_str())
+            .file_path(path)
+            .send()
+            .await;
+        match reply {
+            Ok(file) => Ok(Some(match String::from_utf8(file.file_content.into_inner()) {
+                Ok(text) => SourceFile::Text(text),
+                Err(_) => SourceFile::NotText,
+            })),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) if code_of(&error) == Some("FileTooLargeException") => Ok(Some(SourceFile::TooLarge)),
+            Err(error) => Err(fault(format_args!("read {path} of {repository} at {commit}"), error)),
+        }
+    }
+
+    async fn message(&self, repository: &RepositoryName, commit: &CommitId) -> Result<Option<String>, Fault> {
+        let reply = self
+            .client
+            .get_commit()
+            .repository_name(repository.as_str())
+            .commit_id(commit.as_str())
+            .send()
+            .await;
+        match reply {
+            Ok(reply) => Ok(reply.commit.and_then(|commit| commit.message)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(fault(format_args!("read commit {commit} of {repository}"), error)),
+        }
+    }
+
+    async fn changed(&self, repository: &RepositoryName, before: &CommitId, after: &CommitId) -> Result<Option<Vec<String>>, Fault> {
+        let mut pages = self
+            .client
+            .get_differences()
+            .repository_name(repository.as_str())
+            .before_commit_specifier(before.as_str())
+            .after_commit_specifier(after.as_str())
+            .max_results(PAGE)
+            .into_paginator()
+            .send();
+        let mut paths = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = match page {
+                Ok(page) => page,
+                // A rewritten branch: where it pointed before may be gone.
+                Err(error) if is_missing(&error) => return Ok(None),
+                Err(error) => return Err(fault(format_args!("compare {before} and {after} of {repository}"), error)),
+            };
+            for difference in page.differences.unwrap_or_default() {
+                let blobs = [difference.before_blob, difference.after_blob];
+                paths.extend(blobs.into_iter().flatten().filter_map(|blob| blob.path));
+            }
+            if paths.len() > CHANGED_LIMIT {
+                return Ok(None);
+            }
+        }
+        paths.sort();
+        paths.dedup();
+        Ok(Some(paths))
+    }
+}

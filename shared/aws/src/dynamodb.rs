@@ -1,0 +1,426 @@
+//! The ledger in one DynamoDB table.
+//!
+//! | item | `pk` | `sk` | more attributes |
+//! |---|---|---|---|
+//! | run | `RUN#id` | `RUN` | `version`, `doc`, `status`, `list_key` and `list_at` (index `by-repository`), `due_shard` and `due_at` (index `due`), `expires` |
+//! | build | `RUN#id` | `BUILD#job` | `version`, `doc`, `status`, `due_shard` and `due_at`, `expires` |
+//! | last outcome | `REPO#name` | `LAST#ref` or `LAST#ref#job` | `run`, `created_ms`, `outcome`, `before` |
+//!
+//! `doc` is the record as JSON; everything else about a run or build is there for the table's sake: conditions, indexes, expiry, and people who look
+//! into it. `due_shard` is only there while something is due, which keeps the index as small as what is under way.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, CancellationReason, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+};
+use aws_smithy_runtime_api::client::result::SdkError;
+use bellhop_domain::build::{Build, BuildState};
+use bellhop_domain::ids::{BuildId, RepositoryName, RunId};
+use bellhop_domain::outcome::Outcome;
+use bellhop_domain::run::Run;
+use bellhop_engine::Fault;
+use bellhop_engine::ports::{Created, DueItem, Ledger, Lineage, TRANSACTION, Versioned, Written};
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::fault::fault;
+
+/// The index of what is due.
+const DUE_INDEX: &str = "due";
+/// The index of a repository's runs.
+const LIST_INDEX: &str = "by-repository";
+/// Over how many partitions of the index what is due is spread. DynamoDB takes 1,000 writes a second on each.
+const SHARDS: u8 = 4;
+/// How long finished runs and builds are kept.
+const KEEP_SECONDS: i64 = 90 * 24 * 60 * 60;
+/// How often a transaction is tried that met another one on the same items.
+const TRANSACTION_TRIES: u32 = 5;
+
+type Item = HashMap<String, AttributeValue>;
+
+/// The ledger.
+#[derive(Debug, Clone)]
+pub struct DynamoLedger {
+    client: Client,
+    table: String,
+}
+
+impl DynamoLedger {
+    pub(crate) fn new(client: Client, table: &str) -> Self {
+        Self {
+            client,
+            table: table.to_owned(),
+        }
+    }
+
+    async fn get<T: DeserializeOwned>(&self, pk: String, sk: String) -> Result<Option<Versioned<T>>, Fault> {
+        let what = format!("{pk} {sk}");
+        let reply = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("pk", text(pk))
+            .key("sk", text(sk))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| fault(format_args!("read {what}"), error))?;
+        reply.item.map(|item| read(&item)).transpose()
+    }
+
+    async fn put_if_version(&self, expected: u64, item: Item) -> Result<Written, Fault> {
+        let what = name_of(&item);
+        let reply = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(with_version(item, expected + 1)))
+            .condition_expression("version = :expected")
+            .expression_attribute_values(":expected", number(expected))
+            .send()
+            .await;
+        match reply {
+            Ok(_) => Ok(Written::Stored(expected + 1)),
+            Err(error) if matches!(error.as_service_error(), Some(PutItemError::ConditionalCheckFailedException(_))) => {
+                Ok(Written::Conflict)
+            }
+            Err(error) => Err(fault(format_args!("write {what}"), error)),
+        }
+    }
+
+    async fn put_if_absent(&self, item: Item) -> Result<Created, Fault> {
+        let what = name_of(&item);
+        let reply = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(with_version(item, 1)))
+            .condition_expression("attribute_not_exists(pk)")
+            .send()
+            .await;
+        match reply {
+            Ok(_) => Ok(Created::New),
+            Err(error) if matches!(error.as_service_error(), Some(PutItemError::ConditionalCheckFailedException(_))) => {
+                Ok(Created::AlreadyExists)
+            }
+            Err(error) => Err(fault(format_args!("create {what}"), error)),
+        }
+    }
+
+    /// Creates all items or none. `AlreadyExists` if one of them is there.
+    async fn create_together(&self, items: Vec<Item>) -> Result<Created, Fault> {
+        let what = items.first().map(name_of).unwrap_or_default();
+        let puts = items
+            .into_iter()
+            .map(|item| {
+                let put = Put::builder()
+                    .table_name(&self.table)
+                    .set_item(Some(with_version(item, 1)))
+                    .condition_expression("attribute_not_exists(pk)")
+                    .build()
+                    .map_err(|error| Fault::lasting(format!("a transaction for {what} could not be built")).caused_by(error))?;
+                Ok(TransactWriteItem::builder().put(put).build())
+            })
+            .collect::<Result<Vec<_>, Fault>>()?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let error = match self
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(puts.clone()))
+                .send()
+                .await
+            {
+                Ok(_) => return Ok(Created::New),
+                Err(error) => error,
+            };
+            let reasons: Vec<&str> = match error.as_service_error() {
+                Some(aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(
+                    cancelled,
+                )) => cancelled
+                    .cancellation_reasons()
+                    .iter()
+                    .filter_map(CancellationReason::code)
+                    .collect(),
+                _ => Vec::new(),
+            };
+            if reasons.contains(&"ConditionalCheckFailed") {
+                return Ok(Created::AlreadyExists);
+            }
+            // Two deliveries of one push at the same moment: the loser sees the winner's run at the next try.
+            let met_another = reasons.contains(&"TransactionConflict");
+            if !met_another || tries >= TRANSACTION_TRIES {
+                let mut fault = fault(format_args!("create {what}"), error);
+                if met_another {
+                    fault.kind = bellhop_engine::FaultKind::Passing;
+                }
+                return Err(fault);
+            }
+            let pause = fastrand::u64(20..=50) << tries;
+            tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+        }
+    }
+
+    async fn due_in(&self, shard: u8, now: Timestamp, limit: usize) -> Result<Vec<(i64, DueItem)>, Fault> {
+        let reply = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(DUE_INDEX)
+            .key_condition_expression("due_shard = :shard AND due_at <= :now")
+            .expression_attribute_values(":shard", text(format!("due#{shard}")))
+            .expression_attribute_values(":now", number(now.as_millisecond()))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| fault("read what is due", error))?;
+        let mut due = Vec::new();
+        for item in reply.items() {
+            let at = number_of(item, "due_at")?;
+            due.push((at, due_item(item)?));
+        }
+        Ok(due)
+    }
+}
+
+#[async_trait]
+impl Ledger for DynamoLedger {
+    async fn create(&self, run: &Run, builds: &[Build]) -> Result<Created, Fault> {
+        let run = run_item(run)?;
+        let builds = builds.iter().map(build_item).collect::<Result<Vec<_>, _>>()?;
+        if builds.is_empty() {
+            return self.put_if_absent(run).await;
+        }
+        if builds.len() < TRANSACTION {
+            return self.create_together(std::iter::once(run).chain(builds).collect()).await;
+        }
+        // The builds are blocked, so nobody acts on them before their run is there, and it comes last. Builds of an earlier try that died in between
+        // are the same ones.
+        for portion in builds.chunks(TRANSACTION) {
+            try_join_all(portion.iter().map(|build| self.put_if_absent(build.clone()))).await?;
+        }
+        self.put_if_absent(run).await
+    }
+
+    async fn run(&self, id: &RunId) -> Result<Option<Versioned<Run>>, Fault> {
+        self.get(run_pk(id), "RUN".to_owned()).await
+    }
+
+    async fn build(&self, id: &BuildId) -> Result<Option<Versioned<Build>>, Fault> {
+        self.get(run_pk(&id.run), format!("BUILD#{}", id.job)).await
+    }
+
+    async fn builds_of(&self, run: &RunId) -> Result<Vec<Versioned<Build>>, Fault> {
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :run AND begins_with(sk, :build)")
+            .expression_attribute_values(":run", text(run_pk(run)))
+            .expression_attribute_values(":build", text("BUILD#"))
+            .into_paginator()
+            .items()
+            .send();
+        let mut builds = Vec::new();
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(|error| fault(format_args!("read the builds of run {run}"), error))?;
+            builds.push(read(&item)?);
+        }
+        Ok(builds)
+    }
+
+    async fn update_run(&self, expected: u64, next: &Run) -> Result<Written, Fault> {
+        self.put_if_version(expected, run_item(next)?).await
+    }
+
+    async fn update_build(&self, expected: u64, next: &Build) -> Result<Written, Fault> {
+        self.put_if_version(expected, build_item(next)?).await
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, Fault> {
+        let shards = try_join_all((0..SHARDS).map(|shard| self.due_in(shard, now, limit))).await?;
+        let mut due: Vec<(i64, DueItem)> = shards.into_iter().flatten().collect();
+        due.sort();
+        Ok(due.into_iter().take(limit).map(|(_, item)| item).collect())
+    }
+
+    async fn note_outcome(&self, of: &Lineage, run: &RunId, created: Timestamp, outcome: Outcome) -> Result<Option<Outcome>, Fault> {
+        let sk = match &of.job {
+            Some(job) => format!("LAST#{}#{job}", of.reference),
+            None => format!("LAST#{}", of.reference),
+        };
+        let reply = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("pk", text(format!("REPO#{}", of.repository)))
+            .key("sk", text(sk))
+            .condition_expression("attribute_not_exists(pk) OR (#run <> :run AND created_ms < :created)")
+            // `before` takes the value that `outcome` had before this update.
+            .update_expression("SET before = if_not_exists(outcome, :none), outcome = :outcome, #run = :run, created_ms = :created")
+            .expression_attribute_names("#run", "run")
+            .expression_attribute_values(":run", text(run.as_str()))
+            .expression_attribute_values(":created", number(created.as_millisecond()))
+            .expression_attribute_values(":outcome", text(outcome.as_str()))
+            .expression_attribute_values(":none", text("none"))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let item = match reply {
+            Ok(reply) => reply.attributes,
+            Err(SdkError::ServiceError(error)) if matches!(error.err(), UpdateItemError::ConditionalCheckFailedException(_)) => {
+                match error.into_err() {
+                    UpdateItemError::ConditionalCheckFailedException(refused) => refused.item,
+                    _ => None,
+                }
+            }
+            Err(error) => return Err(fault(format_args!("note how run {run} ended"), error)),
+        };
+        let Some(item) = item else { return Ok(None) };
+        // Refused because this run is noted already, or because a newer one is.
+        if text_of(&item, "run")? != run.as_str() {
+            return Ok(None);
+        }
+        match text_of(&item, "before")? {
+            "none" => Ok(None),
+            word => parse(&format!("\"{word}\"")).map(Some),
+        }
+    }
+
+    async fn runs_of(&self, repository: &RepositoryName, limit: usize) -> Result<Vec<Versioned<Run>>, Fault> {
+        let reply = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(LIST_INDEX)
+            .key_condition_expression("list_key = :repository")
+            .expression_attribute_values(":repository", text(repository.as_str()))
+            .scan_index_forward(false)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| fault(format_args!("list the runs of {repository}"), error))?;
+        reply.items().iter().map(read).collect()
+    }
+}
+
+fn run_pk(id: &RunId) -> String {
+    format!("RUN#{id}")
+}
+
+fn run_item(run: &Run) -> Result<Item, Fault> {
+    let mut item = record_item(run_pk(&run.id), "RUN".to_owned(), run, run.status())?;
+    item.insert("list_key".to_owned(), text(run.repository.as_str()));
+    item.insert(
+        "list_at".to_owned(),
+        text(format!("{}#{}", run.created.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"), run.id)),
+    );
+    add_due(&mut item, &run.id, run.due());
+    add_expiry(&mut item, run.finished_at());
+    Ok(item)
+}
+
+fn build_item(build: &Build) -> Result<Item, Fault> {
+    let id = &build.spec.id;
+    let mut item = record_item(run_pk(&id.run), format!("BUILD#{}", id.job), build, build.status())?;
+    add_due(&mut item, &id.run, build.due());
+    add_expiry(
+        &mut item,
+        match &build.state {
+            BuildState::Finished { at, .. } => Some(*at),
+            _ => None,
+        },
+    );
+    Ok(item)
+}
+
+fn record_item<T: Serialize>(pk: String, sk: String, record: &T, status: &str) -> Result<Item, Fault> {
+    let doc =
+        serde_json::to_string(record).map_err(|error| Fault::lasting(format!("{pk} {sk} cannot be written as JSON")).caused_by(error))?;
+    Ok(HashMap::from([
+        ("pk".to_owned(), text(pk)),
+        ("sk".to_owned(), text(sk)),
+        ("doc".to_owned(), text(doc)),
+        ("status".to_owned(), text(status)),
+    ]))
+}
+
+fn add_due(item: &mut Item, run: &RunId, due: Option<Timestamp>) {
+    if let Some(due) = due {
+        let shard = run.as_str().bytes().next().unwrap_or_default() % SHARDS;
+        item.insert("due_shard".to_owned(), text(format!("due#{shard}")));
+        item.insert("due_at".to_owned(), number(due.as_millisecond()));
+    }
+}
+
+fn add_expiry(item: &mut Item, finished: Option<Timestamp>) {
+    if let Some(finished) = finished {
+        item.insert("expires".to_owned(), number(finished.as_second() + KEEP_SECONDS));
+    }
+}
+
+fn with_version(mut item: Item, version: u64) -> Item {
+    item.insert("version".to_owned(), number(version));
+    item
+}
+
+fn read<T: DeserializeOwned>(item: &Item) -> Result<Versioned<T>, Fault> {
+    Ok(Versioned {
+        version: number_of(item, "version")?,
+        record: parse(text_of(item, "doc")?).map_err(|fault| Fault {
+            what: format!("{}: {}", name_of(item), fault.what),
+            ..fault
+        })?,
+    })
+}
+
+fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Fault> {
+    serde_json::from_str(json).map_err(|error| Fault::lasting(format!("a record cannot be read: {error}")).caused_by(error))
+}
+
+fn due_item(item: &Item) -> Result<DueItem, Fault> {
+    let (pk, sk) = (text_of(item, "pk")?, text_of(item, "sk")?);
+    let run = pk.strip_prefix("RUN#").and_then(|id| id.parse::<RunId>().ok());
+    let job = sk.strip_prefix("BUILD#").map(|job| job.parse().ok());
+    match (run, job) {
+        (Some(run), Some(Some(job))) => Ok(DueItem::Build(BuildId { run, job })),
+        (Some(run), None) => Ok(DueItem::Run(run)),
+        _ => Err(Fault::lasting(format!("the table has an item {pk} {sk} that should not be due"))),
+    }
+}
+
+fn name_of(item: &Item) -> String {
+    format!("{} {}", text_of(item, "pk").unwrap_or("?"), text_of(item, "sk").unwrap_or("?"))
+}
+
+fn text_of<'a>(item: &'a Item, name: &str) -> Result<&'a str, Fault> {
+    item.get(name)
+        .and_then(|value| value.as_s().ok())
+        .map(String::as_str)
+        .ok_or_else(|| Fault::lasting(format!("an item of the table lacks the text {name}")))
+}
+
+fn number_of<T: std::str::FromStr>(item: &Item, name: &str) -> Result<T, Fault> {
+    item.get(name)
+        .and_then(|value| value.as_n().ok())
+        .and_then(|value| value.parse().ok())
+        .ok_or_else(|| Fault::lasting(format!("an item of the table lacks the number {name}")))
+}
+
+fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}

@@ -1,0 +1,305 @@
+//! Agents as tasks of Amazon ECS on Fargate (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use aws_sdk_ecs::Client;
+use aws_sdk_ecs::operation::run_task::RunTaskError;
+use aws_sdk_ecs::types::{
+    AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride, Failure, KeyValuePair, LaunchType,
+    NetworkConfiguration, Task, TaskOverride,
+};
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::http::Response;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use bellhop_domain::Capacity;
+use bellhop_domain::agent::environment;
+use bellhop_domain::build::Refusal;
+use bellhop_domain::ids::{AgentId, AttemptId};
+use bellhop_domain::observation::{AgentStatus, Observation};
+use bellhop_domain::spec::{BuildSpec, EcsExecutor, Executor};
+use bellhop_engine::Fault;
+use bellhop_engine::ports::{Agents, Launch};
+use bellhop_events::task::{ContainerFacts, TaskFacts, capacity_from_environment};
+use jiff::Timestamp;
+
+use crate::fault::{fault, is_throttle};
+
+/// The most characters that ECS takes as the reason of a stop.
+const REASON_LIMIT: usize = 255;
+
+/// Amazon ECS.
+#[derive(Debug, Clone)]
+pub struct EcsAgents {
+    client: Client,
+    bucket: String,
+}
+
+impl EcsAgents {
+    pub(crate) fn new(client: Client, bucket: &str) -> Self {
+        Self {
+            client,
+            bucket: bucket.to_owned(),
+        }
+    }
+
+    async fn describe_in(&self, cluster: &str, agents: &[AgentId]) -> Result<Vec<Task>, Fault> {
+        let reply = self
+            .client
+            .describe_tasks()
+            .cluster(cluster)
+            .set_tasks(Some(agents.iter().map(|agent| agent.as_str().to_owned()).collect()))
+            .send()
+            .await;
+        match reply {
+            Ok(reply) => Ok(reply.tasks.unwrap_or_default()),
+            // A cluster that is gone has no tasks.
+            Err(error) if code_of(&error) == Some("ClusterNotFoundException") => Ok(Vec::new()),
+            Err(error) => Err(fault(format_args!("describe tasks of cluster {cluster}"), error)),
+        }
+    }
+}
+
+#[async_trait]
+impl Agents for EcsAgents {
+    async fn launch(&self, spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity) -> Result<Launch, Fault> {
+        let Executor::Ecs(ecs) = &spec.executor;
+        let mut request = self
+            .client
+            .run_task()
+            .cluster(ecs.cluster(capacity))
+            .task_definition(&ecs.task_definition)
+            .count(1)
+            .client_token(attempt.launch_token(capacity))
+            .started_by(attempt.started_by())
+            .network_configuration(network(ecs)?)
+            .overrides(overrides(spec, ecs, attempt, capacity, &self.bucket));
+        request = match capacity {
+            Capacity::Spot => request.capacity_provider_strategy(
+                CapacityProviderStrategyItem::builder()
+                    .capacity_provider("FARGATE_SPOT")
+                    .weight(1)
+                    .build()
+                    .map_err(|error| Fault::lasting("a capacity provider strategy could not be built").caused_by(error))?,
+            ),
+            // By launch type, which needs no capacity provider to be attached to the cluster.
+            Capacity::OnDemand => request.launch_type(LaunchType::Fargate),
+        };
+        match request.send().await {
+            Ok(reply) => match reply.tasks().first().and_then(Task::task_arn) {
+                Some(arn) => Ok(Launch::Accepted(agent_id(arn)?)),
+                None => Ok(Launch::Refused(refusal_of_failures(reply.failures()))),
+            },
+            Err(error) => match error.as_service_error() {
+                Some(RunTaskError::ConflictException(conflict)) => match conflict.resource_ids().first() {
+                    // The token is spent on a task whose reply got lost: that task is the agent.
+                    Some(arn) => Ok(Launch::Accepted(agent_id(arn)?)),
+                    None => Err(fault(
+                        format_args!("launch {attempt}: its token is spent on an unnamed task"),
+                        error,
+                    )),
+                },
+                _ => match refusal_of_error(&error) {
+                    Some(refusal) => Ok(Launch::Refused(refusal)),
+                    None => Err(fault(format_args!("launch {attempt} on {capacity}"), error)),
+                },
+            },
+        }
+    }
+
+    async fn stop(&self, agent: &AgentId, reason: &str) -> Result<(), Fault> {
+        let reply = self
+            .client
+            .stop_task()
+            .cluster(cluster_of(agent))
+            .task(agent.as_str())
+            .reason(reason.chars().take(REASON_LIMIT).collect::<String>())
+            .send()
+            .await;
+        match reply {
+            Ok(_) => Ok(()),
+            Err(error) if is_gone(&error) => Ok(()),
+            Err(error) => Err(fault(format_args!("stop {agent}"), error)),
+        }
+    }
+
+    async fn find(&self, spec: &BuildSpec, attempt: &AttemptId) -> Result<Vec<Observation>, Fault> {
+        let Executor::Ecs(ecs) = &spec.executor;
+        let mut clusters = vec![ecs.cluster(Capacity::OnDemand), ecs.cluster(Capacity::Spot)];
+        clusters.dedup();
+        let mut found = Vec::new();
+        for cluster in clusters {
+            let reply = self
+                .client
+                .list_tasks()
+                .cluster(cluster)
+                .started_by(attempt.started_by())
+                .send()
+                .await
+                .map_err(|error| fault(format_args!("list the tasks of {attempt}"), error))?;
+            let agents: Vec<AgentId> = reply.task_arns().iter().map(|arn| agent_id(arn)).collect::<Result<_, _>>()?;
+            if !agents.is_empty() {
+                let tasks = self.describe_in(cluster, &agents).await?;
+                found.extend(tasks.iter().filter_map(observe));
+            }
+        }
+        found.retain(|observation| !matches!(observation.status, AgentStatus::Stopped(_)));
+        Ok(found)
+    }
+
+    async fn describe(&self, agents: &[AgentId]) -> Result<Vec<(AgentId, Option<Observation>)>, Fault> {
+        let mut by_cluster: BTreeMap<&str, Vec<AgentId>> = BTreeMap::new();
+        for agent in agents {
+            by_cluster.entry(cluster_of(agent)).or_default().push(agent.clone());
+        }
+        let mut all = Vec::with_capacity(agents.len());
+        for (cluster, agents) in by_cluster {
+            let seen: Vec<Observation> = self.describe_in(cluster, &agents).await?.iter().filter_map(observe).collect();
+            for agent in agents {
+                let observation = seen.iter().find(|observation| observation.agent == agent).cloned();
+                all.push((agent, observation));
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn network(ecs: &EcsExecutor) -> Result<NetworkConfiguration, Fault> {
+    let vpc = AwsVpcConfiguration::builder()
+        .set_subnets(Some(ecs.subnets.clone()))
+        .set_security_groups((!ecs.security_groups.is_empty()).then(|| ecs.security_groups.clone()))
+        .assign_public_ip(if ecs.assign_public_ip {
+            AssignPublicIp::Enabled
+        } else {
+            AssignPublicIp::Disabled
+        })
+        .build()
+        .map_err(|error| Fault::lasting("a network configuration could not be built").caused_by(error))?;
+    Ok(NetworkConfiguration::builder().awsvpc_configuration(vpc).build())
+}
+
+fn overrides(spec: &BuildSpec, ecs: &EcsExecutor, attempt: &AttemptId, capacity: Capacity, bucket: &str) -> TaskOverride {
+    let mut container = ContainerOverride::builder().name(&ecs.container);
+    for (name, value) in environment(spec, attempt, capacity, bucket) {
+        container = container.environment(KeyValuePair::builder().name(name).value(value).build());
+    }
+    TaskOverride::builder().container_overrides(container.build()).build()
+}
+
+fn agent_id(arn: &str) -> Result<AgentId, Fault> {
+    arn.parse()
+        .map_err(|error| Fault::lasting(format!("ECS names a task {arn:?}")).caused_by(error))
+}
+
+/// The cluster's name within a task's ARN; the default cluster for the old form of ARN that lacks it.
+fn cluster_of(agent: &AgentId) -> &str {
+    agent
+        .as_str()
+        .split_once(":task/")
+        .and_then(|(_, rest)| rest.split_once('/'))
+        .map_or("default", |(cluster, _)| cluster)
+}
+
+fn code_of<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> Option<&str> {
+    error.as_service_error().and_then(ProvideErrorMetadata::code)
+}
+
+/// Whether an error says that there is nothing to stop any more.
+fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> bool {
+    let message = error.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default();
+    match code_of(error) {
+        Some("ClusterNotFoundException") => true,
+        Some("InvalidParameterException") => message.to_lowercase().contains("task was not found"),
+        _ => false,
+    }
+}
+
+/// What the `failures` of a successful reply without tasks mean (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>).
+fn refusal_of_failures(failures: &[Failure]) -> Refusal {
+    let Some(failure) = failures.first() else {
+        return Refusal::NoCapacity("RunTask gave neither a task nor a failure".to_owned());
+    };
+    let reason = failure.reason().unwrap_or("no reason given");
+    let text = match failure.detail() {
+        Some(detail) => format!("{reason} ({detail})"),
+        None => reason.to_owned(),
+    };
+    if ["MISSING", "ATTRIBUTE", "LOCATION", "INACTIVE"]
+        .iter()
+        .any(|word| reason.starts_with(word))
+    {
+        Refusal::Invalid(text)
+    } else {
+        Refusal::NoCapacity(text)
+    }
+}
+
+/// What an error of RunTask means, where it proves that no task came of it. `None` leaves that open: a time-out, a fault of the service.
+fn refusal_of_error(error: &SdkError<RunTaskError, Response>) -> Option<Refusal> {
+    let service = error.as_service_error()?;
+    let code = service.code().unwrap_or_default();
+    let message = service.message().unwrap_or_default();
+    let text = || format!("{code}: {message}");
+    // Throttles and limits of Fargate also come as errors that look like the caller's.
+    if is_throttle(code) || message.contains("Rate exceeded") || message.contains("Throttling") {
+        return Some(Refusal::Throttled(text()));
+    }
+    if message.contains("reached the limit on the number of") || code == "LimitExceededException" {
+        return Some(Refusal::AccountLimit(text()));
+    }
+    if message.contains("Capacity is unavailable") {
+        return Some(Refusal::NoCapacity(text()));
+    }
+    let is_callers = error.raw_response().is_some_and(|reply| reply.status().is_client_error());
+    (is_callers && code != "RequestTimeout" && code != "ExpiredTokenException").then(|| Refusal::Invalid(text()))
+}
+
+fn observe(task: &Task) -> Option<Observation> {
+    match facts(task).observation() {
+        Ok(observation) => Some(observation),
+        Err(error) => {
+            tracing::warn!(task = task.task_arn(), %error, "ECS describes a task in a way that is not understood");
+            None
+        }
+    }
+}
+
+fn facts(task: &Task) -> TaskFacts {
+    let environment = task
+        .overrides()
+        .map(TaskOverride::container_overrides)
+        .unwrap_or_default()
+        .iter()
+        .flat_map(ContainerOverride::environment)
+        .filter_map(|pair| Some((pair.name()?, pair.value()?)));
+    TaskFacts {
+        arn: task.task_arn().unwrap_or_default().to_owned(),
+        version: u64::try_from(task.version()).ok(),
+        last_status: task.last_status().unwrap_or_default().to_owned(),
+        desired_status: task.desired_status().map(ToOwned::to_owned),
+        stop_code: task.stop_code().map(|code| code.as_str().to_owned()),
+        stopped_reason: task.stopped_reason().map(ToOwned::to_owned),
+        capacity_provider: task.capacity_provider_name().map(ToOwned::to_owned),
+        launch_type: task.launch_type().map(|launch| launch.as_str().to_owned()),
+        launched_on: capacity_from_environment(environment),
+        started_at: task.started_at().and_then(timestamp),
+        execution_stopped_at: task.execution_stopped_at().and_then(timestamp),
+        stopping_at: task.stopping_at().and_then(timestamp),
+        stopped_at: task.stopped_at().and_then(timestamp),
+        containers: task
+            .containers()
+            .iter()
+            .map(|container| ContainerFacts {
+                name: container.name().unwrap_or_default().to_owned(),
+                last_status: container.last_status().map(ToOwned::to_owned),
+                exit_code: container.exit_code(),
+                reason: container.reason().map(ToOwned::to_owned),
+            })
+            .collect(),
+    }
+}
+
+fn timestamp(at: &DateTime) -> Option<Timestamp> {
+    Timestamp::from_millisecond(at.to_millis().ok()?).ok()
+}
