@@ -1,0 +1,15 @@
+//! The function `push`: a push in CodeCommit starts a run.
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    bellhop_runtime::serve(|suite| {
+        let starter = suite.starter();
+        move |invocation| {
+            let starter = starter.clone();
+            async move { Ok(bellhop_push::handle(&starter, &invocation.event).await?) }
+        }
+    })
+    .await
+}

@@ -1,0 +1,15 @@
+//! The function `sweep`: once a minute, everything that is due.
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    bellhop_runtime::serve(|suite| {
+        let engine = suite.engine();
+        move |invocation| {
+            let engine = engine.clone();
+            async move { Ok(bellhop_sweep::handle(&engine, invocation.deadline).await?) }
+        }
+    })
+    .await
+}

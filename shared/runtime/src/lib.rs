@@ -1,0 +1,11 @@
+//! What every function's `main` needs: the settings from the environment, the engine on AWS, logging, and errors as Lambda reports them.
+
+mod failure;
+mod serve;
+mod settings;
+mod suite;
+
+pub use failure::Failure;
+pub use serve::{Invocation, serve};
+pub use settings::{MissingSettings, Settings};
+pub use suite::Suite;

@@ -1,0 +1,60 @@
+//! From the Lambda Runtime API to a handler.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use lambda_runtime::{LambdaEvent, service_fn, tracing};
+use serde_json::Value;
+
+use crate::{Failure, Suite};
+
+/// One invocation of a function.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// The event, as it came.
+    pub event: Value,
+    /// When Lambda ends the function at the latest.
+    pub deadline: Timestamp,
+}
+
+/// Runs a function until Lambda has no more use for it. `make` gets the suite once and gives the handler of every invocation.
+///
+/// The process exits with a failure, after a line that says why, when the environment is not complete or the runtime cannot be reached.
+pub async fn serve<Made, Handler, Reply>(make: Made) -> ExitCode
+where
+    Made: FnOnce(Suite) -> Handler,
+    Handler: Fn(Invocation) -> Reply,
+    Reply: Future<Output = Result<Value, Failure>>,
+{
+    tracing::init_default_subscriber();
+    let suite = match Suite::from_environment().await {
+        Ok(suite) => suite,
+        Err(error) => {
+            tracing::error!(%error, "the function cannot start");
+            return ExitCode::FAILURE;
+        }
+    };
+    let handler = Arc::new(make(suite));
+    let service = service_fn(|LambdaEvent { payload, context }: LambdaEvent<Value>| {
+        let handler = Arc::clone(&handler);
+        async move {
+            let deadline = i64::try_from(context.deadline)
+                .ok()
+                .and_then(|ms| Timestamp::from_millisecond(ms).ok());
+            handler(Invocation {
+                event: payload,
+                deadline: deadline.unwrap_or(Timestamp::MAX),
+            })
+            .await
+            .inspect_err(|failure| tracing::error!(error = %failure, "the invocation failed"))
+        }
+    });
+    match lambda_runtime::run(service).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the Lambda runtime failed");
+            ExitCode::FAILURE
+        }
+    }
+}

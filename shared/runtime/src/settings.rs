@@ -1,0 +1,90 @@
+//! The environment of every function.
+
+use std::env;
+
+/// The key of the suite configuration in the bucket, unless `BELLHOP_CONFIG_KEY` names another.
+const CONFIG_KEY: &str = bellhop_domain::config::SUITE_FILE;
+
+/// What the environment says. Region, credentials and endpoints are the SDK's own business.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `BELLHOP_TABLE`: the DynamoDB table of the ledger.
+    pub table: String,
+    /// `BELLHOP_BUCKET`: the suite's bucket.
+    pub bucket: String,
+    /// `BELLHOP_TOPIC_ARN`: the SNS topic that people are told on.
+    pub topic_arn: String,
+    /// `BELLHOP_CONFIG_KEY`: the suite configuration's key in the bucket.
+    pub config_key: String,
+}
+
+/// Variables that are not set, all of them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("environment variables that must be set and are not: {}", .0.join(", "))]
+pub struct MissingSettings(pub Vec<&'static str>);
+
+impl Settings {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// When a variable is missing or empty: all such variables at once.
+    pub fn from_environment() -> Result<Self, MissingSettings> {
+        Self::from_lookup(|name| env::var(name).ok())
+    }
+
+    /// Reads an environment given as a function from name to value.
+    ///
+    /// # Errors
+    /// As [`Settings::from_environment`].
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, MissingSettings> {
+        let mut missing = Vec::new();
+        let mut required = |name: &'static str| {
+            lookup(name).filter(|value| !value.is_empty()).unwrap_or_else(|| {
+                missing.push(name);
+                String::new()
+            })
+        };
+        let settings = Self {
+            table: required("BELLHOP_TABLE"),
+            bucket: required("BELLHOP_BUCKET"),
+            topic_arn: required("BELLHOP_TOPIC_ARN"),
+            config_key: lookup("BELLHOP_CONFIG_KEY")
+                .filter(|key| !key.is_empty())
+                .unwrap_or_else(|| CONFIG_KEY.to_owned()),
+        };
+        if missing.is_empty() {
+            Ok(settings)
+        } else {
+            Err(MissingSettings(missing))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_missing_variables_are_named_at_once() {
+        let error = Settings::from_lookup(|name| (name == "BELLHOP_BUCKET").then(|| "suite".to_owned())).map_err(|error| error.to_string());
+        assert_eq!(
+            error,
+            Err("environment variables that must be set and are not: BELLHOP_TABLE, BELLHOP_TOPIC_ARN".to_owned())
+        );
+    }
+
+    #[test]
+    fn an_empty_variable_is_a_missing_one() {
+        let error = Settings::from_lookup(|_| Some(String::new()));
+        assert_eq!(
+            error,
+            Err(MissingSettings(vec!["BELLHOP_TABLE", "BELLHOP_BUCKET", "BELLHOP_TOPIC_ARN"]))
+        );
+    }
+
+    #[test]
+    fn the_configuration_has_a_usual_place() {
+        let settings = Settings::from_lookup(|name| (name != "BELLHOP_CONFIG_KEY").then(|| "x".to_owned()));
+        assert_eq!(settings.map(|settings| settings.config_key), Ok("config/bellhop.yaml".to_owned()));
+    }
+}

@@ -1,0 +1,59 @@
+//! The engine on AWS.
+
+use std::sync::Arc;
+
+use bellhop_aws::{Aws, SystemClock};
+use bellhop_engine::{Engine, Starter};
+
+use crate::{MissingSettings, Settings};
+
+/// The clients of a function, made once when it starts.
+#[derive(Clone)]
+pub struct Suite {
+    aws: Aws,
+    settings: Settings,
+}
+
+impl Suite {
+    /// Reads the environment. Calls no service.
+    ///
+    /// # Errors
+    /// When variables are missing: all of them at once.
+    pub async fn from_environment() -> Result<Self, MissingSettings> {
+        let settings = Settings::from_environment()?;
+        Ok(Self::new(Aws::from_environment().await, settings))
+    }
+
+    /// A suite with these settings. Calls no service.
+    #[must_use]
+    pub fn new(aws: Aws, settings: Settings) -> Self {
+        Self { aws, settings }
+    }
+
+    /// What decides and acts on builds and runs.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        let Settings {
+            table,
+            bucket,
+            topic_arn,
+            config_key,
+        } = &self.settings;
+        Engine {
+            ledger: Arc::new(self.aws.ledger(table)),
+            agents: Arc::new(self.aws.ecs(bucket)),
+            store: Arc::new(self.aws.bucket(bucket, config_key)),
+            notifier: Arc::new(self.aws.topic(topic_arn)),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// What starts runs.
+    #[must_use]
+    pub fn starter(&self) -> Starter {
+        Starter {
+            engine: self.engine(),
+            source: Arc::new(self.aws.codecommit()),
+        }
+    }
+}
