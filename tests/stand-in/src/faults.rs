@@ -1,0 +1,214 @@
+//! What is to go wrong, and when.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::calls::Call;
+use crate::support::lock;
+
+/// The rules by which requests fail. Clones are handles to the same rules.
+#[derive(Clone)]
+pub struct Faults {
+    rules: Arc<Mutex<Rules>>,
+}
+
+#[derive(Default)]
+struct Rules {
+    active: Vec<Active>,
+    next: u64,
+}
+
+struct Active {
+    id: RuleId,
+    rule: Rule,
+    matched: u32,
+    fired: u32,
+}
+
+/// One rule: which requests fail, how often and how.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// The service's signing name, such as `ecs` or `dynamodb`.
+    pub service: String,
+    /// The operation, such as `RunTask`, or `*` for all of the service.
+    pub operation: String,
+    /// Only RunTask requests for this capacity: `FARGATE_SPOT` or `FARGATE`.
+    pub capacity: Option<String>,
+    /// Only requests of the caller with this application id.
+    pub caller: Option<String>,
+    /// How many of the matching requests fail.
+    pub times: Times,
+    /// How they fail.
+    pub fault: Fault,
+}
+
+impl Rule {
+    /// A rule for the next matching request, of whatever capacity and caller.
+    pub fn new(service: &str, operation: &str, fault: Fault) -> Self {
+        Self {
+            service: service.to_owned(),
+            operation: operation.to_owned(),
+            capacity: None,
+            caller: None,
+            times: Times::Next(1),
+            fault,
+        }
+    }
+
+    /// The same rule for so many requests.
+    #[must_use]
+    pub fn times(mut self, times: Times) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// The same rule for RunTask requests of this capacity only: `FARGATE_SPOT` or `FARGATE`.
+    #[must_use]
+    pub fn capacity(mut self, capacity: &str) -> Self {
+        self.capacity = Some(capacity.to_owned());
+        self
+    }
+
+    /// The same rule for requests of this application id only.
+    #[must_use]
+    pub fn caller(mut self, caller: &str) -> Self {
+        self.caller = Some(caller.to_owned());
+        self
+    }
+
+    fn matches(&self, call: &Call) -> bool {
+        let runs_task = call.service == "ecs" && call.operation == "RunTask";
+        call.service == self.service
+            && (self.operation == "*" || call.operation == self.operation)
+            && (runs_task || !matches!(self.fault, Fault::NoCapacity | Fault::AccountLimit))
+            && (self.capacity.is_none() || self.capacity.as_deref() == call.capacity())
+            && (self.caller.is_none() || self.caller == call.caller)
+    }
+}
+
+/// How many of the matching requests fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Times {
+    /// The next so many; then the rule is spent.
+    Next(u32),
+    /// All.
+    Always,
+    /// One in so many: with 3 the third, the sixth and so on.
+    Every(u32),
+}
+
+/// How a request fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The service's own throttling error. Nothing takes place.
+    Throttle,
+    /// A throttle in the guise of a bad request: 400 ClientException with "Rate exceeded" as its text. Nothing takes
+    /// place.
+    DisguisedThrottle,
+    /// The service's own internal error. Nothing takes place.
+    ServerError,
+    /// The request takes effect, then the connection is cut instead of an answer.
+    LoseReply,
+    /// Nothing takes place and the connection is cut.
+    Refuse,
+    /// RunTask only: a success that carries a failure and no task.
+    NoCapacity,
+    /// RunTask only: the account's limit on concurrent tasks is reached.
+    AccountLimit,
+    /// The request is worked on after so long.
+    Delay(Duration),
+    /// Any other error. Nothing takes place.
+    Error {
+        /// The HTTP status.
+        status: u16,
+        /// The error's type, such as `AccessDeniedException`.
+        code: String,
+        /// The error's text.
+        message: String,
+    },
+}
+
+impl Fault {
+    /// The name in the journal.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Throttle => "throttle",
+            Self::DisguisedThrottle => "disguised-throttle",
+            Self::ServerError => "server-error",
+            Self::LoseReply => "lose-reply",
+            Self::Refuse => "refuse",
+            Self::NoCapacity => "no-capacity",
+            Self::AccountLimit => "account-limit",
+            Self::Delay(_) => "delay",
+            Self::Error { .. } => "error",
+        }
+    }
+}
+
+/// The name of an injected rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleId(u64);
+
+impl Faults {
+    pub(crate) fn new() -> Self {
+        Self { rules: Arc::default() }
+    }
+
+    /// Adds a rule. Where several rules would fail a request, the one injected first does.
+    pub fn inject(&self, rule: Rule) -> RuleId {
+        let mut rules = lock(&self.rules);
+        let id = RuleId(rules.next);
+        rules.next += 1;
+        rules.active.push(Active {
+            id,
+            rule,
+            matched: 0,
+            fired: 0,
+        });
+        id
+    }
+
+    /// Takes a rule back.
+    pub fn remove(&self, id: RuleId) {
+        lock(&self.rules).active.retain(|active| active.id != id);
+    }
+
+    /// Takes all rules back.
+    pub fn clear(&self) {
+        lock(&self.rules).active.clear();
+    }
+
+    /// How many requests the rule has failed; 0 for a rule that was taken back.
+    pub fn fired(&self, id: RuleId) -> u32 {
+        let rules = lock(&self.rules);
+        let active = rules.active.iter().find(|active| active.id == id);
+        active.map_or(0, |active| active.fired)
+    }
+
+    /// The fault for this request, if any.
+    pub(crate) fn pick(&self, call: &Call) -> Option<Fault> {
+        let mut rules = lock(&self.rules);
+        rules
+            .active
+            .iter_mut()
+            .filter(|active| active.rule.matches(call))
+            .find_map(Active::fire)
+    }
+}
+
+impl Active {
+    fn fire(&mut self) -> Option<Fault> {
+        self.matched = self.matched.saturating_add(1);
+        let fires = match self.rule.times {
+            Times::Next(limit) => self.fired < limit,
+            Times::Always => true,
+            Times::Every(0) => false,
+            Times::Every(step) => self.matched.is_multiple_of(step),
+        };
+        if !fires {
+            return None;
+        }
+        self.fired = self.fired.saturating_add(1);
+        Some(self.rule.fault.clone())
+    }
+}

@@ -1,0 +1,258 @@
+//! A stand-in for the parts of AWS that a local emulator lacks, and a recording proxy before the parts it has.
+//!
+//! One endpoint serves every service: `ecs` and `codecommit` are answered here, every other request is forwarded to
+//! the upstream (a local AWS emulator). So every AWS request of the functions under test stands in one [`Journal`],
+//! and [`Faults`] can be injected into any of them.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use bellhop_stand_in::{Options, StandIn};
+//!
+//! let stand_in = StandIn::start(Options::new("/tmp/repositories")).await?;
+//! println!("export AWS_ENDPOINT_URL={}", stand_in.endpoint());
+//! stand_in.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod calls;
+mod codecommit;
+mod control;
+mod ecs;
+mod events;
+mod faults;
+mod git;
+mod journal;
+mod proxy;
+mod replies;
+mod server;
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub use codecommit::CodeCommit;
+pub use ecs::{Ecs, TaskView};
+pub use events::{Events, Order};
+pub use faults::{Fault, Faults, Rule, RuleId, Times};
+pub use journal::{Entry, Journal, Mark};
+
+use support::lock;
+
+/// How a stand-in is set up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The port on 127.0.0.1; 0 for any free one.
+    pub port: u16,
+    /// The base URL of the local AWS that answers everything but ECS and CodeCommit, such as
+    /// `http://127.0.0.1:4566`. Without it such requests are answered with 501.
+    pub upstream: Option<String>,
+    /// The region of all ARNs and events.
+    pub region: String,
+    /// The account of all ARNs and events.
+    pub account: String,
+    /// What an ECS task is made of.
+    pub agents: Agents,
+    /// How long the stages of a task's life take.
+    pub timing: Timing,
+    /// The folder of the bare Git repositories, `NAME.git` each. It is created where it is missing.
+    pub repositories: PathBuf,
+}
+
+impl Options {
+    /// Scripted agents, any free port, no upstream, us-east-1, the emulator's default account, and the timing of
+    /// [`Timing::default`].
+    pub fn new(repositories: impl Into<PathBuf>) -> Self {
+        Self {
+            port: 0,
+            upstream: None,
+            region: "us-east-1".to_owned(),
+            account: "000000000000".to_owned(),
+            agents: Agents::Scripted,
+            timing: Timing::default(),
+            repositories: repositories.into(),
+        }
+    }
+}
+
+/// What an ECS task is made of.
+#[derive(Debug, Clone)]
+pub enum Agents {
+    /// Nothing runs: the test says what happens to each task, by the methods of [`Ecs`].
+    Scripted,
+    /// Every task is a real process in its own process group.
+    Processes(ProcessOptions),
+}
+
+/// How task processes are run.
+#[derive(Debug, Clone)]
+pub struct ProcessOptions {
+    /// The container's entry point: an executable, or else a script for `/bin/bash`.
+    pub entry_point: PathBuf,
+    /// The environment that the image and ECS itself would give. The task definition's and the override's
+    /// environment come on top of it. Nothing else is inherited; `PATH`, `HOME` and `LANG` have defaults.
+    pub environment: BTreeMap<String, String>,
+    /// Each task gets a new folder named by its id in here, as its working directory and `HOME`.
+    pub work: PathBuf,
+    /// Standard output and standard error of each task go to `TASKID.log` in here.
+    pub logs: PathBuf,
+}
+
+/// How long the stages of a task's life take. Scripted agents ignore it: their stages are the test's to say.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// From RunTask to the start of the container.
+    pub provisioning: Duration,
+    /// From the Spot warning, and the SIGTERM that comes with it, to SIGKILL.
+    pub spot_warning: Duration,
+    /// From StopTask's SIGTERM to SIGKILL.
+    pub stop_timeout: Duration,
+    /// From the container's end to the STOPPED event.
+    pub deprovisioning: Duration,
+}
+
+impl Default for Timing {
+    /// About what Fargate takes.
+    fn default() -> Self {
+        Self {
+            provisioning: Duration::from_secs(20),
+            spot_warning: Duration::from_secs(120),
+            stop_timeout: Duration::from_secs(30),
+            deprovisioning: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Timing {
+    /// Milliseconds instead of seconds and seconds instead of minutes, for tests.
+    pub fn quick() -> Self {
+        Self {
+            provisioning: Duration::from_millis(20),
+            spot_warning: Duration::from_secs(2),
+            stop_timeout: Duration::from_secs(1),
+            deprovisioning: Duration::from_millis(20),
+        }
+    }
+}
+
+/// A running stand-in. Clones are handles to the same one.
+#[derive(Clone)]
+pub struct StandIn {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    endpoint: String,
+    cloud: Cloud,
+    background: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Everything a request may need.
+#[derive(Clone)]
+pub(crate) struct Cloud {
+    pub(crate) journal: Journal,
+    pub(crate) faults: Faults,
+    pub(crate) ecs: Ecs,
+    pub(crate) codecommit: CodeCommit,
+    pub(crate) events: Events,
+    pub(crate) upstream: proxy::Upstream,
+}
+
+impl StandIn {
+    /// Binds the port and starts to serve, to watch the repositories for pushes, and to publish events.
+    ///
+    /// # Errors
+    /// The port is taken, or a folder cannot be created.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        for folder in options.folders() {
+            tokio::fs::create_dir_all(&folder)
+                .await
+                .with_context(|| format!("cannot create the folder {}", folder.display()))?;
+        }
+        let listener = TcpListener::bind(("127.0.0.1", options.port))
+            .await
+            .with_context(|| format!("cannot listen on port {} of 127.0.0.1", options.port))?;
+        let endpoint = format!("http://{}", listener.local_addr()?);
+
+        let upstream = proxy::Upstream::new(&options)?;
+        let (events, queue) = Events::new(&options);
+        let cloud = Cloud {
+            journal: Journal::new(),
+            faults: Faults::new(),
+            ecs: Ecs::new(&options, events.clone()),
+            codecommit: CodeCommit::new(&options, events.clone())?,
+            events,
+            upstream,
+        };
+        let background = vec![
+            tokio::spawn(server::serve(listener, cloud.clone())),
+            tokio::spawn(events::deliver(cloud.events.clone(), queue, cloud.upstream.clone())),
+            tokio::spawn(codecommit::watch(cloud.codecommit.clone())),
+        ];
+        Ok(Self {
+            inner: Arc::new(Inner {
+                endpoint,
+                cloud,
+                background: Mutex::new(background),
+            }),
+        })
+    }
+
+    /// The base URL, for `AWS_ENDPOINT_URL`.
+    pub fn endpoint(&self) -> String {
+        self.inner.endpoint.clone()
+    }
+
+    /// Ends the server, the publishing of events, and every task process with its whole process group. The journal
+    /// and the state can still be looked at afterwards.
+    pub async fn stop(&self) {
+        let background = std::mem::take(&mut *lock(&self.inner.background));
+        for task in background {
+            task.abort();
+            // A cancelled task's error says no more than that it was cancelled.
+            let _ = task.await;
+        }
+        self.inner.cloud.ecs.stop_processes().await;
+    }
+
+    /// Every AWS request in the order of arrival.
+    pub fn journal(&self) -> &Journal {
+        &self.inner.cloud.journal
+    }
+
+    /// What is to go wrong.
+    pub fn faults(&self) -> &Faults {
+        &self.inner.cloud.faults
+    }
+
+    /// The tasks, and what happens to them.
+    pub fn ecs(&self) -> &Ecs {
+        &self.inner.cloud.ecs
+    }
+
+    /// The repositories.
+    pub fn codecommit(&self) -> &CodeCommit {
+        &self.inner.cloud.codecommit
+    }
+
+    /// The EventBridge events.
+    pub fn events(&self) -> &Events {
+        &self.inner.cloud.events
+    }
+}
+
+impl Options {
+    fn folders(&self) -> Vec<PathBuf> {
+        let mut folders = vec![self.repositories.clone()];
+        if let Agents::Processes(processes) = &self.agents {
+            folders.extend([processes.work.clone(), processes.logs.clone()]);
+        }
+        folders
+    }
+}

@@ -1,0 +1,122 @@
+//! Forwarding to the local AWS.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::body::{Body, Bytes};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, Method, Response, StatusCode, header};
+use serde_json::Value;
+
+use crate::Options;
+use crate::replies::AwsError;
+
+/// Headers of one connection, which are not the other connection's.
+const OF_THE_CONNECTION: [HeaderName; 6] = [
+    header::CONNECTION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    // The body is complete by now, so nobody waits for leave to send it.
+    header::EXPECT,
+];
+
+/// The local AWS behind the stand-in, if there is one.
+#[derive(Clone)]
+pub(crate) struct Upstream {
+    base: Option<String>,
+    client: reqwest::Client,
+    /// The Authorization header of requests of the stand-in's own.
+    authorization: String,
+}
+
+impl Upstream {
+    pub(crate) fn new(options: &Options) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(5))
+            // Shorter than any server keeps an idle connection, so that no request is sent on one that is being
+            // closed: such a request could not be repeated without knowing whether it took effect.
+            .pool_idle_timeout(Duration::from_secs(1))
+            .build()
+            .context("cannot set up the HTTP client")?;
+        let base = options.upstream.as_ref();
+        Ok(Self {
+            base: base.map(|base| base.trim_end_matches('/').to_owned()),
+            client,
+            // Local emulators read account, region and service out of the signature's scope; none verifies it.
+            authorization: format!(
+                "AWS4-HMAC-SHA256 Credential={}/20260101/{}/events/aws4_request, SignedHeaders=host, Signature=0",
+                options.account, options.region
+            ),
+        })
+    }
+
+    /// Forwards a request as it is and returns the answer as it is.
+    ///
+    /// # Errors
+    /// There is no upstream, or it does not answer.
+    pub(crate) async fn forward(&self, parts: &Parts, body: Bytes) -> Result<Response<Body>, AwsError> {
+        let Some(base) = &self.base else {
+            return Err(AwsError::new(
+                StatusCode::NOT_IMPLEMENTED,
+                "NotImplemented",
+                "The stand-in has no upstream that would answer this",
+            ));
+        };
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        let mut headers = parts.headers.clone();
+        strip(&mut headers);
+        headers.remove(header::CONTENT_LENGTH);
+        let mut request = self.client.request(parts.method.clone(), format!("{base}{path}")).headers(headers);
+        if !body.is_empty() {
+            request = request.body(body);
+        }
+        let answer = request.send().await.map_err(unreachable)?;
+
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = answer.status();
+        response.headers_mut().clone_from(answer.headers());
+        strip(response.headers_mut());
+        if parts.method != Method::HEAD {
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+            *response.body_mut() = Body::from(answer.bytes().await.map_err(unreachable)?);
+        }
+        Ok(response)
+    }
+
+    /// Puts events onto the upstream's default event bus. None without an upstream.
+    ///
+    /// # Errors
+    /// The upstream cannot be reached or does not answer as EventBridge does.
+    pub(crate) async fn put_events(&self, request: &Value) -> anyhow::Result<Option<Value>> {
+        let Some(base) = &self.base else {
+            return Ok(None);
+        };
+        let answer = self
+            .client
+            .post(base)
+            .header(header::CONTENT_TYPE, "application/x-amz-json-1.1")
+            .header("x-amz-target", "AWSEvents.PutEvents")
+            .header(header::AUTHORIZATION, &self.authorization)
+            .body(request.to_string())
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(Some(answer.json().await?))
+    }
+}
+
+fn strip(headers: &mut HeaderMap) {
+    for name in OF_THE_CONNECTION {
+        headers.remove(name);
+    }
+    headers.remove("keep-alive");
+}
+
+fn unreachable(error: reqwest::Error) -> AwsError {
+    let message = format!("The upstream does not answer: {:#}", anyhow::Error::from(error));
+    AwsError::new(StatusCode::BAD_GATEWAY, "BadGateway", message)
+}

@@ -1,0 +1,157 @@
+//! The server: one connection after another, one request after another, each answered here or forwarded.
+
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::request::Parts;
+use axum::http::{Request, Response, StatusCode};
+use axum::response::IntoResponse as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::calls::Call;
+use crate::faults::Fault;
+use crate::replies::{Answer, AwsError};
+use crate::{Cloud, control, replies};
+
+/// Marks a response in whose place the connection is to be cut.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the connection is cut on purpose")]
+struct Cut;
+
+/// Accepts connections until it is dropped, which ends them all.
+///
+/// axum's own server cannot cut a connection without an answer, and a lost reply must not look like an answer.
+pub(crate) async fn serve(listener: TcpListener, cloud: Cloud) {
+    let router = control::routes().fallback(answer).with_state(cloud);
+    let service = TowerToHyperService::new(router);
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!("cannot accept a connection: {error}");
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        // Small requests and answers would wait for each other's acknowledgements; without it they only get slower.
+        let _ = stream.set_nodelay(true);
+        let service = service.clone();
+        let per_request = service_fn(move |request: Request<Incoming>| {
+            let answer = service.call(request.map(Body::new));
+            async move {
+                let response = match answer.await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                };
+                match response.extensions().get::<Cut>() {
+                    Some(cut) => Err(cut.clone()),
+                    None => Ok(response),
+                }
+            }
+        });
+        connections.spawn(async move {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), per_request);
+            // A connection ends with an error whenever it is cut, by either side.
+            if let Err(error) = connection.await {
+                tracing::debug!("connection: {error}");
+            }
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// Answers one AWS request.
+async fn answer(State(cloud): State<Cloud>, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        // The caller went away in the middle of its request.
+        return Ok(cut());
+    };
+    // In a task of its own: AWS goes on with what it has received, also when the caller hangs up.
+    let work = tokio::spawn(async move { work(&cloud, &parts, body).await });
+    Ok(work.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
+}
+
+fn cut() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    response.extensions_mut().insert(Cut);
+    response
+}
+
+async fn work(cloud: &Cloud, parts: &Parts, body: Bytes) -> Response<Body> {
+    let call = Call::identify(parts, &body);
+    let mut entry = cloud.journal.arrived(&call);
+    let fault = cloud.faults.pick(&call);
+    entry.fault = fault.as_ref().map(|fault| fault.name().to_owned());
+
+    if let Some(Fault::Delay(delay)) = fault {
+        tokio::time::sleep(delay).await;
+    }
+    let refusal = fault.as_ref().and_then(|fault| refusal(fault, &call));
+    let response = match refusal {
+        Some(response) => response,
+        None => {
+            let (response, note) = perform(cloud, &call, parts, body).await;
+            if let Some(note) = note {
+                entry.summary = format!("{} {note}", entry.summary);
+            }
+            match fault {
+                Some(Fault::LoseReply) => cut(),
+                _ => response,
+            }
+        }
+    };
+    if response.extensions().get::<Cut>().is_none() {
+        entry.status = Some(response.status().as_u16());
+    }
+    cloud.journal.answered(entry);
+    response
+}
+
+/// The answer of a request that must not take effect.
+fn refusal(fault: &Fault, call: &Call) -> Option<Response<Body>> {
+    let error = match fault {
+        Fault::LoseReply | Fault::Delay(_) => return None,
+        Fault::Refuse => return Some(cut()),
+        Fault::NoCapacity => return Some(replies::success(call, &replies::no_capacity())),
+        Fault::Throttle => AwsError::throttle(call),
+        Fault::DisguisedThrottle => AwsError::client("ClientException", "Rate exceeded"),
+        Fault::ServerError => AwsError::server(call),
+        Fault::AccountLimit => AwsError::client(
+            "ClientException",
+            "You've reached the limit on the number of tasks you can run concurrently",
+        ),
+        Fault::Error { status, code, message } => {
+            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST);
+            AwsError::new(status, code, message)
+        }
+    };
+    Some(error.respond(call))
+}
+
+/// Lets the request take effect. Beside the answer comes what the journal adds to the summary.
+async fn perform(cloud: &Cloud, call: &Call, parts: &Parts, body: Bytes) -> (Response<Body>, Option<String>) {
+    let answer = match call.service.as_str() {
+        "ecs" => cloud.ecs.answer(call),
+        "codecommit" => cloud.codecommit.answer(call).await,
+        _ => {
+            let response = cloud.upstream.forward(parts, body).await;
+            let response = response.unwrap_or_else(|error| error.respond(call));
+            return (response, None);
+        }
+    };
+    match answer {
+        Ok(Answer { body, note }) => (replies::success(call, &body), note),
+        Err(error) => (error.respond(call), Some(format!("({error})"))),
+    }
+}

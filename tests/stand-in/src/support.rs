@@ -1,0 +1,47 @@
+//! Small helpers of several modules.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+/// Locks, also after another thread panicked while it held the lock: a failed test must not hide behind the next
+/// one's poison error.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// So many random lower-case hexadecimal digits.
+pub(crate) fn hex(digits: usize) -> String {
+    std::iter::repeat_with(|| fastrand::digit(16))
+        .take(digits)
+        .map(|digit| digit.to_ascii_lowercase())
+        .collect()
+}
+
+/// A random id in the form of a UUID.
+pub(crate) fn uuid() -> String {
+    grouped(&hex(32))
+}
+
+/// 32 hexadecimal digits in the form of a UUID.
+pub(crate) fn grouped(digits: &str) -> String {
+    let mut text = String::with_capacity(36);
+    for (position, digit) in digits.chars().enumerate() {
+        if matches!(position, 8 | 12 | 16 | 20) {
+            text.push('-');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// An EventBridge detail's time: ISO 8601 with milliseconds.
+pub(crate) fn iso(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+/// A JSON protocol's time: seconds since 1970, with milliseconds.
+pub(crate) fn epoch(time: Timestamp) -> f64 {
+    // Milliseconds since 1970 stay far below 2^53, so the conversion is exact.
+    time.as_millisecond() as f64 / 1000.0
+}

@@ -1,0 +1,243 @@
+//! Repositories.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tokio::sync::broadcast::Receiver;
+
+use crate::support::{SOON, Setup, start};
+
+/// A clone of a new repository.
+async fn clone(setup: &Setup) -> PathBuf {
+    setup.codecommit().create("shop").await.unwrap();
+    let folder = setup.folder.path().join("clone");
+    let url = setup.codecommit().clone_url("shop");
+    git(setup.folder.path(), &["clone", "--quiet", &url, "clone"]);
+    git(&folder, &["checkout", "--quiet", "-B", "main"]);
+    folder
+}
+
+/// Runs git without the configuration and the environment of whoever runs the tests.
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new("git");
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GIT_")) {
+        command.env_remove(name);
+    }
+    let output = command
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com"])
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Commits everything and returns the commit's id.
+fn commit(folder: &Path, message: &str) -> String {
+    git(folder, &["add", "--all"]);
+    git(folder, &["commit", "--quiet", "--message", message]);
+    git(folder, &["rev-parse", "HEAD"])
+}
+
+async fn next(events: &mut Receiver<Value>) -> Value {
+    let event = tokio::time::timeout(SOON, events.recv()).await;
+    event.unwrap().unwrap()
+}
+
+async fn call(setup: &Setup, operation: &str, body: &Value) -> (u16, Value) {
+    let target = format!("CodeCommit_20150413.{operation}");
+    setup.call("codecommit", &target, body).await
+}
+
+#[tokio::test]
+async fn pushes_become_events() {
+    let setup = start().await;
+    let clone = clone(&setup).await;
+    let mut events = setup.events().subscribe();
+    std::fs::write(clone.join("a"), "1").unwrap();
+    let first = commit(&clone, "First");
+    git(&clone, &["push", "--quiet", "origin", "main"]);
+
+    let created = next(&mut events).await;
+    assert_eq!(created["source"], "aws.codecommit");
+    assert_eq!(created["detail-type"], "CodeCommit Repository State Change");
+    let arn = "arn:aws:codecommit:us-east-1:000000000000:shop";
+    assert_eq!(created["resources"], json!([arn]));
+    let mut expected = json!({
+        "event": "referenceCreated",
+        "repositoryName": "shop",
+        "repositoryId": created["detail"]["repositoryId"],
+        "referenceType": "branch",
+        "referenceName": "main",
+        "referenceFullName": "refs/heads/main",
+        "callerUserArn": "arn:aws:iam::000000000000:user/developer",
+        "commitId": first,
+    });
+    assert_eq!(created["detail"], expected);
+
+    std::fs::write(clone.join("a"), "2").unwrap();
+    let second = commit(&clone, "Second");
+    git(&clone, &["push", "--quiet", "origin", "main"]);
+    expected["event"] = "referenceUpdated".into();
+    expected["commitId"] = second.as_str().into();
+    expected["oldCommitId"] = first.into();
+    assert_eq!(next(&mut events).await["detail"], expected);
+
+    git(&clone, &["tag", "--annotate", "--message", "Release", "v1"]);
+    git(&clone, &["push", "--quiet", "origin", "v1"]);
+    let tagged = next(&mut events).await;
+    assert_eq!(tagged["detail"]["referenceType"], "tag");
+    assert_eq!(tagged["detail"]["referenceName"], "v1");
+    assert_eq!(tagged["detail"]["commitId"], second);
+
+    git(&clone, &["push", "--quiet", "origin", "--delete", "v1"]);
+    let deleted = next(&mut events).await;
+    assert_eq!(deleted["detail"]["event"], "referenceDeleted");
+    assert!(deleted["detail"]["commitId"].is_null());
+    assert_eq!(deleted["detail"]["oldCommitId"], second);
+}
+
+#[tokio::test]
+async fn files_are_read_at_a_commit() {
+    let setup = start().await;
+    let clone = clone(&setup).await;
+    std::fs::create_dir(clone.join("ci")).unwrap();
+    std::fs::write(clone.join("ci/[a].yaml"), "version: 1\n").unwrap();
+    let first = commit(&clone, "First");
+    std::fs::write(clone.join("ci/[a].yaml"), "version: 2\n").unwrap();
+    let second = commit(&clone, "Second");
+    git(&clone, &["push", "--quiet", "origin", "main", "main:refs/tags/v2"]);
+
+    let specifiers = [&first, "main", "v2", "refs/heads/main", &second];
+    for specifier in specifiers {
+        let request = json!({
+            "repositoryName": "shop", "commitSpecifier": specifier, "filePath": "ci/[a].yaml",
+        });
+        let (status, body) = call(&setup, "GetFile", &request).await;
+        let commit = if specifier == first { &first } else { &second };
+        assert_eq!((status, &body["commitId"]), (200, &json!(commit)), "{specifier}");
+        let content = if specifier == first {
+            "dmVyc2lvbjogMQo="
+        } else {
+            "dmVyc2lvbjogMgo="
+        };
+        assert_eq!(body["fileContent"], content);
+        assert_eq!(body["fileSize"], 11);
+        assert_eq!(body["fileMode"], "NORMAL");
+        assert_eq!(body["blobId"].as_str().unwrap().len(), 40);
+    }
+
+    let cases = [
+        ("other", "main", "a", "RepositoryDoesNotExistException"),
+        ("../shop", "main", "a", "InvalidRepositoryNameException"),
+        ("shop", "other", "a", "CommitDoesNotExistException"),
+        ("shop", "main~1", "a", "CommitDoesNotExistException"),
+        ("shop", "main", "ci/b", "FileDoesNotExistException"),
+        ("shop", "main", "ci", "FileDoesNotExistException"),
+    ];
+    for (repository, specifier, path, code) in cases {
+        let request = json!({
+            "repositoryName": repository, "commitSpecifier": specifier, "filePath": path,
+        });
+        let (status, body) = call(&setup, "GetFile", &request).await;
+        assert_eq!((status, &body["__type"]), (400, &json!(code)), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn commits_and_branches_are_described() {
+    let setup = start().await;
+    let clone = clone(&setup).await;
+    std::fs::write(clone.join("a"), "1").unwrap();
+    let first = commit(&clone, "First");
+    std::fs::write(clone.join("a"), "2").unwrap();
+    let second = commit(&clone, "Second\n\nWith a body [skip ci]");
+    git(&clone, &["push", "--quiet", "origin", "main"]);
+
+    let request = json!({ "repositoryName": "shop", "commitId": second });
+    let (_, body) = call(&setup, "GetCommit", &request).await;
+    let described = &body["commit"];
+    assert_eq!(described["commitId"], second);
+    assert_eq!(described["parents"], json!([first]));
+    assert_eq!(described["message"], "Second\n\nWith a body [skip ci]\n");
+    assert_eq!(described["author"]["name"], "Ada");
+    assert_eq!(described["committer"]["email"], "ada@example.com");
+    let date = described["author"]["date"].as_str().unwrap();
+    assert_eq!(date.split(' ').count(), 2, "{date}");
+
+    let request = json!({ "repositoryName": "shop", "branchName": "main" });
+    let (_, body) = call(&setup, "GetBranch", &request).await;
+    assert_eq!(body["branch"], json!({ "branchName": "main", "commitId": second }));
+
+    let tree = described["treeId"].as_str().unwrap();
+    let nothing = "0123456789012345678901234567890123456789";
+    for (commit, code) in [
+        (nothing, "CommitIdDoesNotExistException"),
+        (tree, "CommitIdDoesNotExistException"),
+        ("main", "InvalidCommitIdException"),
+    ] {
+        let request = json!({ "repositoryName": "shop", "commitId": commit });
+        let (status, body) = call(&setup, "GetCommit", &request).await;
+        assert_eq!((status, &body["__type"]), (400, &json!(code)));
+    }
+    let request = json!({ "repositoryName": "shop", "branchName": "other" });
+    let (_, body) = call(&setup, "GetBranch", &request).await;
+    assert_eq!(body["__type"], "BranchDoesNotExistException");
+}
+
+#[tokio::test]
+async fn differences_come_in_pages() {
+    let setup = start().await;
+    let clone = clone(&setup).await;
+    std::fs::write(clone.join("changed"), "1").unwrap();
+    std::fs::write(clone.join("deleted"), "1").unwrap();
+    let first = commit(&clone, "First");
+    std::fs::write(clone.join("changed"), "2").unwrap();
+    std::fs::remove_file(clone.join("deleted")).unwrap();
+    std::fs::create_dir(clone.join("src")).unwrap();
+    for number in 0..450 {
+        std::fs::write(clone.join(format!("src/{number:03}")), "x").unwrap();
+    }
+    let second = commit(&clone, "Second");
+    git(&clone, &["push", "--quiet", "origin", "main"]);
+
+    let mut request = json!({
+        "repositoryName": "shop", "beforeCommitSpecifier": first, "afterCommitSpecifier": second,
+    });
+    let (_, page) = call(&setup, "GetDifferences", &request).await;
+    let mut differences = page["differences"].as_array().unwrap().clone();
+    assert_eq!(differences.len(), 400);
+    request["NextToken"] = page["NextToken"].clone();
+    let (_, page) = call(&setup, "GetDifferences", &request).await;
+    assert!(page["NextToken"].is_null());
+    differences.extend(page["differences"].as_array().unwrap().clone());
+    assert_eq!(differences.len(), 452);
+
+    assert_eq!(differences[0]["changeType"], "M");
+    assert_eq!(differences[0]["beforeBlob"]["path"], "changed");
+    assert_ne!(differences[0]["beforeBlob"]["blobId"], differences[0]["afterBlob"]["blobId"]);
+    assert_eq!(differences[1]["changeType"], "D");
+    assert!(differences[1]["afterBlob"].is_null());
+    assert_eq!(differences[2]["changeType"], "A");
+    assert!(differences[2]["beforeBlob"].is_null());
+    assert_eq!(differences[451]["afterBlob"]["path"], "src/449");
+    assert_eq!(differences[451]["afterBlob"]["mode"], "100644");
+
+    // Without a commit before, every file is added; and a page may be smaller.
+    let all = json!({ "repositoryName": "shop", "afterCommitSpecifier": "main", "MaxResults": 1 });
+    let (_, page) = call(&setup, "GetDifferences", &all).await;
+    assert_eq!(page["differences"][0]["changeType"], "A");
+    assert_eq!(page["differences"].as_array().unwrap().len(), 1);
+    let folder = json!({
+        "repositoryName": "shop", "beforeCommitSpecifier": first,
+        "afterCommitSpecifier": "main", "afterPath": "src",
+    });
+    let (_, page) = call(&setup, "GetDifferences", &folder).await;
+    assert_eq!(page["differences"][0]["afterBlob"]["path"], "src/000");
+    let too_many = json!({ "repositoryName": "shop", "afterCommitSpecifier": "main", "MaxResults": 401 });
+    let (_, body) = call(&setup, "GetDifferences", &too_many).await;
+    assert_eq!(body["__type"], "InvalidMaxResultsException");
+}
