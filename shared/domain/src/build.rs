@@ -691,6 +691,7 @@ impl Build {
             }
             AgentStatus::Interrupted => match attempt.phase {
                 Phase::Launching | Phase::Running => {
+                    attempt.started.get_or_insert(now);
                     attempt.phase = Phase::Interrupted { at: now };
                     attempt.checked = now;
                     if is_current {
@@ -1106,17 +1107,17 @@ impl Build {
                     return;
                 }
             }
-            (Phase::Running, _) => {
+            (Phase::Running | Phase::Interrupted { .. }, _) => {
                 if later(attempt.started.unwrap_or(now), self.spec.timeout) <= now {
+                    let is_current = index + 1 == self.attempts.len();
                     self.stop_attempt(index, StopWhy::Timeout, now);
                     // A next attempt must not run beside this one: it waits for the proof that this one has stopped.
-                    if !over && self.matching_rule(RetryOn::Timeout, None).is_none() {
+                    if is_current && !over && self.matching_rule(RetryOn::Timeout, None).is_none() {
                         self.finish_by(number, Outcome::TimedOut, Some(self.timeout_cause()), now);
                     }
                     return;
                 }
             }
-            (Phase::Interrupted { .. }, _) => {}
             (Phase::Stopping { why, .. }, Some(agent)) => {
                 if later(attempt.checked, CHECK_CHANGING) <= now {
                     let (agent, why) = (agent.clone(), *why);

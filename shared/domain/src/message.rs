@@ -1,6 +1,7 @@
 //! What people are told: one JSON document for programs, and texts for e-mail and SMS.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -14,6 +15,8 @@ use crate::run::{JobState, Run, RunState};
 pub const SMS_LIMIT: usize = 140;
 /// The longest subject that SNS takes, in ASCII characters.
 pub const SUBJECT_LIMIT: usize = 100;
+/// The most characters of a repository's or a branch's name in a title.
+const NAME_LIMIT: usize = 30;
 
 /// How much a message matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,11 +257,9 @@ pub fn about_run(run: &Run) -> Option<Message> {
         row("Pushed by", by);
     }
     row("Run", run.id.as_str());
-    let took = humantime::format_duration(std::time::Duration::from_secs(
-        time.duration_since(run.created).as_secs().max(0).unsigned_abs(),
-    ));
-    row("Took", &took.to_string());
     if !run.jobs.is_empty() {
+        let seconds = time.duration_since(run.created).as_secs().max(0).unsigned_abs();
+        row("Took", &humantime::format_duration(Duration::from_secs(seconds)).to_string());
         body.push_str("\nJobs:\n");
     }
     for job in &run.jobs {
@@ -324,8 +325,9 @@ fn worst_job(run: &Run, outcome: Outcome) -> Option<String> {
     Some(format!("{name}{why}{others}"))
 }
 
+/// Where it happened. Long names are cut, so that there is room for what happened in a subject and an SMS; the document has them in full.
 fn place(repository: &RepositoryName, reference: &Reference) -> String {
-    format!("{repository} {}", reference.name())
+    format!("{} {}", cut(repository.as_str(), NAME_LIMIT), cut(reference.name(), NAME_LIMIT))
 }
 
 fn words(outcome: Outcome) -> &'static str {
@@ -381,13 +383,16 @@ fn links(agent: &AgentId) -> Vec<(&'static str, String)> {
 }
 
 fn printable_ascii(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            ' '..='~' => c,
-            _ if c.is_whitespace() => ' ',
-            _ => '?',
-        })
-        .collect()
+    let mut ascii = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            ' '..='~' => ascii.push(c),
+            '…' => ascii.push_str("..."),
+            _ if c.is_whitespace() => ascii.push(' '),
+            _ => ascii.push('?'),
+        }
+    }
+    ascii
 }
 
 fn cut(text: &str, limit: usize) -> String {

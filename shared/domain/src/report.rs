@@ -53,3 +53,34 @@ fn of_build(run: &Run, build: &Build) -> Value {
         })).collect::<Vec<_>>(),
     })
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
+mod tests {
+    use super::*;
+    use crate::decision::Decision;
+    use crate::outcome::Outcome;
+    use crate::run::RunEvent;
+    use crate::testing::{push, spec_needing, t};
+
+    #[test]
+    fn a_build_that_has_not_heard_yet_that_it_is_skipped_is_reported_as_skipped() {
+        let specs = vec![spec_needing("test", &[]), spec_needing("image", &["test"])];
+        let (run, builds) = Run::create("abcdefghij".parse().unwrap(), &push(), specs, true, t(0));
+        let failed = RunEvent::BuildFinished {
+            job: "test".parse().unwrap(),
+            outcome: Outcome::Failed,
+            cause: Some("no".to_owned()),
+        };
+        let Decision::Next(run) = run.decide(&failed, t(60)) else {
+            panic!("the run does not care")
+        };
+        let report = of_run(&run, builds.iter().rev());
+        assert_eq!(report["status"], "failed");
+        assert_eq!(report["builds"][0]["job"], "test");
+        assert_eq!(report["builds"][1]["status"], "skipped");
+        assert_eq!(report["builds"][1]["cause"], "needs test, which did not succeed");
+        assert_eq!(report["builds"][1]["finished"], t(60).to_string());
+        assert!(!report.to_string().contains("make test"), "no scripts in reports");
+    }
+}

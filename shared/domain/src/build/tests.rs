@@ -164,7 +164,9 @@ impl Story {
 
     fn expect_finished(self, outcome: Outcome, cause: &str) -> Self {
         let BuildState::Finished {
-            outcome: actual, cause: why, ..
+            outcome: actual,
+            cause: why,
+            ..
         } = &self.build.state
         else {
             panic!("not finished: {:?}", self.build.state);
@@ -241,7 +243,10 @@ fn todo(build: &Build) -> Vec<String> {
         BuildEffect::Stop { agent, reason } => format!("stop {}: {reason}", name(agent)),
         BuildEffect::Announce(BuildNews::Retrying { attempt, capacity, .. }) => format!("announce attempt {attempt} on {capacity}"),
         BuildEffect::Announce(BuildNews::Finished { outcome, attempt, .. }) => {
-            format!("announce {outcome} by {}", attempt.map_or_else(|| "none".to_owned(), |number| number.to_string()))
+            format!(
+                "announce {outcome} by {}",
+                attempt.map_or_else(|| "none".to_owned(), |number| number.to_string())
+            )
         }
         BuildEffect::TellRun { outcome, .. } => format!("tell the run {outcome}"),
     };
@@ -661,10 +666,7 @@ mod lost_replies {
         Story::new(spec())
             .refused(1, SPOT, no_capacity())
             .seen("1a@3", Some(SPOT), AgentStatus::Running { since: None })
-            .expect_todo(&[
-                "launch 1 on on-demand",
-                "stop 1a: bellhop: a second agent for abcdefghij/test/1",
-            ])
+            .expect_todo(&["launch 1 on on-demand", "stop 1a: bellhop: a second agent for abcdefghij/test/1"])
             .accepted(ON_DEMAND, "1b")
             .performed()
             .expect_live(&["1b", "1a"])
@@ -1175,11 +1177,7 @@ mod interruptions {
             .performed()
             .stopped("2a", exited(1))
             .expect_finished(Outcome::Failed, "the script ended with exit code 1")
-            .expect_todo(&[
-                "stop 1a: bellhop: the build is over",
-                "announce failed by 2",
-                "tell the run failed",
-            ])
+            .expect_todo(&["stop 1a: bellhop: the build is over", "announce failed by 2", "tell the run failed"])
             .stopped("1a", taken_back())
             .expect_rest();
     }
@@ -1216,7 +1214,11 @@ mod interruptions {
 
     #[test]
     fn late_events_of_a_finished_build_only_complete_its_record() {
-        let story = Story::new(spec()).up().warned("1a").accepted(ON_DEMAND, "2a").stopped("2a", exited(0));
+        let story = Story::new(spec())
+            .up()
+            .warned("1a")
+            .accepted(ON_DEMAND, "2a")
+            .stopped("2a", exited(0));
         story
             .performed()
             .running("2a")
@@ -1465,6 +1467,29 @@ mod time {
     }
 
     #[test]
+    fn a_warning_that_nothing_follows_does_not_lift_the_timeout() {
+        Story::new(relaunched_when_stopped())
+            .up()
+            .warned("1a")
+            .tick(HOUR)
+            .expect_finished(Outcome::TimedOut, "it ran longer than its timeout of 1h")
+            .stopped("1a", taken_back())
+            .expect_rest();
+        Story::new(spec())
+            .up()
+            .at(59 * MINUTE)
+            .warned("1a")
+            .accepted(ON_DEMAND, "2a")
+            .running("2a")
+            .performed()
+            .tick(HOUR)
+            .expect_todo(&["stop 1a: bellhop: the build ran longer than its timeout"])
+            .expect_status("running")
+            .stopped("1a", taken_back())
+            .expect_live(&["2a"]);
+    }
+
+    #[test]
     fn an_agent_that_does_not_stop_is_told_every_minute() {
         let told = "stop 1a: bellhop: the build ran longer than its timeout";
         let mut story = Story::new(spec()).up().tick(HOUR).performed();
@@ -1493,10 +1518,7 @@ mod time {
     fn agents_not_heard_of_are_asked_for() {
         let asked = |story: &Story, second: i64| -> Vec<String> {
             let agents = story.build.agents_to_check(t(second));
-            agents
-                .iter()
-                .map(|(attempt, agent)| format!("{attempt}:{}", name(agent)))
-                .collect()
+            agents.iter().map(|(attempt, agent)| format!("{attempt}:{}", name(agent))).collect()
         };
         let launching = Story::new(spec()).accepted(SPOT, "1a");
         assert_eq!(asked(&launching, MINUTE - 1), [""; 0]);

@@ -1,0 +1,519 @@
+//! What people read, and what programs rely on.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
+
+use std::collections::BTreeMap;
+
+use insta::assert_snapshot;
+
+use super::*;
+use crate::Capacity;
+use crate::build::{BuildEffect, BuildEvent, Refusal};
+use crate::decision::Decision;
+use crate::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
+use crate::run::RunEvent;
+use crate::spec::RetryPolicy;
+use crate::testing::{push, spec, spec_needing, t};
+
+fn agent(name: &str) -> AgentId {
+    format!("arn:aws:ecs:us-east-1:123456789012:task/ci-spot/{name}").parse().unwrap()
+}
+
+fn after(build: &Build, event: &BuildEvent, second: i64) -> Build {
+    match build.decide(event, t(second)) {
+        Decision::Next(next) => *next,
+        Decision::Ignored(reason) => panic!("{event:?}: {reason}"),
+    }
+}
+
+fn seen(attempt: u32, name: &str, status: AgentStatus) -> BuildEvent {
+    BuildEvent::Agent {
+        attempt,
+        observation: Observation {
+            agent: agent(name),
+            version: None,
+            capacity: None,
+            status,
+        },
+    }
+}
+
+fn stopped(attempt: u32, name: &str, cause: StopCause, report: Option<Report>) -> BuildEvent {
+    let stop = Stop {
+        cause,
+        reason: Some("Essential container in task exited".to_owned()),
+        containers: Vec::new(),
+        report,
+        at: None,
+    };
+    seen(attempt, name, AgentStatus::Stopped(stop))
+}
+
+fn script(exit_code: i32, command: Option<&str>, line: Option<u32>) -> Option<Report> {
+    Some(Report {
+        phase: ReportPhase::Script,
+        exit_code,
+        signalled: false,
+        command: command.map(ToOwned::to_owned),
+        line,
+        message: None,
+    })
+}
+
+fn running(spec: crate::spec::BuildSpec) -> Build {
+    let agent = agent("0a1b");
+    let accepted = BuildEvent::LaunchAccepted {
+        attempt: 1,
+        capacity: Capacity::Spot,
+        agent,
+    };
+    let build = after(&Build::ready(spec, t(0)), &accepted, 1);
+    after(&build, &seen(1, "0a1b", AgentStatus::Running { since: None }), 30)
+}
+
+/// What is told of a build at this moment.
+fn told(build: &Build) -> Message {
+    let news = build.outbox.pending().iter().find_map(|pending| match &pending.effect {
+        BuildEffect::Announce(news) => Some(news),
+        _ => None,
+    });
+    check(about_build(build, news.unwrap()))
+}
+
+fn told_of_run(run: &Run) -> Message {
+    check(about_run(run).unwrap())
+}
+
+/// What holds for every message.
+fn check(message: Message) -> Message {
+    let text = |name: &str| message.document[name].as_str().map(ToOwned::to_owned);
+    assert!((1..=SUBJECT_LIMIT).contains(&message.subject.len()), "{}", message.subject);
+    assert!(message.subject.bytes().all(|b| (b' '..=b'~').contains(&b)), "{}", message.subject);
+    assert!((1..=SMS_LIMIT).contains(&message.sms.chars().count()), "{}", message.sms);
+    assert!(!message.sms.contains(['\n', '\r']), "{}", message.sms);
+    let title = text("title").unwrap();
+    assert!(!title.contains(['\n', '\r']), "{title}");
+    assert!(message.email.starts_with(&title), "{}", message.email);
+    assert_eq!(message.document["version"], 1);
+    for name in ["id", "kind", "severity", "status", "repository", "ref", "commit", "run", "time"] {
+        assert!(text(name).is_some_and(|text| !text.is_empty()), "{name} of {}", message.document);
+    }
+    let attributes: BTreeMap<_, _> = message.attributes.iter().map(|(name, value)| (*name, value.clone())).collect();
+    assert_eq!(attributes.len(), message.attributes.len(), "{:?}", message.attributes);
+    for (name, value) in &attributes {
+        // SNS refuses a message with an empty attribute.
+        assert!(!value.is_empty(), "{name}");
+        if *name != "branch" {
+            assert_eq!(Some(value), text(name).as_ref(), "{name}");
+        }
+    }
+    let is_build = attributes["kind"] == "build";
+    assert_eq!(attributes.contains_key("job"), is_build);
+    for name in ["job", "attempt", "capacity", "cause", "links"] {
+        let expected = is_build || name == "cause";
+        assert_eq!(message.document.get(name).is_some(), expected, "{name} of {}", message.document);
+    }
+    message
+}
+
+fn document(message: &Message) -> String {
+    format!("{:#}", message.document)
+}
+
+fn retrying() -> Message {
+    let interrupted = after(&running(spec()), &seen(1, "0a1b", AgentStatus::Interrupted), 90);
+    told(&interrupted)
+}
+
+#[test]
+fn an_attempt_that_is_being_replaced() {
+    let message = retrying();
+    assert_snapshot!(message.subject, @"shop main: test is tried again (attempt 2, on-demand): its Spot capacity was taken back");
+    assert_snapshot!(message.sms, @"shop main: test is tried again (attempt 2, on-demand): its Spot capacity was taken back");
+    assert_snapshot!(message.email, @r#"
+    shop main: test is tried again (attempt 2, on-demand): its Spot capacity was taken back
+
+    Repository: shop
+    Ref:        refs/heads/main
+    Commit:     0123456789abcdef0123456789abcdef01234567
+    Build:      abcdefghij/test
+    Cause:      its Spot capacity was taken back
+    Attempt 1:  spot, being taken back
+    Attempt 2:  on-demand, starting
+    Agent:      https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/configuration?region=us-east-1
+    Logs:       https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/logs?region=us-east-1
+    "#);
+    assert_snapshot!(document(&message), @r#"
+    {
+      "attempt": 2,
+      "capacity": "on-demand",
+      "cause": "its Spot capacity was taken back",
+      "commit": "0123456789abcdef0123456789abcdef01234567",
+      "id": "abcdefghij/test/retrying/2",
+      "job": "test",
+      "kind": "build",
+      "links": {
+        "agent": "https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/configuration?region=us-east-1",
+        "logs": "https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/logs?region=us-east-1"
+      },
+      "ref": "refs/heads/main",
+      "repository": "shop",
+      "run": "abcdefghij",
+      "severity": "warning",
+      "status": "retrying",
+      "time": "2026-09-21T14:14:50Z",
+      "title": "shop main: test is tried again (attempt 2, on-demand): its Spot capacity was taken back",
+      "version": 1
+    }
+    "#);
+    assert_snapshot!(format!("{:?}", message.attributes), @r#"[("kind", "build"), ("severity", "warning"), ("status", "retrying"), ("repository", "shop"), ("branch", "main"), ("job", "test")]"#);
+}
+
+#[test]
+fn a_build_that_failed() {
+    let report = script(2, Some("make test"), Some(3));
+    let failed = after(&running(spec()), &stopped(1, "0a1b", StopCause::Exited, report), 90);
+    let message = told(&failed);
+    assert_snapshot!(message.subject, @"shop main: test failed: `make test` (line 3) ended with exit code 2");
+    assert_snapshot!(message.email, @r#"
+    shop main: test failed: `make test` (line 3) ended with exit code 2
+
+    Repository: shop
+    Ref:        refs/heads/main
+    Commit:     0123456789abcdef0123456789abcdef01234567
+    Build:      abcdefghij/test
+    Cause:      `make test` (line 3) ended with exit code 2
+    Attempt 1:  spot, failed with exit code 2
+    Agent:      https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/configuration?region=us-east-1
+    Logs:       https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/logs?region=us-east-1
+    "#);
+    assert_snapshot!(document(&message), @r#"
+    {
+      "attempt": 1,
+      "capacity": "spot",
+      "cause": "`make test` (line 3) ended with exit code 2",
+      "commit": "0123456789abcdef0123456789abcdef01234567",
+      "id": "abcdefghij/test/failed",
+      "job": "test",
+      "kind": "build",
+      "links": {
+        "agent": "https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/configuration?region=us-east-1",
+        "logs": "https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/logs?region=us-east-1"
+      },
+      "ref": "refs/heads/main",
+      "repository": "shop",
+      "run": "abcdefghij",
+      "severity": "error",
+      "status": "failed",
+      "time": "2026-09-21T14:14:50Z",
+      "title": "shop main: test failed: `make test` (line 3) ended with exit code 2",
+      "version": 1
+    }
+    "#);
+}
+
+#[test]
+fn a_build_that_succeeded_at_its_second_attempt() {
+    let interrupted = after(&running(spec()), &stopped(1, "0a1b", StopCause::Interrupted, None), 90);
+    let accepted = BuildEvent::LaunchAccepted {
+        attempt: 2,
+        capacity: Capacity::OnDemand,
+        agent: agent("2c3d"),
+    };
+    let mut build = after(&interrupted, &accepted, 91);
+    let announced = build.outbox.pending()[0].id;
+    build = after(&build, &BuildEvent::Performed(announced), 92);
+    let message = told(&after(&build, &stopped(2, "2c3d", StopCause::Exited, script(0, None, None)), 200));
+    assert_snapshot!(message.subject, @"shop main: test succeeded");
+    assert_snapshot!(message.email, @r#"
+    shop main: test succeeded
+
+    Repository: shop
+    Ref:        refs/heads/main
+    Commit:     0123456789abcdef0123456789abcdef01234567
+    Build:      abcdefghij/test
+    Attempt 1:  spot, interrupted
+    Attempt 2:  on-demand, succeeded
+    Agent:      https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/2c3d/configuration?region=us-east-1
+    Logs:       https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/2c3d/logs?region=us-east-1
+    "#);
+    assert_snapshot!(document(&message), @r#"
+    {
+      "attempt": 2,
+      "capacity": "on-demand",
+      "cause": null,
+      "commit": "0123456789abcdef0123456789abcdef01234567",
+      "id": "abcdefghij/test/succeeded",
+      "job": "test",
+      "kind": "build",
+      "links": {
+        "agent": "https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/2c3d/configuration?region=us-east-1",
+        "logs": "https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/2c3d/logs?region=us-east-1"
+      },
+      "ref": "refs/heads/main",
+      "repository": "shop",
+      "run": "abcdefghij",
+      "severity": "info",
+      "status": "succeeded",
+      "time": "2026-09-21T14:16:40Z",
+      "title": "shop main: test succeeded",
+      "version": 1
+    }
+    "#);
+}
+
+#[test]
+fn how_every_other_end_is_told() {
+    let mut patient = spec();
+    patient.retry = RetryPolicy::never();
+    let up = running(patient.clone());
+    let title = |build: &Build| told(build).sms;
+    assert_snapshot!(title(&after(&up, &stopped(1, "0a1b", StopCause::Interrupted, None), 90)), @"shop main: test was interrupted: its Spot capacity was taken back");
+    assert_snapshot!(title(&after(&up, &stopped(1, "0a1b", StopCause::FailedToStart, None), 90)), @"shop main: test had an infrastructure failure: the agent did not start: Essential container in task exited");
+    assert_snapshot!(title(&after(&up, &stopped(1, "0a1b", StopCause::Exited, script(1, None, None)), 90)), @"shop main: test failed: the script ended with exit code 1");
+    assert_snapshot!(title(&after(&up, &BuildEvent::Tick, 3700)), @"shop main: test timed out: it ran longer than its timeout of 1h");
+    let refused = BuildEvent::LaunchRefused {
+        attempt: 1,
+        capacity: Capacity::Spot,
+        refusal: Refusal::Invalid("ClusterNotFoundException: Cluster not found.".to_owned()),
+    };
+    assert_snapshot!(title(&after(&Build::ready(patient.clone(), t(0)), &refused, 1)), @"shop main: test had an infrastructure failure: the agent cannot be launched: ClusterNotFoundException: Cluster not found.");
+    let throttled = BuildEvent::LaunchRefused {
+        attempt: 1,
+        capacity: Capacity::Spot,
+        refusal: Refusal::AccountLimit("You've reached the limit on the number of vCPUs".to_owned()),
+    };
+    let waiting = after(&Build::ready(patient, t(0)), &throttled, 1);
+    let tried = after(&waiting, &BuildEvent::Tick, 20);
+    let waiting = after(&tried, &throttled, 7100);
+    assert_snapshot!(title(&after(&waiting, &BuildEvent::Tick, 7300)), @"shop main: test timed out: no agent within its queue-timeout of 2h: You've reached the limit on the number of vCPUs");
+    let failing = crate::spec::RetryRule {
+        on: vec![crate::spec::RetryOn::Failure],
+        exit_codes: Vec::new(),
+        limit: 1,
+        backoff: Duration::from_secs(60),
+        capacity: None,
+    };
+    let mut stubborn = spec();
+    stubborn.retry.rules = vec![failing];
+    let failed = after(
+        &running(stubborn),
+        &stopped(1, "0a1b", StopCause::Exited, script(75, None, None)),
+        90,
+    );
+    assert_snapshot!(title(&failed), @"shop main: test is tried again (attempt 2, spot): the script ended with exit code 75");
+}
+
+fn finish(run: &Run, job: &str, outcome: Outcome, cause: Option<&str>) -> Run {
+    let event = RunEvent::BuildFinished {
+        job: job.parse().unwrap(),
+        outcome,
+        cause: cause.map(ToOwned::to_owned),
+    };
+    match run.decide(&event, t(125)) {
+        Decision::Next(next) => *next,
+        Decision::Ignored(reason) => panic!("{job}: {reason}"),
+    }
+}
+
+fn run(jobs: &[(&str, &[&str])]) -> Run {
+    let specs = jobs.iter().map(|(job, needs)| spec_needing(job, needs)).collect();
+    Run::create("abcdefghij".parse().unwrap(), &push(), specs, true, t(0)).0
+}
+
+#[test]
+fn a_run_with_failed_and_skipped_jobs() {
+    let open = run(&[("lint", &[]), ("test", &[]), ("docs", &[]), ("image", &["test"])]);
+    assert_eq!(about_run(&open), None);
+    let cause = Some("its Spot capacity was taken back");
+    let half = finish(&open, "lint", Outcome::Interrupted, cause);
+    let half = finish(&half, "docs", Outcome::Succeeded, None);
+    let over = finish(&half, "test", Outcome::Failed, Some("`make test` (line 3) ended with exit code 2"));
+    let message = told_of_run(&over);
+    assert_snapshot!(message.subject, @"shop main: run of 0123456 failed: test: `make test` (line 3) ended with exit code 2 (and 1 more)");
+    assert_snapshot!(message.sms, @"shop main: run of 0123456 failed: test: `make test` (line 3) ended with exit code 2 (and 1 more)");
+    assert_snapshot!(message.email, @r#"
+    shop main: run of 0123456 failed: test: `make test` (line 3) ended with exit code 2 (and 1 more)
+
+    Repository: shop
+    Ref:        refs/heads/main
+    Commit:     0123456789abcdef0123456789abcdef01234567
+    Pushed by:  ada
+    Run:        abcdefghij
+    Took:       2m 5s
+
+    Jobs:
+      lint interrupted: its Spot capacity was taken back
+      test failed: `make test` (line 3) ended with exit code 2
+      docs succeeded
+      image skipped: needs test, which did not succeed
+    "#);
+    assert_snapshot!(document(&message), @r#"
+    {
+      "by": "ada",
+      "cause": "test: `make test` (line 3) ended with exit code 2 (and 1 more)",
+      "commit": "0123456789abcdef0123456789abcdef01234567",
+      "id": "abcdefghij/failed",
+      "jobs": [
+        {
+          "cause": "its Spot capacity was taken back",
+          "job": "lint",
+          "status": "interrupted"
+        },
+        {
+          "cause": "`make test` (line 3) ended with exit code 2",
+          "job": "test",
+          "status": "failed"
+        },
+        {
+          "cause": null,
+          "job": "docs",
+          "status": "succeeded"
+        },
+        {
+          "cause": "needs test, which did not succeed",
+          "job": "image",
+          "status": "skipped"
+        }
+      ],
+      "kind": "run",
+      "ref": "refs/heads/main",
+      "repository": "shop",
+      "run": "abcdefghij",
+      "severity": "error",
+      "status": "failed",
+      "time": "2026-09-21T14:15:25Z",
+      "title": "shop main: run of 0123456 failed: test: `make test` (line 3) ended with exit code 2 (and 1 more)",
+      "version": 1
+    }
+    "#);
+    assert_snapshot!(format!("{:?}", message.attributes), @r#"[("kind", "run"), ("severity", "error"), ("status", "failed"), ("repository", "shop"), ("branch", "main")]"#);
+}
+
+#[test]
+fn a_run_that_succeeded() {
+    let message = told_of_run(&finish(&run(&[("test", &[])]), "test", Outcome::Succeeded, None));
+    assert_snapshot!(message.subject, @"shop main: run of 0123456 succeeded");
+    assert_snapshot!(message.email, @r#"
+    shop main: run of 0123456 succeeded
+
+    Repository: shop
+    Ref:        refs/heads/main
+    Commit:     0123456789abcdef0123456789abcdef01234567
+    Pushed by:  ada
+    Run:        abcdefghij
+    Took:       2m 5s
+
+    Jobs:
+      test succeeded
+    "#);
+}
+
+#[test]
+fn a_rejected_run() {
+    let wrong = ".bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: small, docker)";
+    let message = told_of_run(&Run::rejected("abcdefghij".parse().unwrap(), &push(), wrong.to_owned(), t(0)));
+    assert_snapshot!(message.subject, @"shop main: nothing was run: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in c...");
+    assert_snapshot!(message.sms, @"shop main: nothing was run: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`...");
+    assert_snapshot!(message.email, @r#"
+    shop main: nothing was run: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: small, docker)
+
+    Repository: shop
+    Ref:        refs/heads/main
+    Commit:     0123456789abcdef0123456789abcdef01234567
+    Pushed by:  ada
+    Run:        abcdefghij
+    "#);
+    assert_snapshot!(document(&message), @r#"
+    {
+      "by": "ada",
+      "cause": ".bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: small, docker)",
+      "commit": "0123456789abcdef0123456789abcdef01234567",
+      "id": "abcdefghij/rejected",
+      "jobs": [],
+      "kind": "run",
+      "ref": "refs/heads/main",
+      "repository": "shop",
+      "run": "abcdefghij",
+      "severity": "error",
+      "status": "rejected",
+      "time": "2026-09-21T14:13:20Z",
+      "title": "shop main: nothing was run: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: small, docker)",
+      "version": 1
+    }
+    "#);
+}
+
+#[test]
+fn any_branch_and_any_cause_fit() {
+    let references = [
+        "refs/heads/größe-ändern-日本語-🙂".to_owned(),
+        format!("refs/heads/{}", "x".repeat(256)),
+        format!("refs/tags/{}", "é".repeat(128)),
+    ];
+    let causes = ["", "line one\nline two\r\nline three", &"long ".repeat(400), "日本語…"];
+    for reference in references {
+        for cause in causes {
+            let mut spec = spec();
+            spec.reference = reference.parse().unwrap();
+            let refused = BuildEvent::LaunchRefused {
+                attempt: 1,
+                capacity: Capacity::Spot,
+                refusal: Refusal::Invalid(cause.to_owned()),
+            };
+            let message = told(&after(&Build::ready(spec, t(0)), &refused, 1));
+            assert!(message.subject.contains("had an infrastructure failure"), "{}", message.subject);
+            assert_eq!(message.document["ref"], reference);
+            let branch = message.attributes.iter().find(|(name, _)| *name == "branch");
+            assert_eq!(
+                branch.map(|(_, value)| format!("refs/heads/{value}")),
+                reference.starts_with("refs/heads/").then(|| reference.clone())
+            );
+            let mut push = push();
+            push.reference = reference.parse().unwrap();
+            let id = || "abcdefghij".parse().unwrap();
+            let _ = told_of_run(&Run::rejected(id(), &push, cause.replace(['\n', '\r'], " "), t(0)));
+        }
+    }
+}
+
+#[test]
+fn a_message_keeps_its_id_however_often_and_late_it_is_sent() {
+    assert_eq!(retrying().document["id"], "abcdefghij/test/retrying/2");
+    let failed = after(&running(spec()), &stopped(1, "0a1b", StopCause::Exited, script(2, None, None)), 90);
+    let first = told(&failed);
+    assert_eq!(first.document["id"], "abcdefghij/test/failed");
+    assert_eq!(told(&failed), first);
+    let run = finish(&run(&[("test", &[])]), "test", Outcome::Failed, None);
+    assert_eq!(told_of_run(&run).document["id"], "abcdefghij/failed");
+}
+
+#[test]
+fn links_lead_to_the_agents_pages_in_its_partition() {
+    let link = |arn: &str| links(&arn.parse().unwrap()).first().map(|(_, link)| link.clone());
+    assert_eq!(
+        link("arn:aws-cn:ecs:cn-north-1:123456789012:task/ci/0a1b").unwrap(),
+        "https://cn-north-1.console.amazonaws.cn/ecs/v2/clusters/ci/tasks/0a1b/configuration?region=cn-north-1"
+    );
+    for other in [
+        "arn:aws:ecs:us-east-1:123456789012:task/0a1b",
+        "arn:aws:codebuild:us-east-1:1:build/x:y",
+        "arn:",
+    ] {
+        assert_eq!(link(other), None, "{other}");
+    }
+}
+
+#[test]
+fn an_end_without_an_attempt_is_told_as_well() {
+    let news = BuildNews::Finished {
+        outcome: Outcome::Cancelled,
+        attempt: None,
+        capacity: None,
+        cause: None,
+        at: t(0),
+    };
+    let message = check(about_build(&Build::blocked(spec(), t(0)), &news));
+    assert_eq!(message.document["attempt"], Value::Null);
+    assert_snapshot!(message.sms, @"shop main: test was cancelled");
+}

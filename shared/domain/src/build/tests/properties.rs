@@ -10,7 +10,10 @@ pub(super) fn check(build: &Build) {
     let alive: Vec<&Attempt> = build.attempts.iter().filter(|attempt| attempt.is_live()).collect();
     assert!(alive.len() <= 2, "{} attempts are live", alive.len());
     if let [older, _] = alive.as_slice() {
-        assert!(matches!(older.phase, Phase::Interrupted { .. } | Phase::Stopping { .. }), "{older:?}");
+        assert!(
+            matches!(older.phase, Phase::Interrupted { .. } | Phase::Stopping { .. }),
+            "{older:?}"
+        );
         assert_eq!(build.spec.relaunch, Relaunch::Warning, "two live attempts of a job that allows one");
     }
     if build.outcome().is_some() {
