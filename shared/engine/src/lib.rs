@@ -24,5 +24,5 @@ pub mod conformance;
 
 pub use engine::{Engine, Handled};
 pub use fault::{Fault, FaultKind};
-pub use start::{Started, Starter};
+pub use start::{NothingWhy, Started, Starter};
 pub use sweep::Swept;

@@ -123,7 +123,8 @@ pub trait Agents: Send + Sync {
     /// The agents that carry an attempt's name and are not known to have stopped.
     async fn find(&self, spec: &BuildSpec, attempt: &AttemptId) -> Result<Vec<Observation>, Fault>;
 
-    /// How agents are. An agent that the service does not know any more comes without an observation.
+    /// How agents are. An agent that the service does not know any more comes without an observation; one that it
+    /// describes in a way that is not understood does not come at all.
     async fn describe(&self, agents: &[AgentId]) -> Result<Vec<(AgentId, Option<Observation>)>, Fault>;
 }
 

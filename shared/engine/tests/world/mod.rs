@@ -1,0 +1,517 @@
+//! A small world around the engine: every port is there, remembers what was asked of it, and can be told to fail.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bellhop_domain::Capacity;
+use bellhop_domain::build::{Build, BuildEvent, Refusal};
+use bellhop_domain::ids::{AgentId, AttemptId, BuildId, CommitId, RepositoryName, RunId};
+use bellhop_domain::message::Message;
+use bellhop_domain::observation::{AgentStatus, ContainerEnd, Observation, Report, ReportPhase, Stop, StopCause};
+use bellhop_domain::outcome::Outcome;
+use bellhop_domain::run::Run;
+use bellhop_domain::spec::BuildSpec;
+use bellhop_domain::trigger::Push;
+use bellhop_engine::memory::MemoryLedger;
+use bellhop_engine::ports::{
+    Agents, Clock, Created, DueItem, Launch, Ledger, Lineage, Notifier, Source, SourceFile, Store, Versioned, Written,
+};
+use bellhop_engine::{Engine, Fault, Handled, Started, Starter, Swept};
+use jiff::Timestamp;
+
+const CONFIG: &str = "
+version: 1
+agents:
+  small:
+    ecs:
+      clusters: { spot: ci-spot, on-demand: ci-main }
+      task-definition: bellhop-agent-small
+      container: agent
+      subnets: [subnet-0a]
+      security-groups: [sg-0a]
+";
+
+const PIPELINE: &str = "
+version: 1
+jobs:
+  test: { agent: small, run: make test }
+";
+
+/// The world.
+#[derive(Clone, Default)]
+pub(crate) struct World {
+    pub(crate) clock: Arc<SteppedClock>,
+    pub(crate) ledger: Arc<FaultyLedger>,
+    pub(crate) agents: Arc<FakeAgents>,
+    pub(crate) bucket: Arc<FakeBucket>,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) repository: Arc<FakeRepository>,
+}
+
+impl World {
+    /// A suite with one agent template, and a repository with one job.
+    pub(crate) fn new() -> Self {
+        let world = Self::default();
+        world.configure(CONFIG);
+        world.pipeline(PIPELINE);
+        world
+    }
+
+    pub(crate) fn configure(&self, text: &str) {
+        *self.bucket.configuration.lock().unwrap() = Some(text.to_owned());
+    }
+
+    /// The standard configuration with one more line.
+    pub(crate) fn configure_with(&self, line: &str) {
+        self.configure(&format!("{CONFIG}{line}\n"));
+    }
+
+    pub(crate) fn pipeline(&self, text: &str) {
+        *self.repository.pipeline.lock().unwrap() = Some(SourceFile::Text(text.to_owned()));
+    }
+
+    pub(crate) fn engine(&self) -> Engine {
+        Engine {
+            ledger: self.ledger.clone(),
+            agents: self.agents.clone(),
+            store: self.bucket.clone(),
+            notifier: self.inbox.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+
+    pub(crate) fn starter(&self) -> Starter {
+        Starter {
+            engine: self.engine(),
+            source: self.repository.clone(),
+        }
+    }
+
+    /// The run that a push with this trigger starts, with everything there is to do.
+    pub(crate) async fn started(&self, trigger: &str) -> RunId {
+        match self.starter().push(&push(trigger)).await.unwrap() {
+            Started::Run { id, .. } => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A minute and a bit later, the sweep comes by.
+    pub(crate) async fn sweep(&self) -> Result<Swept, Fault> {
+        self.clock.pass(Duration::from_secs(61));
+        self.engine().sweep(Timestamp::MAX).await
+    }
+
+    pub(crate) async fn build(&self, id: &BuildId) -> Build {
+        self.ledger.build(id).await.unwrap().unwrap().record
+    }
+
+    pub(crate) async fn run(&self, id: &RunId) -> Run {
+        self.ledger.run(id).await.unwrap().unwrap().record
+    }
+
+    /// Something is seen of the newest agent of a build.
+    pub(crate) async fn seen(&self, id: &BuildId, status: AgentStatus) -> Result<Handled, Fault> {
+        let build = self.build(id).await;
+        let attempt = build.attempts.last().unwrap();
+        self.seen_of(id, attempt.number, attempt.agent.clone().unwrap(), status).await
+    }
+
+    pub(crate) async fn seen_of(&self, id: &BuildId, attempt: u32, agent: AgentId, status: AgentStatus) -> Result<Handled, Fault> {
+        if matches!(status, AgentStatus::Stopped(_)) {
+            self.agents.end(&agent, status.clone());
+        }
+        let observation = Observation {
+            agent,
+            version: None,
+            capacity: None,
+            status,
+        };
+        self.engine().build(id, BuildEvent::Agent { attempt, observation }).await
+    }
+
+    /// The newest agent of a build ends with this exit code.
+    pub(crate) async fn exits(&self, id: &BuildId, code: i32) {
+        self.seen(id, AgentStatus::Stopped(exited(code))).await.unwrap();
+    }
+
+    /// The statuses of all messages about this kind, in the order of their sending.
+    pub(crate) fn told(&self, kind: &str) -> Vec<String> {
+        let messages = self.inbox.messages.lock().unwrap();
+        let of_kind = messages.iter().filter(|message| message.document["kind"] == kind);
+        of_kind
+            .map(|message| message.document["status"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+pub(crate) fn push(trigger: &str) -> Push {
+    Push {
+        trigger: trigger.to_owned(),
+        repository: "shop".parse().unwrap(),
+        reference: "refs/heads/main".parse().unwrap(),
+        commit: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
+        previous: None,
+        by: None,
+    }
+}
+
+pub(crate) fn job(run: &RunId, job: &str) -> BuildId {
+    BuildId {
+        run: run.clone(),
+        job: job.parse().unwrap(),
+    }
+}
+
+pub(crate) fn exited(code: i32) -> Stop {
+    Stop {
+        cause: StopCause::Exited,
+        reason: Some("Essential container in task exited".to_owned()),
+        containers: vec![ContainerEnd {
+            name: "agent".to_owned(),
+            exit_code: Some(code),
+            reason: None,
+        }],
+        report: None,
+        at: None,
+    }
+}
+
+pub(crate) fn taken_back() -> Stop {
+    Stop {
+        cause: StopCause::Interrupted,
+        reason: Some("Your Spot Task was interrupted.".to_owned()),
+        ..exited(0)
+    }
+}
+
+pub(crate) fn script_ended(exit_code: i32) -> Report {
+    Report {
+        phase: ReportPhase::Script,
+        exit_code,
+        signalled: false,
+        command: None,
+        line: None,
+        message: None,
+    }
+}
+
+/// Every look at it shows another millisecond.
+#[derive(Default)]
+pub(crate) struct SteppedClock(AtomicI64);
+
+impl SteppedClock {
+    pub(crate) fn pass(&self, time: Duration) {
+        self.0.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Clock for SteppedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millisecond(1_790_000_000_000 + self.0.fetch_add(1, Ordering::SeqCst)).unwrap()
+    }
+
+    async fn pause(&self, about: Duration) {
+        self.pass(about);
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Takes one from a counter, if there is one to take.
+fn take(counter: &AtomicUsize) -> bool {
+    counter
+        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+        .is_ok()
+}
+
+/// A ledger at which writers meet: every call gives way to the others before it is served.
+#[derive(Default)]
+pub(crate) struct FaultyLedger {
+    inner: MemoryLedger,
+    /// So many writes to come conflict, and are not stored.
+    pub(crate) conflicts: AtomicUsize,
+    /// So many writes to come are stored, and said to conflict.
+    pub(crate) lost_replies: AtomicUsize,
+    /// A build that cannot be read.
+    pub(crate) unreadable: Mutex<Option<BuildId>>,
+}
+
+impl FaultyLedger {
+    fn reply(&self, written: Written) -> Written {
+        if take(&self.lost_replies) { Written::Conflict } else { written }
+    }
+}
+
+#[async_trait]
+impl Ledger for FaultyLedger {
+    async fn create(&self, run: &Run, builds: &[Build]) -> Result<Created, Fault> {
+        tokio::task::yield_now().await;
+        self.inner.create(run, builds).await
+    }
+
+    async fn run(&self, id: &RunId) -> Result<Option<Versioned<Run>>, Fault> {
+        tokio::task::yield_now().await;
+        self.inner.run(id).await
+    }
+
+    async fn build(&self, id: &BuildId) -> Result<Option<Versioned<Build>>, Fault> {
+        tokio::task::yield_now().await;
+        if self.unreadable.lock().unwrap().as_ref() == Some(id) {
+            return Err(Fault::lasting(format!("build {id} cannot be read")));
+        }
+        self.inner.build(id).await
+    }
+
+    async fn builds_of(&self, run: &RunId) -> Result<Vec<Versioned<Build>>, Fault> {
+        tokio::task::yield_now().await;
+        self.inner.builds_of(run).await
+    }
+
+    async fn update_run(&self, expected: u64, next: &Run) -> Result<Written, Fault> {
+        tokio::task::yield_now().await;
+        if take(&self.conflicts) {
+            return Ok(Written::Conflict);
+        }
+        Ok(self.reply(self.inner.update_run(expected, next).await?))
+    }
+
+    async fn update_build(&self, expected: u64, next: &Build) -> Result<Written, Fault> {
+        tokio::task::yield_now().await;
+        if take(&self.conflicts) {
+            return Ok(Written::Conflict);
+        }
+        Ok(self.reply(self.inner.update_build(expected, next).await?))
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, Fault> {
+        tokio::task::yield_now().await;
+        self.inner.due(now, limit).await
+    }
+
+    async fn note_outcome(&self, of: &Lineage, run: &RunId, created: Timestamp, outcome: Outcome) -> Result<Option<Outcome>, Fault> {
+        tokio::task::yield_now().await;
+        self.inner.note_outcome(of, run, created, outcome).await
+    }
+
+    async fn runs_of(&self, repository: &RepositoryName, limit: usize) -> Result<Vec<Versioned<Run>>, Fault> {
+        tokio::task::yield_now().await;
+        self.inner.runs_of(repository, limit).await
+    }
+}
+
+/// A service that honours tokens.
+#[derive(Default)]
+pub(crate) struct FakeAgents {
+    known: Mutex<BTreeMap<String, Known>>,
+    /// Every call to launch, by attempt and capacity.
+    pub(crate) calls: Mutex<Vec<String>>,
+    /// Every agent told to stop.
+    pub(crate) stops: Mutex<Vec<AgentId>>,
+    /// The answers to the launches to come.
+    pub(crate) refusals: Mutex<VecDeque<Refusal>>,
+    /// So many launches to come take place, and whoever asked does not learn of it.
+    pub(crate) lost_replies: AtomicUsize,
+    /// So many questions to come get no answer.
+    pub(crate) silent: AtomicUsize,
+}
+
+#[derive(Clone)]
+struct Known {
+    agent: AgentId,
+    attempt: AttemptId,
+    capacity: Capacity,
+    status: AgentStatus,
+}
+
+impl Known {
+    fn observation(&self) -> Observation {
+        Observation {
+            agent: self.agent.clone(),
+            version: None,
+            capacity: Some(self.capacity),
+            status: self.status.clone(),
+        }
+    }
+}
+
+impl FakeAgents {
+    pub(crate) fn end(&self, agent: &AgentId, status: AgentStatus) {
+        self.change(agent, |known| known.status = status);
+    }
+
+    fn change(&self, agent: &AgentId, how: impl FnOnce(&mut Known)) {
+        let mut known = self.known.lock().unwrap();
+        if let Some(known) = known.values_mut().find(|known| known.agent == *agent) {
+            how(known);
+        }
+    }
+
+    /// The service forgets an agent.
+    pub(crate) fn forget(&self, agent: &AgentId) {
+        self.known.lock().unwrap().retain(|_, known| known.agent != *agent);
+    }
+
+    /// The agents that have not stopped, each by its attempt and capacity.
+    pub(crate) fn live(&self) -> Vec<String> {
+        let known = self.known.lock().unwrap();
+        let mut live: Vec<String> = known
+            .values()
+            .filter(|known| !matches!(known.status, AgentStatus::Stopped(_)))
+            .map(|known| format!("{}/{} on {}", known.attempt.build.job, known.attempt.number, known.capacity))
+            .collect();
+        live.sort();
+        live
+    }
+
+    pub(crate) fn all(&self) -> Vec<AgentId> {
+        self.known.lock().unwrap().values().map(|known| known.agent.clone()).collect()
+    }
+}
+
+#[async_trait]
+impl Agents for FakeAgents {
+    async fn launch(&self, _: &BuildSpec, attempt: &AttemptId, capacity: Capacity) -> Result<Launch, Fault> {
+        tokio::task::yield_now().await;
+        let call = format!("{}/{} on {capacity}", attempt.build.job, attempt.number);
+        self.calls.lock().unwrap().push(call);
+        if let Some(refusal) = self.refusals.lock().unwrap().pop_front() {
+            return Ok(Launch::Refused(refusal));
+        }
+        let token = attempt.launch_token(capacity);
+        let agent: AgentId = format!("arn:aws:ecs:us-east-1:123456789012:task/ci/{token}").parse().unwrap();
+        self.known.lock().unwrap().entry(token).or_insert_with(|| Known {
+            agent: agent.clone(),
+            attempt: attempt.clone(),
+            capacity,
+            status: AgentStatus::Running { since: None },
+        });
+        if take(&self.lost_replies) {
+            return Err(Fault::passing(format!("launch {attempt}: no reply")));
+        }
+        Ok(Launch::Accepted(agent))
+    }
+
+    async fn stop(&self, agent: &AgentId, _: &str) -> Result<(), Fault> {
+        tokio::task::yield_now().await;
+        self.stops.lock().unwrap().push(agent.clone());
+        Ok(())
+    }
+
+    async fn find(&self, _: &BuildSpec, attempt: &AttemptId) -> Result<Vec<Observation>, Fault> {
+        tokio::task::yield_now().await;
+        let known = self.known.lock().unwrap();
+        let live = known
+            .values()
+            .filter(|known| known.attempt == *attempt && !matches!(known.status, AgentStatus::Stopped(_)));
+        Ok(live.map(Known::observation).collect())
+    }
+
+    async fn describe(&self, agents: &[AgentId]) -> Result<Vec<(AgentId, Option<Observation>)>, Fault> {
+        tokio::task::yield_now().await;
+        if take(&self.silent) {
+            return Err(Fault::passing("describe agents: no reply"));
+        }
+        let known = self.known.lock().unwrap();
+        let look = |agent: &AgentId| known.values().find(|known| known.agent == *agent).map(Known::observation);
+        Ok(agents.iter().map(|agent| (agent.clone(), look(agent))).collect())
+    }
+}
+
+/// The suite's bucket.
+#[derive(Default)]
+pub(crate) struct FakeBucket {
+    pub(crate) configuration: Mutex<Option<String>>,
+    pub(crate) objects: Mutex<BTreeMap<String, String>>,
+    /// What every agent leaves.
+    pub(crate) report: Mutex<Option<Report>>,
+    /// How often a report was asked for.
+    pub(crate) reports_read: AtomicUsize,
+}
+
+impl FakeBucket {
+    pub(crate) fn object(&self, key: &str) -> Option<String> {
+        self.objects.lock().unwrap().get(key).cloned()
+    }
+}
+
+#[async_trait]
+impl Store for FakeBucket {
+    fn bucket(&self) -> &'static str {
+        "suite"
+    }
+
+    fn configuration_place(&self) -> String {
+        "s3://suite/config/bellhop.yaml".to_owned()
+    }
+
+    async fn configuration(&self) -> Result<Option<String>, Fault> {
+        tokio::task::yield_now().await;
+        Ok(self.configuration.lock().unwrap().clone())
+    }
+
+    async fn put(&self, key: &str, _: &str, text: String) -> Result<(), Fault> {
+        tokio::task::yield_now().await;
+        self.objects.lock().unwrap().insert(key.to_owned(), text);
+        Ok(())
+    }
+
+    async fn agent_report(&self, _: &AttemptId) -> Result<Option<Report>, Fault> {
+        tokio::task::yield_now().await;
+        self.reports_read.fetch_add(1, Ordering::SeqCst);
+        Ok(self.report.lock().unwrap().clone())
+    }
+}
+
+/// Everything that people were told.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    pub(crate) messages: Mutex<Vec<Message>>,
+    /// So many messages to come cannot be sent.
+    pub(crate) closed: AtomicUsize,
+}
+
+#[async_trait]
+impl Notifier for Inbox {
+    async fn publish(&self, message: &Message) -> Result<(), Fault> {
+        tokio::task::yield_now().await;
+        if take(&self.closed) {
+            return Err(Fault::passing("publish: no reply"));
+        }
+        self.messages.lock().unwrap().push(message.clone());
+        Ok(())
+    }
+}
+
+/// A repository that has the same files at every commit.
+#[derive(Default)]
+pub(crate) struct FakeRepository {
+    pub(crate) pipeline: Mutex<Option<SourceFile>>,
+    pub(crate) message: Mutex<String>,
+    /// What differs between any two commits.
+    pub(crate) changed: Mutex<Option<Vec<String>>>,
+    /// How often commits were compared.
+    pub(crate) comparisons: AtomicUsize,
+}
+
+#[async_trait]
+impl Source for FakeRepository {
+    async fn file(&self, _: &RepositoryName, _: &CommitId, path: &str) -> Result<Option<SourceFile>, Fault> {
+        tokio::task::yield_now().await;
+        assert_eq!(path, ".bellhop.yaml");
+        Ok(self.pipeline.lock().unwrap().clone())
+    }
+
+    async fn message(&self, _: &RepositoryName, _: &CommitId) -> Result<Option<String>, Fault> {
+        tokio::task::yield_now().await;
+        Ok(Some(self.message.lock().unwrap().clone()))
+    }
+
+    async fn changed(&self, _: &RepositoryName, _: &CommitId, _: &CommitId) -> Result<Option<Vec<String>>, Fault> {
+        tokio::task::yield_now().await;
+        self.comparisons.fetch_add(1, Ordering::SeqCst);
+        Ok(self.changed.lock().unwrap().clone())
+    }
+}
