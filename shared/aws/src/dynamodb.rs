@@ -2,9 +2,9 @@
 //!
 //! | item | `pk` | `sk` | more attributes |
 //! |---|---|---|---|
-//! | run | `RUN#id` | `RUN` | `version`, `doc`, `status`, `list_key` and `list_at` (index `by-repository`), `due_shard` and `due_at` (index `due`), `expires` |
-//! | build | `RUN#id` | `BUILD#job` | `version`, `doc`, `status`, `due_shard` and `due_at`, `expires` |
-//! | last outcome | `REPO#name` | `LAST#ref` or `LAST#ref#job` | `run`, `created_ms`, `outcome`, `before` |
+//! | run | `RUN#id` | `RUN` | `version`, `write`, `doc`, `status`, `list_key` and `list_at` (index `by-repository`), `due_shard` and `due_at` (index `due`), `expires` |
+//! | build | `RUN#id` | `BUILD#job` | `version`, `write`, `doc`, `status`, `due_shard` and `due_at`, `expires` |
+//! | last outcome | `REPO#name` | `LAST#job#ref`, or `LAST##ref` for whole runs | `run`, `created_ms`, `outcome`, `before` |
 //!
 //! `doc` is the record as JSON; everything else about a run or build is there for the table's sake: conditions, indexes, expiry, and people who look
 //! into it. `due_shard` is only there while something is due, which keeps the index as small as what is under way.
@@ -76,41 +76,42 @@ impl DynamoLedger {
     }
 
     async fn put_if_version(&self, expected: u64, item: Item) -> Result<Written, Fault> {
-        let what = name_of(&item);
-        let reply = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(with_version(item, expected + 1)))
-            .condition_expression("version = :expected")
-            .expression_attribute_values(":expected", number(expected))
-            .send()
-            .await;
-        match reply {
-            Ok(_) => Ok(Written::Stored(expected + 1)),
-            Err(error) if matches!(error.as_service_error(), Some(PutItemError::ConditionalCheckFailedException(_))) => {
-                Ok(Written::Conflict)
-            }
-            Err(error) => Err(fault(format_args!("write {what}"), error)),
-        }
+        let expected_version = (":expected", number(expected));
+        let stored = self
+            .put_if("version = :expected", Some(expected_version), with_version(item, expected + 1))
+            .await?;
+        Ok(if stored { Written::Stored(expected + 1) } else { Written::Conflict })
     }
 
     async fn put_if_absent(&self, item: Item) -> Result<Created, Fault> {
+        let stored = self.put_if("attribute_not_exists(pk)", None, with_version(item, 1)).await?;
+        Ok(if stored { Created::New } else { Created::AlreadyExists })
+    }
+
+    /// Writes an item on a condition, and gives whether it held.
+    ///
+    /// The SDK repeats a write whose reply was lost, and the repeat meets what the first one left. The item therefore names its write, as a token does
+    /// for a transaction.
+    async fn put_if(&self, condition: &str, value: Option<(&str, AttributeValue)>, mut item: Item) -> Result<bool, Fault> {
         let what = name_of(&item);
-        let reply = self
+        let write = text(format!("{:016x}", fastrand::u64(..)));
+        item.insert("write".to_owned(), write.clone());
+        let mut request = self
             .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(with_version(item, 1)))
-            .condition_expression("attribute_not_exists(pk)")
-            .send()
-            .await;
-        match reply {
-            Ok(_) => Ok(Created::New),
-            Err(error) if matches!(error.as_service_error(), Some(PutItemError::ConditionalCheckFailedException(_))) => {
-                Ok(Created::AlreadyExists)
-            }
-            Err(error) => Err(fault(format_args!("create {what}"), error)),
+            .set_item(Some(item))
+            .condition_expression(format!("{condition} OR #write = :write"))
+            // A reserved word.
+            .expression_attribute_names("#write", "write")
+            .expression_attribute_values(":write", write);
+        if let Some((name, value)) = value {
+            request = request.expression_attribute_values(name, value);
+        }
+        match request.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.as_service_error(), Some(PutItemError::ConditionalCheckFailedException(_))) => Ok(false),
+            Err(error) => Err(fault(format_args!("write {what}"), error)),
         }
     }
 
@@ -255,8 +256,9 @@ impl Ledger for DynamoLedger {
 
     async fn note_outcome(&self, of: &Lineage, run: &RunId, created: Timestamp, outcome: Outcome) -> Result<Option<Outcome>, Fault> {
         let sk = match &of.job {
-            Some(job) => format!("LAST#{}#{job}", of.reference),
-            None => format!("LAST#{}", of.reference),
+            // The job first: it cannot hold a `#`, a reference can.
+            Some(job) => format!("LAST#{job}#{}", of.reference),
+            None => format!("LAST##{}", of.reference),
         };
         let reply = self
             .client
@@ -266,8 +268,10 @@ impl Ledger for DynamoLedger {
             .key("sk", text(sk))
             .condition_expression("attribute_not_exists(pk) OR (#run <> :run AND created_ms < :created)")
             // `before` takes the value that `outcome` had before this update.
-            .update_expression("SET before = if_not_exists(outcome, :none), outcome = :outcome, #run = :run, created_ms = :created")
+            .update_expression("SET #before = if_not_exists(outcome, :none), outcome = :outcome, #run = :run, created_ms = :created")
             .expression_attribute_names("#run", "run")
+            // A reserved word.
+            .expression_attribute_names("#before", "before")
             .expression_attribute_values(":run", text(run.as_str()))
             .expression_attribute_values(":created", number(created.as_millisecond()))
             .expression_attribute_values(":outcome", text(outcome.as_str()))

@@ -155,10 +155,13 @@ impl Agents for EcsAgents {
         }
         let mut all = Vec::with_capacity(agents.len());
         for (cluster, agents) in by_cluster {
-            let seen: Vec<Observation> = self.describe_in(cluster, &agents).await?.iter().filter_map(observe).collect();
+            let tasks = self.describe_in(cluster, &agents).await?;
             for agent in agents {
-                let observation = seen.iter().find(|observation| observation.agent == agent).cloned();
-                all.push((agent, observation));
+                match tasks.iter().find(|task| task.task_arn() == Some(agent.as_str())) {
+                    None => all.push((agent, None)),
+                    // A task that is there and not understood is no missing one: it stays without an answer.
+                    Some(task) => all.extend(observe(task).map(|observation| (agent, Some(observation)))),
+                }
             }
         }
         Ok(all)
