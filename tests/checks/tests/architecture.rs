@@ -1,0 +1,153 @@
+//! The arrows between the crates, and what must never be behind some of them.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a check may stop at what should not be")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
+
+/// What each crate of `shared/` may name of the others.
+const ARROWS: [(&str, &[&str]); 5] = [
+    ("bellhop-domain", &[]),
+    ("bellhop-events", &["bellhop-domain"]),
+    ("bellhop-engine", &["bellhop-domain"]),
+    ("bellhop-aws", &["bellhop-domain", "bellhop-engine", "bellhop-events"]),
+    ("bellhop-runtime", &["bellhop-aws", "bellhop-domain", "bellhop-engine"]),
+];
+
+/// What a function may name of `shared/`.
+const OF_FUNCTIONS: [&str; 5] = [
+    "bellhop-aws",
+    "bellhop-domain",
+    "bellhop-engine",
+    "bellhop-events",
+    "bellhop-runtime",
+];
+
+fn metadata() -> Metadata {
+    MetadataCommand::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
+        .features(CargoOpt::AllFeatures)
+        .exec()
+        .unwrap()
+}
+
+/// What each member of the workspace names directly, without what only its tests do.
+fn named(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
+    metadata
+        .workspace_packages()
+        .into_iter()
+        .map(|package| {
+            let names = package
+                .dependencies
+                .iter()
+                .filter(|dependency| dependency.kind == DependencyKind::Normal)
+                .map(|dependency| dependency.name.clone());
+            (package.name.to_string(), names.collect())
+        })
+        .collect()
+}
+
+/// Everything behind a package, however far, without what only tests need.
+fn behind(metadata: &Metadata, package: &str) -> BTreeSet<String> {
+    let resolve = metadata.resolve.as_ref().unwrap();
+    let nodes: BTreeMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
+    let start = metadata.packages.iter().find(|candidate| *candidate.name == package).unwrap();
+    let (mut todo, mut found) = (vec![&start.id], BTreeSet::new());
+    while let Some(id) = todo.pop() {
+        for dependency in &nodes[id].deps {
+            let is_normal = dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal);
+            if is_normal && found.insert(&dependency.pkg) {
+                todo.push(&dependency.pkg);
+            }
+        }
+    }
+    found.into_iter().map(|id| metadata[id].name.to_string()).collect()
+}
+
+#[test]
+fn the_arrows_between_the_crates_run_one_way() {
+    let named = named(&metadata());
+    for (package, allowed) in ARROWS {
+        let ours: Vec<&str> = named[package]
+            .iter()
+            .map(String::as_str)
+            .filter(|name| name.starts_with("bellhop-"))
+            .collect();
+        for name in ours {
+            assert!(allowed.contains(&name), "{package} must not depend on {name}");
+        }
+    }
+}
+
+#[test]
+fn functions_name_shared_crates_and_no_other_function() {
+    let metadata = metadata();
+    let functions: Vec<String> = metadata
+        .workspace_packages()
+        .into_iter()
+        .filter(|package| package.manifest_path.as_str().contains("/functions/"))
+        .map(|package| package.name.to_string())
+        .collect();
+    assert!(functions.len() >= 3, "{functions:?}");
+    let named = named(&metadata);
+    for function in &functions {
+        for name in named[function].iter().filter(|name| name.starts_with("bellhop-")) {
+            assert!(OF_FUNCTIONS.contains(&name.as_str()), "{function} must not depend on {name}");
+        }
+    }
+}
+
+#[test]
+fn the_domain_has_no_aws_no_runtime_and_no_clock_behind_it() {
+    let metadata = metadata();
+    for name in behind(&metadata, "bellhop-domain") {
+        let is_barred =
+            name.starts_with("aws") || ["tokio", "async-std", "chrono", "time", "reqwest", "hyper", "tracing"].contains(&name.as_str());
+        assert!(!is_barred, "bellhop-domain must not have {name} behind it");
+    }
+    // jiff reads the clock only in functions that clippy.toml bars here.
+    let clippy = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/domain/clippy.toml")).unwrap();
+    for barred in [
+        "jiff::Timestamp::now",
+        "jiff::Zoned::now",
+        "std::time::SystemTime::now",
+        "std::time::Instant::now",
+        "std::env::var",
+    ] {
+        assert!(clippy.contains(barred), "shared/domain/clippy.toml must bar {barred}");
+    }
+}
+
+#[test]
+fn one_crate_alone_names_an_sdk() {
+    for (package, names) in named(&metadata()) {
+        for name in names.iter().filter(|name| name.starts_with("aws-")) {
+            assert!(package == "bellhop-aws", "{package} must not name {name}: SDKs are bellhop-aws's");
+        }
+    }
+}
+
+#[test]
+fn nothing_of_tests_is_behind_a_function() {
+    let metadata = metadata();
+    for function in ["bellhop-push", "bellhop-task-state", "bellhop-sweep"] {
+        for name in behind(&metadata, function) {
+            if ["bellhop-stand-in", "bellhop-scenarios", "bellhop-checks", "xtask"].contains(&name.as_str()) {
+                panic!("{function} must not have {name} behind it");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_main_is_a_page_at_most() {
+    let functions = concat!(env!("CARGO_MANIFEST_DIR"), "/../../functions");
+    let mut seen = 0;
+    for folder in std::fs::read_dir(functions).unwrap() {
+        let main = folder.unwrap().path().join("src/main.rs");
+        let lines = std::fs::read_to_string(&main).unwrap().lines().count();
+        assert!(lines <= 60, "{} has {lines} lines", main.display());
+        seen += 1;
+    }
+    assert!(seen >= 3);
+}
