@@ -1,0 +1,457 @@
+"""The agent's entry point, run as ECS runs it: a fresh folder, an environment, signals. Needs bash and git.
+
+    python test_entrypoint.py
+
+S3 is a folder (a stand-in for the `aws` command copies to and from it), and git is led to a local repository by its own configuration.
+"""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import tempfile
+import textwrap
+import time
+import unittest
+from pathlib import Path
+
+ENTRYPOINT = Path(__file__).resolve().parents[2] / "infra" / "agent" / "entrypoint"
+
+# Knows `s3 cp [options] SOURCE TARGET`. FAKE_S3_FAILURES holds how many further uploads fail.
+AWS = r"""#!/usr/bin/env bash
+set -eu
+[[ $1 == s3 && $2 == cp ]]
+shift 2
+operands=()
+while (($#)); do
+  case $1 in
+    --only-show-errors) ;;
+    --cli-*) shift ;;
+    *) operands+=("$1") ;;
+  esac
+  shift
+done
+if [[ ${operands[1]} == s3://* ]]; then
+  failures=$(cat "$FAKE_S3/failures" 2>/dev/null || echo 0)
+  if ((failures > 0)); then echo $((failures - 1)) >"$FAKE_S3/failures"; echo "upload failed: throttled" >&2; exit 1; fi
+  target=$FAKE_S3/${operands[1]#s3://}
+  mkdir -p "$(dirname "$target")"
+  cat "${operands[0]/#-//dev/stdin}" >"$target"
+else
+  cat "$FAKE_S3/${operands[0]#s3://}" >"${operands[1]}"
+fi
+"""
+
+
+def git(folder, *arguments):
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@example.com",
+        "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@example.com",
+    }
+    done = subprocess.run(["git", *arguments], cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return done.stdout.strip()
+
+
+class Agent:
+    """One attempt that is running, or has run."""
+
+    def __init__(self, case, script=None, **environment):
+        self.folder = Path(tempfile.mkdtemp(dir=case.root))
+        self.s3 = self.folder / "s3"
+        self.s3.mkdir()
+        self.work = self.folder / "work"
+        self.work.mkdir()
+        self.log = self.folder / "log"
+        values = {
+            "PATH": f"{case.root / 'bin'}:{os.environ['PATH']}",
+            "HOME": str(self.folder),
+            "AWS_REGION": "eu-west-1",
+            "AWS_SECRET_ACCESS_KEY": "do-not-print-me",
+            "CI": "true",
+            "BELLHOP_RUN": "abcdefghij",
+            "BELLHOP_JOB": "test",
+            "BELLHOP_ATTEMPT": "1",
+            "BELLHOP_BUILD": "abcdefghij/test",
+            "BELLHOP_REPOSITORY": "shop",
+            "BELLHOP_COMMIT": case.commits[-1],
+            "BELLHOP_REF": "refs/heads/main",
+            "BELLHOP_CAPACITY": "on-demand",
+            "BELLHOP_RESULT_URI": "s3://bucket/runs/abcdefghij/test/1/result.json",
+            "FAKE_S3": str(self.s3),
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": f"url.{case.root}/repositories/.insteadOf",
+            "GIT_CONFIG_VALUE_0": "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/",
+        }
+        if script is not None:
+            values["BELLHOP_SCRIPT"] = script
+        values.update(environment)
+        self.values = {name: value for name, value in values.items() if value is not None}
+        self.process = None
+
+    def start(self):
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [str(ENTRYPOINT)], cwd=self.work, env=self.values, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+        return self
+
+    def wait_for(self, text, seconds=20):
+        end = time.monotonic() + seconds
+        while text not in self.output():
+            if time.monotonic() > end or self.process.poll() is not None:
+                raise AssertionError(f"no {text!r} in the log:\n{self.output()}")
+            time.sleep(0.02)
+
+    def terminate(self):
+        self.process.send_signal(signal.SIGTERM)
+        return time.monotonic()
+
+    def end(self, seconds=40):
+        try:
+            self.code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError(f"still running:\n{self.output()}") from None
+        return self
+
+    def run(self):
+        return self.start().end()
+
+    def output(self):
+        return self.log.read_bytes().decode(errors="replace")
+
+    @property
+    def report(self):
+        return json.loads((self.s3 / "bucket/runs/abcdefghij/test/1/result.json").read_bytes().decode("utf-8"))
+
+
+class EntryPoint(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.holder = tempfile.TemporaryDirectory()
+        cls.root = Path(cls.holder.name)
+        (cls.root / "bin").mkdir()
+        aws = cls.root / "bin" / "aws"
+        aws.write_text(AWS)
+        aws.chmod(aws.stat().st_mode | stat.S_IXUSR)
+        source = cls.root / "source"
+        source.mkdir()
+        git(source, "init", "--quiet", "--initial-branch=main")
+        cls.commits = []
+        for number in range(60):
+            (source / "number").write_text(f"{number}\n")
+            git(source, "add", "number")
+            git(source, "commit", "--quiet", "--message", f"number {number}")
+            cls.commits.append(git(source, "rev-parse", "HEAD"))
+        git(source, "checkout", "--quiet", "-b", "side", cls.commits[5])
+        (source / "number").write_text("side\n")
+        git(source, "commit", "--quiet", "--all", "--message", "side")
+        cls.side = git(source, "rev-parse", "HEAD")
+        git(source, "tag", "--annotate", "--message", "v1", "v1")
+        (cls.root / "repositories").mkdir()
+        git(cls.root, "clone", "--quiet", "--bare", str(source), str(cls.root / "repositories" / "shop"))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.holder.cleanup()
+
+    def agent(self, script=None, **environment):
+        return Agent(self, script and textwrap.dedent(script), **environment)
+
+    def assertReport(self, agent, **expected):
+        report = agent.report
+        self.assertEqual(set(report), {"version", "phase", "exit-code", "signalled", "command", "line", "message"})
+        self.assertEqual(report["version"], 1)
+        self.assertEqual(report["exit-code"], agent.code)
+        for name, value in expected.items():
+            self.assertEqual(report[name], value, f"{name} in {report}\n{agent.output()}")
+
+    # -- scripts
+
+    def test_success(self):
+        agent = self.agent('echo "number $(cat number)"; git log -1 --format=%H').run()
+        self.assertEqual(agent.code, 0, agent.output())
+        self.assertIn("number 59", agent.output())
+        self.assertIn(self.commits[-1], agent.output())
+        self.assertReport(agent, phase="script", signalled=False, command=None, line=None, message=None)
+
+    def test_a_failing_command_ends_the_script_and_is_named(self):
+        agent = self.agent("echo before\n\n  grep --quiet nothing number\necho later\n").run()
+        self.assertEqual(agent.code, 1)
+        self.assertIn("before", agent.output())
+        self.assertNotIn("later", agent.output())
+        self.assertReport(agent, phase="script", signalled=False, command="grep --quiet nothing number", line=3)
+
+    def test_a_failing_command_in_a_function_is_named(self):
+        agent = self.agent("f() {\n  echo in f\n  sh -c 'exit 7'\n}\nf\n").run()
+        self.assertEqual(agent.code, 7)
+        self.assertReport(agent, command="sh -c 'exit 7'", line=3)
+
+    def test_a_failing_command_in_a_sourced_file_is_reported_at_the_line_that_led_there(self):
+        agent = self.agent("echo 'false' > lib.sh\necho two\n. ./lib.sh\n").run()
+        self.assertEqual(agent.code, 1)
+        self.assertReport(agent, command="false", line=3)
+
+    def test_a_missing_program_is_127(self):
+        agent = self.agent("no-such-program --option").run()
+        self.assertEqual(agent.code, 127)
+        self.assertReport(agent, command="no-such-program --option", line=1)
+
+    def test_a_failure_inside_a_pipeline_counts(self):
+        agent = self.agent("echo one\n  sh -c 'exit 5' | cat\necho later\n").run()
+        self.assertEqual(agent.code, 5)
+        self.assertNotIn("later", agent.output())
+        self.assertReport(agent, command="sh -c 'exit 5' | cat", line=2)
+
+    def test_a_deliberate_exit_names_no_command(self):
+        agent = self.agent("false || true\necho \"$(false)\"\nexit 75\n").run()
+        self.assertEqual(agent.code, 75)
+        self.assertReport(agent, command=None, line=None)
+
+    def test_failures_that_the_script_allows_are_not_named(self):
+        agent = self.agent("set +e\nfalse\nset -e\nif false; then :; fi\nexit 1\n").run()
+        self.assertEqual(agent.code, 1)
+        self.assertReport(agent, command=None)
+
+    def test_programs_that_the_script_starts_are_left_alone(self):
+        agent = self.agent("bash -c 'false; echo still here'\nenv > environment\n! grep --quiet BASH_ENV environment\n").run()
+        self.assertEqual(agent.code, 0, agent.output())
+        self.assertIn("still here", agent.output())
+
+    def test_a_script_with_an_interpreter_line_is_run_as_it_is(self):
+        agent = self.agent('#!/usr/bin/env python3\nimport sys\nprint("from", "python", open("number").read())\nsys.exit(4)\n').run()
+        self.assertEqual(agent.code, 4)
+        self.assertIn("from python 59", agent.output())
+        self.assertReport(agent, phase="script", command=None)
+
+    def test_a_script_from_the_bucket(self):
+        agent = self.agent(BELLHOP_SCRIPT_URI="s3://bucket/runs/abcdefghij/test/1/script")
+        path = agent.s3 / "bucket/runs/abcdefghij/test/1/script"
+        path.parent.mkdir(parents=True)
+        path.write_text("# " + "x" * 10000 + "\necho from the bucket\nfalse\n")
+        agent.run()
+        self.assertEqual(agent.code, 1)
+        self.assertIn("from the bucket", agent.output())
+        self.assertReport(agent, command="false", line=3)
+
+    def test_the_script_sees_where_it_is_and_nothing_of_the_agent(self):
+        agent = self.agent('env | grep "^BELLHOP_\\|^CI=" | sort > seen; cat seen; pwd; ls ..').run()
+        self.assertEqual(agent.code, 0)
+        for name in "ATTEMPT BUILD CAPACITY COMMIT JOB REF REPOSITORY RUN".split():
+            self.assertIn(f"BELLHOP_{name}=", agent.output())
+        self.assertIn("CI=true", agent.output())
+        for name in "SCRIPT SCRIPT_URI RESULT_URI STOP_TIMEOUT".split():
+            self.assertNotIn(f"BELLHOP_{name}=", agent.output())
+
+    def test_nothing_secret_is_printed(self):
+        agent = self.agent("false").run()
+        self.assertNotIn("do-not-print-me", agent.output())
+
+    def test_odd_commands_are_reported_as_they_are(self):
+        commands = [
+            r"""sh -c 'exit 3' "double" 'single' \\ back\\slash""",
+            "sh -c 'exit 3' 'tab\there'",
+            "sh -c 'exit 3' 'bell\ahere and \x02\x1f'",
+            "sh -c 'exit 3' 'two\nlines'",
+            "sh -c 'exit 3' 'Grüße, 世界, 🎈'",
+            "sh -c 'exit 3' '& $HOME `id` %s %d'",
+        ]
+        for command in commands:
+            with self.subTest(command):
+                agent = self.agent(command).run()
+                self.assertEqual(agent.code, 3, agent.output())
+                self.assertReport(agent, command=command)
+
+    def test_bytes_that_are_not_utf8_become_replacement_characters(self):
+        agent = self.agent(BELLHOP_SCRIPT_URI="s3://bucket/script")
+        path = agent.s3 / "bucket/script"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"sh -c 'exit 3' 'a\xe9b \xc3\xa9 \xed\xa0\x80 \xf0\x9f\x8e'\n")
+        agent.run()
+        self.assertEqual(agent.code, 3)
+        self.assertReport(agent, command="sh -c 'exit 3' 'a\ufffdb \xe9 \ufffd\ufffd\ufffd \ufffd\ufffd\ufffd'")
+
+    def test_a_long_command_is_cut(self):
+        agent = self.agent("sh -c 'exit 3' " + "x" * 5000).run()
+        self.assertEqual(agent.code, 3)
+        self.assertEqual(len(agent.report["command"]), 2000)
+
+    # -- the report
+
+    def test_the_upload_is_tried_again(self):
+        agent = self.agent("true")
+        (agent.s3 / "failures").write_text("2")
+        agent.run()
+        self.assertEqual(agent.code, 0)
+        self.assertReport(agent, phase="script")
+
+    def test_a_report_that_cannot_be_uploaded_changes_nothing(self):
+        agent = self.agent("exit 6")
+        (agent.s3 / "failures").write_text("99")
+        agent.run()
+        self.assertEqual(agent.code, 6)
+        self.assertIn("could not be uploaded", agent.output())
+
+    # -- the checkout
+
+    def test_a_commit_behind_the_tip(self):
+        agent = self.agent("cat number", BELLHOP_COMMIT=self.commits[40]).run()
+        self.assertEqual(agent.code, 0, agent.output())
+        self.assertIn("\n40\n", agent.output())
+        self.assertNotIn("everything is fetched", agent.output())
+
+    def test_a_commit_far_behind_the_tip(self):
+        agent = self.agent("cat number", BELLHOP_COMMIT=self.commits[2]).run()
+        self.assertEqual(agent.code, 0, agent.output())
+        self.assertIn("\n2\n", agent.output())
+        self.assertIn("everything is fetched", agent.output())
+
+    def test_a_commit_whose_reference_is_gone(self):
+        agent = self.agent("cat number", BELLHOP_REF="refs/heads/deleted", BELLHOP_COMMIT=self.side).run()
+        self.assertEqual(agent.code, 0, agent.output())
+        self.assertIn("\nside\n", agent.output())
+
+    def test_a_tag(self):
+        agent = self.agent("cat number", BELLHOP_REF="refs/tags/v1", BELLHOP_COMMIT=self.side).run()
+        self.assertEqual(agent.code, 0, agent.output())
+        self.assertIn("\nside\n", agent.output())
+
+    def test_a_commit_that_does_not_exist(self):
+        agent = self.agent("echo never", BELLHOP_COMMIT="0123456789" * 4).run()
+        self.assertEqual(agent.code, 90)
+        self.assertNotIn("never", agent.output())
+        self.assertReport(agent, phase="checkout", signalled=False, command=None, line=None)
+        self.assertIn("is not in the repository shop", agent.report["message"])
+
+    def test_a_repository_that_does_not_exist(self):
+        agent = self.agent("echo never", BELLHOP_REPOSITORY="nowhere").run()
+        self.assertEqual(agent.code, 90)
+        self.assertReport(agent, phase="checkout")
+        self.assertIn("nowhere", agent.report["message"])
+
+    def test_a_script_that_cannot_be_fetched(self):
+        agent = self.agent(BELLHOP_SCRIPT_URI="s3://bucket/nothing").run()
+        self.assertEqual(agent.code, 90)
+        self.assertReport(agent, phase="checkout")
+
+    def test_no_script_at_all(self):
+        agent = self.agent().run()
+        self.assertEqual(agent.code, 90)
+        self.assertReport(agent, phase="checkout")
+        self.assertIn("BELLHOP_SCRIPT", agent.report["message"])
+
+    # -- signals
+
+    def test_on_demand_sigterm_is_passed_on_at_once(self):
+        agent = self.agent("echo started; sleep 30; echo later").start()
+        agent.wait_for("\nstarted")
+        sent = agent.terminate()
+        agent.end()
+        self.assertLess(time.monotonic() - sent, 4)
+        self.assertEqual(agent.code, 143)
+        self.assertReport(agent, phase="script", signalled=True, message="stopped by SIGTERM")
+
+    def test_spot_work_that_finishes_in_time_counts(self):
+        agent = self.agent("echo started; sleep 2; echo finished", BELLHOP_CAPACITY="spot", BELLHOP_STOP_TIMEOUT="12").start()
+        agent.wait_for("\nstarted")
+        agent.terminate()
+        agent.end()
+        self.assertEqual(agent.code, 0, agent.output())
+        self.assertIn("finished", agent.output())
+        self.assertReport(agent, phase="script", signalled=False, message=None)
+
+    def test_spot_failures_in_the_window_count_too(self):
+        agent = self.agent("echo started; sleep 1; exit 127", BELLHOP_CAPACITY="spot", BELLHOP_STOP_TIMEOUT="12").start()
+        agent.wait_for("\nstarted")
+        agent.terminate()
+        agent.end()
+        self.assertEqual(agent.code, 127)
+        self.assertReport(agent, signalled=False)
+
+    def test_spot_work_that_does_not_finish_is_stopped_before_the_end(self):
+        agent = self.agent("echo started; sleep 30", BELLHOP_CAPACITY="spot", BELLHOP_STOP_TIMEOUT="3").start()
+        agent.wait_for("\nstarted")
+        sent = agent.terminate()
+        agent.end()
+        took = time.monotonic() - sent
+        self.assertGreaterEqual(took, 1.9)
+        self.assertLess(took, 3)
+        self.assertEqual(agent.code, 143)
+        self.assertReport(agent, signalled=True)
+
+    def test_a_script_that_ignores_sigterm_is_killed_in_time(self):
+        agent = self.agent("trap '' TERM; echo started; sleep 30", BELLHOP_STOP_TIMEOUT="3").start()
+        agent.wait_for("\nstarted")
+        sent = agent.terminate()
+        agent.end()
+        self.assertLess(time.monotonic() - sent, 3)
+        self.assertEqual(agent.code, 137)
+        self.assertReport(agent, signalled=True, message="killed: still running after SIGTERM")
+
+    def test_a_script_that_handles_sigterm_was_signalled_all_the_same(self):
+        agent = self.agent("trap 'echo cleaned up; exit 0' TERM; echo started; while :; do sleep 0.1; done").start()
+        agent.wait_for("\nstarted")
+        agent.terminate()
+        agent.end()
+        self.assertEqual(agent.code, 0)
+        self.assertIn("cleaned up", agent.output())
+        self.assertReport(agent, signalled=True, message="stopped by SIGTERM")
+
+    def test_a_second_sigterm_changes_nothing(self):
+        agent = self.agent("echo started; sleep 2; echo finished", BELLHOP_CAPACITY="spot", BELLHOP_STOP_TIMEOUT="30").start()
+        agent.wait_for("\nstarted")
+        agent.terminate()
+        time.sleep(0.3)
+        agent.terminate()
+        agent.end()
+        self.assertEqual(agent.code, 0)
+        self.assertReport(agent, signalled=False)
+
+    def test_sigterm_during_the_checkout(self):
+        slow = self.root / "bin-slow"
+        slow.mkdir(exist_ok=True)
+        fake = slow / "git"
+        fake.write_text("#!/usr/bin/env bash\necho fetching; sleep 30\n")
+        fake.chmod(0o755)
+        agent = self.agent("echo never")
+        agent.values["PATH"] = f"{slow}:{agent.values['PATH']}"
+        agent.start()
+        agent.wait_for("\nfetching")
+        sent = agent.terminate()
+        agent.end()
+        self.assertLess(time.monotonic() - sent, 4)
+        self.assertEqual(agent.code, 143)
+        self.assertNotIn("never", agent.output())
+        self.assertReport(agent, phase="checkout", signalled=True)
+
+    def test_background_children_do_not_outlive_the_script(self):
+        agent = self.agent("sleep 987 & echo $! > ../child\n(trap '' TERM; echo $BASHPID > ../stubborn; sleep 988) &\nsleep 0.3").run()
+        self.assertEqual(agent.code, 0, agent.output())
+        for name in ("child", "stubborn"):
+            process = int((agent.work / name).read_text())
+            self.assertFalse(running(process), f"{name} still runs")
+
+    def test_timers_do_not_outlive_the_agent(self):
+        agent = self.agent("echo started; sleep 1", BELLHOP_CAPACITY="spot", BELLHOP_STOP_TIMEOUT="4321").start()
+        agent.wait_for("\nstarted")
+        agent.terminate()
+        agent.end()
+        self.assertEqual(agent.code, 0)
+        listed = subprocess.run(["ps", "-A", "-o", "args"], stdout=subprocess.PIPE, text=True, check=True).stdout
+        self.assertNotIn("sleep 4301.000", listed)
+
+
+def running(process):
+    """Whether the process exists and is not merely waiting to be collected by its parent."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], stdout=subprocess.PIPE, text=True).stdout.strip()
+    return bool(state) and not state.startswith("Z")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,30 @@
+//! Building the functions.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use crate::workspace::{cargo, run_openly, target};
+
+/// The functions there are, by the names of their binaries.
+pub(crate) const FUNCTIONS: [&str; 3] = ["push", "task-state", "sweep"];
+
+/// Builds the functions, and lays each out as `cargo lambda build` does, `lambda/NAME/bootstrap`, which is where the template looks for it. Gives the
+/// folder of the plain binaries.
+pub(crate) async fn build() -> anyhow::Result<PathBuf> {
+    let mut command = cargo();
+    command.arg("build");
+    for name in FUNCTIONS {
+        command.args(["--package", &format!("bellhop-{name}")]);
+    }
+    println!("Building the functions (the first time about five minutes: four AWS SDKs are large)");
+    run_openly("building the functions", &mut command).await?;
+    let binaries = target().join("debug");
+    for name in FUNCTIONS {
+        let folder = target().join("lambda").join(name);
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let bootstrap = folder.join("bootstrap");
+        std::fs::copy(binaries.join(name), &bootstrap).with_context(|| format!("cannot write {}", bootstrap.display()))?;
+    }
+    Ok(binaries)
+}

@@ -1,0 +1,95 @@
+//! The commands of the project.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people at a terminal")]
+
+mod aws;
+mod demo;
+mod functions;
+mod kill;
+mod local;
+mod python;
+mod shop;
+mod stack;
+mod story;
+mod tests;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::SignalKind;
+
+/// The commands of the project.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows a push being built, losing its Spot agent half-way, and its owner being told; then a push that fails
+    Demo {
+        /// Leave everything running afterwards, and say how to use it
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Keeps the local AWS running, for `cargo lambda watch` and `cargo lambda invoke`
+    Local,
+    /// Kills functions at random moments while they carry builds: nothing may be lost or doubled
+    Kill {
+        /// How many builds there are at a time
+        #[arg(long, default_value_t = 50)]
+        builds: usize,
+        /// How many function processes are killed
+        #[arg(long, default_value_t = 200)]
+        kills: u32,
+    },
+    /// Runs every check and test there is
+    Test,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(async {
+        // Whatever is dropped on the way out ends what it started: servers, agents, folders.
+        tokio::select! {
+            done = run(arguments.command) => done,
+            signal = stopped() => Err(anyhow::anyhow!("stopped by {signal}")),
+        }
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Comes back when somebody wants this program to end.
+async fn stopped() -> &'static str {
+    let Ok(mut terminate) = tokio::signal::unix::signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => "Ctrl-C",
+        _ = terminate.recv() => "SIGTERM",
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Demo { keep } => demo::run(keep).await,
+        Command::Local => local::run().await,
+        Command::Kill { builds, kills } => kill::run(builds, kills).await,
+        Command::Test => tests::run().await,
+    }
+}

@@ -1,0 +1,306 @@
+//! The local AWS: ministack for what it does well, the stand-in for ECS and CodeCommit and before everything else, and `infra/template.yaml` deployed
+//! to it with the AWS CLI, as it is deployed to AWS.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command as StdCommand, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use bellhop_stand_in::{Agents, Options, ProcessOptions, StandIn, Timing};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::aws::LocalAws;
+use crate::python::Venv;
+use crate::workspace::{root, run_quietly};
+
+/// The region of everything.
+const REGION: &str = "us-east-1";
+/// The stack's name.
+const STACK: &str = "bellhop";
+/// Where the CLI puts the functions' code for CloudFormation.
+const PACKAGES: &str = "bellhop-packages";
+/// How long ministack may take to come up.
+const START: Duration = Duration::from_secs(30);
+/// How long it may take to end.
+const END: Duration = Duration::from_secs(5);
+/// Spot's two minutes, shortened. The agents are told by `BELLHOP_STOP_TIMEOUT`, as their task definition tells them on AWS.
+pub(crate) const SPOT_WARNING: Duration = Duration::from_secs(4);
+
+/// A running local AWS with the stack deployed. Ends, and leaves nothing, when it is dropped.
+pub(crate) struct Stack {
+    pub(crate) aws: LocalAws,
+    pub(crate) stand_in: StandIn,
+    outputs: BTreeMap<String, String>,
+    venv: Venv,
+    url: String,
+    // In the order in which they end: what still writes, then where it writes.
+    ministack: Ministack,
+    folder: tempfile::TempDir,
+}
+
+impl Stack {
+    /// Starts everything on free ports, deploys the template, and puts the suite configuration into its bucket. Needs the functions built.
+    pub(crate) async fn start(venv: &Venv) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("bellhop-local-").tempdir()?;
+        let at = folder.path();
+        let (port, own_port) = (free_port()?, free_port()?);
+        let url = format!("http://127.0.0.1:{port}");
+        let stand_in = StandIn::start(Options {
+            port: own_port,
+            upstream: Some(url.clone()),
+            region: REGION.to_owned(),
+            timing: Timing {
+                provisioning: Duration::from_millis(300),
+                spot_warning: SPOT_WARNING,
+                stop_timeout: SPOT_WARNING,
+                deprovisioning: Duration::from_millis(300),
+            },
+            agents: Agents::Processes(ProcessOptions {
+                entry_point: root().join("infra/agent/entrypoint"),
+                environment: agent_environment(venv, &at.join("repositories"), own_port)?,
+                work: at.join("work"),
+                logs: at.join("logs"),
+            }),
+            ..Options::new(at.join("repositories"))
+        })
+        .await?;
+        stand_in.events().set_publishing(true);
+        let ministack = Ministack::start(venv, port, &stand_in.endpoint(), at)?;
+        let mut stack = Self {
+            aws: LocalAws::new(&url),
+            stand_in,
+            outputs: BTreeMap::new(),
+            venv: venv.clone(),
+            url,
+            ministack,
+            folder,
+        };
+        stack.wait_until_up().await?;
+        stack.deploy().await?;
+        let configuration = root().join("tests/local/bellhop.yaml");
+        let text = std::fs::read_to_string(&configuration).with_context(|| format!("cannot read {}", configuration.display()))?;
+        stack
+            .aws
+            .put_object(stack.output("BucketName")?, "config/bellhop.yaml", text)
+            .await?;
+        Ok(stack)
+    }
+
+    /// ministack's own address, behind the stand-in's.
+    pub(crate) fn ministack_url(&self) -> &str {
+        &self.url
+    }
+
+    /// ministack's process, whose children the functions are.
+    pub(crate) fn ministack_id(&self) -> u32 {
+        self.ministack.0.id()
+    }
+
+    /// What the AWS CLI has to find in its environment, with the CLI itself on the path: name and value.
+    pub(crate) fn client_environment(&self, venv: &Venv) -> anyhow::Result<Vec<(&'static str, String)>> {
+        let mut all = credentials();
+        all.extend([
+            ("PATH", path_with(venv)?),
+            ("AWS_ENDPOINT_URL", self.url.clone()),
+            ("AWS_PAGER", String::new()),
+        ]);
+        Ok(all)
+    }
+
+    /// The last lines that ministack and the functions printed.
+    pub(crate) fn log_tail(&self, lines: usize) -> String {
+        let log = std::fs::read_to_string(self.folder().join("ministack.log")).unwrap_or_default();
+        let all: Vec<&str> = log.lines().collect();
+        all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
+    }
+
+    /// A folder for whoever uses the stack; it ends with it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// An output of the template.
+    pub(crate) fn output(&self, name: &str) -> anyhow::Result<&str> {
+        self.outputs
+            .get(name)
+            .map(String::as_str)
+            .with_context(|| format!("infra/template.yaml has no output {name}"))
+    }
+
+    /// What a program has to find in its environment to use this stack as a deployed function would: name and value.
+    pub(crate) fn environment(&self) -> anyhow::Result<Vec<(&'static str, String)>> {
+        let mut all = credentials();
+        all.extend([
+            ("AWS_ENDPOINT_URL", self.stand_in.endpoint()),
+            ("BELLHOP_TABLE", self.output("TableName")?.to_owned()),
+            ("BELLHOP_BUCKET", self.output("BucketName")?.to_owned()),
+            ("BELLHOP_TOPIC_ARN", self.output("TopicArn")?.to_owned()),
+        ]);
+        Ok(all)
+    }
+
+    async fn wait_until_up(&self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while !self.aws.is_up().await {
+            if begun.elapsed() > START {
+                bail!("ministack did not come up within {} s:\n{}", START.as_secs(), self.log_tail(60));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    async fn deploy(&mut self) -> anyhow::Result<()> {
+        let packaged = self.folder().join("packaged.yaml");
+        let template = root().join("infra/template.yaml");
+        self.cli("Creating a bucket for the functions' code", |cli| {
+            cli.args(["s3", "mb", &format!("s3://{PACKAGES}")])
+        })
+        .await?;
+        self.cli("Uploading the functions", |cli| {
+            cli.args(["cloudformation", "package", "--s3-bucket", PACKAGES, "--template-file"])
+                .arg(&template)
+                .arg("--output-template-file")
+                .arg(&packaged)
+        })
+        .await?;
+        // The architecture of this machine: its binaries run here.
+        let architecture = format!("Architecture={}", if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" });
+        self.cli("Deploying infra/template.yaml", |cli| {
+            cli.args([
+                "cloudformation",
+                "deploy",
+                "--stack-name",
+                STACK,
+                "--capabilities",
+                "CAPABILITY_IAM",
+            ])
+            .args([
+                "--no-fail-on-empty-changeset",
+                "--parameter-overrides",
+                &architecture,
+                "--template-file",
+            ])
+            .arg(&packaged)
+        })
+        .await?;
+        let outputs = self
+            .cli("Reading the stack's outputs", |cli| {
+                cli.args(["cloudformation", "describe-stacks", "--stack-name", STACK]).args([
+                    "--query",
+                    "Stacks[0].Outputs",
+                    "--output",
+                    "json",
+                ])
+            })
+            .await?;
+        let outputs: Value = serde_json::from_str(&outputs).context("the stack's outputs are no JSON")?;
+        for output in outputs.as_array().into_iter().flatten() {
+            if let (Some(name), Some(value)) = (output["OutputKey"].as_str(), output["OutputValue"].as_str()) {
+                self.outputs.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    async fn cli(&self, what: &str, arguments: impl FnOnce(&mut Command) -> &mut Command) -> anyhow::Result<String> {
+        let mut cli = Command::new(self.venv.program("aws"));
+        cli.current_dir(root())
+            .envs(credentials())
+            .env("AWS_ENDPOINT_URL", &self.url)
+            .env("AWS_PAGER", "");
+        arguments(&mut cli);
+        run_quietly(what, &mut cli).await
+    }
+}
+
+/// ministack as a child process.
+struct Ministack(Child);
+
+impl Ministack {
+    fn start(venv: &Venv, port: u16, endpoint: &str, folder: &Path) -> anyhow::Result<Self> {
+        let scratch = folder.join("ministack");
+        std::fs::create_dir(&scratch)?;
+        let log = File::create(folder.join("ministack.log"))?;
+        let child = StdCommand::new(venv.program("python"))
+            .arg(root().join("tests/local/ministack.py"))
+            .envs(credentials())
+            .env("GATEWAY_PORT", port.to_string())
+            .env("TMPDIR", scratch)
+            // The functions inherit the rest.
+            .env("AWS_ENDPOINT_URL", endpoint)
+            .env("AWS_LAMBDA_LOG_FORMAT", "JSON")
+            .env("AWS_LAMBDA_LOG_LEVEL", "INFO")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("cannot start ministack")?;
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Ministack {
+    /// SIGTERM, because it has functions of its own to end; SIGKILL if that does not do.
+    fn drop(&mut self) {
+        if let Ok(pid) = i32::try_from(self.0.id()) {
+            // An error says that it has ended already.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+        let begun = Instant::now();
+        while matches!(self.0.try_wait(), Ok(None)) {
+            if begun.elapsed() > END {
+                // An error says that it has just ended.
+                let _ = self.0.kill();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// What every client of the local AWS needs; it takes any credentials.
+fn credentials() -> Vec<(&'static str, String)> {
+    vec![
+        ("AWS_REGION", REGION.to_owned()),
+        ("AWS_DEFAULT_REGION", REGION.to_owned()),
+        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+    ]
+}
+
+/// What the image and ECS give an agent on AWS: programs, region, credentials, endpoints, the stop timeout. CodeCommit's address leads to the stand-in's
+/// repositories by a setting of Git's own, so that the entry point is the one of the image.
+fn agent_environment(venv: &Venv, repositories: &Path, port: u16) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut all: BTreeMap<String, String> = credentials().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    all.extend([
+        ("PATH".to_owned(), path_with(venv)?),
+        ("AWS_ENDPOINT_URL".to_owned(), format!("http://127.0.0.1:{port}")),
+        ("BELLHOP_STOP_TIMEOUT".to_owned(), SPOT_WARNING.as_secs().to_string()),
+        ("GIT_CONFIG_COUNT".to_owned(), "1".to_owned()),
+        ("GIT_CONFIG_KEY_0".to_owned(), format!("url.{}/.insteadOf", repositories.display())),
+        (
+            "GIT_CONFIG_VALUE_0".to_owned(),
+            format!("https://git-codecommit.{REGION}.amazonaws.com/v1/repos/"),
+        ),
+    ]);
+    Ok(all)
+}
+
+/// The path, with the environment's programs first.
+fn path_with(venv: &Venv) -> anyhow::Result<String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(venv.programs()).chain(std::env::split_paths(&path)))?;
+    Ok(path.to_string_lossy().into_owned())
+}
+
+/// A port of 127.0.0.1 that nobody listens on at this moment.
+pub(crate) fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port on 127.0.0.1")?;
+    Ok(listener.local_addr()?.port())
+}

@@ -1,0 +1,189 @@
+//! What happens in the local AWS, told as it happens: events, functions, effects.
+
+use std::collections::HashSet;
+
+use bellhop_stand_in::Entry;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::aws::LocalAws;
+use crate::functions::FUNCTIONS;
+use crate::stack::Stack;
+
+/// How long a line is held back, so that one from the logs, which come a little later, still gets before it.
+const HOLD_MS: i64 = 400;
+
+/// The story since a moment.
+pub(crate) struct Story {
+    begun: Timestamp,
+    events: UnboundedReceiver<(Timestamp, Value)>,
+    effects: Receiver<Entry>,
+    aws: LocalAws,
+    seen: HashSet<String>,
+    held: Vec<(Timestamp, String)>,
+}
+
+impl Story {
+    /// Begins now.
+    pub(crate) fn begin(stack: &Stack) -> Self {
+        Self {
+            begun: Timestamp::now(),
+            events: with_times(stack.stand_in.events().subscribe()),
+            effects: stack.stand_in.journal().subscribe(),
+            aws: stack.aws.clone(),
+            seen: HashSet::new(),
+            held: Vec::new(),
+        }
+    }
+
+    /// A line of the teller's own.
+    pub(crate) fn tell(&mut self, who: &str, what: &str) {
+        self.add(Timestamp::now(), who, what);
+    }
+
+    /// Takes in what is new and prints what is old enough to be in order.
+    pub(crate) async fn go_on(&mut self) -> anyhow::Result<()> {
+        self.take_in().await?;
+        self.print(Timestamp::now().as_millisecond() - HOLD_MS);
+        Ok(())
+    }
+
+    /// Prints all that is left.
+    pub(crate) async fn end(mut self) -> anyhow::Result<()> {
+        self.take_in().await?;
+        self.print(i64::MAX);
+        Ok(())
+    }
+
+    async fn take_in(&mut self) -> anyhow::Result<()> {
+        while let Ok((at, event)) = self.events.try_recv() {
+            if let Some(text) = of_event(&event) {
+                self.add(at, "event", &text);
+            }
+        }
+        while let Ok(entry) = self.effects.try_recv() {
+            if let Some((who, text)) = of_effect(&entry) {
+                self.add(entry.at, &who, &text);
+            }
+        }
+        for name in FUNCTIONS {
+            let group = format!("/aws/lambda/bellhop-{name}");
+            for (at, line) in self.aws.log_lines(&group, self.begun.as_millisecond()).await? {
+                // Every line carries its request's id, so none of them comes twice by itself.
+                if self.seen.insert(format!("{name} {line}"))
+                    && let Some(text) = of_log_line(&line)
+                {
+                    self.add(Timestamp::from_millisecond(at).unwrap_or(self.begun), name, &text);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, at: Timestamp, who: &str, what: &str) {
+        let seconds = at.duration_since(self.begun).as_secs_f64();
+        self.held.push((at, format!("{seconds:>7.2} s  {who:<11} {what}")));
+    }
+
+    fn print(&mut self, until_ms: i64) {
+        self.held.sort_by_key(|(at, _)| *at);
+        let later = self.held.partition_point(|(at, _)| at.as_millisecond() <= until_ms);
+        for (_, line) in self.held.drain(..later) {
+            println!("{line}");
+        }
+    }
+}
+
+/// Events with the moments at which they came; their own times are whole seconds.
+fn with_times(mut events: Receiver<Value>) -> UnboundedReceiver<(Timestamp, Value)> {
+    let (sender, receiver) = unbounded_channel();
+    tokio::spawn(async move {
+        // Ends when the stand-in or the story does.
+        while let Ok(event) = events.recv().await {
+            if sender.send((Timestamp::now(), event)).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// An event on its way to the rules.
+fn of_event(event: &Value) -> Option<String> {
+    let detail = &event["detail"];
+    match event["detail-type"].as_str()? {
+        "CodeCommit Repository State Change" => Some(format!(
+            "{} of {}: {}",
+            detail["event"].as_str()?,
+            detail["repositoryName"].as_str()?,
+            detail["referenceFullName"].as_str()?
+        )),
+        "ECS Task State Change" => {
+            let (_, attempt) = detail["startedBy"].as_str()?.rsplit_once('/')?;
+            let capacity = detail["capacityProviderName"].as_str().unwrap_or("FARGATE");
+            let last = detail["lastStatus"].as_str()?;
+            let status = match (last, detail["desiredStatus"].as_str()?) {
+                ("RUNNING", "RUNNING") => "is running".to_owned(),
+                ("RUNNING", _) => format!(
+                    "will be stopped within {} s: {}",
+                    crate::stack::SPOT_WARNING.as_secs(),
+                    detail["stoppedReason"].as_str()?
+                ),
+                ("DEPROVISIONING", _) => {
+                    let code = &detail["containers"][0]["exitCode"];
+                    format!("has ended: {}, exit code {code}", detail["stopCode"].as_str()?)
+                }
+                _ => return None,
+            };
+            Some(format!("the task of attempt {attempt} on {capacity} {status}"))
+        }
+        _ => None,
+    }
+}
+
+/// A request of a function's that does something.
+fn of_effect(entry: &Entry) -> Option<(String, String)> {
+    let caller = entry.caller.as_deref()?.strip_prefix("bellhop-")?.to_owned();
+    let what = match (entry.service.as_str(), entry.operation.as_str()) {
+        ("codecommit", "GetFile") => "reads .bellhop.yaml (CodeCommit GetFile)".to_owned(),
+        ("dynamodb", "TransactWriteItems") => "stores the run and its builds (DynamoDB)".to_owned(),
+        ("ecs", "RunTask") => {
+            let (launch, _task) = entry.summary.split_once(" -> ").unwrap_or((&entry.summary, ""));
+            format!("launches {launch} (ECS RunTask)")
+        }
+        ("ecs", "StopTask") => "stops a task (ECS StopTask)".to_owned(),
+        ("sns", "Publish") => format!("tells: {} (SNS Publish)", entry.summary),
+        ("s3", "PutObject") => "writes the run's report (S3 PutObject)".to_owned(),
+        _ => return None,
+    };
+    Some((caller, what))
+}
+
+/// A line of a function's log.
+fn of_log_line(line: &str) -> Option<String> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let fields = line["fields"].as_object()?;
+    let message = fields.get("message")?.as_str()?;
+    if message == "agent launched" {
+        // The request itself is in the story.
+        return None;
+    }
+    let told = ["result", "seen", "status", "outcome", "cause", "error", "builds", "why"];
+    let details: Vec<String> = told
+        .iter()
+        .filter_map(|name| {
+            let value = fields.get(*name)?;
+            Some(format!(
+                "{name}: {}",
+                value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+            ))
+        })
+        .collect();
+    Some(if details.is_empty() {
+        message.to_owned()
+    } else {
+        format!("{message} ({})", details.join(", "))
+    })
+}

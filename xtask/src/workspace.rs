@@ -1,0 +1,126 @@
+//! Where things are, and running commands there.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+
+/// The workspace's root.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// Cargo's target folder, which also holds what these commands install and leave.
+pub(crate) fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(target) => root().join(target),
+        None => root().join("target"),
+    }
+}
+
+/// The cargo that runs this program.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// A line that turns while something goes on, with a clock.
+pub(crate) fn spinner(what: &str) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{spinner} {prefix} [{elapsed}] {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let bar = ProgressBar::new_spinner().with_style(style).with_prefix(what.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(120));
+    if bar.is_hidden() {
+        // No terminal: one plain line instead.
+        eprintln!("{what} ...");
+    }
+    bar
+}
+
+/// Runs a command to its end with its output shown only as the last line of a spinner, and in whole if it fails. Gives its standard output.
+pub(crate) async fn run_quietly(what: &str, command: &mut Command) -> anyhow::Result<String> {
+    let bar = spinner(what);
+    let result = run_silently(what, command, |line| bar.set_message(line.trim().to_owned())).await;
+    bar.finish_and_clear();
+    result
+}
+
+/// Runs a command to its end with its output shown only if it fails. Gives its standard output; `each` sees every line as it comes.
+pub(crate) async fn run_silently(what: &str, command: &mut Command, each: impl Fn(&str)) -> anyhow::Result<String> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("{what}: cannot start {}", name_of(command)))?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (out, err) = tokio::join!(collect(stdout, &each), collect(stderr, &each));
+    let status = child.wait().await?;
+    if status.success() {
+        Ok(out)
+    } else {
+        bail!("{what}: {} ended with {status}:\n{out}{err}", name_of(command))
+    }
+}
+
+/// Runs a command to its end with its output shown as it is.
+pub(crate) async fn run_openly(what: &str, command: &mut Command) -> anyhow::Result<()> {
+    let status = command
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .status()
+        .await
+        .with_context(|| format!("{what}: cannot start {}", name_of(command)))?;
+    if status.success() {
+        Ok(())
+    } else {
+        bail!("{what}: {} ended with {status}", name_of(command))
+    }
+}
+
+fn name_of(command: &Command) -> String {
+    command.as_std().get_program().to_string_lossy().into_owned()
+}
+
+async fn collect(pipe: Option<impl tokio::io::AsyncRead + Unpin>, show: &impl Fn(&str)) -> String {
+    let mut all = String::new();
+    if let Some(pipe) = pipe {
+        let mut lines = BufReader::new(pipe).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            show(&line);
+            all.push_str(&line);
+            all.push('\n');
+        }
+    }
+    all
+}
+
+/// A command of git that no setting of the machine or of a calling git changes.
+pub(crate) fn git(folder: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    let mut command = Command::new("git");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
+        command.env_remove(name);
+    }
+    command
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .args([
+            "-c",
+            "user.name=Ada",
+            "-c",
+            "user.email=ada@example.com",
+            "-c",
+            "init.defaultBranch=main",
+        ])
+        .args(arguments);
+    command
+}
