@@ -122,7 +122,7 @@ impl Record for Build {
                     outcome: *outcome,
                     cause: cause.clone(),
                 };
-                match engine.run(&id.run, event).await? {
+                match engine.tell_run(&id.run, event).await? {
                     Handled::Done | Handled::Ignored(_) => Ok(vec![performed]),
                     Handled::Unknown => Err(Fault::lasting(format!("the ledger has build {id} and not its run"))),
                 }

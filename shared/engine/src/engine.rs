@@ -44,6 +44,16 @@ pub enum Handled {
     Unknown,
 }
 
+/// What happens to overdue effects of a record on the occasion of an event.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Overdue {
+    /// They are performed.
+    Perform,
+    /// They are left to whoever comes to the record itself. A run and its build that tell each other something must not perform each other's
+    /// overdue effects: where both have told and not struck it out, each would send the other back, without end.
+    Leave,
+}
+
 /// A record of the ledger that decides about events and keeps its effects in an outbox.
 #[async_trait]
 pub(crate) trait Record: Clone + PartialEq + Send + Sync + 'static {
@@ -71,7 +81,7 @@ impl Engine {
     /// When the ledger cannot be read or written, or an effect cannot be performed now. What was committed stays, and the sweep performs what is left.
     pub async fn build(&self, id: &BuildId, event: BuildEvent) -> Result<Handled, Fault> {
         match self.ledger.build(id).await? {
-            Some(current) => self.advance(current, vec![event]).await,
+            Some(current) => self.advance(current, vec![event], Overdue::Perform).await,
             None => Ok(Handled::Unknown),
         }
     }
@@ -82,18 +92,44 @@ impl Engine {
     /// As [`Engine::build`].
     pub async fn run(&self, id: &RunId, event: RunEvent) -> Result<Handled, Fault> {
         match self.ledger.run(id).await? {
-            Some(current) => self.advance(current, vec![event]).await,
+            Some(current) => self.advance(current, vec![event], Overdue::Perform).await,
+            None => Ok(Handled::Unknown),
+        }
+    }
+
+    /// Takes what a run has to tell to one of its builds.
+    pub(crate) async fn tell_build(&self, id: &BuildId, event: BuildEvent) -> Result<Handled, Fault> {
+        match self.ledger.build(id).await? {
+            Some(current) => self.advance(current, vec![event], Overdue::Leave).await,
+            None => Ok(Handled::Unknown),
+        }
+    }
+
+    /// Takes what a build has to tell to its run.
+    pub(crate) async fn tell_run(&self, id: &RunId, event: RunEvent) -> Result<Handled, Fault> {
+        match self.ledger.run(id).await? {
+            Some(current) => self.advance(current, vec![event], Overdue::Leave).await,
             None => Ok(Handled::Unknown),
         }
     }
 
     /// Takes events to a record as it was read, and goes on with what comes of its effects until nothing more does. Without events, it performs what
     /// is overdue.
-    pub(crate) fn advance<R: Record>(&self, current: Versioned<R>, events: Vec<R::Event>) -> BoxFuture<'_, Result<Handled, Fault>> {
-        self.advance_unboxed(current, events).boxed()
+    pub(crate) fn advance<R: Record>(
+        &self,
+        current: Versioned<R>,
+        events: Vec<R::Event>,
+        overdue: Overdue,
+    ) -> BoxFuture<'_, Result<Handled, Fault>> {
+        self.advance_unboxed(current, events, overdue).boxed()
     }
 
-    async fn advance_unboxed<R: Record>(&self, mut current: Versioned<R>, mut events: Vec<R::Event>) -> Result<Handled, Fault> {
+    async fn advance_unboxed<R: Record>(
+        &self,
+        mut current: Versioned<R>,
+        mut events: Vec<R::Event>,
+        overdue: Overdue,
+    ) -> Result<Handled, Fault> {
         let mut conflicts = 0;
         loop {
             for event in &mut events {
@@ -109,7 +145,10 @@ impl Engine {
                 }
             }
             // Whoever committed these did not live to perform them.
-            let mut effects: Vec<_> = overdue(next.outbox(), now).collect();
+            let mut effects: Vec<_> = match overdue {
+                Overdue::Perform => overdue_in(next.outbox(), now).collect(),
+                Overdue::Leave => Vec::new(),
+            };
             if next != current.record {
                 let stored = match next.store(self, current.version).await? {
                     Written::Stored(version) => Versioned {
@@ -131,7 +170,7 @@ impl Engine {
             } else if effects.is_empty() {
                 return Ok(ignored.map_or(Handled::Done, Handled::Ignored));
             }
-            self.settle(current, effects).await?;
+            self.settle(current, effects, overdue).await?;
             return Ok(Handled::Done);
         }
     }
@@ -139,12 +178,17 @@ impl Engine {
     /// Performs the effects of a new record, as it was just created.
     pub(crate) async fn perform_new<R: Record>(&self, record: R) -> Result<(), Fault> {
         let effects = record.outbox().pending().to_vec();
-        self.settle(Versioned { version: 1, record }, effects).await
+        self.settle(Versioned { version: 1, record }, effects, Overdue::Leave).await
     }
 
     /// Performs effects that were committed, and takes what comes of them back to the record. They go onto the wire in their order (`join_all` polls
     /// in turn), and none waits for another.
-    async fn settle<R: Record>(&self, current: Versioned<R>, effects: Vec<Pending<R::Effect>>) -> Result<(), Fault> {
+    async fn settle<R: Record>(
+        &self,
+        current: Versioned<R>,
+        effects: Vec<Pending<R::Effect>>,
+        overdue: Overdue,
+    ) -> Result<(), Fault> {
         let mut events = Vec::new();
         let mut fault = None;
         for outcome in join_all(effects.iter().map(|pending| current.record.perform(self, pending))).await {
@@ -157,7 +201,7 @@ impl Engine {
             }
         }
         if !events.is_empty() {
-            self.advance(current, events).await?;
+            self.advance(current, events, overdue).await?;
         }
         fault.map_or(Ok(()), Err)
     }
@@ -176,7 +220,7 @@ impl Engine {
     }
 }
 
-fn overdue<E: Clone>(outbox: &Outbox<E>, now: Timestamp) -> impl Iterator<Item = Pending<E>> {
+fn overdue_in<E: Clone>(outbox: &Outbox<E>, now: Timestamp) -> impl Iterator<Item = Pending<E>> {
     outbox
         .pending()
         .iter()

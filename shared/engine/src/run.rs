@@ -79,7 +79,7 @@ async fn tell_build(engine: &Engine, run: &RunId, job: &JobName, event: BuildEve
         run: run.clone(),
         job: job.clone(),
     };
-    match engine.build(&id, event).await? {
+    match engine.tell_build(&id, event).await? {
         Handled::Done | Handled::Ignored(_) => Ok(()),
         Handled::Unknown => Err(Fault::lasting(format!("the ledger has run {run} and not its build {id}"))),
     }

@@ -9,6 +9,7 @@ use bellhop_domain::run::Run;
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 
+use crate::engine::Overdue;
 use crate::ports::{DueItem, Versioned};
 use crate::{Engine, Fault, Handled};
 
@@ -61,7 +62,7 @@ impl Engine {
             }
             let builds = self.load(portion, &mut swept, &mut fault).await;
             let work = self.look(builds, &mut swept, &mut fault).await;
-            let work = work.into_iter().map(|(build, events)| self.advance(build, events));
+            let work = work.into_iter().map(|(build, events)| self.advance(build, events, Overdue::Perform));
             let mut work = stream::iter(work).buffer_unordered(SIDE_BY_SIDE);
             while let Some(result) = work.next().await {
                 swept.count(result, &mut fault);
@@ -73,7 +74,7 @@ impl Engine {
                 continue;
             }
             let result = match self.ledger.run(&id).await {
-                Ok(Some(run)) => self.advance::<Run>(run, Vec::new()).await,
+                Ok(Some(run)) => self.advance::<Run>(run, Vec::new(), Overdue::Perform).await,
                 Ok(None) => Ok(Handled::Unknown),
                 Err(fault) => Err(fault),
             };

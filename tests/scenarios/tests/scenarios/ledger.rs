@@ -1,0 +1,86 @@
+//! The ledger in its table.
+
+use bellhop_engine::conformance;
+use bellhop_scenarios::World;
+use bellhop_stand_in::{Fault, Rule, Times};
+use serde_json::Value;
+
+use crate::words::MINUTE;
+
+#[tokio::test]
+async fn the_table_keeps_what_every_ledger_has_to_keep() {
+    let world = World::new().await;
+    conformance::all(world.engine().ledger.as_ref()).await;
+}
+
+#[tokio::test]
+async fn lost_replies_change_nothing_for_who_writes() {
+    let world = World::new().await;
+    let rule = Rule::new("dynamodb", "*", Fault::LoseReply).times(Times::Every(3));
+    let rule = world.faults().inject(rule);
+    let engine = world.engine();
+    let ledger = engine.ledger.as_ref();
+
+    // One request at a time, so that no request loses all its replies.
+    conformance::what_was_created_is_there_with_version_1(ledger).await;
+    conformance::a_run_without_builds_can_be_created(ledger).await;
+    conformance::a_run_that_exists_is_left_as_it_is(ledger).await;
+    conformance::versions_grow_by_one(ledger).await;
+    conformance::a_stale_version_changes_nothing(ledger).await;
+    conformance::what_is_not_there_cannot_be_updated(ledger).await;
+    conformance::builds_belong_to_their_run(ledger).await;
+    conformance::outcomes_follow_each_other(ledger).await;
+    conformance::the_same_run_is_answered_the_same(ledger).await;
+    conformance::an_older_run_does_not_overwrite_a_newer_one(ledger).await;
+
+    assert!(world.faults().fired(rule) > 20);
+}
+
+/// The items of the world's table that have this sort key's beginning.
+async fn items(world: &World, beginning: &str) -> Vec<Value> {
+    let items = world.items().await;
+    let fits = |item: &Value| item["sk"]["S"].as_str().is_some_and(|key| key.starts_with(beginning));
+    items.into_iter().filter(fits).collect()
+}
+
+#[tokio::test]
+async fn what_is_over_expires_after_90_days_and_is_due_no_more() {
+    let world = World::new().await;
+    world.start().await;
+    for item in world.items().await {
+        assert_eq!(item["expires"], Value::Null);
+    }
+    assert!(items(&world, "BUILD#").await[0]["due_shard"]["S"].is_string());
+    assert_eq!(
+        items(&world, "RUN").await[0]["due_shard"],
+        Value::Null,
+        "the run itself waits for nothing"
+    );
+
+    world.runs(&world.task(0)).await;
+    world.exits(&world.task(0), 0).await;
+
+    let end = world.engine().clock.now().as_second();
+    for item in items(&world, "RUN").await.into_iter().chain(items(&world, "BUILD#").await) {
+        let expires: i64 = item["expires"]["N"].as_str().unwrap().parse().unwrap();
+        let days = (expires - end + 60) / (24 * 3600);
+        assert_eq!(days, 90);
+        assert_eq!((&item["due_shard"], &item["due_at"]), (&Value::Null, &Value::Null));
+        assert_eq!(item["status"]["S"], "succeeded");
+    }
+}
+
+#[tokio::test]
+async fn a_repositorys_newest_runs_come_first() {
+    let world = World::new().await;
+    let mut runs = vec![world.start().await];
+    for number in 1..4 {
+        world.clock.advance(MINUTE);
+        let push = world.commit(&[("number", &number.to_string())], "More").await;
+        runs.push(world.start_by(&push).await);
+    }
+    let listed = world.engine().ledger.runs_of(&"shop".parse().unwrap(), 3).await.unwrap();
+    let listed: Vec<_> = listed.into_iter().map(|run| run.record.id).collect();
+    runs.reverse();
+    assert_eq!(listed, runs[..3]);
+}

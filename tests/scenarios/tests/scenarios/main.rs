@@ -1,0 +1,20 @@
+//! What the functions do, told as stories: a module for each topic, all in one binary.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
+
+mod bad_input;
+mod capacity;
+mod critical_path;
+mod endings;
+mod faults;
+mod filters;
+mod interruptions;
+mod ledger;
+mod lost_replies;
+mod needs;
+mod order;
+mod repairs;
+mod repeated;
+mod scripts;
+mod settings;
+mod story;
+mod words;
