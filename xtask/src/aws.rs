@@ -94,6 +94,38 @@ impl LocalAws {
         Ok(documents)
     }
 
+    /// Calls a function and waits for its answer: whether that is an error, and what it says.
+    pub(crate) async fn invoke(&self, function: &str, event: &Value) -> anyhow::Result<(bool, Value)> {
+        let reply = self.invocation(function, "RequestResponse", event).await?;
+        let error = reply.headers().contains_key("x-amz-function-error");
+        let text = reply.text().await?;
+        Ok((
+            error,
+            serde_json::from_str(&text).with_context(|| format!("{function} answered with what is no JSON: {text}"))?,
+        ))
+    }
+
+    /// Hands an event to a function and does not wait.
+    pub(crate) async fn invoke_later(&self, function: &str, event: &Value) -> anyhow::Result<()> {
+        self.invocation(function, "Event", event).await?;
+        Ok(())
+    }
+
+    async fn invocation(&self, function: &str, kind: &str, event: &Value) -> anyhow::Result<reqwest::Response> {
+        let reply = self
+            .http
+            .post(format!("{}/2015-03-31/functions/{function}/invocations", self.url))
+            .header("Authorization", scope("lambda"))
+            .header("X-Amz-Invocation-Type", kind)
+            .body(event.to_string())
+            .send()
+            .await?;
+        if !reply.status().is_success() {
+            bail!("invoking {function} was answered with {}", reply.status());
+        }
+        Ok(reply)
+    }
+
     /// Whether a queue has nothing to give.
     pub(crate) async fn is_empty(&self, queue: &str) -> anyhow::Result<bool> {
         let asked = json!({ "QueueUrl": queue, "AttributeNames": ["ApproximateNumberOfMessages"] });

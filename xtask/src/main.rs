@@ -1,6 +1,7 @@
 //! The commands of the project.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people at a terminal")]
 
+mod acknowledged;
 mod aws;
 mod demo;
 mod functions;
@@ -46,7 +47,11 @@ enum Command {
         kills: u32,
     },
     /// Runs every check and test there is
-    Test,
+    Test {
+        /// Run these steps alone: format, lints, template, rules, entrypoint, rust, acknowledged, cargo-lambda, kill
+        #[arg(long = "only", value_name = "STEP")]
+        only: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -90,6 +95,6 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo { keep } => demo::run(keep).await,
         Command::Local => local::run().await,
         Command::Kill { builds, kills } => kill::run(builds, kills).await,
-        Command::Test => tests::run().await,
+        Command::Test { only } => tests::run(&only).await,
     }
 }

@@ -7,64 +7,109 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use tokio::process::Command;
 
+use crate::acknowledged;
 use crate::demo;
 use crate::functions;
+use crate::kill;
 use crate::python::Venv;
 use crate::stack::{Stack, free_port};
 use crate::workspace::{cargo, root, run_openly, run_silently, target};
 
+/// How many builds there are when functions are killed, and how many kills: enough for each kind of death, in two minutes.
+const KILL_BUILDS: usize = 10;
+const KILLS: u32 = 30;
+
 /// How long `cargo lambda` may take for a function's first answer; it has cargo look at everything first.
 const FIRST_ANSWER: Duration = Duration::from_secs(300);
 
-/// Runs everything, cheapest first, up to the first failure.
+/// The steps, cheapest first.
+const STEPS: [&str; 9] = [
+    "format",
+    "lints",
+    "template",
+    "rules",
+    "entrypoint",
+    "rust",
+    "acknowledged",
+    "cargo-lambda",
+    "kill",
+];
+
+/// Runs every step, or only the named ones, up to the first failure; and then, if all are to be run, the demo.
 ///
 /// # Errors
 /// Something failed; its own output says what.
-pub(crate) async fn run() -> anyhow::Result<()> {
+pub(crate) async fn run(only: &[String]) -> anyhow::Result<()> {
+    for name in only {
+        ensure!(
+            STEPS.contains(&name.as_str()),
+            "there is no step {name}; there are {}",
+            STEPS.join(", ")
+        );
+    }
+    let wants = |name: &str| only.is_empty() || only.iter().any(|wanted| wanted == name);
     let begun = Instant::now();
     let mut steps = Steps::default();
-    steps.cargo("Format", &["fmt", "--all", "--check"], &[]).await?;
-    let lints = [
-        "clippy",
-        "--quiet",
-        "--workspace",
-        "--all-targets",
-        "--all-features",
-        "--",
-        "--deny",
-        "warnings",
-    ];
-    steps.cargo("Lints", &lints, &[]).await?;
+    if wants("format") {
+        steps.cargo("format", &["fmt", "--all", "--check"], &[]).await?;
+    }
+    if wants("lints") {
+        let lints = [
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--",
+            "--deny",
+            "warnings",
+        ];
+        steps.cargo("lints", &lints, &[]).await?;
+    }
 
     let venv = Venv::local_aws().await?;
-    let cargo_lambda = Venv::cargo_lambda().await?;
     let scripts = root().join("tests/local");
-    let mut template = python(&venv, &scripts);
-    template.arg("check_template.py").arg(root().join("infra/template.yaml"));
-    steps.run("Template: samtranslator, cfn-lint", &mut template).await?;
-    for suite in ["test_rules", "test_entrypoint"] {
-        let mut tests = python(&venv, &scripts);
-        tests.args(["-m", "unittest", suite]);
-        steps.run(&format!("Python: {suite}"), &mut tests).await?;
+    if wants("template") {
+        let mut template = python(&venv, &scripts);
+        template.arg("check_template.py").arg(root().join("infra/template.yaml"));
+        steps.run("template", &mut template).await?;
+    }
+    for suite in ["rules", "entrypoint"] {
+        if wants(suite) {
+            let mut tests = python(&venv, &scripts);
+            tests.args(["-m", "unittest", &format!("test_{suite}")]);
+            steps.run(suite, &mut tests).await?;
+        }
     }
 
     let binaries = functions::build().await?;
-    let stack = Stack::start(&venv).await?;
-    let environment = [
-        ("BELLHOP_LOCAL_AWS", stack.ministack_url().to_owned()),
-        ("BELLHOP_TABLE", stack.output("TableName")?.to_owned()),
-        ("BELLHOP_BINARIES", binaries.display().to_string()),
-    ];
-    let tests = ["test", "--quiet", "--workspace", "--all-features", "--no-fail-fast"];
-    steps.cargo("Rust", &tests, &environment).await?;
-    steps.note("cargo lambda watch and invoke", cargo_lambda_answers(&stack, &cargo_lambda).await?);
-    drop(stack);
+    if ["rust", "acknowledged", "cargo-lambda"].into_iter().any(wants) {
+        let stack = Stack::start(&venv).await?;
+        if wants("rust") {
+            let environment = [
+                ("BELLHOP_LOCAL_AWS", stack.ministack_url().to_owned()),
+                ("BELLHOP_TABLE", stack.output("TableName")?.to_owned()),
+                ("BELLHOP_BINARIES", binaries.display().to_string()),
+            ];
+            let tests = ["test", "--quiet", "--workspace", "--all-features", "--no-fail-fast"];
+            steps.cargo("rust", &tests, &environment).await?;
+        }
+        if wants("acknowledged") {
+            steps.own("acknowledged", acknowledged::run(&stack)).await?;
+        }
+        if wants("cargo-lambda") {
+            let cargo_lambda = Venv::cargo_lambda().await?;
+            steps.own("cargo-lambda", cargo_lambda_answers(&stack, &cargo_lambda)).await?;
+        }
+    }
+    if wants("kill") {
+        steps.own("kill", kill::run(KILL_BUILDS, KILLS)).await?;
+    }
+    if only.is_empty() {
+        steps.own("demo", demo::run(false)).await?;
+    }
 
-    let demo = Instant::now();
-    demo::run(false).await?;
-    steps.note("Demo", demo.elapsed());
-
-    println!("\nAll checks and tests passed:");
+    println!("\nAll passed:");
     for (what, took) in &steps.done {
         println!("{:>8.1} s  {what}", took.as_secs_f64());
     }
@@ -79,11 +124,7 @@ struct Steps {
 
 impl Steps {
     async fn run(&mut self, what: &str, command: &mut Command) -> anyhow::Result<()> {
-        println!("\n== {what}");
-        let begun = Instant::now();
-        run_openly(what, command).await?;
-        self.note(what, begun.elapsed());
-        Ok(())
+        self.own(what, run_openly(what, command)).await
     }
 
     async fn cargo(&mut self, what: &str, arguments: &[&str], environment: &[(&str, String)]) -> anyhow::Result<()> {
@@ -95,8 +136,13 @@ impl Steps {
         self.run(what, &mut command).await
     }
 
-    fn note(&mut self, what: &str, took: Duration) {
-        self.done.push((what.to_owned(), took));
+    /// Runs a step of this program's own.
+    async fn own(&mut self, what: &str, step: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+        println!("\n== {what}");
+        let begun = Instant::now();
+        step.await.with_context(|| format!("the step {what} failed"))?;
+        self.done.push((what.to_owned(), begun.elapsed()));
+        Ok(())
     }
 }
 
@@ -106,10 +152,8 @@ fn python(venv: &Venv, folder: &Path) -> Command {
     command
 }
 
-/// README's way of calling the functions by hand, tried: each answers a sample event as it should. Gives how long that took.
-async fn cargo_lambda_answers(stack: &Stack, venv: &Venv) -> anyhow::Result<Duration> {
-    println!("\n== cargo lambda watch and invoke");
-    let begun = Instant::now();
+/// README's way of calling the functions by hand, tried: each answers a sample event as it should.
+async fn cargo_lambda_answers(stack: &Stack, venv: &Venv) -> anyhow::Result<()> {
     let port = free_port()?.to_string();
     let log = std::fs::File::create(target().join("cargo-lambda-watch.log"))?;
     let environment = stack.environment()?;
@@ -135,7 +179,7 @@ async fn cargo_lambda_answers(stack: &Stack, venv: &Venv) -> anyhow::Result<Dura
         let log = std::fs::read_to_string(target().join("cargo-lambda-watch.log")).unwrap_or_default();
         bail!("{error:#}\n{log}");
     }
-    Ok(begun.elapsed())
+    Ok(())
 }
 
 async fn ask_all(venv: &Venv, port: &str) -> anyhow::Result<()> {
