@@ -5,6 +5,7 @@ mod acknowledged;
 mod aws;
 mod demo;
 mod functions;
+mod fuzz;
 mod kill;
 mod local;
 mod python;
@@ -45,6 +46,12 @@ enum Command {
         /// How many function processes are killed
         #[arg(long, default_value_t = 200)]
         kills: u32,
+    },
+    /// Fuzzes every parser
+    Fuzz {
+        /// How long each, in seconds
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
     },
     /// Runs every check and test there is
     Test {
@@ -95,6 +102,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo { keep } => demo::run(keep).await,
         Command::Local => local::run().await,
         Command::Kill { builds, kills } => kill::run(builds, kills).await,
+        Command::Fuzz { seconds } => fuzz::run(seconds).await,
         Command::Test { only } => tests::run(&only).await,
     }
 }

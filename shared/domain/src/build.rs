@@ -1027,13 +1027,14 @@ impl Build {
         match attempt.phase {
             // Told already; the first reason stays.
             Phase::Ended { .. } | Phase::Stopping { .. } => {}
-            Phase::Waiting => {
+            Phase::Waiting if attempt.launched.is_none() => {
                 attempt.phase = Phase::Ended {
                     at: now,
                     end: End::Unneeded,
                 };
             }
-            Phase::Launching | Phase::Running | Phase::Interrupted { .. } => {
+            // A refusal is no proof that there is no agent: a rate limit may have answered the repetition of a request whose reply was lost.
+            Phase::Waiting | Phase::Launching | Phase::Running | Phase::Interrupted { .. } => {
                 attempt.phase = Phase::Stopping { at: now, why };
                 attempt.checked = now;
                 if let Some(agent) = attempt.agent.clone() {

@@ -183,12 +183,7 @@ impl Engine {
 
     /// Performs effects that were committed, and takes what comes of them back to the record. They go onto the wire in their order (`join_all` polls
     /// in turn), and none waits for another.
-    async fn settle<R: Record>(
-        &self,
-        current: Versioned<R>,
-        effects: Vec<Pending<R::Effect>>,
-        overdue: Overdue,
-    ) -> Result<(), Fault> {
+    async fn settle<R: Record>(&self, current: Versioned<R>, effects: Vec<Pending<R::Effect>>, overdue: Overdue) -> Result<(), Fault> {
         let mut events = Vec::new();
         let mut fault = None;
         for outcome in join_all(effects.iter().map(|pending| current.record.perform(self, pending))).await {

@@ -62,7 +62,9 @@ impl Engine {
             }
             let builds = self.load(portion, &mut swept, &mut fault).await;
             let work = self.look(builds, &mut swept, &mut fault).await;
-            let work = work.into_iter().map(|(build, events)| self.advance(build, events, Overdue::Perform));
+            let work = work
+                .into_iter()
+                .map(|(build, events)| self.advance(build, events, Overdue::Perform));
             let mut work = stream::iter(work).buffer_unordered(SIDE_BY_SIDE);
             while let Some(result) = work.next().await {
                 swept.count(result, &mut fault);

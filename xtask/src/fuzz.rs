@@ -1,0 +1,82 @@
+//! Coverage-guided fuzzing of every parser with cargo-fuzz and libFuzzer, seeded with the samples of the project.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use tokio::process::Command;
+
+use crate::workspace::{cargo, root, run_openly, run_quietly, target};
+
+/// The version that is installed.
+const CARGO_FUZZ: &str = "0.13.2";
+/// The most memory that one input may take, in MiB: a bomb that goes off is a finding.
+const MEMORY: u32 = 1024;
+/// How long one input may take, in seconds.
+const SLOWEST: u32 = 10;
+
+/// What is fuzzed, and where its seeds are.
+const TARGETS: [(&str, &[&str]); 5] = [
+    ("event", &["events/codecommit", "events/ecs", "events/schedule"]),
+    (
+        "pipeline_file",
+        &["tests/local/shop/.bellhop.yaml", "tests/fuzz/seeds/pipeline_file"],
+    ),
+    ("suite_config", &["tests/local/bellhop.yaml", "tests/fuzz/seeds/suite_config"]),
+    ("record", &["tests/fuzz/seeds/record"]),
+    ("names", &["tests/fuzz/seeds/names"]),
+];
+
+/// Fuzzes every parser for so many seconds each.
+///
+/// # Errors
+/// An input that makes a parser panic, hang or take too much memory: libFuzzer says which, and keeps it below `tests/fuzz/artifacts`.
+pub(crate) async fn run(seconds: u64) -> anyhow::Result<()> {
+    let tools = target().join("tools");
+    let program = tools.join("bin/cargo-fuzz");
+    if !program.exists() {
+        let mut install = cargo();
+        install
+            .args(["install", "cargo-fuzz", "--version", CARGO_FUZZ, "--locked", "--root"])
+            .arg(&tools);
+        run_quietly("Installing cargo-fuzz", &mut install).await?;
+    }
+    for (name, seeds) in TARGETS {
+        let corpus = root().join("tests/fuzz/corpus").join(name);
+        std::fs::create_dir_all(&corpus)?;
+        for seed in seeds {
+            copy_seeds(&root().join(seed), &corpus)?;
+        }
+        let mut fuzz = Command::new(&program);
+        fuzz.current_dir(root().join("tests/fuzz"))
+            // Coverage counters are an option that only a nightly compiler takes from its caller. No sanitizer: there is no unsafe code to look into.
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("CARGO_TARGET_DIR", target().join("fuzz"))
+            .args(["run", "--fuzz-dir", ".", "--sanitizer", "none", name, "--"])
+            .args([
+                format!("-max_total_time={seconds}"),
+                format!("-rss_limit_mb={MEMORY}"),
+                format!("-timeout={SLOWEST}"),
+                "-print_final_stats=1".to_owned(),
+            ]);
+        println!("\n== {name}");
+        run_openly(name, &mut fuzz).await?;
+    }
+    Ok(())
+}
+
+/// Copies a file, or the files of a folder, under names that tell where they came from.
+fn copy_seeds(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let files: Vec<PathBuf> = if from.is_dir() {
+        std::fs::read_dir(from)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<anyhow::Result<_>>()?
+    } else {
+        vec![from.to_owned()]
+    };
+    for file in files {
+        let name = file.file_name().with_context(|| format!("{} has no name", file.display()))?;
+        let name = format!("seed-{}", name.to_string_lossy());
+        std::fs::copy(&file, to.join(name)).with_context(|| format!("cannot copy {}", file.display()))?;
+    }
+    Ok(())
+}
