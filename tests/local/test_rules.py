@@ -99,6 +99,8 @@ class Rules(unittest.TestCase):
 
         self.assertTrue(matches())
         self.assertTrue(matches(desiredStatus="STOPPED", stopCode="SpotInterruption"))
+        self.assertTrue(matches(lastStatus="DEACTIVATING"))
+        self.assertTrue(matches(lastStatus="STOPPING"))
         self.assertTrue(matches(lastStatus="DEPROVISIONING"))
         self.assertTrue(matches(lastStatus="STOPPED"))
         self.assertFalse(matches(lastStatus="PENDING"))

@@ -16,18 +16,18 @@ pub(crate) fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// Cargo's target folder, which also holds what these commands install and leave.
+/// Where these commands have cargo build, install things and leave things: always here, because the template names its functions by their place.
 pub(crate) fn target() -> PathBuf {
-    match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(target) => root().join(target),
-        None => root().join("target"),
-    }
+    root().join("target")
 }
 
 /// The cargo that runs this program.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root());
+    command
+        .current_dir(root())
+        .env("CARGO_TARGET_DIR", target())
+        .env_remove("CARGO_BUILD_TARGET");
     command
 }
 

@@ -62,7 +62,12 @@ impl Source for CodeCommit {
                 Ok(text) => SourceFile::Text(text),
                 Err(_) => SourceFile::NotText,
             })),
-            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) if is_missing(&error) => {
+                if code_of(&error) != Some("FileDoesNotExistException") {
+                    tracing::warn!(%repository, %commit, code = code_of(&error), "what was pushed is not there any more, or not in this region");
+                }
+                Ok(None)
+            }
             Err(error) if code_of(&error) == Some("FileTooLargeException") => Ok(Some(SourceFile::TooLarge)),
             Err(error) => Err(fault(format_args!("read {path} of {repository} at {commit}"), error)),
         }

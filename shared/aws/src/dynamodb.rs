@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | run | `RUN#id` | `RUN` | `version`, `write`, `doc`, `status`, `list_key` and `list_at` (index `by-repository`), `due_shard` and `due_at` (index `due`), `expires` |
 //! | build | `RUN#id` | `BUILD#job` | `version`, `write`, `doc`, `status`, `due_shard` and `due_at`, `expires` |
-//! | last outcome | `REPO#name` | `LAST#job#ref`, or `LAST##ref` for whole runs | `run`, `created_ms`, `outcome`, `before` |
+//! | last outcome | `REPO#name` | `LAST#job#ref`, or `LAST##ref` for whole runs | `run`, `created_ms`, `outcome`, `before`, `expires` |
 //!
 //! `doc` is the record as JSON; everything else about a run or build is there for the table's sake: conditions, indexes, expiry, and people who look
 //! into it. `due_shard` is only there while something is due, which keeps the index as small as what is under way.
@@ -40,6 +40,8 @@ const LIST_INDEX: &str = "by-repository";
 const SHARDS: u8 = 4;
 /// How long finished runs and builds are kept.
 const KEEP_SECONDS: i64 = 90 * 24 * 60 * 60;
+/// How long it is remembered how the last run of a branch or tag ended, counted from when it was created.
+const KEEP_OUTCOME_SECONDS: i64 = 400 * 24 * 60 * 60;
 /// How often a transaction is tried that met another one on the same items.
 const TRANSACTION_TRIES: u32 = 5;
 
@@ -185,8 +187,11 @@ impl DynamoLedger {
             .map_err(|error| fault("read what is due", error))?;
         let mut due = Vec::new();
         for item in reply.items() {
-            let at = number_of(item, "due_at")?;
-            due.push((at, due_item(item)?));
+            // One item that is not understood, such as a newer version's, must not keep the sweep from all the others.
+            match number_of(item, "due_at").and_then(|at| Ok((at, due_item(item)?))) {
+                Ok(found) => due.push(found),
+                Err(fault) => tracing::error!(item = name_of(item), error = %fault, "an item is due that cannot be swept"),
+            }
         }
         Ok(due)
     }
@@ -268,7 +273,9 @@ impl Ledger for DynamoLedger {
             .key("sk", text(sk))
             .condition_expression("attribute_not_exists(pk) OR (#run <> :run AND created_ms < :created)")
             // `before` takes the value that `outcome` had before this update.
-            .update_expression("SET #before = if_not_exists(outcome, :none), outcome = :outcome, #run = :run, created_ms = :created")
+            .update_expression(
+                "SET #before = if_not_exists(outcome, :none), outcome = :outcome, #run = :run, created_ms = :created, expires = :expires",
+            )
             .expression_attribute_names("#run", "run")
             // A reserved word.
             .expression_attribute_names("#before", "before")
@@ -276,6 +283,7 @@ impl Ledger for DynamoLedger {
             .expression_attribute_values(":created", number(created.as_millisecond()))
             .expression_attribute_values(":outcome", text(outcome.as_str()))
             .expression_attribute_values(":none", text("none"))
+            .expression_attribute_values(":expires", number(created.as_second() + KEEP_OUTCOME_SECONDS))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()

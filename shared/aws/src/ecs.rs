@@ -29,6 +29,19 @@ use crate::fault::{fault, is_throttle};
 /// The most characters that ECS takes as the reason of a stop.
 const REASON_LIMIT: usize = 255;
 
+/// Errors of RunTask that say that this launch can never succeed.
+const NEVER: [&str; 9] = [
+    "AccessDeniedException",
+    "BlockedException",
+    "ClientException",
+    "ClusterNotFoundException",
+    "InvalidParameterException",
+    "PlatformTaskDefinitionIncompatibilityException",
+    "PlatformUnknownException",
+    "UnsupportedFeatureException",
+    "ValidationException",
+];
+
 /// Amazon ECS.
 #[derive(Debug, Clone)]
 pub struct EcsAgents {
@@ -148,14 +161,21 @@ impl Agents for EcsAgents {
         Ok(found)
     }
 
-    async fn describe(&self, agents: &[AgentId]) -> Result<Vec<(AgentId, Option<Observation>)>, Fault> {
+    async fn describe(&self, agents: &[AgentId]) -> (Vec<(AgentId, Option<Observation>)>, Option<Fault>) {
         let mut by_cluster: BTreeMap<&str, Vec<AgentId>> = BTreeMap::new();
         for agent in agents {
             by_cluster.entry(cluster_of(agent)).or_default().push(agent.clone());
         }
-        let mut all = Vec::with_capacity(agents.len());
+        let (mut all, mut fault) = (Vec::with_capacity(agents.len()), None);
         for (cluster, agents) in by_cluster {
-            let tasks = self.describe_in(cluster, &agents).await?;
+            let tasks = match self.describe_in(cluster, &agents).await {
+                Ok(tasks) => tasks,
+                // The other clusters' agents are answered all the same.
+                Err(other) => {
+                    fault.get_or_insert(other);
+                    continue;
+                }
+            };
             for agent in agents {
                 match tasks.iter().find(|task| task.task_arn() == Some(agent.as_str())) {
                     None => all.push((agent, None)),
@@ -164,7 +184,7 @@ impl Agents for EcsAgents {
                 }
             }
         }
-        Ok(all)
+        (all, fault)
     }
 }
 
@@ -254,8 +274,8 @@ fn refusal_of_error(error: &SdkError<RunTaskError, Response>) -> Option<Refusal>
     if message.contains("Capacity is unavailable") {
         return Some(Refusal::NoCapacity(text()));
     }
-    let is_callers = error.raw_response().is_some_and(|reply| reply.status().is_client_error());
-    (is_callers && code != "RequestTimeout" && code != "ExpiredTokenException").then(|| Refusal::Invalid(text()))
+    // Everything else leaves open what became of the launch, or is a passing fault of our own, such as a signature that came too late.
+    NEVER.contains(&code).then(|| Refusal::Invalid(text()))
 }
 
 fn observe(task: &Task) -> Option<Observation> {

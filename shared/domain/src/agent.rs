@@ -53,10 +53,10 @@ pub fn fits_overrides(spec: &BuildSpec, bucket: &str) -> bool {
     length + ecs.container.len() + OVERRIDES_MARGIN <= OVERRIDES_LIMIT
 }
 
-/// Where the script of a build is kept in the bucket, if it does not fit into the overrides.
+/// Where the script of a build is kept in the bucket, if it does not fit into the overrides. Not below `runs/`, where agents may write.
 #[must_use]
 pub fn script_key(build: &BuildId) -> String {
-    format!("runs/{build}/script")
+    format!("scripts/{build}")
 }
 
 /// Where the agent of an attempt leaves its report in the bucket.

@@ -226,6 +226,8 @@ pub enum BuildEvent {
     },
     /// An effect has taken place.
     Performed(EffectId),
+    /// An effect was tried in vain; it stays in the outbox.
+    Deferred(EffectId),
     /// Time has passed.
     Tick,
 }
@@ -502,6 +504,13 @@ impl Build {
                 refusal,
             } => self.launch_refused(*attempt, *capacity, refusal, now),
             BuildEvent::Agent { attempt, observation } => self.observed(*attempt, observation, now),
+            BuildEvent::Deferred(id) => {
+                if self.outbox.defer(*id, now) {
+                    Ok(())
+                } else {
+                    Err(Ignored::NothingNew)
+                }
+            }
             BuildEvent::Performed(id) => {
                 if self.outbox.remove(*id) {
                     Ok(())
@@ -576,7 +585,10 @@ impl Build {
             Refusal::Invalid(text) => {
                 let cause = format!("the agent cannot be launched: {}", brief(text, LONGEST_WORDS));
                 self.end_attempt(number, End::Infrastructure { cause: cause.clone() }, now);
-                self.finish(Outcome::InfrastructureFailed, Some(cause), now);
+                // An interrupted attempt may still win inside its two minutes; its end decides then.
+                if !self.attempts.iter().any(Attempt::is_live) {
+                    self.finish(Outcome::InfrastructureFailed, Some(cause), now);
+                }
             }
         }
         Ok(())
@@ -796,9 +808,17 @@ impl Build {
             self.finish_by(number, Outcome::Succeeded, None, now);
         } else if is_current {
             self.retry_or_finish(number, &end, now);
-        } else if let Some(Phase::Interrupted { .. }) = self.attempts.last().map(|attempt| &attempt.phase) {
-            // The current attempt is interrupted too, and had to wait with its replacement until this one was gone.
-            self.replace_interrupted(now);
+        } else {
+            match self.attempts.last().map(|attempt| attempt.phase.clone()) {
+                // The current attempt is interrupted too, and had to wait with its replacement until this one was gone.
+                Some(Phase::Interrupted { .. }) => self.replace_interrupted(now),
+                // The current attempt could never be launched, and this one was the last hope.
+                Some(Phase::Ended {
+                    end: End::Infrastructure { cause },
+                    ..
+                }) => self.finish(Outcome::InfrastructureFailed, Some(cause), now),
+                _ => {}
+            }
         }
     }
 

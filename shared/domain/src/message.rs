@@ -18,6 +18,12 @@ pub const SUBJECT_LIMIT: usize = 100;
 /// The most characters of a repository's or a branch's name in a title.
 const NAME_LIMIT: usize = 30;
 
+/// A run with more jobs than this tells their causes shortened to [`SHORT_CAUSE`] characters: with the most jobs that a file may have, and every
+/// character escaped twice, it stays below the 256 KiB that SNS takes.
+const MANY_JOBS: usize = 20;
+/// See [`MANY_JOBS`].
+const SHORT_CAUSE: usize = 80;
+
 /// How much a message matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
@@ -245,6 +251,9 @@ pub fn about_run(run: &Run) -> Option<Message> {
             )
         }
     };
+    // What SNS takes in all is shared by all jobs; what is longer stands in the jobs' own messages.
+    let of_cause = if run.jobs.len() > MANY_JOBS { SHORT_CAUSE } else { usize::MAX };
+    let short = |cause: &String| cut(cause, of_cause);
     let mut body = format!("{title}\n\n");
     let mut row = |name: &str, value: &str| {
         // Writing to a String cannot fail.
@@ -264,7 +273,7 @@ pub fn about_run(run: &Run) -> Option<Message> {
     }
     for job in &run.jobs {
         let (status, cause) = match &job.state {
-            JobState::Finished { outcome, cause } => (outcome.as_str(), cause.as_deref()),
+            JobState::Finished { outcome, cause } => (outcome.as_str(), cause.as_ref().map(short)),
             JobState::Blocked => ("blocked", None),
             JobState::Released => ("running", None),
         };
@@ -276,7 +285,9 @@ pub fn about_run(run: &Run) -> Option<Message> {
         .jobs
         .iter()
         .filter_map(|job| match &job.state {
-            JobState::Finished { outcome, cause } => Some(json!({ "job": job.name, "status": outcome, "cause": cause })),
+            JobState::Finished { outcome, cause } => {
+                Some(json!({ "job": job.name, "status": outcome, "cause": cause.as_ref().map(short) }))
+            }
             _ => None,
         })
         .collect();

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 /// time limit is one minute).
 pub const PERFORM_WITHIN: Duration = Duration::from_secs(60);
 
+/// The longest wait between two tries of an effect.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(16 * 60);
+
 /// Names an effect within its outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EffectId(u64);
@@ -21,10 +24,23 @@ pub struct EffectId(u64);
 pub struct Pending<E> {
     /// Its name.
     pub id: EffectId,
-    /// When it was decided.
+    /// When it was decided, or tried in vain the last time.
     pub since: Timestamp,
+    /// How often it was tried in vain.
+    #[serde(default)]
+    pub tries: u32,
     /// What is to be done.
     pub effect: E,
+}
+
+impl<E> Pending<E> {
+    /// When the sweep should perform it: [`PERFORM_WITHIN`] after it was decided or tried once in vain, and after twice as long with each further try, up
+    /// to [`LONGEST_WAIT`]. What cannot be performed for hours must not stand before everything else in every sweep.
+    #[must_use]
+    pub fn due(&self) -> Timestamp {
+        let doublings = self.tries.saturating_sub(1).min(8);
+        later(self.since, PERFORM_WITHIN.saturating_mul(1 << doublings).min(LONGEST_WAIT))
+    }
 }
 
 /// The effects that are not known to have taken place yet, oldest first.
@@ -49,6 +65,7 @@ impl<E> Outbox<E> {
         self.pending.push(Pending {
             id: EffectId(self.next),
             since: now,
+            tries: 0,
             effect,
         });
         self.next += 1;
@@ -57,6 +74,16 @@ impl<E> Outbox<E> {
     /// Takes out an effect that has taken place. Gives whether it was there.
     pub fn remove(&mut self, id: EffectId) -> bool {
         self.remove_where(|pending| pending.id == id)
+    }
+
+    /// Notes that an effect was tried in vain. Gives whether it was there.
+    pub fn defer(&mut self, id: EffectId, now: Timestamp) -> bool {
+        let Some(pending) = self.pending.iter_mut().find(|pending| pending.id == id) else {
+            return false;
+        };
+        pending.tries = pending.tries.saturating_add(1);
+        pending.since = now;
+        true
     }
 
     /// Takes out every effect that fits. Gives whether there was one.
@@ -85,7 +112,7 @@ impl<E> Outbox<E> {
     /// When the sweep should perform what is pending; `None` if nothing is.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        self.pending.iter().map(|pending| later(pending.since, PERFORM_WITHIN)).min()
+        self.pending.iter().map(Pending::due).min()
     }
 }
 

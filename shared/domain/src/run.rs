@@ -101,6 +101,8 @@ pub enum RunEvent {
     },
     /// An effect has taken place.
     Performed(EffectId),
+    /// An effect was tried in vain; it stays in the outbox.
+    Deferred(EffectId),
 }
 
 /// What is to be done for a run. Every one of them may be performed more than once.
@@ -218,6 +220,13 @@ impl Run {
 
     fn apply(&mut self, event: &RunEvent, now: Timestamp) -> Result<(), Ignored> {
         match event {
+            RunEvent::Deferred(id) => {
+                if self.outbox.defer(*id, now) {
+                    Ok(())
+                } else {
+                    Err(Ignored::NothingNew)
+                }
+            }
             RunEvent::Performed(id) => {
                 if self.outbox.remove(*id) {
                     Ok(())

@@ -5,7 +5,7 @@ use bellhop_domain::build::{Build, BuildEffect, BuildEvent, BuildNews, Phase};
 use bellhop_domain::decision::Decision;
 use bellhop_domain::message;
 use bellhop_domain::observation::{AgentStatus, Observation, StopCause};
-use bellhop_domain::outbox::{Outbox, Pending};
+use bellhop_domain::outbox::{EffectId, Outbox, Pending};
 use bellhop_domain::run::RunEvent;
 use jiff::Timestamp;
 
@@ -24,6 +24,10 @@ impl Record for Build {
 
     fn decide(&self, event: &BuildEvent, now: Timestamp) -> Decision<Self> {
         Build::decide(self, event, now)
+    }
+
+    fn deferred(effect: EffectId) -> BuildEvent {
+        BuildEvent::Deferred(effect)
     }
 
     fn outbox(&self) -> &Outbox<BuildEffect> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bellhop_domain::build::BuildEvent;
 use bellhop_domain::decision::{Decision, Ignored};
 use bellhop_domain::ids::{BuildId, RunId};
-use bellhop_domain::outbox::{Outbox, PERFORM_WITHIN, Pending};
+use bellhop_domain::outbox::{EffectId, Outbox, Pending};
 use bellhop_domain::run::RunEvent;
 use futures::future::{BoxFuture, FutureExt, join_all};
 use jiff::Timestamp;
@@ -64,6 +64,8 @@ pub(crate) trait Record: Clone + PartialEq + Send + Sync + 'static {
     fn name(&self) -> String;
     fn decide(&self, event: &Self::Event, now: Timestamp) -> Decision<Self>;
     fn outbox(&self) -> &Outbox<Self::Effect>;
+    /// The event that an effect was tried in vain.
+    fn deferred(effect: EffectId) -> Self::Event;
     /// The record as it is in the ledger now.
     async fn reload(&self, engine: &Engine) -> Result<Option<Versioned<Self>>, Fault>;
     /// Stores `self` in place of the version expected.
@@ -186,12 +188,14 @@ impl Engine {
     async fn settle<R: Record>(&self, current: Versioned<R>, effects: Vec<Pending<R::Effect>>, overdue: Overdue) -> Result<(), Fault> {
         let mut events = Vec::new();
         let mut fault = None;
-        for outcome in join_all(effects.iter().map(|pending| current.record.perform(self, pending))).await {
+        let outcomes = join_all(effects.iter().map(|pending| current.record.perform(self, pending))).await;
+        for (pending, outcome) in effects.iter().zip(outcomes) {
             match outcome {
                 Ok(more) => events.extend(more),
                 Err(other) => {
                     tracing::error!(record = current.record.name(), error = %other, "an effect could not be performed; it stays in the outbox");
                     fault.get_or_insert(other);
+                    events.push(R::deferred(pending.id));
                 }
             }
         }
@@ -216,9 +220,5 @@ impl Engine {
 }
 
 fn overdue_in<E: Clone>(outbox: &Outbox<E>, now: Timestamp) -> impl Iterator<Item = Pending<E>> {
-    outbox
-        .pending()
-        .iter()
-        .filter(move |pending| pending.since.checked_add(PERFORM_WITHIN).is_ok_and(|due| due <= now))
-        .cloned()
+    outbox.pending().iter().filter(move |pending| pending.due() <= now).cloned()
 }

@@ -125,7 +125,9 @@ pub trait Agents: Send + Sync {
 
     /// How agents are. An agent that the service does not know any more comes without an observation; one that it
     /// describes in a way that is not understood does not come at all.
-    async fn describe(&self, agents: &[AgentId]) -> Result<Vec<(AgentId, Option<Observation>)>, Fault>;
+    ///
+    /// Where only a part of them can be asked for, the others are answered all the same, and the first fault comes beside the answers.
+    async fn describe(&self, agents: &[AgentId]) -> (Vec<(AgentId, Option<Observation>)>, Option<Fault>);
 }
 
 /// Where the pushed code is.

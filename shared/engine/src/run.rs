@@ -6,7 +6,7 @@ use bellhop_domain::build::BuildEvent;
 use bellhop_domain::decision::Decision;
 use bellhop_domain::ids::{BuildId, JobName, RunId};
 use bellhop_domain::message;
-use bellhop_domain::outbox::{Outbox, Pending};
+use bellhop_domain::outbox::{EffectId, Outbox, Pending};
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::report;
 use bellhop_domain::run::{Run, RunEffect, RunEvent, RunState};
@@ -28,6 +28,10 @@ impl Record for Run {
 
     fn decide(&self, event: &RunEvent, now: Timestamp) -> Decision<Self> {
         Run::decide(self, event, now)
+    }
+
+    fn deferred(effect: EffectId) -> RunEvent {
+        RunEvent::Deferred(effect)
     }
 
     fn outbox(&self) -> &Outbox<RunEffect> {

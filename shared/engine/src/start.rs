@@ -84,8 +84,10 @@ impl Starter {
         if self.engine.ledger.run(&id).await?.is_some() {
             return Ok(Started::Again(id));
         }
+        let plan = self.plan(&id, push).await?;
+        // Planning takes its time, and what is pending counts from here.
         let now = self.engine.clock.now();
-        match self.plan(&id, push).await? {
+        match plan {
             Plan::Nothing(why) => Ok(Started::Nothing(why)),
             Plan::Rejected(message) => {
                 let run = Run::rejected(id.clone(), push, message.clone(), now);

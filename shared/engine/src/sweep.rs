@@ -62,12 +62,18 @@ impl Engine {
             }
             let builds = self.load(portion, &mut swept, &mut fault).await;
             let work = self.look(builds, &mut swept, &mut fault).await;
-            let work = work
-                .into_iter()
-                .map(|(build, events)| self.advance(build, events, Overdue::Perform));
+            let work = work.into_iter().map(async |(build, events)| {
+                if self.clock.now() >= until {
+                    return None;
+                }
+                Some(self.advance(build, events, Overdue::Perform).await)
+            });
             let mut work = stream::iter(work).buffer_unordered(SIDE_BY_SIDE);
             while let Some(result) = work.next().await {
-                swept.count(result, &mut fault);
+                match result {
+                    Some(result) => swept.count(result, &mut fault),
+                    None => swept.left += 1,
+                }
             }
         }
         for id in runs {
@@ -120,9 +126,10 @@ impl Engine {
             .collect();
         let mut seen: HashMap<AgentId, Option<Observation>> = HashMap::new();
         for agents in wanted.chunks(DESCRIBE) {
-            match self.agents.describe(agents).await {
-                Ok(described) => seen.extend(described),
-                Err(other) => swept.count(Err(other), fault),
+            let (described, unanswered) = self.agents.describe(agents).await;
+            seen.extend(described);
+            if let Some(other) = unanswered {
+                swept.count(Err(other), fault);
             }
         }
         builds

@@ -7,11 +7,13 @@ mod world;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bellhop_domain::build::{BuildState, Refusal};
+use bellhop_domain::build::{BuildEvent, BuildState, Refusal};
+use bellhop_domain::decision::Decision;
 use bellhop_domain::ids::{BuildId, RunId};
-use bellhop_domain::observation::{AgentStatus, ContainerEnd};
+use bellhop_domain::observation::{AgentStatus, ContainerEnd, Observation};
 use bellhop_domain::outcome::Outcome;
-use bellhop_engine::ports::{Ledger, SourceFile};
+use bellhop_domain::run::RunEvent;
+use bellhop_engine::ports::{Clock, Ledger, SourceFile};
 use bellhop_engine::{FaultKind, Handled, Started};
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -189,9 +191,9 @@ mod pushes {
             "version: 1\njobs:\n  test:\n    agent: small\n    run: |\n{indented}\n  lint: {{ agent: small, run: make lint }}\n"
         ));
         let id = world.started("one").await;
-        let stored = world.bucket.object(&format!("runs/{id}/test/script")).unwrap();
+        let stored = world.bucket.object(&format!("scripts/{id}/test")).unwrap();
         assert_eq!(stored.trim_end(), script.trim_end());
-        assert_eq!(world.bucket.object(&format!("runs/{id}/lint/script")), None);
+        assert_eq!(world.bucket.object(&format!("scripts/{id}/lint")), None);
         let record = serde_json::to_string(&world.build(&job(&id, "test")).await).unwrap();
         assert!(!record.contains("a rather long line"), "the record holds the script");
     }
@@ -662,6 +664,50 @@ mod sweeps {
         world.clock.pass(Duration::from_secs(120));
         let swept = world.engine().sweep(Timestamp::MIN).await.unwrap();
         assert_eq!((swept.due, swept.left, swept.advanced), (3, 3, 0));
+    }
+
+    /// Found by the simulation. The run has released a build and not struck that out, the build has ended and not told the run: each record's overdue
+    /// effect led to the other record, whose overdue effect led back, without end.
+    #[tokio::test]
+    async fn a_run_and_its_build_that_both_have_something_overdue_for_each_other_come_to_an_end() {
+        let world = World::new();
+        world.pipeline("version: 1\njobs:\n  a: { agent: small, run: make }\n  b: { agent: small, run: make, needs: [a] }\n");
+        let run = world.started("one").await;
+        let [a, b] = ["a", "b"].map(|name| job(&run, name));
+        let before = world.run(&run).await;
+        world.exits(&a, 0).await;
+        // The function that released `b` died before it could write so.
+        let told = RunEvent::BuildFinished {
+            job: a.job.clone(),
+            outcome: Outcome::Succeeded,
+            cause: None,
+        };
+        let Decision::Next(releasing) = before.decide(&told, world.clock.now()) else {
+            panic!("the run ignores the end of its build")
+        };
+        let stored = world.ledger.run(&run).await.unwrap().unwrap().version;
+        world.ledger.update_run(stored, &releasing).await.unwrap();
+        // The one that decided on the end of `b` died before it could tell the run.
+        let stored = world.ledger.build(&b).await.unwrap().unwrap();
+        let ended = BuildEvent::Agent {
+            attempt: 1,
+            observation: Observation {
+                agent: stored.record.attempts[0].agent.clone().unwrap(),
+                version: None,
+                capacity: None,
+                status: AgentStatus::Stopped(exited(0)),
+            },
+        };
+        let Decision::Next(finished) = stored.record.decide(&ended, world.clock.now()) else {
+            panic!("the build ignores the end of its agent")
+        };
+        world.ledger.update_build(stored.version, &finished).await.unwrap();
+
+        world.sweep().await.unwrap();
+        assert_eq!(world.run(&run).await.status(), "succeeded");
+        world.sweep().await.unwrap();
+        assert_eq!(world.run(&run).await.due(), None);
+        assert_eq!(world.build(&b).await.due(), None);
     }
 
     #[tokio::test]

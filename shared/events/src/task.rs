@@ -105,6 +105,7 @@ impl TaskFacts {
             // The warning proper is RUNNING; the later two say the same again to whom it did not reach.
             "RUNNING" | "DEACTIVATING" | "STOPPING" if self.interrupted() => AgentStatus::Interrupted,
             "RUNNING" | "DEACTIVATING" | "STOPPING" => AgentStatus::Stopping,
+            "DEPROVISIONING" if !self.every_end_is_known() && self.interrupted() => AgentStatus::Interrupted,
             "DEPROVISIONING" if !self.every_end_is_known() => AgentStatus::Stopping,
             "DEPROVISIONING" | "STOPPED" | "DELETED" => AgentStatus::Stopped(self.stop()),
             other => return Err(TaskError::Status(other.chars().take(50).collect())),

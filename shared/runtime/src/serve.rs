@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lambda_runtime::{LambdaEvent, service_fn, tracing};
+use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 
-use crate::{Failure, Suite};
+use crate::{Failure, Suite, logging};
 
 /// One invocation of a function.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ where
     Handler: Fn(Invocation) -> Reply,
     Reply: Future<Output = Result<Value, Failure>>,
 {
-    tracing::init_default_subscriber();
+    logging::start();
     let suite = match Suite::from_environment().await {
         Ok(suite) => suite,
         Err(error) => {

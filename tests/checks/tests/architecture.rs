@@ -11,7 +11,10 @@ const ARROWS: [(&str, &[&str]); 5] = [
     ("bellhop-events", &["bellhop-domain"]),
     ("bellhop-engine", &["bellhop-domain"]),
     ("bellhop-aws", &["bellhop-domain", "bellhop-engine", "bellhop-events"]),
-    ("bellhop-runtime", &["bellhop-aws", "bellhop-domain", "bellhop-engine"]),
+    (
+        "bellhop-runtime",
+        &["bellhop-aws", "bellhop-domain", "bellhop-engine", "bellhop-events"],
+    ),
 ];
 
 /// What a function may name of `shared/`.

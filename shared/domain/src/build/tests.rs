@@ -530,6 +530,29 @@ mod launching {
                 Outcome::TimedOut,
                 "no agent within its queue-timeout of 2h: You've reached the limit on the number of vCPUs",
             )
+            .expect_live(&["1?"])
+            .performed()
+            .tick(2 * HOUR + 15 * MINUTE)
+            .expect_rest();
+    }
+
+    /// Found by the simulation. The launch took place and its reply was lost, its repetition met a rate limit, and the queue-timeout came before the
+    /// next try: the agent went on after its build.
+    #[test]
+    fn a_refusal_that_was_not_true_leaves_no_agent_behind_a_build_that_is_given_up() {
+        let mut impatient = spec();
+        impatient.queue_timeout = Duration::from_secs(5);
+        Story::new(impatient)
+            .refused(1, SPOT, throttled())
+            .tick_when_due()
+            .expect_finished(Outcome::TimedOut, "no agent within its queue-timeout of 5s: Rate exceeded")
+            .expect_todo(&["find 1", "announce timed-out by 1", "tell the run timed-out"])
+            .performed()
+            .tick(3 * MINUTE)
+            .expect_todo(&["find 1"])
+            .running("1a")
+            .expect_todo(&["stop 1a: bellhop: the build is over"])
+            .stopped("1a", exited(143))
             .expect_rest();
     }
 
@@ -1051,7 +1074,10 @@ mod interruptions {
             .performed()
             .stopped("1a", reporting(taken_back(), script_ended(0)))
             .expect_finished(Outcome::Succeeded, "")
-            .expect_todo(&["announce succeeded by 1", "tell the run succeeded"])
+            // The refusal may not have been true.
+            .expect_todo(&["find 2", "announce succeeded by 1", "tell the run succeeded"])
+            .performed()
+            .tick(10 * MINUTE)
             .expect_rest();
     }
 

@@ -24,7 +24,7 @@ async fn a_script_that_is_too_long_for_the_overrides_goes_through_the_bucket() {
 
     let environment = world.tasks().remove(0).environment;
     assert_eq!(environment.get("BELLHOP_SCRIPT"), None);
-    let key = format!("runs/{run}/test/script");
+    let key = format!("scripts/{run}/test");
     assert_eq!(environment["BELLHOP_SCRIPT_URI"], format!("s3://{}/{key}", world.bucket()));
     assert_eq!(world.object(&key).await.unwrap(), script);
     let request = world.journal().of("ecs", "RunTask").remove(0).request.unwrap();
