@@ -13,9 +13,10 @@ pub(crate) const FUNCTIONS: [&str; 3] = ["push", "task-state", "sweep"];
 /// folder of the plain binaries.
 pub(crate) async fn build() -> anyhow::Result<PathBuf> {
     let mut command = cargo();
-    command.arg("build");
+    // Chosen by their binaries, as `cargo lambda` does it, so that the SDKs are compiled once for both, and for the tests.
+    command.args(["build", "--workspace"]);
     for name in FUNCTIONS {
-        command.args(["--package", &format!("bellhop-{name}")]);
+        command.args(["--bin", name]);
     }
     println!("Building the functions (the first time about five minutes: four AWS SDKs are large)");
     run_openly("building the functions", &mut command).await?;

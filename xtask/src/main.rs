@@ -10,6 +10,7 @@ mod kill;
 mod local;
 mod python;
 mod shop;
+mod simulate;
 mod stack;
 mod story;
 mod tests;
@@ -52,6 +53,21 @@ enum Command {
         /// How long each, in seconds
         #[arg(long, default_value_t = 60)]
         seconds: u64,
+    },
+    /// Simulates a hostile world, in which nothing may be lost or doubled
+    Simulate {
+        /// How many worlds
+        #[arg(long, default_value_t = 300)]
+        seeds: u64,
+        /// The first seed; the same seed is always the same world
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// How long each world is hostile, in virtual minutes
+        #[arg(long, default_value_t = 60)]
+        minutes: u32,
+        /// Make mistakes on purpose instead, and see that each is found
+        #[arg(long)]
+        mutants: bool,
     },
     /// Runs every check and test there is
     Test {
@@ -103,6 +119,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Local => local::run().await,
         Command::Kill { builds, kills } => kill::run(builds, kills).await,
         Command::Fuzz { seconds } => fuzz::run(seconds).await,
+        Command::Simulate { mutants: true, .. } => simulate::mutants(),
+        Command::Simulate { seeds, seed, minutes, .. } => simulate::run(seeds, seed, minutes),
         Command::Test { only } => tests::run(&only).await,
     }
 }

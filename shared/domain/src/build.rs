@@ -90,6 +90,10 @@ pub struct Attempt {
     pub agent: Option<AgentId>,
     /// The highest version seen of its agent.
     pub seen: u64,
+    /// Its launch was refused on other capacity before. A refusal is no proof: an earlier request of the same launch may still come through, and
+    /// then there is an agent nobody waits for. It is looked for once this attempt is up, or over.
+    #[serde(default)]
+    pub fell_back: bool,
     /// Since when the build has been waiting for an agent; `queue-timeout` counts from here.
     pub queued: Timestamp,
     /// How often its launch was refused for want of capacity or by a limit.
@@ -338,6 +342,7 @@ impl Attempt {
             capacity,
             agent: None,
             seen: 0,
+            fell_back: false,
             queued: now,
             refusals: 0,
             last_refusal: None,
@@ -426,13 +431,14 @@ impl Build {
         }
     }
 
-    /// The agents whose state should be asked for, because nothing has been heard of them for a while: each with its attempt's number.
+    /// The agents whose state should be asked for, because nothing has been heard of them for a while, or because their time is up: nobody is stopped
+    /// for running too long who has ended in time, and whose events got lost. Each with its attempt's number.
     #[must_use]
     pub fn agents_to_check(&self, now: Timestamp) -> Vec<(u32, AgentId)> {
         let attempts = self
             .attempts
             .iter()
-            .filter(|attempt| attempt.is_live() && later(attempt.checked, attempt.check_after()) <= now)
+            .filter(|attempt| attempt.is_live() && (later(attempt.checked, attempt.check_after()) <= now || self.is_overtime(attempt, now)))
             .filter_map(|attempt| Some((attempt.number, attempt.agent.clone()?)));
         let strays = self
             .strays
@@ -440,6 +446,12 @@ impl Build {
             .filter(|stray| !stray.stopped && later(stray.checked, CHECK_CHANGING) <= now)
             .map(|stray| (stray.attempt, stray.agent.clone()));
         attempts.chain(strays).collect()
+    }
+
+    /// Whether an attempt has run longer than it may.
+    fn is_overtime(&self, attempt: &Attempt, now: Timestamp) -> bool {
+        matches!(attempt.phase, Phase::Running | Phase::Interrupted { .. })
+            && attempt.started.is_some_and(|started| later(started, self.spec.timeout) <= now)
     }
 
     /// When the sweep should look at this build next; `None` when nothing is left to wait for.
@@ -578,7 +590,12 @@ impl Build {
             return if cleared { Ok(()) } else { Err(Ignored::Stale) };
         }
         match refusal {
-            Refusal::NoCapacity(_) if capacity == Capacity::Spot => self.fall_back_to_on_demand(now),
+            Refusal::NoCapacity(_) if capacity == Capacity::Spot => {
+                self.fall_back_to_on_demand(now);
+                if let Some(attempt) = self.attempts.last_mut() {
+                    attempt.fell_back = true;
+                }
+            }
             Refusal::NoCapacity(text) | Refusal::Throttled(text) | Refusal::AccountLimit(text) => {
                 self.requeue(text, now);
             }
@@ -1129,7 +1146,7 @@ impl Build {
                 }
             }
             (Phase::Running | Phase::Interrupted { .. }, _) => {
-                if later(attempt.started.unwrap_or(now), self.spec.timeout) <= now {
+                if self.is_overtime(attempt, now) {
                     let is_current = index + 1 == self.attempts.len();
                     self.stop_attempt(index, StopWhy::Timeout, now);
                     // A next attempt must not run beside this one: it waits for the proof that this one has stopped.
@@ -1146,14 +1163,15 @@ impl Build {
                 }
             }
             (Phase::Stopping { at, .. }, None) => {
-                if later(*at, FIND_FOR) <= now {
+                let looking = self
+                    .outbox
+                    .any(|effect| matches!(effect, BuildEffect::Find { attempt } if *attempt == number));
+                // Time alone proves nothing: the last look must have been wanted when it was up, and been answered.
+                if !looking && attempt.checked >= later(*at, FIND_FOR) {
                     self.end_attempt(number, End::Unneeded, now);
                     return;
                 }
-                if !self
-                    .outbox
-                    .any(|effect| matches!(effect, BuildEffect::Find { attempt } if *attempt == number))
-                {
+                if !looking && later(attempt.checked, CHECK_CHANGING) <= now {
                     self.outbox.push(BuildEffect::Find { attempt: number }, now);
                 }
             }

@@ -618,6 +618,19 @@ mod sweeps {
         assert_eq!(build.due(), None);
     }
 
+    /// Found by the simulation: only what had not been heard of for five minutes was asked for, and a shorter timeout struck before.
+    #[tokio::test]
+    async fn an_agent_that_ended_in_time_is_asked_for_before_it_is_held_to_its_timeout() {
+        let world = World::new();
+        world.pipeline("version: 1\njobs:\n  test: { agent: small, run: make test, timeout: 1m }\n");
+        let id = job(&world.started("one").await, "test");
+        world.seen(&id, RUNNING).await.unwrap();
+        world.agents.end(&world.agents.all()[0], AgentStatus::Stopped(exited(0)));
+        world.sweep().await.unwrap();
+        assert_eq!(world.build(&id).await.outcome(), Some(Outcome::Succeeded));
+        assert_eq!(*world.agents.stops.lock().unwrap(), []);
+    }
+
     #[tokio::test]
     async fn one_record_that_cannot_be_read_holds_up_no_other() {
         let world = World::new();

@@ -1,0 +1,816 @@
+//! What must hold, after every step and at rest. The code under test is not asked: what is true is known from the stand-ins.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bellhop_domain::Capacity;
+use bellhop_domain::agent::report_key;
+use bellhop_domain::build::{Build, BuildEffect, BuildState, End, Phase, StopWhy};
+use bellhop_domain::ids::{AttemptId, BuildId};
+use bellhop_domain::outcome::Outcome;
+use bellhop_domain::run::{JobState, Run, RunState};
+use bellhop_domain::spec::BuildSpec;
+use serde_json::Value;
+
+use crate::ecs::{Task, Truth, short};
+use crate::ledger::describe;
+use crate::source::{Expected, JobTruth};
+use crate::world::{HOUR, MINUTE, Millis, SECOND, Subject, World};
+
+/// How long an agent that is not wanted (any more) may go on without having been told to stop, once the faults have stopped: the longest wait of an
+/// effect that was tried in vain, the time that is spent on looking for the agent of a lost launch, and some sweeps.
+const CALM_GRACE: Millis = 24 * MINUTE;
+/// The same in a hostile world, in which sweeps may be lost, die, and meet faults on their way to `StopTask`.
+const GRACE: Millis = 45 * MINUTE;
+/// How far two clocks may be apart, and a little more.
+const CLOCKS: Millis = 10 * SECOND;
+
+/// What is remembered for the checks alone.
+#[derive(Default)]
+pub(crate) struct Checks {
+    /// Launches that ECS refused at least once.
+    refused: BTreeSet<(AttemptId, Capacity)>,
+    /// Launches that made a task.
+    launched: BTreeSet<(AttemptId, Capacity)>,
+    /// How often each build and run was decided to be over.
+    closed: BTreeMap<String, u32>,
+}
+
+/// Where a check stands: an invariant's name, and whether it holds.
+macro_rules! check {
+    ($world:expr, $about:expr, $name:literal, $holds:expr, $($message:tt)+) => {
+        $world.statistics.checks += 1;
+        if !$holds {
+            let message = format!($($message)+);
+            let about: Subject = $about.into();
+            $world.violated($name, &about, message);
+        }
+    };
+}
+
+impl World {
+    fn job(&self, spec: &BuildSpec) -> Option<&JobTruth> {
+        self.repository.commits.get(spec.commit.as_str())?.jobs.get(spec.id.job.as_str())
+    }
+
+    fn tasks_of<'a>(&'a self, build: &'a BuildId) -> impl Iterator<Item = &'a Task> {
+        self.ecs.tasks.iter().filter(move |task| task.attempt.build == *build)
+    }
+
+    fn outcome_of(&self, build: &BuildId) -> Option<Outcome> {
+        self.tables.builds.get(build)?.record.outcome()
+    }
+}
+
+pub(crate) fn refused(world: &mut World, attempt: &AttemptId, capacity: Capacity) {
+    world.checks.refused.insert((attempt.clone(), capacity));
+}
+
+pub(crate) fn version_written(world: &mut World, about: &Subject, stored: u64, next: u64) {
+    check!(
+        world,
+        about.clone(),
+        "versions-grow",
+        next == stored + 1,
+        "version {stored} is overwritten by version {next}"
+    );
+}
+
+/// A new task is about to be created. The number of live tasks grows here alone, so that here alone it has to be looked at.
+pub(crate) fn launching(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity) {
+    let id = &attempt.build;
+    let Some(job) = world.job(spec).cloned() else {
+        world.violated("jobs-as-pushed", &id.into(), "no commit has such a job".to_owned());
+        return;
+    };
+    let known = world.tables.builds.get(id).is_some_and(|build| {
+        build
+            .record
+            .attempts
+            .iter()
+            .any(|known| known.number == attempt.number && known.launched.is_some())
+    });
+    check!(
+        world,
+        id,
+        "state-before-action",
+        known,
+        "{attempt} is launched and not in the ledger"
+    );
+
+    let spot = capacity == Capacity::Spot;
+    check!(
+        world,
+        id,
+        "critical-never-on-spot",
+        !(spot && job.critical),
+        "{attempt} is launched on Spot"
+    );
+    check!(
+        world,
+        id,
+        "spot-only-where-offered",
+        !spot || job.spot,
+        "{attempt} is launched on Spot"
+    );
+
+    for need in &job.needs {
+        let needed = BuildId {
+            run: id.run.clone(),
+            job: need.parse().expect("it is a job's name"),
+        };
+        let outcome = world.outcome_of(&needed);
+        check!(
+            world,
+            id,
+            "needs-first",
+            outcome == Some(Outcome::Succeeded),
+            "{attempt} is launched, and {needed} is {outcome:?}"
+        );
+    }
+
+    let first = world.checks.launched.insert((attempt.clone(), capacity));
+    check!(
+        world,
+        id,
+        "one-agent-per-launch",
+        first,
+        "{attempt} has a second agent on {capacity}"
+    );
+
+    // An attempt whose accepted launch found no capacity after all takes another number, and no retry.
+    let without_capacity = world
+        .tasks_of(id)
+        .filter(|task| task.capacity == Capacity::OnDemand && task.never_ran() && task.disturbed);
+    let most = 1 + job.limits.iter().sum::<u32>() + u32::try_from(without_capacity.count()).unwrap_or(u32::MAX);
+    check!(
+        world,
+        id,
+        "retry-limits",
+        attempt.number <= most,
+        "{attempt} is one too many for the limits {:?}",
+        job.limits
+    );
+
+    // A launch that was refused, while an earlier request of it was still under way: the attempt has gone on to other capacity by now, and what comes
+    // of that request has to be found and stopped.
+    if world.checks.refused.contains(&(attempt.clone(), capacity)) && is_over_with(world, attempt, capacity) {
+        return;
+    }
+    let others: Vec<Task> = world.tasks_of(id).filter(|task| task.lives()).cloned().collect();
+    let mut going = 0;
+    for other in others {
+        // A launch on Spot that was refused and, at another try, not: found by its events, and stopped.
+        let abandoned = world.checks.refused.contains(&(other.attempt.clone(), other.capacity)) && !is_named(world, &other);
+        if abandoned {
+            continue;
+        }
+        let name = short(&other.agent).to_owned();
+        check!(
+            world,
+            id,
+            "one-live-agent",
+            !other.goes_on(),
+            "{attempt} is launched beside {name} of {}",
+            other.attempt
+        );
+        check!(
+            world,
+            id,
+            "two-only-after-a-warning",
+            other.goes_on() || other.reclaimed.is_some(),
+            "{attempt} is launched beside {name} of {}, which is being stopped",
+            other.attempt
+        );
+        check!(
+            world,
+            id,
+            "relaunch-stopped",
+            !job.relaunch_stopped,
+            "{attempt} is launched beside {name} of {}",
+            other.attempt
+        );
+        going += 1;
+    }
+    check!(
+        world,
+        id,
+        "at-most-two-agents",
+        going <= 1,
+        "{attempt} is launched beside {going} others"
+    );
+}
+
+/// Whether an attempt has gone on to other capacity, or ended.
+fn is_over_with(world: &World, attempt: &AttemptId, capacity: Capacity) -> bool {
+    let build = world.tables.builds.get(&attempt.build);
+    let known = build.and_then(|build| build.record.attempts.iter().find(|known| known.number == attempt.number));
+    known.is_some_and(|known| known.capacity != capacity || known.end().is_some())
+}
+
+/// Whether a build's record names a task as an attempt's agent.
+fn is_named(world: &World, task: &Task) -> bool {
+    let build = world.tables.builds.get(&task.attempt.build);
+    build.is_some_and(|build| {
+        build
+            .record
+            .attempts
+            .iter()
+            .any(|attempt| attempt.agent.as_ref() == Some(&task.agent))
+    })
+}
+
+pub(crate) fn build_written(world: &mut World, previous: Option<&Build>, next: &Build) {
+    let id = &next.spec.id;
+    let text = serde_json::to_string(next).unwrap_or_default();
+    let back = serde_json::from_str::<Build>(&text);
+    check!(
+        world,
+        id,
+        "records-read-back",
+        back.as_ref().is_ok_and(|back| back == next),
+        "{back:?} from {text}"
+    );
+
+    let limits = world.job(&next.spec).map(|job| job.limits.clone()).unwrap_or_default();
+    let within = next.retries.len() == limits.len() && next.retries.iter().zip(&limits).all(|(used, limit)| used <= limit);
+    check!(
+        world,
+        id,
+        "retry-limits",
+        within,
+        "retries {:?} for the limits {limits:?}",
+        next.retries
+    );
+
+    let live: Vec<_> = next.attempts.iter().filter(|attempt| attempt.is_live()).collect();
+    let over = next.outcome().is_some();
+    let windows = live
+        .iter()
+        .rev()
+        .skip(1)
+        .all(|attempt| matches!(attempt.phase, Phase::Interrupted { .. } | Phase::Stopping { .. }));
+    check!(world, id, "one-live-attempt", live.len() <= 2 && windows, "{}", describe(next));
+
+    let waits = !over && next.state != BuildState::Blocked || !next.outbox.pending().is_empty() || !live.is_empty();
+    check!(world, id, "what-waits-is-due", !waits || next.due().is_some(), "{}", describe(next));
+
+    let stopping = next
+        .attempts
+        .iter()
+        .filter(|attempt| matches!(attempt.phase, Phase::Stopping { .. }))
+        .filter_map(|attempt| attempt.agent.as_ref());
+    let strays = next.strays.iter().filter(|stray| !stray.stopped).map(|stray| &stray.agent);
+    let untold = stopping.chain(strays).find(|agent| {
+        let pending = next
+            .outbox
+            .any(|effect| matches!(effect, BuildEffect::Stop { agent: other, .. } if other == *agent));
+        !pending && world.task(agent).is_some_and(Task::goes_on)
+    });
+    check!(
+        world,
+        id,
+        "told-to-stop",
+        untold.is_none(),
+        "{untold:?} is taken for told: {}",
+        describe(next)
+    );
+
+    let tells = next.outbox.any(|effect| matches!(effect, BuildEffect::TellRun { .. }));
+    let knows = next.outcome() == Some(Outcome::Skipped)
+        || world
+            .tables
+            .runs
+            .get(&id.run)
+            .and_then(|run| run.record.jobs.iter().find(|job| job.name == id.job))
+            .is_some_and(|job| matches!(job.state, JobState::Finished { .. }));
+    check!(world, id, "run-is-told", !over || tells || knows, "{}", describe(next));
+
+    let previous_attempts = previous.map(|previous| previous.attempts.as_slice()).unwrap_or_default();
+    if let Some(previous) = previous {
+        let kept = previous
+            .attempts
+            .iter()
+            .zip(&next.attempts)
+            .all(|(before, after)| before.number == after.number && (before.end().is_none() || before.phase == after.phase));
+        check!(
+            world,
+            id,
+            "ends-never-change",
+            kept && previous.attempts.len() <= next.attempts.len(),
+            "from {} to {}",
+            describe(previous),
+            describe(next)
+        );
+        let fewer = previous.retries.iter().zip(&next.retries).any(|(before, after)| after < before);
+        check!(
+            world,
+            id,
+            "retries-never-return",
+            !fewer,
+            "from {:?} to {:?}",
+            previous.retries,
+            next.retries
+        );
+        let settled = previous.outcome().is_none() || previous.state == next.state;
+        check!(world, id, "one-outcome", settled, "from {:?} to {:?}", previous.state, next.state);
+        let blocked_again = previous.state != BuildState::Blocked && next.state == BuildState::Blocked;
+        check!(world, id, "never-blocked-again", !blocked_again, "from {}", describe(previous));
+    }
+    for attempt in &next.attempts {
+        let before = previous_attempts.iter().find(|before| before.number == attempt.number);
+        if let Some(end) = attempt.end()
+            && before.is_none_or(|before| before.end().is_none())
+        {
+            let was_stopping = before.is_some_and(|before| matches!(before.phase, Phase::Stopping { .. }));
+            attempt_ended(world, next, attempt, end, was_stopping);
+        }
+    }
+    if next.outcome().is_some() && previous.is_none_or(|previous| previous.outcome().is_none()) {
+        closed(world, id.into(), id.to_string());
+        build_finished(world, next);
+    }
+}
+
+fn closed(world: &mut World, about: Subject, name: String) {
+    let times = world.checks.closed.entry(name).or_default();
+    *times += 1;
+    let times = *times;
+    check!(world, about, "one-closing", times == 1, "closed {times} times");
+}
+
+/// The judgement on an attempt, against what its agent really did.
+fn attempt_ended(world: &mut World, build: &Build, attempt: &bellhop_domain::build::Attempt, end: &End, was_stopping: bool) {
+    let id = &build.spec.id;
+    let task = attempt.agent.as_ref().and_then(|agent| world.task(agent)).cloned();
+    let truth = task.as_ref().map_or(Truth::Open, |task| task.truth);
+    let now = world.now;
+    let number = attempt.number;
+    let reported = task.as_ref().is_some_and(|task| task.reported);
+    // Without a report nobody can tell whether the script ended by itself or because the container beside it had ended, and not whether an exit code
+    // is the script's or the entry point's.
+    let alone = !reported && task.as_ref().is_some_and(|task| task.sidecar_ended_first);
+    // Two agents of one attempt, of which one is a launch that was given up, write their reports under one key.
+    let twin = task.as_ref().is_some_and(|task| {
+        let mut others = world
+            .tasks_of(id)
+            .filter(|other| other.attempt == task.attempt && other.agent != task.agent);
+        others.any(|other| other.reported)
+    });
+    let unknowable = alone || twin;
+    match end {
+        End::Succeeded => {
+            check!(
+                world,
+                id,
+                "success-is-proven",
+                truth == Truth::Succeeded || unknowable,
+                "attempt {number} counts as a success, and its script is {truth:?}"
+            );
+        }
+        End::Failed { .. } => {
+            check!(
+                world,
+                id,
+                "failure-is-proven",
+                truth == Truth::Failed || unknowable || truth == Truth::NotCheckedOut && !reported,
+                "attempt {number} counts as failed, and its script is {truth:?}"
+            );
+        }
+        End::Interrupted => {
+            let signalled = |task: &Task| task.capacity == Capacity::Spot && truth == Truth::Signalled;
+            let taken = task.as_ref().is_some_and(|task| task.reclaimed.is_some() || signalled(task));
+            check!(
+                world,
+                id,
+                "interruption-is-real",
+                taken,
+                "attempt {number} counts as interrupted, and was not"
+            );
+        }
+        End::TimedOut => {
+            let timeout = world.job(&build.spec).map_or(0, |job| job.timeout);
+            let ran = task.as_ref().map_or(0, |task| {
+                let until = task.ended.unwrap_or(now);
+                task.up_since().map_or(0, |since| until.saturating_sub(since))
+            });
+            check!(
+                world,
+                id,
+                "timeout-is-real",
+                ran + CLOCKS >= timeout,
+                "attempt {number} ran {ran} ms of its {timeout} ms"
+            );
+        }
+        End::Infrastructure { cause } => {
+            let excused = twin
+                || task.as_ref().is_some_and(|task| {
+                    task.disturbed || truth == Truth::NotCheckedOut || task.never_ran() && was_stopping || is_forgotten(task, now)
+                });
+            check!(
+                world,
+                id,
+                "infrastructure-is-to-blame",
+                excused,
+                "attempt {number} counts as `{cause}`, and nothing was wrong with its agent"
+            );
+        }
+        End::Unneeded => {
+            check!(
+                world,
+                id,
+                "unneeded-is-over",
+                build.outcome().is_some(),
+                "attempt {number} counts as unneeded, and the build is not over"
+            );
+        }
+    }
+    // What an agent has reported must count, unless it was being stopped for another reason already.
+    if !was_stopping && reported && !twin {
+        let heard = match (truth, end) {
+            // Another attempt has succeeded.
+            (_, End::Unneeded) => true,
+            (Truth::Succeeded, _) => *end == End::Succeeded,
+            (Truth::Failed, _) => matches!(end, End::Failed { .. }),
+            _ => true,
+        };
+        check!(
+            world,
+            id,
+            "reports-count",
+            heard,
+            "attempt {number} counts as {end:?}, and its agent reported {truth:?}"
+        );
+    }
+}
+
+/// ECS has forgotten how the task ended.
+fn is_forgotten(task: &Task, now: Millis) -> bool {
+    task.ended.is_some_and(|ended| ended + HOUR <= now)
+}
+
+fn build_finished(world: &mut World, build: &Build) {
+    let id = &build.spec.id;
+    let BuildState::Finished { outcome, cause, .. } = &build.state else {
+        return;
+    };
+    let ended = |fits: fn(&End) -> bool| build.attempts.iter().filter_map(|attempt| attempt.end()).any(fits);
+    match outcome {
+        Outcome::Succeeded => {
+            check!(
+                world,
+                id,
+                "success-is-proven",
+                ended(|end| *end == End::Succeeded),
+                "{}",
+                describe(build)
+            );
+        }
+        Outcome::Failed => {
+            check!(
+                world,
+                id,
+                "failure-is-proven",
+                ended(|end| matches!(end, End::Failed { .. })),
+                "{}",
+                describe(build)
+            );
+        }
+        Outcome::Interrupted => {
+            check!(
+                world,
+                id,
+                "interruption-is-real",
+                ended(|end| *end == End::Interrupted),
+                "{}",
+                describe(build)
+            );
+        }
+        Outcome::InfrastructureFailed => {
+            check!(
+                world,
+                id,
+                "infrastructure-is-to-blame",
+                ended(|end| matches!(end, End::Infrastructure { .. })),
+                "{}",
+                describe(build)
+            );
+        }
+        Outcome::TimedOut => {
+            let ran = build.attempts.iter().any(|attempt| {
+                matches!(
+                    attempt.phase,
+                    Phase::Stopping { why: StopWhy::Timeout, .. } | Phase::Ended { end: End::TimedOut, .. }
+                )
+            });
+            // Once the faults have stopped, every launch is answered, and accepted, as soon as the longest wait for it is over.
+            let waited = world.calm_since.is_none_or(|since| world.now < since + CALM_GRACE);
+            check!(world, id, "timeout-is-real", ran || waited, "{cause:?}: {}", describe(build));
+        }
+        Outcome::Skipped => {
+            let needs = world.job(&build.spec).map(|job| job.needs.clone()).unwrap_or_default();
+            let unsuccessful = needs.iter().any(|need| {
+                let needed = BuildId {
+                    run: id.run.clone(),
+                    job: need.parse().expect("it is a job's name"),
+                };
+                let run = world.tables.runs.get(&id.run).map(|run| &run.record);
+                let skipped = run.is_some_and(|run| {
+                    run.jobs.iter().any(|job| {
+                        job.name == needed.job
+                            && matches!(
+                                job.state,
+                                JobState::Finished {
+                                    outcome: Outcome::Skipped,
+                                    ..
+                                }
+                            )
+                    })
+                });
+                skipped || world.outcome_of(&needed).is_some_and(|outcome| outcome != Outcome::Succeeded)
+            });
+            check!(world, id, "skipped-for-a-need", unsuccessful, "{cause:?}");
+        }
+        Outcome::Cancelled | Outcome::Superseded => {
+            check!(world, id, "nobody-cancelled", false, "{outcome}");
+        }
+    }
+}
+
+pub(crate) fn run_written(world: &mut World, previous: Option<&Run>, next: &Run) {
+    let id = &next.id;
+    let text = serde_json::to_string(next).unwrap_or_default();
+    let back = serde_json::from_str::<Run>(&text);
+    check!(
+        world,
+        id,
+        "records-read-back",
+        back.as_ref().is_ok_and(|back| back == next),
+        "{back:?} from {text}"
+    );
+    let over = next.jobs.iter().all(|job| matches!(job.state, JobState::Finished { .. }));
+    let finished = matches!(next.state, RunState::Finished { .. });
+    check!(
+        world,
+        id,
+        "run-over-with-its-jobs",
+        finished == (over && !next.jobs.is_empty()),
+        "{:?} with {:?}",
+        next.state,
+        next.jobs
+    );
+    if let Some(previous) = previous {
+        let settled = previous.state == RunState::Open || previous.state == next.state;
+        check!(world, id, "one-outcome", settled, "from {:?} to {:?}", previous.state, next.state);
+    }
+    for (index, job) in next.jobs.iter().enumerate() {
+        let before = previous.and_then(|previous| previous.jobs.get(index)).map(|before| &before.state);
+        if before == Some(&job.state) {
+            continue;
+        }
+        let settled = !matches!(before, Some(JobState::Finished { .. }));
+        check!(world, id, "one-outcome", settled, "{} from {before:?} to {:?}", job.name, job.state);
+        if let JobState::Finished { outcome, .. } = &job.state
+            && *outcome != Outcome::Skipped
+        {
+            let build = BuildId {
+                run: id.clone(),
+                job: job.name.clone(),
+            };
+            let truly = world.outcome_of(&build);
+            check!(
+                world,
+                id,
+                "run-knows-its-builds",
+                truly == Some(*outcome),
+                "{build} is {truly:?}, and its run knows {outcome}"
+            );
+        }
+    }
+    if next.finished_at().is_some() && previous.is_none_or(|previous| previous.finished_at().is_none()) {
+        closed(world, id.into(), id.to_string());
+    }
+}
+
+/// What must hold over time.
+pub(crate) fn inspect(world: &mut World) {
+    let now = world.now;
+    for index in 0..world.ecs.tasks.len() {
+        let Some(task) = world.ecs.tasks.get(index).filter(|task| task.goes_on()) else {
+            continue;
+        };
+        let build = world.tables.builds.get(&task.attempt.build).map(|build| &build.record);
+        let why = build.map_or(Some("its build is not in the ledger"), |build| unwanted(build, task));
+        let overtime = why.is_none()
+            && task.up_since().is_some_and(|since| {
+                let timeout = build.and_then(|build| world.job(&build.spec)).map_or(0, |job| job.timeout);
+                let from = world.calm_since.map_or(since + timeout, |calm| calm.max(since + timeout));
+                now > from + if world.calm() { CALM_GRACE } else { GRACE }
+            });
+        let since = match (why, task.unwanted_since) {
+            (None, _) => None,
+            (Some(_), Some(since)) => Some(since),
+            (Some(_), None) => Some(now),
+        };
+        let too_long = since.is_some_and(|since| match world.calm_since {
+            Some(calm) => now > since.max(calm) + CALM_GRACE,
+            None => now > since + GRACE,
+        });
+        let (agent, attempt) = (task.agent.clone(), task.attempt.clone());
+        if let Some(task) = world.ecs.tasks.get_mut(index) {
+            task.unwanted_since = since;
+        }
+        check!(
+            world,
+            &attempt.build,
+            "timeouts-are-kept",
+            !overtime,
+            "{} of {attempt} runs on after its timeout",
+            short(&agent)
+        );
+        check!(
+            world,
+            &attempt.build,
+            "no-agent-without-a-build",
+            !too_long,
+            "{} of {attempt} goes on and is not told to stop: {}",
+            short(&agent),
+            why.unwrap_or_default()
+        );
+    }
+}
+
+/// Why a task should not go on, if it should not.
+fn unwanted(build: &Build, task: &Task) -> Option<&'static str> {
+    if build.outcome().is_some() {
+        return Some("its build is over");
+    }
+    let Some(attempt) = build.attempts.iter().find(|attempt| attempt.number == task.attempt.number) else {
+        return Some("its attempt does not exist");
+    };
+    match (&attempt.agent, &attempt.phase) {
+        (Some(agent), _) if *agent != task.agent => Some("another agent has its attempt"),
+        (_, Phase::Ended { .. }) => Some("its attempt is over"),
+        (_, Phase::Stopping { .. }) => Some("its attempt is being stopped"),
+        (None, _) if attempt.capacity != task.capacity => Some("its attempt is on the other capacity"),
+        _ => None,
+    }
+}
+
+/// What must hold once everything is at rest.
+pub(crate) fn at_rest(world: &mut World) {
+    let ids: Vec<_> = world.tables.builds.keys().cloned().collect();
+    for id in ids {
+        build_at_rest(world, &id);
+    }
+    let ids: Vec<_> = world.tables.runs.keys().cloned().collect();
+    for id in ids {
+        run_at_rest(world, &id);
+    }
+    for push in world.repository.pushes.clone() {
+        let runs: Vec<Run> = world
+            .tables
+            .runs
+            .values()
+            .filter(|run| run.record.commit == push.commit)
+            .map(|run| run.record.clone())
+            .collect();
+        let Some(commit) = world.repository.commits.get(push.commit.as_str()).cloned() else {
+            continue;
+        };
+        let wanted = usize::from(commit.expected != Expected::Nothing);
+        check!(
+            world,
+            Subject::World,
+            "one-run-per-trigger",
+            runs.len() == wanted,
+            "{} runs of trigger {}, expected {wanted}",
+            runs.len(),
+            push.trigger
+        );
+        for run in &runs {
+            let rejected = matches!(run.state, RunState::Rejected { .. });
+            check!(
+                world,
+                &run.id,
+                "mistakes-are-rejected",
+                rejected == (commit.expected == Expected::Rejected),
+                "{:?}",
+                run.state
+            );
+            let jobs = run.jobs.len();
+            check!(
+                world,
+                &run.id,
+                "all-jobs",
+                rejected || jobs == commit.jobs.len(),
+                "{jobs} jobs of {}",
+                commit.jobs.len()
+            );
+        }
+    }
+}
+
+fn build_at_rest(world: &mut World, id: &BuildId) {
+    let Some(build) = world.tables.builds.get(id).map(|build| build.record.clone()) else {
+        return;
+    };
+    let over = build.outcome().is_some() && build.outbox.pending().is_empty() && !build.attempts.iter().any(|attempt| attempt.is_live());
+    check!(world, id, "every-build-ends", over, "{}", describe(&build));
+    let Some(outcome) = build.outcome() else { return };
+    let prefix = format!("{id}/");
+    let told: Vec<String> = world
+        .bucket
+        .messages
+        .keys()
+        .filter_map(|message| message.strip_prefix(&prefix).map(str::to_owned))
+        .collect();
+    let ends: Vec<&String> = told.iter().filter(|told| !told.starts_with("retrying/")).collect();
+    // What is skipped is told by the run's message alone.
+    let expected = match outcome {
+        Outcome::Skipped => Vec::new(),
+        _ => vec![outcome.as_str()],
+    };
+    check!(world, id, "the-end-is-told", ends == expected, "{outcome}, and told were {ends:?}");
+    let retries = usize::try_from(build.retries.iter().sum::<u32>()).unwrap_or(usize::MAX);
+    let told_retries = told.len() - ends.len();
+    check!(
+        world,
+        id,
+        "retries-are-told",
+        told_retries == retries,
+        "{retries} retries, and told were {told:?}"
+    );
+}
+
+fn run_at_rest(world: &mut World, id: &bellhop_domain::ids::RunId) {
+    let Some(run) = world.tables.runs.get(id).map(|run| run.record.clone()) else {
+        return;
+    };
+    let over = run.finished_at().is_some() && run.outbox.pending().is_empty();
+    check!(world, id, "every-run-ends", over, "{:?}", run.state);
+    let told = world.bucket.messages.contains_key(&format!("{id}/{}", run.status()));
+    check!(
+        world,
+        id,
+        "the-end-is-told",
+        told,
+        "no message about the run that is {}",
+        run.status()
+    );
+    let report: Option<Value> = world
+        .bucket
+        .texts
+        .get(&report_key(id))
+        .and_then(|text| serde_json::from_str(text).ok());
+    let status = report.as_ref().and_then(|report| report.get("status")).and_then(Value::as_str);
+    check!(
+        world,
+        id,
+        "runs-have-reports",
+        status == Some(run.status()),
+        "the report says {status:?} of a run that is {}",
+        run.status()
+    );
+    let reported: Vec<(String, String)> = report
+        .as_ref()
+        .and_then(|report| report.get("builds")?.as_array().cloned())
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|build| Some((build.get("job")?.as_str()?.to_owned(), build.get("status")?.as_str()?.to_owned())))
+        .collect();
+    let truly: Vec<(String, String)> = run
+        .jobs
+        .iter()
+        .map(|job| {
+            let build = BuildId {
+                run: id.clone(),
+                job: job.name.clone(),
+            };
+            let outcome = world.outcome_of(&build).map_or("none", Outcome::as_str);
+            (job.name.to_string(), outcome.to_owned())
+        })
+        .collect();
+    check!(
+        world,
+        id,
+        "reports-are-true",
+        reported == truly,
+        "the report says {reported:?}, and it was {truly:?}"
+    );
+    let worst = run.jobs.iter().filter_map(|job| match job.state {
+        JobState::Finished { outcome, .. } => Some(outcome),
+        _ => None,
+    });
+    let expected = worst.max();
+    let said = match run.state {
+        RunState::Finished { outcome, .. } => Some(outcome),
+        _ => None,
+    };
+    check!(
+        world,
+        id,
+        "run-is-its-worst-build",
+        said == expected,
+        "{said:?}, and the worst is {expected:?}"
+    );
+}

@@ -1,0 +1,435 @@
+//! The scheduler: one thread, virtual time, and Lambda's way of invoking functions.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use bellhop_domain::build::BuildEvent;
+use bellhop_engine::Fault;
+use futures::future::{FutureExt, LocalBoxFuture};
+
+use crate::hostility::SPELLS;
+use crate::mutant::{self, Mutant};
+use crate::ports::Port;
+use crate::world::{HOUR, Happening, Invoke, Job, MINUTE, Millis, SECOND, Shared, Subject, Who, World, lock, timestamp};
+use crate::{Options, Outcome, checks};
+
+/// How long the world may take to come to rest once the faults have stopped.
+const REST_WITHIN: Millis = 26 * HOUR;
+/// How often everything is looked at that must hold over time.
+const INSPECTION: Millis = 20 * SECOND;
+/// The sweep's own time limit, of which it keeps some in reserve.
+const SWEEP_LIMIT: Millis = 55 * SECOND;
+const SWEEP_RESERVE: Millis = 20 * SECOND;
+
+type Ready = Arc<Mutex<VecDeque<u64>>>;
+
+/// Puts an invocation on the list of those that can go on.
+struct Ring {
+    number: u64,
+    ready: Ready,
+}
+
+impl Wake for Ring {
+    fn wake(self: Arc<Self>) {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).push_back(self.number);
+    }
+}
+
+/// An invocation at work.
+struct Invocation {
+    future: LocalBoxFuture<'static, Result<(), Fault>>,
+    invoke: Invoke,
+    /// After how many points of waiting it dies.
+    dies_in: Option<u32>,
+    waker: Waker,
+}
+
+struct Executor {
+    world: Shared,
+    ready: Ready,
+    invocations: BTreeMap<u64, Invocation>,
+    next: u64,
+}
+
+/// Runs a whole simulation.
+pub(crate) fn simulate(options: &Options, tells: bool) -> Outcome {
+    // The engine's own dice, for the pauses after conflicts. They belong to this thread.
+    fastrand::seed(options.seed);
+    let mut world = World::new(options, tells);
+    prepare(&mut world, options);
+    let mut executor = Executor {
+        world: Arc::new(Mutex::new(world)),
+        ready: Ready::default(),
+        invocations: BTreeMap::new(),
+        next: 1,
+    };
+    executor.run();
+    let world = lock(&executor.world);
+    Outcome {
+        statistics: world.statistics,
+        violation: world.violation.clone(),
+        digest: world.digest(),
+    }
+}
+
+/// Decides what the world has in store from outside: pushes, weather, and when it calms down.
+fn prepare(world: &mut World, options: &Options) {
+    let length = Millis::from(options.minutes.max(1)) * MINUTE;
+    let pushes = world.rng.u64(1..=(2 + u64::from(options.minutes) / 4));
+    let large = world.rng.u32(0..150) == 0;
+    for number in 0..pushes {
+        let push = Arc::new(world.repository.push(&mut world.rng, large && number == 0));
+        let at = world.rng.u64(0..length);
+        let job = Job::Push(push);
+        let share = world.hostility.push_repeated;
+        while world.chance(share) {
+            let wait = match world.rng.u32(0..3) {
+                0 => world.rng.u64(0..200),
+                1 => world.between_log(SECOND, MINUTE),
+                _ => world.between_log(MINUTE, 8 * HOUR),
+            };
+            world.send(
+                at + wait,
+                Invoke {
+                    job: job.clone(),
+                    tries: 0,
+                },
+            );
+        }
+        world.send(at, Invoke { job, tries: 0 });
+    }
+    if options.hostility > 0.0 {
+        for spell in SPELLS {
+            let flickers = if world.hostility.flickers { 5 * options.minutes } else { 0 };
+            for number in 0..world.rng.u32(0..3) + flickers {
+                let longest = if number < flickers { 20 * SECOND } else { 20 * MINUTE };
+                let begin = world.rng.u64(0..length);
+                let end = begin + world.between_log(SECOND, longest);
+                world.schedule(begin, Happening::Weather(spell, true));
+                world.schedule(end, Happening::Weather(spell, false));
+            }
+        }
+        for _ in 0..world.rng.u32(0..3) {
+            let at = world.rng.u64(0..length);
+            world.schedule(at, Happening::MassReclaim);
+        }
+    }
+    world.schedule(length, Happening::Calm);
+    let first = world.rng.u64(0..MINUTE);
+    world.schedule(first, Happening::Minute);
+    world.schedule(INSPECTION, Happening::Inspect);
+}
+
+impl Executor {
+    fn run(&mut self) {
+        loop {
+            let Some(happening) = lock(&self.world).advance() else { return };
+            self.happen(happening);
+            self.work();
+            let mut world = lock(&self.world);
+            if world.violation.is_some() || world.ended {
+                world.statistics.retries = world.tables.builds.values().map(|build| extra_attempts(&build.record)).sum();
+                return;
+            }
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        let mut world = lock(&self.world);
+        match happening {
+            Happening::Wake(waker) => {
+                drop(world);
+                waker.wake();
+            }
+            Happening::Late(effect) => {
+                world.note("delayed request arrives", Subject::World, String::new);
+                effect(&mut world);
+            }
+            Happening::Task(index, step) => world.task_step(index, step),
+            Happening::Invoke(invoke) => {
+                if !matches!(invoke.job, Job::Sweep) {
+                    world.on_the_way -= 1;
+                }
+                drop(world);
+                self.invoke(invoke);
+            }
+            Happening::TimeOut(number) => {
+                drop(world);
+                if let Some(invocation) = self.invocations.remove(&number) {
+                    self.died(number, invocation, "ran into its time limit");
+                }
+            }
+            Happening::Weather(spell, begins) => {
+                world.note("weather", Subject::World, || {
+                    format!("{spell:?} {}", if begins { "begins" } else { "ends" })
+                });
+                if !begins {
+                    world.spells.remove(&spell);
+                } else if !world.calm() {
+                    world.spells.insert(spell);
+                }
+            }
+            Happening::MassReclaim => world.mass_reclaim(),
+            Happening::Minute => world.minute(),
+            Happening::Calm => world.calm_down(),
+            Happening::Inspect => {
+                checks::inspect(&mut world);
+                if world.calm() {
+                    let at_work = self.invocations.len();
+                    world.rest(at_work);
+                }
+                world.schedule_in(INSPECTION, Happening::Inspect);
+            }
+        }
+    }
+
+    /// Lets everybody work who can.
+    fn work(&mut self) {
+        loop {
+            let number = self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let Some(number) = number else { return };
+            // The waits of an invocation that has died ring as well.
+            let Some(mut invocation) = self.invocations.remove(&number) else {
+                continue;
+            };
+            {
+                let mut world = lock(&self.world);
+                world.who = Who::Invocation(invocation.invoke.job.function(), number);
+                world.dies_in = invocation.dies_in.filter(|_| !world.calm());
+                world.dead = false;
+            }
+            let polled = invocation.future.poll_unpin(&mut Context::from_waker(&invocation.waker));
+            let dead = {
+                let mut world = lock(&self.world);
+                invocation.dies_in = world.dies_in;
+                std::mem::take(&mut world.dead)
+            };
+            match polled {
+                _ if dead => self.died(number, invocation, "died"),
+                Poll::Pending => {
+                    self.invocations.insert(number, invocation);
+                }
+                Poll::Ready(Ok(())) => lock(&self.world).note("done", invocation.invoke.job.about(), String::new),
+                Poll::Ready(Err(fault)) => {
+                    let mut world = lock(&self.world);
+                    world.statistics.errors += 1;
+                    world.note("ended with an error", invocation.invoke.job.about(), || fault.to_string());
+                    if !mutant::acknowledges_errors(&world, &invocation.invoke.job) {
+                        world.try_again(invocation.invoke);
+                    }
+                }
+            }
+            lock(&self.world).who = Who::Nature;
+        }
+    }
+
+    fn died(&mut self, number: u64, invocation: Invocation, how: &'static str) {
+        let Invocation { future, invoke, .. } = invocation;
+        drop(future);
+        let mut world = lock(&self.world);
+        world.who = Who::Invocation(invoke.job.function(), number);
+        world.statistics.deaths += 1;
+        world.note("died", invoke.job.about(), || how.to_owned());
+        world.try_again(invoke);
+    }
+
+    fn invoke(&mut self, invoke: Invoke) {
+        let number = self.next;
+        self.next += 1;
+        let port = Port::new(&self.world);
+        let (dies_in, limit) = {
+            let mut world = lock(&self.world);
+            world.who = Who::Invocation(invoke.job.function(), number);
+            world.statistics.invocations += 1;
+            world.note("invoked", invoke.job.about(), || invoke.job.words());
+            let share = world.hostility.death;
+            let dies = !world.calm() && world.chance(share);
+            let dies_in = dies.then(|| world.rng.u32(0..14));
+            let limit = match invoke.job {
+                Job::Push(_) => 60 * SECOND,
+                Job::Agent(..) => 30 * SECOND,
+                Job::Sweep => SWEEP_LIMIT,
+            };
+            world.schedule_in(limit, Happening::TimeOut(number));
+            (dies_in, world.now + limit)
+        };
+        let future = match &invoke.job {
+            Job::Push(push) => {
+                let starter = port.starter();
+                let push = mutant::delivered_push(&mut lock(&self.world), push);
+                async move { starter.push(&push).await.map(|_| ()) }.boxed_local()
+            }
+            Job::Agent(attempt, observation) => {
+                let engine = port.engine();
+                let (build, attempt, observation) = mutant::delivered_event(&lock(&self.world), attempt, observation);
+                async move { engine.build(&build, BuildEvent::Agent { attempt, observation }).await.map(|_| ()) }.boxed_local()
+            }
+            Job::Sweep => {
+                let engine = port.engine();
+                let until = timestamp(limit.saturating_sub(SWEEP_RESERVE));
+                async move { engine.sweep(until).await.map(|_| ()) }.boxed_local()
+            }
+        };
+        let ring = Ring {
+            number,
+            ready: self.ready.clone(),
+        };
+        let invocation = Invocation {
+            future,
+            invoke,
+            dies_in,
+            waker: Waker::from(Arc::new(ring)),
+        };
+        self.invocations.insert(number, invocation);
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).push_back(number);
+    }
+}
+
+fn extra_attempts(build: &bellhop_domain::build::Build) -> u64 {
+    u64::try_from(build.attempts.len().saturating_sub(1)).unwrap_or(0)
+}
+
+impl Job {
+    fn about(&self) -> Subject {
+        match self {
+            Self::Push(push) => Subject::Run(bellhop_domain::ids::RunId::derive(&push.trigger, &push.reference)),
+            Self::Agent(attempt, _) => Subject::from(&attempt.build),
+            Self::Sweep => Subject::World,
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::Push(push) => format!("push of {}", push.commit.short()),
+            Self::Agent(attempt, observation) => format!(
+                "attempt {}, {} v{:?}: {:?}",
+                attempt.number,
+                crate::ecs::short(&observation.agent),
+                observation.version,
+                observation.status
+            ),
+            Self::Sweep => String::new(),
+        }
+    }
+}
+
+impl World {
+    /// Sends something to a function.
+    pub(crate) fn send(&mut self, wait: Millis, invoke: Invoke) {
+        if !matches!(invoke.job, Job::Sweep) {
+            self.on_the_way += 1;
+        }
+        self.schedule_in(wait, Happening::Invoke(invoke));
+    }
+
+    /// Lambda tries an asynchronous invocation twice more, and gives it up then. The sweep's schedule is its own retry.
+    fn try_again(&mut self, invoke: Invoke) {
+        if matches!(invoke.job, Job::Sweep) {
+            return;
+        }
+        if invoke.tries < 2 {
+            let wait = MINUTE * u64::from(invoke.tries + 1) + self.rng.u64(0..10 * SECOND);
+            self.send(
+                wait,
+                Invoke {
+                    tries: invoke.tries + 1,
+                    ..invoke
+                },
+            );
+            return;
+        }
+        self.statistics.dead_letters += 1;
+        self.note("dead letter", invoke.job.about(), String::new);
+        if let Job::Push(push) = invoke.job {
+            if self.calm() {
+                self.send(
+                    MINUTE,
+                    Invoke {
+                        job: Job::Push(push),
+                        tries: 0,
+                    },
+                );
+            } else {
+                self.dead_pushes.push(push);
+            }
+        }
+    }
+
+    fn mass_reclaim(&mut self) {
+        self.note("all Spot capacity is taken back", Subject::World, String::new);
+        for index in 0..self.ecs.tasks.len() {
+            let on_spot = self
+                .ecs
+                .tasks
+                .get(index)
+                .is_some_and(|task| task.capacity == bellhop_domain::Capacity::Spot && task.goes_on());
+            if on_spot {
+                let wait = self.rng.u64(0..5 * SECOND);
+                self.schedule_in(wait, Happening::Task(index, crate::ecs::Step::Reclaimed));
+            }
+        }
+    }
+
+    /// The sweep's schedule.
+    fn minute(&mut self) {
+        self.schedule_in(MINUTE, Happening::Minute);
+        if self.is(Mutant::NoSweep) {
+            return;
+        }
+        let sweep = Invoke { job: Job::Sweep, tries: 0 };
+        if self.calm() {
+            self.send(0, sweep);
+            return;
+        }
+        let (lost, twice) = (self.hostility.sweep_lost, self.hostility.sweep_twice);
+        if self.chance(lost) {
+            self.note("no sweep", Subject::World, String::new);
+            return;
+        }
+        if self.chance(twice) {
+            let wait = self.rng.u64(0..2 * SECOND);
+            self.send(wait, sweep.clone());
+        }
+        let wait = self.rng.u64(0..2 * SECOND);
+        self.send(wait, sweep);
+    }
+
+    fn calm_down(&mut self) {
+        self.note("the faults stop", Subject::World, String::new);
+        self.calm_since = Some(self.now);
+        self.spells.clear();
+        for push in std::mem::take(&mut self.dead_pushes) {
+            self.send(
+                SECOND,
+                Invoke {
+                    job: Job::Push(push),
+                    tries: 0,
+                },
+            );
+        }
+    }
+
+    /// Ends the simulation once everything is at rest.
+    fn rest(&mut self, at_work: usize) {
+        let unrest = if at_work > 0 || self.on_the_way > 0 {
+            Some(format!("{at_work} invocations are at work, {} on their way", self.on_the_way))
+        } else if let Some(task) = self.ecs.tasks.iter().find(|task| !task.is_gone()) {
+            Some(format!("task {} of {} is not gone", crate::ecs::short(&task.agent), task.attempt))
+        } else {
+            self.unrest()
+        };
+        match unrest {
+            None => {
+                checks::at_rest(self);
+                self.ended = true;
+            }
+            Some(unrest) => {
+                let since = self.calm_since.unwrap_or(self.now);
+                if self.now > since + REST_WITHIN {
+                    self.violated("rest", &Subject::World, unrest);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Mistakes on purpose: each is one that the code under test could have, made at its ports, and has to be found by the checks.
+
+use std::time::Duration;
+
+use bellhop_domain::Capacity;
+use bellhop_domain::build::{Build, BuildEffect, BuildState};
+use bellhop_domain::ids::{AttemptId, BuildId};
+use bellhop_domain::observation::{AgentStatus, Observation, Report, ReportPhase};
+use bellhop_domain::outcome::Outcome;
+use bellhop_domain::run::{JobState, Run};
+use bellhop_domain::trigger::Push;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::ecs::{self, Truth};
+use crate::world::{Job, World};
+use crate::{Options, run};
+
+macro_rules! mutants {
+    ($($(#[$doc:meta])* $name:ident: $text:literal within $within:literal,)*) => {
+        /// A mistake on purpose.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Mutant {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Mutant {
+            /// Every one of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Its name.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+
+            /// Within how many seeds it has to be found.
+            #[must_use]
+            pub fn within(self) -> u64 {
+                match self {
+                    $(Self::$name => $within,)*
+                }
+            }
+        }
+    };
+}
+
+mutants! {
+    /// Every `RunTask` has a token of its own.
+    TokenUnstable: "token-unstable" within 20,
+    /// An attempt has the same token on Spot and on demand.
+    TokenIgnoresCapacity: "token-ignores-capacity" within 200,
+    /// All attempts of a build have the same token.
+    TokenIgnoresAttempt: "token-ignores-attempt" within 50,
+    /// Agents are launched before the decision is stored.
+    ActionBeforeState: "action-before-state" within 20,
+    /// A write does not look at the version.
+    ConflictsIgnored: "conflicts-ignored" within 20,
+    /// There is no sweep.
+    NoSweep: "no-sweep" within 20,
+    /// The sweep gets no answer about agents.
+    NothingDescribed: "nothing-described" within 50,
+    /// Once in a while a running agent is taken for one that ECS has forgotten.
+    RunningTakenForGone: "running-taken-for-gone" within 50,
+    /// What is left in an outbox is never overdue.
+    OutboxForgotten: "outbox-forgotten" within 50,
+    /// Nobody is told to stop.
+    StopsDropped: "stops-dropped" within 50,
+    /// Agents that are no attempt's are not told to stop.
+    StraysNotStopped: "strays-not-stopped" within 1000,
+    /// Looking for the agent of a lost launch finds nothing.
+    NothingFound: "nothing-found" within 2000,
+    /// Events count for the current attempt and its agent, whatever agent they are about.
+    EventsMatchedByBuild: "events-matched-by-build" within 50,
+    /// Every agent that is being stopped counts as interrupted.
+    EveryStopIsInterruption: "every-stop-is-an-interruption" within 200,
+    /// Late events decide about finished builds again.
+    LateEventsDecideAgain: "late-events-decide-again" within 50,
+    /// A success that comes late changes the outcome.
+    LateSuccessCounts: "late-success-counts" within 200,
+    /// Exit code 0 is a proof of success.
+    ExitCodeIsProof: "exit-code-is-proof" within 100,
+    /// `relaunch: stopped` is not observed.
+    RelaunchAtOnce: "relaunch-at-once" within 100,
+    /// The limits of retry rules are not observed.
+    RetriesUnlimited: "retries-unlimited" within 50,
+    /// Timeouts are not observed.
+    TimeoutsIgnored: "timeouts-ignored" within 100,
+    /// A critical job goes to Spot like any other.
+    CriticalOnSpot: "critical-on-spot" within 20,
+    /// Builds start without waiting for those they need.
+    NeedsIgnored: "needs-ignored" within 20,
+    /// A run's id does not depend on its trigger alone.
+    RunIdUnstable: "run-id-unstable" within 50,
+    /// A push that could not be handled is acknowledged.
+    PushErrorsAcknowledged: "push-errors-acknowledged" within 50,
+    /// A run is not told of its builds' ends.
+    RunNotTold: "run-not-told" within 20,
+    /// Messages are not sent.
+    MessagesDropped: "messages-dropped" within 20,
+    /// Reports of runs are not written.
+    ReportsDropped: "reports-dropped" within 20,
+}
+
+/// What became of looking for a mistake.
+#[derive(Debug, Clone)]
+pub struct MutantResult {
+    /// Its name.
+    pub name: &'static str,
+    /// Within how many seeds it has to be found.
+    pub within: u64,
+    /// The first seed that showed it.
+    pub found_at_seed: Option<u64>,
+    /// By which invariant.
+    pub invariant: Option<&'static str>,
+}
+
+impl Mutant {
+    /// Tries seeds until one shows it.
+    pub(crate) fn search(self) -> MutantResult {
+        let found = (0..self.within()).find_map(|seed| {
+            let options = Options {
+                seed,
+                minutes: 30,
+                mutant: Some(self),
+                ..Options::default()
+            };
+            run(&options).violation.map(|violation| (seed, violation.invariant))
+        });
+        MutantResult {
+            name: self.name(),
+            within: self.within(),
+            found_at_seed: found.map(|(seed, _)| seed),
+            invariant: found.map(|(_, invariant)| invariant),
+        }
+    }
+}
+
+/// The token of a launch.
+pub(crate) fn token(world: &mut World, attempt: &AttemptId, capacity: Capacity) -> String {
+    match world.mutant {
+        Some(Mutant::TokenUnstable) => format!("{}{}", attempt.launch_token(capacity), world.rng.u64(..)),
+        Some(Mutant::TokenIgnoresCapacity) => attempt.launch_token(Capacity::OnDemand),
+        Some(Mutant::TokenIgnoresAttempt) => AttemptId {
+            number: 1,
+            ..attempt.clone()
+        }
+        .launch_token(capacity),
+        _ => attempt.launch_token(capacity),
+    }
+}
+
+pub(crate) fn launch_capacity(world: &World, capacity: Capacity) -> Capacity {
+    if world.is(Mutant::CriticalOnSpot) {
+        Capacity::Spot
+    } else {
+        capacity
+    }
+}
+
+pub(crate) fn drops_stop(world: &World, index: usize) -> bool {
+    match world.mutant {
+        Some(Mutant::StopsDropped) => true,
+        Some(Mutant::StraysNotStopped) => world.ecs.tasks.get(index).is_some_and(|task| {
+            let build = world.tables.builds.get(&task.attempt.build);
+            build.is_some_and(|build| build.record.strays.iter().any(|stray| stray.agent == task.agent))
+        }),
+        _ => false,
+    }
+}
+
+/// What is done to a record that is about to be written.
+pub(crate) fn before_write_of_build(world: &World, build: &mut Build) {
+    match world.mutant {
+        Some(Mutant::OutboxForgotten) => forget_outbox(build),
+        Some(Mutant::LateSuccessCounts) => {
+            let succeeded = world
+                .ecs
+                .tasks
+                .iter()
+                .any(|task| task.attempt.build == build.spec.id && task.truth == Truth::Succeeded);
+            if let BuildState::Finished { outcome, .. } = &mut build.state
+                && succeeded
+            {
+                *outcome = Outcome::Succeeded;
+            }
+        }
+        Some(Mutant::NeedsIgnored) if build.state == BuildState::Blocked => {
+            *build = Build::ready(build.spec.clone(), build.created);
+        }
+        _ => {}
+    }
+}
+
+pub(crate) fn before_write_of_run(world: &World, run: &mut Run) {
+    if world.is(Mutant::OutboxForgotten) {
+        forget_outbox(run);
+    }
+}
+
+/// Whether the write of a run gets lost without a word.
+pub(crate) fn drops_run_write(world: &World, next: &Run) -> bool {
+    let finished = |run: &Run| run.jobs.iter().filter(|job| matches!(job.state, JobState::Finished { .. })).count();
+    world.is(Mutant::RunNotTold)
+        && world
+            .tables
+            .runs
+            .get(&next.id)
+            .is_some_and(|stored| finished(&stored.record) < finished(next))
+}
+
+/// What is done to a record as it is read.
+pub(crate) fn read_build(world: &World, build: &mut Build) {
+    match world.mutant {
+        Some(Mutant::RelaunchAtOnce) => build.spec.relaunch = bellhop_domain::spec::Relaunch::Warning,
+        Some(Mutant::RetriesUnlimited) => {
+            for rule in &mut build.spec.retry.rules {
+                rule.limit = 100;
+            }
+        }
+        Some(Mutant::TimeoutsIgnored) => build.spec.timeout = Duration::from_secs(7 * 24 * 3600),
+        Some(Mutant::LateEventsDecideAgain) if build.attempts.last().is_some_and(|attempt| attempt.is_live()) => {
+            build.state = BuildState::Active;
+        }
+        _ => {}
+    }
+}
+
+/// Moves what is pending into a future that never comes.
+fn forget_outbox<T: Serialize + DeserializeOwned>(record: &mut T) {
+    let Ok(mut value) = serde_json::to_value(&*record) else { return };
+    if let Some(pending) = value.pointer_mut("/outbox/pending").and_then(Value::as_array_mut) {
+        for effect in pending {
+            if let Some(since) = effect.get_mut("since") {
+                *since = Value::from("9000-01-01T00:00:00Z");
+            }
+        }
+    }
+    if let Ok(forgetful) = serde_json::from_value(value) {
+        *record = forgetful;
+    }
+}
+
+/// What is done before a decision is stored.
+pub(crate) fn before_commit(world: &mut World, next: &Build) {
+    if !world.is(Mutant::ActionBeforeState) {
+        return;
+    }
+    for pending in next.outbox.pending() {
+        if let BuildEffect::Launch { attempt, capacity } = &pending.effect {
+            ecs::run_task(world, &next.spec, &next.attempt_id(*attempt), *capacity);
+        }
+    }
+}
+
+/// Whether a running agent is not described.
+pub(crate) fn overlooks(world: &mut World) -> bool {
+    world.is(Mutant::RunningTakenForGone) && world.rng.u32(0..20) == 0
+}
+
+/// An agent's report, as somebody writes it who has the exit code alone.
+pub(crate) fn report_from_exit_code(world: &World, attempt: &AttemptId) -> Option<Report> {
+    let task = world.ecs.tasks.iter().rev().find(|task| task.attempt == *attempt)?;
+    Some(Report {
+        phase: ReportPhase::Script,
+        exit_code: task.exit_code?,
+        signalled: false,
+        command: None,
+        line: None,
+        message: None,
+    })
+}
+
+/// A push as it is delivered.
+pub(crate) fn delivered_push(world: &mut World, push: &Push) -> Push {
+    let mut push = push.clone();
+    if world.is(Mutant::RunIdUnstable) {
+        push.trigger = format!("{}-{}", push.trigger, world.rng.u64(..));
+    }
+    push
+}
+
+/// An agent's event as it is delivered.
+pub(crate) fn delivered_event(world: &World, attempt: &AttemptId, observation: &Observation) -> (BuildId, u32, Observation) {
+    let (mut number, mut observation) = (attempt.number, observation.clone());
+    let current = world
+        .tables
+        .builds
+        .get(&attempt.build)
+        .and_then(|build| build.record.attempts.last());
+    match (world.mutant, current) {
+        (Some(Mutant::EventsMatchedByBuild), Some(current)) => {
+            number = current.number;
+            observation.version = None;
+            if let Some(agent) = &current.agent {
+                observation.agent = agent.clone();
+            }
+        }
+        (Some(Mutant::EveryStopIsInterruption), _) if observation.status == AgentStatus::Stopping => {
+            observation.status = AgentStatus::Interrupted;
+        }
+        _ => {}
+    }
+    (attempt.build.clone(), number, observation)
+}
+
+pub(crate) fn acknowledges_errors(world: &World, job: &Job) -> bool {
+    world.is(Mutant::PushErrorsAcknowledged) && matches!(job, Job::Push(_))
+}

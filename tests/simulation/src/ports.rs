@@ -1,0 +1,481 @@
+//! The engine's ports, over the virtual world.
+//!
+//! Every call awaits virtual time twice: while its request is on the way, and while its reply is. Between the two it takes effect. Whatever else is
+//! going on in the world goes on meanwhile.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bellhop_domain::Capacity;
+use bellhop_domain::agent::result_key;
+use bellhop_domain::build::Build;
+use bellhop_domain::ids::{AgentId, AttemptId, BuildId, CommitId, RepositoryName, RunId};
+use bellhop_domain::message::Message;
+use bellhop_domain::observation::{Observation, Report};
+use bellhop_domain::outcome::Outcome;
+use bellhop_domain::run::Run;
+use bellhop_domain::spec::BuildSpec;
+use bellhop_engine::ports::{
+    Agents, Clock, Created, DueItem, Launch, Ledger, Lineage, Notifier, Source, SourceFile, Store, TRANSACTION, Versioned, Written,
+};
+use bellhop_engine::{Engine, Fault, Starter};
+use futures::future::join_all;
+use jiff::Timestamp;
+
+use crate::hostility::Spell;
+use crate::mutant::{self, Mutant};
+use crate::source::SUITE;
+use crate::world::{Happening, Millis, SECOND, Shared, Subject, World, lock, timestamp};
+use crate::{ecs, world};
+
+/// What one invocation of a function sees of the world.
+#[derive(Clone)]
+pub(crate) struct Port {
+    world: Shared,
+    /// How far its clock is from the world's.
+    skew: i64,
+}
+
+/// A service, as far as its faults differ.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Service {
+    Ledger,
+    Launches,
+    Other,
+}
+
+/// What becomes of one request.
+enum Fate {
+    Served,
+    Refused,
+    ReplyLost,
+    Late(Millis),
+}
+
+type Effect<T> = Arc<dyn Fn(&mut World) -> T + Send + Sync>;
+
+impl Port {
+    /// A port for an invocation, with a clock of its own.
+    pub(crate) fn new(shared: &Shared) -> Self {
+        let mut world = lock(shared);
+        let most = if world.calm() {
+            0
+        } else {
+            i64::try_from(world.hostility.skew).unwrap_or(0)
+        };
+        let skew = world.rng.i64(-most..=most) / 2;
+        drop(world);
+        Self {
+            world: shared.clone(),
+            skew,
+        }
+    }
+
+    pub(crate) fn engine(&self) -> Engine {
+        let port = Arc::new(self.clone());
+        Engine {
+            ledger: port.clone(),
+            agents: port.clone(),
+            store: port.clone(),
+            notifier: port.clone(),
+            clock: port,
+        }
+    }
+
+    pub(crate) fn starter(&self) -> Starter {
+        Starter {
+            engine: self.engine(),
+            source: Arc::new(self.clone()),
+        }
+    }
+
+    fn wait(&self, wait: Millis) -> Wait {
+        Wait {
+            world: self.world.clone(),
+            wait,
+            until: None,
+        }
+    }
+
+    fn latency(&self) -> Millis {
+        let mut world = lock(&self.world);
+        if world.calm() {
+            return world.rng.u64(1..20);
+        }
+        let slow = world.hostility.slow;
+        if world.chance(slow) {
+            world.between_log(500, 20 * SECOND)
+        } else {
+            world.between_log(1, 80)
+        }
+    }
+
+    /// A request to a service, with the SDK's own retries. Its effect takes place any number of times, also where the caller is told of a fault.
+    async fn call<T>(
+        &self,
+        service: Service,
+        what: &'static str,
+        about: impl Into<Subject>,
+        effect: impl Fn(&mut World) -> T + Send + Sync + 'static,
+    ) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+    {
+        let about = about.into();
+        let effect: Effect<T> = Arc::new(effect);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            self.wait(self.latency()).await;
+            // Whatever happens from here on happens while the answer is on the way.
+            let (wait, answer) = self.serve(service, what, &about, &effect, tries);
+            self.wait(wait).await;
+            match answer {
+                Answer::Reply(reply) => return Ok(reply),
+                Answer::TryAgain => {}
+                Answer::Fault => {
+                    lock(&self.world).note("fault", about, || what.to_owned());
+                    return Err(Fault::passing(format!("{what}: the service does not answer")));
+                }
+            }
+        }
+    }
+
+    /// A request arrives, or does not. With how long it takes until its sender knows.
+    fn serve<T: 'static>(
+        &self,
+        service: Service,
+        what: &'static str,
+        about: &Subject,
+        effect: &Effect<T>,
+        tries: u32,
+    ) -> (Millis, Answer<T>) {
+        let mut world = lock(&self.world);
+        match fate(&mut world, service) {
+            Fate::Served => {
+                let reply = effect(&mut world);
+                drop(world);
+                return (self.latency(), Answer::Reply(reply));
+            }
+            Fate::Refused => world.note("refused", about.clone(), || what.to_owned()),
+            Fate::ReplyLost => {
+                world.note("reply will be lost", about.clone(), || what.to_owned());
+                effect(&mut world);
+            }
+            Fate::Late(wait) => {
+                world.note("request delayed", about.clone(), || format!("{what}, by {wait} ms"));
+                let effect = effect.clone();
+                world.schedule_in(
+                    wait,
+                    Happening::Late(Box::new(move |world| {
+                        effect(world);
+                    })),
+                );
+            }
+        }
+        world.statistics.faults += 1;
+        let pause = world.between_log(20, 3 * SECOND);
+        let retries = world.hostility.sdk_retries;
+        let answer = if tries < 3 && world.chance(retries) {
+            Answer::TryAgain
+        } else {
+            Answer::Fault
+        };
+        (pause, answer)
+    }
+}
+
+/// What the sender of a request learns in the end.
+enum Answer<T> {
+    Reply(T),
+    /// Nothing, and the SDK repeats the request.
+    TryAgain,
+    /// Nothing, and that is that.
+    Fault,
+}
+
+fn fate(world: &mut World, service: Service) -> Fate {
+    if world.calm() {
+        return Fate::Served;
+    }
+    if service == Service::Ledger && world.spell(Spell::LedgerThrottled) && world.rng.u32(0..3) == 0 {
+        return Fate::Refused;
+    }
+    let hostility = &world.hostility;
+    let (refused, lost) = (hostility.refused, hostility.reply_lost);
+    let late = match service {
+        Service::Launches => hostility.launch_late,
+        Service::Ledger | Service::Other => hostility.late,
+    };
+    let drawn = world.rng.f64();
+    if drawn < refused {
+        Fate::Refused
+    } else if drawn < refused + lost {
+        Fate::ReplyLost
+    } else if drawn < refused + lost + late {
+        Fate::Late(world.between_log(100, 20 * SECOND))
+    } else {
+        Fate::Served
+    }
+}
+
+/// A wait in virtual time. It is at these points that others act, and that an invocation dies.
+struct Wait {
+    world: Shared,
+    wait: Millis,
+    until: Option<Millis>,
+}
+
+impl Future for Wait {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let shared = self.world.clone();
+        let mut world = lock(&shared);
+        if world.dead {
+            return Poll::Pending;
+        }
+        match self.until {
+            None => {
+                let until = world.now + self.wait;
+                world.schedule(until, Happening::Wake(context.waker().clone()));
+                self.until = Some(until);
+                Poll::Pending
+            }
+            Some(until) if world.now < until => Poll::Pending,
+            Some(_) => {
+                if let Some(left) = world.dies_in {
+                    if left == 0 {
+                        world.dead = true;
+                        return Poll::Pending;
+                    }
+                    world.dies_in = Some(left - 1);
+                }
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Clock for Port {
+    fn now(&self) -> Timestamp {
+        let now = lock(&self.world).now;
+        timestamp(now.saturating_add_signed(self.skew))
+    }
+
+    async fn pause(&self, about: Duration) {
+        self.wait(Millis::try_from(about.as_millis()).unwrap_or(world::MINUTE)).await;
+    }
+}
+
+#[async_trait]
+impl Ledger for Port {
+    async fn create(&self, run: &Run, builds: &[Build]) -> Result<Created, Fault> {
+        if builds.len() < TRANSACTION {
+            let (run, builds) = (run.clone(), builds.to_vec());
+            return self
+                .call(Service::Ledger, "TransactWriteItems", &run.id.clone(), move |world| {
+                    if world.tables.runs.contains_key(&run.id)
+                        || builds.iter().any(|build| world.tables.builds.contains_key(&build.spec.id))
+                    {
+                        return Created::AlreadyExists;
+                    }
+                    for build in &builds {
+                        world.create_build(build);
+                    }
+                    world.create_run(&run)
+                })
+                .await;
+        }
+        for portion in builds.chunks(TRANSACTION) {
+            let written = portion.iter().map(|build| {
+                let build = build.clone();
+                let about = Subject::from(&build.spec.id);
+                self.call(Service::Ledger, "PutItem", about, move |world| world.create_build(&build))
+            });
+            join_all(written).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        }
+        let run = run.clone();
+        self.call(Service::Ledger, "PutItem", &run.id.clone(), move |world| world.create_run(&run))
+            .await
+    }
+
+    async fn run(&self, id: &RunId) -> Result<Option<Versioned<Run>>, Fault> {
+        let id = id.clone();
+        self.call(Service::Ledger, "GetItem", &id.clone(), move |world| world.read_run(&id))
+            .await
+    }
+
+    async fn build(&self, id: &BuildId) -> Result<Option<Versioned<Build>>, Fault> {
+        let id = id.clone();
+        self.call(Service::Ledger, "GetItem", &id.clone(), move |world| world.read_build(&id))
+            .await
+    }
+
+    async fn builds_of(&self, run: &RunId) -> Result<Vec<Versioned<Build>>, Fault> {
+        let run = run.clone();
+        self.call(Service::Ledger, "Query", &run.clone(), move |world| {
+            let ids = world.tables.builds.keys().filter(|id| id.run == run);
+            ids.filter_map(|id| world.read_build(id)).collect()
+        })
+        .await
+    }
+
+    async fn update_run(&self, expected: u64, next: &Run) -> Result<Written, Fault> {
+        let next = next.clone();
+        self.call(Service::Ledger, "PutItem", &next.id.clone(), move |world| {
+            world.write_run(expected, &next)
+        })
+        .await
+    }
+
+    async fn update_build(&self, expected: u64, next: &Build) -> Result<Written, Fault> {
+        let next = next.clone();
+        mutant::before_commit(&mut lock(&self.world), &next);
+        self.call(Service::Ledger, "PutItem", &next.spec.id.clone(), move |world| {
+            world.write_build(expected, &next)
+        })
+        .await
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, Fault> {
+        self.call(Service::Ledger, "Query", Subject::World, move |world| world.due(now, limit))
+            .await
+    }
+
+    /// The suite of the simulation tells every success, so that nobody asks.
+    async fn note_outcome(&self, _: &Lineage, _: &RunId, _: Timestamp, _: Outcome) -> Result<Option<Outcome>, Fault> {
+        Err(Fault::lasting("nothing here depends on how the last run ended"))
+    }
+
+    async fn runs_of(&self, _: &RepositoryName, _: usize) -> Result<Vec<Versioned<Run>>, Fault> {
+        Err(Fault::lasting("nobody here lists runs"))
+    }
+}
+
+#[async_trait]
+impl Agents for Port {
+    async fn launch(&self, spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity) -> Result<Launch, Fault> {
+        let (spec, attempt) = (spec.clone(), attempt.clone());
+        self.call(Service::Launches, "RunTask", &spec.id.clone(), move |world| {
+            ecs::run_task(world, &spec, &attempt, capacity)
+        })
+        .await
+    }
+
+    async fn stop(&self, agent: &AgentId, reason: &str) -> Result<(), Fault> {
+        let (agent, reason) = (agent.clone(), reason.to_owned());
+        let about = match lock(&self.world).task(&agent) {
+            Some(task) => Subject::from(&task.attempt.build),
+            None => Subject::World,
+        };
+        self.call(Service::Other, "StopTask", about, move |world| {
+            ecs::stop_task(world, &agent, &reason)
+        })
+        .await
+    }
+
+    async fn find(&self, spec: &BuildSpec, attempt: &AttemptId) -> Result<Vec<Observation>, Fault> {
+        let attempt = attempt.clone();
+        self.call(Service::Other, "ListTasks", &spec.id, move |world| ecs::find(world, &attempt))
+            .await
+    }
+
+    async fn describe(&self, agents: &[AgentId]) -> (Vec<(AgentId, Option<Observation>)>, Option<Fault>) {
+        let agents = agents.to_vec();
+        let described = self
+            .call(Service::Other, "DescribeTasks", Subject::World, move |world| {
+                ecs::describe(world, &agents)
+            })
+            .await;
+        match described {
+            Ok(described) => (described, None),
+            Err(fault) => (Vec::new(), Some(fault)),
+        }
+    }
+}
+
+#[async_trait]
+impl Source for Port {
+    async fn file(&self, _: &RepositoryName, commit: &CommitId, _: &str) -> Result<Option<SourceFile>, Fault> {
+        let commit = commit.clone();
+        self.call(Service::Other, "GetFile", Subject::World, move |world| {
+            let commit = world.repository.commits.get(commit.as_str())?;
+            commit.file.clone().map(SourceFile::Text)
+        })
+        .await
+    }
+
+    async fn message(&self, _: &RepositoryName, commit: &CommitId) -> Result<Option<String>, Fault> {
+        let commit = commit.clone();
+        self.call(Service::Other, "GetCommit", Subject::World, move |world| {
+            world.repository.commits.get(commit.as_str()).map(|commit| commit.message.clone())
+        })
+        .await
+    }
+
+    async fn changed(&self, _: &RepositoryName, _: &CommitId, _: &CommitId) -> Result<Option<Vec<String>>, Fault> {
+        Err(Fault::lasting("no job here asks what changed"))
+    }
+}
+
+#[async_trait]
+impl Store for Port {
+    fn bucket(&self) -> &'static str {
+        "suite"
+    }
+
+    fn configuration_place(&self) -> String {
+        "s3://suite/config/bellhop.yaml".to_owned()
+    }
+
+    async fn configuration(&self) -> Result<Option<String>, Fault> {
+        self.call(Service::Other, "GetObject", Subject::World, |_| Some(SUITE.to_owned()))
+            .await
+    }
+
+    async fn put(&self, key: &str, _: &str, text: String) -> Result<(), Fault> {
+        let key = key.to_owned();
+        self.call(Service::Other, "PutObject", Subject::World, move |world| {
+            if world.is(Mutant::ReportsDropped) {
+                return;
+            }
+            world.bucket.texts.insert(key.clone(), text.clone());
+        })
+        .await
+    }
+
+    async fn agent_report(&self, attempt: &AttemptId) -> Result<Option<Report>, Fault> {
+        let attempt = attempt.clone();
+        self.call(Service::Other, "GetObject", &attempt.build.clone(), move |world| {
+            if world.is(Mutant::ExitCodeIsProof) {
+                return mutant::report_from_exit_code(world, &attempt);
+            }
+            let report = world.bucket.reports.get(&result_key(&attempt)).cloned();
+            world.note("report read", &attempt.build, || format!("{attempt}: {report:?}"));
+            report
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Notifier for Port {
+    async fn publish(&self, message: &Message) -> Result<(), Fault> {
+        let id = message.document.get("id").and_then(|id| id.as_str()).unwrap_or_default().to_owned();
+        self.call(Service::Other, "Publish", Subject::World, move |world| {
+            if world.is(Mutant::MessagesDropped) {
+                return;
+            }
+            world.note("published", Subject::World, || id.clone());
+            *world.bucket.messages.entry(id.clone()).or_default() += 1;
+            world.statistics.messages += 1;
+        })
+        .await
+    }
+}

@@ -1,0 +1,210 @@
+//! CodeCommit: commits with pipeline files that nobody wrote by hand.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use bellhop_domain::trigger::Push;
+
+use crate::world::{MINUTE, Millis, SECOND};
+
+/// The suite configuration of every simulation.
+pub(crate) const SUITE: &str = r"
+version: 1
+agents:
+  small: { ecs: { clusters: { spot: ci-spot, on-demand: ci-main }, task-definition: agent-small, subnets: [subnet-0a], security-groups: [sg-0a] } }
+  mixed: { ecs: { cluster: ci, task-definition: agent-mixed, container: work, subnets: [subnet-0a] } }
+  steady: { ecs: { clusters: { on-demand: ci-main }, task-definition: agent-steady, subnets: [subnet-0a] } }
+notify: { successes: all }
+";
+
+/// What a commit's pipeline file makes of a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected {
+    Run,
+    Rejected,
+    Nothing,
+}
+
+/// A commit.
+#[derive(Debug, Clone)]
+pub(crate) struct Commit {
+    pub(crate) file: Option<String>,
+    pub(crate) message: String,
+    pub(crate) expected: Expected,
+    pub(crate) jobs: BTreeMap<String, JobTruth>,
+}
+
+/// What a job is in truth, whatever the code under test makes of it.
+#[derive(Debug, Clone)]
+pub(crate) struct JobTruth {
+    pub(crate) needs: Vec<String>,
+    pub(crate) critical: bool,
+    pub(crate) spot: bool,
+    pub(crate) relaunch_stopped: bool,
+    pub(crate) timeout: Millis,
+    /// The limits of its retry rules, in their order.
+    pub(crate) limits: Vec<u32>,
+    /// How long its script takes, about.
+    pub(crate) takes: Millis,
+    /// How likely an attempt fails by its own fault.
+    pub(crate) fails: f64,
+}
+
+#[derive(Default)]
+pub(crate) struct Repository {
+    pub(crate) commits: BTreeMap<String, Commit>,
+    /// Every push that was made, with the moment of its first delivery.
+    pub(crate) pushes: Vec<Push>,
+}
+
+impl Repository {
+    /// A new commit, and the push that brings it.
+    pub(crate) fn push(&mut self, rng: &mut fastrand::Rng, large: bool) -> Push {
+        let id: String = (0..40).map(|_| char::from_digit(rng.u32(0..16), 16).unwrap_or('0')).collect();
+        let commit = match rng.u32(0..40) {
+            _ if large => {
+                let jobs = rng.usize(100..108);
+                commit(rng, jobs, true)
+            }
+            0 => Commit {
+                file: Some("version: 1\njobs:\n  test: { agent: small, run: make, tiemout: 3m }\n".to_owned()),
+                message: "a mistake".to_owned(),
+                expected: Expected::Rejected,
+                jobs: BTreeMap::new(),
+            },
+            1 => Commit {
+                message: "[skip ci] words".to_owned(),
+                expected: Expected::Nothing,
+                ..commit(rng, 1, false)
+            },
+            2 => Commit {
+                file: None,
+                message: "no file".to_owned(),
+                expected: Expected::Nothing,
+                jobs: BTreeMap::new(),
+            },
+            3..=22 => commit(rng, 1, false),
+            _ => {
+                let jobs = rng.usize(2..6);
+                commit(rng, jobs, false)
+            }
+        };
+        self.commits.insert(id.clone(), commit);
+        let push = Push {
+            trigger: format!("{:08x}-0000-4000-8000-{:012x}", rng.u32(..), self.pushes.len()),
+            repository: if rng.bool() { "shop" } else { "till" }.parse().expect("it is a name"),
+            reference: ["refs/heads/main", "refs/heads/next", "refs/heads/release/1"][rng.usize(0..3)]
+                .parse()
+                .expect("it is a reference"),
+            commit: id.parse().expect("it is a commit id"),
+            previous: None,
+            by: None,
+        };
+        self.pushes.push(push.clone());
+        push
+    }
+}
+
+fn commit(rng: &mut fastrand::Rng, count: usize, large: bool) -> Commit {
+    let mut file = "version: 1\njobs:\n".to_owned();
+    let mut jobs = BTreeMap::new();
+    for number in 0..count {
+        let name = format!("job-{number}");
+        let needs: Vec<String> = if number == 0 || large && number % 10 != 0 {
+            Vec::new()
+        } else {
+            let most = if large { 1 } else { 2 };
+            (0..rng.usize(0..=most))
+                .map(|_| format!("job-{}", rng.usize(0..number)))
+                .collect::<std::collections::BTreeSet<_>>()
+                .into_iter()
+                .collect()
+        };
+        jobs.insert(name.clone(), job(rng, &name, needs, large, &mut file));
+    }
+    Commit {
+        file: Some(file),
+        message: "work".to_owned(),
+        expected: Expected::Run,
+        jobs,
+    }
+}
+
+/// Draws a job and writes it into the file.
+fn job(rng: &mut fastrand::Rng, name: &str, needs: Vec<String>, large: bool, file: &mut String) -> JobTruth {
+    let agent = ["small", "small", "small", "mixed", "mixed", "steady"][rng.usize(0..6)];
+    let critical = rng.u32(0..6) == 0;
+    let relaunch_stopped = rng.u32(0..4) == 0;
+    let timeout = match rng.u32(0..10) {
+        0..=1 => rng.u64(30..120) * SECOND,
+        2..=7 => rng.u64(5..25) * MINUTE,
+        _ => 60 * MINUTE,
+    };
+    let queue_timeout = match rng.u32(0..10) {
+        0..=1 => rng.u64(20..180) * SECOND,
+        2..=4 => rng.u64(4..15) * MINUTE,
+        _ => 120 * MINUTE,
+    };
+    // Writing to a String cannot fail.
+    let _ = write!(file, "  {name}:\n    agent: {agent}\n    run: make {name}\n");
+    let _ = write!(
+        file,
+        "    critical: {critical}\n    timeout: {}s\n    queue-timeout: {}s\n",
+        timeout / SECOND,
+        queue_timeout / SECOND
+    );
+    if relaunch_stopped {
+        file.push_str("    relaunch: stopped\n");
+    }
+    if !needs.is_empty() {
+        let _ = writeln!(file, "    needs: [{}]", needs.join(", "));
+    }
+    let limits = match rng.u32(0..6) {
+        0..=2 => vec![2, 2],
+        3 => {
+            file.push_str("    retry: never\n");
+            Vec::new()
+        }
+        _ => {
+            file.push_str("    retry:\n");
+            (0..rng.usize(1..4)).map(|_| rule(rng, critical, file)).collect()
+        }
+    };
+    JobTruth {
+        needs,
+        critical,
+        spot: agent != "steady",
+        relaunch_stopped,
+        timeout,
+        limits,
+        takes: if large {
+            5 * SECOND
+        } else {
+            [10 * SECOND, MINUTE, 3 * MINUTE, 8 * MINUTE][rng.usize(0..4)]
+        },
+        fails: [0.0, 0.1, 0.4, 0.9][rng.usize(0..4)],
+    }
+}
+
+fn rule(rng: &mut fastrand::Rng, critical: bool, file: &mut String) -> u32 {
+    let words = ["interrupted", "infrastructure", "failure", "timeout"];
+    let on: Vec<&str> = words.into_iter().filter(|_| rng.bool()).collect();
+    let limit = rng.u32(0..4);
+    let codes = if on.is_empty() || rng.u32(0..4) == 0 {
+        ", exit-codes: [75]"
+    } else {
+        ""
+    };
+    let backoff = ["", ", backoff: 10s", ", backoff: 2m"][rng.usize(0..3)];
+    let capacity = match rng.u32(0..4) {
+        0 => ", capacity: on-demand",
+        1 | 2 if !critical => ", capacity: spot",
+        _ => "",
+    };
+    let _ = writeln!(
+        file,
+        "      - {{ on: [{}]{codes}, limit: {limit}{backoff}{capacity} }}",
+        on.join(", ")
+    );
+    limit
+}

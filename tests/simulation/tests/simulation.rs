@@ -1,0 +1,59 @@
+//! A share of the seeds with every test run; `cargo xtask simulate` takes as many as one likes.
+
+use bellhop_simulation::{Options, mutants, run, simulate};
+
+fn half_an_hour() -> Options {
+    Options {
+        minutes: 30,
+        ..Options::default()
+    }
+}
+
+#[test]
+fn nothing_is_violated_in_150_worlds() {
+    let summary = simulate(0..150, &half_an_hour(), 2, |_| {});
+    let stories: Vec<String> = summary.violations.iter().map(ToString::to_string).collect();
+    assert!(stories.is_empty(), "{}", stories.join("\n\n"));
+    assert!(
+        summary.statistics.builds > 1000,
+        "the worlds are too quiet: {:?}",
+        summary.statistics
+    );
+}
+
+#[test]
+fn a_peaceful_world_has_no_faults_and_loses_nothing() {
+    let options = Options {
+        hostility: 0.0,
+        ..half_an_hour()
+    };
+    let summary = simulate(0..20, &options, 2, |_| {});
+    let stories: Vec<String> = summary.violations.iter().map(ToString::to_string).collect();
+    assert!(stories.is_empty(), "{}", stories.join("\n\n"));
+    let counts = summary.statistics;
+    assert_eq!(
+        (counts.faults, counts.deaths, counts.events_lost, counts.interruptions),
+        (0, 0, 0, 0)
+    );
+}
+
+#[test]
+fn the_same_seed_gives_the_same_simulation() {
+    for seed in 0..30 {
+        let options = Options { seed, ..half_an_hour() };
+        let (one, two) = (run(&options), run(&options));
+        assert_eq!((one.digest, one.statistics), (two.digest, two.statistics), "seed {seed}");
+        let other = run(&Options { seed: seed + 1, ..options });
+        assert_ne!(one.digest, other.digest, "seed {seed}");
+    }
+}
+
+#[test]
+fn every_mistake_made_on_purpose_is_found() {
+    let missed: Vec<String> = mutants(2, |_| {})
+        .into_iter()
+        .filter(|result| result.found_at_seed.is_none())
+        .map(|result| format!("{} within {} seeds", result.name, result.within))
+        .collect();
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
