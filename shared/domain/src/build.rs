@@ -90,10 +90,6 @@ pub struct Attempt {
     pub agent: Option<AgentId>,
     /// The highest version seen of its agent.
     pub seen: u64,
-    /// Its launch was refused on other capacity before. A refusal is no proof: an earlier request of the same launch may still come through, and
-    /// then there is an agent nobody waits for. It is looked for once this attempt is up, or over.
-    #[serde(default)]
-    pub fell_back: bool,
     /// Since when the build has been waiting for an agent; `queue-timeout` counts from here.
     pub queued: Timestamp,
     /// How often its launch was refused for want of capacity or by a limit.
@@ -342,7 +338,6 @@ impl Attempt {
             capacity,
             agent: None,
             seen: 0,
-            fell_back: false,
             queued: now,
             refusals: 0,
             last_refusal: None,
@@ -590,12 +585,7 @@ impl Build {
             return if cleared { Ok(()) } else { Err(Ignored::Stale) };
         }
         match refusal {
-            Refusal::NoCapacity(_) if capacity == Capacity::Spot => {
-                self.fall_back_to_on_demand(now);
-                if let Some(attempt) = self.attempts.last_mut() {
-                    attempt.fell_back = true;
-                }
-            }
+            Refusal::NoCapacity(_) if capacity == Capacity::Spot => self.fall_back_to_on_demand(now),
             Refusal::NoCapacity(text) | Refusal::Throttled(text) | Refusal::AccountLimit(text) => {
                 self.requeue(text, now);
             }
@@ -1163,15 +1153,14 @@ impl Build {
                 }
             }
             (Phase::Stopping { at, .. }, None) => {
-                let looking = self
-                    .outbox
-                    .any(|effect| matches!(effect, BuildEffect::Find { attempt } if *attempt == number));
-                // Time alone proves nothing: the last look must have been wanted when it was up, and been answered.
-                if !looking && attempt.checked >= later(*at, FIND_FOR) {
+                if later(*at, FIND_FOR) <= now {
                     self.end_attempt(number, End::Unneeded, now);
                     return;
                 }
-                if !looking && later(attempt.checked, CHECK_CHANGING) <= now {
+                if !self
+                    .outbox
+                    .any(|effect| matches!(effect, BuildEffect::Find { attempt } if *attempt == number))
+                {
                     self.outbox.push(BuildEffect::Find { attempt: number }, now);
                 }
             }
