@@ -90,6 +90,10 @@ pub struct Attempt {
     pub agent: Option<AgentId>,
     /// The highest version seen of its agent.
     pub seen: u64,
+    /// Its launch was refused on other capacity before. A refusal is no proof: an earlier request of the same launch may still come through, and
+    /// then there is an agent nobody waits for. It is looked for once this attempt is up, or over.
+    #[serde(default)]
+    pub fell_back: bool,
     /// Since when the build has been waiting for an agent; `queue-timeout` counts from here.
     pub queued: Timestamp,
     /// How often its launch was refused for want of capacity or by a limit.
@@ -338,6 +342,7 @@ impl Attempt {
             capacity,
             agent: None,
             seen: 0,
+            fell_back: false,
             queued: now,
             refusals: 0,
             last_refusal: None,
@@ -557,6 +562,10 @@ impl Build {
     }
 
     fn launch_accepted(&mut self, number: u32, capacity: Capacity, agent: &AgentId, now: Timestamp) -> Result<(), Ignored> {
+        if let Some(stray) = self.strays.iter().find(|stray| stray.agent == *agent) {
+            let stopped = stray.stopped;
+            return self.launch_spent(number, capacity, stopped, now);
+        }
         let cleared = self.clear_launch(number, capacity);
         let observation = Observation {
             agent: agent.clone(),
@@ -570,6 +579,44 @@ impl Build {
         }
     }
 
+    /// A launch was answered with an agent that was taken for a stray before: the token is spent on it.
+    fn launch_spent(&mut self, number: u32, capacity: Capacity, stopped: bool, now: Timestamp) -> Result<(), Ignored> {
+        if !self.awaits_launch(number, capacity) {
+            return if self.clear_launch(number, capacity) {
+                Ok(())
+            } else {
+                Err(Ignored::OtherAgent)
+            };
+        }
+        if !stopped {
+            // Nothing is launched beside it: the launch stays in the outbox, and is tried again.
+            return Err(Ignored::OtherAgent);
+        }
+        let cause = "its launch was answered with an agent that had been stopped".to_owned();
+        self.renumber(number, cause, now);
+        self.launch(now);
+        Ok(())
+    }
+
+    /// Whether a launch of the current attempt is under way, and nothing has come of it yet.
+    fn awaits_launch(&self, number: u32, capacity: Capacity) -> bool {
+        self.outcome().is_none()
+            && self.attempts.last().is_some_and(|attempt| {
+                attempt.number == number && attempt.capacity == capacity && attempt.phase == Phase::Launching && attempt.agent.is_none()
+            })
+    }
+
+    /// Another attempt in place of the current one, whose token is spent on an agent that does nothing for it. Its place in the queue is the old one's,
+    /// and no retry is used up.
+    fn renumber(&mut self, number: u32, cause: String, now: Timestamp) {
+        let Some(attempt) = self.attempts.last() else { return };
+        let (capacity, queued, refusals) = (attempt.capacity, attempt.queued, attempt.refusals);
+        self.end_attempt(number, End::Infrastructure { cause }, now);
+        let mut next = Attempt::new(number + 1, capacity, now);
+        (next.queued, next.refusals) = (queued, refusals);
+        self.attempts.push(next);
+    }
+
     fn clear_launch(&mut self, number: u32, on: Capacity) -> bool {
         self.outbox.remove_where(
             |pending| matches!(&pending.effect, BuildEffect::Launch { attempt, capacity } if *attempt == number && *capacity == on),
@@ -578,14 +625,16 @@ impl Build {
 
     fn launch_refused(&mut self, number: u32, capacity: Capacity, refusal: &Refusal, now: Timestamp) -> Result<(), Ignored> {
         let cleared = self.clear_launch(number, capacity);
-        let current = self.attempts.last().is_some_and(|attempt| {
-            attempt.number == number && attempt.capacity == capacity && attempt.phase == Phase::Launching && attempt.agent.is_none()
-        });
-        if !current || self.outcome().is_some() {
+        if !self.awaits_launch(number, capacity) {
             return if cleared { Ok(()) } else { Err(Ignored::Stale) };
         }
         match refusal {
-            Refusal::NoCapacity(_) if capacity == Capacity::Spot => self.fall_back_to_on_demand(now),
+            Refusal::NoCapacity(_) if capacity == Capacity::Spot => {
+                self.fall_back_to_on_demand(now);
+                if let Some(attempt) = self.attempts.last_mut() {
+                    attempt.fell_back = true;
+                }
+            }
             Refusal::NoCapacity(text) | Refusal::Throttled(text) | Refusal::AccountLimit(text) => {
                 self.requeue(text, now);
             }
@@ -705,6 +754,7 @@ impl Build {
                 if attempt.phase == Phase::Launching {
                     attempt.phase = Phase::Running;
                     attempt.checked = now;
+                    self.look_for_another_of(index, now);
                 }
                 first
             }
@@ -729,6 +779,14 @@ impl Build {
             self.stop(&seen.agent, why, now);
         }
         if news || newly_known { Ok(()) } else { Err(Ignored::NothingNew) }
+    }
+
+    /// Looks, once, for the agent of a launch that was refused on other capacity and may have come through all the same.
+    fn look_for_another_of(&mut self, index: usize, now: Timestamp) {
+        if let Some(attempt) = self.attempts.get_mut(index).filter(|attempt| attempt.fell_back) {
+            attempt.fell_back = false;
+            self.outbox.push(BuildEffect::Find { attempt: attempt.number }, now);
+        }
     }
 
     fn clear_launches_of(&mut self, number: u32) {
@@ -795,13 +853,8 @@ impl Build {
                 }));
                 self.fall_back_to_on_demand(now);
             } else {
-                // The idempotency token of this attempt is spent on an agent that never ran: only another attempt can be launched. Its place in
-                // the queue is the old one's, and no retry is used up.
-                let (capacity, queued, refusals) = (attempt.capacity, attempt.queued, attempt.refusals);
-                self.end_attempt(number, End::Infrastructure { cause: reason.clone() }, now);
-                let mut next = Attempt::new(number + 1, capacity, now);
-                (next.queued, next.refusals) = (queued, refusals);
-                self.attempts.push(next);
+                // The idempotency token of this attempt is spent on an agent that never ran: only another attempt can be launched.
+                self.renumber(number, reason.clone(), now);
                 self.requeue(&reason, now);
             }
             return;
@@ -830,10 +883,16 @@ impl Build {
     }
 
     fn end_attempt(&mut self, number: u32, end: End, now: Timestamp) {
-        if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.number == number) {
+        let Some(index) = self.attempts.iter().position(|attempt| attempt.number == number) else {
+            return;
+        };
+        if let Some(attempt) = self.attempts.get_mut(index) {
             attempt.phase = Phase::Ended { at: now, end };
         }
-        self.clear_launches_of(number);
+        // Not a look that is still to come: another agent than this attempt's may be what it is for.
+        self.outbox
+            .remove_where(|pending| matches!(pending.effect, BuildEffect::Launch { attempt, .. } if attempt == number));
+        self.look_for_another_of(index, now);
     }
 
     /// What a stopped agent says about the attempt. The exit code is the last thing to ask: a script may answer SIGTERM with exit code 0.
@@ -1153,14 +1212,15 @@ impl Build {
                 }
             }
             (Phase::Stopping { at, .. }, None) => {
-                if later(*at, FIND_FOR) <= now {
+                let looking = self
+                    .outbox
+                    .any(|effect| matches!(effect, BuildEffect::Find { attempt } if *attempt == number));
+                // Time alone proves nothing: the last look must have been wanted when it was up, and been answered.
+                if !looking && attempt.checked >= later(*at, FIND_FOR) {
                     self.end_attempt(number, End::Unneeded, now);
                     return;
                 }
-                if !self
-                    .outbox
-                    .any(|effect| matches!(effect, BuildEffect::Find { attempt } if *attempt == number))
-                {
+                if !looking && later(attempt.checked, CHECK_CHANGING) <= now {
                     self.outbox.push(BuildEffect::Find { attempt: number }, now);
                 }
             }

@@ -65,6 +65,18 @@ pub(crate) fn refused(world: &mut World, attempt: &AttemptId, capacity: Capacity
     world.checks.refused.insert((attempt.clone(), capacity));
 }
 
+/// A launch's token is spent on a task already.
+pub(crate) fn launched_again(world: &mut World, attempt: &AttemptId, capacity: Capacity, spent_on: &(AttemptId, Capacity)) {
+    let (other, on) = spent_on;
+    check!(
+        world,
+        &attempt.build,
+        "one-token-per-launch",
+        (other, *on) == (attempt, capacity),
+        "{attempt} on {capacity} has the token of {other} on {on}"
+    );
+}
+
 pub(crate) fn version_written(world: &mut World, about: &Subject, stored: u64, next: u64) {
     check!(
         world,
@@ -141,7 +153,15 @@ pub(crate) fn launching(world: &mut World, spec: &BuildSpec, attempt: &AttemptId
     let without_capacity = world
         .tasks_of(id)
         .filter(|task| task.capacity == Capacity::OnDemand && task.never_ran() && task.disturbed);
-    let most = 1 + job.limits.iter().sum::<u32>() + u32::try_from(without_capacity.count()).unwrap_or(u32::MAX);
+    // So does one whose token was spent on an agent that was taken for a stray.
+    let spent = world.tables.builds.get(id).map_or(0, |build| {
+        let attempts = build.record.attempts.iter();
+        attempts
+            .filter(|attempt| attempt.agent.is_none() && attempt.end().is_some())
+            .count()
+    });
+    let extra = u32::try_from(without_capacity.count() + spent).unwrap_or(u32::MAX);
+    let most = 1 + job.limits.iter().sum::<u32>() + extra;
     check!(
         world,
         id,
@@ -390,7 +410,8 @@ fn attempt_ended(world: &mut World, build: &Build, attempt: &bellhop_domain::bui
         End::TimedOut => {
             let timeout = world.job(&build.spec).map_or(0, |job| job.timeout);
             let ran = task.as_ref().map_or(0, |task| {
-                let until = task.ended.unwrap_or(now);
+                // An end without an exit code cannot be told from none before the task is gone altogether.
+                let until = task.ended.filter(|_| task.exit_code.is_some()).unwrap_or(now);
                 task.up_since().map_or(0, |since| until.saturating_sub(since))
             });
             check!(
@@ -402,7 +423,9 @@ fn attempt_ended(world: &mut World, build: &Build, attempt: &bellhop_domain::bui
             );
         }
         End::Infrastructure { cause } => {
+            let spent = task.is_none() && world.tasks_of(id).any(|other| other.attempt.number == number && !other.goes_on());
             let excused = twin
+                || spent
                 || task.as_ref().is_some_and(|task| {
                     task.disturbed || truth == Truth::NotCheckedOut || task.never_ran() && was_stopping || is_forgotten(task, now)
                 });

@@ -227,6 +227,8 @@ pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, attempt: &AttemptId,
     let token = mutant::token(world, attempt, capacity);
     if let Some(task) = world.ecs.tokens.get(&token).and_then(|task| world.ecs.tasks.get(*task)) {
         let agent = task.agent.clone();
+        let spent_on = (task.attempt.clone(), task.capacity);
+        checks::launched_again(world, attempt, capacity, &spent_on);
         world.note("RunTask again", build, || format!("{attempt} on {capacity}: {}", short(&agent)));
         return Launch::Accepted(agent);
     }

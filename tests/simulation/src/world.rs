@@ -331,7 +331,7 @@ impl World {
         const LAST: usize = 400;
         let concerns = |line: &&Line| match (about, &line.about) {
             (Subject::World, _) => true,
-            (_, Subject::World) => line.who == Who::Nature,
+            (_, Subject::World) => line.who == Who::Nature && !line.is_passing(),
             (Subject::Run(run), Subject::Run(other)) => run == other,
             (Subject::Run(run), Subject::Build(build)) => *run == build.run,
             (Subject::Build(build), Subject::Run(run)) => build.run == *run,
@@ -340,6 +340,15 @@ impl World {
         let mut lines: Vec<String> = self.lines.iter().rev().filter(concerns).take(LAST).map(Line::to_string).collect();
         lines.reverse();
         lines
+    }
+}
+
+impl Line {
+    /// It says nothing by itself about what it does not concern.
+    fn is_passing(&self) -> bool {
+        ["weather", "delayed request arrives", "published", "no sweep"]
+            .iter()
+            .any(|word| self.text.starts_with(word))
     }
 }
 

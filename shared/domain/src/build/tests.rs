@@ -533,6 +533,8 @@ mod launching {
             .expect_live(&["1?"])
             .performed()
             .tick(2 * HOUR + 15 * MINUTE)
+            .performed()
+            .tick(2 * HOUR + 16 * MINUTE)
             .expect_rest();
     }
 
@@ -713,7 +715,7 @@ mod lost_replies {
     #[test]
     fn an_agent_is_looked_for_every_minute_and_then_no_more() {
         let mut story = Story::new(spec()).tick(2 * HOUR).performed();
-        for minute in 1..5 {
+        for minute in 1..=5 {
             story = story
                 .tick(2 * HOUR + minute * MINUTE)
                 .expect_todo(&["find 1"])
@@ -721,13 +723,90 @@ mod lost_replies {
                 .expect_live(&["1?"]);
         }
         story
-            .tick(2 * HOUR + 5 * MINUTE)
+            .tick(2 * HOUR + 6 * MINUTE)
             .expect_live(&[])
             .expect_rest()
             // Even so it is not forgotten.
             .running("1a@2")
             .expect_todo(&["stop 1a: bellhop: a second agent for abcdefghij/test/1"])
             .stopped("1a@3", stopped_by_a_person())
+            .expect_rest();
+    }
+
+    /// Found by the simulation: the time for looking passed while nobody could look, and the agent went on after its build.
+    #[test]
+    fn an_agent_is_not_given_up_while_looking_for_it_gets_no_answer() {
+        Story::new(spec())
+            .tick(2 * HOUR)
+            .expect_todo(&["find 1", "announce timed-out by 1", "tell the run timed-out"])
+            .tick(3 * HOUR)
+            .expect_live(&["1?"])
+            .performed()
+            .tick(3 * HOUR + MINUTE)
+            .expect_live(&[])
+            .expect_rest();
+        // No sweep came by in all that time: what was seen before it was up is no proof.
+        Story::new(spec())
+            .tick(2 * HOUR)
+            .performed()
+            .tick(3 * HOUR)
+            .expect_live(&["1?"])
+            .expect_todo(&["find 1"]);
+    }
+
+    /// Found by the simulation: a request for Spot capacity was delayed, its repetition refused, the build went to on-demand capacity, and then the
+    /// request came through. Every event of that agent was lost.
+    #[test]
+    fn a_refused_launch_that_comes_through_after_all_is_found_and_stopped() {
+        let twin = || {
+            Story::new(spec())
+                .refused(1, SPOT, no_capacity())
+                .accepted(ON_DEMAND, "1a")
+                .expect_todo(&[])
+        };
+        twin()
+            .running("1a")
+            .expect_todo(&["find 1"])
+            .performed()
+            .seen("1a@2", Some(ON_DEMAND), AgentStatus::Running { since: None })
+            .seen("1b@2", Some(SPOT), AgentStatus::Running { since: None })
+            .expect_todo(&["stop 1b: bellhop: a second agent for abcdefghij/test/1"]);
+        twin()
+            .stopped("1a", exited(1))
+            .expect_todo(&["find 1", "announce failed by 1", "tell the run failed"])
+            .seen("1b@2", Some(SPOT), AgentStatus::Running { since: None })
+            .performed()
+            .stopped("1b@3", stopped_by_a_person())
+            .expect_rest();
+    }
+
+    /// Found by the simulation: requests of both launches came through late. The Spot agent was taken for the attempt's, the on-demand one for a
+    /// stray and stopped; then there was no Spot capacity after all, and the on-demand launch was answered with the agent that had been stopped.
+    #[test]
+    fn a_launch_whose_token_is_spent_on_a_stray_gets_another_attempt() {
+        let both = || {
+            Story::new(spec())
+                .refused(1, SPOT, no_capacity())
+                .refused(1, ON_DEMAND, throttled())
+                .seen("1a", Some(SPOT), AgentStatus::Starting)
+                .seen("1b", Some(ON_DEMAND), AgentStatus::Starting)
+                .performed()
+                .stopped("1a", without_capacity())
+                .expect_todo(&["launch 1 on on-demand"])
+        };
+        // Not beside the stray.
+        both()
+            .accepted(ON_DEMAND, "1b")
+            .expect_ignored(Ignored::OtherAgent)
+            .expect_todo(&["launch 1 on on-demand"])
+            .stopped("1b", stopped_by_a_person())
+            .accepted(ON_DEMAND, "1b")
+            .expect_todo(&["find 1", "launch 2 on on-demand"])
+            .expect_live(&["2?"])
+            .accepted(ON_DEMAND, "2a")
+            .running("2a")
+            .stopped("2a", exited(0))
+            .expect_finished(Outcome::Succeeded, "")
             .expect_rest();
     }
 
@@ -1078,6 +1157,8 @@ mod interruptions {
             .expect_todo(&["find 2", "announce succeeded by 1", "tell the run succeeded"])
             .performed()
             .tick(10 * MINUTE)
+            .performed()
+            .tick(11 * MINUTE)
             .expect_rest();
     }
 
