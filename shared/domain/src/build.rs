@@ -90,8 +90,8 @@ pub struct Attempt {
     pub agent: Option<AgentId>,
     /// The highest version seen of its agent.
     pub seen: u64,
-    /// Its launch was refused on other capacity before. A refusal is no proof: an earlier request of the same launch may still come through, and
-    /// then there is an agent nobody waits for. It is looked for once this attempt is up, or over.
+    /// Its launch was refused on other capacity before, or for good. A refusal is no proof: an earlier request of the same launch may still come
+    /// through, and then there is an agent nobody waits for. It is looked for once this attempt is up, or over; after a refusal for good a minute later.
     #[serde(default)]
     pub fell_back: bool,
     /// Since when the build has been waiting for an agent; `queue-timeout` counts from here.
@@ -368,6 +368,11 @@ impl Attempt {
         }
     }
 
+    /// Whether it is over, and the agent of its refused launch is still to be looked for.
+    fn is_to_look_back(&self) -> bool {
+        self.fell_back && self.end().is_some()
+    }
+
     fn check_after(&self) -> Duration {
         match self.phase {
             Phase::Running => CHECK_RUNNING,
@@ -461,7 +466,11 @@ impl Build {
             (BuildState::Queued { not_before }, Some(attempt)) => Some((*not_before).min(self.queue_deadline(attempt))),
             _ => None,
         };
-        let attempts = self.attempts.iter().filter(|attempt| attempt.is_live()).map(|attempt| {
+        let watched = self
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.is_live() || attempt.is_to_look_back());
+        let attempts = watched.map(|attempt| {
             let check = later(attempt.checked, attempt.check_after());
             match (&attempt.phase, attempt.started) {
                 (Phase::Running, Some(started)) => check.min(later(started, self.spec.timeout)),
@@ -641,6 +650,10 @@ impl Build {
             Refusal::Invalid(text) => {
                 let cause = format!("the agent cannot be launched: {}", brief(text, LONGEST_WORDS));
                 self.end_attempt(number, End::Infrastructure { cause: cause.clone() }, now);
+                if let Some(attempt) = self.attempts.last_mut() {
+                    attempt.fell_back = true;
+                    attempt.checked = now;
+                }
                 // An interrupted attempt may still win inside its two minutes; its end decides then.
                 if !self.attempts.iter().any(Attempt::is_live) {
                     self.finish(Outcome::InfrastructureFailed, Some(cause), now);
@@ -1181,7 +1194,12 @@ impl Build {
         let Some(attempt) = self.attempts.get(index) else { return };
         let number = attempt.number;
         match (&attempt.phase, &attempt.agent) {
-            (Phase::Waiting | Phase::Ended { .. }, _) => return,
+            (Phase::Waiting | Phase::Ended { .. }, _) => {
+                if attempt.is_to_look_back() && later(attempt.checked, CHECK_CHANGING) <= now {
+                    self.look_for_another_of(index, now);
+                }
+                return;
+            }
             (Phase::Launching, None) => {
                 if !over && self.queue_deadline(attempt) <= now {
                     self.give_up_waiting(now);

@@ -492,6 +492,28 @@ mod launching {
             .refused(1, SPOT, Refusal::Invalid("MISSING".to_owned()))
             .expect_finished(Outcome::InfrastructureFailed, "the agent cannot be launched: MISSING")
             .expect_todo(&["announce infrastructure-failed by 1", "tell the run infrastructure-failed"])
+            .performed()
+            .tick_when_due()
+            .expect_todo(&["find 1"])
+            .performed()
+            .expect_rest();
+    }
+
+    /// Of the first request nothing was heard, and it was still under way when its repetition met a permission that had just been taken away. Had no
+    /// event of that agent come through, nobody would have known of it.
+    #[test]
+    fn an_agent_that_comes_of_a_launch_refused_for_good_is_found_and_stopped() {
+        Story::new(spec())
+            .refused(1, SPOT, Refusal::Invalid("AccessDeniedException".to_owned()))
+            .performed()
+            .tick(MINUTE - 1)
+            .expect_ignored(Ignored::NotDue)
+            .tick(MINUTE)
+            .expect_todo(&["find 1"])
+            .seen("1a@2", Some(SPOT), AgentStatus::Running { since: None })
+            .performed()
+            .stopped("1a@3", stopped_by_a_person())
+            .expect_status("infrastructure-failed")
             .expect_rest();
     }
 
