@@ -233,7 +233,10 @@ pub enum BuildEvent {
     /// An effect was tried in vain; it stays in the outbox.
     Deferred(EffectId),
     /// Time has passed.
-    Tick,
+    Tick {
+        /// When [`Build::agents_to_check`] was asked, and those agents looked at. An agent's time that has run out since is not held against it yet.
+        looked: Timestamp,
+    },
 }
 
 /// Why a launch was refused.
@@ -539,7 +542,7 @@ impl Build {
                     Err(Ignored::NothingNew)
                 }
             }
-            BuildEvent::Tick => self.tick(now),
+            BuildEvent::Tick { looked } => self.tick((*looked).min(now), now),
         }
     }
 
@@ -1147,13 +1150,13 @@ impl Build {
         }
     }
 
-    fn tick(&mut self, now: Timestamp) -> Result<(), Ignored> {
+    fn tick(&mut self, looked: Timestamp, now: Timestamp) -> Result<(), Ignored> {
         if self.due().is_none_or(|due| due > now) {
             return Err(Ignored::NotDue);
         }
         let before = self.clone();
         for index in 0..self.attempts.len() {
-            self.tick_attempt(index, now);
+            self.tick_attempt(index, looked, now);
         }
         for index in 0..self.strays.len() {
             if let Some(stray) = self.strays.get_mut(index)
@@ -1189,7 +1192,7 @@ impl Build {
         self.finish(Outcome::TimedOut, Some(cause), now);
     }
 
-    fn tick_attempt(&mut self, index: usize, now: Timestamp) {
+    fn tick_attempt(&mut self, index: usize, looked: Timestamp, now: Timestamp) {
         let over = self.outcome().is_some();
         let Some(attempt) = self.attempts.get(index) else { return };
         let number = attempt.number;
@@ -1213,7 +1216,7 @@ impl Build {
                 }
             }
             (Phase::Running | Phase::Interrupted { .. }, _) => {
-                if self.is_overtime(attempt, now) {
+                if self.is_overtime(attempt, looked) {
                     let is_current = index + 1 == self.attempts.len();
                     self.stop_attempt(index, StopWhy::Timeout, now);
                     // A next attempt must not run beside this one: it waits for the proof that this one has stopped.
@@ -1244,7 +1247,7 @@ impl Build {
             }
         }
         if let Some(attempt) = self.attempts.get_mut(index)
-            && later(attempt.checked, attempt.check_after()) <= now
+            && later(attempt.checked, attempt.check_after()) <= looked
         {
             attempt.checked = now;
         }

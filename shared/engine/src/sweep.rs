@@ -145,7 +145,7 @@ impl Engine {
                     })
                     .collect();
                 let events = looked.map_or_else(Vec::new, |mut events| {
-                    events.push(BuildEvent::Tick);
+                    events.push(BuildEvent::Tick { looked: now });
                     events
                 });
                 (build, events)

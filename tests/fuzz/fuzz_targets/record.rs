@@ -12,7 +12,7 @@ fuzz_target!(|text: &str| {
     if let Ok(build) = serde_json::from_str::<Build>(text) {
         let now = "2026-11-22T08:00:00Z".parse().expect("a fixed time");
         build.due();
-        build.decide(&BuildEvent::Tick, now);
+        build.decide(&BuildEvent::Tick { looked: now }, now);
         build.decide(&BuildEvent::Released, now);
     }
 });

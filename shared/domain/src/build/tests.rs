@@ -59,7 +59,7 @@ impl Story {
 
     /// The sweep looks at the build at this second.
     fn tick(self, second: i64) -> Self {
-        self.at(second).happens(&BuildEvent::Tick)
+        self.at(second).happens(&BuildEvent::Tick { looked: t(second) })
     }
 
     /// The sweep looks at the build as soon as it is due.
@@ -1531,6 +1531,20 @@ mod retries {
 
 mod time {
     use super::*;
+
+    /// Found by the simulation: the sweep had looked at the agents a moment before the time was up, and decided a moment after. The agent had ended in
+    /// time, and only its events were late.
+    #[test]
+    fn time_that_runs_out_after_the_look_is_not_held_against_an_agent() {
+        Story::new(spec())
+            .up()
+            .tick(HOUR - 1)
+            .at(HOUR)
+            .happens(&BuildEvent::Tick { looked: t(HOUR - 1) })
+            .expect_ignored(Ignored::NotDue)
+            .stopped("1a", exited(0))
+            .expect_status("succeeded");
+    }
 
     #[test]
     fn an_attempt_that_runs_too_long_ends_the_build_and_is_stopped() {

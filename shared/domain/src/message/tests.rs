@@ -271,7 +271,7 @@ fn how_every_other_end_is_told() {
     assert_snapshot!(title(&after(&up, &stopped(1, "0a1b", StopCause::Interrupted, None), 90)), @"shop main: test was interrupted: its Spot capacity was taken back");
     assert_snapshot!(title(&after(&up, &stopped(1, "0a1b", StopCause::FailedToStart, None), 90)), @"shop main: test had an infrastructure failure: the agent did not start: Essential container in task exited");
     assert_snapshot!(title(&after(&up, &stopped(1, "0a1b", StopCause::Exited, script(1, None, None)), 90)), @"shop main: test failed: the script ended with exit code 1");
-    assert_snapshot!(title(&after(&up, &BuildEvent::Tick, 3700)), @"shop main: test timed out: it ran longer than its timeout of 1h");
+    assert_snapshot!(title(&after(&up, &BuildEvent::Tick { looked: t(3700) }, 3700)), @"shop main: test timed out: it ran longer than its timeout of 1h");
     let refused = BuildEvent::LaunchRefused {
         attempt: 1,
         capacity: Capacity::Spot,
@@ -284,9 +284,9 @@ fn how_every_other_end_is_told() {
         refusal: Refusal::AccountLimit("You've reached the limit on the number of vCPUs".to_owned()),
     };
     let waiting = after(&Build::ready(patient, t(0)), &throttled, 1);
-    let tried = after(&waiting, &BuildEvent::Tick, 20);
+    let tried = after(&waiting, &BuildEvent::Tick { looked: t(20) }, 20);
     let waiting = after(&tried, &throttled, 7100);
-    assert_snapshot!(title(&after(&waiting, &BuildEvent::Tick, 7300)), @"shop main: test timed out: no agent within its queue-timeout of 2h: You've reached the limit on the number of vCPUs");
+    assert_snapshot!(title(&after(&waiting, &BuildEvent::Tick { looked: t(7300) }, 7300)), @"shop main: test timed out: no agent within its queue-timeout of 2h: You've reached the limit on the number of vCPUs");
     let failing = crate::spec::RetryRule {
         on: vec![crate::spec::RetryOn::Failure],
         exit_codes: Vec::new(),

@@ -184,7 +184,7 @@ fn events() -> impl Strategy<Value = BuildEvent> {
                 observation: Observation { agent, version, capacity, status },
             }
         ),
-        2 => Just(BuildEvent::Tick),
+        2 => (0..8000i64).prop_map(|second| BuildEvent::Tick { looked: t(second) }),
     ]
 }
 
@@ -203,7 +203,7 @@ fn steps() -> impl Strategy<Value = Step> {
 }
 
 /// What a step means for a build as it is, if it means anything.
-fn event(build: &Build, step: Step) -> Option<BuildEvent> {
+fn event(build: &Build, step: Step, now: Timestamp) -> Option<BuildEvent> {
     let launch = build.outbox.pending().iter().find_map(|pending| match &pending.effect {
         BuildEffect::Launch { attempt, capacity } => Some((*attempt, *capacity)),
         _ => None,
@@ -251,7 +251,7 @@ fn event(build: &Build, step: Step) -> Option<BuildEvent> {
             let answered = matches!(pending.effect, BuildEffect::Launch { .. });
             (!answered).then_some(BuildEvent::Performed(pending.id))
         }
-        Step::TickWhenDue | Step::Pass(_) => Some(BuildEvent::Tick),
+        Step::TickWhenDue | Step::Pass(_) => Some(BuildEvent::Tick { looked: now }),
     }
 }
 
@@ -277,7 +277,7 @@ fn step(build: &Build, event: &BuildEvent, now: Timestamp) -> Build {
         }
         Decision::Ignored(_) => build.clone(),
     };
-    if *event == BuildEvent::Tick {
+    if *event == (BuildEvent::Tick { looked: now }) {
         let rest = Build {
             outbox: Outbox::default(),
             ..next.clone()
@@ -327,7 +327,7 @@ fn wind_down(mut build: Build, mut now: Timestamp) {
         now = now.max(due);
         // Agents are asked for before anybody looks at the clock, as the sweep does it.
         if build.agents_to_check(now).is_empty() {
-            build = step(&build, &BuildEvent::Tick, now);
+            build = step(&build, &BuildEvent::Tick { looked: now }, now);
         }
     }
     panic!("the build does not come to an end: {build:?}");
@@ -347,7 +347,7 @@ proptest! {
         check(&build);
         for next in steps {
             now = moment(&build, now, &next);
-            if let Some(event) = event(&build, next) {
+            if let Some(event) = event(&build, next, now) {
                 build = step(&build, &event, now);
             }
         }
@@ -364,7 +364,7 @@ proptest! {
                 continue;
             }
             now = moment(&build, now, &next);
-            let Some(event) = event(&build, next) else { continue };
+            let Some(event) = event(&build, next, now) else { continue };
             build = step(&build, &event, now);
             for attempt in &build.attempts {
                 let wants_one = attempt.phase == Phase::Launching && attempt.agent.is_none();
