@@ -93,6 +93,8 @@ fn main() -> ExitCode {
             signal = stopped() => Err(anyhow::anyhow!("stopped by {signal}")),
         }
     });
+    // A simulation that was stopped computes on in threads of its own, for which nobody waits.
+    runtime.shutdown_background();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -119,8 +121,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Local => local::run().await,
         Command::Kill { builds, kills } => kill::run(builds, kills).await,
         Command::Fuzz { seconds } => fuzz::run(seconds).await,
-        Command::Simulate { mutants: true, .. } => simulate::mutants(),
-        Command::Simulate { seeds, seed, minutes, .. } => simulate::run(seeds, seed, minutes),
+        Command::Simulate { mutants: true, .. } => simulate::mutants().await,
+        Command::Simulate { seeds, seed, minutes, .. } => simulate::run(seeds, seed, minutes).await,
         Command::Test { only } => tests::run(&only).await,
     }
 }

@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
-use anyhow::{bail, ensure};
-use bellhop_simulation::{MutantResult, Options, Statistics};
+use anyhow::{Context as _, bail, ensure};
+use bellhop_simulation::{Mutant, MutantResult, Options, Statistics};
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -16,18 +16,18 @@ const SHOWN: usize = 3;
 ///
 /// # Errors
 /// Something that must hold did not: its seed and its trace are printed.
-pub(crate) fn run(seeds: u64, first: u64, minutes: u32) -> anyhow::Result<()> {
+pub(crate) async fn run(seeds: u64, first: u64, minutes: u32) -> anyhow::Result<()> {
     ensure!(seeds > 0, "there is nothing to simulate");
+    let last = first.checked_add(seeds).context("there are not so many seeds from this one on")?;
     let options = Options {
         minutes,
         ..Options::default()
     };
     let begun = Instant::now();
-    let bar = bar(seeds);
-    let summary = bellhop_simulation::simulate(first..first.saturating_add(seeds), &options, threads(), |done| {
-        bar.set_position(done)
-    });
-    bar.finish_and_clear();
+    let summary = behind_bar(seeds, move |bar| {
+        bellhop_simulation::simulate(first..last, &options, threads(), |done| bar.set_position(done))
+    })
+    .await?;
     let took = begun.elapsed();
     for violation in summary.violations.iter().take(SHOWN) {
         println!("{violation}\n");
@@ -39,6 +39,9 @@ pub(crate) fn run(seeds: u64, first: u64, minutes: u32) -> anyhow::Result<()> {
         took.as_secs_f64(),
         summary.simulations as f64 / took.as_secs_f64()
     );
+    if let Some((seed, longest)) = summary.slowest {
+        println!("The slowest was seed {seed}, with {:.0} ms.", longest.as_secs_f64() * 1000.0);
+    }
     let seeds: Vec<String> = summary.violations.iter().map(|violation| violation.seed.to_string()).collect();
     ensure!(
         seeds.is_empty(),
@@ -53,10 +56,14 @@ pub(crate) fn run(seeds: u64, first: u64, minutes: u32) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// One was not found within its number of seeds.
-pub(crate) fn mutants() -> anyhow::Result<()> {
-    let bar = bar(0);
-    let results = bellhop_simulation::mutants(threads(), |result| bar.println(line(result)));
-    bar.finish_and_clear();
+pub(crate) async fn mutants() -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let results = behind_bar(Mutant::ALL.len() as u64, |bar| {
+        bellhop_simulation::mutants(threads(), |_| bar.inc(1))
+    })
+    .await?;
+    let took = begun.elapsed();
+    println!("{}", findings(&results));
     let missed: Vec<&str> = results
         .iter()
         .filter(|result| result.found_at_seed.is_none())
@@ -65,15 +72,41 @@ pub(crate) fn mutants() -> anyhow::Result<()> {
     if !missed.is_empty() {
         bail!("mistakes that were not found: {}", missed.join(", "));
     }
-    println!("{} mistakes made, all found.", results.len());
+    println!("{} mistakes made in {:.1} s, all found.", results.len(), took.as_secs_f64());
     Ok(())
 }
 
-fn line(result: &MutantResult) -> String {
-    match (result.found_at_seed, result.invariant) {
-        (Some(seed), Some(invariant)) => format!("{:<32} seed {seed:<6} {invariant}", result.name),
-        _ => format!("{:<32} not found", result.name),
+/// Computes in threads of its own, behind a bar that shows how far it is. Whoever drops the future takes the bar away.
+async fn behind_bar<T: Send + 'static>(length: u64, compute: impl FnOnce(&ProgressBar) -> T + Send + 'static) -> anyhow::Result<T> {
+    let bar = Cleared(bar(length));
+    let shared = bar.0.clone();
+    Ok(tokio::task::spawn_blocking(move || compute(&shared)).await?)
+}
+
+/// A bar that leaves nothing behind on the screen.
+struct Cleared(ProgressBar);
+
+impl Drop for Cleared {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
+}
+
+fn findings(results: &[MutantResult]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(UTF8_FULL_CONDENSED)
+        .set_header(["mutant", "mistake", "seed", "of at most", "invariant"]);
+    for result in results {
+        table.add_row([
+            result.name.to_owned(),
+            result.mistake.to_owned(),
+            result.found_at_seed.map_or_else(|| "none".to_owned(), |seed| seed.to_string()),
+            result.within.to_string(),
+            result.invariant.unwrap_or("not found").to_owned(),
+        ]);
+    }
+    table
 }
 
 fn threads() -> usize {
@@ -95,6 +128,7 @@ fn table(statistics: &Statistics) -> Table {
         ("retries", statistics.retries),
         ("tasks", statistics.tasks),
         ("launches refused", statistics.refusals),
+        ("launches refused for good", statistics.refused_for_good),
         ("Spot interruptions", statistics.interruptions),
         ("invocations", statistics.invocations),
         ("invocations that died", statistics.deaths),

@@ -29,6 +29,8 @@ const CLOCKS: Millis = 10 * SECOND;
 pub(crate) struct Checks {
     /// Launches that ECS refused at least once.
     refused: BTreeSet<(AttemptId, Capacity)>,
+    /// Attempts of which a launch was refused for good.
+    forbidden: BTreeSet<AttemptId>,
     /// Launches that made a task.
     launched: BTreeSet<(AttemptId, Capacity)>,
     /// How often each build and run was decided to be over.
@@ -63,6 +65,11 @@ impl World {
 
 pub(crate) fn refused(world: &mut World, attempt: &AttemptId, capacity: Capacity) {
     world.checks.refused.insert((attempt.clone(), capacity));
+}
+
+/// A launch was refused for good.
+pub(crate) fn forbidden(world: &mut World, attempt: &AttemptId) {
+    world.checks.forbidden.insert(attempt.clone());
 }
 
 /// A launch's token is spent on a task already.
@@ -411,7 +418,8 @@ fn attempt_ended(world: &mut World, build: &Build, attempt: &bellhop_domain::bui
             let timeout = world.job(&build.spec).map_or(0, |job| job.timeout);
             let ran = task.as_ref().map_or(0, |task| {
                 // An end without an exit code cannot be told from none before the task is gone altogether.
-                let until = task.ended.filter(|_| task.exit_code.is_some()).unwrap_or(now);
+                let known = if task.exit_code.is_some() { task.ended } else { task.gone_since() };
+                let until = known.unwrap_or(now);
                 task.up_since().map_or(0, |since| until.saturating_sub(since))
             });
             check!(
@@ -424,8 +432,10 @@ fn attempt_ended(world: &mut World, build: &Build, attempt: &bellhop_domain::bui
         }
         End::Infrastructure { cause } => {
             let spent = task.is_none() && world.tasks_of(id).any(|other| other.attempt.number == number && !other.goes_on());
+            let forbidden = task.is_none() && world.checks.forbidden.contains(&build.attempt_id(number));
             let excused = twin
                 || spent
+                || forbidden
                 || task.as_ref().is_some_and(|task| {
                     task.disturbed || truth == Truth::NotCheckedOut || task.never_ran() && was_stopping || is_forgotten(task, now)
                 });
@@ -623,11 +633,13 @@ pub(crate) fn inspect(world: &mut World) {
         };
         let build = world.tables.builds.get(&task.attempt.build).map(|build| &build.record);
         let why = build.map_or(Some("its build is not in the ledger"), |build| unwanted(build, task));
+        // Nobody can stop an agent of which nobody has heard: its launch has never been answered, and all its events were lost.
+        let known_since = task.known_since.or(is_named(world, task).then_some(now));
         let overtime = why.is_none()
             && task.up_since().is_some_and(|since| {
                 let timeout = build.and_then(|build| world.job(&build.spec)).map_or(0, |job| job.timeout);
-                let from = world.calm_since.map_or(since + timeout, |calm| calm.max(since + timeout));
-                now > from + if world.calm() { CALM_GRACE } else { GRACE }
+                let from = world.calm_since.or(known_since).map(|from| from.max(since + timeout));
+                from.is_some_and(|from| now > from + if world.calm() { CALM_GRACE } else { GRACE })
             });
         let since = match (why, task.unwanted_since) {
             (None, _) => None,
@@ -641,6 +653,7 @@ pub(crate) fn inspect(world: &mut World) {
         let (agent, attempt) = (task.agent.clone(), task.attempt.clone());
         if let Some(task) = world.ecs.tasks.get_mut(index) {
             task.unwanted_since = since;
+            task.known_since = known_since;
         }
         check!(
             world,

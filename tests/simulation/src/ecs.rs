@@ -135,7 +135,11 @@ pub(crate) struct Task {
     on_term: Option<i32>,
     /// Since when it lives without being the agent of a live attempt of an open build.
     pub(crate) unwanted_since: Option<Millis>,
+    /// Since when its build's record names it.
+    pub(crate) known_since: Option<Millis>,
     visible_at: Millis,
+    /// What it was, and since when, as far back as an answer may be behind.
+    past: Vec<(Millis, Observation)>,
 }
 
 impl Task {
@@ -155,6 +159,10 @@ impl Task {
 
     pub(crate) fn is_gone(&self) -> bool {
         self.last_status == "STOPPED"
+    }
+
+    pub(crate) fn gone_since(&self) -> Option<Millis> {
+        self.stopped_at
     }
 
     pub(crate) fn up_since(&self) -> Option<Millis> {
@@ -199,6 +207,12 @@ impl Task {
         }
     }
 
+    /// What was to be seen of it at a moment that is not long past, or first.
+    fn as_of(&self, then: Millis) -> Observation {
+        let seen = self.past.iter().rev().find(|(since, _)| *since <= then).or(self.past.first());
+        seen.map_or_else(|| self.observation(), |(_, observation)| observation.clone())
+    }
+
     pub(crate) fn observation(&self) -> Observation {
         self.facts().observation().expect("the stand-in knows ECS's words")
     }
@@ -208,6 +222,11 @@ impl Task {
 pub(crate) fn short(agent: &AgentId) -> &str {
     let text = agent.as_str();
     text.get(text.len().saturating_sub(4)..).unwrap_or(text)
+}
+
+/// The cluster that a task's ARN names.
+pub(crate) fn cluster(agent: &AgentId) -> &str {
+    agent.as_str().rsplit('/').nth(1).unwrap_or_default()
 }
 
 /// `RunTask`.
@@ -223,6 +242,14 @@ pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, attempt: &AttemptId,
     // A rate limit stands before everything else, even before the token of a task that exists.
     if world.spell(Spell::Throttled) && world.rng.bool() {
         return refused(world, Refusal::Throttled("ThrottlingException: Rate exceeded".to_owned()));
+    }
+    if world.spell(Spell::Forbidden) {
+        checks::forbidden(world, attempt);
+        world.statistics.refused_for_good += 1;
+        return refused(
+            world,
+            Refusal::Invalid("AccessDeniedException: not authorized to perform: ecs:RunTask".to_owned()),
+        );
     }
     let token = mutant::token(world, attempt, capacity);
     if let Some(task) = world.ecs.tokens.get(&token).and_then(|task| world.ecs.tasks.get(*task)) {
@@ -311,7 +338,9 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, capacity: Ca
         upload_fails: world.chance(share(0.04)),
         on_term: [Some(0), Some(143), Some(143), None][world.rng.usize(0..4)],
         unwanted_since: None,
+        known_since: None,
         visible_at: world.now + world.rng.u64(0..=lag),
+        past: Vec::new(),
     };
     world.note("task created", &spec.id, || {
         format!(
@@ -399,18 +428,20 @@ pub(crate) fn find(world: &World, attempt: &AttemptId) -> Vec<Observation> {
         .collect()
 }
 
-/// `DescribeTasks`.
+/// `DescribeTasks`, whose answer may be a little behind.
 pub(crate) fn describe(world: &mut World, agents: &[AgentId]) -> Vec<(AgentId, Option<Observation>)> {
     if world.is(Mutant::NothingDescribed) {
         return Vec::new();
     }
+    let lag = if world.calm() { 0 } else { world.hostility.list_lag };
+    let then = world.now.saturating_sub(world.rng.u64(0..=lag));
     agents
         .iter()
         .map(|agent| {
             let overlooked = mutant::overlooks(world);
             let task = world.ecs.by_agent.get(agent).and_then(|index| world.ecs.tasks.get(*index));
             let known = task.filter(|task| !overlooked && task.stopped_at.is_none_or(|at| at + REMEMBERED > world.now));
-            (agent.clone(), known.map(Task::observation))
+            (agent.clone(), known.map(|task| task.as_of(then)))
         })
         .collect()
 }
@@ -658,8 +689,14 @@ fn begin_stop(world: &mut World, index: usize, code: &'static str, reason: &str)
 
 /// Tells the world of a task's new state, with an event as EventBridge would deliver it.
 fn changed(world: &mut World, index: usize) {
-    let Some(task) = world.ecs.tasks.get(index) else { return };
+    const KEPT: usize = 4;
+    let now = world.now;
+    let Some(task) = world.ecs.tasks.get_mut(index) else { return };
     let mut observation = task.observation();
+    if task.past.len() == KEPT {
+        task.past.remove(0);
+    }
+    task.past.push((now, observation.clone()));
     let (attempt, agent) = (task.attempt.clone(), task.agent.clone());
     let (status, stopping, version) = (task.last_status, task.is_stopping(), task.version);
     world.note("task", &attempt.build, || {

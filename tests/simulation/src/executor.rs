@@ -103,6 +103,9 @@ fn prepare(world: &mut World, options: &Options) {
         for spell in SPELLS {
             let flickers = if world.hostility.flickers { 5 * options.minutes } else { 0 };
             for number in 0..world.rng.u32(0..3) + flickers {
+                if !world.chance(spell.share()) {
+                    continue;
+                }
                 let longest = if number < flickers { 20 * SECOND } else { 20 * MINUTE };
                 let begin = world.rng.u64(0..length);
                 let end = begin + world.between_log(SECOND, longest);
@@ -245,7 +248,8 @@ impl Executor {
             world.note("invoked", invoke.job.about(), || invoke.job.words());
             let share = world.hostility.death;
             let dies = !world.calm() && world.chance(share);
-            let dies_in = dies.then(|| world.rng.u32(0..14));
+            let points = if world.rng.u32(0..4) == 0 { 150 } else { 14 };
+            let dies_in = dies.then(|| world.rng.u32(0..points));
             let limit = match invoke.job {
                 Job::Push(_) => 60 * SECOND,
                 Job::Agent(..) => 30 * SECOND,
@@ -341,18 +345,17 @@ impl World {
         }
         self.statistics.dead_letters += 1;
         self.note("dead letter", invoke.job.about(), String::new);
-        if let Job::Push(push) = invoke.job {
-            if self.calm() {
-                self.send(
-                    MINUTE,
-                    Invoke {
-                        job: Job::Push(push),
-                        tries: 0,
-                    },
-                );
-            } else {
-                self.dead_pushes.push(push);
-            }
+        if self.calm() {
+            self.hand_back(MINUTE, invoke.job);
+        } else {
+            self.dead_letters.push(invoke.job);
+        }
+    }
+
+    /// Dead letters are handed back. Bellhop needs the pushes among them; the events only must not do harm, however late they are.
+    fn hand_back(&mut self, wait: Millis, job: Job) {
+        if matches!(job, Job::Push(_)) || self.rng.bool() {
+            self.send(wait, Invoke { job, tries: 0 });
         }
     }
 
@@ -399,14 +402,8 @@ impl World {
         self.note("the faults stop", Subject::World, String::new);
         self.calm_since = Some(self.now);
         self.spells.clear();
-        for push in std::mem::take(&mut self.dead_pushes) {
-            self.send(
-                SECOND,
-                Invoke {
-                    job: Job::Push(push),
-                    tries: 0,
-                },
-            );
+        for job in std::mem::take(&mut self.dead_letters) {
+            self.hand_back(SECOND, job);
         }
     }
 

@@ -15,15 +15,32 @@ pub(crate) enum Spell {
     Throttled,
     /// The ledger is throttled.
     LedgerThrottled,
+    /// `RunTask` is refused for good: somebody has taken a permission or a task definition away, and will bring it back.
+    Forbidden,
+    /// Hardly a request to ECS, S3, SNS and CodeCommit is served.
+    Outage,
 }
 
-pub(crate) const SPELLS: [Spell; 5] = [
+pub(crate) const SPELLS: [Spell; 7] = [
     Spell::NoSpot,
     Spell::NoCapacity,
     Spell::AccountLimit,
     Spell::Throttled,
     Spell::LedgerThrottled,
+    Spell::Forbidden,
+    Spell::Outage,
 ];
+
+impl Spell {
+    /// How likely one that could come does come. What ends every build that meets it must leave the others something to do.
+    pub(crate) fn share(self) -> f64 {
+        match self {
+            Self::Forbidden => 0.1,
+            Self::Outage => 0.4,
+            Self::NoSpot | Self::NoCapacity | Self::AccountLimit | Self::Throttled | Self::LedgerThrottled => 1.0,
+        }
+    }
+}
 
 /// Shares (0 to 1) of what goes wrong while the world is hostile.
 #[derive(Debug, Clone)]
@@ -40,7 +57,7 @@ pub(crate) struct Hostility {
     pub(crate) sdk_retries: f64,
     /// A call is slow: up to twenty seconds.
     pub(crate) slow: f64,
-    /// An invocation dies at one of its first points of waiting.
+    /// An invocation dies at one of its points of waiting, most often at one of the first.
     pub(crate) death: f64,
     /// An event is lost, repeated, late, or comes without its version.
     pub(crate) event_lost: f64,
@@ -67,7 +84,7 @@ pub(crate) struct Hostility {
     pub(crate) skew: Millis,
     /// How long a write may stay out of the index of what is due, at most.
     pub(crate) index_lag: Millis,
-    /// How long a new task may stay out of lists, at most.
+    /// How far the answers to questions about tasks may be behind, at most: a new task is not listed yet, a changed one is described as it was.
     pub(crate) list_lag: Millis,
     /// A trigger comes again.
     pub(crate) push_repeated: f64,

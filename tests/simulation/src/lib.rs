@@ -20,7 +20,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use mutant::{Mutant, MutantResult};
 
@@ -61,6 +61,8 @@ pub struct Statistics {
     pub tasks: u64,
     /// Launches that ECS refused.
     pub refusals: u64,
+    /// Those of them that it refused for good.
+    pub refused_for_good: u64,
     /// Tasks whose Spot capacity was taken back.
     pub interruptions: u64,
     /// Invocations of functions.
@@ -98,6 +100,7 @@ impl Statistics {
         self.retries += other.retries;
         self.tasks += other.tasks;
         self.refusals += other.refusals;
+        self.refused_for_good += other.refused_for_good;
         self.interruptions += other.interruptions;
         self.invocations += other.invocations;
         self.deaths += other.deaths;
@@ -173,6 +176,8 @@ pub struct Summary {
     pub statistics: Statistics,
     /// Every violation, by seed.
     pub violations: Vec<Violation>,
+    /// The seed that took longest, and how long, by the clock on the wall.
+    pub slowest: Option<(u64, Duration)>,
 }
 
 /// Simulates every seed of a range, on so many threads. `progress` is called after each simulation with how many are done.
@@ -189,12 +194,17 @@ pub fn simulate(seeds: Range<u64>, options: &Options, threads: usize, progress: 
                     if seed >= seeds.end {
                         return;
                     }
+                    let begun = Instant::now();
                     let outcome = run(&Options { seed, ..options.clone() });
+                    let took = begun.elapsed();
                     let done = {
                         let mut summary = summary.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                         summary.simulations += 1;
                         summary.statistics.add(&outcome.statistics);
                         summary.violations.extend(outcome.violation);
+                        if summary.slowest.is_none_or(|(_, longest)| longest < took) {
+                            summary.slowest = Some((seed, took));
+                        }
                         summary.simulations
                     };
                     progress(done);

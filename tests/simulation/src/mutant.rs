@@ -18,11 +18,11 @@ use crate::world::{Job, World};
 use crate::{Options, run};
 
 macro_rules! mutants {
-    ($($(#[$doc:meta])* $name:ident: $text:literal within $within:literal,)*) => {
+    ($(#[doc = $doc:literal] $name:ident: $text:literal within $within:literal,)*) => {
         /// A mistake on purpose.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Mutant {
-            $($(#[$doc])* $name,)*
+            $(#[doc = $doc] $name,)*
         }
 
         impl Mutant {
@@ -34,6 +34,14 @@ macro_rules! mutants {
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)*
+                }
+            }
+
+            /// What the mistake is.
+            #[must_use]
+            pub fn mistake(self) -> &'static str {
+                match self {
+                    $(Self::$name => $doc.trim_ascii(),)*
                 }
             }
 
@@ -110,6 +118,8 @@ mutants! {
 pub struct MutantResult {
     /// Its name.
     pub name: &'static str,
+    /// What it is.
+    pub mistake: &'static str,
     /// Within how many seeds it has to be found.
     pub within: u64,
     /// The first seed that showed it.
@@ -132,6 +142,7 @@ impl Mutant {
         });
         MutantResult {
             name: self.name(),
+            mistake: self.mistake(),
             within: self.within(),
             found_at_seed: found.map(|(seed, _)| seed),
             invariant: found.map(|(_, invariant)| invariant),

@@ -3,6 +3,7 @@
 //! Every call awaits virtual time twice: while its request is on the way, and while its reply is. Between the two it takes effect. Whatever else is
 //! going on in the world goes on meanwhile.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -205,6 +206,9 @@ fn fate(world: &mut World, service: Service) -> Fate {
     if service == Service::Ledger && world.spell(Spell::LedgerThrottled) && world.rng.u32(0..3) == 0 {
         return Fate::Refused;
     }
+    if service != Service::Ledger && world.spell(Spell::Outage) && world.rng.u32(0..10) > 0 {
+        return Fate::Refused;
+    }
     let hostility = &world.hostility;
     let (refused, lost) = (hostility.refused, hostility.reply_lost);
     let late = match service {
@@ -387,16 +391,24 @@ impl Agents for Port {
     }
 
     async fn describe(&self, agents: &[AgentId]) -> (Vec<(AgentId, Option<Observation>)>, Option<Fault>) {
-        let agents = agents.to_vec();
-        let described = self
-            .call(Service::Other, "DescribeTasks", Subject::World, move |world| {
+        // A request for each cluster, so that some may be answered and others not.
+        let mut clusters: BTreeMap<String, Vec<AgentId>> = BTreeMap::new();
+        for agent in agents {
+            clusters.entry(ecs::cluster(agent).to_owned()).or_default().push(agent.clone());
+        }
+        let asked = clusters.into_values().map(|agents| {
+            self.call(Service::Other, "DescribeTasks", Subject::World, move |world| {
                 ecs::describe(world, &agents)
             })
-            .await;
-        match described {
-            Ok(described) => (described, None),
-            Err(fault) => (Vec::new(), Some(fault)),
+        });
+        let (mut described, mut unanswered) = (Vec::new(), None);
+        for answer in join_all(asked).await {
+            match answer {
+                Ok(more) => described.extend(more),
+                Err(fault) => unanswered = Some(fault),
+            }
         }
+        (described, unanswered)
     }
 }
 

@@ -179,8 +179,8 @@ pub(crate) struct World {
     pub(crate) statistics: Statistics,
     /// Events and pushes on their way to a function, and invocations that will be tried again.
     pub(crate) on_the_way: u32,
-    /// Pushes that were given up on, to be sent again once the faults have stopped.
-    pub(crate) dead_pushes: Vec<Arc<Push>>,
+    /// What was given up on, to be handed back once the faults have stopped.
+    pub(crate) dead_letters: Vec<Job>,
     pub(crate) violation: Option<Violation>,
     pub(crate) spells: BTreeSet<Spell>,
     /// Everything has come to rest.
@@ -214,7 +214,7 @@ impl World {
             checks: Checks::default(),
             statistics: Statistics::default(),
             on_the_way: 0,
-            dead_pushes: Vec::new(),
+            dead_letters: Vec::new(),
             violation: None,
             spells: BTreeSet::new(),
             ended: false,
