@@ -19,8 +19,9 @@ use crate::world::{HOUR, MINUTE, Millis, SECOND, Subject, World};
 /// How long an agent that is not wanted (any more) may go on without having been told to stop, once the faults have stopped: the longest wait of an
 /// effect that was tried in vain, the time that is spent on looking for the agent of a lost launch, and some sweeps.
 const CALM_GRACE: Millis = 24 * MINUTE;
-/// The same in a hostile world, in which sweeps may be lost, die, and meet faults on their way to `StopTask`.
-const GRACE: Millis = 45 * MINUTE;
+/// The same in a hostile world. Where half of the sweeps are lost or die and two of five requests fail, a look for an agent takes several tries, which are up
+/// to a quarter of an hour apart.
+const GRACE: Millis = HOUR;
 /// How far two clocks may be apart, and a little more.
 const CLOCKS: Millis = 10 * SECOND;
 
