@@ -346,6 +346,55 @@ class EntryPoint(unittest.TestCase):
         self.assertReport(agent, phase="checkout")
         self.assertIn("BELLHOP_SCRIPT", agent.report["message"])
 
+    # -- names that a shell, git or printf would read
+
+    def assertInert(self, agent):
+        traces = list(agent.folder.rglob("pwned"))
+        self.assertEqual(traces, [], agent.output())
+
+    def test_a_branch_of_any_name_is_checked_out_and_is_nothing_but_a_name(self):
+        for name in ["$(touch${IFS}pwned)", "`touch${IFS}pwned`", "a;touch${IFS}pwned", "a'b\"c", "a&&b|c>pwned", "a#%s%n", "{a,b}", "ü/世界", "!!"]:
+            with self.subTest(name):
+                reference = f"refs/heads/{name}"
+                repository = self.root / "repositories" / "shop"
+                git(repository, "update-ref", reference, self.side)
+                try:
+                    agent = self.agent(
+                        "printf 'at %s\\n' \"$BELLHOP_REF\"; cat number", BELLHOP_REF=reference, BELLHOP_COMMIT=self.side
+                    ).run()
+                finally:
+                    git(repository, "update-ref", "-d", reference)
+                self.assertEqual(agent.code, 0, agent.output())
+                self.assertIn(f"at {reference}\nside\n", agent.output())
+                self.assertNotIn("everything is fetched", agent.output())
+                self.assertInert(agent)
+
+    def test_what_no_agent_should_be_given_runs_nothing(self):
+        for variable, value in [
+            ("BELLHOP_REF", "--upload-pack=touch pwned"),
+            ("BELLHOP_REF", "refs/heads/main --upload-pack=touch${IFS}pwned"),
+            ("BELLHOP_REF", "refs/heads/main:refs/heads/pwned\n+x"),
+            ("BELLHOP_REPOSITORY", "$(touch pwned); touch pwned"),
+            ("BELLHOP_REPOSITORY", "--upload-pack=touch pwned"),
+            ("BELLHOP_COMMIT", "--output=pwned"),
+            ("BELLHOP_COMMIT", "$(touch pwned)"),
+            ("BELLHOP_COMMIT", "main; touch pwned"),
+        ]:
+            with self.subTest(f"{variable}={value}"):
+                agent = self.agent("true", **{variable: value}).run()
+                self.assertInert(agent)
+                if variable != "BELLHOP_REF":
+                    # Without a reference everything is fetched, and the commit is among it.
+                    self.assertEqual(agent.code, 90, agent.output())
+                self.assertIn("phase", agent.report)
+
+    def test_job_and_attempt_are_nothing_but_names(self):
+        odd = "$(touch pwned)`touch pwned`;touch pwned %s %n"
+        agent = self.agent("true", BELLHOP_JOB=odd, BELLHOP_ATTEMPT=odd, BELLHOP_CAPACITY=odd, BELLHOP_RUN=odd, BELLHOP_STOP_TIMEOUT=f"a[{odd}]").run()
+        self.assertEqual(agent.code, 0, agent.output())
+        self.assertIn(f"job {odd}, attempt {odd}", agent.output())
+        self.assertInert(agent)
+
     # -- signals
 
     def test_on_demand_sigterm_is_passed_on_at_once(self):
