@@ -29,6 +29,7 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 use crate::fault::fault;
 
@@ -396,8 +397,17 @@ fn read<T: DeserializeOwned>(item: &Item) -> Result<Versioned<T>, Fault> {
     })
 }
 
+/// Reads JSON. The error names the place and not what was found there: that may be the value of a job's variable, which belongs into no log.
 fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Fault> {
-    serde_json::from_str(json).map_err(|error| Fault::lasting(format!("a record cannot be read: {error}")).caused_by(error))
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json)).map_err(|error| {
+        let inner = error.inner();
+        let what = match inner.classify() {
+            Category::Data => "does not fit",
+            Category::Io | Category::Syntax | Category::Eof => "is no JSON",
+        };
+        let (path, column) = (error.path(), inner.column());
+        Fault::lasting(format!("a record cannot be read: {path} {what}, at column {column}"))
+    })
 }
 
 fn due_item(item: &Item) -> Result<DueItem, Fault> {
