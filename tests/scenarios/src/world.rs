@@ -419,6 +419,20 @@ impl World {
         self.stand_in.journal()
     }
 
+    /// The environment in which a function's own process serves this suite.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_ACCESS_KEY_ID", ACCOUNT.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_ENDPOINT_URL", self.stand_in.endpoint()),
+            ("BELLHOP_TABLE", self.settings.table.clone()),
+            ("BELLHOP_BUCKET", self.settings.bucket.clone()),
+            ("BELLHOP_TOPIC_ARN", self.settings.topic_arn.clone()),
+        ]
+    }
+
     /// The suite's bucket.
     #[must_use]
     pub fn bucket(&self) -> &str {
