@@ -58,6 +58,24 @@ impl LocalAws {
         Ok(text)
     }
 
+    /// Takes every letter out of a function's dead-letter queue.
+    pub(crate) async fn take_letters(&self, queue: &str) -> anyhow::Result<Vec<Value>> {
+        let asked = json!({ "QueueUrl": queue, "MaxNumberOfMessages": 10 });
+        let mut letters = Vec::new();
+        loop {
+            let reply = self.json("sqs", "AmazonSQS.ReceiveMessage", &asked).await?;
+            let messages = reply["Messages"].as_array().cloned().unwrap_or_default();
+            if messages.is_empty() {
+                return Ok(letters);
+            }
+            for message in messages {
+                let receipt = json!({ "QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"] });
+                self.json("sqs", "AmazonSQS.DeleteMessage", &receipt).await?;
+                letters.push(serde_json::from_str(message["Body"].as_str().unwrap_or_default()).context("a dead letter is no JSON")?);
+            }
+        }
+    }
+
     /// Creates a queue that gets everything that is told on a topic. Gives the queue's URL.
     pub(crate) async fn subscribe_queue(&self, topic: &str, name: &str) -> anyhow::Result<String> {
         let queue = self.json("sqs", "AmazonSQS.CreateQueue", &json!({ "QueueName": name })).await?;
@@ -149,6 +167,13 @@ impl LocalAws {
         }
     }
 
+    /// Writes an item over whatever has its key.
+    pub(crate) async fn put_item(&self, table: &str, item: &Value) -> anyhow::Result<()> {
+        let asked = json!({ "TableName": table, "Item": item });
+        self.json("dynamodb", "DynamoDB_20120810.PutItem", &asked).await?;
+        Ok(())
+    }
+
     /// Log lines of a log group since a moment (in milliseconds), oldest first, each with its time.
     pub(crate) async fn log_lines(&self, group: &str, since: i64) -> anyhow::Result<Vec<(i64, String)>> {
         let asked = json!({ "logGroupName": group, "startTime": since });
@@ -170,6 +195,16 @@ impl LocalAws {
         let reply = self.http.put(url).header("Authorization", scope("s3")).body(text).send().await?;
         if !reply.status().is_success() {
             bail!("writing s3://{bucket}/{key} was answered with {}", reply.status());
+        }
+        Ok(())
+    }
+
+    /// Takes an object away.
+    pub(crate) async fn delete_object(&self, bucket: &str, key: &str) -> anyhow::Result<()> {
+        let url = format!("{}/{bucket}/{key}", self.url);
+        let reply = self.http.delete(url).header("Authorization", scope("s3")).send().await?;
+        if !reply.status().is_success() {
+            bail!("deleting s3://{bucket}/{key} was answered with {}", reply.status());
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::functions;
 use crate::local;
 use crate::python::Venv;
+use crate::roles::Roles;
 use crate::shop::Shop;
 use crate::stack::Stack;
 use crate::story::Story;
@@ -29,7 +30,7 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
     let begun = Instant::now();
     let venv = Venv::local_aws().await?;
     functions::build().await?;
-    let stack = Stack::start(&venv).await?;
+    let stack = Stack::start(&venv, "INFO").await?;
     println!(
         "The local AWS is up, with infra/template.yaml deployed ({:.1} s).\n",
         begun.elapsed().as_secs_f64()
@@ -64,6 +65,8 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
         ends == [("spot", "failed")],
         "the second run should have had one attempt, which failed: {ends:?}"
     );
+
+    Roles::of(&demo.stack).await?.allow(&demo.stack.stand_in.journal().entries())?;
 
     println!("\nDone in {:.1} s.", begun.elapsed().as_secs_f64());
     if keep {

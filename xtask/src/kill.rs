@@ -12,6 +12,7 @@ use tokio::process::Command;
 
 use crate::functions;
 use crate::python::Venv;
+use crate::roles::Roles;
 use crate::shop::Shop;
 use crate::stack::Stack;
 use crate::workspace::{root, run_silently, spinner};
@@ -30,7 +31,7 @@ const RECLAIM_ONE_IN: u32 = 4;
 pub(crate) async fn run(builds: usize, kills: u32) -> anyhow::Result<()> {
     let venv = Venv::local_aws().await?;
     functions::build().await?;
-    let stack = Stack::start(&venv).await?;
+    let stack = Stack::start(&venv, "INFO").await?;
     let queue = stack.aws.subscribe_queue(stack.output("TopicArn")?, "bellhop-kill").await?;
     let shop = Shop::create(&stack).await?;
     let pipeline = "version: 1\njobs:\n  test:\n    agent: small\n    run: sleep $((RANDOM % 16 + 2))\n    queue-timeout: 30m\n";
@@ -78,6 +79,7 @@ pub(crate) async fn run(builds: usize, kills: u32) -> anyhow::Result<()> {
     }
     bar.finish_and_clear();
     world.judge(builds).await?;
+    Roles::of(&stack).await?.allow(&stack.stand_in.journal().entries())?;
     println!(
         "{builds} builds, {} kills, {} Spot reclaims, {} events redriven from dead-letter queues: nothing lost, nothing doubled ({:.0} s).",
         world.killed,

@@ -17,7 +17,7 @@ use crate::workspace::{root, target};
 pub(crate) async fn run() -> anyhow::Result<()> {
     let venv = Venv::local_aws().await?;
     functions::build().await?;
-    let stack = Stack::start(&venv).await?;
+    let stack = Stack::start(&venv, "INFO").await?;
     let shop = Shop::create(&stack).await?;
     shop.push().await?;
     println!("The local AWS is up, with infra/template.yaml deployed.");

@@ -9,6 +9,8 @@ mod fuzz;
 mod kill;
 mod local;
 mod python;
+mod roles;
+mod secrets;
 mod shop;
 mod simulate;
 mod stack;

@@ -25,6 +25,11 @@ const REGION: &str = "us-east-1";
 const STACK: &str = "bellhop";
 /// Where the CLI puts the functions' code for CloudFormation.
 const PACKAGES: &str = "bellhop-packages";
+/// Where the suite configuration is in the bucket.
+pub(crate) const CONFIG_KEY: &str = "config/bellhop.yaml";
+/// The secret halves of the functions' and agents' credentials, which nothing may print or send.
+pub(crate) const SECRET_KEY: &str = "local0secret0key0of0the0functions0and0agents";
+pub(crate) const SESSION_TOKEN: &str = "local0session0token0of0the0functions0and0agents";
 /// How long ministack may take to come up.
 const START: Duration = Duration::from_secs(30);
 /// How long it may take to end.
@@ -45,8 +50,9 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// Starts everything on free ports, deploys the template, and puts the suite configuration into its bucket. Needs the functions built.
-    pub(crate) async fn start(venv: &Venv) -> anyhow::Result<Self> {
+    /// Starts everything on free ports, deploys the template, and puts the suite configuration into its bucket. Needs the functions built, which log
+    /// from this level up.
+    pub(crate) async fn start(venv: &Venv, log_level: &str) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("bellhop-local-").tempdir()?;
         let at = folder.path();
         let (port, own_port) = (free_port()?, free_port()?);
@@ -71,7 +77,7 @@ impl Stack {
         })
         .await?;
         stand_in.events().set_publishing(true);
-        let ministack = Ministack::start(venv, port, &stand_in.endpoint(), at)?;
+        let ministack = Ministack::start(venv, port, &stand_in.endpoint(), at, log_level)?;
         let mut stack = Self {
             aws: LocalAws::new(&url),
             stand_in,
@@ -83,13 +89,15 @@ impl Stack {
         };
         stack.wait_until_up().await?;
         stack.deploy().await?;
+        stack.configure().await?;
+        Ok(stack)
+    }
+
+    /// Puts the suite configuration into its bucket.
+    pub(crate) async fn configure(&self) -> anyhow::Result<()> {
         let configuration = root().join("tests/local/bellhop.yaml");
         let text = std::fs::read_to_string(&configuration).with_context(|| format!("cannot read {}", configuration.display()))?;
-        stack
-            .aws
-            .put_object(stack.output("BucketName")?, "config/bellhop.yaml", text)
-            .await?;
-        Ok(stack)
+        self.aws.put_object(self.output("BucketName")?, CONFIG_KEY, text).await
     }
 
     /// ministack's own address, behind the stand-in's.
@@ -209,7 +217,8 @@ impl Stack {
         Ok(())
     }
 
-    async fn cli(&self, what: &str, arguments: impl FnOnce(&mut Command) -> &mut Command) -> anyhow::Result<String> {
+    /// Runs the AWS CLI with these arguments, and gives what it printed.
+    pub(crate) async fn cli(&self, what: &str, arguments: impl FnOnce(&mut Command) -> &mut Command) -> anyhow::Result<String> {
         let mut cli = Command::new(self.venv.program("aws"));
         cli.current_dir(root())
             .envs(credentials())
@@ -224,7 +233,7 @@ impl Stack {
 struct Ministack(Child);
 
 impl Ministack {
-    fn start(venv: &Venv, port: u16, endpoint: &str, folder: &Path) -> anyhow::Result<Self> {
+    fn start(venv: &Venv, port: u16, endpoint: &str, folder: &Path, log_level: &str) -> anyhow::Result<Self> {
         let scratch = folder.join("ministack");
         std::fs::create_dir(&scratch)?;
         let log = File::create(folder.join("ministack.log"))?;
@@ -236,7 +245,7 @@ impl Ministack {
             // The functions inherit the rest.
             .env("AWS_ENDPOINT_URL", endpoint)
             .env("AWS_LAMBDA_LOG_FORMAT", "JSON")
-            .env("AWS_LAMBDA_LOG_LEVEL", "INFO")
+            .env("AWS_LAMBDA_LOG_LEVEL", log_level)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -270,7 +279,8 @@ fn credentials() -> Vec<(&'static str, String)> {
         ("AWS_REGION", REGION.to_owned()),
         ("AWS_DEFAULT_REGION", REGION.to_owned()),
         ("AWS_ACCESS_KEY_ID", "test".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+        ("AWS_SESSION_TOKEN", SESSION_TOKEN.to_owned()),
     ]
 }
 

@@ -84,7 +84,7 @@ pub(crate) async fn run(only: &[String]) -> anyhow::Result<()> {
 
     let binaries = functions::build().await?;
     if ["rust", "acknowledged", "cargo-lambda"].into_iter().any(wants) {
-        let stack = Stack::start(&venv).await?;
+        let stack = Stack::start(&venv, "TRACE").await?;
         if wants("rust") {
             let environment = [
                 ("BELLHOP_LOCAL_AWS", stack.ministack_url().to_owned()),

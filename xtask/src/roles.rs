@@ -1,0 +1,445 @@
+//! The functions' roles, as the template deployed them, held against the calls that were recorded: nothing may be called that a role does not allow,
+//! and nothing be allowed that is not called.
+//!
+//! The local AWS lets everybody do everything, so a permission that is missing would show on AWS alone. Which function made a call stands in its user
+//! agent (`AWS_SDK_UA_APP_ID`, set by the template).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, bail, ensure};
+use bellhop_stand_in::Entry;
+use serde_json::Value;
+
+use crate::functions::FUNCTIONS;
+use crate::stack::Stack;
+
+/// What is allowed and does not show in the functions' own calls: the function (`*` for all), the action, and who uses it when.
+const EXPLAINED: [(&str, &str, &str); 10] = [
+    ("*", "logs:CreateLogStream", "Lambda writes what the function prints"),
+    ("*", "logs:PutLogEvents", "Lambda writes what the function prints"),
+    ("*", "sqs:SendMessage", "Lambda hands over what the function could not finish"),
+    ("*", "kms:Decrypt", "SNS uses the topic's key when the function publishes"),
+    ("*", "kms:GenerateDataKey", "SNS uses the topic's key when the function publishes"),
+    (
+        "*",
+        "iam:PassRole",
+        "part of RunTask's authorisation, for the task definition's roles",
+    ),
+    (
+        "*",
+        "ecs:DescribeTasks",
+        "after ListTasks has found the agent of a launch whose reply was lost",
+    ),
+    ("*", "ecs:ListTasks", "after such a launch, by whoever repeats it"),
+    (
+        "push",
+        "ecs:StopTask",
+        "of an agent that came of a launch after its build was ended by others",
+    ),
+    (
+        "push",
+        "s3:GetObject",
+        "of an agent's report, where its end was seen before its launch was noted",
+    ),
+];
+
+/// What a statement allows: one action on one kind of resource.
+#[derive(Debug, Clone)]
+struct Grant {
+    action: String,
+    resource: String,
+    conditions: Value,
+}
+
+/// What a call needs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Need {
+    function: String,
+    action: String,
+    resource: String,
+    /// The cluster's ARN, where there is one.
+    cluster: Option<String>,
+}
+
+/// What each function's role allows.
+#[derive(Debug, Clone)]
+pub(crate) struct Roles {
+    grants: BTreeMap<String, Vec<Grant>>,
+    /// Region and account, as they stand in ARNs: `us-east-1:000000000000`.
+    place: String,
+}
+
+impl Roles {
+    /// Reads the roles that the template deployed.
+    pub(crate) async fn of(stack: &Stack) -> anyhow::Result<Self> {
+        let functions = stack
+            .cli("Reading the functions", |cli| {
+                cli.args(["lambda", "list-functions", "--output", "json"])
+            })
+            .await?;
+        let all = stack
+            .cli("Reading their roles", |cli| {
+                cli.args(["iam", "get-account-authorization-details", "--filter", "Role", "LocalManagedPolicy"])
+                    .args(["--output", "json"])
+            })
+            .await?;
+        let topic = stack.output("TopicArn")?;
+        let place: Vec<&str> = topic.split(':').skip(3).take(2).collect();
+        Self::read(&serde_json::from_str(&functions)?, &serde_json::from_str(&all)?, &place.join(":"))
+    }
+
+    /// `functions` is what ListFunctions gives, `all` what GetAccountAuthorizationDetails gives.
+    fn read(functions: &Value, all: &Value, place: &str) -> anyhow::Result<Self> {
+        let managed: BTreeMap<&str, &Value> = items(&all["Policies"])
+            .filter_map(|policy| {
+                let version = items(&policy["PolicyVersionList"]).find(|version| version["IsDefaultVersion"] == true)?;
+                Some((policy["Arn"].as_str()?, &version["Document"]))
+            })
+            .collect();
+        let mut grants = BTreeMap::new();
+        for name in FUNCTIONS {
+            let function = items(&functions["Functions"]).find(|function| function["FunctionName"] == format!("bellhop-{name}"));
+            let arn = function.with_context(|| format!("there is no function bellhop-{name}"))?["Role"].clone();
+            let role = items(&all["RoleDetailList"])
+                .find(|role| role["Arn"] == arn)
+                .with_context(|| format!("there is no role {arn}"))?;
+            let own = items(&role["RolePolicyList"]).map(|policy| &policy["PolicyDocument"]);
+            let attached = items(&role["AttachedManagedPolicies"]).filter_map(|policy| managed.get(policy["PolicyArn"].as_str()?).copied());
+            let mut all = Vec::new();
+            for document in own.chain(attached) {
+                all.extend(grants_of(document)?);
+            }
+            ensure!(!all.is_empty(), "the role of {name} allows nothing: {role}");
+            grants.insert(name.to_owned(), all);
+        }
+        Ok(Self {
+            grants,
+            place: place.to_owned(),
+        })
+    }
+
+    /// Holds every call of a function against its role. Gives how many different ones there were.
+    ///
+    /// # Errors
+    /// Calls that a role does not allow, all of them.
+    pub(crate) fn allow(&self, journal: &[Entry]) -> anyhow::Result<usize> {
+        let needs = self.needs(journal)?;
+        let refused: Vec<String> = self.refused(&needs).map(|need| format!("{need:?}")).collect();
+        ensure!(
+            refused.is_empty(),
+            "calls that the functions' roles in infra/template.yaml do not allow:\n{}",
+            refused.join("\n")
+        );
+        Ok(needs.len())
+    }
+
+    /// Holds every permission against the calls: each was used, or is explained. And each that was used would be missed.
+    ///
+    /// # Errors
+    /// Permissions that nothing used, all of them; explanations of what no role allows.
+    pub(crate) fn are_used(&self, journal: &[Entry]) -> anyhow::Result<()> {
+        let needs = self.needs(journal)?;
+        let mut unused = Vec::new();
+        let mut explains = BTreeSet::new();
+        for (function, grants) in &self.grants {
+            for grant in grants {
+                if needs.iter().any(|need| &need.function == function && grant.covers(need)) {
+                    let mut without = self.clone();
+                    if let Some(grants) = without.grants.get_mut(function) {
+                        grants.retain(|other| other.action != grant.action);
+                    }
+                    ensure!(
+                        without.refused(&needs).next().is_some(),
+                        "{function} without {} would not be noticed",
+                        grant.action
+                    );
+                    continue;
+                }
+                let explanation = EXPLAINED
+                    .iter()
+                    .position(|(of, action, _)| (*of == "*" || of == function) && *action == grant.action);
+                match explanation {
+                    Some(place) => {
+                        explains.insert(place);
+                    }
+                    None => unused.push(format!("{function}: {} on {}", grant.action, grant.resource)),
+                }
+            }
+        }
+        ensure!(
+            unused.is_empty(),
+            "permissions of infra/template.yaml that nothing used and nothing explains:\n{}",
+            unused.join("\n")
+        );
+        for (place, (function, action, why)) in EXPLAINED.iter().enumerate() {
+            ensure!(
+                explains.contains(&place),
+                "{action} of {function} is explained ({why}), and no role allows it without its being used"
+            );
+        }
+        Ok(())
+    }
+
+    fn refused<'a>(&'a self, needs: &'a BTreeSet<Need>) -> impl Iterator<Item = &'a Need> {
+        needs.iter().filter(|need| {
+            let grants = self.grants.get(&need.function);
+            !grants.into_iter().flatten().any(|grant| grant.covers(need))
+        })
+    }
+
+    fn needs(&self, journal: &[Entry]) -> anyhow::Result<BTreeSet<Need>> {
+        let mut needs = BTreeSet::new();
+        for entry in journal {
+            if let Some(function) = entry.caller.as_deref().and_then(|caller| caller.strip_prefix("bellhop-")) {
+                let what = || format!("{} {} of {function}", entry.service, entry.operation);
+                for (action, resource, cluster) in self.needs_of(entry).with_context(what)? {
+                    needs.insert(Need {
+                        function: function.to_owned(),
+                        action,
+                        resource,
+                        cluster,
+                    });
+                }
+            }
+        }
+        Ok(needs)
+    }
+
+    /// The actions that a call is authorised as, each with its resource, and the cluster that conditions see.
+    fn needs_of(&self, entry: &Entry) -> anyhow::Result<Vec<(String, String, Option<String>)>> {
+        let place = &self.place;
+        let request = entry.request.as_ref().unwrap_or(&Value::Null);
+        let named = |field: &str| request[field].as_str().with_context(|| format!("no {field} in {request}"));
+        let action = format!("{}:{}", entry.service, entry.operation);
+        Ok(match (entry.service.as_str(), entry.operation.as_str()) {
+            ("dynamodb", "TransactWriteItems") => items(&request["TransactItems"])
+                .flat_map(|item| item.as_object().into_iter().flatten())
+                .map(|(kind, item)| {
+                    let action = match kind.as_str() {
+                        "ConditionCheck" => "dynamodb:ConditionCheckItem".to_owned(),
+                        kind => format!("dynamodb:{kind}Item"),
+                    };
+                    let table = item["TableName"].as_str().with_context(|| format!("no table in {item}"))?;
+                    Ok((action, format!("arn:aws:dynamodb:{place}:table/{table}"), None))
+                })
+                .collect::<anyhow::Result<_>>()?,
+            ("dynamodb", _) => {
+                let index = request["IndexName"]
+                    .as_str()
+                    .map(|index| format!("/index/{index}"))
+                    .unwrap_or_default();
+                let table = named("TableName")?;
+                vec![(action, format!("arn:aws:dynamodb:{place}:table/{table}{index}"), None)]
+            }
+            ("s3", "GetObject" | "PutObject") => {
+                let (_, path) = entry.summary.split_once(" /").context("no path")?;
+                let bucket = path.split('/').next().unwrap_or_default();
+                let mut all = vec![(action, format!("arn:aws:s3:::{path}"), None)];
+                if entry.status == Some(404) {
+                    // Without it the answer would have been 403.
+                    all.push(("s3:ListBucket".to_owned(), format!("arn:aws:s3:::{bucket}"), None));
+                }
+                all
+            }
+            ("sns", "Publish") => vec![(action, named("TopicArn")?.to_owned(), None)],
+            ("codecommit", _) => vec![(action, format!("arn:aws:codecommit:{place}:{}", named("repositoryName")?), None)],
+            ("ecs", operation) => {
+                let cluster = Some(format!("arn:aws:ecs:{place}:cluster/{}", named("cluster")?));
+                let resources = match operation {
+                    // ECS takes the newest revision, and authorises that.
+                    "RunTask" => vec![format!("arn:aws:ecs:{place}:task-definition/{}:1", named("taskDefinition")?)],
+                    "StopTask" => vec![named("task")?.to_owned()],
+                    "DescribeTasks" => items(&request["tasks"]).filter_map(Value::as_str).map(ToOwned::to_owned).collect(),
+                    "ListTasks" => vec!["*".to_owned()],
+                    _ => bail!("the check does not know how it is authorised"),
+                };
+                let needs = resources.into_iter().map(|resource| (action.clone(), resource, cluster.clone()));
+                needs.collect()
+            }
+            _ => bail!("the check does not know how it is authorised"),
+        })
+    }
+}
+
+impl Grant {
+    fn covers(&self, need: &Need) -> bool {
+        matches(&self.action, &need.action)
+            && matches(&self.resource, &need.resource)
+            && self.conditions.as_object().into_iter().flatten().all(|(operator, wanted)| {
+                wanted.as_object().into_iter().flatten().all(|(key, patterns)| {
+                    let value = if key == "ecs:cluster" { need.cluster.as_deref() } else { None };
+                    match value {
+                        None => operator.ends_with("IfExists"),
+                        Some(value) => one_or_more(patterns).any(|pattern| matches(pattern, value)),
+                    }
+                })
+            })
+    }
+}
+
+fn grants_of(document: &Value) -> anyhow::Result<Vec<Grant>> {
+    let mut grants = Vec::new();
+    for statement in items(&document["Statement"]) {
+        ensure!(
+            statement["Effect"] == "Allow",
+            "the check does not know this kind of statement: {statement}"
+        );
+        for action in one_or_more(&statement["Action"]) {
+            for resource in one_or_more(&statement["Resource"]) {
+                grants.push(Grant {
+                    action: action.to_owned(),
+                    resource: resource.to_owned(),
+                    conditions: statement["Condition"].clone(),
+                });
+            }
+        }
+    }
+    Ok(grants)
+}
+
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+/// A text, or a list of texts.
+fn one_or_more(value: &Value) -> impl Iterator<Item = &str> {
+    value.as_str().into_iter().chain(items(value).filter_map(Value::as_str))
+}
+
+/// Whether a text fits a pattern of IAM's: `*` stands for any characters, `?` for one.
+fn matches(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern.len() == text.len() && pattern.bytes().zip(text.bytes()).all(|(p, t)| p == b'?' || p == t),
+        Some((head, rest)) => {
+            let fits = text.get(..head.len()).is_some_and(|start| matches(head, start));
+            fits && (head.len()..=text.len()).any(|from| text.get(from..).is_some_and(|end| matches(rest, end)))
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+
+    const PLACE: &str = "us-east-1:000000000000";
+
+    fn call(service: &str, operation: &str, summary: &str, request: Value) -> Entry {
+        Entry {
+            seq: 0,
+            at: Timestamp::UNIX_EPOCH,
+            service: service.to_owned(),
+            operation: operation.to_owned(),
+            caller: Some("bellhop-push".to_owned()),
+            status: Some(200),
+            fault: None,
+            summary: summary.to_owned(),
+            request: Some(request),
+        }
+    }
+
+    /// Roles that all have this statement alone.
+    fn roles(statement: &Value) -> Roles {
+        let roles: Vec<Value> = FUNCTIONS
+            .iter()
+            .map(|name| {
+                let document = json!({ "Version": "2012-10-17", "Statement": [statement] });
+                json!({ "Arn": format!("arn:{name}"), "RolePolicyList": [{ "PolicyDocument": document }] })
+            })
+            .collect();
+        let functions: Vec<Value> = FUNCTIONS
+            .iter()
+            .map(|name| json!({ "FunctionName": format!("bellhop-{name}"), "Role": format!("arn:{name}") }))
+            .collect();
+        Roles::read(&json!({ "Functions": functions }), &json!({ "RoleDetailList": roles }), PLACE).unwrap()
+    }
+
+    fn run_task(cluster: &str) -> Entry {
+        call(
+            "ecs",
+            "RunTask",
+            "",
+            json!({ "cluster": cluster, "taskDefinition": "bellhop-agent-small" }),
+        )
+    }
+
+    #[test]
+    fn a_call_is_allowed_by_action_resource_and_condition() {
+        let statement = json!({
+            "Effect": "Allow",
+            "Action": ["ecs:RunTask", "ecs:StopTask"],
+            "Resource": format!("arn:aws:ecs:{PLACE}:task-definition/bellhop-agent-*:*"),
+            "Condition": { "ArnLike": { "ecs:cluster": ["arn:*:ecs:*:*:cluster/ci-spot", "arn:*:ecs:*:*:cluster/ci-main"] } },
+        });
+        assert_eq!(roles(&statement).allow(&[run_task("ci-main")]).unwrap(), 1);
+        assert!(roles(&statement).allow(&[run_task("production")]).is_err());
+        for (field, other) in [
+            ("Action", json!("ecs:StopTask")),
+            ("Resource", json!(format!("arn:aws:ecs:{PLACE}:task-definition/other-*:*"))),
+        ] {
+            let mut seeded = statement.clone();
+            seeded[field] = other;
+            assert!(roles(&seeded).allow(&[run_task("ci-main")]).is_err(), "{seeded}");
+        }
+    }
+
+    #[test]
+    fn an_object_that_is_not_there_needs_the_right_to_list() {
+        let mut missing = call("s3", "GetObject", "GET /suite/runs/a/result.json", Value::Null);
+        missing.status = Some(404);
+        let read = json!({ "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::suite/runs/*" });
+        assert!(roles(&read).allow(std::slice::from_ref(&missing)).is_err());
+        let both = json!({ "Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": ["arn:aws:s3:::suite", "arn:aws:s3:::suite/runs/*"] });
+        roles(&both).allow(&[missing]).unwrap();
+    }
+
+    #[test]
+    fn a_transaction_needs_what_it_is_made_of() {
+        let request = json!({ "TransactItems": [{ "Put": { "TableName": "t" } }, { "ConditionCheck": { "TableName": "t" } }] });
+        let needs = roles(&json!({ "Effect": "Allow", "Action": "*", "Resource": "*" }))
+            .needs(&[call("dynamodb", "TransactWriteItems", "", request)])
+            .unwrap();
+        let actions: Vec<_> = needs.iter().map(|need| need.action.as_str()).collect();
+        assert_eq!(actions, ["dynamodb:ConditionCheckItem", "dynamodb:PutItem"]);
+    }
+
+    #[test]
+    fn a_permission_that_nothing_uses_is_named() {
+        let statement = json!({ "Effect": "Allow", "Action": ["ecs:RunTask", "ecs:DeleteCluster"], "Resource": "*" });
+        let error = roles(&statement).are_used(&[run_task("ci-main")]).unwrap_err().to_string();
+        assert!(error.contains("push: ecs:DeleteCluster on *"), "{error}");
+        assert!(
+            !error.contains("push: ecs:RunTask") && error.contains("sweep: ecs:RunTask"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_call_that_is_not_known_is_no_allowed_one() {
+        let statement = json!({ "Effect": "Allow", "Action": "*", "Resource": "*" });
+        assert!(
+            roles(&statement)
+                .allow(&[call("ecs", "CreateCluster", "", json!({ "cluster": "x" }))])
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn patterns_of_iam() {
+        for (pattern, text, fits) in [
+            ("a*c", "abc", true),
+            ("a*c", "ac", true),
+            ("a*c", "abd", false),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("*", "", true),
+            ("runs/*", "runs/a/b", true),
+            ("*/b", "a/b/b", true),
+        ] {
+            assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Secrets that are given to the functions by every way there is, and looked for in everything that comes out of them.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, bail, ensure};
+use bellhop_stand_in::Entry;
+use serde_json::{Value, json};
+
+use crate::functions::FUNCTIONS;
+use crate::stack::{SECRET_KEY, SESSION_TOKEN, Stack};
+
+/// The value of a variable of a job's. It goes to the job's agent, and nowhere else.
+pub(crate) const OF_THE_JOB: &str = "correct-horse-battery-staple";
+/// A value in an event of CodeBuild's.
+const OF_CODEBUILD: &str = "a-plain-text-variable-of-a-project";
+/// Values in an event of CodePipeline's.
+const OF_THE_ARTIFACTS: [&str; 2] = ["the-secret-key-to-the-artifacts", "the-session-token-to-the-artifacts"];
+/// What everything that may be printed and sent has to hold, or else nothing was looked into: the command that fails in a job.
+pub(crate) const CANARY: &str = "sh -c 'exit 3' canary";
+
+/// What FilterLogEvents gives at the most.
+const LOG_LIMIT: usize = 10_000;
+
+/// Texts by where they were found.
+#[derive(Default)]
+struct Found(BTreeMap<&'static str, Vec<String>>);
+
+impl Found {
+    /// Adds a text.
+    fn add(&mut self, place: &'static str, text: impl Into<String>) {
+        self.0.entry(place).or_default().push(text.into());
+    }
+
+    /// Looks for every secret in every text.
+    ///
+    /// # Errors
+    /// A secret is somewhere; or there is a place in which not even the canary is, so that nothing can be said of it.
+    fn hold_no_secrets(&self, places: &[&'static str]) -> anyhow::Result<()> {
+        let secrets = [OF_THE_JOB, OF_CODEBUILD, SECRET_KEY, SESSION_TOKEN]
+            .into_iter()
+            .chain(OF_THE_ARTIFACTS);
+        for secret in secrets {
+            for (place, texts) in &self.0 {
+                if let Some(text) = texts.iter().find(|text| text.contains(secret)) {
+                    bail!("the secret {secret:?} is in {place}: {text}");
+                }
+            }
+        }
+        for place in places {
+            let texts = self.0.get(place).map_or(&[][..], Vec::as_slice);
+            ensure!(
+                texts.iter().any(|text| text.contains(CANARY)),
+                "of {} texts in {place} none holds what should be there, {CANARY:?}",
+                texts.len()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Inputs with secrets in them, none of which is anything that a function acts on: events of services that are not ours to handle here, and events of
+/// ECS whose secrets stand where a text is not expected, so that an error about the place is near.
+pub(crate) fn inputs(task: &Value) -> Vec<(&'static str, Value)> {
+    let [key, token] = OF_THE_ARTIFACTS;
+    let codebuild = json!({
+        "version": "0",
+        "id": "bfdc1220-60ff-44ad-bfa7-3b6e6ba3b2d0",
+        "detail-type": "CodeBuild Build State Change",
+        "source": "aws.codebuild",
+        "account": "123456789012",
+        "time": "2026-03-02T09:14:28Z",
+        "region": "us-east-1",
+        "resources": ["arn:aws:codebuild:us-east-1:123456789012:build/shop:4bfdc122"],
+        "detail": {
+            "build-status": "IN_PROGRESS",
+            "project-name": "shop",
+            "additional-information": {
+                "environment": { "environment-variables": [{ "name": "TOKEN", "value": OF_CODEBUILD, "type": "PLAINTEXT" }] },
+            },
+        },
+    });
+    let codepipeline = json!({
+        "CodePipeline.job": {
+            "id": "11111111-abcd-1111-abcd-111111abcdef",
+            "accountId": "123456789012",
+            "data": {
+                "actionConfiguration": { "configuration": { "FunctionName": "bellhop-push", "UserParameters": OF_CODEBUILD } },
+                "inputArtifacts": [],
+                "outputArtifacts": [],
+                "artifactCredentials": { "accessKeyId": "ASIAIOSFODNN7EXAMPLE", "secretAccessKey": key, "sessionToken": token },
+            },
+        },
+    });
+    let mut inputs = vec![("an event of CodeBuild's", codebuild), ("a job of CodePipeline's", codepipeline)];
+    let overridden = "/detail/overrides/containerOverrides";
+    for value in [
+        json!(OF_THE_JOB),
+        json!([OF_THE_JOB]),
+        json!([{ "name": "agent", "environment": OF_THE_JOB }]),
+        json!([{ "name": "agent", "environment": [{ "name": { "TOKEN": OF_THE_JOB }, "value": [OF_THE_JOB] }] }]),
+    ] {
+        let mut event = task.clone();
+        if let Some(place) = event.pointer_mut(overridden) {
+            *place = value;
+        }
+        inputs.push(("an event of ECS's with variables of another shape", event));
+    }
+    inputs
+}
+
+/// Looks for secrets in everything that the functions and agents of a stack printed, sent and stored. `answers` are what the functions answered.
+///
+/// # Errors
+/// One is there, or nothing was looked into.
+pub(crate) async fn are_nowhere(stack: &Stack, answers: &[String]) -> anyhow::Result<()> {
+    let mut found = Found::default();
+    for answer in answers {
+        found.add("answers", answer);
+    }
+    for name in FUNCTIONS {
+        let lines = stack.aws.log_lines(&format!("/aws/lambda/bellhop-{name}"), 0).await?;
+        ensure!(lines.len() < LOG_LIMIT, "{name} printed more lines than can be read");
+        for (_, line) in lines {
+            found.add("logs", line);
+        }
+    }
+    for item in stack.aws.scan(stack.output("TableName")?).await? {
+        let document = item["doc"]["S"].as_str().unwrap_or_default();
+        // One of them is broken on purpose.
+        let document = serde_json::from_str(document).unwrap_or_else(|_| json!(document));
+        texts(&document, &mut |text| found.add("ledger", text));
+        let run = item["pk"]["S"].as_str().and_then(|key| key.strip_prefix("RUN#"));
+        if let (Some(run), "RUN") = (run, item["sk"]["S"].as_str().unwrap_or_default())
+            && let Some(report) = stack
+                .aws
+                .get_object(stack.output("BucketName")?, &format!("runs/{run}/report.json"))
+                .await?
+        {
+            found.add("reports", report);
+        }
+    }
+    for line in agents_said(stack) {
+        found.add("agents", line);
+    }
+    let calls = stack.stand_in.journal().entries();
+    let given = calls
+        .iter()
+        .filter(|entry| entry.operation == "RunTask")
+        .filter(|entry| variables(entry, OF_THE_JOB));
+    ensure!(given.count() > 0, "no agent was given the job's variable");
+    for mut entry in calls {
+        let place = if entry.service == "sns" { "messages" } else { "calls" };
+        if let Some(request) = &mut entry.request {
+            if entry.service == "dynamodb" {
+                // The ledger was looked into.
+                continue;
+            }
+            if let Some(given) = request.pointer_mut("/overrides/containerOverrides/0/environment") {
+                *given = given
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter(|pair| pair["value"] != OF_THE_JOB)
+                    .cloned()
+                    .collect();
+            }
+            found.add(place, request.to_string());
+        }
+        found.add(place, entry.summary);
+    }
+    found.hold_no_secrets(&["logs", "messages", "ledger", "reports", "agents", "calls"])?;
+    let count: usize = found.0.values().map(Vec::len).sum();
+    println!(
+        "  no secret is in {count} texts of {}",
+        found.0.keys().copied().collect::<Vec<_>>().join(", ")
+    );
+    Ok(())
+}
+
+/// Whether a function's processes have the secrets in their environment at all.
+pub(crate) fn are_given(stack: &Stack) -> anyhow::Result<()> {
+    if !cfg!(target_os = "linux") {
+        // Elsewhere there is no such folder to look into.
+        return Ok(());
+    }
+    let ministack = stack.ministack_id().to_string();
+    for entry in std::fs::read_dir("/proc").context("no /proc to look into")? {
+        let folder = entry?.path();
+        // A process that has just ended is none to look into.
+        let status = std::fs::read_to_string(folder.join("status")).unwrap_or_default();
+        let is_function = status
+            .lines()
+            .any(|line| line.strip_prefix("PPid:").is_some_and(|parent| parent.trim() == ministack));
+        let environment = std::fs::read(folder.join("environ")).unwrap_or_default();
+        let environment = String::from_utf8_lossy(&environment);
+        if is_function && environment.contains("AWS_SDK_UA_APP_ID=bellhop-") {
+            ensure!(
+                environment.contains(SECRET_KEY) && environment.contains(SESSION_TOKEN),
+                "a function was not given the secrets that it is not to print"
+            );
+            return Ok(());
+        }
+    }
+    bail!("no function's process is there to look into")
+}
+
+/// What every agent printed.
+fn agents_said(stack: &Stack) -> Vec<String> {
+    let ecs = stack.stand_in.ecs();
+    // One that was stopped before it started has said nothing.
+    ecs.tasks().iter().filter_map(|task| ecs.stdout(&task.arn).ok()).collect()
+}
+
+/// Whether a RunTask gives its agent a variable of this value.
+fn variables(entry: &Entry, value: &str) -> bool {
+    let request = entry.request.as_ref();
+    let given = request.and_then(|request| request.pointer("/overrides/containerOverrides/0/environment"));
+    given
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .any(|pair| pair["value"] == value)
+}
+
+/// Every text of a record, but for the variables that its agents are to be given.
+fn texts(value: &Value, each: &mut impl FnMut(&str)) {
+    match value {
+        Value::String(text) => each(text),
+        Value::Array(items) => items.iter().for_each(|item| texts(item, each)),
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(name, _)| *name != "environment")
+            .for_each(|(_, field)| texts(field, each)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clean() -> Found {
+        let mut found = Found::default();
+        found.add("logs", format!("build failed: `{CANARY}`"));
+        found
+    }
+
+    #[test]
+    fn every_secret_is_found_wherever_it_is() {
+        assert!(clean().hold_no_secrets(&["logs"]).is_ok());
+        for secret in [
+            OF_THE_JOB,
+            OF_CODEBUILD,
+            SECRET_KEY,
+            SESSION_TOKEN,
+            OF_THE_ARTIFACTS[0],
+            OF_THE_ARTIFACTS[1],
+        ] {
+            for place in ["logs", "messages"] {
+                let mut found = clean();
+                found.add(place, format!("x {secret}, y"));
+                assert!(found.hold_no_secrets(&["logs"]).is_err(), "{secret} in {place}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_place_that_was_not_looked_into_is_an_error() {
+        assert!(clean().hold_no_secrets(&["logs", "messages"]).is_err());
+    }
+
+    #[test]
+    fn a_records_texts_are_all_but_its_variables() {
+        let record = json!({ "cause": "a", "spec": { "environment": { "TOKEN": "b" }, "needs": ["c"] } });
+        let mut all = Vec::new();
+        texts(&record, &mut |text| all.push(text.to_owned()));
+        assert_eq!(all, ["a", "c"]);
+    }
+}
