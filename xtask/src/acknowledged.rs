@@ -112,7 +112,7 @@ impl Table<'_> {
         self.mend(unreadable).await?;
         self.hand_back().await?;
 
-        let state = self.state.borrow();
+        let state = self.state.take();
         let untried: Vec<_> = self.rows.keys().filter(|key| !state.tried.contains(*key)).collect();
         ensure!(
             untried.is_empty(),
