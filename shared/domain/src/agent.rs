@@ -120,4 +120,35 @@ mod tests {
         spec.script = Script::Inline("\"".repeat(6000));
         assert!(!fits_overrides(&spec, "suite"));
     }
+
+    #[test]
+    fn scripts_reports_and_results_have_their_places() {
+        assert_eq!(script_key(&spec().id), "scripts/abcdefghij/test");
+        assert_eq!(report_key(&spec().id.run), "runs/abcdefghij/report.json");
+        assert_eq!(result_key(&attempt()), "runs/abcdefghij/test/2/result.json");
+    }
+
+    #[test]
+    fn a_script_may_take_all_that_the_margin_leaves() {
+        let with = |length: usize| {
+            let mut spec = spec();
+            spec.script = Script::Inline("x".repeat(length));
+            spec
+        };
+        let taken = |spec: &BuildSpec| {
+            let attempt = AttemptId { number: 1, ..attempt() };
+            let environment: Vec<_> = environment(spec, &attempt, Capacity::OnDemand, "suite")
+                .into_iter()
+                .map(|(name, value)| serde_json::json!({ "name": name, "value": value }))
+                .collect();
+            let overrides = serde_json::json!({ "containerOverrides": [{ "name": "agent", "environment": environment }] });
+            overrides.to_string().len()
+        };
+        let longest = (0..OVERRIDES_LIMIT)
+            .rfind(|length| fits_overrides(&with(*length), "suite"))
+            .unwrap();
+        // Of the margin, the frame of the overrides takes this much.
+        let frame = r#"{"containerOverrides":[{"environment":[],"name":""}]}"#.len() - 1;
+        assert_eq!(taken(&with(longest)), OVERRIDES_LIMIT - OVERRIDES_MARGIN + frame);
+    }
 }

@@ -41,3 +41,14 @@ impl std::fmt::Display for Ignored {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_an_event_changes_nothing_can_be_read() {
+        assert_eq!(Ignored::NotDue.to_string(), "nothing is due");
+        assert_eq!(Ignored::Over.to_string(), "already over");
+    }
+}

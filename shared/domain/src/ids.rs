@@ -336,6 +336,7 @@ impl fmt::Display for AttemptId {
 #[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 mod tests {
     use super::*;
+    use crate::Capacity;
 
     #[test]
     fn a_run_id_depends_on_trigger_and_reference_alone() {
@@ -398,5 +399,25 @@ mod tests {
         }
         let branch: Reference = "refs/heads/release/1.0".parse().unwrap();
         assert_eq!(branch.branch(), Some("release/1.0"));
+    }
+
+    #[test]
+    fn a_reference_is_shown_in_full() {
+        for text in ["refs/heads/release/1.0", "refs/tags/v1"] {
+            assert_eq!(text.parse::<Reference>().unwrap().to_string(), text);
+        }
+    }
+
+    /// Two versions of this suite must ask for one launch with one token, or an update in the middle of it launches two agents.
+    #[test]
+    fn a_launch_token_never_changes() {
+        let token = |number, capacity| {
+            let build = "abcdefghij/test".parse().unwrap();
+            AttemptId { build, number }.launch_token(capacity)
+        };
+        assert_eq!(token(1, Capacity::Spot), "14e3efa959a563087946f41861a3aac3cc3c1d45");
+        assert_eq!(token(1, Capacity::Spot).len(), 40);
+        assert_ne!(token(1, Capacity::Spot), token(1, Capacity::OnDemand));
+        assert_ne!(token(1, Capacity::Spot), token(2, Capacity::Spot));
     }
 }

@@ -120,3 +120,29 @@ impl<E> Outbox<E> {
 pub(crate) fn later(from: Timestamp, by: Duration) -> Timestamp {
     from.checked_add(by).unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::t;
+
+    #[test]
+    fn each_try_in_vain_doubles_the_wait() {
+        let mut outbox = Outbox::default();
+        outbox.push("effect", t(0));
+        outbox.push("other", t(1000));
+        let (id, other) = (outbox.pending[0].id, outbox.pending[1].id);
+        let mut waits = Vec::new();
+        for second in 0..7 {
+            waits.push(outbox.pending[0].due().as_second() - outbox.pending[0].since.as_second());
+            assert!(outbox.defer(id, t(second)));
+            assert_eq!(outbox.pending[0].since, t(second));
+        }
+        assert_eq!(waits, [60, 60, 120, 240, 480, 960, 960]);
+        assert_eq!((outbox.pending[1].tries, outbox.pending[1].since), (0, t(1000)));
+        assert!(outbox.defer(other, t(1)));
+        assert!(outbox.remove(other));
+        assert!(!outbox.defer(other, t(2)));
+        assert_eq!(outbox.pending[0].since, t(6));
+    }
+}

@@ -83,4 +83,20 @@ mod tests {
         assert_eq!(report["builds"][1]["finished"], t(60).to_string());
         assert!(!report.to_string().contains("make test"), "no scripts in reports");
     }
+
+    #[test]
+    fn a_build_that_is_over_tells_its_own_end() {
+        let (run, mut builds) = Run::create("abcdefghij".parse().unwrap(), &push(), vec![spec_needing("test", &[])], true, t(0));
+        // The build has decided, and its run has not heard of it yet.
+        builds[0].state = BuildState::Finished {
+            outcome: Outcome::TimedOut,
+            at: t(60),
+            cause: Some("it ran longer than its timeout of 1h".to_owned()),
+        };
+        let report = of_run(&run, builds.iter());
+        assert_eq!(report["status"], "open");
+        assert_eq!(report["builds"][0]["status"], "timed-out");
+        assert_eq!(report["builds"][0]["cause"], "it ran longer than its timeout of 1h");
+        assert_eq!(report["builds"][0]["finished"], t(60).to_string());
+    }
 }

@@ -411,4 +411,22 @@ mod tests {
         assert_eq!(effects(&run), ["announce", "report"]);
         assert_eq!(run.status(), "rejected");
     }
+
+    #[test]
+    fn a_run_is_due_while_something_is_left_to_do() {
+        assert_eq!(diamond().due(), None);
+        let run = finish(&diamond(), "build", Outcome::Succeeded);
+        assert_eq!(run.due(), Some(t(120)));
+        let id = run.outbox.pending()[0].id;
+        let Decision::Next(deferred) = run.decide(&RunEvent::Deferred(id), t(90)) else {
+            panic!("it was pending")
+        };
+        assert_eq!((deferred.outbox.pending()[0].since, deferred.due()), (t(90), Some(t(120))));
+        let Decision::Next(done) = run.decide(&RunEvent::Performed(id), t(90)) else {
+            panic!("it was pending")
+        };
+        for gone in [RunEvent::Performed(id), RunEvent::Deferred(id)] {
+            assert_eq!(done.decide(&gone, t(91)), Decision::Ignored(Ignored::NothingNew));
+        }
+    }
 }

@@ -196,3 +196,20 @@ pub enum RetryOn {
     /// The attempt ran longer than the job's `timeout`.
     Timeout,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::spec;
+
+    #[test]
+    fn each_capacity_has_its_cluster_and_spot_may_be_missing() {
+        let Executor::Ecs(mut ecs) = spec().executor;
+        assert_eq!(
+            (ecs.cluster(Capacity::Spot), ecs.cluster(Capacity::OnDemand)),
+            ("ci-spot", "ci-main")
+        );
+        ecs.spot_cluster = None;
+        assert_eq!(ecs.cluster(Capacity::Spot), "ci-main");
+    }
+}

@@ -143,3 +143,23 @@ pub(super) fn suggestion<'a>(unknown: &str, known: impl IntoIterator<Item = &'a 
     }
     format!("{hint} (known: {})", names.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_near_while_a_third_of_it_differs() {
+        assert_eq!(suggestion("largxx", ["larger"]), "; did you mean `larger`? (known: larger)");
+        assert_eq!(suggestion("larxxx", ["larger"]), " (known: larger)");
+        assert_eq!(suggestion("large", []), "");
+    }
+
+    #[test]
+    fn only_so_many_known_names_are_listed() {
+        let names: Vec<String> = (0..=LISTED).map(|number| format!("name{number}")).collect();
+        let listed = |count: usize| suggestion("other", names.iter().take(count).map(String::as_str));
+        assert!(listed(LISTED).ends_with(&format!(", name{})", LISTED - 1)), "{}", listed(LISTED));
+        assert!(listed(LISTED + 1).ends_with(&format!(", name{}, …)", LISTED - 1)));
+    }
+}

@@ -495,6 +495,10 @@ fn links_lead_to_the_agents_pages_in_its_partition() {
         link("arn:aws-cn:ecs:cn-north-1:123456789012:task/ci/0a1b").unwrap(),
         "https://cn-north-1.console.amazonaws.cn/ecs/v2/clusters/ci/tasks/0a1b/configuration?region=cn-north-1"
     );
+    assert_eq!(
+        link("arn:aws-us-gov:ecs:us-gov-west-1:123456789012:task/ci/0a1b").unwrap(),
+        "https://us-gov-west-1.console.amazonaws-us-gov.com/ecs/v2/clusters/ci/tasks/0a1b/configuration?region=us-gov-west-1"
+    );
     for other in [
         "arn:aws:ecs:us-east-1:123456789012:task/0a1b",
         "arn:aws:codebuild:us-east-1:1:build/x:y",
@@ -516,4 +520,25 @@ fn an_end_without_an_attempt_is_told_as_well() {
     let message = check(about_build(&Build::blocked(spec(), t(0)), &news));
     assert_eq!(message.document["attempt"], Value::Null);
     assert_snapshot!(message.sms, @"shop main: test was cancelled");
+}
+
+#[test]
+fn many_jobs_tell_their_causes_in_short() {
+    let long = "long ".repeat(40);
+    let body = |count: usize| {
+        let names: Vec<String> = (0..count).map(|number| format!("job-{number}")).collect();
+        let jobs: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), &[][..])).collect();
+        let run = names
+            .iter()
+            .fold(run(&jobs), |run, name| finish(&run, name, Outcome::Failed, Some(&long)));
+        told_of_run(&run).email
+    };
+    assert!(body(20).contains(&format!("  job-7 failed: {long}\n")));
+    let many = body(21);
+    assert!(many.contains("  job-7 failed: long long") && !many.contains(&format!("  job-7 failed: {long}")));
+}
+
+#[test]
+fn a_text_for_ascii_keeps_its_spaces_and_ellipses() {
+    assert_eq!(printable_ascii("a…b\u{a0}c\td é~"), "a...b c d ?~");
 }
