@@ -180,3 +180,19 @@ fn variables_that_fit_into_no_task() {
         ".bellhop.yaml, line 6, jobs.test.environment: the variables of the job take 7049 bytes as JSON: at most 6000 fit into an ECS task; larger values belong into a file"
     );
 }
+
+#[test]
+fn variables_take_as_much_as_fits_and_no_more() {
+    // {"name":"A","value":"…"} and a comma.
+    let frame = r#"{"name":"A","value":""},"#.len();
+    let planned = |length: usize| {
+        let text = pipeline(&format!("run: x\nenvironment: {{ A: {} }}", "x".repeat(length)), "");
+        try_plan(&text, AGENTS, "refs/heads/main", None).map(|builds| builds.len())
+    };
+    assert_eq!(planned(6_000 - frame), Ok(1));
+    assert!(
+        planned(6_001 - frame)
+            .unwrap_err()
+            .contains("take 6001 bytes as JSON: at most 6000 fit")
+    );
+}
