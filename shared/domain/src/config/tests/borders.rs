@@ -52,6 +52,8 @@ fn rules_of_a_retry_policy() {
     fits("retry: [{ exit-codes: [1, 255], limit: 1 }]");
     refused("retry: [{ exit-codes: [256], limit: 1 }]", "`256` is no exit code of a failure");
     fits("retry: [{ on: failure, limit: 1, capacity: spot }]");
+    let once = PipelineFile::parse(&pipeline("run: x\nretry: [{ on: failure }]", "")).unwrap();
+    assert_eq!(once.jobs()[0].retry.rules[0].limit, 1);
     fits("critical: true\nretry: [{ on: failure, limit: 1, capacity: on-demand }]");
 }
 
