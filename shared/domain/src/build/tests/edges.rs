@@ -71,6 +71,18 @@ fn an_attempt_that_was_never_launched_leaves_nothing_to_look_for() {
 }
 
 #[test]
+fn an_attempt_has_an_end_once_it_is_over() {
+    let up = Story::new(never_retried()).up();
+    assert_eq!(up.build.attempts[0].end(), None);
+    let over = up.stopped("1a", exited(2));
+    assert_eq!(over.build.attempts[0].end().map(End::word), Some("failed"));
+    let interrupted = Story::new(spec()).up().warned("1a");
+    assert_eq!(interrupted.build.attempts[0].end(), None);
+    let taken = interrupted.stopped("1a", taken_back());
+    assert_eq!(taken.build.attempts[0].end().map(End::word), Some("interrupted"));
+}
+
+#[test]
 fn one_look_at_a_time_is_enough_for_an_agent_that_may_not_exist() {
     let mut hasty = never_retried();
     hasty.queue_timeout = Duration::from_secs(60);
