@@ -30,6 +30,9 @@ fn the_last_hope_of_a_build_whose_replacement_cannot_be_launched_takes_it_along(
             Outcome::InfrastructureFailed,
             "the agent cannot be launched: TaskDefinition not found.",
         )
+        .performed()
+        .tick(MINUTE)
+        .performed()
         .expect_rest();
 }
 
