@@ -23,6 +23,7 @@ mod events;
 mod faults;
 mod git;
 mod journal;
+mod processes;
 mod proxy;
 mod replies;
 mod server;

@@ -3,13 +3,10 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -17,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Ecs, FAILED_TO_START, Launch};
 use crate::ProcessOptions;
+use crate::processes::{Group, PATH, exit_code};
 
 /// The way to a task's process.
 pub(super) struct Runner {
@@ -51,17 +49,6 @@ impl Runner {
         let _ = self.orders.send(Order::Abandon);
         // The task cannot fail other than by a panic, which was reported where it happened.
         let _ = self.task.await;
-    }
-}
-
-/// A process group, which is killed when this goes out of scope: when the task ends (a container dies with its first
-/// process), and when the stand-in is dropped, whatever the reason.
-struct Group(Pid);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // It fails where the group has no process any more, which is what is wanted.
-        let _ = killpg(self.0, Signal::SIGKILL);
     }
 }
 
@@ -118,28 +105,23 @@ async fn supervise(mut child: Child, group: Group, orders: &mut mpsc::UnboundedR
         tokio::select! {
             status = child.wait() => return Some(status.map_or(137, exit_code)),
             () = overdue => {
-                let _ = killpg(group.0, Signal::SIGKILL);
+                group.kill();
                 deadline = None;
             }
             order = orders.recv() => match order {
                 Some(Order::Terminate { grace }) => {
                     // As a container runtime does, only the first process is told; SIGKILL is for all.
-                    let _ = kill(group.0, Signal::SIGTERM);
+                    group.terminate();
                     deadline = Some(Instant::now() + grace);
                 }
                 Some(Order::Abandon) | None => {
-                    let _ = killpg(group.0, Signal::SIGKILL);
+                    group.kill();
                     let _ = child.wait().await;
                     return None;
                 }
             },
         }
     }
-}
-
-/// The exit code as a container runtime reports it.
-fn exit_code(status: ExitStatus) -> i32 {
-    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(137)
 }
 
 fn spawn(options: &ProcessOptions, id: &str, launch: &Launch) -> io::Result<(Child, Group)> {
@@ -158,7 +140,7 @@ fn spawn(options: &ProcessOptions, id: &str, launch: &Launch) -> io::Result<(Chi
     command
         .args(&launch.command)
         .env_clear()
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("PATH", PATH)
         .env("LANG", "C.UTF-8")
         .env("HOME", &folder)
         .envs(&options.environment)
@@ -167,13 +149,8 @@ fn spawn(options: &ProcessOptions, id: &str, launch: &Launch) -> io::Result<(Chi
         .current_dir(&folder)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
-        .stderr(log)
-        .process_group(0)
-        .kill_on_drop(true);
-    let child = command.spawn()?;
-    let id = child.id().and_then(|id| i32::try_from(id).ok());
-    let id = id.ok_or_else(|| io::Error::other("the process has no id"))?;
-    Ok((child, Group(Pid::from_raw(id))))
+        .stderr(log);
+    Group::spawn(&mut command)
 }
 
 /// Where a task's output goes.
