@@ -66,6 +66,7 @@ impl Stack {
                 spot_warning: SPOT_WARNING,
                 stop_timeout: SPOT_WARNING,
                 deprovisioning: Duration::from_millis(300),
+                ..Timing::default()
             },
             agents: Agents::Processes(ProcessOptions {
                 entry_point: root().join("infra/agent/entrypoint"),

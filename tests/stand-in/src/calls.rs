@@ -113,7 +113,7 @@ pub(crate) fn preferred_provider(request: &Value) -> Option<&str> {
 
 /// The fields that name what a request is about, whichever of them it has.
 fn key_fields(body: &Value) -> String {
-    const NAMING: [&str; 16] = [
+    const NAMING: [&str; 21] = [
         "TableName",
         "QueueUrl",
         "FunctionName",
@@ -130,6 +130,11 @@ fn key_fields(body: &Value) -> String {
         "startedBy",
         "reason",
         "family",
+        "projectName",
+        "sourceVersion",
+        "id",
+        "ids",
+        "jobId",
     ];
     let values = NAMING.iter().filter_map(|name| match &body[*name] {
         Value::String(text) => Some(text.clone()),
@@ -157,7 +162,9 @@ fn signing_name(headers: &HeaderMap) -> Option<String> {
 fn service_of_target(prefix: &str) -> String {
     match prefix {
         "AmazonEC2ContainerServiceV20141113" => "ecs".to_owned(),
+        "CodeBuild_20161006" => "codebuild".to_owned(),
         "CodeCommit_20150413" => "codecommit".to_owned(),
+        "CodePipeline_20150709" => "codepipeline".to_owned(),
         "DynamoDB_20120810" => "dynamodb".to_owned(),
         "AmazonSQS" => "sqs".to_owned(),
         "AWSEvents" => "events".to_owned(),

@@ -90,6 +90,19 @@ impl CodeCommit {
         self.repository(name).folder().display().to_string()
     }
 
+    /// Checks a branch, a tag or a commit of a repository out into a new folder, HEAD without a version, and returns
+    /// the commit.
+    pub(crate) async fn check_out(&self, name: &str, version: Option<&str>, into: &Path) -> anyhow::Result<String> {
+        let repository = self.repository(name);
+        if !is_repository_name(name) || !repository.folder().is_dir() {
+            bail!("repository not found");
+        }
+        let commit = repository.resolve(version).await?;
+        let commit = commit.with_context(|| format!("reference not found: source version {}", version.unwrap_or("HEAD")))?;
+        repository.check_out(&commit, into).await?;
+        Ok(commit)
+    }
+
     fn repository(&self, name: &str) -> Repository {
         Repository::at(self.inner.folder.join(format!("{name}.git")))
     }

@@ -8,13 +8,17 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Cloud, Entry, TaskView};
+use crate::{ActionView, BuildView, Cloud, Entry, InvokeAction, Project, TaskView};
 
 pub(crate) fn routes() -> Router<Cloud> {
     Router::new()
         .route("/_stand-in/tasks", get(tasks))
         .route("/_stand-in/journal", get(journal))
         .route("/_stand-in/reclaim-spot", post(reclaim_spot))
+        .route("/_stand-in/projects", get(projects).post(create_project))
+        .route("/_stand-in/builds", get(builds))
+        .route("/_stand-in/actions", get(actions).post(start_action))
+        .route("/_stand-in/stop-action", post(stop_action))
 }
 
 async fn tasks(State(cloud): State<Cloud>) -> Json<Vec<TaskView>> {
@@ -40,6 +44,39 @@ async fn reclaim_spot(State(cloud): State<Cloud>, Query(reclaim): Query<Reclaim>
         cloud.ecs.reclaim_spot(task).map_err(Unable)?;
     }
     Ok(Json(json!({ "reclaimed": tasks })))
+}
+
+async fn projects(State(cloud): State<Cloud>) -> Json<Vec<Project>> {
+    Json(cloud.codebuild.projects())
+}
+
+async fn create_project(State(cloud): State<Cloud>, Json(project): Json<Project>) -> Result<Json<Project>, Unable> {
+    cloud.codebuild.create_project(project.clone()).map_err(Unable)?;
+    Ok(Json(project))
+}
+
+async fn builds(State(cloud): State<Cloud>) -> Json<Vec<BuildView>> {
+    Json(cloud.codebuild.builds())
+}
+
+async fn actions(State(cloud): State<Cloud>) -> Json<Vec<ActionView>> {
+    Json(cloud.codepipeline.actions())
+}
+
+async fn start_action(State(cloud): State<Cloud>, Json(action): Json<InvokeAction>) -> Result<Json<ActionView>, Unable> {
+    let started = cloud.codepipeline.start(action).map_err(Unable)?;
+    Ok(Json(started))
+}
+
+#[derive(Deserialize)]
+struct Stop {
+    /// The id of the action or of one of its jobs.
+    action: String,
+}
+
+async fn stop_action(State(cloud): State<Cloud>, Query(stop): Query<Stop>) -> Result<Json<ActionView>, Unable> {
+    let stopped = cloud.codepipeline.stop(&stop.action).map_err(Unable)?;
+    Ok(Json(stopped))
 }
 
 /// What was asked for cannot be done.

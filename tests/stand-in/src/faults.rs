@@ -77,10 +77,15 @@ impl Rule {
     }
 
     fn matches(&self, call: &Call) -> bool {
-        let runs_task = call.service == "ecs" && call.operation == "RunTask";
+        let is = |service: &str, operation: &str| call.service == service && call.operation == operation;
+        let has_such = match self.fault {
+            Fault::NoCapacity => is("ecs", "RunTask"),
+            Fault::AccountLimit => is("ecs", "RunTask") || is("codebuild", "StartBuild"),
+            _ => true,
+        };
         call.service == self.service
             && (self.operation == "*" || call.operation == self.operation)
-            && (runs_task || !matches!(self.fault, Fault::NoCapacity | Fault::AccountLimit))
+            && has_such
             && (self.capacity.is_none() || self.capacity.as_deref() == call.capacity())
             && (self.caller.is_none() || self.caller == call.caller)
     }
@@ -113,7 +118,7 @@ pub enum Fault {
     Refuse,
     /// RunTask only: a success that carries a failure and no task.
     NoCapacity,
-    /// RunTask only: the account's limit on concurrent tasks is reached.
+    /// RunTask and StartBuild only: the account's limit on concurrent tasks or queued builds is reached.
     AccountLimit,
     /// The request is worked on after so long.
     Delay(Duration),

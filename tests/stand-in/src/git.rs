@@ -174,6 +174,25 @@ impl Repository {
         Ok(differences)
     }
 
+    /// Checks a commit out into a new folder, as a clone.
+    pub(crate) async fn check_out(&self, commit: &str, into: &Path) -> anyhow::Result<()> {
+        let clone = [OsStr::new("clone"), OsStr::new("--quiet"), OsStr::new("--no-checkout")];
+        let places = [self.folder.as_os_str(), into.as_os_str()];
+        let checkout = [OsStr::new("-C"), into.as_os_str(), OsStr::new("checkout")];
+        let what = ["--quiet", "--detach", commit].map(OsStr::new);
+        let commands = [
+            clone.into_iter().chain(places).collect::<Vec<_>>(),
+            checkout.into_iter().chain(what).collect(),
+        ];
+        for arguments in commands {
+            let output = git(arguments).output().await.context("cannot run git")?;
+            if !output.status.success() {
+                bail!("git: {}", String::from_utf8_lossy(&output.stderr).trim_end());
+            }
+        }
+        Ok(())
+    }
+
     /// What a command says, or None where it fails.
     async fn run<const N: usize>(&self, arguments: [&str; N]) -> anyhow::Result<Option<Vec<u8>>> {
         let folder = [OsStr::new("--git-dir"), self.folder.as_os_str()];

@@ -50,7 +50,7 @@ pub struct Entry {
     pub fault: Option<String>,
     /// What it was about, for people.
     pub summary: String,
-    /// The body of a request to DynamoDB, ECS, CodeCommit or SNS.
+    /// The body of a request to DynamoDB, ECS, CodeCommit, CodeBuild, CodePipeline or SNS.
     pub request: Option<Value>,
 }
 
@@ -106,7 +106,10 @@ impl Journal {
     /// Enters a request that has arrived.
     pub(crate) fn arrived(&self, call: &Call) -> Entry {
         let mut records = lock(&self.inner.records);
-        let keeps_body = matches!(call.service.as_str(), "dynamodb" | "ecs" | "codecommit" | "sns");
+        let keeps_body = matches!(
+            call.service.as_str(),
+            "dynamodb" | "ecs" | "codecommit" | "codebuild" | "codepipeline" | "sns"
+        );
         let entry = Entry {
             seq: records.next,
             at: Timestamp::now(),

@@ -1,8 +1,8 @@
 //! A stand-in for the parts of AWS that a local emulator lacks, and a recording proxy before the parts it has.
 //!
-//! One endpoint serves every service: `ecs` and `codecommit` are answered here, every other request is forwarded to
-//! the upstream (a local AWS emulator). So every AWS request of the functions under test stands in one [`Journal`],
-//! and [`Faults`] can be injected into any of them.
+//! One endpoint serves every service: `ecs`, `codebuild`, `codecommit` and `codepipeline` are answered here, every
+//! other request is forwarded to the upstream (a local AWS emulator). So every AWS request of the functions under test
+//! stands in one [`Journal`], and [`Faults`] can be injected into any of them.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -16,7 +16,9 @@
 //! ```
 
 mod calls;
+mod codebuild;
 mod codecommit;
+mod codepipeline;
 mod control;
 mod ecs;
 mod events;
@@ -38,7 +40,9 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use codebuild::{BuildPhase, BuildView, CodeBuild, PhaseView, Project, ProjectArtifacts, ProjectEnvironment, ProjectSource, Variable};
 pub use codecommit::CodeCommit;
+pub use codepipeline::{ARTIFACT_CREDENTIALS, ActionView, Artifact, CodePipeline, InvokeAction, JobResult, JobView};
 pub use ecs::{Ecs, TaskView};
 pub use events::{Events, Order};
 pub use faults::{Fault, Faults, Rule, RuleId, Times};
@@ -51,7 +55,7 @@ use support::lock;
 pub struct Options {
     /// The port on 127.0.0.1; 0 for any free one.
     pub port: u16,
-    /// The base URL of the local AWS that answers everything but ECS and CodeCommit, such as
+    /// The base URL of the local AWS that answers everything but ECS, CodeBuild, CodeCommit and CodePipeline, such as
     /// `http://127.0.0.1:4566`. Without it such requests are answered with 501.
     pub upstream: Option<String>,
     /// The region of all ARNs and events.
@@ -60,14 +64,16 @@ pub struct Options {
     pub account: String,
     /// What an ECS task is made of.
     pub agents: Agents,
-    /// How long the stages of a task's life take.
+    /// What a CodeBuild build is made of.
+    pub builds: Builds,
+    /// How long the stages of a task's, a build's and a pipeline action's life take.
     pub timing: Timing,
     /// The folder of the bare Git repositories, `NAME.git` each. It is created where it is missing.
     pub repositories: PathBuf,
 }
 
 impl Options {
-    /// Scripted agents, any free port, no upstream, us-east-1, the emulator's default account, and the timing of
+    /// Scripted agents and builds, any free port, no upstream, us-east-1, the emulator's default account, and the timing of
     /// [`Timing::default`].
     pub fn new(repositories: impl Into<PathBuf>) -> Self {
         Self {
@@ -76,6 +82,7 @@ impl Options {
             region: "us-east-1".to_owned(),
             account: "000000000000".to_owned(),
             agents: Agents::Scripted,
+            builds: Builds::Scripted,
             timing: Timing::default(),
             repositories: repositories.into(),
         }
@@ -105,39 +112,83 @@ pub struct ProcessOptions {
     pub logs: PathBuf,
 }
 
-/// How long the stages of a task's life take. Scripted agents ignore it: their stages are the test's to say.
+/// What a CodeBuild build is made of.
+#[derive(Debug, Clone)]
+pub enum Builds {
+    /// Nothing runs: the test says what happens to each build, by the methods of [`CodeBuild`].
+    Scripted,
+    /// The commands of every build's buildspec are run by a real shell, in a process group of their own. Sources are
+    /// checked out of the repositories of [`CodeCommit`].
+    Processes(BuildProcessOptions),
+}
+
+/// How build processes are run.
+#[derive(Debug, Clone)]
+pub struct BuildProcessOptions {
+    /// The environment that the image would give. The variables of buildspec, project and request come on top of it,
+    /// and CodeBuild's own on top of those. Nothing else is inherited; `PATH`, `HOME` and `LANG` have defaults.
+    pub environment: BTreeMap<String, String>,
+    /// Each build gets a new folder named by its UUID in here: its `HOME`, with its source in `src`.
+    pub work: PathBuf,
+    /// Standard output and standard error of each build's commands go to `UUID.log` in here.
+    pub logs: PathBuf,
+}
+
+/// How long the stages of a task's, a build's and a pipeline action's life take. Scripted agents and builds ignore what
+/// is said of them: their stages are the test's to say.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
-    /// From RunTask to the start of the container.
+    /// From RunTask to the start of the container, and the same for a build that has left its queue.
     pub provisioning: Duration,
     /// From the Spot warning, and the SIGTERM that comes with it, to SIGKILL.
     pub spot_warning: Duration,
     /// From StopTask's SIGTERM to SIGKILL.
     pub stop_timeout: Duration,
-    /// From the container's end to the STOPPED event.
+    /// From the container's end to the STOPPED event, and the same for a build's FINALIZING.
     pub deprovisioning: Duration,
+    /// What a minute of a build's timeouts takes. AWS allows no timeout below five of them.
+    pub build_minute: Duration,
+    /// How long CodeBuild knows an idempotency token. Scripted builds have it too.
+    pub build_token: Duration,
+    /// How long CodePipeline waits for a job's result.
+    pub job_timeout: Duration,
+    /// From a job's result with a continuation token to the action's next job.
+    pub job_continuation: Duration,
+    /// How long an action of CodePipeline may take with all its jobs.
+    pub action_timeout: Duration,
 }
 
 impl Default for Timing {
-    /// About what Fargate takes.
+    /// About what Fargate, CodeBuild and CodePipeline take.
     fn default() -> Self {
         Self {
             provisioning: Duration::from_secs(20),
             spot_warning: Duration::from_secs(120),
             stop_timeout: Duration::from_secs(30),
             deprovisioning: Duration::from_secs(10),
+            build_minute: Duration::from_secs(60),
+            build_token: Duration::from_secs(5 * 60),
+            job_timeout: Duration::from_secs(20 * 60),
+            job_continuation: Duration::from_secs(30),
+            action_timeout: Duration::from_secs(24 * 60 * 60),
         }
     }
 }
 
 impl Timing {
-    /// Milliseconds instead of seconds and seconds instead of minutes, for tests.
+    /// Milliseconds instead of seconds and seconds instead of minutes, for tests. Only idempotency tokens live as long
+    /// as they do: a slow machine must not start a build twice. [`CodeBuild::forget_tokens`] ends them.
     pub fn quick() -> Self {
         Self {
             provisioning: Duration::from_millis(20),
             spot_warning: Duration::from_secs(2),
             stop_timeout: Duration::from_secs(1),
             deprovisioning: Duration::from_millis(20),
+            build_minute: Duration::from_secs(1),
+            build_token: Duration::from_secs(5 * 60),
+            job_timeout: Duration::from_secs(20),
+            job_continuation: Duration::from_millis(30),
+            action_timeout: Duration::from_secs(24 * 60),
         }
     }
 }
@@ -160,7 +211,9 @@ pub(crate) struct Cloud {
     pub(crate) journal: Journal,
     pub(crate) faults: Faults,
     pub(crate) ecs: Ecs,
+    pub(crate) codebuild: CodeBuild,
     pub(crate) codecommit: CodeCommit,
+    pub(crate) codepipeline: CodePipeline,
     pub(crate) events: Events,
     pub(crate) upstream: proxy::Upstream,
 }
@@ -183,11 +236,15 @@ impl StandIn {
 
         let upstream = proxy::Upstream::new(&options)?;
         let (events, queue) = Events::new(&options);
+        let codecommit = CodeCommit::new(&options, events.clone())?;
+        let (codepipeline, jobs) = CodePipeline::new(&options);
         let cloud = Cloud {
             journal: Journal::new(),
             faults: Faults::new(),
             ecs: Ecs::new(&options, events.clone()),
-            codecommit: CodeCommit::new(&options, events.clone())?,
+            codebuild: CodeBuild::new(&options, events.clone(), codecommit.clone(), upstream.clone()),
+            codecommit,
+            codepipeline,
             events,
             upstream,
         };
@@ -195,6 +252,8 @@ impl StandIn {
             tokio::spawn(server::serve(listener, cloud.clone())),
             tokio::spawn(events::deliver(cloud.events.clone(), queue, cloud.upstream.clone())),
             tokio::spawn(codecommit::watch(cloud.codecommit.clone())),
+            tokio::spawn(codepipeline::keep_time(cloud.codepipeline.clone())),
+            tokio::spawn(codepipeline::invoke(cloud.codepipeline.clone(), jobs, cloud.upstream.clone())),
         ];
         Ok(Self {
             inner: Arc::new(Inner {
@@ -210,8 +269,8 @@ impl StandIn {
         self.inner.endpoint.clone()
     }
 
-    /// Ends the server, the publishing of events, and every task process with its whole process group. The journal
-    /// and the state can still be looked at afterwards.
+    /// Ends the server, the publishing of events, the time of pipeline actions, and every process of a task or a build
+    /// with its whole process group. The journal and the state can still be looked at afterwards.
     pub async fn stop(&self) {
         let background = std::mem::take(&mut *lock(&self.inner.background));
         for task in background {
@@ -220,6 +279,7 @@ impl StandIn {
             let _ = task.await;
         }
         self.inner.cloud.ecs.stop_processes().await;
+        self.inner.cloud.codebuild.stop_processes().await;
     }
 
     /// Every AWS request in the order of arrival.
@@ -237,6 +297,16 @@ impl StandIn {
         &self.inner.cloud.ecs
     }
 
+    /// The build projects, the builds, and what happens to them.
+    pub fn codebuild(&self) -> &CodeBuild {
+        &self.inner.cloud.codebuild
+    }
+
+    /// The pipeline actions that invoke functions.
+    pub fn codepipeline(&self) -> &CodePipeline {
+        &self.inner.cloud.codepipeline
+    }
+
     /// The repositories.
     pub fn codecommit(&self) -> &CodeCommit {
         &self.inner.cloud.codecommit
@@ -252,6 +322,9 @@ impl Options {
     fn folders(&self) -> Vec<PathBuf> {
         let mut folders = vec![self.repositories.clone()];
         if let Agents::Processes(processes) = &self.agents {
+            folders.extend([processes.work.clone(), processes.logs.clone()]);
+        }
+        if let Builds::Processes(processes) = &self.builds {
             folders.extend([processes.work.clone(), processes.logs.clone()]);
         }
         folders

@@ -27,8 +27,9 @@ const OF_THE_CONNECTION: [HeaderName; 6] = [
 pub(crate) struct Upstream {
     base: Option<String>,
     client: reqwest::Client,
-    /// The Authorization header of requests of the stand-in's own.
-    authorization: String,
+    /// The access key and the region in the signatures of requests of the stand-in's own.
+    account: String,
+    region: String,
 }
 
 impl Upstream {
@@ -46,11 +47,8 @@ impl Upstream {
         Ok(Self {
             base: base.map(|base| base.trim_end_matches('/').to_owned()),
             client,
-            // Local emulators read account, region and service out of the signature's scope; none verifies it.
-            authorization: format!(
-                "AWS4-HMAC-SHA256 Credential={}/20260101/{}/events/aws4_request, SignedHeaders=host, Signature=0",
-                options.account, options.region
-            ),
+            account: options.account.clone(),
+            region: options.region.clone(),
         })
     }
 
@@ -100,12 +98,66 @@ impl Upstream {
             .post(base)
             .header(header::CONTENT_TYPE, "application/x-amz-json-1.1")
             .header("x-amz-target", "AWSEvents.PutEvents")
-            .header(header::AUTHORIZATION, &self.authorization)
+            .header(header::AUTHORIZATION, self.authorization("events"))
             .body(request.to_string())
             .send()
             .await?
             .error_for_status()?;
         Ok(Some(answer.json().await?))
+    }
+
+    /// Puts an object into a bucket of the upstream. Without an upstream it does nothing.
+    ///
+    /// # Errors
+    /// The upstream cannot be reached, or it refuses.
+    pub(crate) async fn put_object(&self, bucket: &str, key: &str, content: Vec<u8>) -> anyhow::Result<()> {
+        let Some(base) = &self.base else {
+            return Ok(());
+        };
+        let mut url = reqwest::Url::parse(base)?;
+        url.path_segments_mut()
+            .map_err(|()| anyhow::anyhow!("the upstream has no paths"))?
+            .push(bucket)
+            .extend(key.split('/'));
+        self.client
+            .put(url)
+            .header(header::AUTHORIZATION, self.authorization("s3"))
+            .body(content)
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(())
+    }
+
+    /// Invokes a function of the upstream without waiting for it, and returns the status. None without an upstream.
+    ///
+    /// # Errors
+    /// The upstream cannot be reached.
+    pub(crate) async fn invoke(&self, function: &str, event: &Value) -> anyhow::Result<Option<StatusCode>> {
+        let Some(base) = &self.base else {
+            return Ok(None);
+        };
+        let mut url = reqwest::Url::parse(base)?;
+        url.path_segments_mut()
+            .map_err(|()| anyhow::anyhow!("the upstream has no paths"))?
+            .extend(["2015-03-31", "functions", function, "invocations"]);
+        let answer = self
+            .client
+            .post(url)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("x-amz-invocation-type", "Event")
+            .header(header::AUTHORIZATION, self.authorization("lambda"))
+            .body(event.to_string())
+            .send()
+            .await?;
+        Ok(Some(answer.status()))
+    }
+
+    /// The Authorization header of a request of the stand-in's own. Local emulators read account, region and service
+    /// out of the signature's scope; none verifies it.
+    fn authorization(&self, service: &str) -> String {
+        let (account, region) = (&self.account, &self.region);
+        format!("AWS4-HMAC-SHA256 Credential={account}/20260101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0")
     }
 }
 

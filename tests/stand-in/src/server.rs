@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use crate::calls::Call;
 use crate::faults::Fault;
 use crate::replies::{Answer, AwsError};
-use crate::{Cloud, control, replies};
+use crate::{Cloud, codebuild, control, replies};
 
 /// Marks a response in whose place the connection is to be cut.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -127,6 +127,7 @@ fn refusal(fault: &Fault, call: &Call) -> Option<Response<Body>> {
         Fault::Throttle => AwsError::throttle(call),
         Fault::DisguisedThrottle => AwsError::client("ClientException", "Rate exceeded"),
         Fault::ServerError => AwsError::server(call),
+        Fault::AccountLimit if call.service == "codebuild" => codebuild::queue_is_full(0),
         Fault::AccountLimit => AwsError::client(
             "ClientException",
             "You've reached the limit on the number of tasks you can run concurrently",
@@ -144,6 +145,8 @@ async fn perform(cloud: &Cloud, call: &Call, parts: &Parts, body: Bytes) -> (Res
     let answer = match call.service.as_str() {
         "ecs" => cloud.ecs.answer(call),
         "codecommit" => cloud.codecommit.answer(call).await,
+        "codebuild" => cloud.codebuild.answer(call),
+        "codepipeline" => cloud.codepipeline.answer(call),
         _ => {
             let response = cloud.upstream.forward(parts, body).await;
             let response = response.unwrap_or_else(|error| error.respond(call));

@@ -9,7 +9,7 @@ use tokio::sync::broadcast::Receiver;
 use crate::support::{SOON, Setup, start};
 
 /// A clone of a new repository.
-async fn clone(setup: &Setup) -> PathBuf {
+pub(crate) async fn clone(setup: &Setup) -> PathBuf {
     setup.codecommit().create("shop").await.unwrap();
     let folder = setup.folder.path().join("clone");
     let url = setup.codecommit().clone_url("shop");
@@ -19,7 +19,7 @@ async fn clone(setup: &Setup) -> PathBuf {
 }
 
 /// Runs git without the configuration and the environment of whoever runs the tests.
-fn git(folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn git(folder: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new("git");
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GIT_")) {
         command.env_remove(name);
@@ -36,7 +36,7 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
 }
 
 /// Commits everything and returns the commit's id.
-fn commit(folder: &Path, message: &str) -> String {
+pub(crate) fn commit(folder: &Path, message: &str) -> String {
     git(folder, &["add", "--all"]);
     git(folder, &["commit", "--quiet", "--message", message]);
     git(folder, &["rev-parse", "HEAD"])

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod build_processes;
+mod builds;
 mod codecommit;
+mod codepipeline;
 mod ecs;
 mod faults;
 mod processes;

@@ -67,6 +67,17 @@ impl Setup {
         self.call("ecs", &target, body).await
     }
 
+    pub(crate) async fn codebuild_call(&self, operation: &str, body: &Value) -> (u16, Value) {
+        self.call("codebuild", &format!("CodeBuild_20161006.{operation}"), body).await
+    }
+
+    /// StartBuild, and the id of the build.
+    pub(crate) async fn start_build(&self, request: &Value) -> String {
+        let (status, body) = self.codebuild_call("StartBuild", request).await;
+        assert_eq!(status, 200, "{body}");
+        body["build"]["id"].as_str().unwrap().to_owned()
+    }
+
     /// RunTask, and the ARN of the task.
     pub(crate) async fn launch(&self, request: &Value) -> String {
         let (status, body) = self.ecs_call("RunTask", request).await;
