@@ -1,4 +1,5 @@
-"""The template's rules against sample events, judged by the local AWS; and the local AWS itself: start, what PutEvents takes, end.
+"""The template's rules against every sample event, judged by the local AWS; their dead-letter queues; and the local AWS itself: start, what PutEvents
+takes, end.
 
     python test_rules.py        with the requirements of requirements.txt installed
 """
@@ -19,12 +20,81 @@ from botocore.exceptions import EndpointConnectionError
 import check_template
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+# The function that the rules bring each folder's samples to, and the samples that they bring elsewhere. What is no event of EventBridge's, such as a
+# request or a message of SNS, no rule may let pass either.
+REACHES = {
+    "codebuild": (
+        "BuildStateFunction",
+        {"foreign": None, "other-phase": None},
+    ),
+    "codecommit": (
+        "PushFunction",
+        {
+            "codestar-in-sns": None,
+            "deleted-branch": None,
+            "in-sns": None,
+            "trigger": None,
+            "trigger-deleted": None,
+            "trigger-in-sns": None,
+            "trigger-test": None,
+            "trigger-two-references": None,
+            "unreferenced-merge": None,
+        },
+    ),
+    "codepipeline": (None, {}),
+    "control": (None, {}),
+    "ecs": (
+        "TaskStateFunction",
+        {"foreign-service": None, "provisioning": None},
+    ),
+    "schedule": (None, {}),
+}
 
 
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+def resolve(node, parameters):
+    """What CloudFormation makes of a part of the template that uses parameters alone."""
+    if isinstance(node, list):
+        return [resolve(item, parameters) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if len(node) == 1:
+        [(name, of)] = node.items()
+        if name == "Ref":
+            return parameters[of]
+        if name == "Fn::Join":
+            delimiter, items = resolve(of, parameters)
+            return delimiter.join(items)
+        if name == "Fn::Split":
+            delimiter, text = resolve(of, parameters)
+            return text.split(delimiter)
+        if name.startswith("Fn::"):
+            raise ValueError(f"{name} depends on more than parameters")
+    return {name: resolve(item, parameters) for name, item in node.items()}
+
+
+def defaults(template):
+    """The values of the template's parameters when nobody gives any."""
+    lists = ("CommaDelimitedList", "List<")
+    return {
+        name: parameter["Default"].split(",") if parameter["Type"].startswith(lists) else parameter["Default"]
+        for name, parameter in template["Parameters"].items()
+    }
+
+
+def attribute_of(node, attribute="Arn"):
+    """The resource whose attribute this is."""
+    [name, found] = node["Fn::GetAtt"]
+    if found != attribute:
+        raise ValueError(f"{found} of {name} where {attribute} was expected")
+    return name
 
 
 class Rules(unittest.TestCase):
@@ -53,12 +123,18 @@ class Rules(unittest.TestCase):
                 if time.monotonic() > end or cls.server.poll() is not None:
                     raise
                 time.sleep(0.05)
-        template = check_template.expand(HERE.parents[1] / "infra" / "template.yaml")
-        cls.patterns = {
-            name: resource["Properties"]["EventPattern"]
-            for name, resource in template["Resources"].items()
-            if resource["Type"] == "AWS::Events::Rule" and "EventPattern" in resource["Properties"]
-        }
+        template = check_template.expand(ROOT / "infra" / "template.yaml")
+        cls.outputs = template["Outputs"]
+        cls.resources = template["Resources"]
+        cls.parameters = defaults(template)
+        cls.rules = cls.of_type("AWS::Events::Rule")
+        cls.unresolved = {name: rule["EventPattern"] for name, rule in cls.rules.items() if "EventPattern" in rule}
+        cls.patterns = resolve(cls.unresolved, cls.parameters)
+
+    @classmethod
+    def of_type(cls, kind):
+        """The properties of the template's resources of a type, by their names."""
+        return {name: resource["Properties"] for name, resource in cls.resources.items() if resource["Type"] == kind}
 
     @classmethod
     def tearDownClass(cls):
@@ -66,8 +142,8 @@ class Rules(unittest.TestCase):
         cls.server.wait(10)
         cls.folder.cleanup()
 
-    def matches(self, rule, source, detail_type, detail):
-        event = {
+    def event(self, source, detail_type, detail):
+        return {
             "version": "0",
             "id": "6f87d04b-9f74-4f04-a780-7acf4b0a9b38",
             "detail-type": detail_type,
@@ -78,7 +154,70 @@ class Rules(unittest.TestCase):
             "resources": [],
             "detail": detail,
         }
-        return self.events.test_event_pattern(EventPattern=json.dumps(self.patterns[rule]), Event=json.dumps(event))["Result"]
+
+    def matches(self, rule, source, detail_type, detail):
+        return self.passes(self.patterns[rule], self.event(source, detail_type, detail))
+
+    def passes(self, pattern, event):
+        return self.events.test_event_pattern(EventPattern=json.dumps(pattern), Event=json.dumps(event))["Result"]
+
+    def test_every_sample_reaches_its_function_by_one_rule(self):
+        self.assertEqual({folder.name for folder in (ROOT / "events").iterdir() if folder.is_dir()}, set(REACHES))
+        for folder, (function, others) in REACHES.items():
+            samples = sorted((ROOT / "events" / folder).glob("*.json"))
+            self.assertLessEqual(set(others), {sample.stem for sample in samples})
+            for sample in samples:
+                event = json.loads(sample.read_text())
+                reached = [self.target(rule) for rule, pattern in self.patterns.items() if self.passes(pattern, event)]
+                expected = others.get(sample.stem, function)
+                self.assertEqual(reached, [expected] if expected else [], sample)
+
+    def target(self, rule):
+        [target] = self.rules[rule]["Targets"]
+        return attribute_of(target["Arn"])
+
+    def test_what_a_rule_cannot_deliver_may_go_to_its_functions_queue(self):
+        writers = {}
+        for policy in self.of_type("AWS::SQS::QueuePolicy").values():
+            [queue] = [queue["Ref"] for queue in policy["Queues"]]
+            [statement] = policy["PolicyDocument"]["Statement"]
+            self.assertEqual(
+                (attribute_of(statement["Resource"]), statement["Effect"], statement["Action"], statement["Principal"]),
+                (queue, "Allow", "sqs:SendMessage", {"Service": "events.amazonaws.com"}),
+            )
+            rules = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
+            writers[queue] = sorted(attribute_of(rule) for rule in (rules if isinstance(rules, list) else [rules]))
+        used = {}
+        for name, rule in sorted(self.rules.items()):
+            [target] = rule["Targets"]
+            queue = attribute_of(target["DeadLetterConfig"]["Arn"])
+            self.assertEqual(queue, self.target(name).removesuffix("Function") + "DeadLetterQueue")
+            used.setdefault(queue, []).append(name)
+        self.assertEqual(writers, used)
+
+    def test_every_function_has_a_queue_an_alarm_and_outputs(self):
+        functions = self.of_type("AWS::Lambda::Function")
+        failures = {
+            config["FunctionName"]["Ref"]: attribute_of(config["DestinationConfig"]["OnFailure"]["Destination"])
+            for config in self.of_type("AWS::Lambda::EventInvokeConfig").values()
+        }
+        alarms = {
+            attribute_of(dimension["Value"], "QueueName")
+            for alarm in self.of_type("AWS::CloudWatch::Alarm").values()
+            for dimension in alarm["Dimensions"]
+        }
+        self.assertEqual(failures, {function: function.removesuffix("Function") + "DeadLetterQueue" for function in functions})
+        self.assertEqual(alarms, set(failures.values()))
+        for function, queue in failures.items():
+            for output, value in [
+                (f"{function}Name", {"Ref": function}),
+                (f"{function}Arn", {"Fn::GetAtt": [function, "Arn"]}),
+                (f"{queue}Url", {"Ref": queue}),
+            ]:
+                self.assertEqual(self.outputs[output]["Value"], value, output)
+            properties = functions[function]
+            name = properties["FunctionName"]["Fn::Sub"].removeprefix("${AWS::StackName}-")
+            self.assertEqual(properties["Environment"]["Variables"]["AWS_SDK_UA_APP_ID"], f"bellhop-{name}")
 
     def test_push(self):
         def matches(detail, source="aws.codecommit", detail_type="CodeCommit Repository State Change"):
@@ -108,6 +247,32 @@ class Rules(unittest.TestCase):
         self.assertFalse(matches(startedBy="ecs-svc/1234567890123456789"))
         self.assertFalse(matches(startedBy="not-bellhop/abcdefghij/test/1"))
         self.assertFalse(matches(startedBy=None))
+
+    def test_build_state(self):
+        def matches(rule, detail_type, projects=None, **detail):
+            pattern = self.patterns[rule]
+            if projects is not None:
+                pattern = resolve(self.unresolved[rule], {**self.parameters, "AgentProjects": projects})
+            detail = {name.replace("_", "-"): value for name, value in {"project_name": "ci-docker", **detail}.items()}
+            return self.passes(pattern, self.event("aws.codebuild", detail_type, detail))
+
+        def changed(**detail):
+            return matches("BuildStateFunctionBuildChanged", "CodeBuild Build State Change", **{"build_status": "FAILED", **detail})
+
+        def provisioned(**detail):
+            detail = {"completed_phase": "PROVISIONING", "completed_phase_status": "SUCCEEDED", **detail}
+            return matches("BuildStateFunctionBuildProvisioned", "CodeBuild Build Phase Change", **detail)
+
+        for status in ("IN_PROGRESS", "SUCCEEDED", "FAILED", "FAULT", "STOPPED", "TIMED_OUT"):
+            self.assertTrue(changed(build_status=status), status)
+        self.assertTrue(provisioned())
+        # What fails here ends the build, and its state says so.
+        self.assertFalse(provisioned(completed_phase_status="FAILED"))
+        self.assertFalse(provisioned(completed_phase="BUILD"))
+        for rule in (changed, provisioned):
+            self.assertFalse(rule(project_name="ci-docker-2"))
+            self.assertTrue(rule(projects=["ci-docker", "ci-macos"], project_name="ci-macos"))
+            self.assertFalse(rule(projects=["ci-linux", "ci-macos"]))
 
     def test_the_local_aws_takes_events_of_aws_services(self):
         entry = {"Source": "aws.ecs", "DetailType": "ECS Task State Change", "Detail": "{}"}

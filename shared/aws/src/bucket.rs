@@ -1,4 +1,5 @@
-//! The suite's S3 bucket: the suite configuration, scripts too large for a task's overrides, agents' reports, and reports of finished runs.
+//! The suite's S3 bucket: the suite configuration, scripts too large for a task's overrides, agents' reports and artifacts, and reports of finished
+//! runs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +10,8 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use bellhop_domain::agent::result_key;
+use bellhop_domain::agent::{artifacts_prefix, result_key};
+use bellhop_domain::found::Artifact;
 use bellhop_domain::ids::AttemptId;
 use bellhop_domain::observation::Report;
 use bellhop_engine::Fault;
@@ -22,6 +24,9 @@ const REPORT_LIMIT: i64 = 64 * 1024;
 
 /// The largest configuration that is read; the parser refuses less than this with words of its own.
 const CONFIGURATION_LIMIT: i64 = 4 * 1024 * 1024;
+
+/// The most artifacts of an attempt that are counted: ten pages of S3's largest size.
+const COUNTED_ARTIFACTS: u64 = 10_000;
 
 /// The suite's bucket.
 #[derive(Debug, Clone)]
@@ -136,6 +141,64 @@ impl Store for Bucket {
             }
         })
     }
+
+    async fn artifacts(&self, attempt: &AttemptId, limit: usize) -> Result<(Vec<Artifact>, u64), Fault> {
+        let prefix = artifacts_prefix(attempt);
+        // S3 lists keys in the order of their bytes.
+        let mut objects = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.name)
+            .prefix(&prefix)
+            .into_paginator()
+            .send();
+        let (mut artifacts, mut count) = (Vec::new(), 0);
+        while let Some(page) = objects.next().await {
+            let page = page.map_err(|error| fault(format_args!("list s3://{}/{prefix}", self.name), error))?;
+            for object in page.contents() {
+                let path = object.key().and_then(|key| key.strip_prefix(&prefix)).unwrap_or_default();
+                // What a console calls a folder is no file.
+                if path.is_empty() || path.ends_with('/') {
+                    continue;
+                }
+                count += 1;
+                if artifacts.len() < limit {
+                    artifacts.push(Artifact {
+                        path: path.to_owned(),
+                        size: object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+                    });
+                }
+                if count == COUNTED_ARTIFACTS {
+                    return Ok((artifacts, count));
+                }
+            }
+        }
+        Ok((artifacts, count))
+    }
+
+    async fn artifact(&self, attempt: &AttemptId, path: &str, limit: u64) -> Result<Option<String>, Fault> {
+        let key = format!("{}{path}", artifacts_prefix(attempt));
+        let mut reply = match self.client.get_object().bucket(&self.name).key(&key).send().await {
+            Ok(reply) => reply,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(fault(format_args!("read s3://{}/{key}", self.name), error)),
+        };
+        // Before anything is read; and nothing is read beyond it, whatever was said.
+        let too_large = |length: Option<u64>| length.is_none_or(|length| length > limit);
+        if reply.content_length().is_some_and(|length| too_large(u64::try_from(length).ok())) {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        while let Some(more) = reply.body.next().await {
+            let more =
+                more.map_err(|error| Fault::passing(format!("failed to read s3://{}/{key} to its end", self.name)).caused_by(error))?;
+            bytes.extend_from_slice(&more);
+            if too_large(u64::try_from(bytes.len()).ok()) {
+                return Ok(None);
+            }
+        }
+        Ok(String::from_utf8(bytes).ok())
+    }
 }
 
 fn is_unchanged<E>(error: &SdkError<E, Response>) -> bool {
@@ -146,4 +209,81 @@ fn is_missing(error: &SdkError<GetObjectError, Response>) -> bool {
     error
         .as_service_error()
         .is_some_and(|error| error.is_no_such_key() || error.code() == Some("NotFound"))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+    use crate::testing::{Reply, Wire, attempt};
+
+    const PREFIX: &str = "runs/abcdefghij/image/2/artifacts/";
+
+    fn page(keys: &[String], next: Option<&str>) -> Reply {
+        let mut contents = String::new();
+        for (size, key) in keys.iter().enumerate() {
+            write!(contents, "<Contents><Key>{PREFIX}{key}</Key><Size>{size}</Size></Contents>").unwrap();
+        }
+        let more = match next {
+            Some(token) => format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>"),
+            None => "<IsTruncated>false</IsTruncated>".to_owned(),
+        };
+        (200, format!("<ListBucketResult>{more}{contents}</ListBucketResult>"))
+    }
+
+    fn keys(of: &[&str]) -> Vec<String> {
+        of.iter().map(|key| (*key).to_owned()).collect()
+    }
+
+    fn artifact(path: &str, size: u64) -> Artifact {
+        let path = path.to_owned();
+        Artifact { path, size }
+    }
+
+    async fn listed(replies: Vec<Reply>, limit: usize) -> ((Vec<Artifact>, u64), usize) {
+        let (aws, wire) = Wire::replying(replies);
+        let found = aws.bucket("suite", "x").artifacts(&attempt(), limit).await.unwrap();
+        let asked = wire.operations();
+        let prefix = "prefix=runs%2Fabcdefghij%2Fimage%2F2%2Fartifacts%2F";
+        assert!(
+            asked.iter().all(|asked| asked.starts_with("GET ") && asked.contains(prefix)),
+            "{asked:?}"
+        );
+        (found, asked.len())
+    }
+
+    async fn text(reply: Reply, limit: u64) -> Option<String> {
+        let (aws, wire) = Wire::replying([reply]);
+        let text = aws.bucket("suite", "x").artifact(&attempt(), "a/b c.xml", limit).await.unwrap();
+        let asked = wire.operations().join(" ");
+        assert!(asked.contains("/runs/abcdefghij/image/2/artifacts/a/b%20c.xml"), "{asked}");
+        text
+    }
+
+    #[tokio::test]
+    async fn artifacts_are_listed_over_all_pages_and_named_up_to_the_limit() {
+        let pages = || vec![page(&keys(&["", "a", "b/"]), Some("more")), page(&keys(&["b/c", "d"]), None)];
+        let all = vec![artifact("a", 1), artifact("b/c", 0), artifact("d", 1)];
+        assert_eq!(listed(pages(), 9).await, ((all.clone(), 3), 2));
+        assert_eq!(listed(pages(), 2).await, ((all[..2].to_vec(), 3), 2));
+        assert_eq!(listed(vec![page(&[], None)], 9).await, ((Vec::new(), 0), 1));
+    }
+
+    #[tokio::test]
+    async fn very_many_artifacts_are_not_counted_to_the_end() {
+        let full: Vec<String> = (0..1000).map(|index| format!("f{index}")).collect();
+        let pages = (0..10).map(|index| page(&full, Some(&format!("page-{index}")))).collect();
+        let ((named, count), asked) = listed(pages, 1).await;
+        assert_eq!((named.len(), count, asked), (1, 10_000, 10));
+    }
+
+    #[tokio::test]
+    async fn an_artifact_is_read_if_it_is_a_text_of_a_size() {
+        let missing = "<Error><Code>NoSuchKey</Code><Message>no</Message></Error>";
+        assert_eq!(text((200, "größer".to_owned()), 8).await.as_deref(), Some("größer"));
+        assert_eq!(text((200, "größer".to_owned()), 7).await, None);
+        assert_eq!(text((404, missing.to_owned()), 8).await, None);
+    }
 }

@@ -9,7 +9,7 @@ use bellhop_domain::ids::{CommitId, RepositoryName};
 use bellhop_engine::Fault;
 use bellhop_engine::ports::{Source, SourceFile};
 
-use crate::fault::fault;
+use crate::fault::{code_of, fault};
 
 /// Past this many changed paths a comparison is given up, and every path counts as changed: five pages of CodeCommit's largest size.
 const CHANGED_LIMIT: usize = 2000;
@@ -17,8 +17,11 @@ const CHANGED_LIMIT: usize = 2000;
 const PAGE: i32 = 400;
 
 /// What CodeCommit says of something that is not there. A push may be overtaken by the deletion of its branch or repository.
-const MISSING: [&str; 6] = [
+const MISSING: [&str; 8] = [
     "RepositoryDoesNotExistException",
+    "BranchDoesNotExistException",
+    // Git and CodeCommit do not agree on every name; what cannot be a branch there is none there.
+    "InvalidBranchNameException",
     "CommitDoesNotExistException",
     "CommitIdDoesNotExistException",
     "FileDoesNotExistException",
@@ -40,10 +43,6 @@ impl CodeCommit {
 
 fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> bool {
     code_of(error).is_some_and(|code| MISSING.contains(&code))
-}
-
-fn code_of<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> Option<&str> {
-    error.as_service_error().and_then(ProvideErrorMetadata::code)
 }
 
 #[async_trait]
@@ -117,5 +116,88 @@ impl Source for CodeCommit {
         paths.sort();
         paths.dedup();
         Ok(Some(paths))
+    }
+
+    async fn default_branch(&self, repository: &RepositoryName) -> Result<Option<String>, Fault> {
+        let reply = self.client.get_repository().repository_name(repository.as_str()).send().await;
+        match reply {
+            Ok(reply) => Ok(reply.repository_metadata.and_then(|repository| repository.default_branch)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(fault(format_args!("read the default branch of {repository}"), error)),
+        }
+    }
+
+    async fn tip(&self, repository: &RepositoryName, branch: &str) -> Result<Option<CommitId>, Fault> {
+        let request = self.client.get_branch().repository_name(repository.as_str()).branch_name(branch);
+        let tip = match request.send().await {
+            Ok(reply) => reply.branch.and_then(|branch| branch.commit_id),
+            Err(error) if is_missing(&error) => None,
+            Err(error) => return Err(fault(format_args!("read branch {branch} of {repository}"), error)),
+        };
+        tip.map(|commit| commit.parse())
+            .transpose()
+            .map_err(|error| Fault::lasting(format!("branch {branch} of {repository} is at no commit")).caused_by(error))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+mod tests {
+    use bellhop_engine::FaultKind;
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{Reply, Wire, ok, refused};
+
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    fn shop() -> RepositoryName {
+        "shop".parse().unwrap()
+    }
+
+    async fn default_branch(reply: Reply) -> Result<Option<String>, Fault> {
+        let (aws, wire) = Wire::replying([reply]);
+        let branch = aws.codecommit().default_branch(&shop()).await;
+        assert_eq!(wire.asked(), [("GetRepository".to_owned(), json!({ "repositoryName": "shop" }))]);
+        branch
+    }
+
+    async fn tip(reply: Reply) -> Result<Option<CommitId>, Fault> {
+        let (aws, wire) = Wire::replying([reply]);
+        let tip = aws.codecommit().tip(&shop(), "release/1").await;
+        let asked = json!({ "repositoryName": "shop", "branchName": "release/1" });
+        assert_eq!(wire.asked(), [("GetBranch".to_owned(), asked)]);
+        tip
+    }
+
+    #[tokio::test]
+    async fn a_repository_has_a_default_branch_or_is_empty_or_gone() {
+        let metadata = |metadata| ok(&json!({ "repositoryMetadata": metadata }));
+        let found = default_branch(metadata(json!({ "repositoryName": "shop", "defaultBranch": "main" }))).await;
+        assert_eq!(found.unwrap().as_deref(), Some("main"));
+        let empty = default_branch(metadata(json!({ "repositoryName": "shop" }))).await;
+        assert_eq!(empty.unwrap(), None);
+        let gone = default_branch(refused("RepositoryDoesNotExistException", "shop does not exist")).await;
+        assert_eq!(gone.unwrap(), None);
+        let closed = default_branch(refused("EncryptionKeyAccessDeniedException", "no")).await;
+        assert_eq!(closed.unwrap_err().kind, FaultKind::Lasting);
+    }
+
+    #[tokio::test]
+    async fn a_branch_has_a_tip_or_is_not_there() {
+        let branch = |commit: &str| ok(&json!({ "branch": { "branchName": "release/1", "commitId": commit } }));
+        assert_eq!(tip(branch(COMMIT)).await.unwrap(), Some(COMMIT.parse().unwrap()));
+        for code in [
+            "BranchDoesNotExistException",
+            "RepositoryDoesNotExistException",
+            "InvalidBranchNameException",
+        ] {
+            assert_eq!(tip(refused(code, "no")).await.unwrap(), None, "{code}");
+        }
+        assert_eq!(tip(branch("main")).await.unwrap_err().kind, FaultKind::Lasting);
+        assert_eq!(
+            tip(refused("ThrottlingException", "no")).await.unwrap_err().kind,
+            FaultKind::Passing
+        );
     }
 }

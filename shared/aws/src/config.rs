@@ -10,7 +10,7 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
-use crate::{Bucket, CodeCommit, DynamoLedger, EcsAgents, Topic};
+use crate::{Bucket, CodeBuildAgents, CodeCommit, CodePipeline, DynamoLedger, EcsAgents, Executors, Topic};
 
 /// How long a connection may take: AWS answers in the same region, or something is wrong.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -24,7 +24,7 @@ const TRIES: u32 = 3;
 /// Region, credentials, endpoints and retries: what every client is made with.
 #[derive(Debug, Clone)]
 pub struct Aws {
-    config: SdkConfig,
+    pub(crate) config: SdkConfig,
 }
 
 /// One place that answers for all services, with what it takes to be let in: a local AWS.
@@ -66,10 +66,20 @@ impl Aws {
         DynamoLedger::new(aws_sdk_dynamodb::Client::new(&self.config), table)
     }
 
-    /// Agents on ECS. `bucket` is the suite's, which agents are told.
+    /// Agents on ECS and CodeBuild. `bucket` is the suite's, which agents are told.
     #[must_use]
-    pub fn ecs(&self, bucket: &str) -> EcsAgents {
-        EcsAgents::new(aws_sdk_ecs::Client::new(&self.config), bucket)
+    pub fn agents(&self, bucket: &str) -> Executors {
+        let region = self.config.region().map(AsRef::as_ref);
+        Executors::new(
+            EcsAgents::new(aws_sdk_ecs::Client::new(&self.config), bucket),
+            CodeBuildAgents::new(aws_sdk_codebuild::Client::new(&self.config), bucket, region),
+        )
+    }
+
+    /// Pipelines of CodePipeline that wait for runs.
+    #[must_use]
+    pub fn pipelines(&self) -> CodePipeline {
+        CodePipeline::new(aws_sdk_codepipeline::Client::new(&self.config))
     }
 
     /// Code in CodeCommit.

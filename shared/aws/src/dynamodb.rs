@@ -4,10 +4,11 @@
 //! |---|---|---|---|
 //! | run | `RUN#id` | `RUN` | `version`, `write`, `doc`, `status`, `list_key` and `list_at` (index `by-repository`), `due_shard` and `due_at` (index `due`), `expires` |
 //! | build | `RUN#id` | `BUILD#job` | `version`, `write`, `doc`, `status`, `due_shard` and `due_at`, `expires` |
+//! | pool | `POOL#agent` | `POOL` | `version`, `write`, `doc`, `due_shard` and `due_at` |
+//! | branch | `REPO#name` | `BRANCH#ref` | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
 //! | last outcome | `REPO#name` | `LAST#job#ref`, or `LAST##ref` for whole runs | `run`, `created_ms`, `outcome`, `before`, `expires` |
 //!
-//! `doc` is the record as JSON; everything else about a run or build is there for the table's sake: conditions, indexes, expiry, and people who look
-//! into it. `due_shard` is only there while something is due, which keeps the index as small as what is under way.
+//! `doc` is the record as JSON; everything else about it is there for the table's sake: conditions, indexes, expiry, and people who look into it. `due_shard` is only there while something is due, which keeps the index as small as what is under way.
 
 use std::collections::HashMap;
 
@@ -19,9 +20,11 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
 use aws_smithy_runtime_api::client::result::SdkError;
+use bellhop_domain::branch::Branch;
 use bellhop_domain::build::{Build, BuildState};
-use bellhop_domain::ids::{BuildId, RepositoryName, RunId};
+use bellhop_domain::ids::{AgentName, BuildId, Reference, RepositoryName, RunId};
 use bellhop_domain::outcome::Outcome;
+use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_engine::Fault;
 use bellhop_engine::ports::{Created, DueItem, Ledger, Lineage, TRANSACTION, Versioned, Written};
@@ -37,9 +40,11 @@ use crate::fault::fault;
 const DUE_INDEX: &str = "due";
 /// The index of a repository's runs.
 const LIST_INDEX: &str = "by-repository";
+/// The sort key of a pool, and what its partition key begins with.
+const POOL: &str = "POOL";
 /// Over how many partitions of the index what is due is spread. DynamoDB takes 1,000 writes a second on each.
 const SHARDS: u8 = 4;
-/// How long finished runs and builds are kept.
+/// How long finished runs and builds are kept, and a branch after the last push whose run it names.
 const KEEP_SECONDS: i64 = 90 * 24 * 60 * 60;
 /// How long it is remembered how the last run of a branch or tag ended, counted from when it was created.
 const KEEP_OUTCOME_SECONDS: i64 = 400 * 24 * 60 * 60;
@@ -84,6 +89,17 @@ impl DynamoLedger {
             .put_if("version = :expected", Some(expected_version), with_version(item, expected + 1))
             .await?;
         Ok(if stored { Written::Stored(expected + 1) } else { Written::Conflict })
+    }
+
+    /// As `put_if_version`, but that version 0 stands for a record that is not there yet.
+    async fn put_or_create(&self, expected: u64, item: Item) -> Result<Written, Fault> {
+        if expected > 0 {
+            return self.put_if_version(expected, item).await;
+        }
+        Ok(match self.put_if_absent(item).await? {
+            Created::New => Written::Stored(1),
+            Created::AlreadyExists => Written::Conflict,
+        })
     }
 
     async fn put_if_absent(&self, item: Item) -> Result<Created, Fault> {
@@ -253,6 +269,22 @@ impl Ledger for DynamoLedger {
         self.put_if_version(expected, build_item(next)?).await
     }
 
+    async fn pool(&self, agent: &AgentName) -> Result<Option<Versioned<Pool>>, Fault> {
+        self.get(pool_pk(agent), POOL.to_owned()).await
+    }
+
+    async fn update_pool(&self, expected: u64, next: &Pool) -> Result<Written, Fault> {
+        self.put_or_create(expected, pool_item(next)?).await
+    }
+
+    async fn branch(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<Versioned<Branch>>, Fault> {
+        self.get(repository_pk(repository), branch_sk(reference)).await
+    }
+
+    async fn update_branch(&self, expected: u64, next: &Branch) -> Result<Written, Fault> {
+        self.put_or_create(expected, branch_item(next)?).await
+    }
+
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, Fault> {
         let shards = try_join_all((0..SHARDS).map(|shard| self.due_in(shard, now, limit))).await?;
         let mut due: Vec<(i64, DueItem)> = shards.into_iter().flatten().collect();
@@ -270,7 +302,7 @@ impl Ledger for DynamoLedger {
             .client
             .update_item()
             .table_name(&self.table)
-            .key("pk", text(format!("REPO#{}", of.repository)))
+            .key("pk", text(repository_pk(&of.repository)))
             .key("sk", text(sk))
             .condition_expression("attribute_not_exists(pk) OR (#run <> :run AND created_ms < :created)")
             // `before` takes the value that `outcome` had before this update.
@@ -331,22 +363,36 @@ fn run_pk(id: &RunId) -> String {
     format!("RUN#{id}")
 }
 
+fn pool_pk(agent: &AgentName) -> String {
+    format!("POOL#{agent}")
+}
+
+fn repository_pk(repository: &RepositoryName) -> String {
+    format!("REPO#{repository}")
+}
+
+fn branch_sk(reference: &Reference) -> String {
+    format!("BRANCH#{reference}")
+}
+
 fn run_item(run: &Run) -> Result<Item, Fault> {
-    let mut item = record_item(run_pk(&run.id), "RUN".to_owned(), run, run.status())?;
+    let mut item = record_item(run_pk(&run.id), "RUN".to_owned(), run)?;
+    item.insert("status".to_owned(), text(run.status()));
     item.insert("list_key".to_owned(), text(run.repository.as_str()));
     item.insert(
         "list_at".to_owned(),
         text(format!("{}#{}", run.created.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"), run.id)),
     );
-    add_due(&mut item, &run.id, run.due());
+    add_due(&mut item, run.id.as_str(), run.due());
     add_expiry(&mut item, run.finished_at());
     Ok(item)
 }
 
 fn build_item(build: &Build) -> Result<Item, Fault> {
     let id = &build.spec.id;
-    let mut item = record_item(run_pk(&id.run), format!("BUILD#{}", id.job), build, build.status())?;
-    add_due(&mut item, &id.run, build.due());
+    let mut item = record_item(run_pk(&id.run), format!("BUILD#{}", id.job), build)?;
+    item.insert("status".to_owned(), text(build.status()));
+    add_due(&mut item, id.run.as_str(), build.due());
     add_expiry(
         &mut item,
         match &build.state {
@@ -357,20 +403,34 @@ fn build_item(build: &Build) -> Result<Item, Fault> {
     Ok(item)
 }
 
-fn record_item<T: Serialize>(pk: String, sk: String, record: &T, status: &str) -> Result<Item, Fault> {
+fn pool_item(pool: &Pool) -> Result<Item, Fault> {
+    let mut item = record_item(pool_pk(&pool.agent), POOL.to_owned(), pool)?;
+    add_due(&mut item, pool.agent.as_str(), pool.due());
+    Ok(item)
+}
+
+fn branch_item(branch: &Branch) -> Result<Item, Fault> {
+    let mut item = record_item(repository_pk(&branch.repository), branch_sk(&branch.reference), branch)?;
+    // Branches have names alike; repositories less so.
+    add_due(&mut item, branch.repository.as_str(), branch.due());
+    add_expiry(&mut item, branch.newest.as_ref().map(|newest| newest.at));
+    Ok(item)
+}
+
+fn record_item<T: Serialize>(pk: String, sk: String, record: &T) -> Result<Item, Fault> {
     let doc =
         serde_json::to_string(record).map_err(|error| Fault::lasting(format!("{pk} {sk} cannot be written as JSON")).caused_by(error))?;
     Ok(HashMap::from([
         ("pk".to_owned(), text(pk)),
         ("sk".to_owned(), text(sk)),
         ("doc".to_owned(), text(doc)),
-        ("status".to_owned(), text(status)),
     ]))
 }
 
-fn add_due(item: &mut Item, run: &RunId, due: Option<Timestamp>) {
+/// `name` decides about the partition of the index.
+fn add_due(item: &mut Item, name: &str, due: Option<Timestamp>) {
     if let Some(due) = due {
-        let shard = run.as_str().bytes().next().unwrap_or_default() % SHARDS;
+        let shard = name.bytes().fold(0, u8::wrapping_add) % SHARDS;
         item.insert("due_shard".to_owned(), text(format!("due#{shard}")));
         item.insert("due_at".to_owned(), number(due.as_millisecond()));
     }
@@ -412,12 +472,19 @@ fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Fault> {
 
 fn due_item(item: &Item) -> Result<DueItem, Fault> {
     let (pk, sk) = (text_of(item, "pk")?, text_of(item, "sk")?);
-    let run = pk.strip_prefix("RUN#").and_then(|id| id.parse::<RunId>().ok());
-    let job = sk.strip_prefix("BUILD#").map(|job| job.parse().ok());
-    match (run, job) {
-        (Some(run), Some(Some(job))) => Ok(DueItem::Build(BuildId { run, job })),
-        (Some(run), None) => Ok(DueItem::Run(run)),
-        _ => Err(Fault::lasting(format!("the table has an item {pk} {sk} that should not be due"))),
+    named(pk, sk).ok_or_else(|| Fault::lasting(format!("the table has an item {pk} {sk} that should not be due")))
+}
+
+fn named(pk: &str, sk: &str) -> Option<DueItem> {
+    match pk.split_once('#')? {
+        ("RUN", run) if sk == "RUN" => Some(DueItem::Run(run.parse().ok()?)),
+        ("RUN", run) => Some(DueItem::Build(BuildId {
+            run: run.parse().ok()?,
+            job: sk.strip_prefix("BUILD#")?.parse().ok()?,
+        })),
+        (POOL, agent) if sk == POOL => Some(DueItem::Pool(agent.parse().ok()?)),
+        ("REPO", repository) => Some(DueItem::Branch(repository.parse().ok()?, sk.strip_prefix("BRANCH#")?.parse().ok()?)),
+        _ => None,
     }
 }
 

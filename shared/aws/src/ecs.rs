@@ -11,7 +11,6 @@ use aws_sdk_ecs::types::{
 };
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
-use aws_smithy_types::DateTime;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bellhop_domain::Capacity;
 use bellhop_domain::agent::environment;
@@ -22,9 +21,9 @@ use bellhop_domain::spec::{BuildSpec, EcsExecutor, Executor};
 use bellhop_engine::Fault;
 use bellhop_engine::ports::{Agents, Launch};
 use bellhop_events::task::{ContainerFacts, TaskFacts, capacity_from_environment};
-use jiff::Timestamp;
 
-use crate::fault::{fault, is_throttle};
+use crate::clock::timestamp;
+use crate::fault::{code_of, fault, is_throttle};
 
 /// The most characters that ECS takes as the reason of a stop.
 const REASON_LIMIT: usize = 255;
@@ -76,8 +75,9 @@ impl EcsAgents {
 
 #[async_trait]
 impl Agents for EcsAgents {
-    async fn launch(&self, spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity) -> Result<Launch, Fault> {
-        let Executor::Ecs(ecs) = &spec.executor;
+    /// ECS remembers a token for as long as the task is there and beyond, so that it makes no difference whether it was called before.
+    async fn launch(&self, spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, _again: bool) -> Result<Launch, Fault> {
+        let ecs = template_of(spec)?;
         let mut request = self
             .client
             .run_task()
@@ -97,7 +97,7 @@ impl Agents for EcsAgents {
                     .map_err(|error| Fault::lasting("a capacity provider strategy could not be built").caused_by(error))?,
             ),
             // By launch type, which needs no capacity provider to be attached to the cluster.
-            Capacity::OnDemand => request.launch_type(LaunchType::Fargate),
+            Capacity::OnDemand | Capacity::CodeBuild => request.launch_type(LaunchType::Fargate),
         };
         match request.send().await {
             Ok(reply) => match reply.tasks().first().and_then(Task::task_arn) {
@@ -138,7 +138,7 @@ impl Agents for EcsAgents {
     }
 
     async fn find(&self, spec: &BuildSpec, attempt: &AttemptId) -> Result<Vec<Observation>, Fault> {
-        let Executor::Ecs(ecs) = &spec.executor;
+        let ecs = template_of(spec)?;
         let mut clusters = vec![ecs.cluster(Capacity::OnDemand), ecs.cluster(Capacity::Spot)];
         clusters.dedup();
         let mut found = Vec::new();
@@ -186,6 +186,18 @@ impl Agents for EcsAgents {
         }
         (all, fault)
     }
+
+    /// Never: the event of a task names its attempt.
+    async fn identify(&self, _agent: &AgentId) -> Result<Option<(AttemptId, Observation)>, Fault> {
+        Ok(None)
+    }
+}
+
+fn template_of(spec: &BuildSpec) -> Result<&EcsExecutor, Fault> {
+    match &spec.executor {
+        Executor::Ecs(ecs) => Ok(ecs),
+        Executor::CodeBuild(_) => Err(Fault::lasting(format!("build {} is none for ECS", spec.id))),
+    }
 }
 
 fn network(ecs: &EcsExecutor) -> Result<NetworkConfiguration, Fault> {
@@ -222,10 +234,6 @@ fn cluster_of(agent: &AgentId) -> &str {
         .split_once(":task/")
         .and_then(|(_, rest)| rest.split_once('/'))
         .map_or("default", |(cluster, _)| cluster)
-}
-
-fn code_of<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> Option<&str> {
-    error.as_service_error().and_then(ProvideErrorMetadata::code)
 }
 
 /// Whether an error says that there is nothing to stop any more.
@@ -321,8 +329,4 @@ fn facts(task: &Task) -> TaskFacts {
             })
             .collect(),
     }
-}
-
-fn timestamp(at: &DateTime) -> Option<Timestamp> {
-    Timestamp::from_millisecond(at.to_millis().ok()?).ok()
 }

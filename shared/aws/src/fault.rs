@@ -65,3 +65,8 @@ fn passes<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> bool {
 pub(crate) fn is_throttle(code: &str) -> bool {
     THROTTLES.contains(&code)
 }
+
+/// The code of a service's error; `None` where no service answered, or without one.
+pub(crate) fn code_of<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> Option<&str> {
+    error.as_service_error().and_then(ProvideErrorMetadata::code)
+}

@@ -2,17 +2,25 @@
 
 mod bucket;
 mod clock;
+mod codebuild;
 mod codecommit;
+mod codepipeline;
 mod config;
 mod dynamodb;
 mod ecs;
+mod executors;
 mod fault;
 mod sns;
+#[cfg(test)]
+mod testing;
 
 pub use bucket::Bucket;
 pub use clock::SystemClock;
+pub use codebuild::CodeBuildAgents;
 pub use codecommit::CodeCommit;
+pub use codepipeline::CodePipeline;
 pub use config::{Aws, Endpoint};
 pub use dynamodb::DynamoLedger;
 pub use ecs::EcsAgents;
+pub use executors::Executors;
 pub use sns::Topic;

@@ -34,18 +34,26 @@ pub fn environment(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bu
     match &spec.script {
         Script::Inline(text) => set("BELLHOP_SCRIPT", text.clone()),
         Script::Stored(key) => set("BELLHOP_SCRIPT_URI", format!("s3://{bucket}/{key}")),
+        // CodeBuild reads it from the checkout.
+        Script::Buildspec(_) => {}
+    }
+    if !spec.artifacts.is_empty() {
+        set("BELLHOP_ARTIFACTS", spec.artifacts.join("\n"));
+        set("BELLHOP_ARTIFACTS_URI", format!("s3://{bucket}/{}", artifacts_prefix(attempt)));
     }
     all
 }
 
-/// Whether the build's script fits into the overrides of a task, next to everything else that must stand there.
+/// Whether the build's script fits into the overrides of a task, next to everything else that must stand there. A CodeBuild build takes any.
 #[must_use]
 pub fn fits_overrides(spec: &BuildSpec, bucket: &str) -> bool {
     let attempt = AttemptId {
         build: spec.id.clone(),
         number: 1,
     };
-    let Executor::Ecs(ecs) = &spec.executor;
+    let Executor::Ecs(ecs) = &spec.executor else {
+        return true;
+    };
     let length: usize = environment(spec, &attempt, Capacity::OnDemand, bucket)
         .iter()
         .map(|(name, value)| serde_json::json!({ "name": name, "value": value }).to_string().len() + 1)
@@ -63,6 +71,12 @@ pub fn script_key(build: &BuildId) -> String {
 #[must_use]
 pub fn result_key(attempt: &AttemptId) -> String {
     format!("runs/{attempt}/result.json")
+}
+
+/// Below which prefix the artifacts of an attempt are kept in the bucket, under their paths in the checkout. Ends in a slash.
+#[must_use]
+pub fn artifacts_prefix(attempt: &AttemptId) -> String {
+    format!("runs/{attempt}/artifacts/")
 }
 
 /// Where the report of a finished run is kept in the bucket.

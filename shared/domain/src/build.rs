@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Capacity;
 use crate::decision::{Decision, Ignored};
+use crate::found::{Found, Tests};
 use crate::ids::{AgentId, AttemptId, JobName};
 use crate::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
 use crate::outbox::{EffectId, Outbox, later};
@@ -22,6 +23,8 @@ use crate::spec::{BuildSpec, Executor, Relaunch, RetryOn};
 pub const LAUNCH_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 /// How often a running agent is asked for, in case its events were lost.
 pub const CHECK_RUNNING: Duration = Duration::from_secs(5 * 60);
+/// How often it is tried to look what a build left behind, before people are told without it: about a quarter of an hour.
+pub const COLLECT_TRIES: u32 = 5;
 /// How often an agent is asked for that should change soon: coming up, interrupted, stopping.
 pub const CHECK_CHANGING: Duration = Duration::from_secs(60);
 /// How long to look for the agent of a launch whose reply never came, before concluding that there is none.
@@ -49,6 +52,12 @@ pub struct Build {
     pub strays: Vec<Stray>,
     /// Retries used under each rule of the retry policy, in its order.
     pub retries: Vec<u32>,
+    /// Its place among those that its agent template has, where that has a limit.
+    #[serde(default)]
+    pub place: Place,
+    /// What the attempt that decided it left behind, once that has been looked at.
+    #[serde(default)]
+    pub found: Option<Found>,
     /// When the run was created.
     pub created: Timestamp,
     /// What is still to be done.
@@ -61,6 +70,8 @@ pub struct Build {
 pub enum BuildState {
     /// It waits for jobs that it needs.
     Blocked,
+    /// It waits for a place among those of its agent template.
+    Waiting,
     /// Its current attempt waits to be launched.
     Queued {
         /// Not to be launched before.
@@ -77,6 +88,21 @@ pub enum BuildState {
         /// Why, for people; none for a success.
         cause: Option<String>,
     },
+}
+
+/// A build's place among those that its agent template has ([`Pool`](crate::pool::Pool)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// It was never asked for: the template has no limit, or the build has not come to it yet.
+    #[default]
+    None,
+    /// It was asked for.
+    Wanted,
+    /// The build has it, until it is over and nothing runs for it any more.
+    Held,
+    /// It was given back, or is not wanted any more.
+    Left,
 }
 
 /// One try at a build.
@@ -203,6 +229,22 @@ pub enum BuildEvent {
         /// That job.
         because: JobName,
     },
+    /// It has a place among those of its agent template.
+    Granted,
+    /// It is not wanted any more.
+    Cancelled {
+        /// [`Outcome::Cancelled`] or [`Outcome::Superseded`].
+        outcome: Outcome,
+        /// Why, for people.
+        cause: String,
+    },
+    /// What an attempt left behind was looked at.
+    Collected {
+        /// The attempt.
+        attempt: u32,
+        /// What was found.
+        found: Found,
+    },
     /// A launch was accepted.
     LaunchAccepted {
         /// The attempt.
@@ -256,6 +298,17 @@ pub enum Refusal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BuildEffect {
+    /// Ask for a place among those of the agent template.
+    Ask,
+    /// Give that place back.
+    Leave,
+    /// Look what the deciding attempt left behind, before anybody is told that the build is over.
+    Collect {
+        /// The attempt.
+        attempt: u32,
+        /// What is told then.
+        news: BuildNews,
+    },
     /// Launch an agent, with the attempt's and capacity's idempotency token.
     Launch {
         /// The attempt.
@@ -283,6 +336,9 @@ pub enum BuildEffect {
         outcome: Outcome,
         /// Why, for people.
         cause: Option<String>,
+        /// What its test reports say.
+        #[serde(default)]
+        tests: Option<Tests>,
     },
 }
 
@@ -394,6 +450,8 @@ impl Build {
             state: BuildState::Blocked,
             attempts: Vec::new(),
             strays: Vec::new(),
+            place: Place::None,
+            found: None,
             created: now,
             outbox: Outbox::default(),
         }
@@ -421,7 +479,7 @@ impl Build {
     pub fn status(&self) -> &'static str {
         match &self.state {
             BuildState::Blocked => "blocked",
-            BuildState::Queued { .. } => "queued",
+            BuildState::Waiting | BuildState::Queued { .. } => "queued",
             BuildState::Active => match self.attempts.last().map(|attempt| &attempt.phase) {
                 Some(Phase::Waiting | Phase::Launching) => "launching",
                 _ => "running",
@@ -467,6 +525,7 @@ impl Build {
     pub fn due(&self) -> Option<Timestamp> {
         let queue = match (&self.state, self.attempts.last()) {
             (BuildState::Queued { not_before }, Some(attempt)) => Some((*not_before).min(self.queue_deadline(attempt))),
+            (BuildState::Waiting, Some(attempt)) => Some(self.queue_deadline(attempt)),
             _ => None,
         };
         let watched = self
@@ -493,7 +552,10 @@ impl Build {
     pub fn decide(&self, event: &BuildEvent, now: Timestamp) -> Decision<Self> {
         let mut next = self.clone();
         match next.apply(event, now) {
-            Ok(()) => Decision::Next(Box::new(next)),
+            Ok(()) => {
+                next.leave_when_nothing_runs(now);
+                Decision::Next(Box::new(next))
+            }
             Err(reason) => Decision::Ignored(reason),
         }
     }
@@ -506,8 +568,28 @@ impl Build {
                     Ok(())
                 }
                 BuildState::Finished { .. } => Err(Ignored::Over),
-                BuildState::Queued { .. } | BuildState::Active => Err(Ignored::NothingNew),
+                BuildState::Waiting | BuildState::Queued { .. } | BuildState::Active => Err(Ignored::NothingNew),
             },
+            BuildEvent::Granted => self.granted(now),
+            BuildEvent::Cancelled { outcome, cause } => match self.state {
+                BuildState::Finished { .. } => Err(Ignored::Over),
+                BuildState::Blocked => {
+                    self.state = BuildState::Finished {
+                        outcome: *outcome,
+                        at: now,
+                        cause: Some(cause.clone()),
+                    };
+                    // Its run's message names every job. But the run need not know this end: it may have released the build, and then cancelled it
+                    // before the build has heard of the release.
+                    self.tell_run(now);
+                    Ok(())
+                }
+                BuildState::Waiting | BuildState::Queued { .. } | BuildState::Active => {
+                    self.finish(*outcome, Some(cause.clone()), now);
+                    Ok(())
+                }
+            },
+            BuildEvent::Collected { attempt, found } => self.collected(*attempt, Some(found.clone()), now),
             BuildEvent::Skipped { because } => match self.state {
                 BuildState::Blocked => {
                     // The run has decided this itself and knows it; its message names every job.
@@ -519,7 +601,7 @@ impl Build {
                     Ok(())
                 }
                 BuildState::Finished { .. } => Err(Ignored::Over),
-                BuildState::Queued { .. } | BuildState::Active => Err(Ignored::NothingNew),
+                BuildState::Waiting | BuildState::Queued { .. } | BuildState::Active => Err(Ignored::NothingNew),
             },
             BuildEvent::LaunchAccepted { attempt, capacity, agent } => self.launch_accepted(*attempt, *capacity, agent, now),
             BuildEvent::LaunchRefused {
@@ -529,11 +611,15 @@ impl Build {
             } => self.launch_refused(*attempt, *capacity, refusal, now),
             BuildEvent::Agent { attempt, observation } => self.observed(*attempt, observation, now),
             BuildEvent::Deferred(id) => {
-                if self.outbox.defer(*id, now) {
-                    Ok(())
-                } else {
-                    Err(Ignored::NothingNew)
+                if !self.outbox.defer(*id, now) {
+                    return Err(Ignored::NothingNew);
                 }
+                // People and the jobs that wait are told without it, if it cannot be had.
+                let given_up = self.outbox.pending().iter().find_map(|pending| match &pending.effect {
+                    BuildEffect::Collect { attempt, .. } if pending.id == *id && pending.tries >= COLLECT_TRIES => Some(*attempt),
+                    _ => None,
+                });
+                given_up.map_or(Ok(()), |attempt| self.collected(attempt, None, now))
             }
             BuildEvent::Performed(id) => {
                 if self.outbox.remove(*id) {
@@ -547,13 +633,81 @@ impl Build {
     }
 
     fn release(&mut self, now: Timestamp) {
-        let capacity = if !self.spec.critical && self.spec.executor.offers(Capacity::Spot) {
-            Capacity::Spot
-        } else {
-            Capacity::OnDemand
-        };
+        let wanted = if self.spec.critical { Capacity::OnDemand } else { Capacity::Spot };
+        let capacity = self.spec.executor.nearest(wanted);
         self.attempts.push(Attempt::new(1, capacity, now));
-        self.launch(now);
+        if self.spec.limit.is_some() {
+            self.state = BuildState::Waiting;
+            self.place = Place::Wanted;
+            self.outbox.push(BuildEffect::Ask, now);
+        } else {
+            self.launch(now);
+        }
+    }
+
+    fn granted(&mut self, now: Timestamp) -> Result<(), Ignored> {
+        match self.place {
+            Place::Wanted => {
+                self.place = Place::Held;
+                self.outbox.remove_where(|pending| pending.effect == BuildEffect::Ask);
+                if self.state == BuildState::Waiting {
+                    self.launch(now);
+                }
+                Ok(())
+            }
+            Place::Held => Err(Ignored::NothingNew),
+            // It asked twice, and the second time was heard after it had left. A leave that is still in the outbox may have been heard before that, so
+            // that it proves nothing: another one takes its place.
+            Place::None | Place::Left => {
+                self.outbox.remove_where(|pending| pending.effect == BuildEffect::Leave);
+                self.outbox.push(BuildEffect::Leave, now);
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives the build's place back once it is over and nothing runs for it any more.
+    fn leave_when_nothing_runs(&mut self, now: Timestamp) {
+        let has_one = matches!(self.place, Place::Wanted | Place::Held);
+        let something_runs = self.attempts.iter().any(Attempt::is_live) || self.strays.iter().any(|stray| !stray.stopped);
+        if has_one && self.outcome().is_some() && !something_runs {
+            self.place = Place::Left;
+            self.outbox.remove_where(|pending| pending.effect == BuildEffect::Ask);
+            self.outbox.push(BuildEffect::Leave, now);
+        }
+    }
+
+    /// Everybody is told that the build is over, now that it is known what it left behind, or that this cannot be known.
+    fn collected(&mut self, attempt: u32, found: Option<Found>, now: Timestamp) -> Result<(), Ignored> {
+        let news = self.outbox.pending().iter().find_map(|pending| match &pending.effect {
+            BuildEffect::Collect { attempt: of, news } if *of == attempt => Some(news.clone()),
+            _ => None,
+        });
+        let Some(news) = news else {
+            return Err(Ignored::NothingNew);
+        };
+        self.outbox
+            .remove_where(|pending| matches!(pending.effect, BuildEffect::Collect { .. }));
+        self.found = found;
+        self.tell(news, now);
+        Ok(())
+    }
+
+    fn tell(&mut self, news: BuildNews, now: Timestamp) {
+        self.outbox.push(BuildEffect::Announce(news), now);
+        self.tell_run(now);
+    }
+
+    fn tell_run(&mut self, now: Timestamp) {
+        let BuildState::Finished { outcome, cause, .. } = &self.state else {
+            return;
+        };
+        let tell_run = BuildEffect::TellRun {
+            outcome: *outcome,
+            cause: cause.clone(),
+            tests: self.found.as_ref().and_then(|found| found.tests.clone()),
+        };
+        self.outbox.push(tell_run, now);
     }
 
     /// Launches the current attempt.
@@ -687,6 +841,14 @@ impl Build {
         self.state = BuildState::Queued {
             not_before: later(now, wait),
         };
+    }
+
+    /// How long an accepted agent may take to come up. A build of CodeBuild may wait in CodeBuild's own queue before.
+    fn launch_timeout(&self) -> Duration {
+        match self.spec.executor {
+            Executor::Ecs(_) => LAUNCH_TIMEOUT,
+            Executor::CodeBuild(_) => LAUNCH_TIMEOUT.saturating_add(self.spec.queue_timeout),
+        }
     }
 
     fn queue_deadline(&self, attempt: &Attempt) -> Timestamp {
@@ -913,8 +1075,11 @@ impl Build {
 
     /// What a stopped agent says about the attempt. The exit code is the last thing to ask: a script may answer SIGTERM with exit code 0.
     fn verdict(&self, attempt: &Attempt, stop: &Stop) -> End {
-        let Executor::Ecs(ecs) = &self.spec.executor;
-        let container = stop.containers.iter().find(|container| container.name == ecs.container);
+        // A build of CodeBuild has no containers: everything about its script stands in its report.
+        let container = match &self.spec.executor {
+            Executor::Ecs(ecs) => stop.containers.iter().find(|container| container.name == ecs.container),
+            Executor::CodeBuild(_) => None,
+        };
         let exit_code = container.and_then(|container| container.exit_code);
         let container_reason = container.and_then(|container| container.reason.as_deref());
         let by_itself = stop
@@ -927,7 +1092,10 @@ impl Build {
                 StopWhy::Timeout => End::TimedOut,
                 StopWhy::BuildOver => End::Unneeded,
                 StopWhy::NeverUp => End::Infrastructure {
-                    cause: format!("the agent did not come up within {}", humantime::format_duration(LAUNCH_TIMEOUT)),
+                    cause: format!(
+                        "the agent did not come up within {}",
+                        humantime::format_duration(self.launch_timeout())
+                    ),
                 },
             };
         }
@@ -963,13 +1131,18 @@ impl Build {
         }
         let words = || {
             let service = stop.reason.as_deref().unwrap_or("no reason given");
-            let words = match container_reason {
-                Some(reason) if reason != service => format!("{service}; container {}: {reason}", ecs.container),
+            let words = match container.zip(container_reason).map(|(container, reason)| (&container.name, reason)) {
+                Some((name, reason)) if reason != service => format!("{service}; container {name}: {reason}"),
                 _ => service.to_owned(),
             };
             brief(&words, LONGEST_WORDS)
         };
         match (stop.cause, exit_code) {
+            (StopCause::TimedOut, _) => End::TimedOut,
+            (StopCause::Definition, _) => End::Failed {
+                exit_code: None,
+                cause: words(),
+            },
             (StopCause::Exited | StopCause::Other, _) if out_of_memory => End::Failed {
                 exit_code,
                 cause: "out of memory".to_owned(),
@@ -1068,11 +1241,12 @@ impl Build {
             (None, RetryOn::Interrupted) => Capacity::OnDemand,
             (None, _) => last_capacity,
         };
-        let capacity = if wanted == Capacity::Spot && (self.spec.critical || !self.spec.executor.offers(Capacity::Spot)) {
+        let wanted = if self.spec.critical && wanted == Capacity::Spot {
             Capacity::OnDemand
         } else {
             wanted
         };
+        let capacity = self.spec.executor.nearest(wanted);
         let number = last + 1;
         if retry.wait.is_zero() {
             self.attempts.push(Attempt::new(number, capacity, now));
@@ -1111,16 +1285,19 @@ impl Build {
             cause: cause.clone(),
             at: now,
         };
-        self.state = BuildState::Finished {
-            outcome,
-            at: now,
-            cause: cause.clone(),
-        };
+        // Whoever was stopped from outside may still be at it, and nobody waits for what it leaves.
+        let by_itself = matches!(outcome, Outcome::Succeeded | Outcome::Failed);
+        let worked = decisive
+            .filter(|attempt| by_itself && attempt.agent.is_some())
+            .map(|attempt| attempt.number);
+        self.state = BuildState::Finished { outcome, at: now, cause };
         for index in 0..self.attempts.len() {
             self.stop_attempt(index, StopWhy::BuildOver, now);
         }
-        self.outbox.push(BuildEffect::Announce(news), now);
-        self.outbox.push(BuildEffect::TellRun { outcome, cause }, now);
+        match worked.filter(|_| !self.spec.artifacts.is_empty()) {
+            Some(attempt) => self.outbox.push(BuildEffect::Collect { attempt, news }, now),
+            None => self.tell(news, now),
+        }
     }
 
     fn stop_attempt(&mut self, index: usize, why: StopWhy, now: Timestamp) {
@@ -1168,6 +1345,9 @@ impl Build {
                 self.stop(&agent, StopWhy::BuildOver, now);
             }
         }
+        if self.state == BuildState::Waiting && self.attempts.last().is_some_and(|attempt| self.queue_deadline(attempt) <= now) {
+            self.give_up_waiting(now);
+        }
         if let (BuildState::Queued { not_before }, Some(attempt)) = (&self.state, self.attempts.last()) {
             // Nobody gives up what was never tried, however late this look at it comes.
             let ready = *not_before <= now;
@@ -1184,10 +1364,18 @@ impl Build {
 
     fn give_up_waiting(&mut self, now: Timestamp) {
         let last = self.attempts.last().and_then(|attempt| attempt.last_refusal.clone());
+        let why = match (&self.state, last) {
+            (BuildState::Waiting, _) => format!(
+                "all {} places of the agent `{}` were taken",
+                self.spec.limit.unwrap_or_default(),
+                self.spec.agent
+            ),
+            (_, Some(refusal)) => refusal,
+            (_, None) => "its launch was never answered".to_owned(),
+        };
         let cause = format!(
-            "no agent within its queue-timeout of {}: {}",
+            "no agent within its queue-timeout of {}: {why}",
             humantime::format_duration(self.spec.queue_timeout),
-            last.as_deref().unwrap_or("its launch was never answered")
         );
         self.finish(Outcome::TimedOut, Some(cause), now);
     }
@@ -1210,7 +1398,7 @@ impl Build {
                 }
             }
             (Phase::Launching, Some(_)) => {
-                if later(attempt.launched.unwrap_or(now), LAUNCH_TIMEOUT) <= now {
+                if later(attempt.launched.unwrap_or(now), self.launch_timeout()) <= now {
                     self.stop_attempt(index, StopWhy::NeverUp, now);
                     return;
                 }
@@ -1262,7 +1450,7 @@ struct Retry {
 fn interruption(capacity: Capacity) -> String {
     match capacity {
         Capacity::Spot => "its Spot capacity was taken back".to_owned(),
-        Capacity::OnDemand => "its agent was taken back".to_owned(),
+        Capacity::OnDemand | Capacity::CodeBuild => "its agent was taken back".to_owned(),
     }
 }
 
@@ -1273,7 +1461,10 @@ fn failure(report: &Report) -> String {
         (Some(command), Some(line)) => format!("`{}` (line {line}) ended with exit code {code}", brief(command, LONGEST_COMMAND)),
         (Some(command), None) => format!("`{}` ended with exit code {code}", brief(command, LONGEST_COMMAND)),
         (None, Some(line)) => format!("line {line} of the script ended with exit code {code}"),
-        (None, None) => format!("the script ended with exit code {code}"),
+        (None, None) => match &report.message {
+            Some(message) => format!("{} (exit code {code})", brief(message, LONGEST_WORDS)),
+            None => format!("the script ended with exit code {code}"),
+        },
     }
 }
 

@@ -10,15 +10,19 @@ pub enum Capacity {
     Spot,
     /// Kept until the build is over.
     OnDemand,
+    /// A machine of AWS CodeBuild's own; never taken back.
+    #[serde(rename = "codebuild")]
+    CodeBuild,
 }
 
 impl Capacity {
-    /// `spot` or `on-demand`, as in `BELLHOP_CAPACITY` and in files.
+    /// `spot`, `on-demand` or `codebuild`, as in `BELLHOP_CAPACITY`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Spot => "spot",
             Self::OnDemand => "on-demand",
+            Self::CodeBuild => "codebuild",
         }
     }
 }

@@ -26,6 +26,8 @@ pub enum Ignored {
     NotDue,
     /// The run has no such job.
     UnknownJob,
+    /// There is no room for it now; it may come again.
+    Full,
 }
 
 impl std::fmt::Display for Ignored {
@@ -38,6 +40,7 @@ impl std::fmt::Display for Ignored {
             Self::OtherAgent => "not the attempt's agent, and stopped or being stopped",
             Self::NotDue => "nothing is due",
             Self::UnknownJob => "the run has no such job",
+            Self::Full => "no room for it now",
         })
     }
 }

@@ -119,9 +119,15 @@ text_id! {
 }
 
 text_id! {
-    /// A live or past agent as its service names it: the ARN of an ECS task.
+    /// A live or past agent as its service names it: the ARN of an ECS task or of a CodeBuild build.
     AgentId, "agent id", "an ARN of at most 500 characters",
     |text| text.starts_with("arn:") && text.len() <= 500
+}
+
+text_id! {
+    /// A job of CodePipeline: one invocation of an action, which waits for an answer under this id. A UUID, but whatever comes in its shape is answered.
+    PipelineJobId, "pipeline job id", "36 letters, digits and -",
+    |text| text.len() == 36 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 impl CommitId {

@@ -4,16 +4,23 @@
 //! makes of it, stores the answer and performs the effects that the answer names.
 
 pub mod agent;
+pub mod branch;
 pub mod build;
 pub mod capacity;
+pub mod codebuild;
 pub mod config;
 pub mod decision;
+pub mod found;
 pub mod ids;
+pub mod junit;
 pub mod message;
 pub mod observation;
 pub mod outbox;
 pub mod outcome;
+pub mod pipeline;
+pub mod pool;
 pub mod report;
+pub mod request;
 pub mod run;
 pub(crate) mod serde_duration;
 pub mod spec;

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::build::{Attempt, Build, BuildNews, End, Phase};
+use crate::found::{Found, Tests};
 use crate::ids::{AgentId, CommitId, Reference, RepositoryName, RunId};
 use crate::outcome::Outcome;
-use crate::run::{JobState, Run, RunState};
+use crate::run::{JobState, Run, RunJob, RunState};
 
 /// The longest SMS text, in characters.
 pub const SMS_LIMIT: usize = 140;
@@ -23,6 +24,8 @@ const NAME_LIMIT: usize = 30;
 const MANY_JOBS: usize = 20;
 /// See [`MANY_JOBS`].
 const SHORT_CAUSE: usize = 80;
+/// The most artifacts that a message names.
+const ARTIFACTS_NAMED: usize = 20;
 
 /// How much a message matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,6 +198,17 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
             &format!("{}, {}", attempt.capacity, story(attempt)),
         );
     }
+    let found = build.found.as_ref();
+    let tests = found.and_then(|found| found.tests.as_ref());
+    if let Some(tests) = tests {
+        row("Tests", &counts(tests));
+        for name in &tests.failures {
+            row("Failed test", name);
+        }
+    }
+    for line in found.map(artifact_rows).unwrap_or_default() {
+        row("Artifact", &line);
+    }
     for (name, link) in &links {
         row(if *name == "logs" { "Logs" } else { "Agent" }, link);
     }
@@ -202,6 +216,23 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
         .into_iter()
         .map(|(name, link)| (name.to_owned(), Value::String(link)))
         .collect();
+    let mut more = vec![
+        ("job", json!(spec.id.job)),
+        ("attempt", json!(attempt)),
+        ("capacity", json!(capacity)),
+        ("cause", json!(cause)),
+        ("links", Value::Object(links)),
+    ];
+    more.extend(tests.map(|tests| ("tests", json!(tests))));
+    more.extend(found.filter(|found| found.count > 0).map(|found| {
+        let files: Vec<&str> = found
+            .artifacts
+            .iter()
+            .take(ARTIFACTS_NAMED)
+            .map(|artifact| artifact.path.as_str())
+            .collect();
+        ("artifacts", json!({ "count": found.count, "files": files }))
+    }));
     Facts {
         id: match news {
             BuildNews::Retrying { attempt, .. } => format!("{}/retrying/{attempt}", spec.id),
@@ -216,13 +247,7 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
         commit: &spec.commit,
         run: &spec.id.run,
         time,
-        more: vec![
-            ("job", json!(spec.id.job)),
-            ("attempt", json!(attempt)),
-            ("capacity", json!(capacity)),
-            ("cause", json!(cause)),
-            ("links", Value::Object(links)),
-        ],
+        more,
         body,
     }
     .message()
@@ -273,20 +298,32 @@ pub fn about_run(run: &Run) -> Option<Message> {
     }
     for job in &run.jobs {
         let (status, cause) = match &job.state {
-            JobState::Finished { outcome, cause } => (outcome.as_str(), cause.as_ref().map(short)),
+            JobState::Finished { outcome, cause, .. } => (outcome.as_str(), cause.as_ref().map(short)),
             JobState::Blocked => ("blocked", None),
             JobState::Released => ("running", None),
         };
         let why = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
         // Writing to a String cannot fail.
         let _ = writeln!(body, "  {} {status}{why}", job.name);
+        if let Some(tests) = tests_of(job) {
+            let _ = writeln!(body, "    {}", counts(tests));
+            for name in tests.failures.iter().filter(|_| run.jobs.len() <= MANY_JOBS) {
+                let _ = writeln!(body, "    failed: {name}");
+            }
+        }
     }
     let jobs: Vec<Value> = run
         .jobs
         .iter()
         .filter_map(|job| match &job.state {
-            JobState::Finished { outcome, cause } => {
-                Some(json!({ "job": job.name, "status": outcome, "cause": cause.as_ref().map(short) }))
+            JobState::Finished { outcome, cause, .. } => {
+                let mut document = json!({ "job": job.name, "status": outcome, "cause": cause.as_ref().map(short) });
+                if let (Some(tests), Some(object)) = (tests_of(job), document.as_object_mut()) {
+                    let mut tests = tests.clone();
+                    tests.failures.truncate(if run.jobs.len() <= MANY_JOBS { usize::MAX } else { 0 });
+                    object.insert("tests".to_owned(), json!(tests));
+                }
+                Some(document)
             }
             _ => None,
         })
@@ -310,6 +347,26 @@ pub fn about_run(run: &Run) -> Option<Message> {
     )
 }
 
+/// What a run is at, in one line.
+#[must_use]
+pub fn progress(run: &Run) -> String {
+    let over = run.jobs.iter().filter(|job| matches!(job.state, JobState::Finished { .. })).count();
+    format!("{over} of {} jobs are over", run.jobs.len())
+}
+
+/// How a run ended, in one line; `None` while it is not over.
+#[must_use]
+pub fn summary(run: &Run) -> Option<String> {
+    match &run.state {
+        RunState::Open => None,
+        RunState::Rejected { message, .. } => Some(message.clone()),
+        RunState::Finished { outcome, .. } => {
+            let why = worst_job(run, *outcome).map(|worst| format!(": {worst}")).unwrap_or_default();
+            Some(format!("run {} {}{why}", run.id, words(*outcome)))
+        }
+    }
+}
+
 /// The job that a run's outcome comes from, with its cause, and how many others went wrong; none for a success.
 fn worst_job(run: &Run, outcome: Outcome) -> Option<String> {
     if outcome == Outcome::Succeeded {
@@ -319,9 +376,9 @@ fn worst_job(run: &Run, outcome: Outcome) -> Option<String> {
         .jobs
         .iter()
         .filter_map(|job| match &job.state {
-            JobState::Finished { outcome: of_job, cause } if !matches!(of_job, Outcome::Succeeded | Outcome::Skipped) => {
-                Some((*of_job != outcome, &job.name, cause))
-            }
+            JobState::Finished {
+                outcome: of_job, cause, ..
+            } if !matches!(of_job, Outcome::Succeeded | Outcome::Skipped) => Some((*of_job != outcome, &job.name, cause)),
             _ => None,
         })
         .collect();
@@ -334,6 +391,33 @@ fn worst_job(run: &Run, outcome: Outcome) -> Option<String> {
         others => format!(" (and {others} more)"),
     };
     Some(format!("{name}{why}{others}"))
+}
+
+fn tests_of(job: &RunJob) -> Option<&Tests> {
+    match &job.state {
+        JobState::Finished { tests, .. } => tests.as_ref(),
+        JobState::Blocked | JobState::Released => None,
+    }
+}
+
+/// Tests in numbers.
+fn counts(tests: &Tests) -> String {
+    let of = |count: u64, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
+    format!("{} tests{}{}", tests.run, of(tests.failed, "failed"), of(tests.skipped, "skipped"))
+}
+
+fn artifact_rows(found: &Found) -> Vec<String> {
+    let mut rows: Vec<String> = found
+        .artifacts
+        .iter()
+        .take(ARTIFACTS_NAMED)
+        .map(|artifact| artifact.path.clone())
+        .collect();
+    let others = found.count.saturating_sub(u64::try_from(rows.len()).unwrap_or(u64::MAX));
+    if others > 0 {
+        rows.push(format!("and {others} more"));
+    }
+    rows
 }
 
 /// Where it happened. Long names are cut, so that there is room for what happened in a subject and an SMS; the document has them in full.

@@ -48,13 +48,13 @@ pub struct Stop {
     pub reason: Option<String>,
     /// Every container of the agent.
     pub containers: Vec<ContainerEnd>,
-    /// What the agent left about its script in the bucket; filled in by the engine, never by an event.
+    /// What is known of its script. An ECS agent leaves it in the bucket, and the engine fills it in; CodeBuild says it itself.
     pub report: Option<Report>,
     /// When, where that is told.
     pub at: Option<Timestamp>,
 }
 
-/// Why the service stopped an agent (the `stopCode` of ECS).
+/// Why the service stopped an agent (the `stopCode` of ECS, the status and failed phase of CodeBuild).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StopCause {
@@ -68,6 +68,10 @@ pub enum StopCause {
     Interrupted,
     /// Somebody asked for it: this suite, or a person.
     Requested,
+    /// It ran longer than the service lets it.
+    TimedOut,
+    /// The job as it is defined cannot succeed: a broken buildspec, artifacts that are not there. The reason says what.
+    Definition,
     /// The service lost it, found it unhealthy, or does not say.
     Other,
 }

@@ -25,12 +25,26 @@ pub fn of_run<'a>(run: &Run, builds: impl Iterator<Item = &'a Build>) -> Value {
     })
 }
 
+/// A run in a list of runs.
+#[must_use]
+pub fn summary(run: &Run) -> Value {
+    json!({
+        "run": run.id,
+        "status": run.status(),
+        "ref": run.reference,
+        "commit": run.commit,
+        "by": run.by,
+        "created": run.created,
+        "finished": run.finished_at(),
+    })
+}
+
 fn of_build(run: &Run, build: &Build) -> Value {
     let job = run.jobs.iter().find(|job| job.name == build.spec.id.job);
     let (status, finished, cause) = match (&build.state, job.map(|job| &job.state)) {
         (BuildState::Finished { at, cause, .. }, _) => (build.status(), Some(*at), cause.as_ref()),
         // The run decides what is skipped, and its report may be written before the build has been told.
-        (_, Some(JobState::Finished { outcome, cause })) => (outcome.as_str(), run.finished_at(), cause.as_ref()),
+        (_, Some(JobState::Finished { outcome, cause, .. })) => (outcome.as_str(), run.finished_at(), cause.as_ref()),
         _ => (build.status(), None, None),
     };
     json!({
@@ -40,6 +54,8 @@ fn of_build(run: &Run, build: &Build) -> Value {
         "needs": build.spec.needs,
         "status": status,
         "cause": cause,
+        "tests": build.found.as_ref().and_then(|found| found.tests.as_ref()),
+        "artifacts": build.found.as_ref().map(|found| json!({ "count": found.count, "files": found.artifacts })),
         "created": build.created,
         "finished": finished,
         "attempts": build.attempts.iter().map(|attempt| json!({
@@ -71,6 +87,7 @@ mod tests {
             job: "test".parse().unwrap(),
             outcome: Outcome::Failed,
             cause: Some("no".to_owned()),
+            tests: None,
         };
         let Decision::Next(run) = run.decide(&failed, t(60)) else {
             panic!("the run does not care")

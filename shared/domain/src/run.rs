@@ -3,10 +3,13 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::branch::Pushed;
 use crate::decision::{Decision, Ignored};
-use crate::ids::{CommitId, JobName, Reference, RepositoryName, RunId};
+use crate::found::Tests;
+use crate::ids::{CommitId, JobName, PipelineJobId, Reference, RepositoryName, RunId};
 use crate::outbox::{EffectId, Outbox};
 use crate::outcome::Outcome;
+use crate::pipeline::{Action, ActionState, GONE_AFTER};
 use crate::spec::{BuildSpec, Successes};
 use crate::trigger::Push;
 
@@ -33,9 +36,15 @@ pub struct Run {
     pub state: RunState,
     /// Whether a success is told.
     pub successes: Successes,
+    /// The action of CodePipeline that waits for it, if one does.
+    #[serde(default)]
+    pub action: Option<Action>,
     /// What is still to be done.
     pub outbox: Outbox<RunEffect>,
 }
+
+/// The most earlier jobs of an action that are remembered: those of its 24 hours.
+const MOST_EARLIER: usize = 300;
 
 /// A job of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +55,9 @@ pub struct RunJob {
     pub needs: Vec<JobName>,
     /// Where it stands, as the run knows it.
     pub state: JobState,
+    /// Its build was told that it is not wanted any more.
+    #[serde(default)]
+    pub cancelled: bool,
 }
 
 /// Where a job stands, as its run knows it.
@@ -62,6 +74,9 @@ pub enum JobState {
         outcome: Outcome,
         /// Why, for people.
         cause: Option<String>,
+        /// What its test reports say.
+        #[serde(default)]
+        tests: Option<Tests>,
     },
 }
 
@@ -98,7 +113,26 @@ pub enum RunEvent {
         outcome: Outcome,
         /// Why, for people.
         cause: Option<String>,
+        /// What its test reports say.
+        tests: Option<Tests>,
     },
+    /// What is unfinished is not wanted any more.
+    Cancel {
+        /// One job alone, and what needs it; `None` for all.
+        job: Option<JobName>,
+        /// [`Outcome::Cancelled`] or [`Outcome::Superseded`].
+        outcome: Outcome,
+        /// Why, for people.
+        cause: String,
+    },
+    /// The action of CodePipeline that waits for this run has another job now.
+    ActionJob(PipelineJobId),
+    /// A job of that action was answered with a continuation.
+    ActionContinued(PipelineJobId),
+    /// A job of that action was told how the run ended.
+    ActionAnswered(PipelineJobId),
+    /// Time has passed.
+    Tick,
     /// An effect has taken place.
     Performed(EffectId),
     /// An effect was tried in vain; it stays in the outbox.
@@ -120,6 +154,27 @@ pub enum RunEffect {
         job: JobName,
         /// The job it needs that did not succeed.
         because: JobName,
+    },
+    /// End a build that is not wanted any more.
+    Cancel {
+        /// Its job.
+        job: JobName,
+        /// How it ends.
+        outcome: Outcome,
+        /// Why, for people.
+        cause: String,
+    },
+    /// Take the run's place as the newest one of its branch, where pushes supersede each other.
+    Enter(Pushed),
+    /// Keep the action of CodePipeline alive that waits for this run.
+    Continue {
+        /// Its current job.
+        job: PipelineJobId,
+    },
+    /// Tell that action how the run ended.
+    Answer {
+        /// Its current job.
+        job: PipelineJobId,
     },
     /// Tell people that the run is over.
     Announce,
@@ -149,6 +204,7 @@ impl Run {
                 name,
                 needs: spec.needs.clone(),
                 state: if ready { JobState::Released } else { JobState::Blocked },
+                cancelled: false,
             });
             builds.push(if ready && at_once {
                 Build::ready(spec, now)
@@ -179,8 +235,35 @@ impl Run {
             jobs: Vec::new(),
             state,
             successes,
+            action: None,
             outbox: Outbox::default(),
         }
+    }
+
+    /// The same new run, which an action of CodePipeline waits for under this job id. `about` is the run's job that the action's output names.
+    #[must_use]
+    pub fn for_action(mut self, job: PipelineJobId, about: JobName, now: Timestamp) -> Self {
+        self.action = Some(Action {
+            about,
+            job: job.clone(),
+            earlier: Vec::new(),
+            state: ActionState::Open { since: now },
+        });
+        self.answer_if_over(now);
+        self
+    }
+
+    /// The same new run, which takes the place of older ones of its branch.
+    #[must_use]
+    pub fn superseding(mut self, push: &Push, now: Timestamp) -> Self {
+        let pushed = Pushed {
+            run: self.id.clone(),
+            at: push.at.unwrap_or(now),
+            commit: push.commit.clone(),
+            previous: push.previous.clone(),
+        };
+        self.outbox.push(RunEffect::Enter(pushed), now);
+        self
     }
 
     /// Where it stands, in one word for records and people: `open`, `rejected`, or the outcome.
@@ -205,7 +288,8 @@ impl Run {
     /// When the sweep should look at this run next; `None` when nothing is left to do. Its builds are due by themselves.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        self.outbox.due()
+        let action = self.action.as_ref().filter(|_| self.state == RunState::Open).and_then(Action::due);
+        self.outbox.due().into_iter().chain(action).min()
     }
 
     /// What an event makes of this run at a moment.
@@ -234,7 +318,29 @@ impl Run {
                     Err(Ignored::NothingNew)
                 }
             }
-            RunEvent::BuildFinished { job, outcome, cause } => {
+            RunEvent::Cancel { job, outcome, cause } => self.cancel(job.as_ref(), *outcome, cause, now),
+            RunEvent::ActionJob(job) => self.action_job(job, now),
+            RunEvent::ActionContinued(job) => match &mut self.action {
+                Some(action) if action.job == *job && matches!(action.state, ActionState::Continued { .. }) => {
+                    action.state = ActionState::Continued { at: now };
+                    Ok(())
+                }
+                _ => Err(Ignored::Stale),
+            },
+            RunEvent::ActionAnswered(job) => match &mut self.action {
+                Some(action) if action.job == *job && action.state != ActionState::Over => {
+                    action.state = ActionState::Over;
+                    Ok(())
+                }
+                _ => Err(Ignored::Stale),
+            },
+            RunEvent::Tick => self.tick(now),
+            RunEvent::BuildFinished {
+                job,
+                outcome,
+                cause,
+                tests,
+            } => {
                 if self.state != RunState::Open {
                     return Err(Ignored::Over);
                 }
@@ -247,11 +353,119 @@ impl Run {
                 entry.state = JobState::Finished {
                     outcome: *outcome,
                     cause: cause.clone(),
+                    tests: tests.clone(),
                 };
                 self.unblock(now);
                 self.finish_if_over(now);
                 Ok(())
             }
+        }
+    }
+
+    fn cancel(&mut self, only: Option<&JobName>, outcome: Outcome, cause: &str, now: Timestamp) -> Result<(), Ignored> {
+        if self.state != RunState::Open {
+            return Err(Ignored::Over);
+        }
+        if only.is_some_and(|only| self.jobs.iter().all(|job| job.name != *only)) {
+            return Err(Ignored::UnknownJob);
+        }
+        let mut changed = false;
+        for job in &mut self.jobs {
+            if only.is_some_and(|only| job.name != *only) || job.cancelled || matches!(job.state, JobState::Finished { .. }) {
+                continue;
+            }
+            changed = true;
+            job.cancelled = true;
+            // A build that runs tells itself when it is over, and it may have succeeded by then.
+            if job.state == JobState::Blocked {
+                job.state = JobState::Finished {
+                    outcome,
+                    cause: Some(cause.to_owned()),
+                    tests: None,
+                };
+            }
+            let effect = RunEffect::Cancel {
+                job: job.name.clone(),
+                outcome,
+                cause: cause.to_owned(),
+            };
+            self.outbox.push(effect, now);
+        }
+        if !changed {
+            return Err(Ignored::NothingNew);
+        }
+        self.unblock(now);
+        self.finish_if_over(now);
+        Ok(())
+    }
+
+    fn action_job(&mut self, job: &PipelineJobId, now: Timestamp) -> Result<(), Ignored> {
+        let Some(action) = &mut self.action else {
+            return Err(Ignored::NothingNew);
+        };
+        if action.job == *job {
+            return Err(Ignored::NothingNew);
+        }
+        if action.earlier.contains(job) {
+            return Err(Ignored::Stale);
+        }
+        let before = std::mem::replace(&mut action.job, job.clone());
+        action.earlier.push(before);
+        if action.earlier.len() > MOST_EARLIER {
+            action.earlier.remove(0);
+        }
+        action.state = ActionState::Open { since: now };
+        // An answer that was not given yet has to go to the job that is open now.
+        self.outbox
+            .remove_where(|pending| matches!(pending.effect, RunEffect::Continue { .. } | RunEffect::Answer { .. }));
+        self.answer_if_over(now);
+        Ok(())
+    }
+
+    fn answer_if_over(&mut self, now: Timestamp) {
+        if self.state == RunState::Open {
+            return;
+        }
+        // While a continuation is under way, its job takes no other answer; the next one is told as soon as it comes.
+        if let Some(Action {
+            job,
+            state: ActionState::Open { .. },
+            ..
+        }) = &self.action
+        {
+            let job = job.clone();
+            self.outbox.push(RunEffect::Answer { job }, now);
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) -> Result<(), Ignored> {
+        let Some(action) = &mut self.action else {
+            return Err(Ignored::NotDue);
+        };
+        if self.state != RunState::Open || action.due().is_none_or(|due| due > now) {
+            return Err(Ignored::NotDue);
+        }
+        match action.state {
+            ActionState::Open { .. } => {
+                let job = action.job.clone();
+                action.state = ActionState::Continued { at: now };
+                self.outbox.push(RunEffect::Continue { job }, now);
+                Ok(())
+            }
+            // It was never sent, so nobody can have answered it.
+            ActionState::Continued { .. } if self.outbox.any(|effect| matches!(effect, RunEffect::Continue { .. })) => {
+                action.state = ActionState::Continued { at: now };
+                Ok(())
+            }
+            ActionState::Continued { .. } => {
+                action.state = ActionState::Over;
+                let minutes = GONE_AFTER.as_secs() / 60;
+                let cause = format!("its pipeline did not come back for {minutes} minutes: it was stopped, or gave up");
+                // Where nothing is left to cancel, forgetting the action is all there is to do.
+                let _ = self.cancel(None, Outcome::Cancelled, &cause, now);
+                Ok(())
+            }
+            ActionState::Over => Err(Ignored::NotDue),
         }
     }
 
@@ -273,6 +487,7 @@ impl Run {
                     JobState::Finished {
                         outcome: Outcome::Skipped,
                         cause: Some(format!("needs {because}, which did not succeed")),
+                        tests: None,
                     },
                     RunEffect::Skip { job: name, because },
                 )
@@ -303,6 +518,7 @@ impl Run {
     fn close(&mut self, now: Timestamp) {
         self.outbox.push(RunEffect::Announce, now);
         self.outbox.push(RunEffect::Report, now);
+        self.answer_if_over(now);
     }
 }
 
@@ -327,6 +543,7 @@ mod tests {
             job: job.parse().unwrap(),
             outcome,
             cause: None,
+            tests: None,
         };
         match run.decide(&event, t(60)) {
             Decision::Next(next) => *next,
@@ -341,6 +558,10 @@ mod tests {
             .map(|pending| match &pending.effect {
                 RunEffect::Release { job } => format!("release {job}"),
                 RunEffect::Skip { job, because } => format!("skip {job} because of {because}"),
+                RunEffect::Cancel { job, outcome, .. } => format!("cancel {job} as {outcome}"),
+                RunEffect::Enter(pushed) => format!("enter {}", pushed.run),
+                RunEffect::Continue { job } => format!("continue {}", &job.as_str()[..2]),
+                RunEffect::Answer { job } => format!("answer {}", &job.as_str()[..2]),
                 RunEffect::Announce => "announce".to_owned(),
                 RunEffect::Report => "report".to_owned(),
             })
@@ -393,8 +614,125 @@ mod tests {
             job: "build".parse().unwrap(),
             outcome: Outcome::Failed,
             cause: None,
+            tests: None,
         };
         assert_eq!(run.decide(&again, t(61)), Decision::Ignored(Ignored::NothingNew));
+    }
+
+    fn decide(run: &Run, event: &RunEvent, at: i64) -> Run {
+        match run.decide(event, t(at)) {
+            Decision::Next(next) => *next,
+            Decision::Ignored(reason) => panic!("{event:?}: {reason}"),
+        }
+    }
+
+    fn cancel(job: Option<&str>) -> RunEvent {
+        RunEvent::Cancel {
+            job: job.map(|job| job.parse().unwrap()),
+            outcome: Outcome::Cancelled,
+            cause: "somebody asked for it".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_cancelled_run_ends_when_its_running_builds_have() {
+        let run = decide(&finish(&diamond(), "build", Outcome::Succeeded), &cancel(None), 61);
+        assert_eq!(
+            effects(&run),
+            [
+                "release lint",
+                "release test",
+                "cancel lint as cancelled",
+                "cancel test as cancelled",
+                "cancel image as cancelled"
+            ]
+        );
+        assert_eq!(run.status(), "open");
+        assert_eq!(run.decide(&cancel(None), t(62)), Decision::Ignored(Ignored::NothingNew));
+        // One of them was faster than its cancellation.
+        let run = finish(&finish(&run, "lint", Outcome::Succeeded), "test", Outcome::Cancelled);
+        assert_eq!(run.status(), "cancelled");
+        assert_eq!(run.decide(&cancel(None), t(63)), Decision::Ignored(Ignored::Over));
+    }
+
+    #[test]
+    fn a_cancelled_job_skips_what_needs_it_and_nothing_else() {
+        let run = decide(&finish(&diamond(), "build", Outcome::Succeeded), &cancel(Some("lint")), 61);
+        assert_eq!(effects(&run)[2..], ["cancel lint as cancelled"]);
+        let run = finish(&finish(&run, "lint", Outcome::Cancelled), "test", Outcome::Succeeded);
+        assert_eq!(run.status(), "cancelled");
+        assert_eq!(effects(&run)[3..], ["skip image because of lint", "announce", "report"]);
+        let unknown = diamond().decide(&cancel(Some("deploy")), t(1));
+        assert_eq!(unknown, Decision::Ignored(Ignored::UnknownJob));
+        // A blocked one ends at once.
+        let run = decide(&diamond(), &cancel(Some("lint")), 1);
+        assert_eq!(effects(&run), ["cancel lint as cancelled", "skip image because of lint"]);
+    }
+
+    fn id(digits: &str) -> PipelineJobId {
+        format!("{digits}000000-0000-4000-8000-000000000000").parse().unwrap()
+    }
+
+    fn waited_for() -> Run {
+        let specs = vec![spec_needing("build", &[])];
+        let run = Run::create("abcdefghij".parse().unwrap(), &push(), specs, true, t(0)).0;
+        run.for_action(id("a1"), "build".parse().unwrap(), t(0))
+    }
+
+    #[test]
+    fn an_action_is_kept_alive_and_told_under_its_newest_job() {
+        let run = waited_for();
+        assert_eq!(run.due(), Some(t(360)));
+        assert_eq!(run.decide(&RunEvent::Tick, t(359)), Decision::Ignored(Ignored::NotDue));
+        let run = decide(&run, &RunEvent::Tick, 360);
+        assert_eq!(effects(&run), ["continue a1"]);
+        // The run ends before the next job is there: nobody would listen to an answer to the last one.
+        let over = finish(&run, "build", Outcome::Succeeded);
+        assert_eq!(effects(&over), ["continue a1", "announce", "report"]);
+        let told = decide(&over, &RunEvent::ActionJob(id("b2")), 400);
+        assert_eq!(effects(&told), ["announce", "report", "answer b2"]);
+        for repeated in ["a1", "b2"] {
+            assert!(matches!(
+                told.decide(&RunEvent::ActionJob(id(repeated)), t(401)),
+                Decision::Ignored(_)
+            ));
+        }
+        // Or the next job comes first.
+        let open = decide(&run, &RunEvent::ActionJob(id("b2")), 390);
+        assert_eq!(
+            effects(&finish(&open, "build", Outcome::Failed)),
+            ["announce", "report", "answer b2"]
+        );
+        assert_eq!(open.due(), Some(t(750)));
+    }
+
+    #[test]
+    fn a_continuation_that_could_not_be_sent_is_no_reason_to_give_the_action_up() {
+        let run = decide(&waited_for(), &RunEvent::Tick, 360);
+        let again = decide(&run, &RunEvent::Tick, 360 + 900);
+        assert_eq!((effects(&again), again.status()), (vec!["continue a1".to_owned()], "open"));
+    }
+
+    #[test]
+    fn a_run_whose_action_never_comes_back_is_cancelled() {
+        let run = decide(&waited_for(), &RunEvent::Tick, 360);
+        let sent = run.outbox.pending()[0].id;
+        let run = decide(&run, &RunEvent::Performed(sent), 361);
+        let run = decide(&run, &RunEvent::ActionContinued(id("a1")), 361);
+        assert_eq!(run.decide(&RunEvent::Tick, t(361 + 899)), Decision::Ignored(Ignored::NotDue));
+        let run = decide(&run, &RunEvent::Tick, 361 + 900);
+        assert_eq!(effects(&run), ["cancel build as cancelled"]);
+        // It comes back after all, and is told.
+        let run = finish(&run, "build", Outcome::Cancelled);
+        let run = decide(&run, &RunEvent::ActionJob(id("b2")), 2000);
+        assert_eq!(effects(&run).last().unwrap(), "answer b2");
+    }
+
+    #[test]
+    fn a_rejected_run_is_answered_at_once() {
+        let run = Run::rejected("abcdefghij".parse().unwrap(), &push(), "no".to_owned(), t(0));
+        let run = run.for_action(id("a1"), "test".parse().unwrap(), t(0));
+        assert_eq!(effects(&run), ["announce", "report", "answer a1"]);
     }
 
     #[test]

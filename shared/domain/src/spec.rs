@@ -43,6 +43,12 @@ pub struct BuildSpec {
     pub needs: Vec<JobName>,
     /// Whether a success is told.
     pub successes: Successes,
+    /// Which files of the checkout are kept: globs, each relative to the checkout.
+    #[serde(default)]
+    pub artifacts: Vec<String>,
+    /// How many builds the agent template may work on at a time; `None` for any number.
+    #[serde(default)]
+    pub limit: Option<u32>,
 }
 
 /// The service that runs the agents of a template, and what it has to be told.
@@ -51,6 +57,9 @@ pub struct BuildSpec {
 pub enum Executor {
     /// A task of Amazon ECS on Fargate.
     Ecs(EcsExecutor),
+    /// A build of AWS CodeBuild.
+    #[serde(rename = "codebuild")]
+    CodeBuild(CodeBuildExecutor),
 }
 
 impl Executor {
@@ -59,9 +68,27 @@ impl Executor {
     pub fn offers(&self, capacity: Capacity) -> bool {
         match (self, capacity) {
             (Self::Ecs(ecs), Capacity::Spot) => ecs.spot_cluster.is_some(),
-            (Self::Ecs(_), Capacity::OnDemand) => true,
+            (Self::Ecs(_), Capacity::OnDemand) | (Self::CodeBuild(_), Capacity::CodeBuild) => true,
+            (Self::Ecs(_), Capacity::CodeBuild) | (Self::CodeBuild(_), Capacity::Spot | Capacity::OnDemand) => false,
         }
     }
+
+    /// The capacity next to one that is wanted: the wanted one where the template has it, and otherwise the one that every job may use.
+    #[must_use]
+    pub fn nearest(&self, wanted: Capacity) -> Capacity {
+        match self {
+            _ if self.offers(wanted) => wanted,
+            Self::Ecs(_) => Capacity::OnDemand,
+            Self::CodeBuild(_) => Capacity::CodeBuild,
+        }
+    }
+}
+
+/// An agent template on CodeBuild: what `StartBuild` is called with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeBuildExecutor {
+    /// The project whose builds are started. Image, machine and role are the project's; source and buildspec are the job's.
+    pub project: String,
 }
 
 /// An agent template on ECS: what `RunTask` is called with.
@@ -102,6 +129,8 @@ pub enum Script {
     Inline(String),
     /// Under this key of the suite's bucket, because it is too large for the overrides of a task.
     Stored(String),
+    /// The buildspec at this path of the repository, in place of a script; on CodeBuild alone.
+    Buildspec(String),
 }
 
 /// When the replacement of an interrupted attempt starts.
@@ -204,7 +233,9 @@ mod tests {
 
     #[test]
     fn each_capacity_has_its_cluster_and_spot_may_be_missing() {
-        let Executor::Ecs(mut ecs) = spec().executor;
+        let Executor::Ecs(mut ecs) = spec().executor else {
+            return assert!(spec().executor.offers(Capacity::Spot));
+        };
         assert_eq!(
             (ecs.cluster(Capacity::Spot), ecs.cluster(Capacity::OnDemand)),
             ("ci-spot", "ci-main")

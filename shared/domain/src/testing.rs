@@ -22,6 +22,7 @@ pub(crate) fn push() -> Push {
         reference: "refs/heads/main".parse().unwrap(),
         commit: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
         previous: None,
+        at: None,
         by: Some("ada".to_owned()),
     }
 }
@@ -60,5 +61,7 @@ pub(crate) fn spec_needing(job: &str, needs: &[&str]) -> BuildSpec {
         retry: RetryPolicy::default(),
         needs: needs.iter().map(|need| need.parse().unwrap()).collect(),
         successes: Successes::Changes,
+        artifacts: Vec::new(),
+        limit: None,
     }
 }

@@ -1,5 +1,6 @@
 //! What starts a run, as the parsers of `bellhop-events` hand it over.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CommitId, Reference, RepositoryName};
@@ -19,4 +20,7 @@ pub struct Push {
     pub previous: Option<CommitId>,
     /// Who pushed, where the event tells: the last part of the caller's ARN.
     pub by: Option<String>,
+    /// When, where the event tells. Deliveries may be late and out of order; this is what tells which push is the newer one.
+    #[serde(default)]
+    pub at: Option<Timestamp>,
 }

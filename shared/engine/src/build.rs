@@ -2,11 +2,13 @@
 
 use async_trait::async_trait;
 use bellhop_domain::build::{Build, BuildEffect, BuildEvent, BuildNews, Phase};
-use bellhop_domain::decision::Decision;
+use bellhop_domain::decision::{Decision, Ignored};
 use bellhop_domain::message;
 use bellhop_domain::observation::{AgentStatus, Observation, StopCause};
-use bellhop_domain::outbox::{EffectId, Outbox, Pending};
+use bellhop_domain::outbox::{EffectId, Outbox, PERFORM_WITHIN, Pending};
+use bellhop_domain::pool::PoolEvent;
 use bellhop_domain::run::RunEvent;
+use bellhop_domain::spec::Executor;
 use jiff::Timestamp;
 
 use crate::engine::Record;
@@ -69,10 +71,11 @@ impl Record for Build {
                 let clean = matches!(stop.containers.as_slice(), [only] if only.exit_code == Some(0));
                 clean && !matches!(open.phase, Phase::Interrupted { .. })
             }
-            StopCause::FailedToStart | StopCause::NoCapacity => true,
-            StopCause::Interrupted | StopCause::Requested | StopCause::Other => false,
+            StopCause::FailedToStart | StopCause::NoCapacity | StopCause::Definition => true,
+            StopCause::Interrupted | StopCause::Requested | StopCause::TimedOut | StopCause::Other => false,
         };
-        if stop.report.is_none() && !says_all {
+        let on_ecs = matches!(self.spec.executor, Executor::Ecs(_));
+        if on_ecs && stop.report.is_none() && !says_all {
             stop.report = engine.store.agent_report(&self.attempt_id(*attempt)).await?;
         }
         Ok(())
@@ -84,7 +87,8 @@ impl Record for Build {
         match &pending.effect {
             BuildEffect::Launch { attempt, capacity } => {
                 let (attempt, capacity) = (*attempt, *capacity);
-                let launch = engine.agents.launch(&self.spec, &self.attempt_id(attempt), capacity).await?;
+                let again = may_have_been_tried(self, pending, attempt, engine.clock.now());
+                let launch = engine.agents.launch(&self.spec, &self.attempt_id(attempt), capacity, again).await?;
                 Ok(vec![match launch {
                     Launch::Accepted(agent) => {
                         tracing::info!(build = %id, attempt, %capacity, agent = agent.as_str(), "agent launched");
@@ -119,20 +123,57 @@ impl Record for Build {
                 }
                 Ok(vec![performed])
             }
-            BuildEffect::TellRun { outcome, cause } => {
+            BuildEffect::Ask => {
+                let Some(limit) = self.spec.limit else { return Ok(vec![performed]) };
+                let event = PoolEvent::Ask {
+                    build: id.clone(),
+                    since: self.attempts.last().map_or(self.created, |attempt| attempt.queued),
+                    limit,
+                };
+                match engine.tell_pool(&self.spec.agent, event).await? {
+                    None => Ok(Vec::new()),
+                    Some(Handled::Ignored(Ignored::Full)) => {
+                        tracing::warn!(build = %id, agent = %self.spec.agent, "too many builds wait for this agent: it asks again later");
+                        Ok(vec![BuildEvent::Deferred(pending.id)])
+                    }
+                    Some(_) => Ok(vec![performed]),
+                }
+            }
+            BuildEffect::Leave => {
+                let event = PoolEvent::Leave { build: id.clone() };
+                let told = engine.tell_pool(&self.spec.agent, event).await?;
+                Ok(told.map(|_| performed).into_iter().collect())
+            }
+            BuildEffect::Collect { attempt, .. } => {
+                let found = crate::found::collect(engine, &self.attempt_id(*attempt)).await?;
+                let attempt = *attempt;
+                Ok(vec![BuildEvent::Collected { attempt, found }])
+            }
+            BuildEffect::TellRun { outcome, cause, tests } => {
                 tracing::info!(build = %id, outcome = outcome.as_str(), cause, "build finished");
                 let event = RunEvent::BuildFinished {
                     job: id.job.clone(),
                     outcome: *outcome,
                     cause: cause.clone(),
+                    tests: tests.clone(),
                 };
                 match engine.tell_run(&id.run, event).await? {
-                    Handled::Done | Handled::Ignored(_) => Ok(vec![performed]),
-                    Handled::Unknown => Err(Fault::lasting(format!("the ledger has build {id} and not its run"))),
+                    None => Ok(Vec::new()),
+                    Some(Handled::Done | Handled::Ignored(_)) => Ok(vec![performed]),
+                    Some(Handled::Unknown) => Err(Fault::lasting(format!("the ledger has build {id} and not its run"))),
                 }
             }
         }
     }
+}
+
+/// Whether a request of a launch may have gone out before. A refusal is no proof that it had no effect.
+fn may_have_been_tried(build: &Build, launch: &Pending<BuildEffect>, attempt: u32, now: Timestamp) -> bool {
+    let refused = build
+        .attempts
+        .iter()
+        .any(|candidate| candidate.number == attempt && candidate.refusals > 0);
+    refused || launch.tries > 0 || launch.since.checked_add(PERFORM_WITHIN).is_ok_and(|overdue| overdue <= now)
 }
 
 async fn is_worth_telling(engine: &Engine, build: &Build, news: &BuildNews) -> Result<bool, Fault> {

@@ -9,11 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
+use bellhop_domain::branch::{Branch, BranchEvent, Pushed};
 use bellhop_domain::build::{Build, BuildEvent};
 use bellhop_domain::decision::Decision;
-use bellhop_domain::ids::{BuildId, RepositoryName, RunId};
+use bellhop_domain::ids::{AgentName, BuildId, RepositoryName, RunId};
 use bellhop_domain::outbox::PERFORM_WITHIN;
 use bellhop_domain::outcome::Outcome;
+use bellhop_domain::pool::{Pool, PoolEvent};
 use bellhop_domain::run::{Run, RunEvent};
 use bellhop_domain::spec::{BuildSpec, EcsExecutor, Executor, Relaunch, RetryPolicy, Script, Successes};
 use bellhop_domain::trigger::Push;
@@ -49,6 +51,12 @@ pub async fn all(ledger: &dyn Ledger) {
     an_older_run_does_not_overwrite_a_newer_one(ledger).await;
     lineages_do_not_mix(ledger).await;
     the_newest_runs_come_first(ledger).await;
+    a_pool_begins_with_version_0(ledger).await;
+    one_of_many_writers_of_a_pool_wins(ledger).await;
+    a_pool_is_due_while_somebody_waits(ledger).await;
+    a_branch_begins_with_version_0(ledger).await;
+    branches_do_not_mix(ledger).await;
+    a_branch_is_due_when_it_says_so(ledger).await;
 }
 
 /// A run and its builds are there after their creation, as they were given, with version 1.
@@ -392,6 +400,127 @@ pub async fn the_newest_runs_come_first(ledger: &dyn Ledger) {
     eventually(|| newest(2), &in_order[..2].to_vec()).await;
 }
 
+/// A pool is created by the first write that expects none, and after that is a record like any other.
+pub async fn a_pool_begins_with_version_0(ledger: &dyn Ledger) {
+    let given = Given::new();
+    let empty = given.pool();
+    assert_eq!(ledger.pool(&empty.agent).await.unwrap(), None);
+    assert_eq!(ledger.update_pool(1, &empty).await.unwrap(), Written::Conflict);
+    assert_eq!(ledger.pool(&empty.agent).await.unwrap(), None);
+    let held = ask(&empty, &given, "held");
+    assert_eq!(ledger.update_pool(0, &held).await.unwrap(), Written::Stored(1));
+    assert_eq!(ledger.pool(&empty.agent).await.unwrap(), Some(versioned(1, &held)));
+    let waiting = ask(&held, &given, "waiting");
+    for version in [0, 2, 99] {
+        let written = ledger.update_pool(version, &waiting).await.unwrap();
+        assert_eq!(written, Written::Conflict, "version {version}");
+    }
+    assert_eq!(ledger.pool(&empty.agent).await.unwrap(), Some(versioned(1, &held)));
+    assert_eq!(ledger.update_pool(1, &waiting).await.unwrap(), Written::Stored(2));
+    assert_eq!(ledger.pool(&empty.agent).await.unwrap(), Some(versioned(2, &waiting)));
+    assert_eq!(ledger.update_pool(2, &empty).await.unwrap(), Written::Stored(3));
+    assert_eq!(ledger.pool(&given.pool_named("b")).await.unwrap(), None);
+}
+
+/// Of several writers that have read the same version of a pool, or that there is none, one gets through.
+pub async fn one_of_many_writers_of_a_pool_wins(ledger: &dyn Ledger) {
+    let given = Given::new();
+    let versions: Vec<Pool> = (0..8).map(|writer| ask(&given.pool(), &given, &format!("job-{writer}"))).collect();
+    for expected in [0, 1] {
+        let written = join_all(versions.iter().map(|pool| ledger.update_pool(expected, pool))).await;
+        let stored = Written::Stored(expected + 1);
+        let mut winners = versions
+            .iter()
+            .zip(written)
+            .filter(|(_, written)| *written.as_ref().unwrap() == stored);
+        let (winner, _) = winners.next().unwrap();
+        assert_eq!(winners.count(), 0, "a second writer got through");
+        assert_eq!(ledger.pool(&winner.agent).await.unwrap(), Some(versioned(expected + 1, winner)));
+    }
+    assert_eq!(ledger.update_pool(2, &given.pool()).await.unwrap(), Written::Stored(3));
+}
+
+/// A pool's moment moves with those who wait in it, and goes with the last of them.
+pub async fn a_pool_is_due_while_somebody_waits(ledger: &dyn Ledger) {
+    let given = Given::new();
+    let empty = given.pool();
+    let waiting = ask(&ask(&empty, &given, "held"), &given, "waiting");
+    let at = waiting.due().unwrap();
+    let mine = BTreeSet::from([DueItem::Pool(empty.agent.clone())]);
+    let due = |at: Timestamp| {
+        let mine = &mine;
+        async move { only(mine, ledger.due(at, EVERYTHING).await.unwrap()) }
+    };
+    assert_eq!(ledger.update_pool(0, &waiting).await.unwrap(), Written::Stored(1));
+    eventually(|| due(at), &mine.iter().cloned().collect()).await;
+    assert_eq!(due(at.checked_sub(Duration::from_millis(1)).unwrap()).await, Vec::new());
+    assert_eq!(ledger.update_pool(1, &empty).await.unwrap(), Written::Stored(2));
+    eventually(|| due(at), &Vec::new()).await;
+}
+
+/// A branch is created by the first write that expects none, and after that is a record like any other.
+pub async fn a_branch_begins_with_version_0(ledger: &dyn Ledger) {
+    let given = Given::new();
+    let first = given.branch("refs/heads/main");
+    let read = || ledger.branch(&first.repository, &first.reference);
+    assert_eq!(read().await.unwrap(), None);
+    assert_eq!(ledger.update_branch(1, &first).await.unwrap(), Written::Conflict);
+    assert_eq!(read().await.unwrap(), None);
+    let created = join_all((0..4).map(|_| ledger.update_branch(0, &first))).await;
+    let new = created
+        .iter()
+        .filter(|written| *written.as_ref().unwrap() == Written::Stored(1))
+        .count();
+    assert_eq!(new, 1, "creators of one branch");
+    assert_eq!(read().await.unwrap(), Some(versioned(1, &first)));
+    let second = given.entered(&first, 1);
+    for version in [0, 2] {
+        let written = ledger.update_branch(version, &second).await.unwrap();
+        assert_eq!(written, Written::Conflict, "version {version}");
+    }
+    assert_eq!(ledger.update_branch(1, &second).await.unwrap(), Written::Stored(2));
+    assert_eq!(read().await.unwrap(), Some(versioned(2, &second)));
+    assert_eq!(ledger.update_branch(2, &first).await.unwrap(), Written::Stored(3));
+}
+
+/// Every branch of every repository is one for itself, whatever its name.
+pub async fn branches_do_not_mix(ledger: &dyn Ledger) {
+    let given = Given::new();
+    let branches = [
+        given.branch("refs/heads/main"),
+        given.branch("refs/heads/Main"),
+        given.branch("refs/heads/main#1"),
+        given.branch("refs/heads/main/größer"),
+        given.branch("refs/tags/main"),
+        Given::new().branch("refs/heads/main"),
+    ];
+    for branch in &branches {
+        assert_eq!(ledger.update_branch(0, branch).await.unwrap(), Written::Stored(1), "{branch:?}");
+    }
+    for branch in &branches {
+        let read = ledger.branch(&branch.repository, &branch.reference).await.unwrap();
+        assert_eq!(read, Some(versioned(1, branch)));
+    }
+}
+
+/// A branch's moment is that of what it still has to do.
+pub async fn a_branch_is_due_when_it_says_so(ledger: &dyn Ledger) {
+    let given = Given::new();
+    let first = given.branch("refs/heads/a#b");
+    let superseding = given.entered(&first, 1);
+    let at = superseding.due().unwrap();
+    let mine = BTreeSet::from([DueItem::Branch(first.repository.clone(), first.reference.clone())]);
+    let due = |at: Timestamp| {
+        let mine = &mine;
+        async move { only(mine, ledger.due(at, EVERYTHING).await.unwrap()) }
+    };
+    assert_eq!(ledger.update_branch(0, &superseding).await.unwrap(), Written::Stored(1));
+    eventually(|| due(at), &mine.iter().cloned().collect()).await;
+    assert_eq!(due(at.checked_sub(Duration::from_millis(1)).unwrap()).await, Vec::new());
+    assert_eq!(ledger.update_branch(1, &first).await.unwrap(), Written::Stored(2));
+    eventually(|| due(at), &Vec::new()).await;
+}
+
 /// What a property works on: a run of its own, in a repository of its own.
 #[derive(Debug, Clone)]
 struct Given {
@@ -421,6 +550,34 @@ impl Given {
         }
     }
 
+    /// A pool of the property's own with one place, and nobody in it.
+    fn pool(&self) -> Pool {
+        Pool::new(self.pool_named("a"), self.created)
+    }
+
+    fn pool_named(&self, suffix: &str) -> AgentName {
+        format!("{}-{suffix}", self.repository).parse().unwrap()
+    }
+
+    /// A branch with one run, and nothing to do.
+    fn branch(&self, reference: &str) -> Branch {
+        self.entered(&Branch::new(self.repository.clone(), reference.parse().unwrap()), 0)
+    }
+
+    /// The branch after another run has entered it.
+    fn entered(&self, branch: &Branch, second: u64) -> Branch {
+        let pushed = Pushed {
+            run: random_run(),
+            at: self.after(second),
+            commit: self.push().commit,
+            previous: None,
+        };
+        match branch.decide(&BranchEvent::Entered(pushed), self.created) {
+            Decision::Next(next) => *next,
+            Decision::Ignored(_) => branch.clone(),
+        }
+    }
+
     fn push(&self) -> Push {
         Push {
             trigger: format!("conformance-{}", self.run),
@@ -428,6 +585,7 @@ impl Given {
             reference: "refs/heads/main".parse().unwrap(),
             commit: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
             previous: None,
+            at: None,
             by: None,
         }
     }
@@ -483,6 +641,8 @@ impl Given {
             // A job that the run does not have: nothing ever releases the build.
             needs: vec!["never".parse().unwrap()],
             successes: Successes::Changes,
+            artifacts: Vec::new(),
+            limit: None,
         }
     }
 }
@@ -531,6 +691,19 @@ fn decide(build: &Build, event: &BuildEvent, now: Timestamp) -> Build {
     match decision {
         Decision::Next(next) => *next,
         Decision::Ignored(_) => build.clone(),
+    }
+}
+
+/// The pool, of one place, after another build has asked.
+fn ask(pool: &Pool, given: &Given, job: &str) -> Pool {
+    let event = PoolEvent::Ask {
+        build: given.spec(job).id,
+        since: given.created,
+        limit: 1,
+    };
+    match pool.decide(&event, given.created) {
+        Decision::Next(next) => *next,
+        Decision::Ignored(_) => pool.clone(),
     }
 }
 

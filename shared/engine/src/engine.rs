@@ -4,19 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bellhop_domain::branch::{Branch, BranchEvent};
 use bellhop_domain::build::BuildEvent;
 use bellhop_domain::decision::{Decision, Ignored};
-use bellhop_domain::ids::{BuildId, RunId};
+use bellhop_domain::ids::{AgentName, BuildId, Reference, RepositoryName, RunId};
 use bellhop_domain::outbox::{EffectId, Outbox, Pending};
+use bellhop_domain::pool::{Pool, PoolEvent};
 use bellhop_domain::run::RunEvent;
-use futures::future::{BoxFuture, FutureExt, join_all};
+use futures::future::{BoxFuture, FutureExt};
+use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 
 use crate::Fault;
-use crate::ports::{Agents, Clock, Ledger, Notifier, Store, Versioned, Written};
+use crate::ports::{Agents, Clock, Ledger, Notifier, Pipelines, Store, Versioned, Written};
 
-/// How often a decision is made anew because somebody else wrote the record first. A record has few writers, so more than this is a fault of its own.
-const CONFLICTS: u32 = 8;
+/// How many records may tell each other something within one invocation. A job that cannot be launched lets go of its place at once, so that the next
+/// one is launched, and so on through a whole queue: what is told beyond this is left to the sweep.
+const DEEPEST: u8 = 16;
 
 /// Everything that decides and acts on builds and runs.
 #[derive(Clone)]
@@ -29,8 +33,12 @@ pub struct Engine {
     pub store: Arc<dyn Store>,
     /// Who tells people.
     pub notifier: Arc<dyn Notifier>,
+    /// Who runs pipelines that wait for runs.
+    pub pipelines: Arc<dyn Pipelines>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// How many records have told each other something on the way to this one; 0 for what comes from outside.
+    pub depth: u8,
 }
 
 /// What became of an event.
@@ -60,6 +68,10 @@ pub(crate) trait Record: Clone + PartialEq + Send + Sync + 'static {
     type Event: Send + Sync + 'static;
     type Effect: Clone + Send + Sync + 'static;
 
+    /// How often a decision is made anew because somebody else wrote the record first. Most records have few writers, so more than this is a fault of
+    /// its own.
+    const CONFLICTS: u32 = 8;
+
     /// Its name for people.
     fn name(&self) -> String;
     fn decide(&self, event: &Self::Event, now: Timestamp) -> Decision<Self>;
@@ -75,6 +87,10 @@ pub(crate) trait Record: Clone + PartialEq + Send + Sync + 'static {
     /// Performs an effect, and gives what came of it.
     async fn perform(&self, engine: &Engine, pending: &Pending<Self::Effect>) -> Result<Vec<Self::Event>, Fault>;
 }
+
+/// How many effects, or new records, are performed side by side. Those of a large run all ask the same pool for a place: all at once, they would write
+/// its record against each other until they gave up.
+pub(crate) const SIDE_BY_SIDE: usize = 16;
 
 impl Engine {
     /// Takes an event to a build.
@@ -99,20 +115,66 @@ impl Engine {
         }
     }
 
-    /// Takes what a run has to tell to one of its builds.
-    pub(crate) async fn tell_build(&self, id: &BuildId, event: BuildEvent) -> Result<Handled, Fault> {
+    /// Takes what another record has to tell to a build. `None` if that is left to the sweep: the effect stays in the teller's outbox.
+    pub(crate) async fn tell_build(&self, id: &BuildId, event: BuildEvent) -> Result<Option<Handled>, Fault> {
+        let Some(engine) = self.deeper() else { return Ok(None) };
         match self.ledger.build(id).await? {
-            Some(current) => self.advance(current, vec![event], Overdue::Leave).await,
-            None => Ok(Handled::Unknown),
+            Some(current) => engine.advance(current, vec![event], Overdue::Leave).await.map(Some),
+            None => Ok(Some(Handled::Unknown)),
         }
     }
 
-    /// Takes what a build has to tell to its run.
-    pub(crate) async fn tell_run(&self, id: &RunId, event: RunEvent) -> Result<Handled, Fault> {
+    /// Takes what another record has to tell to a run. `None` as for [`Engine::tell_build`].
+    pub(crate) async fn tell_run(&self, id: &RunId, event: RunEvent) -> Result<Option<Handled>, Fault> {
+        let Some(engine) = self.deeper() else { return Ok(None) };
         match self.ledger.run(id).await? {
-            Some(current) => self.advance(current, vec![event], Overdue::Leave).await,
-            None => Ok(Handled::Unknown),
+            Some(current) => engine.advance(current, vec![event], Overdue::Leave).await.map(Some),
+            None => Ok(Some(Handled::Unknown)),
         }
+    }
+
+    /// Takes what a build has to tell to the pool of its agent template. `None` as for [`Engine::tell_build`].
+    pub(crate) async fn tell_pool(&self, agent: &AgentName, event: PoolEvent) -> Result<Option<Handled>, Fault> {
+        let Some(engine) = self.deeper() else { return Ok(None) };
+        let current = engine.load_pool(agent).await?;
+        engine.advance(current, vec![event], Overdue::Leave).await.map(Some)
+    }
+
+    /// Takes what a run has to tell to its branch. `None` as for [`Engine::tell_build`].
+    pub(crate) async fn tell_branch(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        event: BranchEvent,
+    ) -> Result<Option<Handled>, Fault> {
+        let Some(engine) = self.deeper() else { return Ok(None) };
+        let current = engine.load_branch(repository, reference).await?;
+        engine.advance(current, vec![event], Overdue::Leave).await.map(Some)
+    }
+
+    /// A pool as it is in the ledger, or a new one.
+    pub(crate) async fn load_pool(&self, agent: &AgentName) -> Result<Versioned<Pool>, Fault> {
+        let stored = self.ledger.pool(agent).await?;
+        Ok(stored.unwrap_or_else(|| Versioned {
+            version: 0,
+            record: Pool::new(agent.clone(), self.clock.now()),
+        }))
+    }
+
+    /// A branch as it is in the ledger, or a new one.
+    pub(crate) async fn load_branch(&self, repository: &RepositoryName, reference: &Reference) -> Result<Versioned<Branch>, Fault> {
+        let stored = self.ledger.branch(repository, reference).await?;
+        Ok(stored.unwrap_or_else(|| Versioned {
+            version: 0,
+            record: Branch::new(repository.clone(), reference.clone()),
+        }))
+    }
+
+    fn deeper(&self) -> Option<Self> {
+        (self.depth < DEEPEST).then(|| Self {
+            depth: self.depth + 1,
+            ..self.clone()
+        })
     }
 
     /// Takes events to a record as it was read, and goes on with what comes of its effects until nothing more does. Without events, it performs what
@@ -183,12 +245,13 @@ impl Engine {
         self.settle(Versioned { version: 1, record }, effects, Overdue::Leave).await
     }
 
-    /// Performs effects that were committed, and takes what comes of them back to the record. They go onto the wire in their order (`join_all` polls
-    /// in turn), and none waits for another.
+    /// Performs effects that were committed, and takes what comes of them back to the record. They go onto the wire in their order (`buffered` polls
+    /// in turn), at most [`SIDE_BY_SIDE`] at a time.
     async fn settle<R: Record>(&self, current: Versioned<R>, effects: Vec<Pending<R::Effect>>, overdue: Overdue) -> Result<(), Fault> {
         let mut events = Vec::new();
         let mut fault = None;
-        let outcomes = join_all(effects.iter().map(|pending| current.record.perform(self, pending))).await;
+        let performing: Vec<_> = effects.iter().map(|pending| current.record.perform(self, pending)).collect();
+        let outcomes: Vec<_> = stream::iter(performing).buffered(SIDE_BY_SIDE).collect().await;
         for (pending, outcome) in effects.iter().zip(outcomes) {
             match outcome {
                 Ok(more) => events.extend(more),
@@ -207,8 +270,8 @@ impl Engine {
 
     async fn after_conflict<R: Record>(&self, record: &R, conflicts: u32) -> Result<Versioned<R>, Fault> {
         let name = record.name();
-        if conflicts > CONFLICTS {
-            return Err(Fault::passing(format!("{name} was written by others {CONFLICTS} times in a row")));
+        if conflicts > R::CONFLICTS {
+            return Err(Fault::passing(format!("{name} was written by others {conflicts} times in a row")));
         }
         let ceiling = 10u64 << conflicts.min(6);
         self.clock.pause(Duration::from_millis(fastrand::u64(ceiling / 2..=ceiling))).await;

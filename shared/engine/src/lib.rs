@@ -9,11 +9,14 @@
 //! The engine holds no state of its own. Whatever dies between two steps leaves its effects in the record, and the [sweep](Engine::sweep) performs
 //! them again, each under the same idempotency token.
 
+mod branch;
 mod build;
 mod engine;
 mod fault;
+mod found;
 #[cfg(feature = "testing")]
 pub mod memory;
+mod pool;
 pub mod ports;
 mod run;
 mod start;
@@ -24,5 +27,5 @@ pub mod conformance;
 
 pub use engine::{Engine, Handled};
 pub use fault::{Fault, FaultKind};
-pub use start::{NothingWhy, Started, Starter};
+pub use start::{NothingWhy, Refused, Started, Starter};
 pub use sweep::Swept;

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use bellhop_domain::branch::Branch;
 use bellhop_domain::build::Build;
-use bellhop_domain::ids::{BuildId, RepositoryName, RunId};
+use bellhop_domain::ids::{AgentName, BuildId, Reference, RepositoryName, RunId};
 use bellhop_domain::outcome::Outcome;
+use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
 use jiff::Timestamp;
 
@@ -24,6 +26,8 @@ struct Tables {
     runs: BTreeMap<RunId, Versioned<Run>>,
     builds: BTreeMap<BuildId, Versioned<Build>>,
     outcomes: BTreeMap<Lineage, Noted>,
+    pools: BTreeMap<AgentName, Versioned<Pool>>,
+    branches: BTreeMap<(RepositoryName, Reference), Versioned<Branch>>,
 }
 
 #[derive(Debug, Clone)]
@@ -82,6 +86,23 @@ impl Ledger for MemoryLedger {
         Ok(replace(self.tables().builds.get_mut(&next.spec.id), expected, next))
     }
 
+    async fn pool(&self, agent: &AgentName) -> Result<Option<Versioned<Pool>>, Fault> {
+        Ok(self.tables().pools.get(agent).cloned())
+    }
+
+    async fn update_pool(&self, expected: u64, next: &Pool) -> Result<Written, Fault> {
+        Ok(put(&mut self.tables().pools, next.agent.clone(), expected, next))
+    }
+
+    async fn branch(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<Versioned<Branch>>, Fault> {
+        Ok(self.tables().branches.get(&(repository.clone(), reference.clone())).cloned())
+    }
+
+    async fn update_branch(&self, expected: u64, next: &Branch) -> Result<Written, Fault> {
+        let key = (next.repository.clone(), next.reference.clone());
+        Ok(put(&mut self.tables().branches, key, expected, next))
+    }
+
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, Fault> {
         let tables = self.tables();
         let runs = tables.runs.iter().map(|(id, run)| (run.record.due(), DueItem::Run(id.clone())));
@@ -89,8 +110,15 @@ impl Ledger for MemoryLedger {
             .builds
             .iter()
             .map(|(id, build)| (build.record.due(), DueItem::Build(id.clone())));
+        let pools = tables.pools.iter().map(|(id, pool)| (pool.record.due(), DueItem::Pool(id.clone())));
+        let branches = tables
+            .branches
+            .values()
+            .map(|Versioned { record, .. }| (record.due(), DueItem::Branch(record.repository.clone(), record.reference.clone())));
         let mut due: Vec<(Timestamp, DueItem)> = runs
             .chain(builds)
+            .chain(pools)
+            .chain(branches)
             .filter_map(|(at, item)| Some((at.filter(|at| *at <= now)?, item)))
             .collect();
         due.sort();
@@ -127,6 +155,16 @@ impl Ledger for MemoryLedger {
         runs.truncate(limit);
         Ok(runs)
     }
+}
+
+/// Replaces a record, or creates it where version 0 is expected.
+fn put<K: Ord, T: Clone>(table: &mut BTreeMap<K, Versioned<T>>, key: K, expected: u64, next: &T) -> Written {
+    if expected == 0 && !table.contains_key(&key) {
+        let record = next.clone();
+        table.insert(key, Versioned { version: 1, record });
+        return Written::Stored(1);
+    }
+    replace(table.get_mut(&key), expected, next)
 }
 
 fn replace<T: Clone>(stored: Option<&mut Versioned<T>>, expected: u64, next: &T) -> Written {

@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bellhop_domain::Capacity;
+use bellhop_domain::branch::Branch;
 use bellhop_domain::build::{Build, Refusal};
-use bellhop_domain::ids::{AgentId, AttemptId, BuildId, CommitId, JobName, Reference, RepositoryName, RunId};
+use bellhop_domain::found::Artifact;
+use bellhop_domain::ids::{AgentId, AgentName, AttemptId, BuildId, CommitId, JobName, PipelineJobId, Reference, RepositoryName, RunId};
 use bellhop_domain::message::Message;
 use bellhop_domain::observation::{Observation, Report};
 use bellhop_domain::outcome::Outcome;
+use bellhop_domain::pipeline::PipelineAnswer;
+use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_domain::spec::BuildSpec;
 use jiff::Timestamp;
@@ -50,6 +54,10 @@ pub enum DueItem {
     Run(RunId),
     /// A build.
     Build(BuildId),
+    /// The places of an agent template.
+    Pool(AgentName),
+    /// A branch whose pushes supersede each other.
+    Branch(RepositoryName, Reference),
 }
 
 /// The memory of the suite. Reads are strongly consistent, except those of [`Ledger::due`].
@@ -73,6 +81,18 @@ pub trait Ledger: Send + Sync {
 
     /// Replaces a build, if it still has the version.
     async fn update_build(&self, expected: u64, next: &Build) -> Result<Written, Fault>;
+
+    /// Reads the places of an agent template.
+    async fn pool(&self, agent: &AgentName) -> Result<Option<Versioned<Pool>>, Fault>;
+
+    /// Replaces the places of an agent template, if they still have the version; creates them if the version is 0 and there are none.
+    async fn update_pool(&self, expected: u64, next: &Pool) -> Result<Written, Fault>;
+
+    /// Reads a branch.
+    async fn branch(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<Versioned<Branch>>, Fault>;
+
+    /// Replaces a branch, if it still has the version; creates it if the version is 0 and there is none.
+    async fn update_branch(&self, expected: u64, next: &Branch) -> Result<Written, Fault>;
 
     /// Up to `limit` records that are due by now, those due longest first. May miss what was written in the last moments.
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, Fault>;
@@ -111,11 +131,12 @@ pub enum Launch {
 /// Where agents come from: an executor's service.
 #[async_trait]
 pub trait Agents: Send + Sync {
-    /// Launches an agent for an attempt, under the attempt's and capacity's token: however often it is called, there is one agent.
+    /// Launches an agent for an attempt, under the attempt's and capacity's token: however often it is called, there is one agent. `again` says that
+    /// it may have been called before: CodeBuild remembers a token for five minutes only, and then has to be asked first.
     ///
     /// # Errors
     /// When it is not known whether an agent came of it. The effect stays in the outbox then.
-    async fn launch(&self, spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity) -> Result<Launch, Fault>;
+    async fn launch(&self, spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, again: bool) -> Result<Launch, Fault>;
 
     /// Asks an agent to stop. An agent that has stopped, or is not known any more, is no error.
     async fn stop(&self, agent: &AgentId, reason: &str) -> Result<(), Fault>;
@@ -128,6 +149,9 @@ pub trait Agents: Send + Sync {
     ///
     /// Where only a part of them can be asked for, the others are answered all the same, and the first fault comes beside the answers.
     async fn describe(&self, agents: &[AgentId]) -> (Vec<(AgentId, Option<Observation>)>, Option<Fault>);
+
+    /// Whose agent it is, and how it is, where its event does not tell; `None` if it is none of ours, or not known any more.
+    async fn identify(&self, agent: &AgentId) -> Result<Option<(AttemptId, Observation)>, Fault>;
 }
 
 /// Where the pushed code is.
@@ -141,6 +165,12 @@ pub trait Source: Send + Sync {
 
     /// The paths that differ between two commits; `None` if there are more than the comparison is good for, or one of the commits is gone.
     async fn changed(&self, repository: &RepositoryName, before: &CommitId, after: &CommitId) -> Result<Option<Vec<String>>, Fault>;
+
+    /// The default branch of a repository; `None` if there is no such repository, or nothing in it.
+    async fn default_branch(&self, repository: &RepositoryName) -> Result<Option<String>, Fault>;
+
+    /// The commit at the tip of a branch; `None` if there is no such branch or repository.
+    async fn tip(&self, repository: &RepositoryName, branch: &str) -> Result<Option<CommitId>, Fault>;
 }
 
 /// A file as it was found.
@@ -171,6 +201,28 @@ pub trait Store: Send + Sync {
 
     /// What an attempt's agent left about its script, if it left anything that can be read.
     async fn agent_report(&self, attempt: &AttemptId) -> Result<Option<Report>, Fault>;
+
+    /// What an attempt's agent left as artifacts: up to `limit` of them by path, and how many there are in all (counted up to 10,000).
+    async fn artifacts(&self, attempt: &AttemptId, limit: usize) -> Result<(Vec<Artifact>, u64), Fault>;
+
+    /// The text of one of these; `None` if it is not there, or no UTF-8 text of at most `limit` bytes.
+    async fn artifact(&self, attempt: &AttemptId, path: &str, limit: u64) -> Result<Option<String>, Fault>;
+}
+
+/// What came of answering a job of CodePipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// It was taken.
+    Taken,
+    /// The job is not open: it was answered before, timed out, or its pipeline was stopped.
+    NotOpen,
+}
+
+/// Whoever runs pipelines that wait for runs: CodePipeline.
+#[async_trait]
+pub trait Pipelines: Send + Sync {
+    /// Answers a job.
+    async fn answer(&self, job: &PipelineJobId, answer: &PipelineAnswer) -> Result<Answered, Fault>;
 }
 
 /// Who tells people.

@@ -2,12 +2,14 @@
 
 use async_trait::async_trait;
 use bellhop_domain::agent::report_key;
+use bellhop_domain::branch::BranchEvent;
 use bellhop_domain::build::BuildEvent;
 use bellhop_domain::decision::Decision;
 use bellhop_domain::ids::{BuildId, JobName, RunId};
 use bellhop_domain::message;
 use bellhop_domain::outbox::{EffectId, Outbox, Pending};
 use bellhop_domain::outcome::Outcome;
+use bellhop_domain::pipeline::{PipelineAnswer, PipelineFailure};
 use bellhop_domain::report;
 use bellhop_domain::run::{Run, RunEffect, RunEvent, RunState};
 use bellhop_domain::spec::Successes;
@@ -51,11 +53,37 @@ impl Record for Run {
     }
 
     async fn perform(&self, engine: &Engine, pending: &Pending<RunEffect>) -> Result<Vec<RunEvent>, Fault> {
+        let performed = RunEvent::Performed(pending.id);
         match &pending.effect {
-            RunEffect::Release { job } => tell_build(engine, &self.id, job, BuildEvent::Released).await?,
+            RunEffect::Release { job } => return tell(engine, self, job, BuildEvent::Released, performed).await,
             RunEffect::Skip { job, because } => {
                 let because = because.clone();
-                tell_build(engine, &self.id, job, BuildEvent::Skipped { because }).await?;
+                return tell(engine, self, job, BuildEvent::Skipped { because }, performed).await;
+            }
+            RunEffect::Cancel { job, outcome, cause } => {
+                let (outcome, cause) = (*outcome, cause.clone());
+                return tell(engine, self, job, BuildEvent::Cancelled { outcome, cause }, performed).await;
+            }
+            RunEffect::Enter(pushed) => {
+                let event = BranchEvent::Entered(pushed.clone());
+                let told = engine.tell_branch(&self.repository, &self.reference, event).await?;
+                return Ok(told.map(|_| performed).into_iter().collect());
+            }
+            RunEffect::Continue { job } => {
+                let answer = PipelineAnswer::Continue {
+                    run: self.id.clone(),
+                    summary: message::progress(self),
+                };
+                let answered = engine.pipelines.answer(job, &answer).await?;
+                tracing::info!(run = %self.id, job = job.as_str(), ?answered, "pipeline action continued");
+                return Ok(vec![performed, RunEvent::ActionContinued(job.clone())]);
+            }
+            RunEffect::Answer { job } => {
+                if let Some(answer) = pipeline_answer(engine, self).await? {
+                    let answered = engine.pipelines.answer(job, &answer).await?;
+                    tracing::info!(run = %self.id, job = job.as_str(), ?answered, "pipeline action answered");
+                }
+                return Ok(vec![performed, RunEvent::ActionAnswered(job.clone())]);
             }
             RunEffect::Announce => {
                 tracing::info!(run = %self.id, repository = %self.repository, status = self.status(), "run finished");
@@ -74,19 +102,57 @@ impl Record for Run {
                     .await?;
             }
         }
-        Ok(vec![RunEvent::Performed(pending.id)])
+        Ok(vec![performed])
     }
 }
 
-async fn tell_build(engine: &Engine, run: &RunId, job: &JobName, event: BuildEvent) -> Result<(), Fault> {
+/// Tells a build of the run something, and gives the event that this was done.
+async fn tell(engine: &Engine, run: &Run, job: &JobName, event: BuildEvent, done: RunEvent) -> Result<Vec<RunEvent>, Fault> {
     let id = BuildId {
-        run: run.clone(),
+        run: run.id.clone(),
         job: job.clone(),
     };
     match engine.tell_build(&id, event).await? {
-        Handled::Done | Handled::Ignored(_) => Ok(()),
-        Handled::Unknown => Err(Fault::lasting(format!("the ledger has run {run} and not its build {id}"))),
+        None => Ok(Vec::new()),
+        Some(Handled::Done | Handled::Ignored(_)) => Ok(vec![done]),
+        Some(Handled::Unknown) => Err(Fault::lasting(format!("the ledger has run {} and not its build {id}", run.id))),
     }
+}
+
+/// What the action that waits for a run is told; `None` while the run is not over.
+async fn pipeline_answer(engine: &Engine, run: &Run) -> Result<Option<PipelineAnswer>, Fault> {
+    let (Some(action), Some(summary)) = (&run.action, message::summary(run)) else {
+        return Ok(None);
+    };
+    let build = BuildId {
+        run: run.id.clone(),
+        job: action.about.clone(),
+    };
+    Ok(match &run.state {
+        RunState::Open => None,
+        RunState::Rejected { .. } => Some(PipelineAnswer::Failure {
+            kind: PipelineFailure::Configuration,
+            message: summary,
+            build: None,
+        }),
+        RunState::Finished {
+            outcome: Outcome::Succeeded,
+            ..
+        } => {
+            let record = engine.ledger.build(&build).await?;
+            Some(PipelineAnswer::Success {
+                attempts: record.map_or(0, |build| build.record.attempts.len()),
+                outcome: Outcome::Succeeded,
+                build,
+                summary,
+            })
+        }
+        RunState::Finished { outcome, .. } => Some(PipelineAnswer::Failure {
+            kind: PipelineFailure::of(*outcome),
+            message: summary,
+            build: Some(build),
+        }),
+    })
 }
 
 async fn is_worth_telling(engine: &Engine, run: &Run) -> Result<bool, Fault> {

@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use bellhop_domain::agent::{fits_overrides, script_key};
 use bellhop_domain::build::Build;
-use bellhop_domain::config::{self, PIPELINE_FILE, PipelineFile, SuiteConfig};
-use bellhop_domain::ids::RunId;
-use bellhop_domain::run::Run;
+use bellhop_domain::config::{self, OnBehalf, PIPELINE_FILE, PipelineFile, Select, SuiteConfig};
+use bellhop_domain::ids::{AgentName, BuildId, CommitId, JobName, PipelineJobId, Reference, RepositoryName, RunId};
+use bellhop_domain::outcome::Outcome;
+use bellhop_domain::pipeline::{PipelineAnswer, PipelineFailure};
+use bellhop_domain::request::{At, PipelineAsks, PipelineJob, PipelineStart, PipelineWork, Start, StartWhat};
+use bellhop_domain::run::{JobState, Run, RunEvent};
 use bellhop_domain::spec::{BuildSpec, Script};
 use bellhop_domain::trigger::Push;
 use futures::future::{join_all, try_join3};
+use futures::stream::{self, StreamExt};
 
+use crate::engine::SIDE_BY_SIDE;
 use crate::ports::{Created, Source, SourceFile, TRANSACTION};
 use crate::{Engine, Fault};
 
@@ -67,11 +72,41 @@ impl std::fmt::Display for NothingWhy {
     }
 }
 
+/// Why nothing was started for somebody who asked for it: one line for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused(pub String);
+
 enum Plan {
-    Builds(Vec<BuildSpec>),
+    Builds { specs: Vec<BuildSpec>, supersedes: bool },
     Rejected(String),
     Nothing(NothingWhy),
 }
+
+/// What a run is started for.
+struct Wanted<'a> {
+    what: WantedJobs<'a>,
+    /// The action of CodePipeline that waits for it.
+    action: Option<&'a PipelineJobId>,
+}
+
+enum WantedJobs<'a> {
+    /// Those that the push starts.
+    ByFilters,
+    /// Those that a push of the branch would start, without a look at what changed or at the commit's message.
+    AllOfBranch,
+    /// One, and those it needs.
+    Job(&'a JobName),
+    /// A script that stands in no pipeline file.
+    Script {
+        name: JobName,
+        agent: &'a AgentName,
+        run: &'a str,
+        on_behalf: OnBehalf,
+    },
+}
+
+/// The name of the job that an action's own script becomes.
+const SCRIPT_JOB: &str = "script";
 
 impl Starter {
     /// Starts the run that a push asks for. However often the same push comes, there is one run.
@@ -79,18 +114,234 @@ impl Starter {
     /// # Errors
     /// When a service cannot be reached now. Nothing is lost: the push comes again, or, once the run is stored, the sweep goes on with it.
     pub async fn push(&self, push: &Push) -> Result<Started, Fault> {
+        let wanted = Wanted {
+            what: WantedJobs::ByFilters,
+            action: None,
+        };
+        self.start(push, wanted).await
+    }
+
+    /// Starts the run that somebody asks for. However often a request comes under the same `trigger`, there is one run.
+    ///
+    /// # Errors
+    /// As [`Starter::push`].
+    pub async fn request(&self, start: &Start, trigger: &str) -> Result<Result<Started, Refused>, Fault> {
+        match &start.what {
+            StartWhat::Pipeline { repository, at, job } => {
+                let what = job.as_ref().map_or(WantedJobs::AllOfBranch, WantedJobs::Job);
+                match self.locate(repository, at, trigger).await? {
+                    Ok(push) => self.start(&push, Wanted { what, action: None }).await.map(Ok),
+                    Err(refused) => Ok(Err(refused)),
+                }
+            }
+            StartWhat::Suite(name) => {
+                let suite = match self.suite().await? {
+                    Ok(suite) => suite,
+                    Err(message) => return Ok(Err(Refused(message))),
+                };
+                let Some(job) = suite.jobs.get(name) else {
+                    return Ok(Err(Refused(suite.no_job(name))));
+                };
+                let at = At::Branch(job.branch.clone());
+                let push = match self.locate(&job.repository, &at, trigger).await? {
+                    Ok(push) => push,
+                    Err(refused) => return Ok(Err(refused)),
+                };
+                let what = WantedJobs::Script {
+                    name: name.clone(),
+                    agent: &job.agent,
+                    run: &job.run,
+                    on_behalf: OnBehalf::Suite,
+                };
+                self.start(&push, Wanted { what, action: None }).await.map(Ok)
+            }
+        }
+    }
+
+    /// Starts a finished build again, with those that were skipped because of it, as a new run.
+    ///
+    /// # Errors
+    /// As [`Starter::push`].
+    pub async fn retry(&self, build: &BuildId, trigger: &str) -> Result<Result<Started, Refused>, Fault> {
+        let refused = |text: String| Ok(Err(Refused(text)));
+        let Some(run) = self.engine.ledger.run(&build.run).await? else {
+            return refused(format!("there is no run {}", build.run));
+        };
+        let run = run.record;
+        let outcome_of = |name: &JobName| {
+            run.jobs.iter().find(|job| job.name == *name).map(|job| match &job.state {
+                JobState::Finished { outcome, .. } => Some(*outcome),
+                JobState::Blocked | JobState::Released => None,
+            })
+        };
+        match outcome_of(&build.job) {
+            None => return refused(format!("run {} has no job {}", build.run, build.job)),
+            Some(None) => return refused(format!("build {build} is not over: cancel it first")),
+            Some(Some(_)) => {}
+        }
+        // In the run's order a job stands behind those it needs.
+        let mut again = vec![build.job.clone()];
+        for job in &run.jobs {
+            let skipped = matches!(
+                job.state,
+                JobState::Finished {
+                    outcome: Outcome::Skipped,
+                    ..
+                }
+            );
+            if skipped && job.name != build.job && job.needs.iter().any(|need| again.contains(need)) {
+                again.push(job.name.clone());
+            }
+        }
+        let push = Push {
+            trigger: trigger.to_owned(),
+            repository: run.repository.clone(),
+            reference: run.reference.clone(),
+            commit: run.commit.clone(),
+            previous: None,
+            by: run.by.clone(),
+            at: None,
+        };
+        let id = RunId::derive(&push.trigger, &push.reference);
+        let mut specs = Vec::with_capacity(again.len());
+        for name in &again {
+            let old = BuildId {
+                run: build.run.clone(),
+                job: name.clone(),
+            };
+            let Some(old) = self.engine.ledger.build(&old).await? else {
+                return refused(format!("build {old} has expired"));
+            };
+            let mut spec = old.record.spec;
+            spec.id.run = id.clone();
+            spec.needs.retain(|need| again.contains(need));
+            specs.push(spec);
+        }
+        if self.engine.ledger.run(&id).await?.is_some() {
+            return Ok(Ok(Started::Again(id)));
+        }
+        let plan = Plan::Builds { specs, supersedes: false };
+        self.carry_out(id, &push, plan, None).await.map(Ok)
+    }
+
+    /// Takes a job of CodePipeline: starts the run that it asks for, or lets the run that it comes back for know its new id. What cannot be done is
+    /// answered to CodePipeline, for the action's owner; an action that nobody answers hangs.
+    ///
+    /// # Errors
+    /// As [`Starter::push`]. The job is not answered then, and Lambda's retry tries again.
+    pub async fn pipeline(&self, job: &PipelineJob) -> Result<Result<Started, Refused>, Fault> {
+        let outcome = match &job.asks {
+            PipelineAsks::Start(start) => self.start_for_action(&job.id, start).await?,
+            PipelineAsks::Continue(run) => match self.engine.run(run, RunEvent::ActionJob(job.id.clone())).await? {
+                crate::Handled::Unknown => Err(Refused(format!("the ledger has no run {run} to go on with"))),
+                _ => Ok(Started::Again(run.clone())),
+            },
+            PipelineAsks::Wrong(message) => Err(Refused(message.clone())),
+        };
+        // What has a run is answered by the run.
+        let message = match &outcome {
+            Ok(Started::Run { .. } | Started::Rejected { .. } | Started::Again(_)) => return Ok(outcome),
+            Ok(Started::Nothing(why)) => format!("nothing was started: {why}"),
+            Err(Refused(message)) => message.clone(),
+        };
+        let answer = PipelineAnswer::Failure {
+            kind: PipelineFailure::Configuration,
+            message: message.clone(),
+            build: None,
+        };
+        self.engine.pipelines.answer(&job.id, &answer).await?;
+        Ok(Err(Refused(message)))
+    }
+
+    async fn start_for_action(&self, action: &PipelineJobId, start: &PipelineStart) -> Result<Result<Started, Refused>, Fault> {
+        let trigger = format!("codepipeline/{action}");
+        let at = match (&start.branch, &start.commit) {
+            (Some(branch), _) => At::Branch(branch.clone()),
+            (None, Some(commit)) => At::Commit(commit.clone()),
+            (None, None) => At::Default,
+        };
+        let mut push = match self.locate(&start.repository, &at, &trigger).await? {
+            Ok(push) => push,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        if let Some(commit) = &start.commit {
+            push.commit = commit.clone();
+        }
+        let what = match &start.work {
+            PipelineWork::Job(job) => WantedJobs::Job(job),
+            PipelineWork::Script { run, agent } => WantedJobs::Script {
+                name: script_job()?,
+                agent,
+                run,
+                on_behalf: OnBehalf::Action,
+            },
+        };
+        let action = Some(action);
+        self.start(&push, Wanted { what, action }).await.map(Ok)
+    }
+
+    /// The commit that a place in a repository means now.
+    async fn locate(&self, repository: &RepositoryName, at: &At, trigger: &str) -> Result<Result<Push, Refused>, Fault> {
+        let branch = match at {
+            At::Branch(branch) => branch.clone(),
+            At::Default | At::Commit(_) => match self.source.default_branch(repository).await? {
+                Some(branch) => branch,
+                None => {
+                    return Ok(Err(Refused(format!(
+                        "there is no repository {repository}, or nothing has been pushed to it"
+                    ))));
+                }
+            },
+        };
+        let Ok(reference) = format!("refs/heads/{branch}").parse::<Reference>() else {
+            return Ok(Err(Refused(format!("{branch:?} is no name of a branch"))));
+        };
+        let commit: CommitId = match at {
+            At::Commit(commit) => commit.clone(),
+            At::Default | At::Branch(_) => match self.source.tip(repository, &branch).await? {
+                Some(commit) => commit,
+                None => return Ok(Err(Refused(format!("there is no branch {branch} in a repository {repository}")))),
+            },
+        };
+        Ok(Ok(Push {
+            trigger: trigger.to_owned(),
+            repository: repository.clone(),
+            reference,
+            commit,
+            previous: None,
+            by: None,
+            at: None,
+        }))
+    }
+
+    async fn start(&self, push: &Push, wanted: Wanted<'_>) -> Result<Started, Fault> {
         let id = RunId::derive(&push.trigger, &push.reference);
         // Most repeated triggers end here, for the price of one read. The others end at the conditional write below.
         if self.engine.ledger.run(&id).await?.is_some() {
             return Ok(Started::Again(id));
         }
-        let plan = self.plan(&id, push).await?;
+        let plan = self.plan(&id, push, &wanted.what).await?;
+        let about = match wanted.what {
+            WantedJobs::Job(job) => Some(job.clone()),
+            WantedJobs::Script { name, .. } => Some(name),
+            WantedJobs::ByFilters | WantedJobs::AllOfBranch => None,
+        };
+        self.carry_out(id, push, plan, wanted.action.cloned().zip(about)).await
+    }
+
+    /// Stores the run that was planned, and performs what it has in its outbox. `action` is the job of CodePipeline that waits for it, and the job of
+    /// the run that it is about.
+    async fn carry_out(&self, id: RunId, push: &Push, plan: Plan, action: Option<(PipelineJobId, JobName)>) -> Result<Started, Fault> {
         // Planning takes its time, and what is pending counts from here.
         let now = self.engine.clock.now();
+        let with_action = |run: Run| match action {
+            Some((job, about)) => run.for_action(job, about, now),
+            None => run,
+        };
         match plan {
             Plan::Nothing(why) => Ok(Started::Nothing(why)),
             Plan::Rejected(message) => {
-                let run = Run::rejected(id.clone(), push, message.clone(), now);
+                let run = with_action(Run::rejected(id.clone(), push, message.clone(), now));
                 match self.engine.ledger.create(&run, &[]).await? {
                     Created::AlreadyExists => Ok(Started::Again(id)),
                     Created::New => {
@@ -99,10 +350,11 @@ impl Starter {
                     }
                 }
             }
-            Plan::Builds(specs) => {
+            Plan::Builds { specs, supersedes } => {
                 let specs = self.store_large_scripts(specs).await?;
                 let at_once = specs.len() < TRANSACTION;
                 let (run, builds) = Run::create(id.clone(), push, specs, at_once, now);
+                let run = with_action(if supersedes { run.superseding(push, now) } else { run });
                 match self.engine.ledger.create(&run, &builds).await? {
                     Created::AlreadyExists => Ok(Started::Again(id)),
                     Created::New => {
@@ -115,11 +367,40 @@ impl Starter {
         }
     }
 
-    async fn plan(&self, id: &RunId, push: &Push) -> Result<Plan, Fault> {
+    async fn plan(&self, id: &RunId, push: &Push, wanted: &WantedJobs<'_>) -> Result<Plan, Fault> {
         let store = &self.engine.store;
+        if let WantedJobs::Script {
+            name,
+            agent,
+            run,
+            on_behalf,
+        } = wanted
+        {
+            let suite = match self.suite().await? {
+                Ok(suite) => suite,
+                Err(message) => return Ok(Plan::Rejected(message)),
+            };
+            return Ok(
+                match config::plan_script(id, push, name.clone(), (agent, run), &suite, *on_behalf) {
+                    Ok(spec) => Plan::Builds {
+                        specs: vec![spec],
+                        supersedes: false,
+                    },
+                    Err(error) => Plan::Rejected(error.to_string()),
+                },
+            );
+        }
+        let by_push = matches!(wanted, WantedJobs::ByFilters);
         let (file, message, suite) = try_join3(
             self.source.file(&push.repository, &push.commit, PIPELINE_FILE),
-            self.source.message(&push.repository, &push.commit),
+            async {
+                // Who asks for a run means it, whatever the commit's message says.
+                if by_push {
+                    self.source.message(&push.repository, &push.commit).await
+                } else {
+                    Ok(None)
+                }
+            },
             store.configuration(),
         )
         .await?;
@@ -138,26 +419,42 @@ impl Starter {
             Ok(file) => file,
             Err(error) => return Ok(Plan::Rejected(error.to_string())),
         };
-        let Some(suite) = suite else {
-            let place = store.configuration_place();
-            return Ok(Plan::Rejected(format!(
-                "the suite configuration {place} is not there: the administrators of the suite have to put it there"
-            )));
-        };
-        let suite = match SuiteConfig::parse(&suite) {
+        let suite = match self.parse_suite(suite.as_deref()) {
             Ok(suite) => suite,
-            Err(error) => return Ok(Plan::Rejected(error.to_string())),
+            Err(message) => return Ok(Plan::Rejected(message)),
         };
         // A new branch has nothing to be compared with, and then every path counts as changed.
         let changed = match &push.previous {
-            Some(previous) if file.needs_changes(&push.reference) => self.source.changed(&push.repository, previous, &push.commit).await?,
+            Some(previous) if by_push && file.needs_changes(&push.reference) => {
+                self.source.changed(&push.repository, previous, &push.commit).await?
+            }
             _ => None,
         };
-        Ok(match config::plan(id, push, &file, &suite, changed.as_deref()) {
+        let select = match wanted {
+            WantedJobs::Job(job) => Select::Job(job),
+            _ => Select::ByFilters(changed.as_deref()),
+        };
+        let supersedes = by_push && push.reference.branch().is_some_and(|branch| file.concurrency().supersedes(branch));
+        Ok(match config::plan(id, push, &file, &suite, select) {
             Ok(specs) if specs.is_empty() => Plan::Nothing(NothingWhy::NoJobWanted),
-            Ok(specs) => Plan::Builds(specs),
+            Ok(specs) => Plan::Builds { specs, supersedes },
             Err(error) => Plan::Rejected(error.to_string()),
         })
+    }
+
+    async fn suite(&self) -> Result<Result<SuiteConfig, String>, Fault> {
+        let text = self.engine.store.configuration().await?;
+        Ok(self.parse_suite(text.as_deref()))
+    }
+
+    fn parse_suite(&self, text: Option<&str>) -> Result<SuiteConfig, String> {
+        let Some(text) = text else {
+            let place = self.engine.store.configuration_place();
+            return Err(format!(
+                "the suite configuration {place} is not there: the administrators of the suite have to put it there"
+            ));
+        };
+        SuiteConfig::parse(text).map_err(|error| error.to_string())
     }
 
     /// Scripts that do not fit into the overrides of a task go through the bucket, before anything is started that needs them.
@@ -178,8 +475,15 @@ impl Starter {
 
     /// Performs what a new run and its new builds have in their outboxes.
     async fn perform_new(&self, run: Run, builds: Vec<Build>) -> Result<(), Fault> {
-        let builds = join_all(builds.into_iter().map(|build| self.engine.perform_new(build))).await;
+        let performing: Vec<_> = builds.into_iter().map(|build| self.engine.perform_new(build)).collect();
+        let builds: Vec<_> = stream::iter(performing).buffered(SIDE_BY_SIDE).collect().await;
         let run = self.engine.perform_new(run).await;
         builds.into_iter().chain(std::iter::once(run)).collect()
     }
+}
+
+fn script_job() -> Result<JobName, Fault> {
+    SCRIPT_JOB
+        .parse()
+        .map_err(|error| Fault::lasting("the name of an action's own job").caused_by(error))
 }

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use bellhop_domain::build::{Build, BuildEvent};
-use bellhop_domain::ids::{AgentId, BuildId};
+use bellhop_domain::ids::{AgentId, AgentName, BuildId, Reference, RepositoryName, RunId};
 use bellhop_domain::observation::{AgentStatus, Observation, Stop, StopCause};
-use bellhop_domain::run::Run;
+use bellhop_domain::pool::PoolEvent;
+use bellhop_domain::run::{Run, RunEvent};
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 
@@ -19,6 +20,13 @@ const LIMIT: usize = 1000;
 const SIDE_BY_SIDE: usize = 16;
 /// How many agents ECS describes in one call.
 const DESCRIBE: usize = 100;
+
+/// A due record that is no build.
+enum Other {
+    Run(RunId),
+    Pool(AgentName),
+    Branch(RepositoryName, Reference),
+}
 
 /// What a sweep did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -46,12 +54,13 @@ impl Engine {
             ..Swept::default()
         };
         let mut fault = None;
-        let mut runs = Vec::new();
-        let mut ids = Vec::new();
+        let (mut ids, mut others) = (Vec::new(), Vec::new());
         for item in due {
             match item {
-                DueItem::Run(id) => runs.push(id),
                 DueItem::Build(id) => ids.push(id),
+                DueItem::Run(id) => others.push(Other::Run(id)),
+                DueItem::Pool(agent) => others.push(Other::Pool(agent)),
+                DueItem::Branch(repository, reference) => others.push(Other::Branch(repository, reference)),
             }
         }
         // In portions, so that what was asked of ECS is still true when it is decided upon.
@@ -76,17 +85,12 @@ impl Engine {
                 }
             }
         }
-        for id in runs {
+        for item in others {
             if self.clock.now() >= until {
                 swept.left += 1;
                 continue;
             }
-            let result = match self.ledger.run(&id).await {
-                Ok(Some(run)) => self.advance::<Run>(run, Vec::new(), Overdue::Perform).await,
-                Ok(None) => Ok(Handled::Unknown),
-                Err(fault) => Err(fault),
-            };
-            swept.count(result, &mut fault);
+            swept.count(self.sweep_other(item).await, &mut fault);
         }
         tracing::info!(
             due = swept.due,
@@ -96,6 +100,24 @@ impl Engine {
             "swept"
         );
         fault.map_or(Ok(swept), Err)
+    }
+
+    /// Works on a due record that is no build.
+    async fn sweep_other(&self, item: Other) -> Result<Handled, Fault> {
+        match item {
+            Other::Run(id) => match self.ledger.run(&id).await? {
+                Some(run) => self.advance::<Run>(run, vec![RunEvent::Tick], Overdue::Perform).await,
+                None => Ok(Handled::Unknown),
+            },
+            Other::Pool(agent) => {
+                let pool = self.load_pool(&agent).await?;
+                self.advance(pool, vec![PoolEvent::Tick], Overdue::Perform).await
+            }
+            Other::Branch(repository, reference) => {
+                let branch = self.load_branch(&repository, &reference).await?;
+                self.advance(branch, Vec::new(), Overdue::Perform).await
+            }
+        }
     }
 
     /// Reads builds. One that cannot be read holds up none of the others.

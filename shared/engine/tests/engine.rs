@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
 
+mod scheduling;
 mod world;
 
 use std::sync::atomic::Ordering;
@@ -23,6 +24,10 @@ const RUNNING: AgentStatus = AgentStatus::Running { since: None };
 
 fn calls(world: &World) -> Vec<String> {
     world.agents.calls.lock().unwrap().clone()
+}
+
+fn stopped(code: i32) -> AgentStatus {
+    AgentStatus::Stopped(exited(code))
 }
 
 fn nothing() -> [String; 0] {
@@ -694,6 +699,7 @@ mod sweeps {
             job: a.job.clone(),
             outcome: Outcome::Succeeded,
             cause: None,
+            tests: None,
         };
         let Decision::Next(releasing) = before.decide(&told, world.clock.now()) else {
             panic!("the run ignores the end of its build")

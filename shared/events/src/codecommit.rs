@@ -8,6 +8,7 @@
 use bellhop_domain::ids::{CommitId, Reference, RepositoryName};
 use bellhop_domain::trigger::Push;
 use data_encoding::HEXLOWER;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -49,6 +50,8 @@ struct TriggerRecord {
     source_arn: String,
     #[serde(rename = "userIdentityARN", default, deserialize_with = "decode::text")]
     user_arn: Option<String>,
+    #[serde(rename = "eventTime", default, deserialize_with = "decode::time")]
+    time: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -119,6 +122,7 @@ fn trigger_push(record: &Value, reference: &Value, index: usize) -> Result<Event
         commit,
         previous: None,
         by: facts.user_arn.as_deref().and_then(caller),
+        at: facts.time,
     }))
 }
 
@@ -144,6 +148,7 @@ fn push(event: &Value, trigger: impl FnOnce(&RepositoryName, &Reference, &Commit
         trigger: trigger(&repository, &reference, &commit)?,
         previous: change.old_commit_id.as_deref().and_then(previous),
         by: change.caller_user_arn.as_deref().and_then(caller),
+        at: event.get("time").and_then(Value::as_str).and_then(decode::timestamp),
         repository,
         reference,
         commit,
@@ -243,6 +248,14 @@ mod tests {
         assert_eq!(pushed(state_change(&event())).previous.unwrap().as_str(), "cd".repeat(20));
         for none in [json!(null), json!(""), json!("0".repeat(40)), json!("abbreviated"), json!(5)] {
             assert_eq!(pushed(state_change(&with("/detail/oldCommitId", none))).previous, None);
+        }
+    }
+
+    #[test]
+    fn the_time_is_told_or_not() {
+        assert_eq!(pushed(state_change(&event())).at.unwrap().to_string(), "2026-03-02T09:14:03Z");
+        for none in [json!(null), json!("some day"), json!(5)] {
+            assert_eq!(pushed(state_change(&with("/time", none))).at, None);
         }
     }
 
@@ -348,7 +361,7 @@ mod tests {
 
     #[test]
     fn a_triggers_references_stand_or_fall_alone() {
-        let record = json!({ "eventId": "t-1", "eventName": "ReferenceChange",
+        let record = json!({ "eventId": "t-1", "eventName": "ReferenceChange", "eventTime": "2026-03-02T09:14:03.482+0000",
             "eventSourceARN": "arn:aws:codecommit:us-east-1:123456789012:shop", "customData": "",
             "codecommit": { "references": [
                 { "ref": "refs/heads/a", "commit": "short" },
@@ -364,10 +377,11 @@ mod tests {
         let pushes: Vec<Push> = parsed.events.into_iter().map(|event| pushed(Ok(event))).collect();
         let names: Vec<String> = pushes.iter().map(|push| push.reference.full()).collect();
         assert_eq!(names, ["refs/heads/b", "refs/tags/f"]);
+        let at = Some("2026-03-02T09:14:03.482Z".parse().unwrap());
         assert!(
             pushes
                 .iter()
-                .all(|push| push.trigger == "t-1" && push.repository.as_str() == "shop" && push.by.is_none())
+                .all(|push| push.trigger == "t-1" && push.repository.as_str() == "shop" && push.by.is_none() && push.at == at)
         );
         let reasons: Vec<String> = parsed.skipped.iter().map(|skipped| skipped.why.to_string()).collect();
         assert_eq!(

@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use bellhop_domain::ids::InvalidId;
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -64,7 +66,19 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 
 /// For times, which only tell more: whatever is no timestamp counts as missing.
 pub(crate) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    Ok(Value::deserialize(deserializer)?.as_str().and_then(|text| text.parse().ok()))
+    Ok(Value::deserialize(deserializer)?.as_str().and_then(timestamp))
+}
+
+/// Reads a time in one of AWS's two ways of writing it: `2026-03-02T09:14:03Z` with or without a fraction and with any offset, and CodeBuild's
+/// `Mar 2, 2026 9:14:03 AM`, which is UTC.
+pub(crate) fn timestamp(text: &str) -> Option<Timestamp> {
+    let of_codebuild = || {
+        // Newer formatters put a narrow space of their own before the half of the day.
+        let text = text.replace(|c: char| c.is_whitespace(), " ");
+        let local = DateTime::strptime("%b %d, %Y %I:%M:%S %p", text).ok()?;
+        Some(local.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    };
+    text.parse().ok().or_else(of_codebuild)
 }
 
 /// For whole numbers, delivered as integer, float or text.
@@ -134,6 +148,29 @@ mod tests {
         let sample: Sample = object(&json!({ "at": "2026-03-02T09:14:05.3Z", "note": "n" }), "x").unwrap();
         assert_eq!(sample.at.unwrap().to_string(), "2026-03-02T09:14:05.3Z");
         assert_eq!(sample.note.as_deref(), Some("n"));
+    }
+
+    #[test]
+    fn times_are_written_in_two_ways() {
+        for (text, time) in [
+            ("2026-03-02T09:14:05Z", "2026-03-02T09:14:05Z"),
+            ("2026-03-02T09:14:05.250+0000", "2026-03-02T09:14:05.25Z"),
+            ("2026-03-02T10:14:05+01:00", "2026-03-02T09:14:05Z"),
+            ("Mar 2, 2026 9:14:05 AM", "2026-03-02T09:14:05Z"),
+            ("Nov 12, 2026 12:04:05\u{202f}PM", "2026-11-12T12:04:05Z"),
+            ("Sep 30, 2026 12:00:00 AM", "2026-09-30T00:00:00Z"),
+        ] {
+            assert_eq!(timestamp(text).unwrap().to_string(), time, "{text}");
+        }
+        for text in [
+            "",
+            "Mar 32, 2026 9:14:05 AM",
+            "Mar 2, 2026",
+            "Mar 2, 9999999 9:14:05 AM",
+            "1772442845",
+        ] {
+            assert_eq!(timestamp(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -4,20 +4,26 @@
 //! reason, next to everything that was understood. One broken record of a batch therefore costs nothing but itself.
 //!
 //! There is one file per source of events. SNS and SQS are no sources but wrappings, which [`parse`] takes off first. [`task`] is the one judgement
-//! on an ECS task; it knows no JSON, so that a task described by the ECS API is judged as one seen in an event.
+//! on an ECS task, [`codebuild`] on a build of CodeBuild; neither knows JSON, so that what a service's API describes is judged as what is seen in an
+//! event.
 //!
 //! The reasons are written for logs, and hold no value of an environment variable, no credentials and no foreign message text.
 
+pub mod codebuild;
 mod codecommit;
+mod codepipeline;
+pub mod control;
 mod decode;
 mod ecs;
+mod fields;
 pub mod task;
 mod wrapping;
 
 use std::fmt;
 
-use bellhop_domain::ids::AttemptId;
+use bellhop_domain::ids::{AgentId, AttemptId};
 use bellhop_domain::observation::Observation;
+use bellhop_domain::request::{PipelineJob, Request};
 use bellhop_domain::trigger::Push;
 use serde_json::Value;
 
@@ -28,6 +34,12 @@ pub enum Event {
     Push(Push),
     /// An attempt's agent changed.
     Agent(AgentChange),
+    /// A build of CodeBuild changed, and the event does not tell whose it is, or not why it failed: CodeBuild has to be asked.
+    Unnamed(AgentId),
+    /// An action of CodePipeline waits for an answer.
+    Pipeline(PipelineJob),
+    /// Somebody asks for something; or tries to, and should be told what was wrong.
+    Request(Result<Request, String>),
 }
 
 /// An agent of ours as an event shows it.
@@ -97,7 +109,8 @@ impl Parsed {
     }
 }
 
-/// Reads an input of any shape: an EventBridge event, a CodeCommit trigger, an SNS or SQS message holding either, or anything else.
+/// Reads an input of any shape: an EventBridge event, a CodeCommit trigger, a job of CodePipeline, a request, an SNS or SQS message holding one of
+/// these, or anything else.
 #[must_use]
 pub fn parse(input: &Value) -> Parsed {
     let mut parsed = Parsed::default();

@@ -15,7 +15,7 @@ const BUILD: &str = "BELLHOP_BUILD";
 /// What every agent finds its attempt's number in.
 const ATTEMPT: &str = "BELLHOP_ATTEMPT";
 /// What every agent finds its capacity in.
-const CAPACITY: &str = "BELLHOP_CAPACITY";
+pub(crate) const CAPACITY: &str = "BELLHOP_CAPACITY";
 
 /// The stop codes of a task whose Spot capacity is taken back: the documented one, and the one documented before.
 const INTERRUPTION_CODES: [&str; 2] = ["SpotInterruption", "TerminationNotice"];

@@ -1,4 +1,4 @@
-//! What an input is, by its shape, and what is wrapped in it: EventBridge events, CodeCommit triggers, and the
+//! What an input is, by its shape, and what is wrapped in it: EventBridge events, CodeCommit triggers, jobs of CodePipeline, requests, and the
 //! [SNS](https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html) and
 //! [SQS](https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html) messages that may carry them as text.
 //!
@@ -7,8 +7,9 @@
 
 use serde_json::{Map, Value};
 
+use crate::codebuild::event as codebuild;
 use crate::decode::{clean, expected};
-use crate::{Parsed, Reason, codecommit, ecs};
+use crate::{Event, Parsed, Reason, codecommit, codepipeline, control, ecs};
 
 /// Messages in messages that are opened. EventBridge through SNS through SQS, the longest way that is of use, takes two.
 const DEEPEST: usize = 4;
@@ -24,9 +25,8 @@ pub(crate) fn open(input: &Value, depth: usize, parsed: &mut Parsed) {
     };
     if let Some(list) = object.get("Records") {
         each(list, "Records", parsed, |record, parsed| one_record(record, depth, parsed));
-    } else if object.contains_key("CodePipeline.job") {
-        // Named apart from other shapes because it holds credentials: not even its keys are looked at.
-        parsed.skip("CodePipeline.job", nothing_to_do());
+    } else if let Some(job) = object.get(codepipeline::JOB) {
+        parsed.add(codepipeline::JOB, codepipeline::job(job));
     } else if object.contains_key("alarmArn") && object.contains_key("alarmData") {
         parsed.skip("aws.cloudwatch alarm action", nothing_to_do());
     } else if let Some(kind) = text(object, "detail-type") {
@@ -46,6 +46,8 @@ pub(crate) fn open(input: &Value, depth: usize, parsed: &mut Parsed) {
         });
     } else if text(object, "Body").is_some() {
         message("SQS message", object.get("Body"), "Body", depth, parsed);
+    } else if control::is_request(object) {
+        parsed.events.push(Event::Request(control::request(input)));
     } else {
         parsed.skip("input", Reason::Foreign(unknown(object)));
     }
@@ -56,6 +58,8 @@ fn event_bridge(event: &Value, source: Option<&str>, kind: &str, parsed: &mut Pa
     match (source, kind) {
         (Some(codecommit::SOURCE), codecommit::STATE_CHANGE) => parsed.add(what, codecommit::state_change(event)),
         (Some(ecs::SOURCE), ecs::TASK_STATE_CHANGE) => parsed.add(what, ecs::task_state_change(event)),
+        (Some(codebuild::SOURCE), codebuild::STATE_CHANGE) => parsed.add(what, codebuild::state_change(event)),
+        (Some(codebuild::SOURCE), codebuild::PHASE_CHANGE) => parsed.add(what, codebuild::phase_change(event)),
         _ => parsed.skip(what, nothing_to_do()),
     }
 }
@@ -165,7 +169,7 @@ fn kind(value: &Value) -> &'static str {
 mod tests {
     use serde_json::json;
 
-    use crate::{Event, parse};
+    use crate::parse;
 
     use super::*;
 
@@ -229,7 +233,6 @@ mod tests {
     #[test]
     fn what_is_not_ours_is_foreign_and_not_quoted() {
         let inputs = [
-            json!({ "CodePipeline.job": { "data": { "artifactCredentials": { "secretAccessKey": "s3cret" } } } }),
             json!({ "alarmArn": "arn:aws:cloudwatch:us-east-1:123456789012:alarm:x", "alarmData": {} }),
             json!({ "source": "aws.scheduler", "detail-type": "Scheduled Event", "detail": "{}" }),
             json!({ "source": "someone.else", "detail-type": "ECS Task State Change", "detail": { "note": "s3cret" } }),
@@ -239,7 +242,8 @@ mod tests {
             json!({ "Type": "SubscriptionConfirmation", "Token": "s3cret", "Message": "You have chosen to subscribe" }),
             json!({ "Records": [{ "eventSource": "aws:s3", "s3": {} }] }),
             json!({ "Records": [{ "kinesis": {} }] }),
-            json!({ "start": { "repository": "s3cret" } }),
+            json!({ "begin": { "repository": "s3cret" } }),
+            json!({ "source": "aws.codepipeline", "detail-type": "CodePipeline Pipeline Execution State Change", "detail": { "start": {} } }),
             json!({ "Body": { "TOKEN": "s3cret" } }),
             json!({}),
             json!(null),
@@ -251,6 +255,22 @@ mod tests {
             assert_eq!(lines.len(), 1, "{input}");
             assert!(lines[0].contains(": foreign: ") && !lines[0].contains("s3cret"), "{lines:?}");
         }
+    }
+
+    #[test]
+    fn a_job_without_an_id_is_malformed_and_not_quoted() {
+        let job = json!({ "CodePipeline.job": { "data": { "artifactCredentials": { "secretAccessKey": "s3cret" } } } });
+        assert_eq!(skipped(&job), ["CodePipeline.job: malformed: id: expected the id to answer under"]);
+    }
+
+    #[test]
+    fn a_request_is_known_by_its_verb() {
+        for verb in ["start", "cancel", "retry", "show", "list"] {
+            let parsed = parse(&json!({ verb: 5, "note": 1 }));
+            assert!(matches!(parsed.events.as_slice(), [Event::Request(Err(_))]), "{parsed:?}");
+        }
+        let parsed = parse(&json!({ "Records": [{ "body": json!({ "show": { "run": "abcdefghij" } }).to_string() }] }));
+        assert!(matches!(parsed.events.as_slice(), [Event::Request(Ok(_))]), "{parsed:?}");
     }
 
     #[test]

@@ -11,11 +11,19 @@ use std::path::Path;
 
 use bellhop_domain::Capacity;
 use bellhop_domain::observation::{AgentStatus, StopCause};
+use bellhop_domain::request::PipelineAsks;
 use bellhop_events::{Event, Parsed, Reason, parse};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The kinds of payload (their folders) that hold what Bellhop acts on, or the like of it.
-const OURS: [&str; 3] = ["codecommit-repository-state-change", "codecommit-trigger", "ecs-task-state-change"];
+const OURS: [&str; 6] = [
+    "codebuild-build-phase-change",
+    "codebuild-build-state-change",
+    "codecommit-repository-state-change",
+    "codecommit-trigger",
+    "codepipeline-job",
+    "ecs-task-state-change",
+];
 /// Something of ours, wrapped; the folder holds other things as well.
 const WRAPPED: [&str; 4] = [
     "sns-envelope/codecommit-",
@@ -34,6 +42,7 @@ enum Expected {
         commit: String,
         previous: Option<String>,
         by: Option<String>,
+        at: Option<String>,
     },
     Agent {
         attempt: String,
@@ -41,6 +50,11 @@ enum Expected {
         version: Option<u64>,
         capacity: Option<&'static str>,
         status: String,
+    },
+    Unnamed(String),
+    Pipeline {
+        id: String,
+        asks: String,
     },
     Foreign(String),
     Malformed(String),
@@ -78,7 +92,10 @@ fn expect(object: &Value) -> Vec<Expected> {
     match (text(object, "/source").as_deref(), kind.as_deref()) {
         (Some("aws.codecommit"), Some("CodeCommit Repository State Change")) => vec![state_change(object)],
         (Some("aws.ecs"), Some("ECS Task State Change")) => vec![task(&object["detail"])],
+        (Some("aws.codebuild"), Some("CodeBuild Build State Change")) => vec![build(object)],
+        (Some("aws.codebuild"), Some("CodeBuild Build Phase Change")) => vec![phase(&object["detail"])],
         _ if object["eventSource"] == "aws:codecommit" => trigger(object),
+        _ if object.get("CodePipeline.job").is_some() => vec![pipeline(&object["CodePipeline.job"])],
         _ => vec![],
     }
 }
@@ -103,6 +120,7 @@ fn state_change(event: &Value) -> Expected {
             commit,
             previous: field("oldCommitId").filter(|id| is_commit(id)),
             by: last_part(field("callerUserArn")),
+            at: text(event, "/time").map(|at| seconds(&at)),
         },
         // Documentation abbreviates ids, to something that no repository can be asked for.
         _ => Expected::Malformed("detail.commitId".into()),
@@ -128,6 +146,7 @@ fn trigger(record: &Value) -> Vec<Expected> {
                 commit: text(reference, "/commit").unwrap(),
                 previous: None,
                 by: last_part(text(record, "/userIdentityARN")),
+                at: text(record, "/eventTime").map(|at| seconds(&at)),
             }
         })
         .collect()
@@ -214,6 +233,116 @@ fn status(detail: &Value) -> String {
     }
 }
 
+/// What must become of a build, by the words of its environment and phases.
+fn build(event: &Value) -> Expected {
+    let detail = &event["detail"];
+    let arn = text(detail, "/build-id").unwrap();
+    let status = text(detail, "/build-status").unwrap();
+    let whose = whose(detail);
+    let none = vec![];
+    let phases = detail["additional-information"]["phases"].as_array().unwrap_or(&none);
+    let failed = phases.iter().find(|phase| {
+        phase["phase-status"]
+            .as_str()
+            .is_some_and(|word| word != "SUCCEEDED" && word != "IN_PROGRESS")
+    });
+    let attempt = match whose {
+        None => return Expected::Unnamed(arn),
+        Some(None) => return Expected::Foreign(arn),
+        Some(Some(_)) if status == "FAILED" && failed.is_none() => return Expected::Unnamed(arn),
+        Some(Some(attempt)) => attempt,
+    };
+    let at = match phases.last().and_then(|last| text(last, "/start-time")) {
+        Some(at) => by_hand(&at),
+        None => seconds(&text(event, "/time").unwrap()),
+    };
+    let status = match (status.as_str(), failed) {
+        ("IN_PROGRESS", _) => "starting".into(),
+        ("SUCCEEDED", None) => format!("stopped: exited () [Script=0 ] at {at}"),
+        ("STOPPED", None) => format!("stopped: requested () [] at {at}"),
+        ("FAILED", Some(phase)) => {
+            let words = text(phase, "/phase-context/0").unwrap();
+            let middle = &words[words.find("command: ").unwrap() + "command: ".len()..words.find(". Reason").unwrap()];
+            let code = words.split(' ').next_back().unwrap();
+            let place = text(phase, "/phase-type").unwrap();
+            format!("stopped: exited ({place}: {words}) [Script={code} {middle}] at {at}")
+        }
+        other => panic!("another end than those that were seen: {other:?}"),
+    };
+    Expected::Agent {
+        attempt,
+        arn,
+        version: None,
+        capacity: Some("codebuild"),
+        status,
+    }
+}
+
+fn phase(detail: &Value) -> Expected {
+    if (&detail["completed-phase"], &detail["completed-phase-status"]) != (&"PROVISIONING".into(), &"SUCCEEDED".into()) {
+        return Expected::Foreign(text(detail, "/completed-phase").unwrap());
+    }
+    let arn = text(detail, "/build-id").unwrap();
+    match whose(detail) {
+        None => Expected::Unnamed(arn),
+        Some(None) => Expected::Foreign(arn),
+        Some(Some(attempt)) => Expected::Agent {
+            attempt,
+            arn,
+            version: None,
+            capacity: Some("codebuild"),
+            status: format!(
+                "running since {}",
+                by_hand(&text(detail, "/completed-phase-end").unwrap_or_default())
+            ),
+        },
+    }
+}
+
+/// Whose a build is: nobody can tell, somebody else's, or an attempt's.
+fn whose(detail: &Value) -> Option<Option<String>> {
+    let mut found = Vec::new();
+    objects(&detail["additional-information"]["environment"], &mut found);
+    found
+        .first()
+        .filter(|environment| environment["environment-variables"].is_array())?;
+    let value = |name: &str| found.iter().find(|one| one["name"] == name).and_then(|one| text(one, "/value"));
+    Some(
+        value("BELLHOP_BUILD")
+            .zip(value("BELLHOP_ATTEMPT"))
+            .map(|(build, number)| format!("{build}/{number}")),
+    )
+}
+
+fn pipeline(job: &Value) -> Expected {
+    let id = text(job, "/id").unwrap();
+    // Documentation masks ids with letters that none has.
+    if id.len() != 36 || id.chars().any(|c| !"0123456789abcdef-".contains(c)) {
+        return Expected::Malformed("id: ".into());
+    }
+    let asks = match (
+        text(job, "/data/continuationToken"),
+        text(job, "/data/actionConfiguration/configuration/UserParameters"),
+    ) {
+        (Some(_), _) => "continuationToken".into(),
+        // Nobody's parameters in a corpus are ours.
+        (None, Some(text)) if text.starts_with('{') => format!("UserParameters.{}", text.split('"').nth(1).unwrap()),
+        (None, _) => "UserParameters".into(),
+    };
+    Expected::Pipeline { id, asks }
+}
+
+/// A time as CodeBuild writes it, as the parser's are compared: `Jun 15, 2020 10:41:41 AM`.
+fn by_hand(time: &str) -> String {
+    let words: Vec<&str> = time.split([' ', ',', ':']).filter(|word| !word.is_empty()).collect();
+    let [month, day, year, hour, minute, second, half] = words.as_slice() else {
+        return String::new();
+    };
+    let month = "JanFebMarAprMayJunJulAugSepOctNovDec".find(month).unwrap() / 3 + 1;
+    let hour = hour.parse::<u32>().unwrap() % 12 + if *half == "PM" { 12 } else { 0 };
+    format!("{year}-{month:02}-{day:0>2}T{hour:02}:{minute}:{second}")
+}
+
 /// A time without its fraction, whose zeros at the end are written or not.
 fn seconds(time: &str) -> String {
     time.chars().take("2026-03-02T09:14:05".len()).collect()
@@ -229,7 +358,18 @@ fn found(event: &Event) -> Expected {
             commit: push.commit.to_string(),
             previous: push.previous.as_ref().map(ToString::to_string),
             by: push.by.clone(),
+            at: push.at.map(|at| seconds(&at.to_string())),
         },
+        Event::Unnamed(arn) => Expected::Unnamed(arn.to_string()),
+        Event::Pipeline(job) => Expected::Pipeline {
+            id: job.id.to_string(),
+            asks: match &job.asks {
+                PipelineAsks::Start(_) => "start".into(),
+                PipelineAsks::Continue(run) => format!("continue {run}"),
+                PipelineAsks::Wrong(text) => text[..text.find(':').unwrap_or(text.len())].into(),
+            },
+        },
+        Event::Request(request) => panic!("nobody asked: {request:?}"),
         Event::Agent(change) => Expected::Agent {
             attempt: change.attempt.to_string(),
             arn: change.observation.agent.to_string(),
@@ -247,13 +387,23 @@ fn found(event: &Event) -> Expected {
                         StopCause::NoCapacity => "no capacity",
                         StopCause::Interrupted => "interrupted",
                         StopCause::Requested => "requested",
+                        StopCause::TimedOut => "timed out",
+                        StopCause::Definition => "definition",
                         StopCause::Other => "other",
                     };
-                    let ends: Vec<String> = stop
+                    let mut ends: Vec<String> = stop
                         .containers
                         .iter()
                         .map(|c| format!("{}={}", c.name, c.exit_code.map_or("?".into(), |code| code.to_string())))
                         .collect();
+                    ends.extend(stop.report.iter().map(|report| {
+                        format!(
+                            "{:?}={} {}",
+                            report.phase,
+                            report.exit_code,
+                            report.command.as_deref().unwrap_or_default()
+                        )
+                    }));
                     let reason = stop.reason.as_deref().unwrap_or_default();
                     let at = stop.at.map_or(String::new(), |at| at.to_string());
                     format!("stopped: {cause} ({reason}) [{}] at {}", ends.join(" "), seconds(&at))
@@ -304,7 +454,7 @@ fn holds_broken_json(value: &Value) -> bool {
     }
 }
 
-/// The payload with every task made one of ours, wherever it is.
+/// The payload with every task and build made one of ours, wherever it is.
 fn adopted(value: &Value, started_by: &str) -> Value {
     match value {
         Value::Object(map) => {
@@ -312,6 +462,16 @@ fn adopted(value: &Value, started_by: &str) -> Value {
                 map.iter().map(|(key, inner)| (key.clone(), adopted(inner, started_by))).collect();
             if map.contains_key("taskArn") && map.contains_key("lastStatus") && map.contains_key("clusterArn") {
                 map.insert("startedBy".into(), started_by.into());
+            }
+            if let Some(Value::Array(variables)) = map.get_mut("environment-variables") {
+                let (build, number) = started_by["bellhop/".len()..].rsplit_once('/').unwrap();
+                for (name, value) in [
+                    ("BELLHOP_BUILD", build),
+                    ("BELLHOP_ATTEMPT", number),
+                    ("BELLHOP_CAPACITY", "codebuild"),
+                ] {
+                    variables.push(json!({ "name": name, "value": value, "type": "PLAINTEXT" }));
+                }
             }
             Value::Object(map)
         }
@@ -333,7 +493,7 @@ fn real_payloads_are_understood() {
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let payloads = common::json_files(&root.join(&folder));
-    let (mut ours, mut pushes, mut tasks) = (0, 0, 0);
+    let (mut ours, mut pushes, mut jobs, mut agents) = (0, 0, 0, 0);
     for (name, payload) in &payloads {
         let parsed = parse(payload);
         let expected = expectations(payload);
@@ -345,6 +505,7 @@ fn real_payloads_are_understood() {
         }
         compare(name, &parsed, &expected);
         pushes += parsed.events.iter().filter(|event| matches!(event, Event::Push(_))).count();
+        jobs += parsed.events.iter().filter(|event| matches!(event, Event::Pipeline(_))).count();
         if expected.is_empty() {
             assert!(!parsed.skipped.is_empty(), "{name} vanished");
             for skipped in &parsed.skipped {
@@ -358,11 +519,11 @@ fn real_payloads_are_understood() {
         let ours_now = adopted(payload, "bellhop/abcdefghij/test/2");
         let expected = expectations(&ours_now);
         compare(name, &parse(&ours_now), &expected);
-        tasks += expected.iter().filter(|one| matches!(one, Expected::Agent { .. })).count();
+        agents += expected.iter().filter(|one| matches!(one, Expected::Agent { .. })).count();
     }
     assert!(!payloads.is_empty(), "no payloads in {}", root.join(&folder).display());
     println!(
-        "walked {} payloads: {ours} of our kinds, {pushes} pushes, {tasks} tasks judged as if ours, {} foreign",
+        "walked {} payloads: {ours} of our kinds, {pushes} pushes, {jobs} jobs of pipelines, {agents} agents judged as if ours, {} foreign",
         payloads.len(),
         payloads.len() - ours
     );

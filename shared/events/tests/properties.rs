@@ -6,6 +6,9 @@ mod common;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use bellhop_domain::Capacity;
+use bellhop_domain::observation::AgentStatus;
+use bellhop_domain::request::PipelineAsks;
 use bellhop_events::{Event, Reason, parse};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -17,7 +20,7 @@ static SAMPLES: LazyLock<Vec<Value>> = LazyLock::new(|| {
 });
 
 /// Names that mean something to the parser, so that arbitrary input gets past its first look.
-const KEYS: [&str; 27] = [
+const KEYS: [&str; 54] = [
     "Records",
     "eventSource",
     "EventSource",
@@ -45,8 +48,35 @@ const KEYS: [&str; 27] = [
     "containers",
     "version",
     "overrides",
+    "build-id",
+    "build-status",
+    "current-phase",
+    "completed-phase",
+    "completed-phase-status",
+    "additional-information",
+    "environment",
+    "environment-variables",
+    "phases",
+    "phase-type",
+    "phase-status",
+    "phase-context",
+    "name",
+    "value",
+    "CodePipeline.job",
+    "data",
+    "actionConfiguration",
+    "configuration",
+    "UserParameters",
+    "continuationToken",
+    "start",
+    "cancel",
+    "show",
+    "repository",
+    "branch",
+    "job",
+    "run",
 ];
-const TEXTS: [&str; 14] = [
+const TEXTS: [&str; 25] = [
     "aws:sns",
     "aws:sqs",
     "aws:codecommit",
@@ -61,6 +91,17 @@ const TEXTS: [&str; 14] = [
     "STOPPED",
     "refs/heads/main",
     "{}",
+    "aws.codebuild",
+    "CodeBuild Build State Change",
+    "CodeBuild Build Phase Change",
+    "FAILED",
+    "PROVISIONING",
+    "SUCCEEDED",
+    "BUILD",
+    "COMMAND_EXECUTION_ERROR: Error while executing command: make. Reason: exit status 2",
+    "arn:aws:codebuild:us-east-1:123456789012:build/ci:1",
+    "11111111-abcd-1111-abcd-111111abcdef",
+    "abcdefghij",
 ];
 
 fn any_json() -> impl Strategy<Value = Value> {
@@ -139,8 +180,17 @@ fn mutate(value: &mut Value, at: Index, mutation: Mutation) {
     }
 }
 
-/// Puts a secret into every environment variable but Bellhop's own, and beside them.
+/// Puts a secret into every environment variable but Bellhop's own, and beside them; and into a pipeline's credentials.
 fn plant(value: &mut Value, secret: &str) {
+    if let Some(credentials) = value.pointer_mut("/CodePipeline.job/data/artifactCredentials") {
+        *credentials = json!({ "accessKeyId": secret, "secretAccessKey": secret, "sessionToken": [secret] });
+    }
+    let variables = value.pointer_mut("/detail/additional-information/environment/environment-variables");
+    if let Some(list) = variables.and_then(Value::as_array_mut) {
+        list.insert(0, json!({ "name": "TOKEN", "type": "PLAINTEXT", "value": secret }));
+        list.push(json!({ "name": "BELLHOP_RUN", "type": "PLAINTEXT", "value": secret }));
+        list.push(json!({ "name": "KEY", "value": { "not": secret } }));
+    }
     let Some(overrides) = value.pointer_mut("/detail/overrides/containerOverrides/0") else {
         return;
     };
@@ -151,14 +201,34 @@ fn plant(value: &mut Value, secret: &str) {
     }
 }
 
-fn check_log_lines(input: &Value) {
-    for skipped in parse(input).skipped {
-        let line = skipped.to_string();
+/// What is told to people and logs is one line of bounded length.
+fn check_lines(input: &Value) {
+    let parsed = parse(input);
+    let mut lines: Vec<String> = parsed.skipped.iter().map(ToString::to_string).collect();
+    for event in parsed.events {
+        match event {
+            Event::Request(Err(text)) => lines.push(text),
+            Event::Pipeline(job) => {
+                if let PipelineAsks::Wrong(text) = job.asks {
+                    lines.push(text);
+                }
+            }
+            Event::Agent(change) if change.observation.capacity == Some(Capacity::CodeBuild) => {
+                if let AgentStatus::Stopped(stop) = change.observation.status {
+                    let report = stop.report.map(|report| (report.command, report.message));
+                    let (command, message) = report.unwrap_or_default();
+                    lines.extend([stop.reason, command, message].into_iter().flatten());
+                }
+            }
+            _ => {}
+        }
+    }
+    for line in lines {
         assert!(
             !line.chars().any(|c| c.is_control() || c == '\u{2028}' || c == '\u{2029}'),
             "{line:?}"
         );
-        assert!(line.len() < 2500, "{} bytes: {line}", line.len());
+        assert!(!line.is_empty() && line.chars().count() < 2500, "{} bytes: {line}", line.len());
     }
 }
 
@@ -168,7 +238,7 @@ proptest! {
 
     #[test]
     fn arbitrary_json_gives_an_answer(input in any_json()) {
-        check_log_lines(&input);
+        check_lines(&input);
     }
 
     #[test]
@@ -180,7 +250,7 @@ proptest! {
         for (at, mutation) in mutations {
             mutate(&mut input, at, mutation);
         }
-        check_log_lines(&input);
+        check_lines(&input);
     }
 
     #[test]
@@ -198,6 +268,23 @@ proptest! {
             let parsed = parse(&input);
             prop_assert!(!format!("{parsed:?}").contains("hunter2"), "{parsed:?}");
         }
+    }
+
+    #[test]
+    fn what_follows_a_verb_is_a_request_or_says_what_is_wrong(verb in select(&["start", "cancel", "retry", "show", "list"][..]), what in any_json()) {
+        let input = json!({ verb: what });
+        check_lines(&input);
+        let parsed = parse(&input);
+        prop_assert!(matches!(parsed.events.as_slice(), [Event::Request(_)]), "{:?}", parsed);
+    }
+
+    #[test]
+    fn a_pipelines_job_gets_an_answer_whatever_it_asks(parameters in prop_oneof![any_json(), any_json().prop_map(|value| value.to_string().into())], token in any_json()) {
+        let data = json!({ "actionConfiguration": { "configuration": { "UserParameters": parameters } }, "continuationToken": token });
+        let input = json!({ "CodePipeline.job": { "id": "11111111-abcd-1111-abcd-111111abcdef", "data": data } });
+        check_lines(&input);
+        let parsed = parse(&input);
+        prop_assert!(matches!(parsed.events.as_slice(), [Event::Pipeline(_)]), "{:?}", parsed);
     }
 
     #[test]

@@ -7,8 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bellhop_domain::Capacity;
-use bellhop_domain::ids::{AttemptId, RunId};
-use bellhop_domain::observation::{AgentStatus, ContainerEnd, Observation, Stop, StopCause};
+use bellhop_domain::ids::{AttemptId, BuildId, RunId};
+use bellhop_domain::observation::{AgentStatus, ContainerEnd, Observation, Report, ReportPhase, Stop, StopCause};
+use bellhop_domain::request::{At, PipelineAsks, PipelineJob, PipelineStart, PipelineWork, Request, Start, StartWhat};
 use bellhop_domain::trigger::Push;
 use bellhop_events::{AgentChange, Event, parse};
 
@@ -18,10 +19,12 @@ const FEATURE: &str = "3b5d7f91a2c4e6081a3c5e709284b6d8fa0c1e2f";
 const MERGED: &str = "4c6e80a2b3d5f7192b4d6f8103a5c7e90b1d2f30";
 const MAIN: &str = "refs/heads/main";
 const PUSH_ID: &str = "7c1f0e52-3b7a-4d0e-9a51-2f6f0f1f8a3d";
+const PUSHED_AT: &str = "2026-03-02T09:14:03Z";
 /// Made from what the notification tells: its repository, reference, commit and time.
 const NOTIFICATION: &str = "notification-80270de81c66e5fcf3f7d9fb82b695584de6ff4fd472f886bace55566210ae77";
 
 const STATE_CHANGE: &str = "aws.codecommit CodeCommit Repository State Change";
+const BUILD: &str = "arn:aws:codebuild:us-east-1:123456789012:build/ci-docker:5d7f9b1c-3e50-4c72-8a94-b6d8f0a2c4e6";
 const INTERRUPTED: &str = "Your Spot Task was interrupted.";
 const EXITED: &str = "Essential container in task exited";
 
@@ -29,9 +32,19 @@ const EXITED: &str = "Essential container in task exited";
 type Row = (&'static str, Vec<Event>, Vec<String>);
 
 fn table() -> Vec<Row> {
-    let first_push = || push(PUSH_ID, MAIN, PUSHED, Some(BEFORE), "dana");
-    let trigger_push = || push("c84e8e45-0297-5f80-b9f4-07a0413b44ba", MAIN, PUSHED, None, "dana");
-    vec![
+    let first_push = || push(PUSH_ID, MAIN, PUSHED, Some(BEFORE), "dana", PUSHED_AT);
+    let trigger_push = || {
+        push(
+            "c84e8e45-0297-5f80-b9f4-07a0413b44ba",
+            MAIN,
+            PUSHED,
+            None,
+            "dana",
+            "2026-03-02T09:14:03.418Z",
+        )
+    };
+    let (two, two_at) = ("6e73bb7a-37a7-510c-910e-ce23e68494d9", "2026-03-02T17:30:00.207Z");
+    let mut table = vec![
         ("codecommit/push.json", vec![first_push()], vec![]),
         ("codecommit/in-sns.json", vec![first_push()], vec![]),
         (
@@ -42,6 +55,7 @@ fn table() -> Vec<Row> {
                 FEATURE,
                 None,
                 "sam@example.com",
+                "2026-03-02T08:40:51Z",
             )],
             vec![],
         ),
@@ -58,6 +72,7 @@ fn table() -> Vec<Row> {
                 MERGED,
                 None,
                 "dana",
+                "2026-03-02T17:30:00Z",
             )],
             vec![],
         ),
@@ -69,6 +84,7 @@ fn table() -> Vec<Row> {
                 MERGED,
                 Some(PUSHED),
                 "sam@example.com",
+                "2026-03-02T16:01:44Z",
             )],
             vec![],
         ),
@@ -84,8 +100,8 @@ fn table() -> Vec<Row> {
         (
             "codecommit/trigger-two-references.json",
             vec![
-                push("6e73bb7a-37a7-510c-910e-ce23e68494d9", MAIN, MERGED, None, "dana"),
-                push("6e73bb7a-37a7-510c-910e-ce23e68494d9", "refs/tags/v1.4.0", MERGED, None, "dana"),
+                push(two, MAIN, MERGED, None, "dana", two_at),
+                push(two, "refs/tags/v1.4.0", MERGED, None, "dana", two_at),
             ],
             vec![],
         ),
@@ -101,7 +117,7 @@ fn table() -> Vec<Row> {
         ),
         (
             "codecommit/codestar-in-sns.json",
-            vec![push(NOTIFICATION, MAIN, PUSHED, Some(BEFORE), "dana")],
+            vec![push(NOTIFICATION, MAIN, PUSHED, Some(BEFORE), "dana", PUSHED_AT)],
             vec![],
         ),
         ("ecs/provisioning.json", vec![agent(1, AgentStatus::Starting)], vec![]),
@@ -222,10 +238,285 @@ fn table() -> Vec<Row> {
             vec![],
             vec!["aws.events Scheduled Event: foreign: nothing that a push or an agent's change follows from".into()],
         ),
+    ];
+    table.extend(builds());
+    table.extend(pipelines());
+    table.extend(requests());
+    table
+}
+
+/// One build of CodeBuild and its possible ends.
+fn builds() -> Vec<Row> {
+    let row = |name, status| (name, vec![image(status)], vec![]);
+    let end = |name, cause, reason: Option<&str>, report, at: &str| {
+        row(
+            name,
+            AgentStatus::Stopped(Stop {
+                cause,
+                reason: reason.map(Into::into),
+                containers: vec![],
+                report,
+                at: Some(at.parse().unwrap()),
+            }),
+        )
+    };
+    let script = |exit_code, command: Option<&str>| {
+        Some(Report {
+            phase: ReportPhase::Script,
+            exit_code,
+            signalled: false,
+            command: command.map(Into::into),
+            line: None,
+            message: None,
+        })
+    };
+    let unnamed = |name| (name, vec![Event::Unnamed(BUILD.parse().unwrap())], vec![]);
+    let no_source = "DOWNLOAD_SOURCE: CLIENT_ERROR: authorization failed for primary source and source version \
+                     2a4c6e8091b3d5f7092b4d6f8193a5c7e9fb0d1e";
+    let checkout = Report {
+        phase: ReportPhase::Checkout,
+        message: Some(no_source.into()),
+        ..script(1, None).unwrap()
+    };
+    vec![
+        row("codebuild/in-progress.json", AgentStatus::Starting),
+        row(
+            "codebuild/provisioned.json",
+            AgentStatus::Running {
+                since: Some("2026-03-02T09:20:27Z".parse().unwrap()),
+            },
+        ),
+        (
+            "codebuild/other-phase.json",
+            vec![],
+            vec![
+                "aws.codebuild CodeBuild Build Phase Change: foreign: \
+                 SUCCEEDED of phase INSTALL is not what tells that a build is up"
+                    .into(),
+            ],
+        ),
+        end(
+            "codebuild/succeeded.json",
+            StopCause::Exited,
+            None,
+            script(0, None),
+            "2026-03-02T09:23:54Z",
+        ),
+        end(
+            "codebuild/failed-script.json",
+            StopCause::Exited,
+            Some("BUILD: COMMAND_EXECUTION_ERROR: Error while executing command: sh /tmp/bellhop-script. Reason: exit status 2"),
+            script(2, None),
+            "2026-03-02T09:23:54Z",
+        ),
+        end(
+            "codebuild/failed-command.json",
+            StopCause::Exited,
+            Some("BUILD: COMMAND_EXECUTION_ERROR: Error while executing command: docker build --tag shop .. Reason: exit status 1"),
+            script(1, Some("docker build --tag shop .")),
+            "2026-03-02T09:23:54Z",
+        ),
+        end(
+            "codebuild/no-buildspec.json",
+            StopCause::Definition,
+            Some("DOWNLOAD_SOURCE: YAML_FILE_ERROR: YAML file does not exist"),
+            None,
+            "2026-03-02T09:20:35Z",
+        ),
+        end(
+            "codebuild/no-source.json",
+            StopCause::Exited,
+            Some(no_source),
+            Some(checkout),
+            "2026-03-02T09:20:35Z",
+        ),
+        end(
+            "codebuild/no-artifacts.json",
+            StopCause::Definition,
+            Some("UPLOAD_ARTIFACTS: CLIENT_ERROR: no matching artifact paths found"),
+            None,
+            "2026-03-02T09:23:54Z",
+        ),
+        end(
+            "codebuild/no-network.json",
+            StopCause::FailedToStart,
+            Some("PROVISIONING: VPC_CLIENT_ERROR: The subnet has no free addresses"),
+            None,
+            "2026-03-02T09:20:27Z",
+        ),
+        end(
+            "codebuild/fault.json",
+            StopCause::Other,
+            Some("BUILD: INTERNAL_SERVICE_ERROR: Internal Service Error"),
+            None,
+            "2026-03-02T09:23:51Z",
+        ),
+        end(
+            "codebuild/stopped.json",
+            StopCause::Requested,
+            Some("STOPPED in phase BUILD"),
+            None,
+            "2026-03-02T09:23:51Z",
+        ),
+        end(
+            "codebuild/queued-too-long.json",
+            StopCause::FailedToStart,
+            Some("TIMED_OUT in phase QUEUED"),
+            None,
+            "2026-03-02T17:20:02Z",
+        ),
+        end(
+            "codebuild/timed-out.json",
+            StopCause::TimedOut,
+            Some("BUILD: BUILD_TIMED_OUT: Build has timed out."),
+            None,
+            "2026-03-02T10:20:36Z",
+        ),
+        unnamed("codebuild/without-particulars.json"),
+        unnamed("codebuild/without-phases.json"),
+        (
+            "codebuild/foreign.json",
+            vec![],
+            vec![
+                "aws.codebuild CodeBuild Build State Change: foreign: \
+                 arn:aws:codebuild:us-east-1:123456789012:build/nightly-docs:9c1e3f50-7294-4b6d-8f0a-1b3c5d7e9f02 \
+                 was not started for an attempt"
+                    .into(),
+            ],
+        ),
     ]
 }
 
-fn push(trigger: &str, reference: &str, commit: &str, previous: Option<&str>, by: &str) -> Event {
+fn pipelines() -> Vec<Row> {
+    let row = |name, id: &str, asks| {
+        let id = id.parse().unwrap();
+        (name, vec![Event::Pipeline(PipelineJob { id, asks })], vec![])
+    };
+    let start = |branch: Option<&str>, commit: Option<&str>, work| {
+        PipelineAsks::Start(PipelineStart {
+            repository: "shop".parse().unwrap(),
+            branch: branch.map(Into::into),
+            commit: commit.map(|id| id.parse().unwrap()),
+            work,
+        })
+    };
+    let test = || PipelineWork::Job("test".parse().unwrap());
+    let wrong = |text: &str| PipelineAsks::Wrong(text.into());
+    vec![
+        row(
+            "codepipeline/job.json",
+            "3f5a7c91-b2d4-4e60-8f13-a5c7e9fb0d12",
+            start(None, Some(PUSHED), test()),
+        ),
+        row(
+            "codepipeline/branch.json",
+            "4a6c8e02-d3f5-4718-9a2b-4c6d8e0f1a23",
+            start(Some("release/1.4"), None, test()),
+        ),
+        row(
+            "codepipeline/continued.json",
+            "5b7d9f13-e406-4829-8b3c-5d7e9f1a2b34",
+            PipelineAsks::Continue(first_run()),
+        ),
+        row(
+            "codepipeline/script.json",
+            "6c8e0a24-f517-493a-9c4d-6e8f0a1b3c45",
+            start(
+                None,
+                Some(PUSHED),
+                PipelineWork::Script {
+                    run: "make smoke-test".into(),
+                    agent: "small".parse().unwrap(),
+                },
+            ),
+        ),
+        row(
+            "codepipeline/no-parameters.json",
+            "7d9f1b35-0628-4a4b-8d5e-7f9a1b2c4d56",
+            wrong(r#"UserParameters: expected JSON such as {"repository":"shop","job":"test"}, but the action has none"#),
+        ),
+        row(
+            "codepipeline/plain-text.json",
+            "8e0a2c46-1739-4b5c-9e6f-8a0b2c3d5e67",
+            wrong(r#"UserParameters: expected JSON such as {"repository":"shop","job":"test"}, but found plain text"#),
+        ),
+        row(
+            "codepipeline/misspelt.json",
+            "9f1b3d57-284a-4c6d-8f70-9b1c3d4e6f78",
+            wrong("UserParameters.jop: unknown key; did you mean job? (known: repository, job, branch, commit, run, agent)"),
+        ),
+        row(
+            "codepipeline/job-and-script.json",
+            "a02c4e68-395b-4d7e-9081-ac2d4e5f7089",
+            wrong("UserParameters.run: expected either job or run, but found both"),
+        ),
+        row(
+            "codepipeline/foreign-token.json",
+            "b13d5f79-4a6c-4e8f-8192-bd3e5f608192",
+            wrong("continuationToken: expected a run id, as this function gives out no other token"),
+        ),
+        (
+            "codepipeline/state-change.json",
+            vec![],
+            vec![
+                "aws.codepipeline CodePipeline Pipeline Execution State Change: foreign: \
+                 nothing that a push or an agent's change follows from"
+                    .into(),
+            ],
+        ),
+    ]
+}
+
+fn requests() -> Vec<Row> {
+    let row = |name, request| (name, vec![Event::Request(Ok(request))], vec![]);
+    let wrong = |name, text: &str| (name, vec![Event::Request(Err(text.into()))], vec![]);
+    let start = |name, at, job: Option<&str>, id: Option<&str>| {
+        let what = StartWhat::Pipeline {
+            repository: "shop".parse().unwrap(),
+            at,
+            job: job.map(|job| job.parse().unwrap()),
+        };
+        let id = id.map(Into::into);
+        row(name, Request::Start(Start { what, id }))
+    };
+    let main = || At::Branch("main".into());
+    let build = || BuildId {
+        run: first_run(),
+        job: "test".parse().unwrap(),
+    };
+    vec![
+        start("control/start.json", main(), None, None),
+        start("control/start-job.json", main(), Some("test"), None),
+        start("control/start-commit.json", At::Commit(PUSHED.parse().unwrap()), Some("test"), None),
+        start("control/nightly.json", At::Default, Some("test"), Some("nightly-2026-03-02")),
+        row(
+            "control/start-suite-job.json",
+            Request::Start(Start {
+                what: StartWhat::Suite("clean-workspaces".parse().unwrap()),
+                id: None,
+            }),
+        ),
+        row("control/cancel-run.json", Request::CancelRun(first_run())),
+        row("control/cancel-build.json", Request::CancelBuild(build())),
+        row("control/retry.json", Request::Retry(build())),
+        row("control/show.json", Request::Show(first_run())),
+        row("control/list.json", Request::List("shop".parse().unwrap())),
+        wrong(
+            "control/misspelt.json",
+            "start.repositry: unknown key; did you mean repository? (known: repository, branch, commit, job, id)",
+        ),
+        wrong(
+            "control/branch-and-commit.json",
+            "start.commit: expected either branch or commit, but found both",
+        ),
+        wrong(
+            "control/two-verbs.json",
+            "expected exactly one of the keys start, cancel, retry, show, list",
+        ),
+    ]
+}
+
+fn push(trigger: &str, reference: &str, commit: &str, previous: Option<&str>, by: &str, at: &str) -> Event {
     Event::Push(Push {
         trigger: trigger.into(),
         repository: "shop".parse().unwrap(),
@@ -233,15 +524,37 @@ fn push(trigger: &str, reference: &str, commit: &str, previous: Option<&str>, by
         commit: commit.parse().unwrap(),
         previous: previous.map(|id| id.parse().unwrap()),
         by: Some(by.into()),
+        at: Some(at.parse().unwrap()),
     })
 }
 
-/// The one attempt that all samples of ours tell of.
+/// The run that the first push starts.
+fn first_run() -> RunId {
+    RunId::derive(PUSH_ID, &MAIN.parse().unwrap())
+}
+
+/// The one attempt that all samples of ECS tasks of ours tell of.
 fn attempt() -> AttemptId {
     AttemptId {
-        build: format!("{}/test", RunId::derive(PUSH_ID, &MAIN.parse().unwrap())).parse().unwrap(),
+        build: format!("{}/test", first_run()).parse().unwrap(),
         number: 1,
     }
+}
+
+/// A state of the one build of CodeBuild that is ours.
+fn image(status: AgentStatus) -> Event {
+    Event::Agent(AgentChange {
+        attempt: AttemptId {
+            build: format!("{}/image", first_run()).parse().unwrap(),
+            number: 1,
+        },
+        observation: Observation {
+            agent: BUILD.parse().unwrap(),
+            version: None,
+            capacity: Some(Capacity::CodeBuild),
+            status,
+        },
+    })
 }
 
 fn agent(version: u64, status: AgentStatus) -> Event {

@@ -1,5 +1,6 @@
 //! What every function's `main` needs: the settings from the environment, the engine on AWS, logging, and errors as Lambda reports them.
 
+mod agents;
 mod each;
 mod failure;
 mod logging;
@@ -7,6 +8,7 @@ mod serve;
 mod settings;
 mod suite;
 
+pub use agents::take_agent_change;
 pub use each::each_event;
 pub use failure::Failure;
 pub use serve::{Invocation, serve};

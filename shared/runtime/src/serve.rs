@@ -14,6 +14,8 @@ use crate::{Failure, Suite, logging};
 pub struct Invocation {
     /// The event, as it came.
     pub event: Value,
+    /// Lambda's own name for the invocation: the same for every try of an asynchronous one.
+    pub request_id: String,
     /// When Lambda ends the function at the latest.
     pub deadline: Timestamp,
 }
@@ -44,6 +46,7 @@ where
                 .and_then(|ms| Timestamp::from_millisecond(ms).ok());
             handler(Invocation {
                 event: payload,
+                request_id: context.request_id,
                 deadline: deadline.unwrap_or(Timestamp::MAX),
             })
             .await

@@ -41,10 +41,12 @@ impl Suite {
         } = &self.settings;
         Engine {
             ledger: Arc::new(self.aws.ledger(table)),
-            agents: Arc::new(self.aws.ecs(bucket)),
+            agents: Arc::new(self.aws.agents(bucket)),
             store: Arc::new(self.aws.bucket(bucket, config_key)),
             notifier: Arc::new(self.aws.topic(topic_arn)),
+            pipelines: Arc::new(self.aws.pipelines()),
             clock: Arc::new(SystemClock),
+            depth: 0,
         }
     }
 

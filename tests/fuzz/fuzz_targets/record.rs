@@ -42,6 +42,7 @@ fn run_goes_on(run: &Run, now: Timestamp) {
                 job: job.name.clone(),
                 outcome,
                 cause: None,
+                tests: None,
             };
             if let Decision::Next(next) = run.decide(&event, now) {
                 written_again(&*next);

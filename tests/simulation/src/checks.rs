@@ -4,17 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bellhop_domain::Capacity;
 use bellhop_domain::agent::report_key;
+use bellhop_domain::branch::{Branch, BranchEffect};
 use bellhop_domain::build::{Build, BuildEffect, BuildState, End, Phase, StopWhy};
-use bellhop_domain::ids::{AttemptId, BuildId};
+use bellhop_domain::ids::{AttemptId, BuildId, Reference, RepositoryName, RunId};
 use bellhop_domain::outcome::Outcome;
+use bellhop_domain::pool::{Pool, Waiting};
 use bellhop_domain::run::{JobState, Run, RunState};
 use bellhop_domain::spec::BuildSpec;
+use bellhop_domain::trigger::Push;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::ecs::{Task, Truth, short};
 use crate::ledger::describe;
 use crate::source::{Expected, JobTruth};
-use crate::world::{HOUR, MINUTE, Millis, SECOND, Subject, World};
+use crate::world::{HOUR, MINUTE, Millis, SECOND, Subject, World, timestamp};
 
 /// How long an agent that is not wanted (any more) may go on without having been told to stop, once the faults have stopped: the longest wait of an
 /// effect that was tried in vain, the time that is spent on looking for the agent of a lost launch, and some sweeps.
@@ -34,6 +38,12 @@ pub(crate) struct Checks {
     forbidden: BTreeSet<AttemptId>,
     /// Launches that made a task.
     launched: BTreeSet<(AttemptId, Capacity)>,
+    /// Runs that somebody wanted to cancel, or a job of them.
+    wished_away: BTreeSet<RunId>,
+    /// Runs that somebody was told are cancelled, and since when.
+    cancelled: BTreeMap<RunId, Millis>,
+    /// The runs that each branch has been told of.
+    entered: BTreeMap<(RepositoryName, Reference), BTreeSet<RunId>>,
     /// How often each build and run was decided to be over.
     closed: BTreeMap<String, u32>,
 }
@@ -66,6 +76,17 @@ impl World {
 
 pub(crate) fn refused(world: &mut World, attempt: &AttemptId, capacity: Capacity) {
     world.checks.refused.insert((attempt.clone(), capacity));
+}
+
+/// Somebody asks for a run, or a job of it, to be cancelled.
+pub(crate) fn wished_away(world: &mut World, run: &RunId) {
+    world.checks.wished_away.insert(run.clone());
+}
+
+/// Somebody is told that a run is cancelled.
+pub(crate) fn cancelled(world: &mut World, run: &RunId) {
+    let now = world.now;
+    world.checks.cancelled.entry(run.clone()).or_insert(now);
 }
 
 /// A launch was refused for good.
@@ -184,6 +205,26 @@ pub(crate) fn launching(world: &mut World, spec: &BuildSpec, attempt: &AttemptId
     if world.checks.refused.contains(&(attempt.clone(), capacity)) && is_over_with(world, attempt, capacity) {
         return;
     }
+    if world.repository.limits.contains_key(job.agent) {
+        let held = world
+            .tables
+            .pools
+            .get(&spec.agent)
+            .is_some_and(|pool| pool.record.holders.contains_key(id));
+        check!(world, id, "no-agent-without-a-place", held, "{attempt} is launched without a place");
+    }
+    let since = world.checks.cancelled.get(&id.run).copied();
+    let late = since.is_some_and(|since| match world.calm_since {
+        Some(calm) => world.now > since.max(calm) + CALM_GRACE,
+        None => world.now > since + GRACE,
+    });
+    check!(
+        world,
+        id,
+        "cancelled-starts-nothing",
+        !late,
+        "{attempt} is launched long after its run was cancelled"
+    );
     let others: Vec<Task> = world.tasks_of(id).filter(|task| task.lives()).cloned().collect();
     let mut going = 0;
     for other in others {
@@ -233,6 +274,128 @@ fn is_over_with(world: &World, attempt: &AttemptId, capacity: Capacity) -> bool 
     let build = world.tables.builds.get(&attempt.build);
     let known = build.and_then(|build| build.record.attempts.iter().find(|known| known.number == attempt.number));
     known.is_some_and(|known| known.capacity != capacity || known.end().is_some())
+}
+
+/// The places of an agent template are about to be written.
+pub(crate) fn places_written(world: &mut World, previous: Option<&Pool>, next: &Pool) {
+    let text = serde_json::to_string(next).unwrap_or_default();
+    let back = serde_json::from_str::<Pool>(&text);
+    check!(
+        world,
+        Subject::World,
+        "records-read-back",
+        back.as_ref().is_ok_and(|back| back == next),
+        "{back:?} from {text}"
+    );
+    let limit = world.repository.limits.get(next.agent.as_str()).copied().unwrap_or(0);
+    let held = next.holders.len();
+    check!(
+        world,
+        Subject::World,
+        "limits-are-kept",
+        u32::try_from(held).is_ok_and(|held| held <= limit),
+        "{held} builds hold the {limit} places of agent {}",
+        next.agent
+    );
+    check!(
+        world,
+        Subject::World,
+        "nobody-waits-for-a-free-place",
+        next.waiting.is_empty() || u32::try_from(held).is_ok_and(|held| held >= limit),
+        "{} wait, and {held} of {limit} places are held",
+        next.waiting.len()
+    );
+    let new = |waiting: &&Waiting| previous.is_none_or(|previous| !previous.waiting.contains(*waiting));
+    world.statistics.waited += next.waiting.iter().filter(new).map(|_| 1).sum::<u64>();
+    let before = |build: &BuildId| previous.is_some_and(|previous| previous.holders.contains_key(build));
+    for build in next.holders.keys().filter(|build| !before(build)) {
+        let record = world.tables.builds.get(build).map(|stored| &stored.record);
+        let since = record.and_then(|record| record.attempts.first()).map(|attempt| attempt.queued);
+        let granted = since.map(|since| Waiting {
+            since,
+            build: build.clone(),
+        });
+        let passed_over = next
+            .waiting
+            .first()
+            .filter(|first| granted.as_ref().is_none_or(|granted| *first < granted));
+        check!(
+            world,
+            build,
+            "first-come-first-served",
+            passed_over.is_none(),
+            "{build} gets a place before {passed_over:?}"
+        );
+    }
+    let gone = previous.into_iter().flat_map(|previous| previous.holders.keys());
+    for build in gone.filter(|build| !next.holders.contains_key(build)) {
+        let lives = world.tasks_of(build).find(|task| {
+            let abandoned = world.checks.refused.contains(&(task.attempt.clone(), task.capacity)) && !is_named(world, task);
+            task.lives() && !abandoned
+        });
+        let lives = lives.map(|task| short(&task.agent).to_owned());
+        check!(
+            world,
+            build,
+            "no-agent-without-a-place",
+            lives.is_none(),
+            "{build} gives its place back, and {lives:?} runs for it"
+        );
+    }
+}
+
+impl World {
+    /// When the push of a run was made, if its pipeline file lets newer pushes supersede older ones and the event tells the time.
+    fn pushed_at(&self, run: &RunId) -> Option<Timestamp> {
+        self.push_of(run)?.at
+    }
+
+    fn push_of(&self, run: &RunId) -> Option<&Push> {
+        let trigger = &self.tables.runs.get(run)?.record.trigger;
+        self.repository.pushes.iter().find(|push| push.trigger == *trigger)
+    }
+}
+
+/// A branch whose pushes supersede each other is about to be written.
+pub(crate) fn branch_written(world: &mut World, previous: Option<&Branch>, next: &Branch) {
+    let text = serde_json::to_string(next).unwrap_or_default();
+    let back = serde_json::from_str::<Branch>(&text);
+    check!(
+        world,
+        Subject::World,
+        "records-read-back",
+        back.as_ref().is_ok_and(|back| back == next),
+        "{back:?} from {text}"
+    );
+    let key = (next.repository.clone(), next.reference.clone());
+    let newest = next.newest.as_ref().map(|pushed| pushed.run.clone());
+    let mut named: BTreeSet<RunId> = newest.iter().cloned().collect();
+    for pending in next.outbox.pending() {
+        let BranchEffect::Supersede { run, by } = &pending.effect;
+        named.extend([run.clone(), by.clone()]);
+        let (older, newer) = (world.pushed_at(run), world.pushed_at(by));
+        check!(
+            world,
+            run,
+            "newer-supersedes-older",
+            older <= newer,
+            "the run of {older:?} is superseded by {by} of {newer:?}"
+        );
+    }
+    let entered = world.checks.entered.entry(key).or_default();
+    entered.extend(named);
+    let entered = entered.clone();
+    if let Some(newest) = newest {
+        let last = entered.iter().filter_map(|run| world.pushed_at(run)).max();
+        let at = world.pushed_at(&newest);
+        check!(
+            world,
+            &newest,
+            "newest-is-newest",
+            at == last,
+            "the push of {at:?} counts as the newest, after {previous:?}, and there is one of {last:?}"
+        );
+    }
 }
 
 /// Whether a build's record names a task as an attempt's agent.
@@ -303,7 +466,10 @@ pub(crate) fn build_written(world: &mut World, previous: Option<&Build>, next: &
         describe(next)
     );
 
-    let tells = next.outbox.any(|effect| matches!(effect, BuildEffect::TellRun { .. }));
+    // What it left behind is looked at first.
+    let tells = next
+        .outbox
+        .any(|effect| matches!(effect, BuildEffect::TellRun { .. } | BuildEffect::Collect { .. }));
     let knows = next.outcome() == Some(Outcome::Skipped)
         || world
             .tables
@@ -355,7 +521,7 @@ pub(crate) fn build_written(world: &mut World, previous: Option<&Build>, next: &
     }
     if next.outcome().is_some() && previous.is_none_or(|previous| previous.outcome().is_none()) {
         closed(world, id.into(), id.to_string());
-        build_finished(world, next);
+        build_finished(world, previous, next);
     }
 }
 
@@ -418,9 +584,7 @@ fn attempt_ended(world: &mut World, build: &Build, attempt: &bellhop_domain::bui
         End::TimedOut => {
             let timeout = world.job(&build.spec).map_or(0, |job| job.timeout);
             let ran = task.as_ref().map_or(0, |task| {
-                // An end without an exit code cannot be told from none before the task is gone altogether.
-                let known = if task.exit_code.is_some() { task.ended } else { task.gone_since() };
-                let until = known.unwrap_or(now);
+                let until = task.known_end().unwrap_or(now);
                 task.up_since().map_or(0, |since| until.saturating_sub(since))
             });
             check!(
@@ -482,7 +646,7 @@ fn is_forgotten(task: &Task, now: Millis) -> bool {
     task.ended.is_some_and(|ended| ended + HOUR <= now)
 }
 
-fn build_finished(world: &mut World, build: &Build) {
+fn build_finished(world: &mut World, previous: Option<&Build>, build: &Build) {
     let id = &build.spec.id;
     let BuildState::Finished { outcome, cause, .. } = &build.state else {
         return;
@@ -538,7 +702,19 @@ fn build_finished(world: &mut World, build: &Build) {
             });
             // Once the faults have stopped, every launch is answered, and accepted, as soon as the longest wait for it is over.
             let waited = world.calm_since.is_none_or(|since| world.now < since + CALM_GRACE);
-            check!(world, id, "timeout-is-real", ran || waited, "{cause:?}: {}", describe(build));
+            // Places may be taken for as long as other builds take.
+            let taken = previous.is_some_and(|previous| previous.state == BuildState::Waiting) && {
+                let pool = world.tables.pools.get(&build.spec.agent).map(|pool| &pool.record);
+                pool.is_some_and(|pool| pool.waiting.iter().any(|waiting| waiting.build == *id))
+            };
+            check!(
+                world,
+                id,
+                "timeout-is-real",
+                ran || waited || taken,
+                "{cause:?}: {}",
+                describe(build)
+            );
         }
         Outcome::Skipped => {
             let needs = world.job(&build.spec).map(|job| job.needs.clone()).unwrap_or_default();
@@ -550,24 +726,38 @@ fn build_finished(world: &mut World, build: &Build) {
                 let run = world.tables.runs.get(&id.run).map(|run| &run.record);
                 let skipped = run.is_some_and(|run| {
                     run.jobs.iter().any(|job| {
-                        job.name == needed.job
-                            && matches!(
-                                job.state,
-                                JobState::Finished {
-                                    outcome: Outcome::Skipped,
-                                    ..
-                                }
-                            )
+                        job.name == needed.job && matches!(&job.state, JobState::Finished { outcome, .. } if decided_by_run(*outcome))
                     })
                 });
                 skipped || world.outcome_of(&needed).is_some_and(|outcome| outcome != Outcome::Succeeded)
             });
             check!(world, id, "skipped-for-a-need", unsuccessful, "{cause:?}");
         }
-        Outcome::Cancelled | Outcome::Superseded => {
-            check!(world, id, "nobody-cancelled", false, "{outcome}");
+        Outcome::Cancelled => {
+            let wished = world.checks.wished_away.contains(&id.run);
+            check!(world, id, "somebody-cancelled", wished, "{cause:?}");
+        }
+        Outcome::Superseded => {
+            let by_newer = is_outdated(world, &id.run);
+            check!(world, id, "newer-supersedes-older", by_newer, "{cause:?}");
         }
     }
+}
+
+/// A run decides by itself that a build ends like this, where it has not started yet.
+fn decided_by_run(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Skipped | Outcome::Cancelled | Outcome::Superseded)
+}
+
+/// Whether a newer push than a run's may supersede it, as far as the time of the pushes tells.
+fn is_outdated(world: &World, run: &RunId) -> bool {
+    let Some(push) = world.push_of(run).filter(|_| world.repository.supersedes) else {
+        return false;
+    };
+    world.repository.pushes.iter().any(|other| {
+        let same = (&other.repository, &other.reference) == (&push.repository, &push.reference);
+        same && other.trigger != push.trigger && other.at >= push.at
+    })
 }
 
 pub(crate) fn run_written(world: &mut World, previous: Option<&Run>, next: &Run) {
@@ -604,7 +794,7 @@ pub(crate) fn run_written(world: &mut World, previous: Option<&Run>, next: &Run)
         let settled = !matches!(before, Some(JobState::Finished { .. }));
         check!(world, id, "one-outcome", settled, "{} from {before:?} to {:?}", job.name, job.state);
         if let JobState::Finished { outcome, .. } = &job.state
-            && *outcome != Outcome::Skipped
+            && !(decided_by_run(*outcome) && before.is_none_or(|before| *before == JobState::Blocked))
         {
             let build = BuildId {
                 run: id.clone(),
@@ -764,7 +954,7 @@ fn build_at_rest(world: &mut World, id: &BuildId) {
     let ends: Vec<&String> = told.iter().filter(|told| !told.starts_with("retrying/")).collect();
     // What is skipped is told by the run's message alone.
     let expected = match outcome {
-        Outcome::Skipped => Vec::new(),
+        _ if decided_by_run(outcome) && build.attempts.is_empty() => Vec::new(),
         _ => vec![outcome.as_str()],
     };
     check!(world, id, "the-end-is-told", ends == expected, "{outcome}, and told were {ends:?}");
@@ -779,10 +969,70 @@ fn build_at_rest(world: &mut World, id: &BuildId) {
     );
 }
 
+/// Of the runs of a branch whose pushes supersede each other, the newest is not superseded, and what is older has not gone on.
+fn superseded_at_rest(world: &mut World, run: &Run) {
+    let Some(at) = world.pushed_at(&run.id).filter(|_| !run.jobs.is_empty()) else {
+        return;
+    };
+    let newer: Vec<Run> = world
+        .tables
+        .runs
+        .values()
+        .map(|other| &other.record)
+        .filter(|other| (&other.repository, &other.reference) == (&run.repository, &run.reference) && !other.jobs.is_empty())
+        .filter(|other| world.pushed_at(&other.id).is_some_and(|other| other > at))
+        .cloned()
+        .collect();
+    let Some(next) = newer.iter().map(|newer| newer.created).min() else {
+        return;
+    };
+    // From here on both runs are there, and the branch is told of them.
+    let both = next.max(run.created);
+    let calm = timestamp(world.calm_since.unwrap_or(world.now) + CALM_GRACE);
+    let hostile = both.checked_add(std::time::Duration::from_millis(GRACE)).unwrap_or(Timestamp::MAX);
+    let until = hostile.max(calm);
+    for job in &run.jobs {
+        let build = BuildId {
+            run: run.id.clone(),
+            job: job.name.clone(),
+        };
+        let state = world.tables.builds.get(&build).map(|build| build.record.state.clone());
+        let Some(BuildState::Finished { outcome, at, .. }) = state else {
+            continue;
+        };
+        check!(
+            world,
+            &build,
+            "older-does-not-go-on",
+            decided_by_run(outcome) || at <= until,
+            "it ended as {outcome} at {at}, and a newer push was there at {both}"
+        );
+    }
+}
+
+/// Whoever was told that a run is cancelled can rely on it.
+fn cancelled_at_rest(world: &mut World, run: &Run) {
+    let Some(since) = world.checks.cancelled.get(&run.id).copied() else {
+        return;
+    };
+    let until = timestamp((since + GRACE).max(world.calm_since.unwrap_or(world.now) + CALM_GRACE));
+    let at = run.finished_at();
+    check!(
+        world,
+        &run.id,
+        "cancelling-is-final",
+        at.is_some_and(|at| at <= until),
+        "it ended at {at:?}, and was cancelled at {}",
+        timestamp(since)
+    );
+}
+
 fn run_at_rest(world: &mut World, id: &bellhop_domain::ids::RunId) {
     let Some(run) = world.tables.runs.get(id).map(|run| run.record.clone()) else {
         return;
     };
+    superseded_at_rest(world, &run);
+    cancelled_at_rest(world, &run);
     let over = run.finished_at().is_some() && run.outbox.pending().is_empty();
     check!(world, id, "every-run-ends", over, "{:?}", run.state);
     let told = world.bucket.messages.contains_key(&format!("{id}/{}", run.status()));

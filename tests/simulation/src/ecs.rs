@@ -1,14 +1,18 @@
 //! ECS: tasks with the real life cycle, tokens, refusals, and scripts in them whose true end only this file knows.
+//!
+//! And CodeBuild, whose builds live like tasks as far as anybody asks here, but for what [`Task::on_codebuild`] tells.
 
 use std::collections::BTreeMap;
 
 use bellhop_domain::Capacity;
 use bellhop_domain::agent::result_key;
 use bellhop_domain::build::Refusal;
+use bellhop_domain::codebuild;
 use bellhop_domain::ids::{AgentId, AttemptId};
 use bellhop_domain::observation::{Observation, Report, ReportPhase};
 use bellhop_domain::spec::{BuildSpec, Executor};
 use bellhop_engine::ports::Launch;
+use bellhop_events::codebuild::{BuildFacts, PhaseContext, PhaseFacts};
 use bellhop_events::task::{ContainerFacts, TaskFacts};
 
 use crate::checks;
@@ -22,6 +26,9 @@ const STOP_TIMEOUT: Millis = 120 * SECOND;
 const MARGIN: Millis = 20 * SECOND;
 /// How long a stopped task can still be described.
 const REMEMBERED: Millis = HOUR;
+
+/// How long CodeBuild remembers a token.
+const TOKEN_LIFE: Millis = 5 * MINUTE;
 
 const INTERRUPTED: &str = "Your Spot Task was interrupted.";
 const EXITED: &str = "Essential container in task exited";
@@ -61,12 +68,16 @@ pub(crate) enum Step {
     Reclaimed,
     StoppedByOutsider,
     HostLost,
+    /// CodeBuild ends a build that takes too long.
+    TimesOut,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
     NoCapacity,
     NoImage,
+    /// It waited in CodeBuild's queue for too long.
+    LeftQueue,
 }
 
 /// How a task's script ended in truth.
@@ -98,6 +109,12 @@ pub(crate) struct Task {
     pub(crate) agent: AgentId,
     pub(crate) attempt: AttemptId,
     pub(crate) capacity: Capacity,
+    /// It is a build of CodeBuild: without versions, without SIGTERM, and its API tells how its script ended.
+    pub(crate) on_codebuild: bool,
+    created: Millis,
+    /// After how long CodeBuild ends it.
+    longest: Option<Millis>,
+    failure: Option<Failure>,
     container: String,
     version: u64,
     last_status: &'static str,
@@ -161,10 +178,6 @@ impl Task {
         self.last_status == "STOPPED"
     }
 
-    pub(crate) fn gone_since(&self) -> Option<Millis> {
-        self.stopped_at
-    }
-
     pub(crate) fn up_since(&self) -> Option<Millis> {
         self.started_at
     }
@@ -213,7 +226,66 @@ impl Task {
         seen.map_or_else(|| self.observation(), |(_, observation)| observation.clone())
     }
 
+    /// A build of CodeBuild, in its words.
+    fn build_facts(&self) -> BuildFacts {
+        let phase = |kind: &str, status: &str, ended_at: Option<Millis>, message: &str| PhaseFacts {
+            kind: kind.to_owned(),
+            status: Some(status.to_owned()),
+            ended_at: ended_at.map(timestamp),
+            contexts: vec![PhaseContext::read(message)],
+        };
+        let mut phases = Vec::new();
+        if self.started_at.is_some() {
+            phases.push(phase("PROVISIONING", "SUCCEEDED", self.started_at, ": "));
+        }
+        let code = self.exit_code.unwrap_or(1);
+        let command = format!("COMMAND_EXECUTION_ERROR: Error while executing command: make. Reason: exit status {code}");
+        let (status, trouble) = match (self.truth, self.stop_code, self.failure) {
+            _ if !self.is_gone() => ("IN_PROGRESS", None),
+            (Truth::Succeeded, ..) => ("SUCCEEDED", None),
+            (Truth::Failed, ..) => ("FAILED", Some(phase("BUILD", "FAILED", self.ended, &command))),
+            (Truth::NotCheckedOut, ..) => (
+                "FAILED",
+                Some(phase("DOWNLOAD_SOURCE", "FAILED", self.ended, "CLIENT_ERROR: reference not found")),
+            ),
+            (_, _, Some(Failure::LeftQueue)) => ("TIMED_OUT", Some(phase("QUEUED", "TIMED_OUT", self.ended, "BUILD_TIMED_OUT: "))),
+            (_, _, Some(_)) => (
+                "FAILED",
+                Some(phase(
+                    "PROVISIONING",
+                    "FAILED",
+                    self.ended,
+                    "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE: ",
+                )),
+            ),
+            (_, Some("InfrastructureHealth"), _) => ("FAULT", None),
+            (_, Some("TimedOut"), _) => ("TIMED_OUT", Some(phase("BUILD", "TIMED_OUT", self.ended, "BUILD_TIMED_OUT: "))),
+            _ => ("STOPPED", None),
+        };
+        phases.extend(trouble);
+        BuildFacts {
+            arn: self.agent.to_string(),
+            status: status.to_owned(),
+            current_phase: None,
+            ended_at: self.stopped_at.map(timestamp),
+            phases,
+        }
+    }
+
+    /// When everything about its end could be known.
+    pub(crate) fn known_end(&self) -> Option<Millis> {
+        // An end without an exit code cannot be told from none before the task is gone altogether, and CodeBuild tells nothing before.
+        if self.exit_code.is_some() && !self.on_codebuild {
+            self.ended
+        } else {
+            self.stopped_at
+        }
+    }
+
     pub(crate) fn observation(&self) -> Observation {
+        if self.on_codebuild {
+            return self.build_facts().observation().expect("the stand-in knows CodeBuild's words");
+        }
         self.facts().observation().expect("the stand-in knows ECS's words")
     }
 }
@@ -251,15 +323,18 @@ pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, attempt: &AttemptId,
             Refusal::Invalid("AccessDeniedException: not authorized to perform: ecs:RunTask".to_owned()),
         );
     }
+    let on_codebuild = matches!(spec.executor, Executor::CodeBuild(_));
     let token = mutant::token(world, attempt, capacity);
-    if let Some(task) = world.ecs.tokens.get(&token).and_then(|task| world.ecs.tasks.get(*task)) {
+    let remembered = |task: &&Task| !on_codebuild || world.now < task.created + TOKEN_LIFE;
+    let known = world.ecs.tokens.get(&token).and_then(|task| world.ecs.tasks.get(*task));
+    if let Some(task) = known.filter(remembered) {
         let agent = task.agent.clone();
         let spent_on = (task.attempt.clone(), task.capacity);
         checks::launched_again(world, attempt, capacity, &spent_on);
         world.note("RunTask again", build, || format!("{attempt} on {capacity}: {}", short(&agent)));
         return Launch::Accepted(agent);
     }
-    if world.spell(Spell::NoCapacity) || capacity == Capacity::Spot && world.spell(Spell::NoSpot) {
+    if world.spell(Spell::NoCapacity) && !on_codebuild || capacity == Capacity::Spot && world.spell(Spell::NoSpot) {
         return refused(
             world,
             Refusal::NoCapacity(
@@ -279,11 +354,18 @@ pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, attempt: &AttemptId,
 }
 
 fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, token: String) -> AgentId {
-    let Executor::Ecs(ecs) = &spec.executor;
+    let (cluster, container) = match &spec.executor {
+        Executor::Ecs(ecs) => (ecs.cluster(capacity), ecs.container.clone()),
+        Executor::CodeBuild(codebuild) => (codebuild.project.as_str(), String::new()),
+    };
+    let on_codebuild = matches!(spec.executor, Executor::CodeBuild(_));
     let index = world.ecs.tasks.len();
-    let agent: AgentId = format!("arn:aws:ecs:us-east-1:123456789012:task/{}/{index:032x}", ecs.cluster(capacity))
-        .parse()
-        .expect("it is an ARN");
+    let agent = if on_codebuild {
+        format!("arn:aws:codebuild:us-east-1:123456789012:build/{cluster}:{index:032x}")
+    } else {
+        format!("arn:aws:ecs:us-east-1:123456789012:task/{cluster}/{index:032x}")
+    };
+    let agent: AgentId = agent.parse().expect("it is an ARN");
     let (takes, fails) = world
         .repository
         .commits
@@ -310,7 +392,11 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, capacity: Ca
         agent: agent.clone(),
         attempt: attempt.clone(),
         capacity,
-        container: ecs.container.clone(),
+        on_codebuild,
+        created: world.now,
+        longest: on_codebuild.then(|| minutes(codebuild::timeout_minutes(spec))),
+        failure: None,
+        container,
         version: 1,
         last_status: "PROVISIONING",
         stop_code: None,
@@ -320,7 +406,7 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, capacity: Ca
         stopped_at: None,
         exit_code: None,
         container_reason: None,
-        sidecar: world.rng.u32(0..5) == 0,
+        sidecar: world.rng.u32(0..5) == 0 && !on_codebuild,
         sidecar_ended_first: false,
         ended: None,
         reclaimed: None,
@@ -334,7 +420,7 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, capacity: Ca
         script_began: false,
         script_over: false,
         signalled: false,
-        entry_point: world.rng.u32(0..6) != 0,
+        entry_point: world.rng.u32(0..6) != 0 || on_codebuild,
         upload_fails: world.chance(share(0.04)),
         on_term: [Some(0), Some(143), Some(143), None][world.rng.usize(0..4)],
         unwanted_since: None,
@@ -351,6 +437,7 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, capacity: Ca
         )
     });
     world.statistics.tasks += 1;
+    world.statistics.on_codebuild += u64::from(on_codebuild);
     let first = if world.chance(share(hostility.late_no_capacity)) {
         let wait = world.between_log(5 * SECOND, 180 * SECOND);
         Some((wait, Step::Fails(Failure::NoCapacity)))
@@ -362,6 +449,19 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, capacity: Ca
     } else {
         let wait = world.between_log(2 * SECOND, 20 * SECOND);
         Some((wait, Step::Pending))
+    };
+    let first = if on_codebuild && hostile && world.dice.u32(0..4) == 0 {
+        let queued = world.dice.u64(10 * SECOND..30 * MINUTE);
+        let longest = minutes(codebuild::queued_timeout_minutes(spec));
+        first.map(|(wait, step)| {
+            if queued > longest {
+                (longest, Step::Fails(Failure::LeftQueue))
+            } else {
+                (queued + wait, step)
+            }
+        })
+    } else {
+        first
     };
     if let Some((wait, step)) = first {
         world.schedule_in(wait, Happening::Task(index, step));
@@ -391,6 +491,10 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, capacity: Ca
     agent
 }
 
+fn minutes(count: i32) -> Millis {
+    MINUTE * Millis::try_from(count).unwrap_or(0)
+}
+
 fn exponential(world: &mut World, mean: Millis) -> Millis {
     #[expect(
         clippy::cast_precision_loss,
@@ -414,6 +518,21 @@ pub(crate) fn stop_task(world: &mut World, agent: &AgentId, reason: &str) {
     }
 }
 
+/// `ListBuildsForProject` and `BatchGetBuilds`: the build that an earlier launch of an attempt has started.
+pub(crate) fn started_before(world: &World, attempt: &AttemptId) -> Option<AgentId> {
+    if world.is(Mutant::AgainIgnored) {
+        return None;
+    }
+    let mut builds = world.ecs.tasks.iter().rev();
+    let found = builds.find(|task| task.attempt == *attempt && task.visible_at <= world.now);
+    found.map(|task| task.agent.clone())
+}
+
+/// `BatchGetBuilds`, for an event that does not tell whose build it is about.
+pub(crate) fn identify(world: &World, agent: &AgentId) -> Option<(AttemptId, Observation)> {
+    world.task(agent).map(|task| (task.attempt.clone(), task.observation()))
+}
+
 /// `ListTasks` by `startedBy`, then `DescribeTasks`: only what is desired to run is listed.
 pub(crate) fn find(world: &World, attempt: &AttemptId) -> Vec<Observation> {
     if world.is(Mutant::NothingFound) {
@@ -423,7 +542,8 @@ pub(crate) fn find(world: &World, attempt: &AttemptId) -> Vec<Observation> {
         .ecs
         .tasks
         .iter()
-        .filter(|task| task.attempt == *attempt && !task.is_stopping() && task.visible_at <= world.now)
+        .filter(|task| task.attempt == *attempt && task.visible_at <= world.now)
+        .filter(|task| if task.on_codebuild { !task.is_gone() } else { !task.is_stopping() })
         .map(Task::observation)
         .collect()
 }
@@ -440,7 +560,8 @@ pub(crate) fn describe(world: &mut World, agents: &[AgentId]) -> Vec<(AgentId, O
         .map(|agent| {
             let overlooked = mutant::overlooks(world);
             let task = world.ecs.by_agent.get(agent).and_then(|index| world.ecs.tasks.get(*index));
-            let known = task.filter(|task| !overlooked && task.stopped_at.is_none_or(|at| at + REMEMBERED > world.now));
+            let known =
+                task.filter(|task| !overlooked && (task.on_codebuild || task.stopped_at.is_none_or(|at| at + REMEMBERED > world.now)));
             (agent.clone(), known.map(|task| task.as_of(then)))
         })
         .collect()
@@ -508,6 +629,15 @@ impl World {
                     Some(code) => self.schedule_in(wait, Happening::Task(index, Step::ScriptAnswers(code))),
                     None => self.schedule_in(grace, Happening::Task(index, Step::ScriptAnswers(137))),
                 }
+            }
+            Step::TimesOut if healthy && !task.script_over => {
+                if let Some(task) = self.ecs.tasks.get_mut(index) {
+                    task.script_over = true;
+                    task.truth = Truth::Signalled;
+                    task.stop_code = Some("TimedOut");
+                    task.stopping_at = Some(self.now);
+                }
+                self.container_ends(index, None);
             }
             Step::ScriptAnswers(code) if running && !task.script_over => self.script_ends(index, Truth::Signalled, code),
             Step::ContainerEnds(code) if running => self.container_ends(index, Some(code)),
@@ -579,6 +709,9 @@ impl World {
             task.started_at = Some(self.now);
         }
         self.status(index, "RUNNING");
+        if let Some(longest) = self.ecs.tasks.get(index).and_then(|task| task.longest) {
+            self.schedule_in(longest, Happening::Task(index, Step::TimesOut));
+        }
         let checkout = self.between_log(SECOND, 20 * SECOND);
         self.schedule_in(checkout, Happening::Task(index, Step::CheckedOut));
     }
@@ -587,13 +720,14 @@ impl World {
         let now = self.now;
         if let Some(task) = self.ecs.tasks.get_mut(index) {
             task.disturbed = true;
+            task.failure = Some(failure);
             task.stop_code = Some("TaskFailedToStart");
             task.stopped_reason = Some(
                 match failure {
                     Failure::NoCapacity => {
                         "Capacity is unavailable at this time. Please try again later or in a different availability zone"
                     }
-                    Failure::NoImage => "CannotPullContainerError: pull image manifest has been retried 5 time(s)",
+                    Failure::NoImage | Failure::LeftQueue => "CannotPullContainerError: pull image manifest has been retried 5 time(s)",
                 }
                 .to_owned(),
             );
@@ -610,7 +744,9 @@ impl World {
         task.truth = truth;
         let attempt = task.attempt.clone();
         let agent = task.agent.clone();
-        let reports = task.entry_point && !task.upload_fails;
+        let reports = task.entry_point && !task.upload_fails && !task.on_codebuild;
+        // Its API tells as much as a report would.
+        task.reported = task.on_codebuild && matches!(truth, Truth::Succeeded | Truth::Failed);
         self.note("script over", &attempt.build, || {
             format!("{}: {truth:?}, exit code {code}", short(&agent))
         });
@@ -670,12 +806,16 @@ fn begin_stop(world: &mut World, index: usize, code: &'static str, reason: &str)
     task.stopping_at = Some(now);
     task.version += 1;
     let up = task.started_at.is_some();
+    let on_codebuild = task.on_codebuild;
     let patient = task.entry_point && task.capacity == Capacity::Spot;
     if !up {
         task.ended = Some(now);
     }
     changed(world, index);
-    if up {
+    if up && on_codebuild {
+        let wait = world.rng.u64(SECOND..5 * SECOND);
+        world.schedule_in(wait, Happening::Task(index, Step::Killed));
+    } else if up {
         let wait = if patient { STOP_TIMEOUT - MARGIN } else { 0 };
         world.schedule_in(wait, Happening::Task(index, Step::TermPassedOn));
         world.schedule_in(STOP_TIMEOUT, Happening::Task(index, Step::Killed));
@@ -698,6 +838,7 @@ fn changed(world: &mut World, index: usize) {
     }
     task.past.push((now, observation.clone()));
     let (attempt, agent) = (task.attempt.clone(), task.agent.clone());
+    let on_codebuild = task.on_codebuild;
     let (status, stopping, version) = (task.last_status, task.is_stopping(), task.version);
     world.note("task", &attempt.build, || {
         format!("{} v{version} {status}{}", short(&agent), if stopping { ", to stop" } else { "" })
@@ -724,7 +865,12 @@ fn changed(world: &mut World, index: usize) {
         } else {
             world.between_log(100, 2 * SECOND)
         };
-        let job = Job::Agent(attempt.clone(), Box::new(observation.clone()));
+        let unnamed = on_codebuild && hostile && world.dice.u32(0..4) == 0;
+        let job = if unnamed {
+            Job::Unnamed(attempt.clone(), agent.clone())
+        } else {
+            Job::Agent(attempt.clone(), Box::new(observation.clone()))
+        };
         world.statistics.events += 1;
         world.send(wait, Invoke { job, tries: 0 });
     }

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use bellhop_domain::build::BuildEvent;
-use bellhop_engine::Fault;
+use bellhop_domain::ids::RunId;
+use bellhop_domain::run::RunEvent;
+use bellhop_domain::trigger::Push;
+use bellhop_engine::{Fault, Handled};
 use futures::future::{FutureExt, LocalBoxFuture};
 
 use crate::hostility::SPELLS;
@@ -78,10 +81,15 @@ fn prepare(world: &mut World, options: &Options) {
     let length = Millis::from(options.minutes.max(1)) * MINUTE;
     let pushes = world.rng.u64(1..=(2 + u64::from(options.minutes) / 4));
     let large = world.rng.u32(0..150) == 0;
+    let mut moments = Vec::new();
     for number in 0..pushes {
-        let push = Arc::new(world.repository.push(&mut world.rng, large && number == 0));
-        let at = world.rng.u64(0..length);
-        let job = Job::Push(push);
+        world.repository.push(&mut world.rng, large && number == 0);
+        moments.push(world.rng.u64(0..length));
+    }
+    let pushes = world.repository.in_order(&moments);
+    cancel_some(world, &pushes);
+    for (at, push) in pushes {
+        let job = Job::Push(Arc::new(push));
         let share = world.hostility.push_repeated;
         while world.chance(share) {
             let wait = match world.rng.u32(0..3) {
@@ -97,7 +105,9 @@ fn prepare(world: &mut World, options: &Options) {
                 },
             );
         }
-        world.send(at, Invoke { job, tries: 0 });
+        let late = options.hostility > 0.0 && world.repository.supersedes && world.dice.u32(0..3) == 0;
+        let wait = if late { world.dice.u64(0..30 * MINUTE) } else { 0 };
+        world.send(at + wait, Invoke { job, tries: 0 });
     }
     if options.hostility > 0.0 {
         for spell in SPELLS {
@@ -124,6 +134,24 @@ fn prepare(world: &mut World, options: &Options) {
     world.schedule(INSPECTION, Happening::Inspect);
 }
 
+/// Decides which runs somebody cancels, or jobs of them, and when.
+fn cancel_some(world: &mut World, pushes: &[(Millis, Push)]) {
+    if world.dice.u32(0..3) > 0 {
+        return;
+    }
+    for (at, push) in pushes {
+        while world.dice.u32(0..3) == 0 {
+            let run = RunId::derive(&push.trigger, &push.reference);
+            let job = (world.dice.u32(0..3) == 0).then(|| format!("job-{}", world.dice.u32(0..4)));
+            let job = job.map(|job| job.parse().expect("it is a job's name"));
+            let longest = if world.dice.bool() { MINUTE } else { 30 * MINUTE };
+            let wait = world.dice.u64(0..longest);
+            let job = Job::Cancel(run, job);
+            world.send(at + wait, Invoke { job, tries: 0 });
+        }
+    }
+}
+
 impl Executor {
     fn run(&mut self) {
         loop {
@@ -133,6 +161,7 @@ impl Executor {
             let mut world = lock(&self.world);
             if world.violation.is_some() || world.ended {
                 world.statistics.retries = world.tables.builds.values().map(|build| extra_attempts(&build.record)).sum();
+                world.statistics.cancelled = world.tables.builds.values().map(|build| is_cancelled(&build.record)).sum();
                 return;
             }
         }
@@ -252,7 +281,7 @@ impl Executor {
             let dies_in = dies.then(|| world.rng.u32(0..points));
             let limit = match invoke.job {
                 Job::Push(_) => 60 * SECOND,
-                Job::Agent(..) => 30 * SECOND,
+                Job::Agent(..) | Job::Unnamed(..) | Job::Cancel(..) => 30 * SECOND,
                 Job::Sweep => SWEEP_LIMIT,
             };
             world.schedule_in(limit, Happening::TimeOut(number));
@@ -268,6 +297,39 @@ impl Executor {
                 let engine = port.engine();
                 let (build, attempt, observation) = mutant::delivered_event(&lock(&self.world), attempt, observation);
                 async move { engine.build(&build, BuildEvent::Agent { attempt, observation }).await.map(|_| ()) }.boxed_local()
+            }
+            Job::Unnamed(_, agent) => {
+                let (engine, agent) = (port.engine(), agent.clone());
+                async move {
+                    let Some((attempt, observation)) = engine.agents.identify(&agent).await? else {
+                        return Ok(());
+                    };
+                    let event = BuildEvent::Agent {
+                        attempt: attempt.number,
+                        observation,
+                    };
+                    engine.build(&attempt.build, event).await.map(|_| ())
+                }
+                .boxed_local()
+            }
+            Job::Cancel(run, job) => {
+                let engine = port.engine();
+                let (run, job, world) = (run.clone(), job.clone(), self.world.clone());
+                checks::wished_away(&mut lock(&world), &run);
+                async move {
+                    let all = job.is_none();
+                    let event = RunEvent::Cancel {
+                        job,
+                        outcome: bellhop_domain::outcome::Outcome::Cancelled,
+                        cause: "cancelled by hand".to_owned(),
+                    };
+                    let handled = engine.run(&run, event).await?;
+                    if all && handled == Handled::Done {
+                        checks::cancelled(&mut lock(&world), &run);
+                    }
+                    Ok(())
+                }
+                .boxed_local()
             }
             Job::Sweep => {
                 let engine = port.engine();
@@ -290,6 +352,11 @@ impl Executor {
     }
 }
 
+fn is_cancelled(build: &bellhop_domain::build::Build) -> u64 {
+    use bellhop_domain::outcome::Outcome::{Cancelled, Superseded};
+    u64::from(matches!(build.outcome(), Some(Cancelled | Superseded)))
+}
+
 fn extra_attempts(build: &bellhop_domain::build::Build) -> u64 {
     u64::try_from(build.attempts.len().saturating_sub(1)).unwrap_or(0)
 }
@@ -297,8 +364,9 @@ fn extra_attempts(build: &bellhop_domain::build::Build) -> u64 {
 impl Job {
     fn about(&self) -> Subject {
         match self {
-            Self::Push(push) => Subject::Run(bellhop_domain::ids::RunId::derive(&push.trigger, &push.reference)),
-            Self::Agent(attempt, _) => Subject::from(&attempt.build),
+            Self::Push(push) => Subject::Run(RunId::derive(&push.trigger, &push.reference)),
+            Self::Agent(attempt, _) | Self::Unnamed(attempt, _) => Subject::from(&attempt.build),
+            Self::Cancel(run, _) => Subject::from(run),
             Self::Sweep => Subject::World,
         }
     }
@@ -313,6 +381,8 @@ impl Job {
                 observation.version,
                 observation.status
             ),
+            Self::Unnamed(_, agent) => format!("of {}", crate::ecs::short(agent)),
+            Self::Cancel(_, job) => job.as_ref().map_or_else(|| "all".to_owned(), ToString::to_string),
             Self::Sweep => String::new(),
         }
     }
@@ -327,9 +397,9 @@ impl World {
         self.schedule_in(wait, Happening::Invoke(invoke));
     }
 
-    /// Lambda tries an asynchronous invocation twice more, and gives it up then. The sweep's schedule is its own retry.
+    /// Lambda tries an asynchronous invocation twice more, and gives it up then. The sweep's schedule is its own retry, and whoever cancels is told.
     fn try_again(&mut self, invoke: Invoke) {
-        if matches!(invoke.job, Job::Sweep) {
+        if matches!(invoke.job, Job::Sweep | Job::Cancel(..)) {
             return;
         }
         if invoke.tries < 2 {

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use bellhop_domain::branch::Branch;
 use bellhop_domain::build::Build;
-use bellhop_domain::ids::{BuildId, RunId};
+use bellhop_domain::ids::{AgentName, BuildId, Reference, RepositoryName, RunId};
+use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_engine::ports::{Created, DueItem, Versioned, Written};
 use jiff::Timestamp;
 
 use crate::checks;
 use crate::mutant::{self, Mutant};
-use crate::world::{Millis, World, timestamp};
+use crate::world::{Millis, Subject, World, timestamp};
 
 /// A record, and its entries in the index of what is due with the moments from which on they can be read there.
 pub(crate) struct Stored<T> {
@@ -23,6 +25,8 @@ pub(crate) struct Stored<T> {
 pub(crate) struct Tables {
     pub(crate) runs: BTreeMap<RunId, Stored<Run>>,
     pub(crate) builds: BTreeMap<BuildId, Stored<Build>>,
+    pub(crate) pools: BTreeMap<AgentName, Stored<Pool>>,
+    pub(crate) branches: BTreeMap<(RepositoryName, Reference), Stored<Branch>>,
 }
 
 impl<T: Clone> Stored<T> {
@@ -166,6 +170,56 @@ impl World {
         Written::Stored(expected + 1)
     }
 
+    pub(crate) fn read_pool(&self, agent: &AgentName) -> Option<Versioned<Pool>> {
+        self.tables.pools.get(agent).map(Stored::read)
+    }
+
+    pub(crate) fn write_pool(&mut self, expected: u64, next: &Pool) -> Written {
+        let mut next = next.clone();
+        mutant::before_write_of_pool(self, &mut next);
+        let next = &next;
+        let previous = self.tables.pools.get(&next.agent);
+        if previous.map_or(0, |previous| previous.version) == expected {
+            let previous = previous.map(|previous| previous.record.clone());
+            checks::places_written(self, previous.as_ref(), next);
+        }
+        let (visible, due) = (self.now + self.lag(), next.due());
+        let key = next.agent.clone();
+        self.note("places written", Subject::World, || {
+            format!(
+                "{key}: {} of {} held, {} wait, pending {:?}",
+                next.holders.len(),
+                next.limit,
+                next.waiting.len(),
+                effects(next.outbox.pending())
+            )
+        });
+        let written = put(&mut self.tables.pools, key, expected, next, (visible, due));
+        self.statistics.conflicts += u64::from(written == Written::Conflict);
+        written
+    }
+
+    pub(crate) fn read_branch(&self, repository: &RepositoryName, reference: &Reference) -> Option<Versioned<Branch>> {
+        let key = (repository.clone(), reference.clone());
+        self.tables.branches.get(&key).map(Stored::read)
+    }
+
+    pub(crate) fn write_branch(&mut self, expected: u64, next: &Branch) -> Written {
+        let (visible, due) = (self.now + self.lag(), next.due());
+        let key = (next.repository.clone(), next.reference.clone());
+        let previous = self.tables.branches.get(&key);
+        if previous.map_or(0, |previous| previous.version) == expected {
+            let previous = previous.map(|previous| previous.record.clone());
+            checks::branch_written(self, previous.as_ref(), next);
+        }
+        self.note("branch written", Subject::World, || {
+            format!("{} of {}: {:?}", next.reference, next.repository, effects(next.outbox.pending()))
+        });
+        let written = put(&mut self.tables.branches, key, expected, next, (visible, due));
+        self.statistics.conflicts += u64::from(written == Written::Conflict);
+        written
+    }
+
     /// What the index says is due by a moment.
     pub(crate) fn due(&self, by: Timestamp, limit: usize) -> Vec<DueItem> {
         let runs = self
@@ -178,8 +232,19 @@ impl World {
             .builds
             .iter()
             .map(|(id, build)| (build.indexed(self.now), DueItem::Build(id.clone())));
+        let pools = self
+            .tables
+            .pools
+            .iter()
+            .map(|(agent, pool)| (pool.indexed(self.now), DueItem::Pool(agent.clone())));
+        let branches = self.tables.branches.iter().map(|((repository, reference), branch)| {
+            let item = DueItem::Branch(repository.clone(), reference.clone());
+            (branch.indexed(self.now), item)
+        });
         let mut due: Vec<(Timestamp, DueItem)> = runs
             .chain(builds)
+            .chain(pools)
+            .chain(branches)
             .filter_map(|(at, item)| Some((at.filter(|at| *at <= by)?, item)))
             .collect();
         due.sort();
@@ -199,8 +264,47 @@ impl World {
                 describe(&build.record)
             )),
             (Some(run), None) => Some(format!("run {} is due at {:?}", run.record.id, run.record.due())),
+            (None, None) => self.unrest_beside_builds(),
+        }
+    }
+
+    fn unrest_beside_builds(&self) -> Option<String> {
+        let pool = self
+            .tables
+            .pools
+            .values()
+            .find(|pool| pool.record.due().is_some() || !pool.record.holders.is_empty());
+        let branch = self.tables.branches.values().find(|branch| branch.record.due().is_some());
+        match (pool, branch) {
+            (Some(pool), _) => Some(format!("places are not at rest: {:?}", pool.record)),
+            (None, Some(branch)) => Some(format!("a branch is not at rest: {:?}", branch.record)),
             (None, None) => None,
         }
+    }
+}
+
+/// Replaces a record, or creates it where version 0 is expected.
+fn put<K: Ord, T: Clone>(
+    table: &mut BTreeMap<K, Stored<T>>,
+    key: K,
+    expected: u64,
+    next: &T,
+    (visible, due): (Millis, Option<Timestamp>),
+) -> Written {
+    match table.get_mut(&key) {
+        None if expected == 0 => {
+            let mut stored = Stored::new(next.clone());
+            stored.index(visible, due);
+            table.insert(key, stored);
+            Written::Stored(1)
+        }
+        Some(stored) if stored.version == expected => {
+            stored.version += 1;
+            stored.record = next.clone();
+            stored.index(visible, due);
+            Written::Stored(stored.version)
+        }
+        _ => Written::Conflict,
     }
 }
 

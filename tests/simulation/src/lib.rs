@@ -57,8 +57,14 @@ pub struct Statistics {
     pub builds: u64,
     /// Attempts beyond the first of each build.
     pub retries: u64,
+    /// Builds that were cancelled or superseded.
+    pub cancelled: u64,
+    /// Builds that had to wait for a place of their agent template.
+    pub waited: u64,
     /// Tasks that ECS created.
     pub tasks: u64,
+    /// Builds that CodeBuild created, which are among the tasks.
+    pub on_codebuild: u64,
     /// Launches that ECS refused.
     pub refusals: u64,
     /// Those of them that it refused for good.
@@ -98,7 +104,10 @@ impl Statistics {
         self.runs += other.runs;
         self.builds += other.builds;
         self.retries += other.retries;
+        self.cancelled += other.cancelled;
+        self.waited += other.waited;
         self.tasks += other.tasks;
+        self.on_codebuild += other.on_codebuild;
         self.refusals += other.refusals;
         self.refused_for_good += other.refused_for_good;
         self.interruptions += other.interruptions;

@@ -7,14 +7,15 @@ use bellhop_domain::build::{Build, BuildEffect, BuildState};
 use bellhop_domain::ids::{AttemptId, BuildId};
 use bellhop_domain::observation::{AgentStatus, Observation, Report, ReportPhase};
 use bellhop_domain::outcome::Outcome;
-use bellhop_domain::run::{JobState, Run};
+use bellhop_domain::pool::{Pool, PoolEffect};
+use bellhop_domain::run::{JobState, Run, RunEffect};
 use bellhop_domain::trigger::Push;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::ecs::{self, Truth};
-use crate::world::{Job, World};
+use crate::world::{Job, World, timestamp};
 use crate::{Options, run};
 
 macro_rules! mutants {
@@ -111,6 +112,26 @@ mutants! {
     MessagesDropped: "messages-dropped" within 20,
     /// Reports of runs are not written.
     ReportsDropped: "reports-dropped" within 20,
+    /// A build's place is given back with its outcome, whatever still runs for it.
+    PlaceGivenBackEarly: "place-given-back-early" within 500,
+    /// A place that is given back stays taken.
+    LeaveDropped: "leave-dropped" within 50,
+    /// A build that gets a place after it has left keeps it.
+    LatePlaceKept: "late-place-kept" within 2000,
+    /// A build asks for its place once, whether or not it is heard.
+    AskNotRepeated: "ask-not-repeated" within 200,
+    /// There is always one place more than there should be.
+    LimitExceeded: "limit-exceeded" within 50,
+    /// Who asks last gets the next place.
+    LastComesFirst: "last-comes-first" within 100,
+    /// A build of CodeBuild is started again without a look whether there is one.
+    AgainIgnored: "again-ignored" within 3000,
+    /// A script that ends with exit code 0 undoes that its build was cancelled.
+    SuccessUndoesCancelling: "success-undoes-cancelling" within 200,
+    /// An older push that comes late supersedes a newer one.
+    OlderPushSupersedes: "older-push-supersedes" within 200,
+    /// A run that is cancelled forgets to tell its builds.
+    CancelsDropped: "cancels-dropped" within 200,
 }
 
 /// What became of looking for a mistake.
@@ -199,6 +220,19 @@ pub(crate) fn before_write_of_build(world: &World, build: &mut Build) {
                 *outcome = Outcome::Succeeded;
             }
         }
+        Some(Mutant::SuccessUndoesCancelling) => {
+            let mut tasks = world.ecs.tasks.iter();
+            let succeeded = tasks.any(|task| task.attempt.build == build.spec.id && task.truth == Truth::Succeeded);
+            if let BuildState::Finished { outcome, .. } = &mut build.state
+                && matches!(outcome, Outcome::Cancelled | Outcome::Superseded)
+                && succeeded
+            {
+                *outcome = Outcome::Succeeded;
+            }
+        }
+        Some(Mutant::AskNotRepeated) => {
+            build.outbox.remove_where(|pending| pending.effect == BuildEffect::Ask);
+        }
         Some(Mutant::NeedsIgnored) if build.state == BuildState::Blocked => {
             *build = Build::ready(build.spec.clone(), build.created);
         }
@@ -207,8 +241,57 @@ pub(crate) fn before_write_of_build(world: &World, build: &mut Build) {
 }
 
 pub(crate) fn before_write_of_run(world: &World, run: &mut Run) {
-    if world.is(Mutant::OutboxForgotten) {
-        forget_outbox(run);
+    match world.mutant {
+        Some(Mutant::OutboxForgotten) => forget_outbox(run),
+        Some(Mutant::CancelsDropped) => {
+            run.outbox
+                .remove_where(|pending| matches!(pending.effect, RunEffect::Cancel { .. }));
+        }
+        _ => {}
+    }
+}
+
+pub(crate) fn before_write_of_pool(world: &World, pool: &mut Pool) {
+    let Some(stored) = world.tables.pools.get(&pool.agent).map(|stored| &stored.record) else {
+        return;
+    };
+    match world.mutant {
+        Some(Mutant::LeaveDropped) => {
+            for (build, since) in &stored.holders {
+                pool.holders.entry(build.clone()).or_insert(*since);
+            }
+        }
+        Some(Mutant::PlaceGivenBackEarly) if pool.waiting.is_empty() => {
+            let over = |id: &BuildId| world.tables.builds.get(id).is_some_and(|build| build.record.outcome().is_some());
+            pool.holders.retain(|id, _| !over(id));
+        }
+        Some(Mutant::LatePlaceKept) => {
+            for (id, since) in &stored.holders {
+                let state = world.tables.builds.get(id).map(|build| &build.record.state);
+                if matches!(state, Some(BuildState::Finished { at, .. }) if at < since) {
+                    pool.holders.entry(id.clone()).or_insert(*since);
+                }
+            }
+        }
+        Some(Mutant::LimitExceeded) => {
+            if let Some(next) = pool.waiting.pop_first() {
+                pool.holders.insert(next.build.clone(), timestamp(world.now));
+                pool.outbox.push(PoolEffect::Grant { build: next.build }, timestamp(world.now));
+            }
+        }
+        Some(Mutant::LastComesFirst) => {
+            let granted: Vec<BuildId> = pool.holders.keys().filter(|id| !stored.holders.contains_key(id)).cloned().collect();
+            for build in granted {
+                let first = stored.waiting.iter().find(|waiting| waiting.build == build).cloned();
+                if let (Some(first), Some(last)) = (first, pool.waiting.pop_last()) {
+                    pool.holders.remove(&build);
+                    pool.waiting.insert(first);
+                    pool.holders.insert(last.build.clone(), timestamp(world.now));
+                    pool.outbox.push(PoolEffect::Grant { build: last.build }, timestamp(world.now));
+                }
+            }
+        }
+        _ => {}
     }
 }
 
@@ -290,6 +373,9 @@ pub(crate) fn delivered_push(world: &mut World, push: &Push) -> Push {
     let mut push = push.clone();
     if world.is(Mutant::RunIdUnstable) {
         push.trigger = format!("{}-{}", push.trigger, world.rng.u64(..));
+    }
+    if world.is(Mutant::OlderPushSupersedes) {
+        push.at = None;
     }
     push
 }

@@ -13,15 +13,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bellhop_domain::Capacity;
 use bellhop_domain::agent::result_key;
+use bellhop_domain::branch::Branch;
 use bellhop_domain::build::Build;
-use bellhop_domain::ids::{AgentId, AttemptId, BuildId, CommitId, RepositoryName, RunId};
+use bellhop_domain::found::Artifact;
+use bellhop_domain::ids::{AgentId, AgentName, AttemptId, BuildId, CommitId, PipelineJobId, Reference, RepositoryName, RunId};
 use bellhop_domain::message::Message;
 use bellhop_domain::observation::{Observation, Report};
 use bellhop_domain::outcome::Outcome;
+use bellhop_domain::pipeline::PipelineAnswer;
+use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
-use bellhop_domain::spec::BuildSpec;
+use bellhop_domain::spec::{BuildSpec, Executor};
 use bellhop_engine::ports::{
-    Agents, Clock, Created, DueItem, Launch, Ledger, Lineage, Notifier, Source, SourceFile, Store, TRANSACTION, Versioned, Written,
+    Agents, Answered, Clock, Created, DueItem, Launch, Ledger, Lineage, Notifier, Pipelines, Source, SourceFile, Store, TRANSACTION,
+    Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Starter};
 use futures::future::join_all;
@@ -29,7 +34,6 @@ use jiff::Timestamp;
 
 use crate::hostility::Spell;
 use crate::mutant::{self, Mutant};
-use crate::source::SUITE;
 use crate::world::{Happening, Millis, SECOND, Shared, Subject, World, lock, timestamp};
 use crate::{ecs, world};
 
@@ -83,7 +87,9 @@ impl Port {
             agents: port.clone(),
             store: port.clone(),
             notifier: port.clone(),
+            pipelines: port.clone(),
             clock: port,
+            depth: 0,
         }
     }
 
@@ -347,6 +353,36 @@ impl Ledger for Port {
         .await
     }
 
+    async fn pool(&self, agent: &AgentName) -> Result<Option<Versioned<Pool>>, Fault> {
+        let agent = agent.clone();
+        self.call(Service::Ledger, "GetItem", Subject::World, move |world| world.read_pool(&agent))
+            .await
+    }
+
+    async fn update_pool(&self, expected: u64, next: &Pool) -> Result<Written, Fault> {
+        let next = next.clone();
+        self.call(Service::Ledger, "PutItem", Subject::World, move |world| {
+            world.write_pool(expected, &next)
+        })
+        .await
+    }
+
+    async fn branch(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<Versioned<Branch>>, Fault> {
+        let (repository, reference) = (repository.clone(), reference.clone());
+        self.call(Service::Ledger, "GetItem", Subject::World, move |world| {
+            world.read_branch(&repository, &reference)
+        })
+        .await
+    }
+
+    async fn update_branch(&self, expected: u64, next: &Branch) -> Result<Written, Fault> {
+        let next = next.clone();
+        self.call(Service::Ledger, "PutItem", Subject::World, move |world| {
+            world.write_branch(expected, &next)
+        })
+        .await
+    }
+
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, Fault> {
         self.call(Service::Ledger, "Query", Subject::World, move |world| world.due(now, limit))
             .await
@@ -364,8 +400,19 @@ impl Ledger for Port {
 
 #[async_trait]
 impl Agents for Port {
-    async fn launch(&self, spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity) -> Result<Launch, Fault> {
+    async fn launch(&self, spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, again: bool) -> Result<Launch, Fault> {
         let (spec, attempt) = (spec.clone(), attempt.clone());
+        if again && matches!(spec.executor, Executor::CodeBuild(_)) {
+            let attempt = attempt.clone();
+            let before = self
+                .call(Service::Other, "ListBuildsForProject", &spec.id, move |world| {
+                    ecs::started_before(world, &attempt)
+                })
+                .await?;
+            if let Some(agent) = before {
+                return Ok(Launch::Accepted(agent));
+            }
+        }
         self.call(Service::Launches, "RunTask", &spec.id.clone(), move |world| {
             ecs::run_task(world, &spec, &attempt, capacity)
         })
@@ -410,6 +457,21 @@ impl Agents for Port {
         }
         (described, unanswered)
     }
+
+    async fn identify(&self, agent: &AgentId) -> Result<Option<(AttemptId, Observation)>, Fault> {
+        let agent = agent.clone();
+        self.call(Service::Other, "BatchGetBuilds", Subject::World, move |world| {
+            ecs::identify(world, &agent)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Pipelines for Port {
+    async fn answer(&self, _: &PipelineJobId, _: &PipelineAnswer) -> Result<Answered, Fault> {
+        Err(Fault::lasting("no pipeline waits here"))
+    }
 }
 
 #[async_trait]
@@ -434,6 +496,14 @@ impl Source for Port {
     async fn changed(&self, _: &RepositoryName, _: &CommitId, _: &CommitId) -> Result<Option<Vec<String>>, Fault> {
         Err(Fault::lasting("no job here asks what changed"))
     }
+
+    async fn default_branch(&self, _: &RepositoryName) -> Result<Option<String>, Fault> {
+        Err(Fault::lasting("nobody here asks for runs"))
+    }
+
+    async fn tip(&self, _: &RepositoryName, _: &str) -> Result<Option<CommitId>, Fault> {
+        Err(Fault::lasting("nobody here asks for runs"))
+    }
 }
 
 #[async_trait]
@@ -447,8 +517,10 @@ impl Store for Port {
     }
 
     async fn configuration(&self) -> Result<Option<String>, Fault> {
-        self.call(Service::Other, "GetObject", Subject::World, |_| Some(SUITE.to_owned()))
-            .await
+        self.call(Service::Other, "GetObject", Subject::World, |world| {
+            Some(world.repository.suite.clone())
+        })
+        .await
     }
 
     async fn put(&self, key: &str, _: &str, text: String) -> Result<(), Fault> {
@@ -471,6 +543,23 @@ impl Store for Port {
             let report = world.bucket.reports.get(&result_key(&attempt)).cloned();
             world.note("report read", &attempt.build, || format!("{attempt}: {report:?}"));
             report
+        })
+        .await
+    }
+
+    async fn artifacts(&self, attempt: &AttemptId, _: usize) -> Result<(Vec<Artifact>, u64), Fault> {
+        let about = Subject::from(&attempt.build);
+        self.call(Service::Other, "ListObjectsV2", about, move |_| {
+            let path = "target/junit.xml".to_owned();
+            (vec![Artifact { path, size: 100 }], 1)
+        })
+        .await
+    }
+
+    async fn artifact(&self, attempt: &AttemptId, _: &str, _: u64) -> Result<Option<String>, Fault> {
+        let about = Subject::from(&attempt.build);
+        self.call(Service::Other, "GetObject", about, |_| {
+            Some("<testsuite><testcase name='a'/></testsuite>".to_owned())
         })
         .await
     }

@@ -5,17 +5,23 @@ use std::fmt::Write as _;
 
 use bellhop_domain::trigger::Push;
 
-use crate::world::{MINUTE, Millis, SECOND};
+use crate::world::{MINUTE, Millis, SECOND, timestamp};
 
-/// The suite configuration of every simulation.
-pub(crate) const SUITE: &str = r"
-version: 1
-agents:
-  small: { ecs: { clusters: { spot: ci-spot, on-demand: ci-main }, task-definition: agent-small, subnets: [subnet-0a], security-groups: [sg-0a] } }
-  mixed: { ecs: { cluster: ci, task-definition: agent-mixed, container: work, subnets: [subnet-0a] } }
-  steady: { ecs: { clusters: { on-demand: ci-main }, task-definition: agent-steady, subnets: [subnet-0a] } }
-notify: { successes: all }
-";
+/// The agent templates of every simulation.
+const AGENTS: [(&str, &str); 3] = [
+    (
+        "small",
+        "clusters: { spot: ci-spot, on-demand: ci-main }, task-definition: agent-small, subnets: [subnet-0a], security-groups: [sg-0a]",
+    ),
+    (
+        "mixed",
+        "cluster: ci, task-definition: agent-mixed, container: work, subnets: [subnet-0a]",
+    ),
+    (
+        "steady",
+        "clusters: { on-demand: ci-main }, task-definition: agent-steady, subnets: [subnet-0a]",
+    ),
+];
 
 /// What a commit's pipeline file makes of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +43,7 @@ pub(crate) struct Commit {
 /// What a job is in truth, whatever the code under test makes of it.
 #[derive(Debug, Clone)]
 pub(crate) struct JobTruth {
+    pub(crate) agent: &'static str,
     pub(crate) needs: Vec<String>,
     pub(crate) critical: bool,
     pub(crate) spot: bool,
@@ -50,14 +57,58 @@ pub(crate) struct JobTruth {
     pub(crate) fails: f64,
 }
 
-#[derive(Default)]
 pub(crate) struct Repository {
+    /// The suite configuration.
+    pub(crate) suite: String,
+    /// How many builds each agent template may work on at a time, where that is limited.
+    pub(crate) limits: BTreeMap<&'static str, u32>,
+    /// Pipeline files let a newer push of a branch supersede the older ones.
+    pub(crate) supersedes: bool,
+    /// Events tell when a push was made.
+    pub(crate) tells_time: bool,
+    /// Jobs may leave artifacts.
+    leaves_artifacts: bool,
     pub(crate) commits: BTreeMap<String, Commit>,
     /// Every push that was made, with the moment of its first delivery.
     pub(crate) pushes: Vec<Push>,
 }
 
 impl Repository {
+    /// The suite of a simulation. What it has in store beyond the usual is drawn with dice of its own.
+    pub(crate) fn new(dice: &mut fastrand::Rng) -> Self {
+        let limited = dice.u32(0..3) == 0;
+        let mut limits = BTreeMap::new();
+        for (name, _) in AGENTS {
+            limits.extend((limited && dice.bool()).then(|| (name, dice.u32(1..4))));
+        }
+        let supersedes = dice.u32(0..3) == 0;
+        let tells_time = dice.u32(0..4) > 0;
+        let leaves_artifacts = dice.u32(0..3) == 0;
+        let has_project = dice.u32(0..3) == 0;
+        let mut suite = "version: 1\nagents:\n".to_owned();
+        for (name, ecs) in AGENTS {
+            let places = limits
+                .get(name)
+                .map_or_else(String::new, |limit| format!("max-concurrent: {limit}, "));
+            // Writing to a String cannot fail.
+            let _ = if has_project && name == "steady" {
+                writeln!(suite, "  {name}: {{ {places}codebuild: {{ project: ci-steady }} }}")
+            } else {
+                writeln!(suite, "  {name}: {{ {places}ecs: {{ {ecs} }} }}")
+            };
+        }
+        suite.push_str("notify: { successes: all }\n");
+        Self {
+            suite,
+            limits,
+            supersedes,
+            tells_time,
+            leaves_artifacts,
+            commits: BTreeMap::new(),
+            pushes: Vec::new(),
+        }
+    }
+
     /// A new commit, and the push that brings it.
     pub(crate) fn push(&mut self, rng: &mut fastrand::Rng, large: bool) -> Push {
         let id: String = (0..40).map(|_| char::from_digit(rng.u32(0..16), 16).unwrap_or('0')).collect();
@@ -89,6 +140,7 @@ impl Repository {
                 commit(rng, jobs, false)
             }
         };
+        let commit = self.with_more(commit);
         self.commits.insert(id.clone(), commit);
         let push = Push {
             trigger: format!("{:08x}-0000-4000-8000-{:012x}", rng.u32(..), self.pushes.len()),
@@ -99,9 +151,40 @@ impl Repository {
             commit: id.parse().expect("it is a commit id"),
             previous: None,
             by: None,
+            at: None,
         };
         self.pushes.push(push.clone());
         push
+    }
+}
+
+impl Repository {
+    /// The same commit, with what its suite has in store.
+    fn with_more(&self, mut commit: Commit) -> Commit {
+        if let Some(file) = commit.file.as_mut().filter(|_| commit.expected == Expected::Run) {
+            if self.leaves_artifacts {
+                *file = file.replace("    critical:", "    artifacts: [target/*.xml]\n    critical:");
+            }
+            if self.supersedes {
+                file.push_str("concurrency: { supersede: true }\n");
+            }
+        }
+        commit
+    }
+
+    /// The pushes, now that it is decided when each is made: in that order, each with the commit before it.
+    pub(crate) fn in_order(&mut self, moments: &[Millis]) -> Vec<(Millis, Push)> {
+        let mut pushes: Vec<(Millis, Push)> = moments.iter().copied().zip(self.pushes.iter().cloned()).collect();
+        pushes.sort_by_key(|(at, _)| *at);
+        if self.supersedes {
+            let mut tips = BTreeMap::new();
+            for (at, push) in &mut pushes {
+                push.at = self.tells_time.then(|| timestamp(*at / SECOND * SECOND));
+                push.previous = tips.insert((push.repository.clone(), push.reference.clone()), push.commit.clone());
+            }
+        }
+        self.pushes = pushes.iter().map(|(_, push)| push.clone()).collect();
+        pushes
     }
 }
 
@@ -171,6 +254,7 @@ fn job(rng: &mut fastrand::Rng, name: &str, needs: Vec<String>, large: bool, fil
         }
     };
     JobTruth {
+        agent,
         needs,
         critical,
         spot: agent != "steady",

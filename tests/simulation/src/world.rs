@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use bellhop_domain::ids::{AttemptId, BuildId, RunId};
+use bellhop_domain::ids::{AgentId, AttemptId, BuildId, JobName, RunId};
 use bellhop_domain::observation::Observation;
 use bellhop_domain::trigger::Push;
 use jiff::Timestamp;
@@ -81,6 +81,10 @@ pub(crate) struct Invoke {
 pub(crate) enum Job {
     Push(Arc<Push>),
     Agent(AttemptId, Box<Observation>),
+    /// An event of CodeBuild that does not tell whose agent it is about; here it does, for the story.
+    Unnamed(AttemptId, AgentId),
+    /// Somebody cancels a run, or one job of it.
+    Cancel(RunId, Option<JobName>),
     Sweep,
 }
 
@@ -89,6 +93,8 @@ impl Job {
         match self {
             Self::Push(_) => "push",
             Self::Agent(..) => "task-state",
+            Self::Unnamed(..) => "build-state",
+            Self::Cancel(..) => "control",
             Self::Sweep => "sweep",
         }
     }
@@ -158,6 +164,8 @@ struct Line {
 pub(crate) struct World {
     pub(crate) now: Millis,
     pub(crate) rng: fastrand::Rng,
+    /// Other dice, for what only some worlds have in store.
+    pub(crate) dice: fastrand::Rng,
     pub(crate) seed: u64,
     queue: BinaryHeap<Reverse<Entry>>,
     order: u64,
@@ -194,10 +202,12 @@ impl World {
     pub(crate) fn new(options: &Options, tells: bool) -> Self {
         let mut rng = fastrand::Rng::with_seed(options.seed);
         let hostility = Hostility::draw(&mut rng, options.hostility);
-        let repository = Repository::default();
+        let mut dice = fastrand::Rng::with_seed(!options.seed);
+        let repository = Repository::new(&mut dice);
         Self {
             now: 0,
             rng,
+            dice,
             seed: options.seed,
             queue: BinaryHeap::new(),
             order: 0,

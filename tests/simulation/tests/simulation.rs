@@ -18,6 +18,9 @@ fn nothing_is_violated_in_400_worlds() {
     let happened = [
         counts.builds / 3000,
         counts.retries / 100,
+        counts.cancelled / 100,
+        counts.waited / 10,
+        counts.on_codebuild / 10,
         counts.refusals / 100,
         counts.refused_for_good,
         counts.interruptions / 100,

@@ -43,7 +43,7 @@ impl Call {
             .unwrap_or_else(|| "other".to_owned());
         let path = parts.uri.path();
         let query = parts.uri.query().unwrap_or_default();
-        let line = format!("{} {path}", parts.method);
+        let mut line = format!("{} {path}", parts.method);
 
         let (protocol, operation) = if let Some(operation) = target_operation {
             let old = header(&parts.headers, "content-type").is_some_and(|kind| kind.contains("json-1.0"));
@@ -57,6 +57,12 @@ impl Call {
             let operation = rest_operation(&service, &parts.method, path);
             (Protocol::RestJson, operation.map_or_else(|| line.clone(), str::to_owned))
         };
+        if protocol == Protocol::S3
+            && operation == "ListObjectsV2"
+            && let Some((_, prefix)) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "prefix")
+        {
+            line = format!("{} /{}/ {prefix}", parts.method, path.trim_matches('/'));
+        }
         let body = match protocol {
             Protocol::Json(_) => serde_json::from_slice(body).ok(),
             Protocol::Query => Some(form_fields(body)),

@@ -198,11 +198,28 @@ impl CodeCommit {
         let body = match call.operation.as_str() {
             "GetFile" => get_file(&repository, request).await?,
             "GetCommit" => get_commit(&repository, request).await?,
+            "GetRepository" => self.get_repository(&repository, request).await?,
             "GetBranch" => get_branch(&repository, request).await?,
             "GetDifferences" => get_differences(&repository, request).await?,
             _ => return Err(AwsError::unknown_operation(call)),
         };
         Ok(body.into())
+    }
+
+    async fn get_repository(&self, repository: &Repository, request: &Value) -> Result<Value, AwsError> {
+        let name = request["repositoryName"].as_str().unwrap_or_default();
+        let (region, account) = (&self.inner.region, &self.inner.account);
+        let mut metadata = json!({
+            "accountId": account,
+            "repositoryId": repository_id(name),
+            "repositoryName": name,
+            "Arn": format!("arn:aws:codecommit:{region}:{account}:{name}"),
+        });
+        // An empty repository has none.
+        if let Some(branch) = repository.default_branch().await.map_err(broken)? {
+            metadata["defaultBranch"] = branch.into();
+        }
+        Ok(json!({ "repositoryMetadata": metadata }))
     }
 
     fn find(&self, request: &Value) -> Result<Repository, AwsError> {
@@ -307,6 +324,7 @@ async fn get_branch(repository: &Repository, request: &Value) -> Result<Value, A
     Ok(json!({ "branch": { "branchName": name, "commitId": commit } }))
 }
 
+/// The default branch is the one that Git's HEAD names, once there is such a branch.
 async fn get_differences(repository: &Repository, request: &Value) -> Result<Value, AwsError> {
     if !request["afterCommitSpecifier"].is_string() {
         return Err(AwsError::client("CommitRequiredException", "A commit is required."));

@@ -174,6 +174,15 @@ impl Repository {
         Ok(differences)
     }
 
+    /// The branch that HEAD names; None before anything has been pushed to it.
+    pub(crate) async fn default_branch(&self) -> anyhow::Result<Option<String>> {
+        if self.resolve(None).await?.is_none() {
+            return Ok(None);
+        }
+        let name = self.run(["symbolic-ref", "--short", "HEAD"]).await?;
+        Ok(name.map(|name| text(&name).trim().to_owned()))
+    }
+
     /// Checks a commit out into a new folder, as a clone.
     pub(crate) async fn check_out(&self, commit: &str, into: &Path) -> anyhow::Result<()> {
         let clone = [OsStr::new("clone"), OsStr::new("--quiet"), OsStr::new("--no-checkout")];

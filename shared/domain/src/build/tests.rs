@@ -121,7 +121,7 @@ impl Story {
             .outbox
             .pending()
             .iter()
-            .filter(|pending| !matches!(pending.effect, BuildEffect::Launch { .. }))
+            .filter(|pending| !matches!(pending.effect, BuildEffect::Launch { .. } | BuildEffect::Collect { .. }))
             .map(|pending| pending.id)
             .collect();
         for id in pending {
@@ -239,6 +239,9 @@ fn live(build: &Build) -> Vec<String> {
 
 fn todo(build: &Build) -> Vec<String> {
     let words = |effect: &BuildEffect| match effect {
+        BuildEffect::Ask => "ask for a place".to_owned(),
+        BuildEffect::Leave => "leave its place".to_owned(),
+        BuildEffect::Collect { attempt, .. } => format!("collect {attempt}"),
         BuildEffect::Launch { attempt, capacity } => format!("launch {attempt} on {capacity}"),
         BuildEffect::Find { attempt } => format!("find {attempt}"),
         BuildEffect::Stop { agent, reason } => format!("stop {}: {reason}", name(agent)),
@@ -265,6 +268,13 @@ fn stop(cause: StopCause, reason: &str, exit_code: Option<i32>) -> Stop {
         }],
         report: None,
         at: None,
+    }
+}
+
+fn cancelled(outcome: Outcome) -> BuildEvent {
+    BuildEvent::Cancelled {
+        outcome,
+        cause: "not wanted".to_owned(),
     }
 }
 
@@ -393,7 +403,9 @@ mod launching {
     #[test]
     fn an_agent_without_spot_starts_on_demand() {
         let mut spec = spec();
-        let Executor::Ecs(ecs) = &mut spec.executor;
+        let Executor::Ecs(ecs) = &mut spec.executor else {
+            panic!("the tests' builds run on ECS")
+        };
         ecs.spot_cluster = None;
         Story::new(spec).expect_todo(&["launch 1 on on-demand"]);
     }
@@ -1793,5 +1805,251 @@ mod any_order {
                 .expect_todo(&["launch 1 on on-demand"])
                 .expect_live(&["1?"]);
         }
+    }
+}
+
+mod places {
+    use super::*;
+
+    fn limited() -> BuildSpec {
+        BuildSpec { limit: Some(2), ..spec() }
+    }
+
+    #[test]
+    fn a_build_asks_for_its_place_before_anything_is_launched_and_gives_it_back_when_nothing_runs() {
+        Story::new(limited())
+            .expect_todo(&["ask for a place"])
+            .expect_status("queued")
+            .performed()
+            .happens(&BuildEvent::Granted)
+            .expect_todo(&["launch 1 on spot"])
+            .happens(&BuildEvent::Granted)
+            .expect_ignored(Ignored::NothingNew)
+            .accepted(SPOT, "1a")
+            .running("1a")
+            .stopped("1a", exited(0))
+            .expect_todo(&["announce succeeded by 1", "tell the run succeeded", "leave its place"])
+            .performed()
+            .expect_rest()
+            // The build had asked twice, and the second time was heard late.
+            .happens(&BuildEvent::Granted)
+            .expect_todo(&["leave its place"]);
+    }
+
+    #[test]
+    fn the_place_is_kept_while_the_interrupted_attempt_and_its_replacement_run() {
+        Story::new(limited())
+            .happens(&BuildEvent::Granted)
+            .accepted(SPOT, "1a")
+            .running("1a")
+            .warned("1a")
+            .accepted(ON_DEMAND, "2a")
+            .running("2a")
+            .performed()
+            .stopped("1a", exited(0))
+            .expect_live(&["2a"])
+            .stopped("2a", exited(0))
+            .expect_live(&[]);
+        let story = Story::new(limited())
+            .happens(&BuildEvent::Granted)
+            .accepted(SPOT, "1a")
+            .running("1a")
+            .happens(&cancelled(Outcome::Cancelled))
+            .expect_todo(&[
+                "stop 1a: bellhop: the build is over",
+                "announce cancelled by 1",
+                "tell the run cancelled",
+            ]);
+        assert_eq!(story.build.place, Place::Held);
+        let story = story.stopped("1a", stopped_by_a_person());
+        assert_eq!(story.build.place, Place::Left);
+    }
+
+    #[test]
+    fn whoever_waits_can_be_cancelled_and_leaves() {
+        Story::new(limited())
+            .happens(&cancelled(Outcome::Superseded))
+            .expect_finished(Outcome::Superseded, "not wanted")
+            .expect_todo(&["announce superseded by 1", "tell the run superseded", "leave its place"])
+            .performed()
+            .expect_rest();
+    }
+
+    /// It asked twice, was given up while the second time was on its way, and left. The leave was heard, then the second question, and the build learnt
+    /// of its place before it had noted that its leave was heard.
+    #[test]
+    fn a_place_that_comes_between_a_leave_and_its_record_is_given_back_too() {
+        let mut build = Build::ready(limited(), t(0));
+        let Decision::Next(left) = build.decide(&cancelled(Outcome::Cancelled), t(1)) else {
+            panic!("it was not cancelled");
+        };
+        build = *left;
+        let heard: Vec<EffectId> = build.outbox.pending().iter().map(|pending| pending.id).collect();
+        let Decision::Next(granted) = build.decide(&BuildEvent::Granted, t(2)) else {
+            panic!("the place was ignored");
+        };
+        build = *granted;
+        for id in heard {
+            if let Decision::Next(next) = build.decide(&BuildEvent::Performed(id), t(3)) {
+                build = *next;
+            }
+        }
+        let todo: Vec<&BuildEffect> = build.outbox.pending().iter().map(|pending| &pending.effect).collect();
+        assert_eq!(todo, [&BuildEffect::Leave]);
+    }
+}
+
+mod cancelling {
+    use super::*;
+
+    #[test]
+    fn a_late_success_does_not_revive_a_cancelled_build() {
+        Story::new(spec())
+            .up()
+            .happens(&cancelled(Outcome::Superseded))
+            .stopped("1a", exited(0))
+            .expect_finished(Outcome::Superseded, "not wanted")
+            .happens(&cancelled(Outcome::Cancelled))
+            .expect_ignored(Ignored::Over);
+    }
+
+    #[test]
+    fn a_build_that_was_never_released_is_over_and_its_run_alone_is_told() {
+        Story::of(Build::blocked(spec(), t(0)))
+            .happens(&cancelled(Outcome::Cancelled))
+            .expect_finished(Outcome::Cancelled, "not wanted")
+            .expect_todo(&["tell the run cancelled"])
+            .happens(&BuildEvent::Released)
+            .expect_ignored(Ignored::Over)
+            .performed()
+            .expect_rest();
+    }
+}
+
+mod artifacts {
+    use super::*;
+
+    fn kept() -> Story {
+        Story::new(BuildSpec {
+            artifacts: vec!["target/*".to_owned()],
+            ..spec()
+        })
+        .up()
+        .performed()
+    }
+
+    fn collected() -> BuildEvent {
+        BuildEvent::Collected {
+            attempt: 1,
+            found: Found::default(),
+        }
+    }
+
+    #[test]
+    fn what_was_left_is_looked_at_before_anybody_is_told() {
+        kept()
+            .stopped("1a", exited(1))
+            .expect_finished(Outcome::Failed, "the script ended with exit code 1")
+            .expect_todo(&["collect 1"])
+            .happens(&collected())
+            .expect_todo(&["announce failed by 1", "tell the run failed"])
+            .happens(&collected())
+            .expect_ignored(Ignored::NothingNew);
+    }
+
+    #[test]
+    fn people_are_told_without_it_after_some_tries() {
+        let mut story = kept().stopped("1a", exited(0));
+        for _ in 0..COLLECT_TRIES {
+            story = story.expect_todo(&["collect 1"]);
+            let id = story.build.outbox.pending()[0].id;
+            story = story.happens(&BuildEvent::Deferred(id));
+        }
+        story.expect_todo(&["announce succeeded by 1", "tell the run succeeded"]);
+    }
+
+    #[test]
+    fn nothing_is_looked_for_where_the_work_was_cut_short() {
+        kept().happens(&cancelled(Outcome::Cancelled)).expect_todo(&[
+            "stop 1a: bellhop: the build is over",
+            "announce cancelled by 1",
+            "tell the run cancelled",
+        ]);
+    }
+}
+
+mod codebuild {
+    use super::*;
+    use crate::spec::CodeBuildExecutor;
+
+    const CODEBUILD: Capacity = Capacity::CodeBuild;
+
+    fn started() -> Story {
+        Story::new(BuildSpec {
+            executor: Executor::CodeBuild(CodeBuildExecutor {
+                project: "ci-docker".to_owned(),
+            }),
+            ..spec()
+        })
+        .expect_todo(&["launch 1 on codebuild"])
+        .accepted(CODEBUILD, "1a")
+    }
+
+    fn ended(cause: StopCause, reason: &str, report: Option<Report>) -> Stop {
+        Stop {
+            cause,
+            reason: Some(reason.to_owned()),
+            containers: Vec::new(),
+            report,
+            at: None,
+        }
+    }
+
+    #[test]
+    fn what_the_script_did_stands_in_the_report() {
+        started()
+            .stopped("1a", ended(StopCause::Exited, "", Some(script_ended(0))))
+            .expect_finished(Outcome::Succeeded, "");
+        let failed = Report {
+            command: Some("make test".to_owned()),
+            ..script_ended(3)
+        };
+        started()
+            .stopped("1a", ended(StopCause::Exited, "BUILD: COMMAND_EXECUTION_ERROR", Some(failed)))
+            .expect_finished(Outcome::Failed, "`make test` ended with exit code 3");
+    }
+
+    #[test]
+    fn a_definition_that_cannot_succeed_is_the_jobs_own_failure() {
+        started()
+            .stopped(
+                "1a",
+                ended(StopCause::Definition, "DOWNLOAD_SOURCE: YAML_FILE_ERROR: no buildspec", None),
+            )
+            .expect_finished(Outcome::Failed, "DOWNLOAD_SOURCE: YAML_FILE_ERROR: no buildspec");
+    }
+
+    #[test]
+    fn the_service_ends_it_at_its_timeout() {
+        started()
+            .stopped("1a", ended(StopCause::TimedOut, "BUILD_TIMED_OUT", None))
+            .expect_finished(Outcome::TimedOut, "it ran longer than its timeout of 1h");
+    }
+
+    #[test]
+    fn a_build_that_cannot_be_provisioned_is_tried_again_on_codebuild() {
+        started()
+            .stopped("1a", ended(StopCause::FailedToStart, "PROVISIONING: VPC_CLIENT_ERROR", None))
+            .expect_attempts(&[CODEBUILD, CODEBUILD]);
+    }
+
+    #[test]
+    fn waiting_in_the_services_own_queue_counts_against_the_queue_timeout() {
+        let hours = 2 * HOUR;
+        started()
+            .tick(hours)
+            .expect_live(&["1a"])
+            .tick(hours + 21 * MINUTE)
+            .expect_todo(&["stop 1a: bellhop: the agent did not come up in time"]);
     }
 }

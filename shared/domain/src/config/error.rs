@@ -94,7 +94,7 @@ impl FieldPath {
 }
 
 /// A text made fit for one line: at most `limit` characters, and a space for every control character.
-pub(super) fn shown(text: &str, limit: usize) -> String {
+pub(crate) fn shown(text: &str, limit: usize) -> String {
     let mut shown: String = text
         .chars()
         .take(limit)

@@ -14,10 +14,11 @@ mod source;
 mod suite;
 mod values;
 
+pub(crate) use error::shown;
 pub use error::{FileError, PIPELINE_FILE, SUITE_FILE};
 pub use filter::skips;
 pub use pipeline::{Concurrency, Job, PipelineFile, Work};
-pub use plan::plan;
+pub use plan::{OnBehalf, Select, plan, plan_script};
 pub use suite::{Agent, AgentKind, Alarm, AlarmAction, Backup, Notify, Repository, SuiteConfig, SuiteJob};
 
 #[cfg(test)]

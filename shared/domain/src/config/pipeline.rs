@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::error::{FieldPath, FileError, PIPELINE_FILE, quoted, suggestion};
 use super::filter::{Globs, Pattern, PushFilter};
+use super::plan::Select;
 use super::source::Source;
 use super::values::{Entries, Id, Timespan, Version, Word, WordOr};
 use crate::Capacity;
@@ -19,6 +20,10 @@ const MOST_JOBS: usize = 200;
 const MOST_PATTERNS: usize = 50;
 /// The most patterns of a file: each becomes a small automaton.
 const MOST_PATTERNS_IN_ALL: usize = 1_000;
+/// The most patterns of a job's artifacts. Together with [`LONGEST_ARTIFACT`] it keeps them small enough for the overrides of a task.
+const MOST_ARTIFACTS: usize = 20;
+/// The longest pattern of a job's artifacts, in characters.
+const LONGEST_ARTIFACT: usize = 200;
 /// The most rules of a retry policy.
 const MOST_RULES: usize = 20;
 /// The highest `limit` of a retry rule.
@@ -29,8 +34,8 @@ const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// The longest first wait of a retry rule.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(3600);
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3600);
-const DEFAULT_QUEUE_TIMEOUT: Duration = Duration::from_secs(2 * 3600);
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3600);
+pub(super) const DEFAULT_QUEUE_TIMEOUT: Duration = Duration::from_secs(2 * 3600);
 
 /// A pipeline file that is right in itself: every name fits, every job that is needed exists, nothing needs itself.
 #[derive(Debug, Clone)]
@@ -67,6 +72,8 @@ pub struct Job {
     pub retry: RetryPolicy,
     /// Jobs that must succeed first.
     pub needs: Vec<JobName>,
+    /// Which files are kept once the script has ended: globs of bash with `globstar`, each from the checkout's root. None stands there twice.
+    pub artifacts: Vec<String>,
 }
 
 /// What a job does.
@@ -158,9 +165,21 @@ impl PipelineFile {
 
     /// The jobs of the run that a push starts, each after the jobs that it needs. A job that another one of the run needs is part of the run whether
     /// or not its own filter wants the push: without it the other could not start.
-    pub(super) fn wanted(&self, reference: &Reference, changed: Option<&[String]>) -> Vec<&Job> {
+    ///
+    /// # Errors
+    /// When the one job that is selected is not in the file.
+    pub(super) fn wanted(&self, reference: &Reference, select: Select<'_>) -> Result<Vec<&Job>, FileError> {
         let index: HashMap<&JobName, usize> = self.jobs.iter().enumerate().map(|(i, job)| (&job.name, i)).collect();
-        let mut wanted: Vec<bool> = self.jobs.iter().map(|job| job.wanted_by(reference, changed)).collect();
+        let mut wanted: Vec<bool> = match select {
+            Select::ByFilters(changed) => self.jobs.iter().map(|job| job.wanted_by(reference, changed)).collect(),
+            Select::Job(name) if index.contains_key(name) => self.jobs.iter().map(|job| job.name == *name).collect(),
+            Select::Job(name) => {
+                let known = suggestion(name.as_str(), self.jobs.iter().map(|job| job.name.as_str()));
+                return Err(self
+                    .source
+                    .error(&FieldPath::top("jobs"), format!("there is no job `{name}`{known}")));
+            }
+        };
         // Against the order, so that a job comes up before the jobs that it needs.
         for &i in self.order.iter().rev() {
             if wanted[i] {
@@ -171,7 +190,7 @@ impl PipelineFile {
                 }
             }
         }
-        self.order.iter().filter(|i| wanted[**i]).map(|i| &self.jobs[*i]).collect()
+        Ok(self.order.iter().filter(|i| wanted[**i]).map(|i| &self.jobs[*i]).collect())
     }
 }
 
@@ -242,6 +261,7 @@ fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, FileError> {
         }
         needs.push(need);
     }
+    let artifacts = artifacts(source, &at.key("artifacts"), raw.artifacts)?;
     Ok(Job {
         name,
         on,
@@ -254,7 +274,79 @@ fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, FileError> {
         relaunch: raw.relaunch,
         retry,
         needs,
+        artifacts,
     })
+}
+
+/// The patterns of a job's artifacts. The agent expands them, so only what no glob of bash could mean is refused here.
+fn artifacts(source: &Source, at: &FieldPath, patterns: Option<Vec<String>>) -> Result<Vec<String>, FileError> {
+    let Some(patterns) = patterns else {
+        return Ok(Vec::new());
+    };
+    if patterns.is_empty() {
+        return Err(source.error(at, "an empty list: expected at least one pattern, or no such key"));
+    }
+    if patterns.len() > MOST_ARTIFACTS {
+        return Err(source.error(at, format!("{} patterns: at most {MOST_ARTIFACTS} are possible", patterns.len())));
+    }
+    for (i, pattern) in patterns.iter().enumerate() {
+        if let Err(message) = artifact(pattern) {
+            return Err(source.error(&at.clone().index(i), message));
+        }
+        if patterns.iter().take(i).any(|other| other == pattern) {
+            return Err(source.error(&at.clone().index(i), format!("{} appears twice", quoted(pattern))));
+        }
+    }
+    Ok(patterns)
+}
+
+/// Whether it is a pattern of artifacts, and what is wrong with it otherwise.
+fn artifact(pattern: &str) -> Result<(), String> {
+    if pattern.is_empty() {
+        return Err("an empty pattern: expected one such as target/report.xml or dist/**".to_owned());
+    }
+    if pattern.chars().count() > LONGEST_ARTIFACT {
+        return Err(format!(
+            "{} is too long a pattern: at most {LONGEST_ARTIFACT} characters are possible",
+            quoted(pattern)
+        ));
+    }
+    if pattern.chars().any(char::is_control) {
+        return Err(format!(
+            "{} has a line break or another control character, which no artifact's name may have",
+            quoted(pattern)
+        ));
+    }
+    // What excludes in the filters of a push would pass for a name here, and match nothing without a word.
+    if pattern.contains('!') {
+        return Err(format!("{} has a `!`: artifacts can only be listed, not left out", quoted(pattern)));
+    }
+    if pattern.contains(['{', '}']) {
+        return Err(format!(
+            "{} has a brace: expected one pattern for each of the alternatives",
+            quoted(pattern)
+        ));
+    }
+    if pattern.starts_with('/') {
+        return Err(format!(
+            "{} begins with a slash: expected a path from the repository's root, such as dist/**",
+            quoted(pattern)
+        ));
+    }
+    if pattern.ends_with('/') {
+        return Err(format!(
+            "{} names a directory: expected files, such as {}",
+            quoted(pattern),
+            quoted(&format!("{pattern}**"))
+        ));
+    }
+    if pattern.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(format!(
+            "{} has an empty, `.` or `..` part: expected a path from the repository's root, such as dist/**",
+            quoted(pattern)
+        ));
+    }
+    Ok(())
 }
 
 fn push_filter(source: &Source, at: &FieldPath, raw: RawPush) -> Result<PushFilter, FileError> {
@@ -354,7 +446,7 @@ fn retry_policy(source: &Source, at: &FieldPath, raw: Vec<RawRule>, critical: bo
             let message = format!("{} is out of bounds: expected at most 1h", quoted(&backoff.text));
             return Err(source.error(&at.key("backoff"), message));
         }
-        if critical && raw.capacity == Some(Capacity::Spot) {
+        if critical && raw.capacity == Some(RawCapacity::Spot) {
             return Err(source.error(
                 &at.key("capacity"),
                 "a critical job is never on Spot: expected on-demand, or no such key",
@@ -365,7 +457,10 @@ fn retry_policy(source: &Source, at: &FieldPath, raw: Vec<RawRule>, critical: bo
             exit_codes: raw.exit_codes,
             limit: raw.limit,
             backoff: raw.backoff.map_or(Duration::ZERO, |backoff| backoff.span),
-            capacity: raw.capacity,
+            capacity: raw.capacity.map(|capacity| match capacity {
+                RawCapacity::Spot => Capacity::Spot,
+                RawCapacity::OnDemand => Capacity::OnDemand,
+            }),
         });
     }
     Ok(RetryPolicy { rules })
@@ -457,6 +552,7 @@ struct RawJob {
     retry: Option<WordOr<Never, RawRule>>,
     #[serde(default)]
     needs: Vec<Id<JobName>>,
+    artifacts: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -490,7 +586,15 @@ struct RawRule {
     #[serde(default = "one")]
     limit: u32,
     backoff: Option<Timespan>,
-    capacity: Option<Capacity>,
+    capacity: Option<RawCapacity>,
+}
+
+/// The capacities that there are to choose from: a CodeBuild agent has its own.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RawCapacity {
+    Spot,
+    OnDemand,
 }
 
 fn one() -> u32 {

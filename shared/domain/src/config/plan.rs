@@ -3,58 +3,53 @@
 use std::collections::BTreeMap;
 
 use super::error::{FieldPath, FileError, SUITE_FILE, suggestion};
-use super::pipeline::{Job, PipelineFile, Work};
+use super::pipeline::{DEFAULT_QUEUE_TIMEOUT, DEFAULT_TIMEOUT, Job, PipelineFile, Work};
 use super::suite::{Agent, AgentKind, SuiteConfig};
-use crate::ids::{AgentName, BuildId, RepositoryName, RunId};
-use crate::spec::{BuildSpec, Executor, Script};
+use crate::ids::{AgentName, BuildId, JobName, RepositoryName, RunId};
+use crate::spec::{BuildSpec, CodeBuildExecutor, Executor, Relaunch, RetryPolicy, Script};
 use crate::trigger::Push;
 
-/// How much of the 8,192 characters of a task's overrides a job's own variables may take. The rest is for the variables of every agent, and for the
-/// place of a script that is kept elsewhere.
+/// How much of the 8,192 characters of a task's overrides a job's own variables and the patterns of its artifacts may take. The rest is for the
+/// variables of every agent, and for the place of a script that is kept elsewhere.
 const LARGEST_ENVIRONMENT: usize = 6_000;
 
-/// The builds of the run that a push starts, each after the builds that it needs, and otherwise in the file's order; none where no job wants the
-/// push. `changed` holds the paths of the files that differ from the commit before; `None` where they are not known (then no `paths` filter keeps a
-/// job from starting).
+/// Which jobs of a pipeline file a run has.
+#[derive(Debug, Clone, Copy)]
+pub enum Select<'a> {
+    /// Those that the push starts. Holds the paths of the files that differ from the commit before; `None` where they are not known (then no `paths`
+    /// filter keeps a job from starting).
+    ByFilters(Option<&'a [String]>),
+    /// This one, whatever its filter says.
+    Job(&'a JobName),
+}
+
+/// The builds of the run that a push, or a person, starts, each after the builds that it needs, and otherwise in the file's order; none where no job wants the
+/// push.
 ///
 /// A job that another one of the run needs is part of the run whether or not its own filter wants the push. The agents of all jobs of the file are
 /// checked as soon as one of them is wanted, so that a mistake in a job for tags shows before the day of the release.
 ///
 /// # Errors
 /// What is wrong with the file for this suite and repository.
-pub fn plan(
-    run: &RunId,
-    push: &Push,
-    file: &PipelineFile,
-    config: &SuiteConfig,
-    changed: Option<&[String]>,
-) -> Result<Vec<BuildSpec>, FileError> {
-    let wanted = file.wanted(&push.reference, changed);
+pub fn plan(run: &RunId, push: &Push, file: &PipelineFile, config: &SuiteConfig, select: Select<'_>) -> Result<Vec<BuildSpec>, FileError> {
+    let wanted = file.wanted(&push.reference, select)?;
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
     for job in file.jobs() {
-        permitted_agent(job, &push.repository, file, config)?;
+        permitted_agent(job, push, file, config)?;
     }
     wanted.into_iter().map(|job| build(run, push, job, file, config)).collect()
 }
 
 fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &SuiteConfig) -> Result<BuildSpec, FileError> {
     let refused = |key: &str, message: String| Err(file.source.error(&job.path().key(key), message));
-    let agent = permitted_agent(job, &push.repository, file, config)?;
-    let executor = match &agent.kind {
-        AgentKind::Ecs(ecs) => Executor::Ecs(ecs.clone()),
-        AgentKind::CodeBuild { .. } => {
-            let message = format!(
-                "agent `{}` is a CodeBuild agent; only ECS agents can run jobs in this version",
-                job.agent
-            );
-            return refused("agent", message);
-        }
-    };
-    let script = match &job.work {
-        Work::Run(script) => Script::Inline(script.clone()),
-        Work::Buildspec(_) => {
+    let agent = permitted_agent(job, push, file, config)?;
+    let executor = executor(agent);
+    let script = match (&job.work, &executor) {
+        (Work::Run(script), _) => Script::Inline(script.clone()),
+        (Work::Buildspec(path), Executor::CodeBuild(_)) => Script::Buildspec(path.clone()),
+        (Work::Buildspec(_), Executor::Ecs(_)) => {
             let message = format!(
                 "a buildspec needs a CodeBuild agent, and `{}` is an ECS agent: expected `run`",
                 job.agent
@@ -62,12 +57,20 @@ fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &Suit
             return refused("buildspec", message);
         }
     };
-    let size = override_size(&job.environment);
-    if size > LARGEST_ENVIRONMENT {
+    let ecs = matches!(executor, Executor::Ecs(_));
+    let size = override_size(job.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    if ecs && size > LARGEST_ENVIRONMENT {
         let message = format!(
             "the variables of the job take {size} bytes as JSON: at most {LARGEST_ENVIRONMENT} fit into an ECS task; larger values belong into a file"
         );
         return refused("environment", message);
+    }
+    let size = size + override_size([("BELLHOP_ARTIFACTS", job.artifacts.join("\n").as_str())]);
+    if ecs && !job.artifacts.is_empty() && size > LARGEST_ENVIRONMENT {
+        let message = format!(
+            "the patterns and the variables of the job take {size} bytes as JSON: at most {LARGEST_ENVIRONMENT} fit into an ECS task"
+        );
+        return refused("artifacts", message);
     }
     Ok(BuildSpec {
         id: BuildId {
@@ -88,18 +91,90 @@ fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &Suit
         retry: job.retry.clone(),
         needs: job.needs.clone(),
         successes: config.notify.successes,
+        artifacts: job.artifacts.clone(),
+        limit: agent.max_concurrent,
     })
 }
 
+/// The build of a script that stands in no pipeline file: a job of the suite's own, or a script of an action of CodePipeline. Limits and retries are
+/// those of a job that says nothing about them.
+///
+/// # Errors
+/// When the agent does not exist, or `on_behalf` is the repository's and it may not use it. The error is about the field `agent` of what is named
+/// there.
+pub fn plan_script(
+    run: &RunId,
+    push: &Push,
+    job: JobName,
+    (agent, script): (&AgentName, &str),
+    config: &SuiteConfig,
+    on_behalf: OnBehalf,
+) -> Result<BuildSpec, FileError> {
+    let refused = |file: &'static str, message: String| FileError {
+        file,
+        line: None,
+        column: None,
+        field: Some("agent".to_owned()),
+        message,
+    };
+    let template = match on_behalf {
+        OnBehalf::Suite => config
+            .agents
+            .get(agent)
+            .ok_or_else(|| refused(SUITE_FILE, format!("there is no agent `{agent}`")))?,
+        OnBehalf::Action => permitted(agent, &push.repository, config, |message| refused("UserParameters", message))?,
+    };
+    Ok(BuildSpec {
+        id: BuildId { run: run.clone(), job },
+        repository: push.repository.clone(),
+        reference: push.reference.clone(),
+        commit: push.commit.clone(),
+        agent: agent.clone(),
+        executor: executor(template),
+        script: Script::Inline(script.to_owned()),
+        environment: BTreeMap::new(),
+        critical: false,
+        timeout: DEFAULT_TIMEOUT,
+        queue_timeout: DEFAULT_QUEUE_TIMEOUT,
+        relaunch: Relaunch::default(),
+        retry: RetryPolicy::default(),
+        needs: Vec::new(),
+        successes: config.notify.successes,
+        artifacts: Vec::new(),
+        limit: template.max_concurrent,
+    })
+}
+
+/// On whose behalf a script runs that stands in no pipeline file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnBehalf {
+    /// The suite's administrators.
+    Suite,
+    /// An action of CodePipeline, for the repository that it names.
+    Action,
+}
+
+fn executor(agent: &Agent) -> Executor {
+    match &agent.kind {
+        AgentKind::Ecs(ecs) => Executor::Ecs(ecs.clone()),
+        AgentKind::CodeBuild { project } => Executor::CodeBuild(CodeBuildExecutor { project: project.clone() }),
+    }
+}
+
 /// The agent template that a job names, if it exists and the repository may use it.
-fn permitted_agent<'a>(
-    job: &Job,
+fn permitted_agent<'a>(job: &Job, push: &Push, file: &PipelineFile, config: &'a SuiteConfig) -> Result<&'a Agent, FileError> {
+    permitted(&job.agent, &push.repository, config, |message| {
+        file.source.error(&job.path().key("agent"), message)
+    })
+}
+
+fn permitted<'a>(
+    name: &AgentName,
     repository: &RepositoryName,
-    file: &PipelineFile,
     config: &'a SuiteConfig,
+    error: impl Fn(String) -> FileError,
 ) -> Result<&'a Agent, FileError> {
-    let refused = |message: String| Err(file.source.error(&job.path().key("agent"), message));
-    let name = &job.agent;
+    let refused = |message: String| Err(error(message));
     let permitted = match &config.repositories {
         None => None,
         Some(repositories) => match repositories.get(repository) {
@@ -129,9 +204,9 @@ fn permitted_agent<'a>(
 }
 
 /// What variables take in the overrides of a task. Bytes, where ECS speaks of characters: never too few.
-fn override_size(environment: &BTreeMap<String, String>) -> usize {
-    environment
-        .iter()
+fn override_size<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> usize {
+    variables
+        .into_iter()
         .map(|(name, value)| serde_json::json!({ "name": name, "value": value }).to_string().len() + 1)
         .sum()
 }

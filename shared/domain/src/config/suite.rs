@@ -136,6 +136,13 @@ pub struct Notify {
 }
 
 impl SuiteConfig {
+    /// The text for somebody who asks for a job that the suite does not have.
+    #[must_use]
+    pub fn no_job(&self, name: &JobName) -> String {
+        let known = suggestion(name.as_str(), self.jobs.keys().map(JobName::as_str));
+        format!("{SUITE_FILE}, jobs: there is no job `{name}`{known}")
+    }
+
     /// Reads and checks the text of a file.
     ///
     /// # Errors

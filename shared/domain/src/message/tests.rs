@@ -309,6 +309,7 @@ fn finish(run: &Run, job: &str, outcome: Outcome, cause: Option<&str>) -> Run {
         job: job.parse().unwrap(),
         outcome,
         cause: cause.map(ToOwned::to_owned),
+        tests: None,
     };
     match run.decide(&event, t(125)) {
         Decision::Next(next) => *next,

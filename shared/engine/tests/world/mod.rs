@@ -7,17 +7,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bellhop_domain::Capacity;
+use bellhop_domain::branch::Branch;
 use bellhop_domain::build::{Build, BuildEvent, Refusal};
-use bellhop_domain::ids::{AgentId, AttemptId, BuildId, CommitId, RepositoryName, RunId};
+use bellhop_domain::found::Artifact;
+use bellhop_domain::ids::{AgentId, AgentName, AttemptId, BuildId, CommitId, PipelineJobId, Reference, RepositoryName, RunId};
 use bellhop_domain::message::Message;
 use bellhop_domain::observation::{AgentStatus, ContainerEnd, Observation, Report, ReportPhase, Stop, StopCause};
 use bellhop_domain::outcome::Outcome;
+use bellhop_domain::pipeline::PipelineAnswer;
+use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_domain::spec::BuildSpec;
 use bellhop_domain::trigger::Push;
 use bellhop_engine::memory::MemoryLedger;
 use bellhop_engine::ports::{
-    Agents, Clock, Created, DueItem, Launch, Ledger, Lineage, Notifier, Source, SourceFile, Store, Versioned, Written,
+    Agents, Answered, Clock, Created, DueItem, Launch, Ledger, Lineage, Notifier, Pipelines, Source, SourceFile, Store, Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Handled, Started, Starter, Swept};
 use jiff::Timestamp;
@@ -49,6 +53,7 @@ pub(crate) struct World {
     pub(crate) bucket: Arc<FakeBucket>,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) repository: Arc<FakeRepository>,
+    pub(crate) pipelines: Arc<FakePipelines>,
 }
 
 impl World {
@@ -79,7 +84,9 @@ impl World {
             agents: self.agents.clone(),
             store: self.bucket.clone(),
             notifier: self.inbox.clone(),
+            pipelines: self.pipelines.clone(),
             clock: self.clock.clone(),
+            depth: 0,
         }
     }
 
@@ -155,6 +162,7 @@ pub(crate) fn push(trigger: &str) -> Push {
         commit: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
         previous: None,
         by: None,
+        at: None,
     }
 }
 
@@ -286,6 +294,26 @@ impl Ledger for FaultyLedger {
         Ok(self.reply(self.inner.update_build(expected, next).await?))
     }
 
+    async fn pool(&self, agent: &AgentName) -> Result<Option<Versioned<Pool>>, Fault> {
+        tokio::task::yield_now().await;
+        self.inner.pool(agent).await
+    }
+
+    async fn update_pool(&self, expected: u64, next: &Pool) -> Result<Written, Fault> {
+        tokio::task::yield_now().await;
+        Ok(self.reply(self.inner.update_pool(expected, next).await?))
+    }
+
+    async fn branch(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<Versioned<Branch>>, Fault> {
+        tokio::task::yield_now().await;
+        self.inner.branch(repository, reference).await
+    }
+
+    async fn update_branch(&self, expected: u64, next: &Branch) -> Result<Written, Fault> {
+        tokio::task::yield_now().await;
+        Ok(self.reply(self.inner.update_branch(expected, next).await?))
+    }
+
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, Fault> {
         tokio::task::yield_now().await;
         self.inner.due(now, limit).await
@@ -373,7 +401,7 @@ impl FakeAgents {
 
 #[async_trait]
 impl Agents for FakeAgents {
-    async fn launch(&self, _: &BuildSpec, attempt: &AttemptId, capacity: Capacity) -> Result<Launch, Fault> {
+    async fn launch(&self, _: &BuildSpec, attempt: &AttemptId, capacity: Capacity, _: bool) -> Result<Launch, Fault> {
         tokio::task::yield_now().await;
         let call = format!("{}/{} on {capacity}", attempt.build.job, attempt.number);
         self.calls.lock().unwrap().push(call);
@@ -418,6 +446,12 @@ impl Agents for FakeAgents {
         let look = |agent: &AgentId| known.values().find(|known| known.agent == *agent).map(Known::observation);
         (agents.iter().map(|agent| (agent.clone(), look(agent))).collect(), None)
     }
+
+    async fn identify(&self, agent: &AgentId) -> Result<Option<(AttemptId, Observation)>, Fault> {
+        let known = self.known.lock().unwrap();
+        let found = known.values().find(|known| known.agent == *agent);
+        Ok(found.map(|known| (known.attempt.clone(), known.observation())))
+    }
 }
 
 /// The suite's bucket.
@@ -429,6 +463,10 @@ pub(crate) struct FakeBucket {
     pub(crate) report: Mutex<Option<Report>>,
     /// How often a report was asked for.
     pub(crate) reports_read: AtomicUsize,
+    /// What every agent leaves as artifacts.
+    pub(crate) artifacts: Mutex<BTreeMap<String, String>>,
+    /// So many looks at artifacts to come fail.
+    pub(crate) unlistable: AtomicUsize,
 }
 
 impl FakeBucket {
@@ -462,6 +500,44 @@ impl Store for FakeBucket {
         tokio::task::yield_now().await;
         self.reports_read.fetch_add(1, Ordering::SeqCst);
         Ok(self.report.lock().unwrap().clone())
+    }
+
+    async fn artifacts(&self, _: &AttemptId, limit: usize) -> Result<(Vec<Artifact>, u64), Fault> {
+        tokio::task::yield_now().await;
+        if take(&self.unlistable) {
+            return Err(Fault::passing("list artifacts: no reply"));
+        }
+        let artifacts = self.artifacts.lock().unwrap();
+        let all = artifacts.iter().map(|(path, text)| Artifact {
+            path: path.clone(),
+            size: u64::try_from(text.len()).unwrap(),
+        });
+        Ok((all.take(limit).collect(), u64::try_from(artifacts.len()).unwrap()))
+    }
+
+    async fn artifact(&self, _: &AttemptId, path: &str, _: u64) -> Result<Option<String>, Fault> {
+        tokio::task::yield_now().await;
+        Ok(self.artifacts.lock().unwrap().get(path).cloned())
+    }
+}
+
+/// CodePipeline, with every answer that it was given and under which job's id.
+#[derive(Default)]
+pub(crate) struct FakePipelines {
+    pub(crate) answers: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Pipelines for FakePipelines {
+    async fn answer(&self, job: &PipelineJobId, answer: &PipelineAnswer) -> Result<Answered, Fault> {
+        tokio::task::yield_now().await;
+        let words = match answer {
+            PipelineAnswer::Continue { .. } => "continue".to_owned(),
+            PipelineAnswer::Success { build, attempts, .. } => format!("success of {} in {attempts}", build.job),
+            PipelineAnswer::Failure { kind, message, .. } => format!("{kind:?}: {message}"),
+        };
+        self.answers.lock().unwrap().push(format!("{} {words}", &job.as_str()[..2]));
+        Ok(Answered::Taken)
     }
 }
 
@@ -513,5 +589,14 @@ impl Source for FakeRepository {
         tokio::task::yield_now().await;
         self.comparisons.fetch_add(1, Ordering::SeqCst);
         Ok(self.changed.lock().unwrap().clone())
+    }
+
+    async fn default_branch(&self, repository: &RepositoryName) -> Result<Option<String>, Fault> {
+        Ok((repository.as_str() == "shop").then(|| "main".to_owned()))
+    }
+
+    async fn tip(&self, repository: &RepositoryName, branch: &str) -> Result<Option<CommitId>, Fault> {
+        let is_there = repository.as_str() == "shop" && branch == "main";
+        Ok(is_there.then(|| push("any").commit))
     }
 }

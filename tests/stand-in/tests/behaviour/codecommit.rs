@@ -171,6 +171,12 @@ async fn commits_and_branches_are_described() {
     let request = json!({ "repositoryName": "shop", "branchName": "main" });
     let (_, body) = call(&setup, "GetBranch", &request).await;
     assert_eq!(body["branch"], json!({ "branchName": "main", "commitId": second }));
+    let (_, body) = call(&setup, "GetRepository", &json!({ "repositoryName": "shop" })).await;
+    assert_eq!(body["repositoryMetadata"]["defaultBranch"], "main");
+    setup.stand_in.codecommit().create("empty").await.unwrap();
+    let (_, body) = call(&setup, "GetRepository", &json!({ "repositoryName": "empty" })).await;
+    assert_eq!(body["repositoryMetadata"]["repositoryName"], "empty");
+    assert_eq!(body["repositoryMetadata"].get("defaultBranch"), None);
 
     let tree = described["treeId"].as_str().unwrap();
     let nothing = "0123456789012345678901234567890123456789";

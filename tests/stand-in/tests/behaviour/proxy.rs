@@ -106,7 +106,8 @@ async fn requests_are_forwarded_as_they_are_and_entered() {
     assert_eq!(entries[0].caller.as_deref(), Some("push"));
     assert_eq!(entries[0].status, Some(201));
     assert_eq!(entries[0].summary, "bellhop");
-    assert_eq!(entries[0].request, None);
+    assert_eq!(entries[0].request, Some(json!({ "TableName": "bellhop" })));
+    assert_eq!(entries[1].request, None);
     assert!(entries.iter().enumerate().all(|(place, entry)| entry.seq == place as u64));
 }
 

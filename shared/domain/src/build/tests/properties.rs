@@ -9,6 +9,11 @@ use super::*;
 pub(super) fn check(build: &Build) {
     let alive: Vec<&Attempt> = build.attempts.iter().filter(|attempt| attempt.is_live()).collect();
     assert!(alive.len() <= 2, "{} attempts are live", alive.len());
+    let over = build.outcome().is_some() && live(build).is_empty();
+    assert!(
+        !(over && matches!(build.place, Place::Wanted | Place::Held)),
+        "a place is kept for nothing"
+    );
     if let [older, _] = alive.as_slice() {
         assert!(
             matches!(older.phase, Phase::Interrupted { .. } | Phase::Stopping { .. }),
@@ -24,7 +29,7 @@ pub(super) fn check(build: &Build) {
     for (index, attempt) in build.attempts.iter().enumerate() {
         assert_eq!(attempt.number as usize, index + 1);
         let waits = attempt.phase == Phase::Waiting;
-        let queued = matches!(build.state, BuildState::Queued { .. }) && index + 1 == build.attempts.len();
+        let queued = matches!(build.state, BuildState::Waiting | BuildState::Queued { .. }) && index + 1 == build.attempts.len();
         assert_eq!(waits, queued, "{attempt:?} in {:?}", build.state);
     }
     for (rule, used) in build.spec.retry.rules.iter().zip(&build.retries) {
@@ -42,12 +47,24 @@ pub(super) fn check(build: &Build) {
 pub(super) fn check_step(before: &Build, after: &Build) {
     check(after);
     assert_ne!(before, after, "a step that changes nothing is to be ignored");
-    let decided = before.outcome().is_none() && after.outcome().is_some_and(|outcome| outcome != Outcome::Skipped);
+    let decided = before.outcome().is_none() && before.state != BuildState::Blocked && after.outcome().is_some();
     let pushed = |fits: fn(&BuildEffect) -> bool| after.outbox.since(&before.outbox).filter(|pending| fits(&pending.effect)).count();
     let told = pushed(|effect| matches!(effect, BuildEffect::Announce(BuildNews::Finished { .. })));
-    assert_eq!(told, usize::from(decided), "announcements of the end");
+    // What a build left behind is looked at before anybody is told.
+    let looks = pushed(|effect| matches!(effect, BuildEffect::Collect { .. }));
+    let collecting = |build: &Build| usize::from(build.outbox.any(|effect| matches!(effect, BuildEffect::Collect { .. })));
+    let looked = collecting(before) - collecting(before).min(collecting(after));
+    assert_eq!(told + looks, usize::from(decided) + looked, "announcements of the end");
     let run_told = pushed(|effect| matches!(effect, BuildEffect::TellRun { .. }));
-    assert_eq!(run_told, usize::from(decided), "words to the run");
+    // Of a build that is cancelled before it has heard of its release, the run alone is told.
+    let unheard = before.state == BuildState::Blocked && matches!(after.outcome(), Some(Outcome::Cancelled | Outcome::Superseded));
+    assert_eq!(run_told, told + usize::from(unheard), "words to the run");
+    let places = |build: &Build| u8::from(matches!(build.place, Place::Wanted | Place::Held));
+    let left = pushed(|effect| *effect == BuildEffect::Leave);
+    assert!(
+        left >= usize::from(places(before) > places(after)),
+        "a place that is not given back"
+    );
     if before.outcome().is_some() {
         assert_eq!(before.state, after.state, "an outcome was changed");
     }
@@ -106,8 +123,11 @@ fn specs() -> impl Strategy<Value = BuildSpec> {
         prop::bool::weighted(0.3),
         select(vec![1u64, 60, 3600]),
         select(vec![1u64, 60, 3600]),
+        (prop::option::weighted(0.3, 1..4u32), prop::bool::weighted(0.2)),
     )
-        .prop_map(|(retry, critical, patient, timeout, queue_timeout)| BuildSpec {
+        .prop_map(|(retry, critical, patient, timeout, queue_timeout, (limit, artifacts))| BuildSpec {
+            limit,
+            artifacts: if artifacts { vec!["target/*".to_owned()] } else { Vec::new() },
             retry,
             critical,
             relaunch: if patient { Relaunch::Stopped } else { Relaunch::Warning },
@@ -174,6 +194,9 @@ fn events() -> impl Strategy<Value = BuildEvent> {
     prop_oneof![
         1 => Just(BuildEvent::Released),
         1 => Just(BuildEvent::Skipped { because: "lint".parse().unwrap() }),
+        1 => Just(cancelled(Outcome::Cancelled)),
+        2 => Just(BuildEvent::Granted),
+        1 => attempts().prop_map(|attempt| BuildEvent::Collected { attempt, found: Found::default() }),
         2 => (attempts(), capacities(), agents())
             .prop_map(|(attempt, capacity, agent)| BuildEvent::LaunchAccepted { attempt, capacity, agent }),
         2 => (attempts(), capacities(), refusals())
@@ -248,8 +271,14 @@ fn event(build: &Build, step: Step, now: Timestamp) -> Option<BuildEvent> {
         Step::Perform(index) => {
             let pending = build.outbox.pending();
             let pending = pending.get(index % pending.len().max(1))?;
-            let answered = matches!(pending.effect, BuildEffect::Launch { .. });
-            (!answered).then_some(BuildEvent::Performed(pending.id))
+            match pending.effect {
+                BuildEffect::Launch { .. } => None,
+                BuildEffect::Collect { attempt, .. } => Some(BuildEvent::Collected {
+                    attempt,
+                    found: Found::default(),
+                }),
+                _ => Some(BuildEvent::Performed(pending.id)),
+            }
         }
         Step::TickWhenDue | Step::Pass(_) => Some(BuildEvent::Tick { looked: now }),
     }
@@ -302,6 +331,10 @@ fn wind_down(mut build: Build, mut now: Timestamp) {
                     attempt,
                     capacity,
                     refusal: account_limit(),
+                },
+                BuildEffect::Collect { attempt, .. } => BuildEvent::Collected {
+                    attempt,
+                    found: Found::default(),
                 },
                 _ => BuildEvent::Performed(pending.id),
             };
@@ -360,12 +393,14 @@ proptest! {
         let mut now = t(0);
         let mut build = Build::ready(spec, now);
         for next in steps {
-            if matches!(next, Step::Event(_)) {
+            if matches!(next, Step::Event(_)) && !matches!(next, Step::Event(BuildEvent::Granted)) {
                 continue;
             }
             now = moment(&build, now, &next);
             let Some(event) = event(&build, next, now) else { continue };
             build = step(&build, &event, now);
+            let launches = build.outbox.any(|effect| matches!(effect, BuildEffect::Launch { .. }));
+            prop_assert!(!launches || build.spec.limit.is_none() || build.place == Place::Held, "a launch without a place");
             for attempt in &build.attempts {
                 let wants_one = attempt.phase == Phase::Launching && attempt.agent.is_none();
                 let asked = |effect: &BuildEffect| {

@@ -54,11 +54,11 @@ fn a_job_with_a_mistake() {
     for (job, expected) in [
         (
             "run: x\ntimout: 3m",
-            "line 6, jobs.test: unknown key `timout`; did you mean `timeout`? (known: on, agent, run, buildspec, environment, critical, timeout, queue-timeout, relaunch, retry, needs)",
+            "line 6, jobs.test: unknown key `timout`; did you mean `timeout`? (known: on, agent, run, buildspec, environment, critical, timeout, queue-timeout, relaunch, retry, needs, artifacts)",
         ),
         (
             "run: x\nsteps: []",
-            "line 6, jobs.test: unknown key `steps` (known: on, agent, run, buildspec, environment, critical, timeout, queue-timeout, relaunch, retry, needs)",
+            "line 6, jobs.test: unknown key `steps` (known: on, agent, run, buildspec, environment, critical, timeout, queue-timeout, relaunch, retry, needs, artifacts)",
         ),
         ("run: x\nrun: y", "line 6, jobs.test: `run` appears twice"),
         (
@@ -211,6 +211,63 @@ fn patterns() {
         refusal("version: 1\njobs:\n  a: { agent: b, run: c }\nconcurrency: { supersede: true, except: ['ma{in'] }\n"),
         ".bellhop.yaml, line 4, concurrency.except[0]: `ma{in` is no pattern: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)"
     );
+}
+
+#[test]
+fn artifacts() {
+    for (artifacts, expected) in [
+        ("dist", ": expected a list, such as [a, b]"),
+        ("[]", ": an empty list: expected at least one pattern, or no such key"),
+        (
+            "[a, '']",
+            "[1]: an empty pattern: expected one such as target/report.xml or dist/**",
+        ),
+        ("[a, b, a]", "[2]: `a` appears twice"),
+        (
+            "[/etc/passwd]",
+            "[0]: `/etc/passwd` begins with a slash: expected a path from the repository's root, such as dist/**",
+        ),
+        ("[dist/]", "[0]: `dist/` names a directory: expected files, such as `dist/**`"),
+        (
+            "[a/../../b]",
+            "[0]: `a/../../b` has an empty, `.` or `..` part: expected a path from the repository's root, such as dist/**",
+        ),
+        (
+            "[..]",
+            "[0]: `..` has an empty, `.` or `..` part: expected a path from the repository's root, such as dist/**",
+        ),
+        (
+            "[./a]",
+            "[0]: `./a` has an empty, `.` or `..` part: expected a path from the repository's root, such as dist/**",
+        ),
+        (
+            "[a//b]",
+            "[0]: `a//b` has an empty, `.` or `..` part: expected a path from the repository's root, such as dist/**",
+        ),
+        (
+            "['dist/**', '!dist/secret']",
+            "[1]: `!dist/secret` has a `!`: artifacts can only be listed, not left out",
+        ),
+        (
+            "['*.{xml,html}']",
+            "[0]: `*.{xml,html}` has a brace: expected one pattern for each of the alternatives",
+        ),
+        (
+            "[\"a\\nb\"]",
+            "[0]: `a b` has a line break or another control character, which no artifact's name may have",
+        ),
+        (
+            "[\"a\\0\"]",
+            "[0]: `a ` has a line break or another control character, which no artifact's name may have",
+        ),
+        ("[**/x]", ": an alias without an anchor; a text that starts with * has to be quoted"),
+    ] {
+        assert_eq!(
+            refusal(&pipeline(&format!("run: x\nartifacts: {artifacts}"), "")),
+            format!(".bellhop.yaml, line 6, jobs.test.artifacts{expected}"),
+            "{artifacts}"
+        );
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{pipeline, refusal};
-use crate::config::{PipelineFile, SuiteConfig};
+use crate::config::{PipelineFile, Select, SuiteConfig};
 use crate::ids::Reference;
 
 #[test]
@@ -84,6 +84,19 @@ fn more_patterns_than_anyone_needs() {
 }
 
 #[test]
+fn more_artifacts_than_fit() {
+    let list = |count: usize| (0..count).map(|i| format!("a{i}")).collect::<Vec<_>>().join(", ");
+    let file = |artifacts: &str| pipeline(&format!("run: x\nartifacts: [{artifacts}]"), "");
+    assert!(PipelineFile::parse(&file(&list(20))).is_ok());
+    assert_eq!(
+        refusal(&file(&list(21))),
+        ".bellhop.yaml, line 6, jobs.test.artifacts: 21 patterns: at most 20 are possible"
+    );
+    assert!(PipelineFile::parse(&file(&"ü".repeat(200))).is_ok());
+    assert!(refusal(&file(&"ü".repeat(201))).ends_with("ü…` is too long a pattern: at most 200 characters are possible"));
+}
+
+#[test]
 fn the_most_expensive_patterns_are_cheap_enough() {
     let pattern = format!("'{}'", "*a".repeat(128));
     let list = vec![pattern; 10].join(", ");
@@ -93,7 +106,7 @@ fn the_most_expensive_patterns_are_cheap_enough() {
     let file = PipelineFile::parse(&pipeline("run: x", &jobs)).unwrap();
     let reference: Reference = "refs/heads/main".parse().unwrap();
     let changed = vec!["a".repeat(200); 20];
-    assert!(!file.wanted(&reference, Some(&changed)).is_empty());
+    assert!(!file.wanted(&reference, Select::ByFilters(Some(&changed))).unwrap().is_empty());
 }
 
 #[test]
@@ -166,6 +179,8 @@ fn messages_repeat_little_of_the_file_and_stay_on_one_line() {
         pipeline(&format!("run: x\non: {{ push: {{ branches: ['[{long}'] }} }}"), ""),
         pipeline(&format!("run: x\non: {{ push: {{ branches: [!{long} x] }} }}"), ""),
         pipeline(&format!("run: x\ncritical: {long}"), ""),
+        pipeline(&format!("run: x\nartifacts: [{long}]"), ""),
+        pipeline(&format!("run: x\nartifacts: [{breaking}]"), ""),
         pipeline(&format!("run: x\ncritical: !!int {long}"), ""),
         pipeline("run: x", &format!("{}: {{ agent: a, run: x }}", "Y".repeat(900))),
         pipeline("run: x", &format!("{breaking}: {{ agent: a, run: x }}")),
@@ -254,7 +269,7 @@ proptest! {
         let on = format!("run: x\non: {{ push: {{ branches: {list}, tags: {list}, paths: {list} }} }}");
         if let Ok(file) = PipelineFile::parse(&pipeline(&on, "")) {
             for reference in [Reference::Branch(name.clone()), Reference::Tag(name)] {
-                let _ = file.wanted(&reference, Some(&paths));
+                let _ = file.wanted(&reference, Select::ByFilters(Some(&paths)));
                 prop_assert!(!file.needs_changes(&reference) || reference.branch().is_some());
             }
         }

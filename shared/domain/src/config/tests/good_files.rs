@@ -64,6 +64,7 @@ jobs:
     queue-timeout: 10m
     relaunch: stopped
     retry: [ { on: interrupted, limit: 3, capacity: on-demand }, { exit-codes: [75, 76], on: [failure, timeout], limit: 1, backoff: 1m } ]
+    artifacts: [target/report.xml, "dist/**", "**/..odd/*.log"]
   package:
     needs: [check]
     agent: images
@@ -167,6 +168,7 @@ fn a_whole_pipeline_file() {
             },
         ]
     );
+    assert_eq!(check.artifacts, ["target/report.xml", "dist/**", "**/..odd/*.log"]);
     assert_eq!(package.work, Work::Buildspec("build/package.yml".to_owned()));
     assert_eq!(package.retry, RetryPolicy::never());
     assert_eq!(package.needs, ["check".parse().unwrap()]);
@@ -174,6 +176,7 @@ fn a_whole_pipeline_file() {
     assert_eq!(plain.queue_timeout, Duration::from_secs(7200));
     assert_eq!(plain.retry, RetryPolicy::default());
     assert_eq!(plain.relaunch, Relaunch::Warning);
+    assert!(plain.artifacts.is_empty());
 
     assert!(file.concurrency().supersedes("feature/x"));
     assert!(!file.concurrency().supersedes("main"));

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use super::pipeline;
-use crate::config::{PipelineFile, SuiteConfig, plan};
+use crate::agent::{fits_overrides, script_key};
+use crate::config::{OnBehalf, PipelineFile, Select, SuiteConfig, plan, plan_script};
 use crate::ids::RunId;
-use crate::spec::{BuildSpec, EcsExecutor, Executor, Relaunch, RetryPolicy, Script, Successes};
+use crate::spec::{BuildSpec, CodeBuildExecutor, EcsExecutor, Executor, Relaunch, RetryPolicy, Script, Successes};
 use crate::trigger::Push;
 
 const AGENTS: &str = "version: 1
@@ -20,6 +21,7 @@ fn push(reference: &str) -> Push {
         reference: reference.parse().unwrap(),
         commit: "0123456789012345678901234567890123456789".parse().unwrap(),
         previous: None,
+        at: None,
         by: None,
     }
 }
@@ -30,7 +32,7 @@ fn try_plan(file: &str, config: &str, reference: &str, changed: Option<&[&str]>)
     let file = PipelineFile::parse(file).unwrap();
     let config = SuiteConfig::parse(config).unwrap();
     let changed: Option<Vec<String>> = changed.map(|paths| paths.iter().map(|path| (*path).to_owned()).collect());
-    plan(&run, &push, &file, &config, changed.as_deref()).map_err(|error| error.to_string())
+    plan(&run, &push, &file, &config, Select::ByFilters(changed.as_deref())).map_err(|error| error.to_string())
 }
 
 fn names(builds: &[BuildSpec]) -> Vec<&str> {
@@ -40,7 +42,7 @@ fn names(builds: &[BuildSpec]) -> Vec<&str> {
 #[test]
 fn a_build_is_frozen_with_all_that_it_takes() {
     let text = pipeline(
-        "run: make\nenvironment: { A: b }\ncritical: true\ntimeout: 5m\nqueue-timeout: 6m\nrelaunch: stopped\nretry: never",
+        "run: make\nenvironment: { A: b }\ncritical: true\ntimeout: 5m\nqueue-timeout: 6m\nrelaunch: stopped\nretry: never\nartifacts: [report.xml, 'dist/**']",
         "",
     );
     let builds = try_plan(&text, &format!("{AGENTS}notify: {{ successes: none }}\n"), "refs/heads/main", None).unwrap();
@@ -72,6 +74,8 @@ fn a_build_is_frozen_with_all_that_it_takes() {
             retry: RetryPolicy::never(),
             needs: Vec::new(),
             successes: Successes::None,
+            artifacts: vec!["report.xml".to_owned(), "dist/**".to_owned()],
+            limit: None,
         }]
     );
 }
@@ -118,16 +122,6 @@ fn agents_that_do_not_do() {
             ".bellhop.yaml, line 6, jobs.image.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: docker, secret, small)",
         ),
         (
-            "run: x",
-            "image: { agent: docker, run: x }",
-            ".bellhop.yaml, line 6, jobs.image.agent: agent `docker` is a CodeBuild agent; only ECS agents can run jobs in this version",
-        ),
-        (
-            "run: x",
-            "image: { agent: docker, buildspec: x }",
-            ".bellhop.yaml, line 6, jobs.image.agent: agent `docker` is a CodeBuild agent; only ECS agents can run jobs in this version",
-        ),
-        (
             "buildspec: x",
             "",
             ".bellhop.yaml, line 5, jobs.test.buildspec: a buildspec needs a CodeBuild agent, and `small` is an ECS agent: expected `run`",
@@ -144,10 +138,18 @@ fn agents_that_do_not_do() {
 }
 
 #[test]
-fn a_codebuild_agent_is_no_obstacle_to_other_jobs() {
-    let text = pipeline("run: x", "image: { agent: docker, buildspec: x, on: { push: { tags: ['v*'] } } }");
-    let builds = try_plan(&text, AGENTS, "refs/heads/main", None).unwrap();
-    assert_eq!(names(&builds), ["test"]);
+fn a_codebuild_agent_takes_scripts_and_buildspecs() {
+    let plan = |job: &str| try_plan(&pipeline("run: x", job), AGENTS, "refs/heads/main", None).unwrap();
+    let builds = [
+        plan("image: { agent: docker, buildspec: ci/image.yml }"),
+        plan("docs: { agent: docker, run: y }"),
+    ]
+    .concat();
+    assert_eq!(names(&builds), ["test", "image", "test", "docs"]);
+    let project = Executor::CodeBuild(CodeBuildExecutor { project: "p".to_owned() });
+    assert_eq!(builds[1].executor, project);
+    assert_eq!(builds[1].script, Script::Buildspec("ci/image.yml".to_owned()));
+    assert_eq!(builds[3].script, Script::Inline("y".to_owned()));
 }
 
 #[test]
@@ -178,6 +180,70 @@ fn variables_that_fit_into_no_task() {
     assert_eq!(
         try_plan(&job(7_000), AGENTS, "refs/heads/main", None).unwrap_err(),
         ".bellhop.yaml, line 6, jobs.test.environment: the variables of the job take 7049 bytes as JSON: at most 6000 fit into an ECS task; larger values belong into a file"
+    );
+}
+
+#[test]
+fn one_job_comes_with_those_it_needs_whatever_its_filter_says() {
+    let text = "version: 1\njobs:\n  build: { agent: small, run: x }\n  test: { agent: small, run: x }\n  \
+                deploy: { agent: small, run: x, needs: [build], on: { push: { tags: ['v*'] } } }\n";
+    let selected = |job: &str| {
+        let push = push("refs/heads/main");
+        let run = RunId::derive(&push.trigger, &push.reference);
+        let (file, config) = (PipelineFile::parse(text).unwrap(), SuiteConfig::parse(AGENTS).unwrap());
+        let specs = plan(&run, &push, &file, &config, Select::Job(&job.parse().unwrap())).map_err(|error| error.to_string())?;
+        Ok::<_, String>(specs.iter().map(|spec| spec.id.job.to_string()).collect::<Vec<_>>())
+    };
+    assert_eq!(selected("deploy").unwrap(), ["build", "deploy"]);
+    assert_eq!(
+        selected("tset").unwrap_err(),
+        ".bellhop.yaml, line 2, jobs: there is no job `tset`; did you mean `test`? (known: build, test, deploy)"
+    );
+}
+
+#[test]
+fn a_script_of_an_action_may_use_what_its_repository_may() {
+    let push = push("refs/heads/main");
+    let run = RunId::derive(&push.trigger, &push.reference);
+    let config = SuiteConfig::parse(AGENTS).unwrap();
+    let plan = |agent: &str, on_behalf| {
+        let agent = agent.parse().unwrap();
+        plan_script(&run, &push, "script".parse().unwrap(), (&agent, "make"), &config, on_behalf).map_err(|error| error.to_string())
+    };
+    assert_eq!(plan("small", OnBehalf::Action).unwrap().script, Script::Inline("make".to_owned()));
+    assert_eq!(
+        plan("secret", OnBehalf::Action).unwrap_err(),
+        "UserParameters, agent: the agent `secret` is restricted, and there are no `repositories` in config/bellhop.yaml to let `shop` use it"
+    );
+    assert!(plan("secret", OnBehalf::Suite).is_ok());
+}
+
+#[test]
+fn artifacts_that_fit_into_no_task() {
+    let patterns: Vec<String> = (10..30).map(|i| format!("{i}{}", "x".repeat(198))).collect();
+    let job = |size: usize| {
+        let lines = format!(
+            "run: x\nenvironment: {{ A: {} }}\nartifacts: [{}]",
+            "x".repeat(size),
+            patterns.join(", ")
+        );
+        pipeline(&lines, "")
+    };
+    // A script too long for the overrides is kept in the bucket. Everything else fits, under the longest names that there are.
+    let mut builds = try_plan(&job(1_898), AGENTS, &format!("refs/heads/{}", "b".repeat(240)), None).unwrap();
+    let build = &mut builds[0];
+    build.id.job = "j".repeat(63).parse().unwrap();
+    build.repository = "r".repeat(100).parse().unwrap();
+    build.script = Script::Stored(script_key(&build.id));
+    assert!(fits_overrides(build, &"b".repeat(63)));
+    assert_eq!(
+        try_plan(&job(1_899), AGENTS, "refs/heads/main", None).unwrap_err(),
+        ".bellhop.yaml, line 7, jobs.test.artifacts: the patterns and the variables of the job take 6001 bytes as JSON: at most 6000 fit into an ECS task"
+    );
+    let codebuild = job(1_899).replace("agent: small", "agent: docker");
+    assert_eq!(
+        try_plan(&codebuild, AGENTS, "refs/heads/main", None).unwrap()[0].artifacts,
+        patterns
     );
 }
 

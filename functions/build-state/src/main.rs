@@ -1,0 +1,15 @@
+//! The function `build-state`: what happens to an agent on CodeBuild is taken to its build.
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    bellhop_runtime::serve(|suite| {
+        let engine = suite.engine();
+        move |invocation| {
+            let engine = engine.clone();
+            async move { Ok(bellhop_build_state::handle(&engine, &invocation.event).await?) }
+        }
+    })
+    .await
+}

@@ -1,0 +1,129 @@
+//! What people, schedules and programs ask for: start, cancel, retry, show, list.
+
+use bellhop_domain::ids::{RepositoryName, RunId};
+use bellhop_domain::outcome::Outcome;
+use bellhop_domain::report;
+use bellhop_domain::request::{Request, Start};
+use bellhop_domain::run::RunEvent;
+use bellhop_engine::{Engine, Fault, Handled, Refused, Started, Starter};
+use bellhop_events::{Event, control, parse};
+use bellhop_runtime::Invocation;
+use serde_json::{Value, json};
+
+/// How many of a repository's runs are listed.
+const LISTED: usize = 20;
+
+/// Does what is asked for and answers the state of the run, or `{"error": …}` that says what was wrong. Several requests in one input (through SNS or SQS)
+/// are answered as a list.
+///
+/// # Errors
+/// When a service cannot be reached now. Trying the same invocation again starts nothing twice: a request counts under the invocation's own id where it
+/// brings none.
+pub async fn handle(starter: &Starter, invocation: &Invocation) -> Result<Value, Fault> {
+    let mut answers = Vec::new();
+    let mut fault = None;
+    for (index, event) in parse(&invocation.event).events.into_iter().enumerate() {
+        let Event::Request(request) = event else { continue };
+        let trigger = match index {
+            0 => invocation.request_id.clone(),
+            _ => format!("{}/{index}", invocation.request_id),
+        };
+        match answer(starter, request, &trigger).await {
+            Ok(answer) => answers.push(answer),
+            Err(other) => {
+                fault.get_or_insert(other);
+            }
+        }
+    }
+    if let Some(fault) = fault {
+        return Err(fault);
+    }
+    if answers.is_empty() {
+        // Nothing in it is a request: the parser of requests says what was expected.
+        let error = control::request(&invocation.event).err();
+        answers.push(error_of(
+            error
+                .as_deref()
+                .unwrap_or("no request: expected one of start, cancel, retry, show, list"),
+        ));
+    }
+    let only = answers.len() == 1;
+    Ok(if only { answers.remove(0) } else { Value::Array(answers) })
+}
+
+async fn answer(starter: &Starter, request: Result<Request, String>, trigger: &str) -> Result<Value, Fault> {
+    let engine = &starter.engine;
+    let request = match request {
+        Ok(request) => request,
+        Err(message) => {
+            tracing::warn!(message, "a request that is not understood");
+            return Ok(error_of(&message));
+        }
+    };
+    match request {
+        Request::Start(start) => {
+            let started = starter.request(&start, &name_of(&start, trigger)).await?;
+            of_started(engine, started).await
+        }
+        Request::Retry(build) => {
+            let started = starter.retry(&build, &format!("control/{trigger}")).await?;
+            of_started(engine, started).await
+        }
+        Request::CancelRun(run) => cancel(engine, &run, None).await,
+        Request::CancelBuild(build) => cancel(engine, &build.run, Some(build.job)).await,
+        Request::Show(run) => show(engine, &run).await,
+        Request::List(repository) => list(engine, &repository).await,
+    }
+}
+
+/// What the run's id is derived from. A name of the asker's own is his alone: it cannot meet the id of an invocation.
+fn name_of(start: &Start, trigger: &str) -> String {
+    match &start.id {
+        Some(id) => format!("control/id/{id}"),
+        None => format!("control/{trigger}"),
+    }
+}
+
+async fn of_started(engine: &Engine, started: Result<Started, Refused>) -> Result<Value, Fault> {
+    match started {
+        Ok(Started::Run { id, .. } | Started::Rejected { id, .. } | Started::Again(id)) => show(engine, &id).await,
+        Ok(Started::Nothing(why)) => Ok(error_of(&format!("nothing was started: {why}"))),
+        Err(Refused(message)) => {
+            tracing::warn!(message, "a request that cannot be fulfilled");
+            Ok(error_of(&message))
+        }
+    }
+}
+
+async fn cancel(engine: &Engine, run: &RunId, job: Option<bellhop_domain::ids::JobName>) -> Result<Value, Fault> {
+    let event = RunEvent::Cancel {
+        job: job.clone(),
+        outcome: Outcome::Cancelled,
+        cause: "cancelled by hand".to_owned(),
+    };
+    match (engine.run(run, event).await?, job) {
+        (Handled::Unknown, _) => Ok(error_of(&format!("there is no run {run}"))),
+        (Handled::Ignored(bellhop_domain::decision::Ignored::UnknownJob), Some(job)) => {
+            Ok(error_of(&format!("run {run} has no job {job}")))
+        }
+        _ => show(engine, run).await,
+    }
+}
+
+async fn show(engine: &Engine, id: &RunId) -> Result<Value, Fault> {
+    let Some(run) = engine.ledger.run(id).await? else {
+        return Ok(error_of(&format!("there is no run {id}")));
+    };
+    let builds = engine.ledger.builds_of(id).await?;
+    Ok(report::of_run(&run.record, builds.iter().map(|build| &build.record)))
+}
+
+async fn list(engine: &Engine, repository: &RepositoryName) -> Result<Value, Fault> {
+    let runs = engine.ledger.runs_of(repository, LISTED).await?;
+    let runs: Vec<Value> = runs.iter().map(|run| report::summary(&run.record)).collect();
+    Ok(json!({ "version": 1, "repository": repository, "runs": runs }))
+}
+
+fn error_of(message: &str) -> Value {
+    json!({ "error": message })
+}

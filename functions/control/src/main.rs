@@ -1,0 +1,15 @@
+//! The function `control`: what people, schedules and programs ask for.
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    bellhop_runtime::serve(|suite| {
+        let starter = suite.starter();
+        move |invocation| {
+            let starter = starter.clone();
+            async move { Ok(bellhop_control::handle(&starter, &invocation).await?) }
+        }
+    })
+    .await
+}

@@ -1,0 +1,44 @@
+//! An action of CodePipeline starts a run and waits for it.
+//!
+//! The event carries credentials of the pipeline: nothing of it is logged but the job's id.
+
+use bellhop_domain::request::PipelineJob;
+use bellhop_engine::{Fault, Refused, Started, Starter};
+use bellhop_events::Event;
+use serde_json::{Value, json};
+
+/// Starts what an action asks for, or goes on with what an earlier job of it has started, and answers what became of it. Mistakes of the action's owner are
+/// answered to CodePipeline.
+///
+/// # Errors
+/// When a service cannot be reached now. The action is not answered then; trying the input again starts nothing twice.
+pub async fn handle(starter: &Starter, input: &Value) -> Result<Value, Fault> {
+    bellhop_runtime::each_event(input, async |event| match event {
+        Event::Pipeline(job) => Some(take(starter, &job).await),
+        Event::Push(_) | Event::Agent(_) | Event::Unnamed(_) | Event::Request(_) => None,
+    })
+    .await
+}
+
+async fn take(starter: &Starter, job: &PipelineJob) -> Result<Value, Fault> {
+    let id = job.id.as_str();
+    Ok(match starter.pipeline(job).await? {
+        Ok(Started::Run { id: run, builds }) => {
+            tracing::info!(job = id, %run, builds, "run started for a pipeline");
+            json!({ "job": id, "run": run, "builds": builds })
+        }
+        Ok(Started::Rejected { id: run, message }) => {
+            tracing::warn!(job = id, %run, message, "run rejected for a pipeline");
+            json!({ "job": id, "run": run, "rejected": message })
+        }
+        Ok(Started::Again(run)) => {
+            tracing::info!(job = id, %run, "run of a pipeline goes on");
+            json!({ "job": id, "run": run, "again": true })
+        }
+        Ok(Started::Nothing(why)) => json!({ "job": id, "refused": why.to_string() }),
+        Err(Refused(message)) => {
+            tracing::warn!(job = id, message, "an action of a pipeline asks for what cannot be done");
+            json!({ "job": id, "refused": message })
+        }
+    })
+}

@@ -1,0 +1,15 @@
+//! The function `pipeline`: an action of CodePipeline starts a run and waits for it.
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    bellhop_runtime::serve(|suite| {
+        let starter = suite.starter();
+        move |invocation| {
+            let starter = starter.clone();
+            async move { Ok(bellhop_pipeline::handle(&starter, &invocation.event).await?) }
+        }
+    })
+    .await
+}

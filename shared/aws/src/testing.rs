@@ -1,0 +1,150 @@
+//! For the tests of this crate: the wire, with replies prepared beforehand, and what was asked of it.
+#![expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
+use bellhop_domain::ids::AttemptId;
+use bellhop_domain::spec::{BuildSpec, CodeBuildExecutor, EcsExecutor, Executor, Relaunch, RetryPolicy, Script, Successes};
+use serde_json::{Value, json};
+
+use crate::Aws;
+
+/// A status and a body.
+pub(crate) type Reply = (u16, String);
+
+/// What went over the wire.
+#[derive(Debug, Clone)]
+pub(crate) struct Wire {
+    shared: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    replies: VecDeque<Reply>,
+    asked: Vec<(String, Value)>,
+}
+
+impl Wire {
+    /// An AWS that gives these replies, one after the other. Nothing is tried again.
+    pub(crate) fn replying(replies: impl IntoIterator<Item = Reply>) -> (Aws, Self) {
+        let wire = Self {
+            shared: Arc::new(Mutex::new(State {
+                replies: replies.into_iter().collect(),
+                asked: Vec::new(),
+            })),
+        };
+        let connector = SharedHttpConnector::new(wire.clone());
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("id", "key", None, None, "test")))
+            .retry_config(RetryConfig::disabled())
+            .http_client(http_client_fn(move |_, _| connector.clone()))
+            .build();
+        (Aws { config }, wire)
+    }
+
+    /// The operations that were asked for, with their bodies. An operation of S3 is named by method and address, and has no body.
+    ///
+    /// Fails when some replies were not asked for.
+    pub(crate) fn asked(&self) -> Vec<(String, Value)> {
+        let state = self.shared.lock().unwrap();
+        assert!(
+            state.replies.is_empty(),
+            "{:?} not asked for; asked was {:?}",
+            state.replies,
+            state.asked
+        );
+        state.asked.clone()
+    }
+
+    /// The names of the operations that were asked for.
+    pub(crate) fn operations(&self) -> Vec<String> {
+        self.asked().into_iter().map(|(operation, _)| operation).collect()
+    }
+}
+
+impl HttpConnector for Wire {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let operation = match request.headers().get("x-amz-target") {
+            Some(target) => target.split_once('.').unwrap().1.to_owned(),
+            None => format!("{} {}", request.method(), request.uri()),
+        };
+        let body = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or(Value::Null);
+        let mut state = self.shared.lock().unwrap();
+        state.asked.push((operation, body));
+        let (status, text) = state.replies.pop_front().unwrap_or((599, "no reply is left".to_owned()));
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(text))))
+    }
+}
+
+/// A success.
+pub(crate) fn ok(body: &Value) -> Reply {
+    (200, body.to_string())
+}
+
+/// An error of the caller's.
+pub(crate) fn refused(code: &str, message: &str) -> Reply {
+    (400, json!({ "__type": code, "message": message }).to_string())
+}
+
+/// A fault of the service's.
+pub(crate) fn broken() -> Reply {
+    (500, "{}".to_owned())
+}
+
+/// A build for CodeBuild.
+pub(crate) fn spec() -> BuildSpec {
+    BuildSpec {
+        id: "abcdefghij/image".parse().unwrap(),
+        repository: "shop".parse().unwrap(),
+        reference: "refs/heads/main".parse().unwrap(),
+        commit: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
+        agent: "docker".parse().unwrap(),
+        executor: Executor::CodeBuild(CodeBuildExecutor {
+            project: "ci-docker".to_owned(),
+        }),
+        script: Script::Inline("make image".to_owned()),
+        environment: BTreeMap::from([("LEVEL".to_owned(), String::new())]),
+        critical: false,
+        timeout: Duration::from_secs(3600),
+        queue_timeout: Duration::from_secs(7200),
+        relaunch: Relaunch::Warning,
+        retry: RetryPolicy::default(),
+        needs: Vec::new(),
+        successes: Successes::Changes,
+        artifacts: Vec::new(),
+        limit: None,
+    }
+}
+
+/// The same for ECS.
+pub(crate) fn ecs_spec() -> BuildSpec {
+    BuildSpec {
+        executor: Executor::Ecs(EcsExecutor {
+            spot_cluster: None,
+            on_demand_cluster: "ci".to_owned(),
+            task_definition: "agent".to_owned(),
+            container: "agent".to_owned(),
+            subnets: vec!["subnet-0a".to_owned()],
+            security_groups: Vec::new(),
+            assign_public_ip: false,
+        }),
+        ..spec()
+    }
+}
+
+pub(crate) fn attempt() -> AttemptId {
+    AttemptId {
+        build: spec().id,
+        number: 2,
+    }
+}

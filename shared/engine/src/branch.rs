@@ -1,0 +1,62 @@
+//! Branches whose pushes supersede each other, at the edges.
+
+use async_trait::async_trait;
+use bellhop_domain::branch::{Branch, BranchEffect, BranchEvent};
+use bellhop_domain::decision::Decision;
+use bellhop_domain::outbox::{EffectId, Outbox, Pending};
+use bellhop_domain::outcome::Outcome;
+use bellhop_domain::run::RunEvent;
+use jiff::Timestamp;
+
+use crate::engine::Record;
+use crate::ports::{Versioned, Written};
+use crate::{Engine, Fault};
+
+#[async_trait]
+impl Record for Branch {
+    type Event = BranchEvent;
+    type Effect = BranchEffect;
+
+    fn name(&self) -> String {
+        format!("{} of {}", self.reference, self.repository)
+    }
+
+    fn decide(&self, event: &BranchEvent, now: Timestamp) -> Decision<Self> {
+        Branch::decide(self, event, now)
+    }
+
+    fn deferred(effect: EffectId) -> BranchEvent {
+        BranchEvent::Deferred(effect)
+    }
+
+    fn outbox(&self) -> &Outbox<BranchEffect> {
+        &self.outbox
+    }
+
+    async fn reload(&self, engine: &Engine) -> Result<Option<Versioned<Self>>, Fault> {
+        engine.load_branch(&self.repository, &self.reference).await.map(Some)
+    }
+
+    async fn store(&self, engine: &Engine, expected: u64) -> Result<Written, Fault> {
+        engine.ledger.update_branch(expected, self).await
+    }
+
+    async fn complete(&self, _: &Engine, _: &mut BranchEvent) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn perform(&self, engine: &Engine, pending: &Pending<BranchEffect>) -> Result<Vec<BranchEvent>, Fault> {
+        let BranchEffect::Supersede { run, by } = &pending.effect;
+        let event = RunEvent::Cancel {
+            job: None,
+            outcome: Outcome::Superseded,
+            cause: format!("superseded by run {by}"),
+        };
+        // A run that is over, or has expired, has nothing left to cancel.
+        let told = engine.tell_run(run, event).await?;
+        if told.is_some() {
+            tracing::info!(%run, %by, "run superseded");
+        }
+        Ok(told.map(|_| BranchEvent::Performed(pending.id)).into_iter().collect())
+    }
+}

@@ -1,0 +1,89 @@
+//! The places of agent templates at the edges.
+
+use async_trait::async_trait;
+use bellhop_domain::build::{Build, BuildEvent, Place};
+use bellhop_domain::decision::Decision;
+use bellhop_domain::ids::BuildId;
+use bellhop_domain::outbox::{EffectId, Outbox, Pending};
+use bellhop_domain::pool::{Pool, PoolEffect, PoolEvent};
+use futures::future::try_join_all;
+use jiff::Timestamp;
+
+use crate::engine::Record;
+use crate::ports::{Versioned, Written};
+use crate::{Engine, Fault, Handled};
+
+/// How many of those who wait are looked for in one audit: the next ones to get a place.
+const WAITING_AUDITED: usize = 100;
+/// How many builds are read side by side.
+const SIDE_BY_SIDE: usize = 16;
+
+#[async_trait]
+impl Record for Pool {
+    type Event = PoolEvent;
+    type Effect = PoolEffect;
+
+    /// Every build of an agent template writes here.
+    const CONFLICTS: u32 = 40;
+
+    fn name(&self) -> String {
+        format!("the places of agent {}", self.agent)
+    }
+
+    fn decide(&self, event: &PoolEvent, now: Timestamp) -> Decision<Self> {
+        Pool::decide(self, event, now)
+    }
+
+    fn deferred(effect: EffectId) -> PoolEvent {
+        PoolEvent::Deferred(effect)
+    }
+
+    fn outbox(&self) -> &Outbox<PoolEffect> {
+        &self.outbox
+    }
+
+    async fn reload(&self, engine: &Engine) -> Result<Option<Versioned<Self>>, Fault> {
+        engine.load_pool(&self.agent).await.map(Some)
+    }
+
+    async fn store(&self, engine: &Engine, expected: u64) -> Result<Written, Fault> {
+        engine.ledger.update_pool(expected, self).await
+    }
+
+    async fn complete(&self, _: &Engine, _: &mut PoolEvent) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn perform(&self, engine: &Engine, pending: &Pending<PoolEffect>) -> Result<Vec<PoolEvent>, Fault> {
+        let performed = PoolEvent::Performed(pending.id);
+        match &pending.effect {
+            PoolEffect::Grant { build } => Ok(match engine.tell_build(build, BuildEvent::Granted).await? {
+                None => Vec::new(),
+                Some(Handled::Done | Handled::Ignored(_)) => vec![performed],
+                Some(Handled::Unknown) => vec![performed, PoolEvent::Gone(vec![build.clone()])],
+            }),
+            PoolEffect::Audit => {
+                let waiting = self.waiting.iter().take(WAITING_AUDITED).map(|waiting| &waiting.build);
+                let known: Vec<BuildId> = self.holders.keys().chain(waiting).cloned().collect();
+                let mut gone: Vec<BuildId> = Vec::new();
+                for portion in known.chunks(SIDE_BY_SIDE) {
+                    let builds = try_join_all(portion.iter().map(|id| engine.ledger.build(id))).await?;
+                    let over = portion
+                        .iter()
+                        .zip(builds)
+                        .filter(|(_, build)| build.as_ref().is_none_or(|build| has_left(&build.record)));
+                    gone.extend(over.map(|(id, _)| id.clone()));
+                }
+                if gone.is_empty() {
+                    return Ok(vec![performed]);
+                }
+                tracing::warn!(agent = %self.agent, builds = ?gone, "places were held by builds that are over");
+                Ok(vec![performed, PoolEvent::Gone(gone)])
+            }
+        }
+    }
+}
+
+fn has_left(build: &Build) -> bool {
+    matches!(build.place, Place::None | Place::Left)
+}

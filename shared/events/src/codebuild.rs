@@ -1,0 +1,553 @@
+//! The judgement on a build of CodeBuild, from the few of its facts that count. The facts come from an event or from `BatchGetBuilds`; what follows
+//! from them is decided here alone.
+//!
+//! See [build phases](https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases.html),
+//! [`Build`](https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Build.html) and
+//! [troubleshooting](https://docs.aws.amazon.com/codebuild/latest/userguide/troubleshooting.html).
+
+pub(crate) mod event;
+
+use bellhop_domain::Capacity;
+use bellhop_domain::ids::{AttemptId, InvalidId};
+use bellhop_domain::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
+use jiff::Timestamp;
+
+use crate::decode::clean;
+use crate::task;
+
+/// The phases of a build, in the order that it goes through them.
+const PHASES: [&str; 11] = [
+    "SUBMITTED",
+    "QUEUED",
+    PROVISIONING,
+    "DOWNLOAD_SOURCE",
+    "INSTALL",
+    "PRE_BUILD",
+    "BUILD",
+    "POST_BUILD",
+    "UPLOAD_ARTIFACTS",
+    "FINALIZING",
+    "COMPLETED",
+];
+/// The last phase before the build is up.
+const PROVISIONING: &str = "PROVISIONING";
+/// What a phase that went well has as its status.
+const SUCCEEDED: &str = "SUCCEEDED";
+
+/// The status codes of a phase's context that tell whose fault it was. A command of the buildspec's:
+const COMMAND_ERROR: &str = "COMMAND_EXECUTION_ERROR";
+/// The buildspec's own: it is not there, cannot be read, or names a runtime that the image does not have.
+const BUILDSPEC_ERROR: &str = "YAML_FILE_ERROR";
+/// CodeBuild's.
+const SERVICE_ERROR: &str = "INTERNAL_SERVICE_ERROR";
+
+/// How the message about a failed command begins; the command follows.
+const COMMAND_WORDS: &str = "Error while executing command: ";
+/// What stands between the command and the reason.
+const REASON_WORDS: &str = ". Reason: ";
+/// How the reason begins where the command ended by itself; the exit code follows.
+const EXIT_WORDS: &str = "exit status ";
+/// What the command that runs a job's script has in it. To people it says nothing.
+const WRAPPER: &str = "bellhop-script";
+
+/// The most characters that are kept of CodeBuild's words, which hold whole commands.
+const LONGEST_REASON: usize = 1000;
+
+/// A build as CodeBuild tells of it, all names as in its API.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BuildFacts {
+    /// `arn`; in events `build-id`
+    pub arn: String,
+    /// `buildStatus`
+    pub status: String,
+    /// `currentPhase`
+    pub current_phase: Option<String>,
+    /// `endTime`
+    pub ended_at: Option<Timestamp>,
+    /// `phases`
+    pub phases: Vec<PhaseFacts>,
+}
+
+/// A phase of a build as CodeBuild tells of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PhaseFacts {
+    /// `phaseType`
+    pub kind: String,
+    /// `phaseStatus`; missing for a phase that is not over.
+    pub status: Option<String>,
+    /// `endTime`
+    pub ended_at: Option<Timestamp>,
+    /// `contexts`
+    pub contexts: Vec<PhaseContext>,
+}
+
+/// What CodeBuild says of a phase.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PhaseContext {
+    /// `statusCode`, such as `COMMAND_EXECUTION_ERROR`; empty where there is nothing to say.
+    pub code: String,
+    /// `message`
+    pub message: String,
+}
+
+/// Why nothing can be said about a build. Displayed as the field's name and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// It cannot be told which one it is.
+    #[error("build-id: {0}")]
+    Arn(InvalidId),
+    /// Its status is none of those that CodeBuild documents.
+    #[error("build-status: {0:?} is no status of a build: expected IN_PROGRESS, SUCCEEDED, FAILED, FAULT, STOPPED or TIMED_OUT")]
+    Status(String),
+}
+
+/// The attempt that a build was started for, by the environment it was started with: pairs of name and value, of plain text only. `None` for builds
+/// that are not ours, among them those that an agent elsewhere started and handed its own environment on to.
+pub fn attempt<'a>(environment: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<AttemptId> {
+    let ours: Vec<(&str, &str)> = environment.into_iter().filter(|(name, _)| name.starts_with("BELLHOP_")).collect();
+    let handed_on = ours
+        .iter()
+        .any(|(name, value)| *name == task::CAPACITY && *value != Capacity::CodeBuild.as_str());
+    if handed_on { None } else { task::from_environment(ours) }
+}
+
+impl BuildFacts {
+    /// What the build does. It has no version: CodeBuild does not number its changes.
+    ///
+    /// # Errors
+    /// When the ARN or the status cannot be understood.
+    pub fn observation(&self) -> Result<Observation, BuildError> {
+        Ok(Observation {
+            agent: self.arn.parse().map_err(BuildError::Arn)?,
+            version: None,
+            capacity: Some(Capacity::CodeBuild),
+            status: self.status()?,
+        })
+    }
+
+    /// Whether it failed, and nothing tells what did.
+    fn fails_without_a_word(&self) -> bool {
+        self.status == "FAILED" && self.trouble().is_none()
+    }
+
+    fn status(&self) -> Result<AgentStatus, BuildError> {
+        let (cause, report) = match self.status.as_str() {
+            "IN_PROGRESS" => return Ok(self.progress()),
+            "SUCCEEDED" => (StopCause::Exited, Some(script(0, None))),
+            "FAILED" => self.failure(),
+            // Waiting for a place does not count against the job's time.
+            "TIMED_OUT" if self.trouble().is_some_and(PhaseFacts::is_before_the_build) => (StopCause::FailedToStart, None),
+            "TIMED_OUT" => (StopCause::TimedOut, None),
+            "STOPPED" => (StopCause::Requested, None),
+            "FAULT" => (StopCause::Other, None),
+            other => return Err(BuildError::Status(other.chars().take(50).collect())),
+        };
+        Ok(AgentStatus::Stopped(Stop {
+            cause,
+            reason: self.trouble().map(PhaseFacts::words),
+            containers: Vec::new(),
+            report,
+            at: self.ended_at,
+        }))
+    }
+
+    fn progress(&self) -> AgentStatus {
+        let provisioned = self
+            .phases
+            .iter()
+            .find(|phase| phase.kind == PROVISIONING && phase.status.as_deref() == Some(SUCCEEDED));
+        let later = self.current_phase.as_deref().and_then(rank) > rank(PROVISIONING);
+        if provisioned.is_some() || later {
+            AgentStatus::Running {
+                since: provisioned.and_then(|phase| phase.ended_at),
+            }
+        } else {
+            AgentStatus::Starting
+        }
+    }
+
+    /// The first phase that did not go well. What comes after it goes wrong because of it, such as the upload of artifacts that were not made.
+    fn trouble(&self) -> Option<&PhaseFacts> {
+        self.phases
+            .iter()
+            .filter(|phase| matches!(phase.status.as_deref(), Some("FAILED" | "FAULT" | "TIMED_OUT" | "STOPPED")))
+            .min_by_key(|phase| rank(&phase.kind).unwrap_or(PHASES.len()))
+    }
+
+    fn failure(&self) -> (StopCause, Option<Report>) {
+        let Some(phase) = self.trouble() else {
+            return (StopCause::Other, None);
+        };
+        match phase.kind.as_str() {
+            _ if phase.is_before_the_build() => (StopCause::FailedToStart, None),
+            _ if phase.status.as_deref() == Some("FAULT") || phase.says(SERVICE_ERROR) => (StopCause::Other, None),
+            _ if phase.says(BUILDSPEC_ERROR) => (StopCause::Definition, None),
+            "DOWNLOAD_SOURCE" => (
+                StopCause::Exited,
+                Some(Report {
+                    phase: ReportPhase::Checkout,
+                    message: Some(phase.words()),
+                    ..script(1, None)
+                }),
+            ),
+            "INSTALL" | "PRE_BUILD" | "BUILD" | "POST_BUILD" => match phase.context() {
+                None => (StopCause::Exited, Some(script(1, None))),
+                Some(context) if context.is_about_a_command() => {
+                    let (command, exit_code) = context.command();
+                    (StopCause::Exited, Some(script(exit_code, command)))
+                }
+                Some(_) => (StopCause::Other, None),
+            },
+            "UPLOAD_ARTIFACTS" => (StopCause::Definition, None),
+            _ => (StopCause::Other, None),
+        }
+    }
+}
+
+impl PhaseFacts {
+    fn is_before_the_build(&self) -> bool {
+        rank(&self.kind).is_some_and(|place| Some(place) <= rank(PROVISIONING))
+    }
+
+    /// What CodeBuild says of it first, if anything: it says `: ` of most phases.
+    fn context(&self) -> Option<&PhaseContext> {
+        self.contexts
+            .iter()
+            .find(|context| !context.code.trim().is_empty() || !context.message.trim().is_empty())
+    }
+
+    fn says(&self, code: &str) -> bool {
+        self.contexts.iter().any(|context| context.code == code)
+    }
+
+    /// The phase and CodeBuild's words for it, in one line.
+    fn words(&self) -> String {
+        let text = match self.context() {
+            Some(PhaseContext { code, message }) if code.is_empty() => format!("{}: {message}", self.kind),
+            Some(PhaseContext { code, message }) => format!("{}: {code}: {message}", self.kind),
+            None => format!("{} in phase {}", self.status.as_deref().unwrap_or("no end"), self.kind),
+        };
+        clean(&text, LONGEST_REASON)
+    }
+}
+
+impl PhaseContext {
+    /// Reads it as events write it: `CODE: message`.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let (code, message) = text.split_once(": ").unwrap_or(("", text));
+        Self {
+            code: code.trim().to_owned(),
+            message: message.trim().to_owned(),
+        }
+    }
+
+    fn is_about_a_command(&self) -> bool {
+        self.code == COMMAND_ERROR || self.message.starts_with(COMMAND_WORDS)
+    }
+
+    /// The command that failed, unless it is the one around a job's script, and its exit code, which is never 0.
+    fn command(&self) -> (Option<String>, i32) {
+        let text = self.message.strip_prefix(COMMAND_WORDS).unwrap_or_default();
+        let (command, reason) = text.rsplit_once(REASON_WORDS).unwrap_or((text, ""));
+        let exit_code = reason.strip_prefix(EXIT_WORDS).and_then(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            rest.get(..end)?.parse().ok()
+        });
+        let command = Some(clean(command.trim(), LONGEST_REASON)).filter(|command| !command.is_empty() && !command.contains(WRAPPER));
+        (command, exit_code.filter(|code| *code != 0).unwrap_or(1))
+    }
+}
+
+/// The place of a phase in a build's life.
+fn rank(phase: &str) -> Option<usize> {
+    PHASES.iter().position(|known| *known == phase)
+}
+
+fn script(exit_code: i32, command: Option<String>) -> Report {
+    Report {
+        phase: ReportPhase::Script,
+        exit_code,
+        signalled: false,
+        command,
+        line: None,
+        message: None,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
+mod tests {
+    use super::*;
+
+    const FAILED: &str = "COMMAND_EXECUTION_ERROR: Error while executing command: make test. Reason: exit status 3";
+
+    fn phase(kind: &str, status: &str, context: &str) -> PhaseFacts {
+        PhaseFacts {
+            kind: kind.into(),
+            status: (!status.is_empty()).then(|| status.into()),
+            ended_at: None,
+            contexts: vec![PhaseContext::read(context)],
+        }
+    }
+
+    fn build(status: &str, phases: &[PhaseFacts]) -> BuildFacts {
+        BuildFacts {
+            arn: "arn:aws:codebuild:us-east-1:123456789012:build/ci:0f1e2d3c".into(),
+            status: status.into(),
+            current_phase: Some("COMPLETED".into()),
+            ended_at: Some("2026-03-02T09:14:41Z".parse().unwrap()),
+            phases: phases.to_vec(),
+        }
+    }
+
+    fn status(facts: &BuildFacts) -> AgentStatus {
+        facts.observation().unwrap().status
+    }
+
+    fn stop(status: &str, phases: &[PhaseFacts]) -> Stop {
+        match self::status(&build(status, phases)) {
+            AgentStatus::Stopped(stop) => stop,
+            other => panic!("not stopped: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_build_is_up_once_its_machine_is_there() {
+        let at = |current: Option<&str>, phases: &[PhaseFacts]| {
+            status(&BuildFacts {
+                current_phase: current.map(Into::into),
+                ..build("IN_PROGRESS", phases)
+            })
+        };
+        for early in [None, Some("SUBMITTED"), Some("QUEUED"), Some("PROVISIONING"), Some("DREAMING")] {
+            assert_eq!(at(early, &[]), AgentStatus::Starting, "{early:?}");
+        }
+        for late in ["DOWNLOAD_SOURCE", "INSTALL", "BUILD", "FINALIZING", "COMPLETED"] {
+            assert_eq!(at(Some(late), &[]), AgentStatus::Running { since: None }, "{late}");
+        }
+        let mut provisioning = phase("PROVISIONING", "", "");
+        assert_eq!(at(Some("PROVISIONING"), &[provisioning.clone()]), AgentStatus::Starting);
+        provisioning.status = Some("SUCCEEDED".into());
+        provisioning.ended_at = Some("2026-03-02T09:14:20Z".parse().unwrap());
+        let since = provisioning.ended_at;
+        assert_eq!(at(Some("BUILD"), &[provisioning.clone()]), AgentStatus::Running { since });
+        assert_eq!(at(None, &[provisioning]), AgentStatus::Running { since });
+    }
+
+    #[test]
+    fn an_observation_names_build_and_capacity() {
+        let seen = build("SUCCEEDED", &[]).observation().unwrap();
+        assert_eq!(seen.agent.as_str(), "arn:aws:codebuild:us-east-1:123456789012:build/ci:0f1e2d3c");
+        assert_eq!((seen.version, seen.capacity), (None, Some(Capacity::CodeBuild)));
+        assert_eq!(
+            seen.status,
+            AgentStatus::Stopped(Stop {
+                cause: StopCause::Exited,
+                reason: None,
+                containers: vec![],
+                report: Some(script(0, None)),
+                at: Some("2026-03-02T09:14:41Z".parse().unwrap()),
+            })
+        );
+    }
+
+    #[test]
+    fn every_status_and_failed_phase_has_its_cause() {
+        for (status, phase_of_it, phase_status, context, expected) in [
+            ("FAILED", "SUBMITTED", "FAILED", "", StopCause::FailedToStart),
+            ("FAILED", "QUEUED", "FAILED", "", StopCause::FailedToStart),
+            (
+                "FAILED",
+                "PROVISIONING",
+                "FAILED",
+                "VPC_CLIENT_ERROR: Unexpected EC2 error: UnauthorizedOperation",
+                StopCause::FailedToStart,
+            ),
+            ("FAILED", "PROVISIONING", "FAULT", "", StopCause::FailedToStart),
+            (
+                "FAILED",
+                "DOWNLOAD_SOURCE",
+                "FAILED",
+                "YAML_FILE_ERROR: YAML file does not exist",
+                StopCause::Definition,
+            ),
+            (
+                "FAILED",
+                "INSTALL",
+                "FAILED",
+                "YAML_FILE_ERROR: Unknown runtime named 'cobol'",
+                StopCause::Definition,
+            ),
+            (
+                "FAILED",
+                "BUILD",
+                "FAILED",
+                "INTERNAL_SERVICE_ERROR: Internal Service Error",
+                StopCause::Other,
+            ),
+            (
+                "FAILED",
+                "BUILD",
+                "FAILED",
+                "CLIENT_ERROR: something of the account's",
+                StopCause::Other,
+            ),
+            ("FAILED", "BUILD", "FAULT", FAILED, StopCause::Other),
+            (
+                "FAILED",
+                "UPLOAD_ARTIFACTS",
+                "FAILED",
+                "CLIENT_ERROR: no matching artifact paths found",
+                StopCause::Definition,
+            ),
+            ("FAILED", "UPLOAD_ARTIFACTS", "FAILED", "INTERNAL_SERVICE_ERROR: ", StopCause::Other),
+            ("FAILED", "FINALIZING", "FAILED", "", StopCause::Other),
+            ("FAILED", "DREAMING", "FAILED", "", StopCause::Other),
+            ("FAILED", "BUILD", "SUCCEEDED", "", StopCause::Other),
+            ("FAULT", "BUILD", "FAULT", "", StopCause::Other),
+            ("STOPPED", "BUILD", "STOPPED", "", StopCause::Requested),
+            ("TIMED_OUT", "QUEUED", "TIMED_OUT", "", StopCause::FailedToStart),
+            ("TIMED_OUT", "PROVISIONING", "TIMED_OUT", "", StopCause::FailedToStart),
+            (
+                "TIMED_OUT",
+                "BUILD",
+                "TIMED_OUT",
+                "BUILD_TIMED_OUT: Build has timed out. ",
+                StopCause::TimedOut,
+            ),
+            ("TIMED_OUT", "BUILD", "SUCCEEDED", "", StopCause::TimedOut),
+        ] {
+            let stop = stop(status, &[phase(phase_of_it, phase_status, context)]);
+            assert_eq!(
+                (stop.cause, stop.report),
+                (expected, None),
+                "{status} {phase_of_it} {phase_status} {context}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_failed_command_is_the_scripts_own_end() {
+        let long = format!("echo {}", "x".repeat(5000));
+        for (context, command, exit_code) in [
+            (FAILED, Some("make test"), 3),
+            ("", None, 1),
+            (": ", None, 1),
+            ("COMMAND_EXECUTION_ERROR: ", None, 1),
+            ("COMMAND_EXECUTION_ERROR: Error while executing command: make", Some("make"), 1),
+            (
+                "COMMAND_EXECUTION_ERROR: Error while executing command: echo \". Reason: exit status 9\". Reason: exit status 2.",
+                Some("echo \". Reason: exit status 9\""),
+                2,
+            ),
+            (
+                "COMMAND_EXECUTION_ERROR: Error while executing command: a\n  b. Reason: exit status 0",
+                Some("a   b"),
+                1,
+            ),
+            (
+                "COMMAND_EXECUTION_ERROR: Error while executing command: a. Reason: exit status 99999999999",
+                Some("a"),
+                1,
+            ),
+            (
+                "COMMAND_EXECUTION_ERROR: Error while executing command: a. Reason: signal: killed",
+                Some("a"),
+                1,
+            ),
+            (
+                "COMMAND_EXECUTION_ERROR: Error while executing command: sh /tmp/bellhop-script. Reason: exit status 75",
+                None,
+                75,
+            ),
+        ] {
+            for kind in ["INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD"] {
+                let stop = stop("FAILED", &[phase(kind, "FAILED", context)]);
+                assert_eq!(stop.cause, StopCause::Exited, "{context}");
+                assert_eq!(stop.report, Some(script(exit_code, command.map(Into::into))), "{context}");
+            }
+        }
+        let stop = stop("FAILED", &[phase("BUILD", "FAILED", &FAILED.replace("make test", &long))]);
+        assert!(stop.report.unwrap().command.unwrap().len() < 1010 && stop.reason.unwrap().len() < 1010);
+    }
+
+    #[test]
+    fn a_source_that_cannot_be_had_is_a_failed_checkout() {
+        let stop = stop(
+            "FAILED",
+            &[phase(
+                "DOWNLOAD_SOURCE",
+                "FAILED",
+                "CLIENT_ERROR: reference not found for primary source",
+            )],
+        );
+        let report = stop.report.unwrap();
+        assert_eq!((stop.cause, report.phase), (StopCause::Exited, ReportPhase::Checkout));
+        assert_ne!(report.exit_code, 0);
+        assert_eq!(
+            report.message.unwrap(),
+            "DOWNLOAD_SOURCE: CLIENT_ERROR: reference not found for primary source"
+        );
+    }
+
+    #[test]
+    fn what_fails_first_counts_in_whatever_order_it_is_told() {
+        let mut phases = [
+            phase("PROVISIONING", "SUCCEEDED", ": "),
+            phase("BUILD", "FAILED", FAILED),
+            phase("POST_BUILD", "FAILED", &FAILED.replace('3', "4")),
+            phase("UPLOAD_ARTIFACTS", "FAILED", "CLIENT_ERROR: no matching artifact paths found"),
+            phase("COMPLETED", "", ""),
+        ];
+        assert_eq!(stop("FAILED", &phases).report.unwrap().exit_code, 3);
+        phases.reverse();
+        assert_eq!(stop("FAILED", &phases).report.unwrap().exit_code, 3);
+    }
+
+    #[test]
+    fn the_reason_names_phase_and_words() {
+        let reason = |status: &str, phases: &[PhaseFacts]| stop(status, phases).reason;
+        assert_eq!(reason("STOPPED", &[]), None);
+        assert_eq!(
+            reason("STOPPED", &[phase("BUILD", "STOPPED", ": ")]).unwrap(),
+            "STOPPED in phase BUILD"
+        );
+        assert_eq!(
+            reason("FAILED", &[phase("INSTALL", "FAILED", "no code\nat all")]).unwrap(),
+            "INSTALL: no code at all"
+        );
+        assert_eq!(
+            reason("FAILED", &[phase("BUILD", "FAILED", FAILED)]).unwrap(),
+            format!("BUILD: {FAILED}")
+        );
+    }
+
+    #[test]
+    fn only_a_failure_without_a_failed_phase_has_to_be_asked_about() {
+        let silent = |status: &str, phases: &[PhaseFacts]| build(status, phases).fails_without_a_word();
+        assert!(silent("FAILED", &[]));
+        assert!(silent("FAILED", &[phase("BUILD", "SUCCEEDED", ": ")]));
+        assert!(!silent("FAILED", &[phase("BUILD", "FAILED", ": ")]));
+        assert!(!silent("STOPPED", &[]));
+    }
+
+    #[test]
+    fn an_attempts_build_is_known_by_its_environment() {
+        let named = [("A", "b"), ("BELLHOP_BUILD", "abcdefghij/image"), ("BELLHOP_ATTEMPT", "2")];
+        let on = |capacity| named.into_iter().chain([("BELLHOP_CAPACITY", capacity)]);
+        assert_eq!(attempt(named).unwrap().to_string(), "abcdefghij/image/2");
+        assert_eq!(attempt(on("codebuild")).unwrap().to_string(), "abcdefghij/image/2");
+        assert_eq!(attempt(on("spot")), None);
+        assert_eq!(attempt(named.into_iter().take(2)), None);
+        assert_eq!(attempt([]), None);
+    }
+
+    #[test]
+    fn a_build_that_cannot_be_told_is_an_error() {
+        assert_eq!(build("RESTING", &[]).observation(), Err(BuildError::Status("RESTING".into())));
+        let mut nameless = build("FAILED", &[]);
+        nameless.arn = "ci:0f1e2d3c".into();
+        assert!(matches!(nameless.observation(), Err(BuildError::Arn(_))));
+    }
+}

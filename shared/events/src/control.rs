@@ -1,0 +1,239 @@
+//! Requests by hand, by schedule, and by whatever may invoke a function: objects with one of five verbs as their key, in no envelope.
+//! An [EventBridge Scheduler](https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html) input arrives as it was
+//! written, which makes `<aws.scheduler.execution-id>` good for a request's `id`.
+
+use bellhop_domain::request::{At, Request, Start, StartWhat};
+use serde_json::{Map, Value};
+
+use crate::fields::Fields;
+
+/// What can be asked for.
+const VERBS: [&str; 5] = ["start", "cancel", "retry", "show", "list"];
+/// The longest name that an asker may give a request. The ledger keeps it.
+const LONGEST_ID: usize = 256;
+
+/// Whether an object is a request, however wrong.
+pub(crate) fn is_request(object: &Map<String, Value>) -> bool {
+    VERBS.iter().any(|verb| object.contains_key(*verb))
+}
+
+/// Reads a request.
+///
+/// # Errors
+/// One line for the asker that names the field, what was expected there, and for an unknown key the nearest known one.
+pub fn request(input: &Value) -> Result<Request, String> {
+    let all = Fields::of(input, "", &VERBS)?;
+    let asked: Vec<(&str, &Value)> = VERBS.iter().filter_map(|verb| Some((*verb, all.value(verb)?))).collect();
+    let &[(verb, value)] = asked.as_slice() else {
+        return Err(format!("expected exactly one of the keys {}", VERBS.join(", ")));
+    };
+    match verb {
+        "start" => start(value),
+        "cancel" => cancel(value),
+        "retry" => Ok(Request::Retry(Fields::of(value, "retry", &["build"])?.required("build")?)),
+        "show" => Ok(Request::Show(Fields::of(value, "show", &["run"])?.required("run")?)),
+        _ => Ok(Request::List(Fields::of(value, "list", &["repository"])?.required("repository")?)),
+    }
+}
+
+fn start(value: &Value) -> Result<Request, String> {
+    let fields = Fields::of(value, "start", &["repository", "branch", "commit", "job", "id"])?;
+    let id = fields.text("id")?;
+    if id.is_some_and(|id| id.len() > LONGEST_ID || id.chars().any(char::is_control)) {
+        return Err(format!("start.id: expected a text of at most {LONGEST_ID} bytes in one line"));
+    }
+    let (repository, branch, commit, job) = (
+        fields.id("repository")?,
+        fields.branch("branch")?,
+        fields.id("commit")?,
+        fields.id("job")?,
+    );
+    let what = match (repository, branch, commit, job) {
+        (_, Some(_), Some(_), _) => return Err("start.commit: expected either branch or commit, but found both".to_owned()),
+        (Some(repository), branch, commit, job) => StartWhat::Pipeline {
+            repository,
+            at: match (branch, commit) {
+                (Some(branch), _) => At::Branch(branch),
+                (None, Some(commit)) => At::Commit(commit),
+                (None, None) => At::Default,
+            },
+            job,
+        },
+        (None, None, None, Some(job)) => StartWhat::Suite(job),
+        (None, None, None, None) => {
+            return Err("start: expected repository, or the name of a job of the suite's own as job, but found neither".to_owned());
+        }
+        (None, ..) => return Err("start.repository: expected, as branch and commit are places in one, but missing".to_owned()),
+    };
+    Ok(Request::Start(Start {
+        what,
+        id: id.map(str::to_owned),
+    }))
+}
+
+fn cancel(value: &Value) -> Result<Request, String> {
+    let fields = Fields::of(value, "cancel", &["run", "build"])?;
+    match (fields.id("run")?, fields.id("build")?) {
+        (Some(run), None) => Ok(Request::CancelRun(run)),
+        (None, Some(build)) => Ok(Request::CancelBuild(build)),
+        (Some(_), Some(_)) => Err("cancel: expected either run or build, but found both".to_owned()),
+        (None, None) => Err("cancel: expected either run or build, but found neither".to_owned()),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    fn started(what: StartWhat, id: Option<&str>) -> Result<Request, String> {
+        Ok(Request::Start(Start {
+            what,
+            id: id.map(Into::into),
+        }))
+    }
+
+    fn pipeline(at: At, job: Option<&str>) -> StartWhat {
+        StartWhat::Pipeline {
+            repository: "shop".parse().unwrap(),
+            at,
+            job: job.map(|job| job.parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn everything_that_can_be_asked_for() {
+        let start = |value: Value| request(&json!({ "start": value }));
+        assert_eq!(start(json!({ "repository": "shop" })), started(pipeline(At::Default, None), None));
+        assert_eq!(
+            start(json!({ "repository": "shop", "branch": "main", "job": "test" })),
+            started(pipeline(At::Branch("main".into()), Some("test")), None)
+        );
+        assert_eq!(
+            start(json!({ "repository": "shop", "branch": null, "commit": COMMIT, "id": "nightly 7" })),
+            started(pipeline(At::Commit(COMMIT.parse().unwrap()), None), Some("nightly 7"))
+        );
+        assert_eq!(
+            start(json!({ "job": "clean-workspaces" })),
+            started(StartWhat::Suite("clean-workspaces".parse().unwrap()), None)
+        );
+        assert_eq!(
+            request(&json!({ "cancel": { "run": "abcdefghij" } })),
+            Ok(Request::CancelRun("abcdefghij".parse().unwrap()))
+        );
+        assert_eq!(
+            request(&json!({ "cancel": { "build": "abcdefghij/test" } })),
+            Ok(Request::CancelBuild("abcdefghij/test".parse().unwrap()))
+        );
+        assert_eq!(
+            request(&json!({ "retry": { "build": "abcdefghij/test" } })),
+            Ok(Request::Retry("abcdefghij/test".parse().unwrap()))
+        );
+        assert_eq!(
+            request(&json!({ "show": { "run": "abcdefghij" } })),
+            Ok(Request::Show("abcdefghij".parse().unwrap()))
+        );
+        assert_eq!(
+            request(&json!({ "list": { "repository": "shop" }, "show": null })),
+            Ok(Request::List("shop".parse().unwrap()))
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_one_line() {
+        for (input, words) in [
+            (
+                json!(5),
+                "the input: expected an object with the keys start, cancel, retry, show, list",
+            ),
+            (json!({}), "expected exactly one of the keys start, cancel, retry, show, list"),
+            (json!({ "start": null }), "expected exactly one of the keys start,"),
+            (json!({ "start": {}, "show": {} }), "expected exactly one of the keys start,"),
+            (json!({ "strat": {} }), "strat: unknown key; did you mean start? (known: start,"),
+            (
+                json!({ "start": {}, "reason": "x" }),
+                "reason: unknown key (known: start, cancel, retry, show, list)",
+            ),
+            (
+                json!({ "start": "test" }),
+                "start: expected an object with the keys repository, branch,",
+            ),
+            (json!({ "start": {} }), "start: expected repository, or the name of a job"),
+            (
+                json!({ "start": { "repo": "shop" } }),
+                "start.repo: unknown key (known: repository, branch, commit, job, id)",
+            ),
+            (
+                json!({ "start": { "repository": "shop", "brunch": "main" } }),
+                "start.brunch: unknown key; did you mean branch?",
+            ),
+            (
+                json!({ "start": { "repository": "a/b" } }),
+                "start.repository: \"a/b\" is no repository name: expected",
+            ),
+            (json!({ "start": { "repository": 5 } }), "start.repository: expected a text"),
+            (
+                json!({ "start": { "repository": "shop", "branch": "refs/heads/main" } }),
+                "start.branch: expected the name of a branch",
+            ),
+            (
+                json!({ "start": { "repository": "shop", "commit": "0123" } }),
+                "start.commit: \"0123\" is no commit id: expected 40 or 64",
+            ),
+            (
+                json!({ "start": { "repository": "shop", "branch": "main", "commit": COMMIT } }),
+                "start.commit: expected either branch or commit, but found both",
+            ),
+            (
+                json!({ "start": { "job": "test", "branch": "main" } }),
+                "start.repository: expected, as branch and commit are places in one",
+            ),
+            (
+                json!({ "start": { "commit": COMMIT } }),
+                "start.repository: expected, as branch and commit are places in one",
+            ),
+            (
+                json!({ "start": { "repository": "shop", "job": "A" } }),
+                "start.job: \"A\" is no job name: expected",
+            ),
+            (
+                json!({ "start": { "job": "a", "id": 7 } }),
+                "start.id: expected a text that is not empty",
+            ),
+            (
+                json!({ "start": { "job": "a", "id": "x".repeat(257) } }),
+                "start.id: expected a text of at most 256 bytes in one line",
+            ),
+            (
+                json!({ "start": { "job": "a", "id": "x\ny" } }),
+                "start.id: expected a text of at most 256 bytes in one line",
+            ),
+            (json!({ "cancel": {} }), "cancel: expected either run or build, but found neither"),
+            (
+                json!({ "cancel": { "run": "abcdefghij", "build": "abcdefghij/test" } }),
+                "cancel: expected either run or build, but found both",
+            ),
+            (
+                json!({ "cancel": { "run": "abc" } }),
+                "cancel.run: \"abc\" is no run id: expected 10 characters",
+            ),
+            (json!({ "retry": {} }), "retry.build: expected, but missing"),
+            (
+                json!({ "retry": { "build": "abcdefghij" } }),
+                "retry.build: \"abcdefghij\" is no build id: expected RUN/JOB",
+            ),
+            (json!({ "retry": { "run": "abcdefghij" } }), "retry.run: unknown key (known: build)"),
+            (json!({ "show": {} }), "show.run: expected, but missing"),
+            (json!({ "list": ["shop"] }), "list: expected an object with the keys repository"),
+            (json!({ "list": {} }), "list.repository: expected, but missing"),
+        ] {
+            let error = request(&input).unwrap_err();
+            assert!(error.starts_with(words), "{input}: {error}");
+            assert!(!error.contains('\n'), "{error:?}");
+        }
+    }
+}
