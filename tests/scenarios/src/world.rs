@@ -9,8 +9,8 @@ use bellhop_domain::build::Build;
 use bellhop_domain::ids::{BuildId, RunId};
 use bellhop_domain::run::Run;
 use bellhop_engine::{Engine, Fault, Starter};
-use bellhop_runtime::{Settings, Suite};
-use bellhop_stand_in::{Ecs, Entry, Faults, Journal, Options, StandIn, TaskView};
+use bellhop_runtime::{Invocation, Settings, Suite};
+use bellhop_stand_in::{BuildView, CodeBuild, CodePipeline, Ecs, Entry, Faults, Journal, Options, Project, StandIn, TaskView};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -36,6 +36,9 @@ agents:
       security-groups: [sg-0a]
 notify: { successes: all }
 ";
+
+/// The project of CodeBuild whose builds are agents.
+const PROJECT: &str = "ci-docker";
 
 /// One job.
 const PIPELINE: &str = r"
@@ -152,6 +155,23 @@ impl World {
         world
     }
 
+    /// A suite with an agent on each service, `small` on ECS and `docker` on CodeBuild, and a repository with this pipeline file.
+    ///
+    /// # Panics
+    /// As [`World::with_pipeline`], or the project cannot be made.
+    pub async fn with_both_agents(pipeline: &str) -> Self {
+        let world = Self::with_pipeline(pipeline).await;
+        let project = Project::new(PROJECT).codecommit(REPOSITORY);
+        world.stand_in.codebuild().create_project(project).expect("a project");
+        world.limit_agents(None, None).await;
+        world
+    }
+
+    /// Replaces the suite configuration: an agent on each service, of which so many may run at a time.
+    pub async fn limit_agents(&self, small: Option<u32>, docker: Option<u32>) {
+        self.configure(&configuration(small, docker)).await;
+    }
+
     /// Replaces the suite configuration.
     pub async fn configure(&self, text: &str) {
         self.local_aws.put(self.bucket(), CONFIG_KEY, text).await;
@@ -256,6 +276,67 @@ impl World {
             if let Err(fault) = bellhop_task_state::handle(&engine, event).await {
                 panic!("{fault}: {event}");
             }
+        }
+    }
+
+    /// Invokes `build-state`.
+    ///
+    /// # Errors
+    /// The handler's.
+    pub async fn build_event(&self, event: &Value) -> Result<Value, Fault> {
+        bellhop_build_state::handle(&self.engine(), event).await
+    }
+
+    /// Invokes `build-state` with one event after the other, all in one process.
+    ///
+    /// # Panics
+    /// The handler gives an error.
+    pub async fn build_events(&self, events: &[Value]) {
+        let engine = self.engine();
+        for event in events {
+            if let Err(fault) = bellhop_build_state::handle(&engine, event).await {
+                panic!("{fault}: {event}");
+            }
+        }
+    }
+
+    /// Invokes `pipeline`. The run that it answers with is the newest one from then on.
+    ///
+    /// # Errors
+    /// The handler's.
+    pub async fn pipeline(&self, event: &Value) -> Result<Value, Fault> {
+        let answer = bellhop_pipeline::handle(&self.starter(), event).await?;
+        self.follow(&answer[0]["run"]);
+        Ok(answer)
+    }
+
+    /// Invokes `control`, as an invocation of a name of its own. The run that it answers with is the newest one from then on.
+    ///
+    /// # Errors
+    /// The handler's.
+    pub async fn control(&self, event: &Value) -> Result<Value, Fault> {
+        self.control_as(&format!("{:032x}", fastrand::u128(..)), event).await
+    }
+
+    /// Invokes `control` as the invocation of this name, as for [`World::control`].
+    ///
+    /// # Errors
+    /// The handler's.
+    pub async fn control_as(&self, request_id: &str, event: &Value) -> Result<Value, Fault> {
+        let invocation = Invocation {
+            event: event.clone(),
+            request_id: request_id.to_owned(),
+            deadline: self.engine().clock.now() + INVOCATION,
+        };
+        let answer = bellhop_control::handle(&self.starter(), &invocation).await?;
+        self.follow(&answer["run"]);
+        Ok(answer)
+    }
+
+    fn follow(&self, run: &Value) {
+        if let Some(run) = run.as_str() {
+            let run = run.parse().expect("a function answers with the id of a run");
+            *self.newest_run.lock().expect("no test panics while it holds the lock") = Some(run);
         }
     }
 
@@ -394,6 +475,23 @@ impl World {
         task.arn.clone()
     }
 
+    /// Every build of CodeBuild, in the order of creation.
+    #[must_use]
+    pub fn builds(&self) -> Vec<BuildView> {
+        self.stand_in.codebuild().builds()
+    }
+
+    /// The ARN of a build of CodeBuild, by its place in the order of creation.
+    ///
+    /// # Panics
+    /// There are not so many.
+    #[must_use]
+    pub fn agent_build(&self, place: usize) -> String {
+        let builds = self.builds();
+        let build = builds.get(place).unwrap_or_else(|| panic!("there is no build {place}: {builds:?}"));
+        build.arn.clone()
+    }
+
     /// What AWS was asked, as `service Operation`.
     #[must_use]
     pub fn requests(entries: &[Entry]) -> Vec<String> {
@@ -405,6 +503,18 @@ impl World {
     #[must_use]
     pub fn ecs(&self) -> &Ecs {
         self.stand_in.ecs()
+    }
+
+    /// What happens to builds of CodeBuild.
+    #[must_use]
+    pub fn codebuild(&self) -> &CodeBuild {
+        self.stand_in.codebuild()
+    }
+
+    /// What happens to actions of CodePipeline.
+    #[must_use]
+    pub fn codepipeline(&self) -> &CodePipeline {
+        self.stand_in.codepipeline()
     }
 
     /// What goes wrong.
@@ -475,6 +585,29 @@ impl World {
         self.task_events(&events).await;
     }
 
+    /// A build of CodeBuild comes to its commands, told to `build-state`.
+    ///
+    /// # Panics
+    /// It cannot, or the handler gives an error.
+    pub async fn build_runs(&self, build: &str) {
+        self.build_events(&self.codebuild().run(build).expect("the build can start")).await;
+    }
+
+    /// A build of CodeBuild ends by itself, told to `build-state`.
+    ///
+    /// # Panics
+    /// It cannot, or the handler gives an error.
+    pub async fn build_exits(&self, build: &str, exit_code: i32) {
+        self.build_events(&self.codebuild().exit(build, exit_code).expect("the build can end"))
+            .await;
+    }
+
+    /// An agent leaves a file of its checkout in the bucket, as an artifact of an attempt of the newest run.
+    pub async fn leaves(&self, job: &str, attempt: u32, path: &str, text: &str) {
+        let key = format!("runs/{}/{job}/{attempt}/artifacts/{path}", self.newest_run());
+        self.local_aws.put(self.bucket(), &key, text).await;
+    }
+
     /// A task's agent leaves its report in the bucket, where the task's environment says.
     ///
     /// # Panics
@@ -485,6 +618,17 @@ impl World {
         let key = key.expect("the report goes into the suite's bucket");
         self.local_aws.put(self.bucket(), key, &report.to_string()).await;
     }
+}
+
+/// A suite configuration with an agent on each service, each with its `max-concurrent`.
+fn configuration(small: Option<u32>, docker: Option<u32>) -> String {
+    let limit = |limit: Option<u32>| limit.map(|limit| format!("    max-concurrent: {limit}\n")).unwrap_or_default();
+    let docker = format!(
+        "{}  docker:\n    codebuild: {{ project: {PROJECT} }}\n{}",
+        limit(small),
+        limit(docker)
+    );
+    CONFIGURATION.replace("notify:", &format!("{docker}notify:"))
 }
 
 /// The run that an event of EventBridge's about a push starts, if it starts one.

@@ -3,20 +3,26 @@
 
 mod bad_input;
 mod capacity;
+mod codebuild;
+mod control;
 mod critical_path;
 mod endings;
 mod faults;
 mod filters;
+mod graph;
 mod interruptions;
 mod ledger;
 mod limits;
+mod limits_of_agents;
 mod lost_replies;
 mod memory;
 mod needs;
 mod order;
+mod pipelines;
 mod repairs;
 mod repeated;
 mod scripts;
 mod settings;
 mod story;
+mod superseding;
 mod words;

@@ -1,0 +1,234 @@
+//! What people, schedules and programs ask for.
+
+use bellhop_scenarios::World;
+use serde_json::{Value, json};
+
+use crate::words::MINUTE;
+
+const FILE: &str = r"
+version: 1
+jobs:
+  build: { agent: small, run: make }
+  test: { agent: small, run: make test, needs: [build] }
+  tag: { agent: small, run: make release, on: { push: { tags: ['*'] } } }
+";
+
+async fn world() -> World {
+    World::with_pipeline(FILE).await
+}
+
+async fn ask(world: &World, request: Value) -> Value {
+    world.control(&request).await.unwrap()
+}
+
+async fn ends(world: &World, place: usize, exit_code: i32) {
+    let task = world.task(place);
+    world.runs(&task).await;
+    world.exits(&task, exit_code).await;
+}
+
+#[tokio::test]
+async fn a_start_answers_the_run() {
+    let world = world().await;
+    let commit = world.push_event()["detail"]["commitId"].clone();
+    let answer = ask(&world, json!({ "start": { "repository": "shop" } })).await;
+    assert_eq!(
+        [&answer["status"], &answer["repository"], &answer["ref"], &answer["commit"]],
+        [&json!("open"), &json!("shop"), &json!("refs/heads/main"), &commit]
+    );
+    let builds: Vec<_> = answer["builds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|build| [&build["job"], &build["status"]])
+        .collect();
+    assert_eq!(builds[0][0], "build");
+    assert_eq!(builds[1], [&json!("test"), &json!("blocked")]);
+    assert_eq!((builds.len(), world.tasks().len()), (2, 1), "as a push would start");
+
+    ends(&world, 0, 0).await;
+    ends(&world, 1, 0).await;
+    let answer = ask(&world, json!({ "show": { "run": answer["run"] } })).await;
+    assert_eq!(answer["status"], "succeeded");
+    assert_eq!(answer, world.report().await);
+}
+
+#[tokio::test]
+async fn a_start_may_name_branch_commit_and_job() {
+    let world = world().await;
+    let commit = world.push_event()["detail"]["commitId"].clone();
+    world.repository.commit(&[("a", "b")], "[skip ci] on the branch").await;
+    let branch = world.push_to("refs/heads/feature").await;
+
+    let answer = ask(
+        &world,
+        json!({ "start": { "repository": "shop", "branch": "feature", "job": "tag" } }),
+    )
+    .await;
+    assert_eq!(
+        (&answer["commit"], &answer["ref"]),
+        (&branch["detail"]["commitId"], &json!("refs/heads/feature"))
+    );
+    assert_eq!(answer["builds"].as_array().unwrap().len(), 1);
+    let answer = ask(
+        &world,
+        json!({ "start": { "repository": "shop", "commit": commit, "job": "test" } }),
+    )
+    .await;
+    assert_eq!(answer["commit"], commit);
+    assert_eq!(answer["builds"].as_array().unwrap().len(), 2, "the job and the one that it needs");
+}
+
+#[tokio::test]
+async fn the_same_request_starts_one_run() {
+    let world = world().await;
+    let request = json!({ "start": { "repository": "shop" } });
+    let first = world.control_as("one", &request).await.unwrap();
+    let again = world.control_as("one", &request).await.unwrap();
+    assert_eq!(first["run"], again["run"]);
+    let other = world.control_as("two", &request).await.unwrap();
+    assert_ne!(first["run"], other["run"]);
+
+    let named = json!({ "start": { "repository": "shop", "id": "nightly 7" } });
+    let (one, two) = tokio::join!(world.control(&named), world.control(&named));
+    assert_eq!(one.unwrap()["run"], two.unwrap()["run"]);
+    // A name of the asker's own cannot meet an invocation's.
+    let met = world.control_as("nightly 7", &request).await.unwrap();
+    assert_ne!(met["run"], ask(&world, named).await["run"]);
+    assert_eq!((world.run_ids().await.len(), world.tasks().len()), (4, 4));
+}
+
+#[tokio::test]
+async fn a_cancelled_run_stops_its_agents() {
+    let world = world().await;
+    let run = world.start().await;
+    let task = world.task(0);
+    world.runs(&task).await;
+
+    let answer = ask(&world, json!({ "cancel": { "run": run } })).await;
+    assert_eq!(answer["run"], run.to_string());
+    assert_eq!(world.journal().of("ecs", "StopTask").len(), 1);
+    world.task_events(&world.ecs().settle_stop(&task, 143).unwrap()).await;
+
+    assert_eq!(world.run().await.status(), "cancelled");
+    assert_eq!(world.build("test").await.status(), "cancelled");
+    let again = ask(&world, json!({ "cancel": { "run": run } })).await;
+    assert_eq!(again["status"], "cancelled");
+    assert_eq!(world.journal().of("ecs", "StopTask").len(), 1);
+    assert_eq!(world.tasks().len(), 1);
+}
+
+#[tokio::test]
+async fn a_cancelled_build_skips_what_needs_it_and_nothing_else() {
+    let file =
+        "version: 1\njobs:\n  a: { agent: small, run: x }\n  b: { agent: small, run: x, needs: [a] }\n  c: { agent: small, run: x }\n";
+    let world = World::with_pipeline(file).await;
+    let run = world.start().await;
+    let place = world
+        .tasks()
+        .iter()
+        .position(|task| task.environment["BELLHOP_JOB"] == "a")
+        .unwrap();
+    world.runs(&world.task(place)).await;
+    ask(&world, json!({ "cancel": { "build": format!("{run}/a") } })).await;
+    world.task_events(&world.ecs().settle_stop(&world.task(place), 143).unwrap()).await;
+    ends(&world, 1 - place, 0).await;
+    let statuses = [world.build("a").await, world.build("b").await, world.build("c").await].map(|build| build.status());
+    assert_eq!(statuses, ["cancelled", "skipped", "succeeded"]);
+    assert_eq!(world.run().await.status(), "cancelled");
+}
+
+#[tokio::test]
+async fn a_retry_is_a_new_run_of_the_failed_build_and_of_what_it_skipped() {
+    let world = world().await;
+    let first = world.start().await;
+    ends(&world, 0, 1).await;
+    assert_eq!(world.run().await.status(), "failed");
+    let request = json!({ "retry": { "build": format!("{first}/build") } });
+
+    let answer = world.control_as("again", &request).await.unwrap();
+    assert_ne!(answer["run"], first.to_string());
+    assert_eq!(answer["commit"], world.push_event()["detail"]["commitId"]);
+    assert_eq!(world.control_as("again", &request).await.unwrap()["run"], answer["run"]);
+    ends(&world, 1, 0).await;
+    ends(&world, 2, 0).await;
+    assert_eq!(world.run().await.status(), "succeeded");
+    let first = world.engine().ledger.run(&first).await.unwrap().unwrap().record;
+    assert_eq!(first.status(), "failed");
+    assert_eq!(world.tasks().len(), 3);
+}
+
+#[tokio::test]
+async fn the_newest_runs_of_a_repository_are_listed_newest_first() {
+    let world = world().await;
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        runs.push(ask(&world, json!({ "start": { "repository": "shop" } })).await["run"].clone());
+        world.clock.advance(MINUTE);
+    }
+    runs.reverse();
+    let answer = ask(&world, json!({ "list": { "repository": "shop" } })).await;
+    let listed: Vec<_> = answer["runs"].as_array().unwrap().iter().map(|run| run["run"].clone()).collect();
+    assert_eq!(listed, runs);
+    assert_eq!(ask(&world, json!({ "list": { "repository": "none" } })).await["runs"], json!([]));
+}
+
+#[tokio::test]
+async fn a_job_of_the_suites_own_is_started_by_its_name() {
+    let world = world().await;
+    let suite = r"
+version: 1
+agents:
+  small: { ecs: { cluster: ci-spot, task-definition: bellhop-agent-small, subnets: [subnet-0a] } }
+jobs:
+  clean: { agent: small, repository: shop, branch: main, run: ./clean }
+";
+    world.configure(suite).await;
+    let answer = ask(&world, json!({ "start": { "job": "clean" } })).await;
+    assert_eq!(answer["builds"][0]["job"], "clean", "{answer}");
+    ends(&world, 0, 0).await;
+    assert_eq!(world.run().await.status(), "succeeded");
+    let answer = ask(&world, json!({ "start": { "job": "claen" } })).await;
+    assert!(answer["error"].as_str().unwrap().contains("clean"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_misuse_is_answered_with_what_was_expected() {
+    let world = world().await;
+    let run = world.start().await;
+    for (request, words) in [
+        (json!({}), "expected exactly one of the keys start, cancel, retry, show, list"),
+        (json!("start"), "expected an object with the keys start,"),
+        (json!({ "strat": {} }), "did you mean start?"),
+        (json!({ "start": { "repository": "none" } }), "there is no repository none"),
+        (
+            json!({ "start": { "repository": "shop", "branch": "none" } }),
+            "there is no branch none",
+        ),
+        (json!({ "start": { "job": "none" } }), "none"),
+        (json!({ "show": { "run": "aaaaaaaaaa" } }), "there is no run aaaaaaaaaa"),
+        (json!({ "show": { "run": "x" } }), "show.run: \"x\" is no run id"),
+        (json!({ "cancel": { "run": "aaaaaaaaaa" } }), "there is no run aaaaaaaaaa"),
+        (json!({ "cancel": { "build": format!("{run}/none") } }), "has no job none"),
+        (
+            json!({ "retry": { "build": format!("{run}/build") } }),
+            "is not over: cancel it first",
+        ),
+        (json!({ "retry": { "build": format!("{run}/none") } }), "has no job none"),
+        (json!({ "retry": { "build": "aaaaaaaaaa/build" } }), "there is no run aaaaaaaaaa"),
+        (json!({ "list": {} }), "list.repository: expected, but missing"),
+    ] {
+        let answer = ask(&world, request.clone()).await;
+        let error = answer["error"].as_str().unwrap_or_else(|| panic!("{request}: {answer}"));
+        assert!(error.contains(words), "{request}: {error}");
+    }
+    assert_eq!((world.run_ids().await.len(), world.tasks().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_start_whose_job_is_not_in_the_file_is_a_rejected_run() {
+    let world = world().await;
+    let answer = ask(&world, json!({ "start": { "repository": "shop", "job": "tset" } })).await;
+    assert_eq!(answer["status"], "rejected");
+    assert!(answer["rejected"].as_str().unwrap().contains("there is no job `tset`"), "{answer}");
+}
