@@ -9,10 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use bellhop_stand_in::{Fault, Rule, RuleId, TaskView, Times};
+use bellhop_stand_in::{BuildView, Fault, InvokeAction, Rule, RuleId, TaskView, Times};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::functions::{FUNCTIONS, dead_letter_output};
 use crate::roles::Roles;
 use crate::secrets;
 use crate::shop::Shop;
@@ -40,6 +41,7 @@ pub(crate) async fn run(stack: &Stack) -> anyhow::Result<()> {
     let rows = rows_of(&text)?;
     // Only what is invoked here reaches the functions.
     stack.stand_in.events().set_publishing(false);
+    stack.stand_in.codepipeline().set_invoking(false);
     let table = Table {
         stack,
         shop: Shop::create(stack).await?,
@@ -50,6 +52,7 @@ pub(crate) async fn run(stack: &Stack) -> anyhow::Result<()> {
     let done = table.all().await;
     stack.stand_in.faults().clear();
     stack.stand_in.events().set_publishing(true);
+    stack.stand_in.codepipeline().set_invoking(true);
     done?;
     let journal = stack.stand_in.journal().entries();
     let roles = Roles::of(stack).await?;
@@ -86,6 +89,8 @@ struct State {
     mending: Vec<Mending>,
     /// How often each run's end was told.
     told: BTreeMap<String, usize>,
+    /// Actions of CodePipeline that are to succeed once their runs have.
+    actions: Vec<String>,
 }
 
 struct Table<'a> {
@@ -102,6 +107,9 @@ impl Table<'_> {
         self.nothing_to_run().await?;
         self.refused_files().await?;
         self.ordinary().await?;
+        self.on_codebuild().await?;
+        self.actions().await?;
+        self.requests().await?;
         self.conflicts().await?;
         self.launches().await?;
         self.faults_of_a_push().await?;
@@ -136,11 +144,20 @@ impl Table<'_> {
         self.row("unknown", "a push to what is no branch", "push", broken, "refs/heads/NAME")
             .await?;
         for (what, input) in secrets::inputs(&task) {
-            for function in ["push", "task-state"] {
+            for function in ["push", "task-state", "build-state"] {
                 // The build is not there either, which is as good.
                 self.row("foreign", what, function, input.clone(), "").await?;
             }
         }
+        let foreign = sample("codebuild/foreign.json")?;
+        self.row("foreign", "somebody else's build", "build-state", foreign, "skipped")
+            .await?;
+        let build = sample("codebuild/succeeded.json")?;
+        self.row("unknown-build", "a build's event", "build-state", build, "no such build")
+            .await?;
+        let state = sample("codepipeline/state-change.json")?;
+        self.row("foreign", "a pipeline's change of state", "pipeline", state, "skipped")
+            .await?;
         let foreign = sample("ecs/foreign-service.json")?;
         self.row("foreign", "a service's task", "task-state", foreign, "skipped").await?;
         let deleted = sample("codecommit/deleted-branch.json")?;
@@ -279,6 +296,136 @@ impl Table<'_> {
         self.write(&passes())?;
         let run = self.start("Unheard of").await?;
         self.mended("a build whose every event is lost", &run, "succeeded", 1);
+        Ok(())
+    }
+
+    /// Agents on CodeBuild.
+    async fn on_codebuild(&self) -> anyhow::Result<()> {
+        self.write(&on_codebuild())?;
+        let run = self.start("On CodeBuild").await?;
+        for event in self.build_events_of(&run).await? {
+            self.row("agent", "an event of its build on CodeBuild", "build-state", event, "result")
+                .await?;
+        }
+        self.mended("a build on CodeBuild", &run, "succeeded", 1);
+
+        let run = self.start("Without its environment").await?;
+        let mut event = self.build_events_of(&run).await?.pop().context("a build without events")?;
+        if let Some(detail) = event["detail"].as_object_mut() {
+            detail.remove("additional-information");
+        }
+        let throttled = self.inject("build-state", "codebuild", "BatchGetBuilds", Fault::Throttle, Times::Always);
+        self.failing(
+            "unnamed-unasked",
+            "a throttle of CodeBuild",
+            "build-state",
+            event.clone(),
+            "describe builds",
+        )
+        .await?;
+        self.stack.stand_in.faults().remove(throttled);
+        self.row("unnamed", "an event without its environment", "build-state", event, "done")
+            .await?;
+        self.mended("a build that was looked up", &run, "succeeded", 1);
+
+        let run = self.start("Unheard of on CodeBuild").await?;
+        self.mended("a build on CodeBuild whose every event is lost", &run, "succeeded", 1);
+        self.write(&passes())
+    }
+
+    /// Actions of CodePipeline.
+    async fn actions(&self) -> anyhow::Result<()> {
+        let codepipeline = self.stack.stand_in.codepipeline();
+        let begin = |parameters: &str| {
+            let action = codepipeline.start(InvokeAction::new("bellhop-pipeline").user_parameters(parameters))?;
+            anyhow::Ok((action.id.clone(), codepipeline.event(&action.id)?))
+        };
+        self.push("For an action").await?;
+        let (action, event) = begin(r#"{"repository":"shop","job":"test"}"#)?;
+        let started = self
+            .row("action", "a job of an action", "pipeline", event.clone(), "\"builds\":1")
+            .await?;
+        self.row("repeated", "the same job again", "pipeline", event, "\"again\":true")
+            .await?;
+        self.mended("a run that an action waits for", &run_of(&started)?, "succeeded", 1);
+        self.state.borrow_mut().actions.push(action);
+
+        let (action, event) = begin(r#"{"repository":"shop","job":"tset"}"#)?;
+        let rejected = self
+            .row(
+                "action",
+                "an action that asks for a job that is not there",
+                "pipeline",
+                event,
+                "tset",
+            )
+            .await?;
+        self.mended("a run that was rejected for an action", &run_of(&rejected)?, "rejected", 0);
+        ensure!(codepipeline.action(&action)?.status == "Failed", "the action should have failed");
+        for parameters in [
+            r#"{"repository":"shop","jop":"test"}"#,
+            r#"{"repository":"barn","job":"test"}"#,
+            secrets::OF_CODEBUILD,
+        ] {
+            let (action, event) = begin(parameters)?;
+            self.row("action-mistake", "parameters that are wrong", "pipeline", event, "refused")
+                .await?;
+            ensure!(codepipeline.action(&action)?.status == "Failed", "the action should have failed");
+        }
+        for (what, input) in secrets::inputs(&json!({}))
+            .into_iter()
+            .filter(|(_, input)| input.get("CodePipeline.job").is_some())
+        {
+            self.row("action-mistake", what, "pipeline", input, "refused").await?;
+        }
+        let (_, event) = begin("what is no JSON")?;
+        let throttled = self.inject("pipeline", "codepipeline", "*", Fault::Throttle, Times::Always);
+        self.failing("action-unanswered", "a throttle of CodePipeline", "pipeline", event, "answer job")
+            .await?;
+        self.stack.stand_in.faults().remove(throttled);
+
+        let (_, event) = begin(r#"{"repository":"shop","job":"test"}"#)?;
+        let throttled = self.inject("pipeline", "codecommit", "*", Fault::Throttle, Times::Always);
+        self.failing("action-unstarted", "a throttle of CodeCommit", "pipeline", event, "failed to")
+            .await?;
+        self.stack.stand_in.faults().remove(throttled);
+        Ok(())
+    }
+
+    /// Requests of people, schedules and programs.
+    async fn requests(&self) -> anyhow::Result<()> {
+        let start = sample("control/start.json")?;
+        let started = self.row("request", "a start", "control", start, "\"status\":\"open\"").await?;
+        let run = started["run"].as_str().context("no run in what control answered")?.to_owned();
+        self.mended("a run that was asked for", &run, "succeeded", 1);
+        for request in [json!({ "show": { "run": run } }), json!({ "list": { "repository": "shop" } })] {
+            self.row("request", "a question", "control", request, &run).await?;
+        }
+        let started = self
+            .row("request", "another start", "control", sample("control/start.json")?, "run")
+            .await?;
+        let run = started["run"].as_str().context("no run in what control answered")?.to_owned();
+        self.row(
+            "request",
+            "a cancellation",
+            "control",
+            json!({ "cancel": { "run": run } }),
+            "cancelled",
+        )
+        .await?;
+        self.mended("a run that was cancelled", &run, "cancelled", 1);
+        for (request, part) in [
+            (sample("control/misspelt.json")?, "did you mean repository?"),
+            (json!({ "restart": {} }), "did you mean start?"),
+            (json!({ "show": { "run": "zzzzzzzzzz" } }), "there is no run"),
+            (json!({ "start": { "repository": "barn" } }), "there is no repository barn"),
+        ] {
+            let answer = self.row("request-mistake", part, "control", request, part).await?;
+            ensure!(
+                answer["error"].is_string(),
+                "a misuse should be answered with what was wrong: {answer}"
+            );
+        }
         Ok(())
     }
 
@@ -558,6 +705,7 @@ impl Table<'_> {
     async fn open(&self) -> anyhow::Result<Vec<String>> {
         let items = self.stack.aws.scan(self.stack.output("TableName")?).await?;
         let tasks = self.stack.stand_in.ecs().tasks();
+        let builds = self.stack.stand_in.codebuild().builds();
         let state = self.state.borrow();
         let mut open = Vec::new();
         for mending in &state.mending {
@@ -571,7 +719,8 @@ impl Table<'_> {
             let agents = tasks
                 .iter()
                 .filter(|task| task.started_by.as_ref().is_some_and(|name| name.starts_with(&mine)));
-            let (agents, told) = (agents.count(), state.told.get(&mending.run).copied().unwrap_or_default());
+            let agents = agents.count() + builds.iter().filter(|build| is_of(build, &mending.run)).count();
+            let (agents, told) = (agents, state.told.get(&mending.run).copied().unwrap_or_default());
             ensure!(
                 agents <= mending.agents && told <= 1,
                 "{}: {agents} agents instead of {}, told {told} times",
@@ -586,19 +735,36 @@ impl Table<'_> {
                 ));
             }
         }
+        for action in &state.actions {
+            let action = self.stack.stand_in.codepipeline().action(action)?;
+            if action.status != "Succeeded" {
+                open.push(format!("an action of CodePipeline: {} instead of Succeeded", action.status));
+            }
+        }
         Ok(open)
     }
 
     /// Hands back what is in the dead-letter queues, as an operator would: every push starts its run, and everything else is known by then.
     async fn hand_back(&self) -> anyhow::Result<()> {
-        for (function, output) in [("push", "PushDeadLetterQueueUrl"), ("task-state", "TaskStateDeadLetterQueueUrl")] {
-            let letters = self.stack.aws.take_letters(self.stack.output(output)?).await?;
-            ensure!(letters.is_empty(), "{function} gave up more than the table says: {letters:?}");
+        for function in FUNCTIONS {
+            let letters = self
+                .stack
+                .aws
+                .take_letters(self.stack.output(&dead_letter_output(function))?)
+                .await?;
+            // The clock goes on while a record is broken, and each sweep says so.
+            let more: Vec<&Value> = letters
+                .iter()
+                .filter(|letter| !(function == "sweep" && letter.to_string().contains("a record cannot be read")))
+                .collect();
+            ensure!(more.is_empty(), "{function} gave up more than the table says: {more:?}");
         }
         let dead = std::mem::take(&mut self.state.borrow_mut().dead);
         for (function, event) in dead {
             let (key, expected) = match function {
                 "push" => ("push", "\"builds\":1"),
+                "pipeline" if event.to_string().contains("what is no JSON") => ("action-mistake", "refused"),
+                "pipeline" => ("action", "\"builds\":1"),
                 _ => ("repeated", "result"),
             };
             self.row(key, "a dead letter, handed back", function, event, expected).await?;
@@ -634,10 +800,7 @@ impl Table<'_> {
             return Ok(());
         }
         self.stack.aws.invoke_later(&format!("bellhop-{function}"), &input).await?;
-        let queue = self.stack.output(match function {
-            "push" => "PushDeadLetterQueueUrl",
-            _ => "TaskStateDeadLetterQueueUrl",
-        })?;
+        let queue = self.stack.output(&dead_letter_output(function))?;
         let begun = Instant::now();
         let letter = loop {
             let mut letters = self.stack.aws.take_letters(queue).await?;
@@ -766,6 +929,19 @@ impl Table<'_> {
         Ok(self.stack.stand_in.ecs().events_of(&task).into_iter().filter(wanted).collect())
     }
 
+    /// The events of a run's build on CodeBuild that a rule lets through, once it has ended.
+    async fn build_events_of(&self, run: &str) -> anyhow::Result<Vec<Value>> {
+        let codebuild = self.stack.stand_in.codebuild();
+        let fits = |build: &&BuildView| is_of(build, run) && build.ended_at.is_some();
+        let find = |builds: &[BuildView]| builds.iter().find(fits).map(|build| build.id.clone());
+        let build = codebuild.wait_for(Duration::from_secs(30), find).await?;
+        let wanted = |event: &Value| match event["detail"]["completed-phase"].as_str() {
+            Some(phase) => phase == "PROVISIONING",
+            None => true,
+        };
+        Ok(codebuild.events_of(&build).into_iter().filter(wanted).collect())
+    }
+
     /// The event that says first that a task has this status.
     fn event_of(&self, task: &str, status: &str) -> anyhow::Result<Value> {
         let mut events = self.stack.stand_in.ecs().events_of(task).into_iter();
@@ -807,6 +983,16 @@ fn passes() -> String {
 /// A job that fails with the command that is looked for in everything that is printed and sent.
 fn fails() -> String {
     job(secrets::CANARY)
+}
+
+/// The same on CodeBuild.
+fn on_codebuild() -> String {
+    passes().replace("agent: small", "agent: docker")
+}
+
+/// Whether a build of CodeBuild's was started for a run.
+fn is_of(build: &BuildView, run: &str) -> bool {
+    build.environment.get("BELLHOP_RUN").is_some_and(|of| of == run)
 }
 
 /// A pipeline file with a job that has a variable which nobody but its agent is to see.

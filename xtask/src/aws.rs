@@ -174,6 +174,21 @@ impl LocalAws {
         Ok(())
     }
 
+    /// Writes an item over the one that has its key, if that has this version. Gives whether it had.
+    pub(crate) async fn replace_item(&self, table: &str, item: &Value, version: &Value) -> anyhow::Result<bool> {
+        let asked = json!({
+            "TableName": table,
+            "Item": item,
+            "ConditionExpression": "version = :version",
+            "ExpressionAttributeValues": { ":version": version },
+        });
+        match self.json("dynamodb", "DynamoDB_20120810.PutItem", &asked).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.to_string().contains("ConditionalCheckFailedException") => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Log lines of a log group since a moment (in milliseconds), oldest first, each with its time.
     pub(crate) async fn log_lines(&self, group: &str, since: i64) -> anyhow::Result<Vec<(i64, String)>> {
         let asked = json!({ "logGroupName": group, "startTime": since });
@@ -207,6 +222,17 @@ impl LocalAws {
             bail!("deleting s3://{bucket}/{key} was answered with {}", reply.status());
         }
         Ok(())
+    }
+
+    /// Whether there is an object.
+    pub(crate) async fn has_object(&self, bucket: &str, key: &str) -> anyhow::Result<bool> {
+        let url = format!("{}/{bucket}/{key}", self.url);
+        let reply = self.http.head(url).header("Authorization", scope("s3")).send().await?;
+        match reply.status().as_u16() {
+            200 => Ok(true),
+            404 => Ok(false),
+            status => bail!("asking for s3://{bucket}/{key} was answered with {status}"),
+        }
     }
 
     /// Reads an object, if it is there.

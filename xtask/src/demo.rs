@@ -35,7 +35,7 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
         "The local AWS is up, with infra/template.yaml deployed ({:.1} s).\n",
         begun.elapsed().as_secs_f64()
     );
-    let mut demo = Demo::prepare(stack).await?;
+    let demo = Demo::prepare(stack).await?;
 
     println!("A push, whose agent loses its Spot capacity half-way:\n");
     let run = demo.push("Sell bread", true).await?;
@@ -76,28 +76,24 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-struct Demo {
-    stack: Stack,
+/// A stack, a project, and somebody who listens to what is told.
+pub(crate) struct Demo {
+    pub(crate) stack: Stack,
     queue: String,
-    shop: Shop,
+    pub(crate) shop: Shop,
 }
 
 impl Demo {
-    async fn prepare(stack: Stack) -> anyhow::Result<Self> {
+    pub(crate) async fn prepare(stack: Stack) -> anyhow::Result<Self> {
         let queue = stack.aws.subscribe_queue(stack.output("TopicArn")?, "bellhop-demo").await?;
         let shop = Shop::create(&stack).await?;
         Ok(Self { stack, queue, shop })
     }
 
     /// Pushes the shop's last commit, and follows the run to its end. Gives the run's message.
-    async fn push(&mut self, message: &str, interrupt: bool) -> anyhow::Result<Value> {
-        let mut story = Story::begin(&self.stack);
-        story.tell("ada", &format!("git push (\"{message}\")"));
-        self.shop.push().await?;
-        let begun = Instant::now();
+    async fn push(&self, message: &str, interrupt: bool) -> anyhow::Result<Value> {
         let mut spot = interrupt.then_some(Spot::Kept);
-        loop {
-            story.go_on().await?;
+        self.push_and(message, async |story| {
             if let Some(state) = &mut spot
                 && let Some(task) = state.half_way(&self.stack)?
             {
@@ -105,11 +101,42 @@ impl Demo {
                 self.stack.stand_in.ecs().reclaim_spot(&task)?;
                 spot = None;
             }
+            Ok(true)
+        })
+        .await
+    }
+
+    /// The same, with something that is done again and again meanwhile: see [`Demo::follow`].
+    pub(crate) async fn push_and(
+        &self,
+        message: &str,
+        meanwhile: impl AsyncFnMut(&mut Story) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<Value> {
+        let mut story = Story::begin(&self.stack);
+        story.tell("ada", &format!("git push (\"{message}\")"));
+        self.shop.push().await?;
+        self.follow(story, meanwhile).await
+    }
+
+    /// Tells what happens until a run has ended and `meanwhile`, which is done again and again, says that it waits for nothing. Gives the run's message.
+    pub(crate) async fn follow(
+        &self,
+        mut story: Story,
+        mut meanwhile: impl AsyncFnMut(&mut Story) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<Value> {
+        let begun = Instant::now();
+        let mut ended = None;
+        loop {
+            story.go_on().await?;
+            let rests = meanwhile(&mut story).await?;
             for document in self.stack.aws.receive(&self.queue).await? {
                 if document["kind"] == "run" {
-                    story.end().await?;
-                    return Ok(document);
+                    ended = Some(document);
                 }
+            }
+            if rests && let Some(document) = ended.take() {
+                story.end().await?;
+                return Ok(document);
             }
             if begun.elapsed() > PATIENCE {
                 story.end().await?;
@@ -123,7 +150,7 @@ impl Demo {
         }
     }
 
-    async fn report(&self, run: &Value) -> anyhow::Result<Value> {
+    pub(crate) async fn report(&self, run: &Value) -> anyhow::Result<Value> {
         let run = run["run"].as_str().context("the run's message does not name the run")?;
         let key = format!("runs/{run}/report.json");
         let begun = Instant::now();
@@ -137,7 +164,7 @@ impl Demo {
     }
 
     /// The run as a table, and what its owner reads.
-    async fn show(&self, run: &Value) -> anyhow::Result<()> {
+    pub(crate) async fn show(&self, run: &Value) -> anyhow::Result<()> {
         let report = self.report(run).await?;
         let mut table = Table::new();
         table
@@ -222,6 +249,8 @@ fn text(value: &Value) -> String {
 fn between(from: &Value, to: &Value) -> String {
     let moment = |value: &Value| value.as_str()?.parse::<Timestamp>().ok();
     match (moment(from), moment(to)) {
+        // CodeBuild tells whole seconds, so that a build may have come up before it was launched.
+        (Some(from), Some(to)) if to < from => "< 1 s".to_owned(),
         (Some(from), Some(to)) => format!("{:.1} s", to.duration_since(from).as_secs_f64()),
         _ => "-".to_owned(),
     }

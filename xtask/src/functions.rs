@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::workspace::{cargo, run_openly, target};
 
 /// The functions there are, by the names of their binaries.
-pub(crate) const FUNCTIONS: [&str; 3] = ["push", "task-state", "sweep"];
+pub(crate) const FUNCTIONS: [&str; 6] = ["push", "task-state", "build-state", "pipeline", "control", "sweep"];
 
 /// Builds the functions, and lays each out as `cargo lambda build` does, `lambda/NAME/bootstrap`, which is where the template looks for it. Gives the
 /// folder of the plain binaries.
@@ -28,4 +28,24 @@ pub(crate) async fn build() -> anyhow::Result<PathBuf> {
         std::fs::copy(binaries.join(name), &bootstrap).with_context(|| format!("cannot write {}", bootstrap.display()))?;
     }
     Ok(binaries)
+}
+
+/// The template's output with the address of a function's dead-letter queue.
+pub(crate) fn dead_letter_output(function: &str) -> String {
+    let capitalised = function.split('-').map(|part| {
+        let (first, rest) = part.split_at(part.len().min(1));
+        format!("{}{rest}", first.to_uppercase())
+    });
+    format!("{}DeadLetterQueueUrl", capitalised.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_named_after_functions() {
+        assert_eq!(dead_letter_output("push"), "PushDeadLetterQueueUrl");
+        assert_eq!(dead_letter_output("task-state"), "TaskStateDeadLetterQueueUrl");
+    }
 }

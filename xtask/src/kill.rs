@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::functions;
+use crate::functions::{self, FUNCTIONS, dead_letter_output};
 use crate::python::Venv;
 use crate::roles::Roles;
 use crate::shop::Shop;
@@ -151,8 +151,8 @@ impl World<'_> {
 
     /// Hands back what Lambda gave up, as an operator would.
     async fn redrive(&mut self) -> anyhow::Result<()> {
-        for (function, output) in [("push", "PushDeadLetterQueueUrl"), ("task-state", "TaskStateDeadLetterQueueUrl")] {
-            let queue = self.stack.output(output)?;
+        for function in FUNCTIONS {
+            let queue = self.stack.output(&dead_letter_output(function))?;
             if self.stack.aws.is_empty(queue).await? {
                 continue;
             }

@@ -9,6 +9,7 @@ mod functions;
 mod fuzz;
 mod kill;
 mod local;
+mod pipeline;
 mod python;
 mod roles;
 mod secrets;
@@ -21,7 +22,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::SignalKind;
 
 /// The commands of the project.
@@ -36,6 +37,8 @@ struct Arguments {
 enum Command {
     /// Shows a push being built, losing its Spot agent half-way, and its owner being told; then a push that fails
     Demo {
+        /// Another story: tests on Spot and an image on CodeBuild, for a push and for an action of CodePipeline
+        story: Option<Other>,
         /// Leave everything running afterwards, and say how to use it
         #[arg(long)]
         keep: bool,
@@ -80,6 +83,12 @@ enum Command {
     },
 }
 
+/// Stories beside the first one.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Other {
+    Pipeline,
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Runtime::new() {
@@ -120,7 +129,11 @@ async fn stopped() -> &'static str {
 
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Demo { keep } => demo::run(keep).await,
+        Command::Demo { story: None, keep } => demo::run(keep).await,
+        Command::Demo {
+            story: Some(Other::Pipeline),
+            keep,
+        } => pipeline::run(keep).await,
         Command::Local => local::run().await,
         Command::Kill { builds, kills } => kill::run(builds, kills).await,
         Command::Fuzz { seconds } => fuzz::run(seconds).await,

@@ -13,33 +13,81 @@ use serde_json::Value;
 use crate::functions::FUNCTIONS;
 use crate::stack::Stack;
 
-/// What is allowed and does not show in the functions' own calls: the function (`*` for all), the action, and who uses it when.
-const EXPLAINED: [(&str, &str, &str); 10] = [
-    ("*", "logs:CreateLogStream", "Lambda writes what the function prints"),
-    ("*", "logs:PutLogEvents", "Lambda writes what the function prints"),
-    ("*", "sqs:SendMessage", "Lambda hands over what the function could not finish"),
-    ("*", "kms:Decrypt", "SNS uses the topic's key when the function publishes"),
-    ("*", "kms:GenerateDataKey", "SNS uses the topic's key when the function publishes"),
+/// What is allowed and does not show in the functions' own calls: the functions, the action, and who uses it when. The functions share their policies,
+/// because each of them may be the one in whose hands a build's next step comes.
+const EXPLAINED: &[(&[&str], &str, &str)] = &[
+    (&FUNCTIONS, "logs:CreateLogStream", "Lambda writes what the function prints"),
+    (&FUNCTIONS, "logs:PutLogEvents", "Lambda writes what the function prints"),
     (
-        "*",
+        &FUNCTIONS,
+        "sqs:SendMessage",
+        "Lambda hands over what the function could not finish",
+    ),
+    (&FUNCTIONS, "kms:Decrypt", "SNS uses the topic's key when the function publishes"),
+    (
+        &FUNCTIONS,
+        "kms:GenerateDataKey",
+        "SNS uses the topic's key when the function publishes",
+    ),
+    (
+        &FUNCTIONS,
         "iam:PassRole",
         "part of RunTask's authorisation, for the task definition's roles",
     ),
     (
-        "*",
+        &FUNCTIONS,
         "ecs:DescribeTasks",
         "after ListTasks has found the agent of a launch whose reply was lost",
     ),
-    ("*", "ecs:ListTasks", "after such a launch, by whoever repeats it"),
+    (&FUNCTIONS, "ecs:ListTasks", "after such a launch, by whoever repeats it"),
     (
-        "push",
+        &["push", "pipeline"],
         "ecs:StopTask",
         "of an agent that came of a launch after its build was ended by others",
     ),
     (
-        "push",
+        &["push", "pipeline", "control", "build-state"],
         "s3:GetObject",
         "of an agent's report, where its end was seen before its launch was noted",
+    ),
+    (
+        &["build-state", "pipeline", "control"],
+        "dynamodb:UpdateItem",
+        "how the last run of a branch ended, by whoever ends one",
+    ),
+    (
+        &["build-state", "pipeline", "control"],
+        "s3:ListBucket",
+        "the artifacts of a build, by whoever ends it; objects that are not there",
+    ),
+    (
+        &["pipeline", "control"],
+        "s3:PutObject",
+        "a script that is too long for the overrides of a task",
+    ),
+    (&["build-state"], "ecs:RunTask", "a job on ECS that needs one on CodeBuild"),
+    (&["build-state"], "ecs:StopTask", "of such a job, when its place or its run is gone"),
+    (&FUNCTIONS, "codebuild:StartBuild", "by whoever lets a build on CodeBuild go ahead"),
+    (&FUNCTIONS, "codebuild:StopBuild", "by whoever ends such a build before its time"),
+    (
+        &FUNCTIONS,
+        "codebuild:ListBuildsForProject",
+        "before a launch is repeated, by whoever repeats it",
+    ),
+    (
+        &FUNCTIONS,
+        "codebuild:BatchGetBuilds",
+        "after such a list, and after a stop that is refused",
+    ),
+    (
+        &FUNCTIONS,
+        "codepipeline:PutJobSuccessResult",
+        "by whoever ends the run that an action waits for",
+    ),
+    (
+        &FUNCTIONS,
+        "codepipeline:PutJobFailureResult",
+        "by whoever ends the run that an action waits for",
     ),
 ];
 
@@ -57,9 +105,11 @@ struct Need {
     function: String,
     action: String,
     resource: String,
-    /// The cluster's ARN, where there is one.
-    cluster: Option<String>,
+    /// What conditions see of it, by their keys.
+    context: Context,
 }
+
+type Context = BTreeMap<&'static str, String>;
 
 /// What each function's role allows.
 #[derive(Debug, Clone)]
@@ -157,7 +207,7 @@ impl Roles {
                 }
                 let explanation = EXPLAINED
                     .iter()
-                    .position(|(of, action, _)| (*of == "*" || of == function) && *action == grant.action);
+                    .position(|(of, action, _)| of.contains(&function.as_str()) && *action == grant.action);
                 match explanation {
                     Some(place) => {
                         explains.insert(place);
@@ -171,10 +221,10 @@ impl Roles {
             "permissions of infra/template.yaml that nothing used and nothing explains:\n{}",
             unused.join("\n")
         );
-        for (place, (function, action, why)) in EXPLAINED.iter().enumerate() {
+        for (place, (functions, action, why)) in EXPLAINED.iter().enumerate() {
             ensure!(
                 explains.contains(&place),
-                "{action} of {function} is explained ({why}), and no role allows it without its being used"
+                "{action} of {functions:?} is explained ({why}), and no role allows it without its being used"
             );
         }
         Ok(())
@@ -192,12 +242,12 @@ impl Roles {
         for entry in journal {
             if let Some(function) = entry.caller.as_deref().and_then(|caller| caller.strip_prefix("bellhop-")) {
                 let what = || format!("{} {} of {function}", entry.service, entry.operation);
-                for (action, resource, cluster) in self.needs_of(entry).with_context(what)? {
+                for (action, resource, context) in self.needs_of(entry).with_context(what)? {
                     needs.insert(Need {
                         function: function.to_owned(),
                         action,
                         resource,
-                        cluster,
+                        context,
                     });
                 }
             }
@@ -205,12 +255,13 @@ impl Roles {
         Ok(needs)
     }
 
-    /// The actions that a call is authorised as, each with its resource, and the cluster that conditions see.
-    fn needs_of(&self, entry: &Entry) -> anyhow::Result<Vec<(String, String, Option<String>)>> {
+    /// The actions that a call is authorised as, each with its resource, and what conditions see.
+    fn needs_of(&self, entry: &Entry) -> anyhow::Result<Vec<(String, String, Context)>> {
         let place = &self.place;
         let request = entry.request.as_ref().unwrap_or(&Value::Null);
         let named = |field: &str| request[field].as_str().with_context(|| format!("no {field} in {request}"));
         let action = format!("{}:{}", entry.service, entry.operation);
+        let none = Context::new;
         Ok(match (entry.service.as_str(), entry.operation.as_str()) {
             ("dynamodb", "TransactWriteItems") => items(&request["TransactItems"])
                 .flat_map(|item| item.as_object().into_iter().flatten())
@@ -220,7 +271,7 @@ impl Roles {
                         kind => format!("dynamodb:{kind}Item"),
                     };
                     let table = item["TableName"].as_str().with_context(|| format!("no table in {item}"))?;
-                    Ok((action, format!("arn:aws:dynamodb:{place}:table/{table}"), None))
+                    Ok((action, format!("arn:aws:dynamodb:{place}:table/{table}"), none()))
                 })
                 .collect::<anyhow::Result<_>>()?,
             ("dynamodb", _) => {
@@ -229,22 +280,34 @@ impl Roles {
                     .map(|index| format!("/index/{index}"))
                     .unwrap_or_default();
                 let table = named("TableName")?;
-                vec![(action, format!("arn:aws:dynamodb:{place}:table/{table}{index}"), None)]
+                vec![(action, format!("arn:aws:dynamodb:{place}:table/{table}{index}"), none())]
             }
             ("s3", "GetObject" | "PutObject") => {
                 let (_, path) = entry.summary.split_once(" /").context("no path")?;
                 let bucket = path.split('/').next().unwrap_or_default();
-                let mut all = vec![(action, format!("arn:aws:s3:::{path}"), None)];
+                let mut all = vec![(action, format!("arn:aws:s3:::{path}"), none())];
                 if entry.status == Some(404) {
                     // Without it the answer would have been 403.
-                    all.push(("s3:ListBucket".to_owned(), format!("arn:aws:s3:::{bucket}"), None));
+                    all.push(("s3:ListBucket".to_owned(), format!("arn:aws:s3:::{bucket}"), none()));
                 }
                 all
             }
-            ("sns", "Publish") => vec![(action, named("TopicArn")?.to_owned(), None)],
-            ("codecommit", _) => vec![(action, format!("arn:aws:codecommit:{place}:{}", named("repositoryName")?), None)],
+            ("s3", "ListObjectsV2") => {
+                let (bucket, prefix) = entry
+                    .summary
+                    .split_once(" /")
+                    .and_then(|(_, path)| path.split_once('/'))
+                    .context("no bucket")?;
+                vec![(
+                    "s3:ListBucket".to_owned(),
+                    format!("arn:aws:s3:::{bucket}"),
+                    Context::from([("s3:prefix", prefix.trim_start().to_owned())]),
+                )]
+            }
+            ("sns", "Publish") => vec![(action, named("TopicArn")?.to_owned(), none())],
+            ("codecommit", _) => vec![(action, format!("arn:aws:codecommit:{place}:{}", named("repositoryName")?), none())],
             ("ecs", operation) => {
-                let cluster = Some(format!("arn:aws:ecs:{place}:cluster/{}", named("cluster")?));
+                let context = Context::from([("ecs:cluster", format!("arn:aws:ecs:{place}:cluster/{}", named("cluster")?))]);
                 let resources = match operation {
                     // ECS takes the newest revision, and authorises that.
                     "RunTask" => vec![format!("arn:aws:ecs:{place}:task-definition/{}:1", named("taskDefinition")?)],
@@ -253,9 +316,25 @@ impl Roles {
                     "ListTasks" => vec!["*".to_owned()],
                     _ => bail!("the check does not know how it is authorised"),
                 };
-                let needs = resources.into_iter().map(|resource| (action.clone(), resource, cluster.clone()));
+                let needs = resources.into_iter().map(|resource| (action.clone(), resource, context.clone()));
                 needs.collect()
             }
+            ("codebuild", operation) => {
+                let project = |name: &str| format!("arn:aws:codebuild:{place}:project/{name}");
+                // What is done to a build, named by its ARN or by PROJECT:ID, is authorised on its project.
+                let project_of = |build: &str| {
+                    let build = build.rsplit_once('/').map_or(build, |(_, build)| build);
+                    project(build.split(':').next().unwrap_or_default())
+                };
+                let resources = match operation {
+                    "StartBuild" | "ListBuildsForProject" => vec![project(named("projectName")?)],
+                    "StopBuild" => vec![project_of(named("id")?)],
+                    "BatchGetBuilds" => items(&request["ids"]).filter_map(Value::as_str).map(project_of).collect(),
+                    _ => bail!("the check does not know how it is authorised"),
+                };
+                resources.into_iter().map(|resource| (action.clone(), resource, none())).collect()
+            }
+            ("codepipeline", "PutJobSuccessResult" | "PutJobFailureResult") => vec![(action, "*".to_owned(), none())],
             _ => bail!("the check does not know how it is authorised"),
         })
     }
@@ -267,7 +346,11 @@ impl Grant {
             && matches(&self.resource, &need.resource)
             && self.conditions.as_object().into_iter().flatten().all(|(operator, wanted)| {
                 wanted.as_object().into_iter().flatten().all(|(key, patterns)| {
-                    let value = if key == "ecs:cluster" { need.cluster.as_deref() } else { None };
+                    let value = match key.as_str() {
+                        // Every request goes to the region of what it is about.
+                        "aws:RequestedRegion" => need.resource.split(':').nth(3),
+                        key => need.context.get(key).map(String::as_str),
+                    };
                     match value {
                         None => operator.ends_with("IfExists"),
                         Some(value) => one_or_more(patterns).any(|pattern| matches(pattern, value)),
@@ -384,6 +467,51 @@ mod tests {
             seeded[field] = other;
             assert!(roles(&seeded).allow(&[run_task("ci-main")]).is_err(), "{seeded}");
         }
+    }
+
+    #[test]
+    fn a_listing_is_authorised_by_its_prefix() {
+        let statement = json!({
+            "Effect": "Allow",
+            "Action": "s3:ListBucket",
+            "Resource": "arn:aws:s3:::suite",
+            "Condition": { "StringLikeIfExists": { "s3:prefix": "runs/*" } },
+        });
+        let list = |place: &str| call("s3", "ListObjectsV2", &format!("GET /{place}"), Value::Null);
+        assert!(roles(&statement).allow(&[list("suite/ runs/a/test/1/artifacts/")]).is_ok());
+        for place in ["suite/ config/", "suite/ ", "other/ runs/a/"] {
+            assert!(roles(&statement).allow(&[list(place)]).is_err(), "{place}");
+        }
+    }
+
+    #[test]
+    fn a_build_is_authorised_on_its_project_and_region() {
+        let statement = json!({
+            "Effect": "Allow",
+            "Action": "codebuild:*",
+            "Resource": ["arn:*:codebuild:*:*:project/ci-docker"],
+            "Condition": { "StringEquals": { "aws:RequestedRegion": "us-east-1" } },
+        });
+        let build = |project: &str| format!("arn:aws:codebuild:{PLACE}:build/{project}:0f1e2d3c");
+        let calls = |project: &str| {
+            [
+                ("StartBuild", json!({ "projectName": project })),
+                ("ListBuildsForProject", json!({ "projectName": project })),
+                ("StopBuild", json!({ "id": build(project) })),
+                (
+                    "BatchGetBuilds",
+                    json!({ "ids": [build("ci-docker"), format!("{project}:4b5a6978")] }),
+                ),
+            ]
+            .map(|(operation, request)| call("codebuild", operation, "", request))
+        };
+        assert_eq!(roles(&statement).allow(&calls("ci-docker")).unwrap(), 4);
+        for other in calls("release") {
+            assert!(roles(&statement).allow(&[other]).is_err());
+        }
+        let mut elsewhere = statement;
+        elsewhere["Condition"]["StringEquals"]["aws:RequestedRegion"] = json!("eu-west-1");
+        assert!(roles(&elsewhere).allow(&calls("ci-docker")).is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail, ensure};
-use bellhop_stand_in::Entry;
+use bellhop_stand_in::{ARTIFACT_CREDENTIALS, Entry};
 use serde_json::{Value, json};
 
 use crate::functions::FUNCTIONS;
@@ -12,11 +12,14 @@ use crate::stack::{SECRET_KEY, SESSION_TOKEN, Stack};
 /// The value of a variable of a job's. It goes to the job's agent, and nowhere else.
 pub(crate) const OF_THE_JOB: &str = "correct-horse-battery-staple";
 /// A value in an event of CodeBuild's.
-const OF_CODEBUILD: &str = "a-plain-text-variable-of-a-project";
+pub(crate) const OF_CODEBUILD: &str = "a-plain-text-variable-of-a-project";
 /// Values in an event of CodePipeline's.
 const OF_THE_ARTIFACTS: [&str; 2] = ["the-secret-key-to-the-artifacts", "the-session-token-to-the-artifacts"];
 /// What everything that may be printed and sent has to hold, or else nothing was looked into: the command that fails in a job.
 pub(crate) const CANARY: &str = "sh -c 'exit 3' canary";
+
+/// Where RunTask and StartBuild have the variables of an agent.
+const VARIABLES: [&str; 2] = ["/overrides/containerOverrides/0/environment", "/environmentVariablesOverride"];
 
 /// What FilterLogEvents gives at the most.
 const LOG_LIMIT: usize = 10_000;
@@ -38,7 +41,8 @@ impl Found {
     fn hold_no_secrets(&self, places: &[&'static str]) -> anyhow::Result<()> {
         let secrets = [OF_THE_JOB, OF_CODEBUILD, SECRET_KEY, SESSION_TOKEN]
             .into_iter()
-            .chain(OF_THE_ARTIFACTS);
+            .chain(OF_THE_ARTIFACTS)
+            .chain(ARTIFACT_CREDENTIALS);
         for secret in secrets {
             for (place, texts) in &self.0 {
                 if let Some(text) = texts.iter().find(|text| text.contains(secret)) {
@@ -143,11 +147,13 @@ pub(crate) async fn are_nowhere(stack: &Stack, answers: &[String]) -> anyhow::Re
         found.add("agents", line);
     }
     let calls = stack.stand_in.journal().entries();
-    let given = calls
-        .iter()
-        .filter(|entry| entry.operation == "RunTask")
-        .filter(|entry| variables(entry, OF_THE_JOB));
-    ensure!(given.count() > 0, "no agent was given the job's variable");
+    for operation in ["RunTask", "StartBuild"] {
+        let mut launches = calls.iter().filter(|entry| entry.operation == operation);
+        ensure!(
+            launches.any(|entry| is_given(entry, OF_THE_JOB)),
+            "no agent was given the job's variable by {operation}"
+        );
+    }
     for mut entry in calls {
         let place = if entry.service == "sns" { "messages" } else { "calls" };
         if let Some(request) = &mut entry.request {
@@ -155,14 +161,16 @@ pub(crate) async fn are_nowhere(stack: &Stack, answers: &[String]) -> anyhow::Re
                 // The ledger was looked into.
                 continue;
             }
-            if let Some(given) = request.pointer_mut("/overrides/containerOverrides/0/environment") {
-                *given = given
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter(|pair| pair["value"] != OF_THE_JOB)
-                    .cloned()
-                    .collect();
+            for place in VARIABLES {
+                if let Some(given) = request.pointer_mut(place) {
+                    *given = given
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .filter(|pair| pair["value"] != OF_THE_JOB)
+                        .cloned()
+                        .collect();
+                }
             }
             found.add(place, request.to_string());
         }
@@ -206,20 +214,19 @@ pub(crate) fn are_given(stack: &Stack) -> anyhow::Result<()> {
 
 /// What every agent printed.
 fn agents_said(stack: &Stack) -> Vec<String> {
-    let ecs = stack.stand_in.ecs();
+    let (ecs, codebuild) = (stack.stand_in.ecs(), stack.stand_in.codebuild());
+    let (tasks, builds) = (ecs.tasks(), codebuild.builds());
     // One that was stopped before it started has said nothing.
-    ecs.tasks().iter().filter_map(|task| ecs.stdout(&task.arn).ok()).collect()
+    let said = tasks.iter().filter_map(|task| ecs.stdout(&task.arn).ok());
+    said.chain(builds.iter().filter_map(|build| codebuild.stdout(&build.id).ok()))
+        .collect()
 }
 
-/// Whether a RunTask gives its agent a variable of this value.
-fn variables(entry: &Entry, value: &str) -> bool {
-    let request = entry.request.as_ref();
-    let given = request.and_then(|request| request.pointer("/overrides/containerOverrides/0/environment"));
-    given
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .any(|pair| pair["value"] == value)
+/// Whether a launch gives its agent a variable of this value.
+fn is_given(launch: &Entry, value: &str) -> bool {
+    let request = launch.request.as_ref();
+    let given = VARIABLES.iter().filter_map(|place| request?.pointer(place)?.as_array());
+    given.flatten().any(|pair| pair["value"] == value)
 }
 
 /// Every text of a record, but for the variables that its agents are to be given.

@@ -31,6 +31,11 @@ impl Shop {
         &self.clone
     }
 
+    /// Adds the files of a folder beside the project's own, over those of the same names.
+    pub(crate) fn add(&self, folder: &str) -> anyhow::Result<()> {
+        copy_files(&root().join("tests/local").join(folder), &self.clone)
+    }
+
     /// Commits what stands in the clone.
     pub(crate) async fn commit(&self, message: &str) -> anyhow::Result<()> {
         self.git(["add", "--all"]).await?;

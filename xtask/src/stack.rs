@@ -1,4 +1,4 @@
-//! The local AWS: ministack for what it does well, the stand-in for ECS and CodeCommit and before everything else, and `infra/template.yaml` deployed
+//! The local AWS: ministack for what it does well, the stand-in for ECS, CodeBuild, CodeCommit and CodePipeline and before everything else, and `infra/template.yaml` deployed
 //! to it with the AWS CLI, as it is deployed to AWS.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::process::{Child, Command as StdCommand, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use bellhop_stand_in::{Agents, Options, ProcessOptions, StandIn, Timing};
+use bellhop_stand_in::{Agents, BuildProcessOptions, Builds, Options, ProcessOptions, Project, StandIn, Timing};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -36,6 +36,10 @@ const START: Duration = Duration::from_secs(30);
 const END: Duration = Duration::from_secs(5);
 /// Spot's two minutes, shortened. The agents are told by `BELLHOP_STOP_TIMEOUT`, as their task definition tells them on AWS.
 pub(crate) const SPOT_WARNING: Duration = Duration::from_secs(4);
+/// The project of CodeBuild that the template's parameter `AgentProjects` names by default.
+pub(crate) const PROJECT: &str = "ci-docker";
+/// CodePipeline's half minute until an action that goes on comes back, shortened.
+const CONTINUATION: Duration = Duration::from_secs(1);
 
 /// A running local AWS with the stack deployed. Ends, and leaves nothing, when it is dropped.
 pub(crate) struct Stack {
@@ -66,8 +70,14 @@ impl Stack {
                 spot_warning: SPOT_WARNING,
                 stop_timeout: SPOT_WARNING,
                 deprovisioning: Duration::from_millis(300),
+                job_continuation: CONTINUATION,
                 ..Timing::default()
             },
+            builds: Builds::Processes(BuildProcessOptions {
+                environment: client_variables(venv, own_port)?,
+                work: at.join("build-work"),
+                logs: at.join("build-logs"),
+            }),
             agents: Agents::Processes(ProcessOptions {
                 entry_point: root().join("infra/agent/entrypoint"),
                 environment: agent_environment(venv, &at.join("repositories"), own_port)?,
@@ -78,6 +88,8 @@ impl Stack {
         })
         .await?;
         stand_in.events().set_publishing(true);
+        stand_in.codepipeline().set_invoking(true);
+        stand_in.codebuild().create_project(Project::new(PROJECT))?;
         let ministack = Ministack::start(venv, port, &stand_in.endpoint(), at, log_level)?;
         let mut stack = Self {
             aws: LocalAws::new(&url),
@@ -288,10 +300,8 @@ fn credentials() -> Vec<(&'static str, String)> {
 /// What the image and ECS give an agent on AWS: programs, region, credentials, endpoints, the stop timeout. CodeCommit's address leads to the stand-in's
 /// repositories by a setting of Git's own, so that the entry point is the one of the image.
 fn agent_environment(venv: &Venv, repositories: &Path, port: u16) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut all: BTreeMap<String, String> = credentials().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let mut all = client_variables(venv, port)?;
     all.extend([
-        ("PATH".to_owned(), path_with(venv)?),
-        ("AWS_ENDPOINT_URL".to_owned(), format!("http://127.0.0.1:{port}")),
         ("BELLHOP_STOP_TIMEOUT".to_owned(), SPOT_WARNING.as_secs().to_string()),
         ("GIT_CONFIG_COUNT".to_owned(), "1".to_owned()),
         ("GIT_CONFIG_KEY_0".to_owned(), format!("url.{}/.insteadOf", repositories.display())),
@@ -299,6 +309,16 @@ fn agent_environment(venv: &Venv, repositories: &Path, port: u16) -> anyhow::Res
             "GIT_CONFIG_VALUE_0".to_owned(),
             format!("https://git-codecommit.{REGION}.amazonaws.com/v1/repos/"),
         ),
+    ]);
+    Ok(all)
+}
+
+/// What an image gives every agent: programs, region, credentials, endpoint.
+fn client_variables(venv: &Venv, port: u16) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut all: BTreeMap<String, String> = credentials().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    all.extend([
+        ("PATH".to_owned(), path_with(venv)?),
+        ("AWS_ENDPOINT_URL".to_owned(), format!("http://127.0.0.1:{port}")),
     ]);
     Ok(all)
 }

@@ -30,7 +30,7 @@ impl Story {
     pub(crate) fn begin(stack: &Stack) -> Self {
         Self {
             begun: Timestamp::now(),
-            events: with_times(stack.stand_in.events().subscribe()),
+            events: with_times([stack.stand_in.events().subscribe(), stack.stand_in.codepipeline().subscribe()]),
             effects: stack.stand_in.journal().subscribe(),
             aws: stack.aws.clone(),
             seen: HashSet::new(),
@@ -96,22 +96,35 @@ impl Story {
     }
 }
 
-/// Events with the moments at which they came; their own times are whole seconds.
-fn with_times(mut events: Receiver<Value>) -> UnboundedReceiver<(Timestamp, Value)> {
+/// Events with the moments at which they came; their own times are whole seconds, or none.
+fn with_times(sources: [Receiver<Value>; 2]) -> UnboundedReceiver<(Timestamp, Value)> {
     let (sender, receiver) = unbounded_channel();
-    tokio::spawn(async move {
-        // Ends when the stand-in or the story does.
-        while let Ok(event) = events.recv().await {
-            if sender.send((Timestamp::now(), event)).is_err() {
-                break;
+    for mut events in sources {
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            // Ends when the stand-in or the story does.
+            while let Ok(event) = events.recv().await {
+                if sender.send((Timestamp::now(), event)).is_err() {
+                    break;
+                }
             }
-        }
-    });
+        });
+    }
     receiver
 }
 
-/// An event on its way to the rules.
+/// An event on its way to the rules, or a job of CodePipeline on its way to its function.
 fn of_event(event: &Value) -> Option<String> {
+    if let Some(job) = event.get("CodePipeline.job") {
+        let again = job["data"]
+            .get("continuationToken")
+            .map(|token| format!(", with the token {token}"));
+        return Some(format!(
+            "CodePipeline invokes the action's function for job {}{}",
+            short(&job["id"])?,
+            again.unwrap_or_default()
+        ));
+    }
     let detail = &event["detail"];
     match event["detail-type"].as_str()? {
         "CodeCommit Repository State Change" => Some(format!(
@@ -139,22 +152,71 @@ fn of_event(event: &Value) -> Option<String> {
             };
             Some(format!("the task of attempt {attempt} on {capacity} {status}"))
         }
+        "CodeBuild Build Phase Change" if detail["completed-phase"] == "PROVISIONING" => Some(format!("{} is running", build_of(detail)?)),
+        "CodeBuild Build State Change" if detail["build-status"] != "IN_PROGRESS" => {
+            Some(format!("{} has ended: {}", build_of(detail)?, detail["build-status"].as_str()?))
+        }
         _ => None,
     }
+}
+
+/// The build of an event of CodeBuild's.
+fn build_of(detail: &Value) -> Option<String> {
+    let variables = &detail["additional-information"]["environment"]["environment-variables"];
+    Some(format!(
+        "the build of attempt {} in {}",
+        variable(variables, "BELLHOP_ATTEMPT")?,
+        detail["project-name"].as_str()?
+    ))
+}
+
+fn variable<'a>(variables: &'a Value, name: &str) -> Option<&'a str> {
+    let mut variables = variables.as_array()?.iter();
+    variables.find(|variable| variable["name"] == name)?["value"].as_str()
+}
+
+/// The beginning of an id, which is enough to know it again.
+fn short(id: &Value) -> Option<&str> {
+    id.as_str()?.split('-').next()
 }
 
 /// A request of a function's that does something.
 fn of_effect(entry: &Entry) -> Option<(String, String)> {
     let caller = entry.caller.as_deref()?.strip_prefix("bellhop-")?.to_owned();
     let what = match (entry.service.as_str(), entry.operation.as_str()) {
+        ("codecommit", "GetRepository") => "asks for the default branch (CodeCommit GetRepository)".to_owned(),
+        ("codecommit", "GetBranch") => "asks for the branch's commit (CodeCommit GetBranch)".to_owned(),
         ("codecommit", "GetFile") => "reads .bellhop.yaml (CodeCommit GetFile)".to_owned(),
         ("dynamodb", "TransactWriteItems") => "stores the run and its builds (DynamoDB)".to_owned(),
         ("ecs", "RunTask") => {
             let (launch, _task) = entry.summary.split_once(" -> ").unwrap_or((&entry.summary, ""));
             format!("launches {launch} (ECS RunTask)")
         }
+        ("codebuild", "StartBuild") => {
+            let request = entry.request.as_ref()?;
+            let variables = &request["environmentVariablesOverride"];
+            format!(
+                "launches bellhop/{}/{} in {} (CodeBuild StartBuild)",
+                variable(variables, "BELLHOP_BUILD")?,
+                variable(variables, "BELLHOP_ATTEMPT")?,
+                request["projectName"].as_str()?
+            )
+        }
+        ("codebuild", "StopBuild") => "stops a build (CodeBuild StopBuild)".to_owned(),
+        ("codepipeline", operation) => {
+            let request = entry.request.as_ref()?;
+            let job = short(&request["jobId"])?;
+            let details = match &request["continuationToken"] {
+                Value::Null => request["executionDetails"]["summary"]
+                    .as_str()
+                    .or(request["failureDetails"]["message"].as_str())?,
+                _ => "to be continued",
+            };
+            format!("answers job {job}: {details} (CodePipeline {operation})")
+        }
         ("ecs", "StopTask") => "stops a task (ECS StopTask)".to_owned(),
         ("sns", "Publish") => format!("tells: {} (SNS Publish)", entry.summary),
+        ("s3", "ListObjectsV2") => "lists the attempt's artifacts (S3 ListObjectsV2)".to_owned(),
         ("s3", "PutObject") => "writes the run's report (S3 PutObject)".to_owned(),
         _ => return None,
     };

@@ -12,6 +12,7 @@ use crate::demo;
 use crate::dependencies;
 use crate::functions;
 use crate::kill;
+use crate::pipeline;
 use crate::python::Venv;
 use crate::stack::{Stack, free_port};
 use crate::workspace::{cargo, root, run_openly, run_silently, target};
@@ -37,7 +38,7 @@ const STEPS: [&str; 10] = [
     "kill",
 ];
 
-/// Runs every step, or only the named ones, up to the first failure; and then, if all are to be run, the demo.
+/// Runs every step, or only the named ones, up to the first failure; and then, if all are to be run, the demos.
 ///
 /// # Errors
 /// Something failed; its own output says what.
@@ -112,6 +113,7 @@ pub(crate) async fn run(only: &[String]) -> anyhow::Result<()> {
     }
     if only.is_empty() {
         steps.own("demo", demo::run(false)).await?;
+        steps.own("demo pipeline", pipeline::run(false)).await?;
     }
 
     println!("\nAll passed:");
@@ -193,6 +195,12 @@ async fn ask_all(venv: &Venv, port: &str) -> anyhow::Result<()> {
         ("push", "codecommit/trigger-test.json", "skipped"),
         ("task-state", "ecs/spot-warning.json", "no such build"),
         ("task-state", "ecs/foreign-service.json", "skipped"),
+        ("build-state", "codebuild/succeeded.json", "no such build"),
+        ("build-state", "codebuild/foreign.json", "skipped"),
+        ("pipeline", "codepipeline/misspelt.json", "refused"),
+        ("pipeline", "codepipeline/state-change.json", "skipped"),
+        ("control", "control/list.json", "\"runs\""),
+        ("control", "control/misspelt.json", "did you mean repository?"),
         ("sweep", "schedule/sweep.json", "\"due\""),
     ];
     for (function, event, expected) in expected {
