@@ -18,7 +18,7 @@ pub(crate) async fn build() -> anyhow::Result<PathBuf> {
     for name in FUNCTIONS {
         command.args(["--bin", name]);
     }
-    println!("Building the functions (the first time about five minutes: four AWS SDKs are large)");
+    println!("Building the functions (the first time about five minutes: the AWS SDKs are large)");
     run_openly("building the functions", &mut command).await?;
     let binaries = target().join("debug");
     for name in FUNCTIONS {
