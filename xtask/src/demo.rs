@@ -27,15 +27,7 @@ const HALF_WAY: Duration = Duration::from_millis(2500);
 /// # Errors
 /// Something could not be set up, or the story did not go as it should.
 pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    let venv = Venv::local_aws().await?;
-    functions::build().await?;
-    let stack = Stack::start(&venv, "INFO").await?;
-    println!(
-        "The local AWS is up, with infra/template.yaml deployed ({:.1} s).\n",
-        begun.elapsed().as_secs_f64()
-    );
-    let demo = Demo::prepare(stack).await?;
+    let demo = Demo::begin().await?;
 
     println!("A push, whose agent loses its Spot capacity half-way:\n");
     let run = demo.push("Sell bread", true).await?;
@@ -66,28 +58,49 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
         "the second run should have had one attempt, which failed: {ends:?}"
     );
 
-    Roles::of(&demo.stack).await?.allow(&demo.stack.stand_in.journal().entries())?;
-
-    println!("\nDone in {:.1} s.", begun.elapsed().as_secs_f64());
-    if keep {
-        println!("\nEverything stays up.");
-        local::stay(&demo.stack, &venv, &demo.shop).await?;
-    }
-    Ok(())
+    demo.end(keep).await
 }
 
 /// A stack, a project, and somebody who listens to what is told.
 pub(crate) struct Demo {
+    begun: Instant,
+    venv: Venv,
     pub(crate) stack: Stack,
     queue: String,
     pub(crate) shop: Shop,
 }
 
 impl Demo {
-    pub(crate) async fn prepare(stack: Stack) -> anyhow::Result<Self> {
+    /// Brings everything up that a story takes place in.
+    pub(crate) async fn begin() -> anyhow::Result<Self> {
+        let begun = Instant::now();
+        let venv = Venv::local_aws().await?;
+        functions::build().await?;
+        let stack = Stack::start(&venv, "INFO").await?;
+        println!(
+            "The local AWS is up, with infra/template.yaml deployed ({:.1} s).\n",
+            begun.elapsed().as_secs_f64()
+        );
         let queue = stack.aws.subscribe_queue(stack.output("TopicArn")?, "bellhop-demo").await?;
         let shop = Shop::create(&stack).await?;
-        Ok(Self { stack, queue, shop })
+        Ok(Self {
+            begun,
+            venv,
+            stack,
+            queue,
+            shop,
+        })
+    }
+
+    /// Holds the functions' calls against their roles, which ends a story, and keeps everything up where that is wanted.
+    pub(crate) async fn end(&self, keep: bool) -> anyhow::Result<()> {
+        Roles::of(&self.stack).await?.allow(&self.stack.stand_in.journal().entries())?;
+        println!("\nDone in {:.1} s.", self.begun.elapsed().as_secs_f64());
+        if keep {
+            println!("\nEverything stays up.");
+            local::stay(&self.stack, &self.venv, &self.shop).await?;
+        }
+        Ok(())
     }
 
     /// Pushes the shop's last commit, and follows the run to its end. Gives the run's message.

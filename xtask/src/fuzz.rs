@@ -15,8 +15,19 @@ const MEMORY: u32 = 1024;
 const SLOWEST: u32 = 10;
 
 /// What is fuzzed, and where its seeds are.
-const TARGETS: [(&str, &[&str]); 5] = [
-    ("event", &["events/codecommit", "events/ecs", "events/schedule"]),
+const TARGETS: [(&str, &[&str]); 6] = [
+    (
+        "event",
+        &[
+            "events/codebuild",
+            "events/codecommit",
+            "events/codepipeline",
+            "events/control",
+            "events/ecs",
+            "events/schedule",
+        ],
+    ),
+    ("junit", &["tests/fuzz/seeds/junit"]),
     (
         "pipeline_file",
         &["tests/local/shop/.bellhop.yaml", "tests/fuzz/seeds/pipeline_file"],

@@ -1,18 +1,11 @@
 //! A second story: tests on Fargate Spot and then an image on CodeBuild, once for a push, and once for an action of CodePipeline that waits for both.
 
-use std::time::Instant;
-
 use anyhow::{Context as _, ensure};
 use bellhop_stand_in::{InvokeAction, JobResult};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::demo::Demo;
-use crate::functions;
-use crate::local;
-use crate::python::Venv;
-use crate::roles::Roles;
-use crate::stack::Stack;
 use crate::story::Story;
 
 /// After how long the suite keeps an action alive whose run goes on; see docs/ARCHITECTURE.md.
@@ -23,15 +16,7 @@ const CONTINUE_AFTER: SignedDuration = SignedDuration::from_mins(6);
 /// # Errors
 /// Something could not be set up, or the story did not go as it should.
 pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    let venv = Venv::local_aws().await?;
-    functions::build().await?;
-    let stack = Stack::start(&venv, "INFO").await?;
-    println!(
-        "The local AWS is up, with infra/template.yaml deployed ({:.1} s).\n",
-        begun.elapsed().as_secs_f64()
-    );
-    let demo = Demo::prepare(stack).await?;
+    let demo = Demo::begin().await?;
     demo.shop.add("shop-with-image")?;
     demo.shop.commit("Build an image").await?;
 
@@ -44,15 +29,7 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
     let action = wait_as_pipeline(&demo).await?;
     show_what_is_left(&demo, &action.run).await?;
     println!("\nThe action, as CodePipeline has it:\n\n{}", action.text);
-
-    Roles::of(&demo.stack).await?.allow(&demo.stack.stand_in.journal().entries())?;
-
-    println!("\nDone in {:.1} s.", begun.elapsed().as_secs_f64());
-    if keep {
-        println!("\nEverything stays up.");
-        local::stay(&demo.stack, &venv, &demo.shop).await?;
-    }
-    Ok(())
+    demo.end(keep).await
 }
 
 /// An action that is over.

@@ -156,11 +156,11 @@ impl Store for Bucket {
         while let Some(page) = objects.next().await {
             let page = page.map_err(|error| fault(format_args!("list s3://{}/{prefix}", self.name), error))?;
             for object in page.contents() {
-                let path = object.key().and_then(|key| key.strip_prefix(&prefix)).unwrap_or_default();
                 // What a console calls a folder is no file.
-                if path.is_empty() || path.ends_with('/') {
+                let file = |path: &&str| !path.is_empty() && !path.ends_with('/');
+                let Some(path) = object.key().and_then(|key| key.strip_prefix(&prefix)).filter(file) else {
                     continue;
-                }
+                };
                 count += 1;
                 if artifacts.len() < limit {
                     artifacts.push(Artifact {

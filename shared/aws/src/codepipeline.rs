@@ -104,7 +104,6 @@ fn failure_type(kind: PipelineFailure) -> FailureType {
     match kind {
         PipelineFailure::JobFailed => FailureType::JobFailed,
         PipelineFailure::Configuration => FailureType::ConfigurationError,
-        PipelineFailure::Permission => FailureType::PermissionError,
         PipelineFailure::SystemUnavailable => FailureType::SystemUnavailable,
     }
 }
@@ -186,7 +185,6 @@ mod tests {
         for (kind, name) in [
             (PipelineFailure::JobFailed, "JobFailed"),
             (PipelineFailure::Configuration, "ConfigurationError"),
-            (PipelineFailure::Permission, "PermissionError"),
             (PipelineFailure::SystemUnavailable, "SystemUnavailable"),
         ] {
             let (_, (operation, body)) = answer(ok(&json!({})), &failure(kind, "no agent `x`")).await;

@@ -101,10 +101,8 @@ pub enum PipelineAnswer {
 pub enum PipelineFailure {
     /// The job's own: its commands failed, it took too long, somebody cancelled it.
     JobFailed,
-    /// The action's, the pipeline file's or the suite configuration's author.
+    /// The action's, the pipeline file's or the suite configuration's author: something is wrong in them, or not allowed by them.
     Configuration,
-    /// The administrators do not let the repository do that.
-    Permission,
     /// Nobody's who reads this: capacity, the service.
     SystemUnavailable,
 }

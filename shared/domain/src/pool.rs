@@ -292,9 +292,7 @@ mod tests {
         let due = pool.due().unwrap();
         assert_eq!(due, later(t(1), AUDIT_EVERY));
         assert_eq!(pool.decide(&PoolEvent::Tick, t(60)), Decision::Ignored(Ignored::NothingNew));
-        let Decision::Next(audited) = pool.decide(&PoolEvent::Tick, due) else {
-            return assert_eq!(grants(&pool), ["audit"]);
-        };
+        let audited = take(&pool, &PoolEvent::Tick, 301);
         assert_eq!(grants(&audited), ["audit"]);
         let freed = take(&perform_all(&audited), &PoolEvent::Gone(vec![id("a")]), 400);
         assert_eq!(grants(&freed), ["b"]);

@@ -1,6 +1,7 @@
 //! What must hold, after every step and at rest. The code under test is not asked: what is true is known from the stand-ins.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 
 use bellhop_domain::Capacity;
 use bellhop_domain::agent::report_key;
@@ -13,6 +14,8 @@ use bellhop_domain::run::{JobState, Run, RunState};
 use bellhop_domain::spec::BuildSpec;
 use bellhop_domain::trigger::Push;
 use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::ecs::{Task, Truth, short};
@@ -276,17 +279,22 @@ fn is_over_with(world: &World, attempt: &AttemptId, capacity: Capacity) -> bool 
     known.is_some_and(|known| known.capacity != capacity || known.end().is_some())
 }
 
-/// The places of an agent template are about to be written.
-pub(crate) fn places_written(world: &mut World, previous: Option<&Pool>, next: &Pool) {
+/// What is stored reads as what was to be stored.
+fn reads_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(world: &mut World, about: impl Into<Subject>, next: &T) {
     let text = serde_json::to_string(next).unwrap_or_default();
-    let back = serde_json::from_str::<Pool>(&text);
+    let back = serde_json::from_str::<T>(&text);
     check!(
         world,
-        Subject::World,
+        about,
         "records-read-back",
         back.as_ref().is_ok_and(|back| back == next),
         "{back:?} from {text}"
     );
+}
+
+/// The places of an agent template are about to be written.
+pub(crate) fn places_written(world: &mut World, previous: Option<&Pool>, next: &Pool) {
+    reads_back(world, Subject::World, next);
     let limit = world.repository.limits.get(next.agent.as_str()).copied().unwrap_or(0);
     let held = next.holders.len();
     check!(
@@ -358,15 +366,7 @@ impl World {
 
 /// A branch whose pushes supersede each other is about to be written.
 pub(crate) fn branch_written(world: &mut World, previous: Option<&Branch>, next: &Branch) {
-    let text = serde_json::to_string(next).unwrap_or_default();
-    let back = serde_json::from_str::<Branch>(&text);
-    check!(
-        world,
-        Subject::World,
-        "records-read-back",
-        back.as_ref().is_ok_and(|back| back == next),
-        "{back:?} from {text}"
-    );
+    reads_back(world, Subject::World, next);
     let key = (next.repository.clone(), next.reference.clone());
     let newest = next.newest.as_ref().map(|pushed| pushed.run.clone());
     let mut named: BTreeSet<RunId> = newest.iter().cloned().collect();
@@ -412,15 +412,7 @@ fn is_named(world: &World, task: &Task) -> bool {
 
 pub(crate) fn build_written(world: &mut World, previous: Option<&Build>, next: &Build) {
     let id = &next.spec.id;
-    let text = serde_json::to_string(next).unwrap_or_default();
-    let back = serde_json::from_str::<Build>(&text);
-    check!(
-        world,
-        id,
-        "records-read-back",
-        back.as_ref().is_ok_and(|back| back == next),
-        "{back:?} from {text}"
-    );
+    reads_back(world, id, next);
 
     let limits = world.job(&next.spec).map(|job| job.limits.clone()).unwrap_or_default();
     let within = next.retries.len() == limits.len() && next.retries.iter().zip(&limits).all(|(used, limit)| used <= limit);
@@ -762,15 +754,7 @@ fn is_outdated(world: &World, run: &RunId) -> bool {
 
 pub(crate) fn run_written(world: &mut World, previous: Option<&Run>, next: &Run) {
     let id = &next.id;
-    let text = serde_json::to_string(next).unwrap_or_default();
-    let back = serde_json::from_str::<Run>(&text);
-    check!(
-        world,
-        id,
-        "records-read-back",
-        back.as_ref().is_ok_and(|back| back == next),
-        "{back:?} from {text}"
-    );
+    reads_back(world, id, next);
     let over = next.jobs.iter().all(|job| matches!(job.state, JobState::Finished { .. }));
     let finished = matches!(next.state, RunState::Finished { .. });
     check!(

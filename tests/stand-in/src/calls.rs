@@ -5,6 +5,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use serde_json::Value;
 
+use crate::replies::AwsError;
+
 /// What a request says about itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
@@ -32,6 +34,12 @@ pub(crate) enum Protocol {
 }
 
 impl Call {
+    /// The body of a JSON protocol.
+    pub(crate) fn json(&self) -> Result<&Value, AwsError> {
+        let none = || AwsError::client("SerializationException", "The body is not JSON");
+        self.body.as_ref().ok_or_else(none)
+    }
+
     pub(crate) fn identify(parts: &Parts, body: &Bytes) -> Self {
         let target = header(&parts.headers, "x-amz-target");
         let (prefix, target_operation) = match target.and_then(|target| target.rsplit_once('.')) {

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::codecommit::CodeCommit;
 use crate::events::Events;
 use crate::proxy::Upstream;
-use crate::support::lock;
+use crate::support::{self, lock};
 use crate::{BuildProcessOptions, Builds, Options, Timing};
 pub(crate) use api::queue_is_full;
 use builds::{Build, Context, Outcome, Plan};
@@ -212,24 +212,13 @@ impl CodeBuild {
     /// # Errors
     /// It was not found in time; the text names the builds there are.
     pub async fn wait_for<T>(&self, within: Duration, mut find: impl FnMut(&[BuildView]) -> Option<T>) -> anyhow::Result<T> {
-        let mut changes = self.inner.changes.subscribe();
-        let search = async {
-            loop {
-                if let Some(found) = find(&self.builds()) {
-                    return Some(found);
-                }
-                changes.changed().await.ok()?;
-            }
-        };
-        match tokio::time::timeout(within, search).await {
-            Ok(Some(found)) => Ok(found),
-            Ok(None) | Err(_) => {
-                let builds = self.builds();
-                let standing = |build: &BuildView| format!("{} {} {}", build.id, build.phase.name(), build.status);
-                let builds: Vec<_> = builds.iter().map(standing).collect();
-                bail!("not found within {within:?}; the builds are {builds:?}")
-            }
+        if let Some(found) = support::wait_for(&self.inner.changes, within, || find(&self.builds())).await {
+            return Ok(found);
         }
+        let builds = self.builds();
+        let standing = |build: &BuildView| format!("{} {} {}", build.id, build.phase.name(), build.status);
+        let builds: Vec<_> = builds.iter().map(standing).collect();
+        bail!("not found within {within:?}; the builds are {builds:?}")
     }
 
     /// Waits until a build has this status, such as `SUCCEEDED`.

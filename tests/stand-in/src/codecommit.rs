@@ -190,10 +190,7 @@ impl CodeCommit {
     }
 
     pub(crate) async fn answer(&self, call: &Call) -> Result<Answer, AwsError> {
-        let request = call
-            .body
-            .as_ref()
-            .ok_or_else(|| AwsError::client("SerializationException", "The body is not JSON"))?;
+        let request = call.json()?;
         let repository = self.find(request)?;
         let body = match call.operation.as_str() {
             "GetFile" => get_file(&repository, request).await?,

@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::proxy::Upstream;
-use crate::support::lock;
+use crate::support::{self, lock};
 use crate::{Options, Timing};
 pub use actions::{ARTIFACT_CREDENTIALS, ActionView, Artifact, InvokeAction, JobResult, JobView};
 use actions::{Action, Standing, Status};
@@ -113,24 +113,13 @@ impl CodePipeline {
     /// # Errors
     /// It was not found in time; the text names the actions there are.
     pub async fn wait_for<T>(&self, within: Duration, mut find: impl FnMut(&[ActionView]) -> Option<T>) -> anyhow::Result<T> {
-        let mut changes = self.inner.changes.subscribe();
-        let search = async {
-            loop {
-                if let Some(found) = find(&self.actions()) {
-                    return Some(found);
-                }
-                changes.changed().await.ok()?;
-            }
-        };
-        match tokio::time::timeout(within, search).await {
-            Ok(Some(found)) => Ok(found),
-            Ok(None) | Err(_) => {
-                let actions = self.actions();
-                let standing = |action: &ActionView| format!("{} {} {} jobs", action.id, action.status, action.jobs.len());
-                let actions: Vec<_> = actions.iter().map(standing).collect();
-                bail!("not found within {within:?}; the actions are {actions:?}")
-            }
+        if let Some(found) = support::wait_for(&self.inner.changes, within, || find(&self.actions())).await {
+            return Ok(found);
         }
+        let actions = self.actions();
+        let standing = |action: &ActionView| format!("{} {} {} jobs", action.id, action.status, action.jobs.len());
+        let actions: Vec<_> = actions.iter().map(standing).collect();
+        bail!("not found within {within:?}; the actions are {actions:?}")
     }
 
     /// Waits until an action has this status, such as `Succeeded`.

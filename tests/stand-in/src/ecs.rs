@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::events::Events;
-use crate::support::lock;
+use crate::support::{self, lock};
 use crate::{Agents, Options, ProcessOptions, Timing};
 use process::Runner;
 pub use tasks::TaskView;
@@ -174,23 +174,12 @@ impl Ecs {
     /// # Errors
     /// It was not found in time; the text names the tasks there are.
     pub async fn wait_for<T>(&self, within: Duration, mut find: impl FnMut(&[TaskView]) -> Option<T>) -> anyhow::Result<T> {
-        let mut changes = self.inner.changes.subscribe();
-        let search = async {
-            loop {
-                if let Some(found) = find(&self.tasks()) {
-                    return Some(found);
-                }
-                changes.changed().await.ok()?;
-            }
-        };
-        match tokio::time::timeout(within, search).await {
-            Ok(Some(found)) => Ok(found),
-            Ok(None) | Err(_) => {
-                let tasks = self.tasks();
-                let tasks: Vec<_> = tasks.iter().map(|task| format!("{} {}", task.id, task.last_status)).collect();
-                bail!("not found within {within:?}; the tasks are {tasks:?}")
-            }
+        if let Some(found) = support::wait_for(&self.inner.changes, within, || find(&self.tasks())).await {
+            return Ok(found);
         }
+        let tasks = self.tasks();
+        let tasks: Vec<_> = tasks.iter().map(|task| format!("{} {}", task.id, task.last_status)).collect();
+        bail!("not found within {within:?}; the tasks are {tasks:?}")
     }
 
     /// Waits until a task has this last status, such as `STOPPED`.

@@ -1,13 +1,29 @@
 //! Small helpers of several modules.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 /// Locks, also after another thread panicked while it held the lock: a failed test must not hide behind the next
 /// one's poison error.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Looks for something now and after each change, until it is found. `None` if it was not found in time.
+pub(crate) async fn wait_for<T>(changes: &watch::Sender<u64>, within: Duration, mut find: impl FnMut() -> Option<T>) -> Option<T> {
+    let mut changes = changes.subscribe();
+    let search = async {
+        loop {
+            if let Some(found) = find() {
+                return Some(found);
+            }
+            changes.changed().await.ok()?;
+        }
+    };
+    tokio::time::timeout(within, search).await.ok().flatten()
 }
 
 /// So many random lower-case hexadecimal digits.

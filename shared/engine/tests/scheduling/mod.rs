@@ -141,23 +141,16 @@ mod limits {
     #[tokio::test]
     async fn a_queue_of_builds_that_cannot_be_launched_is_worked_off_without_end_of_stack() {
         let world = world(1);
-        for _ in 0..400 {
-            world
-                .agents
-                .refusals
-                .lock()
-                .unwrap()
-                .push_back(Refusal::Invalid("no such cluster".to_owned()));
-        }
         world.pipeline("version: 1\njobs:\n  test: { agent: small, run: make, retry: never }\n");
-        let first = push("first");
         // The one place is taken, so that the others queue up behind it.
-        let held = world.agents.refusals.lock().unwrap().drain(..).collect::<Vec<_>>();
-        let first = match world.starter().push(&first).await.unwrap() {
-            Started::Run { id, .. } => job(&id, "test"),
-            other => panic!("{other:?}"),
-        };
-        world.agents.refusals.lock().unwrap().extend(held);
+        let first = job(&world.started("first").await, "test");
+        let never = || Refusal::Invalid("no such cluster".to_owned());
+        world
+            .agents
+            .refusals
+            .lock()
+            .unwrap()
+            .extend(std::iter::repeat_with(never).take(400));
         let mut others = Vec::new();
         for index in 0..100 {
             others.push(job(&world.started(&format!("p{index}")).await, "test"));

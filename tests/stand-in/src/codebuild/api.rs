@@ -56,10 +56,7 @@ struct StartBuild {
 
 impl CodeBuild {
     pub(crate) fn answer(&self, call: &Call) -> Result<Answer, AwsError> {
-        let request = call
-            .body
-            .as_ref()
-            .ok_or_else(|| AwsError::client("SerializationException", "The body is not JSON"))?;
+        let request = call.json()?;
         match call.operation.as_str() {
             "StartBuild" => self.start_build(request, call.caller.as_deref()),
             "StopBuild" => self.stop_build(request),

@@ -54,10 +54,7 @@ struct FailureDetails {
 
 impl CodePipeline {
     pub(crate) fn answer(&self, call: &Call) -> Result<Answer, AwsError> {
-        let request = call
-            .body
-            .as_ref()
-            .ok_or_else(|| AwsError::client("SerializationException", "The body is not JSON"))?;
+        let request = call.json()?;
         match call.operation.as_str() {
             "PutJobSuccessResult" => self.put_job_success_result(request),
             "PutJobFailureResult" => self.put_job_failure_result(request),

@@ -16,10 +16,7 @@ const LIST_LIMIT: u64 = 100;
 
 impl Ecs {
     pub(crate) fn answer(&self, call: &Call) -> Result<Answer, AwsError> {
-        let request = call
-            .body
-            .as_ref()
-            .ok_or_else(|| AwsError::client("SerializationException", "The body is not JSON"))?;
+        let request = call.json()?;
         match call.operation.as_str() {
             "RunTask" => self.run_task(request),
             "StopTask" => self.stop_task(request),
