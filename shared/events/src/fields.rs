@@ -3,6 +3,7 @@
 
 use std::str::FromStr;
 
+use bellhop_domain::config::nearest;
 use bellhop_domain::ids::{InvalidId, Reference};
 use serde_json::{Map, Value};
 
@@ -89,18 +90,6 @@ impl<'a> Fields<'a> {
             ))
         }
     }
-}
-
-/// The known key that one was probably meant to be.
-fn nearest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
-    // No known key is nearly as long; cutting keeps the comparison cheap.
-    let unknown = clean(unknown, LONGEST_KEY).to_lowercase();
-    known
-        .iter()
-        .map(|name| (strsim::osa_distance(&unknown, name), *name))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, name)| *distance <= (unknown.len().max(name.len()) / 3).max(1))
-        .map(|(_, name)| name)
 }
 
 #[cfg(test)]

@@ -122,18 +122,23 @@ pub(super) fn invalid_id(error: &InvalidId) -> String {
     format!("{} is no {}: expected {}", quoted(&error.value), error.kind, error.expected)
 }
 
-/// What to add to a message about an unknown name: the nearest known one, if one is near, and the known ones.
-pub(super) fn suggestion<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let known: Vec<&str> = known.into_iter().collect();
+/// The known name that an unknown one was probably meant to be, if one is near.
+#[must_use]
+pub fn nearest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
     // Beyond the longest name that there can be, nothing is near; cutting keeps the comparison cheap.
     let unknown: String = unknown.chars().take(64).collect();
-    let nearest = known
+    known
         .iter()
         .map(|name| (strsim::osa_distance(&unknown, name), *name))
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, name)| *distance <= (unknown.len().max(name.len()) / 3).max(1))
-        .map(|(_, name)| name);
-    let hint = nearest.map_or_else(String::new, |name| format!("; did you mean {}?", quoted(name)));
+        .map(|(_, name)| name)
+}
+
+/// What to add to a message about an unknown name: the nearest known one, if one is near, and the known ones.
+pub(super) fn suggestion<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    let hint = nearest(unknown, &known).map_or_else(String::new, |name| format!("; did you mean {}?", quoted(name)));
     if known.is_empty() {
         return hint;
     }

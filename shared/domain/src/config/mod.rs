@@ -15,7 +15,7 @@ mod suite;
 mod values;
 
 pub(crate) use error::shown;
-pub use error::{FileError, PIPELINE_FILE, SUITE_FILE};
+pub use error::{FileError, PIPELINE_FILE, SUITE_FILE, nearest};
 pub use filter::skips;
 pub use pipeline::{Concurrency, Job, PipelineFile, Work};
 pub use plan::{OnBehalf, Select, plan, plan_script};
