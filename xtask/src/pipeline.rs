@@ -1,15 +1,13 @@
 //! A second story: tests on Fargate Spot and then an image on CodeBuild, once for a push, and once for an action of CodePipeline that waits for both.
 
 use anyhow::{Context as _, ensure};
+use bellhop_domain::pipeline::CONTINUE_AFTER;
 use bellhop_stand_in::{InvokeAction, JobResult};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::demo::Demo;
 use crate::story::Story;
-
-/// After how long the suite keeps an action alive whose run goes on; see docs/ARCHITECTURE.md.
-const CONTINUE_AFTER: SignedDuration = SignedDuration::from_mins(6);
 
 /// Tells the story.
 ///
