@@ -6,6 +6,7 @@
 //! | build | `RUN#id` | `BUILD#job` | `version`, `write`, `doc`, `status`, `due_shard` and `due_at`, `expires` |
 //! | pool | `POOL#agent` | `POOL` | `version`, `write`, `doc`, `due_shard` and `due_at` |
 //! | branch | `REPO#name` | `BRANCH#ref` | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
+//! | instance, alarm, backup | `INSTANCE#name`, `ALARM#name`, `BACKUP#name` | as `pk` without the name | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
 //! | last outcome | `REPO#name` | `LAST#job#ref`, or `LAST##ref` for whole runs | `run`, `created_ms`, `outcome`, `before`, `expires` |
 //!
 //! `doc` is the record as JSON; everything else about it is there for the table's sake: conditions, indexes, expiry, and people who look into it. `due_shard` is only there while something is due, which keeps the index as small as what is under way.
@@ -27,7 +28,7 @@ use bellhop_domain::outcome::Outcome;
 use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_engine::Fault;
-use bellhop_engine::ports::{Created, DueItem, Ledger, Lineage, TRANSACTION, Versioned, Written};
+use bellhop_engine::ports::{Created, Document, DocumentKey, DocumentKind, DueItem, Ledger, Lineage, TRANSACTION, Versioned, Written};
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -69,6 +70,10 @@ impl DynamoLedger {
     }
 
     async fn get<T: DeserializeOwned>(&self, pk: String, sk: String) -> Result<Option<Versioned<T>>, Fault> {
+        self.get_item(pk, sk).await?.map(|item| read(&item)).transpose()
+    }
+
+    async fn get_item(&self, pk: String, sk: String) -> Result<Option<Item>, Fault> {
         let what = format!("{pk} {sk}");
         let reply = self
             .client
@@ -80,7 +85,7 @@ impl DynamoLedger {
             .send()
             .await
             .map_err(|error| fault(format_args!("read {what}"), error))?;
-        reply.item.map(|item| read(&item)).transpose()
+        Ok(reply.item)
     }
 
     async fn put_if_version(&self, expected: u64, item: Item) -> Result<Written, Fault> {
@@ -285,6 +290,22 @@ impl Ledger for DynamoLedger {
         self.put_or_create(expected, branch_item(next)?).await
     }
 
+    async fn document(&self, key: &DocumentKey) -> Result<Option<Versioned<String>>, Fault> {
+        let sk = document_sk(key.kind);
+        let item = self.get_item(format!("{sk}#{}", key.name), sk.to_owned()).await?;
+        item.map(|item| {
+            Ok(Versioned {
+                version: number_of(&item, "version")?,
+                record: text_of(&item, "doc")?.to_owned(),
+            })
+        })
+        .transpose()
+    }
+
+    async fn update_document(&self, expected: u64, next: &Document) -> Result<Written, Fault> {
+        self.put_or_create(expected, document_item(next)).await
+    }
+
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, Fault> {
         let shards = try_join_all((0..SHARDS).map(|shard| self.due_in(shard, now, limit))).await?;
         let mut due: Vec<(i64, DueItem)> = shards.into_iter().flatten().collect();
@@ -417,6 +438,28 @@ fn branch_item(branch: &Branch) -> Result<Item, Fault> {
     Ok(item)
 }
 
+fn document_sk(kind: DocumentKind) -> &'static str {
+    match kind {
+        DocumentKind::Instance => "INSTANCE",
+        DocumentKind::Alarm => "ALARM",
+        DocumentKind::Backup => "BACKUP",
+    }
+}
+
+fn document_item(document: &Document) -> Item {
+    let sk = document_sk(document.key.kind);
+    let mut item = HashMap::from([
+        ("pk".to_owned(), text(format!("{sk}#{}", document.key.name))),
+        ("sk".to_owned(), text(sk)),
+        ("doc".to_owned(), text(document.text.clone())),
+    ]);
+    add_due(&mut item, &document.key.name, document.due);
+    if let Some(expires) = document.expires {
+        item.insert("expires".to_owned(), number(expires.as_second()));
+    }
+    item
+}
+
 fn record_item<T: Serialize>(pk: String, sk: String, record: &T) -> Result<Item, Fault> {
     let doc =
         serde_json::to_string(record).map_err(|error| Fault::lasting(format!("{pk} {sk} cannot be written as JSON")).caused_by(error))?;
@@ -484,7 +527,15 @@ fn named(pk: &str, sk: &str) -> Option<DueItem> {
         })),
         (POOL, agent) if sk == POOL => Some(DueItem::Pool(agent.parse().ok()?)),
         ("REPO", repository) => Some(DueItem::Branch(repository.parse().ok()?, sk.strip_prefix("BRANCH#")?.parse().ok()?)),
-        _ => None,
+        (_, name) => {
+            let kind = [DocumentKind::Instance, DocumentKind::Alarm, DocumentKind::Backup]
+                .into_iter()
+                .find(|kind| document_sk(*kind) == sk)?;
+            Some(DueItem::Document(DocumentKey {
+                kind,
+                name: name.to_owned(),
+            }))
+        }
     }
 }
 

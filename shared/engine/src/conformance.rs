@@ -22,7 +22,7 @@ use bellhop_domain::trigger::Push;
 use futures::future::join_all;
 use jiff::Timestamp;
 
-use crate::ports::{Created, DueItem, Ledger, Lineage, TRANSACTION, Versioned, Written};
+use crate::ports::{Created, Document, DocumentKey, DocumentKind, DueItem, Ledger, Lineage, TRANSACTION, Versioned, Written};
 
 /// How long an index may take to follow the table.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -57,6 +57,8 @@ pub async fn all(ledger: &dyn Ledger) {
     a_branch_begins_with_version_0(ledger).await;
     branches_do_not_mix(ledger).await;
     a_branch_is_due_when_it_says_so(ledger).await;
+    a_document_is_kept_under_its_kind_and_name(ledger).await;
+    a_document_is_due_when_it_says_so(ledger).await;
 }
 
 /// A run and its builds are there after their creation, as they were given, with version 1.
@@ -521,6 +523,57 @@ pub async fn a_branch_is_due_when_it_says_so(ledger: &dyn Ledger) {
     eventually(|| due(at), &Vec::new()).await;
 }
 
+/// A document is created by the first write that expects none, and after that is a record like any other; every kind has names of its own.
+pub async fn a_document_is_kept_under_its_kind_and_name(ledger: &dyn Ledger) {
+    let given = Given::new();
+    let [first, other, third] = [
+        (DocumentKind::Instance, "a#b/c"),
+        (DocumentKind::Alarm, "a#b/c"),
+        (DocumentKind::Backup, "größer"),
+    ]
+    .map(|(kind, name)| given.document(kind, name, None));
+    assert_eq!(ledger.document(&first.key).await.unwrap(), None);
+    assert_eq!(ledger.update_document(1, &first).await.unwrap(), Written::Conflict);
+    let created = join_all((0..4).map(|_| ledger.update_document(0, &first))).await;
+    let new = created
+        .iter()
+        .filter(|written| *written.as_ref().unwrap() == Written::Stored(1))
+        .count();
+    assert_eq!(new, 1, "creators of one document");
+    for document in [&other, &third] {
+        assert_eq!(ledger.update_document(0, document).await.unwrap(), Written::Stored(1));
+    }
+    let second = Document {
+        text: "{}".to_owned(),
+        ..first.clone()
+    };
+    assert_eq!(ledger.update_document(1, &second).await.unwrap(), Written::Stored(2));
+    assert_eq!(ledger.update_document(1, &first).await.unwrap(), Written::Conflict);
+    let read = |key| async move { ledger.document(key).await.unwrap().unwrap() };
+    assert_eq!(read(&first.key).await, versioned(2, &second.text));
+    assert_eq!(read(&other.key).await, versioned(1, &other.text));
+    assert_eq!(read(&third.key).await, versioned(1, &third.text));
+}
+
+/// A document's moment is the one that it came with.
+pub async fn a_document_is_due_when_it_says_so(ledger: &dyn Ledger) {
+    let given = Given::new();
+    for kind in [DocumentKind::Instance, DocumentKind::Alarm, DocumentKind::Backup] {
+        let at = given.created;
+        let (waiting, settled) = (given.document(kind, "a#b", Some(at)), given.document(kind, "a#b", None));
+        let mine = BTreeSet::from([DueItem::Document(waiting.key.clone())]);
+        let due = |at: Timestamp| {
+            let mine = &mine;
+            async move { only(mine, ledger.due(at, EVERYTHING).await.unwrap()) }
+        };
+        assert_eq!(ledger.update_document(0, &waiting).await.unwrap(), Written::Stored(1));
+        eventually(|| due(at), &mine.iter().cloned().collect()).await;
+        assert_eq!(due(at.checked_sub(Duration::from_millis(1)).unwrap()).await, Vec::new());
+        assert_eq!(ledger.update_document(1, &settled).await.unwrap(), Written::Stored(2));
+        eventually(|| due(at), &Vec::new()).await;
+    }
+}
+
 /// What a property works on: a run of its own, in a repository of its own.
 #[derive(Debug, Clone)]
 struct Given {
@@ -562,6 +615,18 @@ impl Given {
     /// A branch with one run, and nothing to do.
     fn branch(&self, reference: &str) -> Branch {
         self.entered(&Branch::new(self.repository.clone(), reference.parse().unwrap()), 0)
+    }
+
+    fn document(&self, kind: DocumentKind, name: &str, due: Option<Timestamp>) -> Document {
+        Document {
+            key: DocumentKey {
+                kind,
+                name: format!("{}/{name}", self.run),
+            },
+            text: format!("{{\"kind\":\"{kind:?}\"}}"),
+            due,
+            expires: None,
+        }
     }
 
     /// The branch after another run has entered it.

@@ -11,6 +11,8 @@
 
 mod branch;
 mod build;
+#[allow(dead_code, reason = "its first records come next")]
+mod document;
 mod engine;
 mod fault;
 mod found;

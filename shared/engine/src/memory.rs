@@ -13,7 +13,7 @@ use bellhop_domain::run::Run;
 use jiff::Timestamp;
 
 use crate::Fault;
-use crate::ports::{Created, DueItem, Ledger, Lineage, Versioned, Written};
+use crate::ports::{Created, Document, DocumentKey, DueItem, Ledger, Lineage, Versioned, Written};
 
 /// The ledger.
 #[derive(Debug, Default)]
@@ -28,6 +28,7 @@ struct Tables {
     outcomes: BTreeMap<Lineage, Noted>,
     pools: BTreeMap<AgentName, Versioned<Pool>>,
     branches: BTreeMap<(RepositoryName, Reference), Versioned<Branch>>,
+    documents: BTreeMap<DocumentKey, Versioned<Document>>,
 }
 
 #[derive(Debug, Clone)]
@@ -103,6 +104,17 @@ impl Ledger for MemoryLedger {
         Ok(put(&mut self.tables().branches, key, expected, next))
     }
 
+    async fn document(&self, key: &DocumentKey) -> Result<Option<Versioned<String>>, Fault> {
+        Ok(self.tables().documents.get(key).map(|stored| Versioned {
+            version: stored.version,
+            record: stored.record.text.clone(),
+        }))
+    }
+
+    async fn update_document(&self, expected: u64, next: &Document) -> Result<Written, Fault> {
+        Ok(put(&mut self.tables().documents, next.key.clone(), expected, next))
+    }
+
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, Fault> {
         let tables = self.tables();
         let runs = tables.runs.iter().map(|(id, run)| (run.record.due(), DueItem::Run(id.clone())));
@@ -115,10 +127,15 @@ impl Ledger for MemoryLedger {
             .branches
             .values()
             .map(|Versioned { record, .. }| (record.due(), DueItem::Branch(record.repository.clone(), record.reference.clone())));
+        let documents = tables
+            .documents
+            .values()
+            .map(|Versioned { record, .. }| (record.due, DueItem::Document(record.key.clone())));
         let mut due: Vec<(Timestamp, DueItem)> = runs
             .chain(builds)
             .chain(pools)
             .chain(branches)
+            .chain(documents)
             .filter_map(|(at, item)| Some((at.filter(|at| *at <= now)?, item)))
             .collect();
         due.sort();

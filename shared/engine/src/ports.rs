@@ -58,6 +58,52 @@ pub enum DueItem {
     Pool(AgentName),
     /// A branch whose pushes supersede each other.
     Branch(RepositoryName, Reference),
+    /// A record beside runs and builds.
+    Document(DocumentKey),
+}
+
+/// What a record beside runs and builds is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DocumentKind {
+    /// A container instance that is taken away.
+    Instance,
+    /// An alarm.
+    Alarm,
+    /// A backup.
+    Backup,
+}
+
+/// The name of a record beside runs and builds.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DocumentKey {
+    /// What it is about.
+    pub kind: DocumentKind,
+    /// Which of them.
+    pub name: String,
+}
+
+/// A record beside runs and builds, as the ledger keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Its name.
+    pub key: DocumentKey,
+    /// The record as JSON.
+    pub text: String,
+    /// When it needs attention next.
+    pub due: Option<Timestamp>,
+    /// When it may be forgotten.
+    pub expires: Option<Timestamp>,
+}
+
+impl std::fmt::Display for DocumentKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match self.kind {
+            DocumentKind::Instance => "instance",
+            DocumentKind::Alarm => "alarm",
+            DocumentKind::Backup => "backup",
+        };
+        write!(f, "{kind} {}", self.name)
+    }
 }
 
 /// The memory of the suite. Reads are strongly consistent, except those of [`Ledger::due`].
@@ -93,6 +139,12 @@ pub trait Ledger: Send + Sync {
 
     /// Replaces a branch, if it still has the version; creates it if the version is 0 and there is none.
     async fn update_branch(&self, expected: u64, next: &Branch) -> Result<Written, Fault>;
+
+    /// Reads a record beside runs and builds, as JSON.
+    async fn document(&self, key: &DocumentKey) -> Result<Option<Versioned<String>>, Fault>;
+
+    /// Replaces such a record, if it still has the version; creates it if the version is 0 and there is none.
+    async fn update_document(&self, expected: u64, next: &Document) -> Result<Written, Fault>;
 
     /// Up to `limit` records that are due by now, those due longest first. May miss what was written in the last moments.
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, Fault>;

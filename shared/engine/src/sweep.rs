@@ -11,7 +11,7 @@ use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 
 use crate::engine::Overdue;
-use crate::ports::{DueItem, Versioned};
+use crate::ports::{DocumentKey, DueItem, Versioned};
 use crate::{Engine, Fault, Handled};
 
 /// How many due records one sweep takes on; what is left is due a minute later still.
@@ -26,6 +26,7 @@ enum Other {
     Run(RunId),
     Pool(AgentName),
     Branch(RepositoryName, Reference),
+    Document(DocumentKey),
 }
 
 /// What a sweep did.
@@ -61,6 +62,7 @@ impl Engine {
                 DueItem::Run(id) => others.push(Other::Run(id)),
                 DueItem::Pool(agent) => others.push(Other::Pool(agent)),
                 DueItem::Branch(repository, reference) => others.push(Other::Branch(repository, reference)),
+                DueItem::Document(key) => others.push(Other::Document(key)),
             }
         }
         // In portions, so that what was asked of ECS is still true when it is decided upon.
@@ -117,6 +119,7 @@ impl Engine {
                 let branch = self.load_branch(&repository, &reference).await?;
                 self.advance(branch, Vec::new(), Overdue::Perform).await
             }
+            Other::Document(key) => self.sweep_document(&key).await,
         }
     }
 

@@ -7,7 +7,7 @@ use bellhop_domain::build::Build;
 use bellhop_domain::ids::{AgentName, BuildId, Reference, RepositoryName, RunId};
 use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
-use bellhop_engine::ports::{Created, DueItem, Versioned, Written};
+use bellhop_engine::ports::{Created, Document, DocumentKey, DueItem, Versioned, Written};
 use jiff::Timestamp;
 
 use crate::checks;
@@ -27,6 +27,7 @@ pub(crate) struct Tables {
     pub(crate) builds: BTreeMap<BuildId, Stored<Build>>,
     pub(crate) pools: BTreeMap<AgentName, Stored<Pool>>,
     pub(crate) branches: BTreeMap<(RepositoryName, Reference), Stored<Branch>>,
+    pub(crate) documents: BTreeMap<DocumentKey, Stored<Document>>,
 }
 
 impl<T: Clone> Stored<T> {
@@ -220,6 +221,21 @@ impl World {
         written
     }
 
+    pub(crate) fn read_document(&self, key: &DocumentKey) -> Option<Versioned<String>> {
+        self.tables.documents.get(key).map(|stored| Versioned {
+            version: stored.version,
+            record: stored.record.text.clone(),
+        })
+    }
+
+    pub(crate) fn write_document(&mut self, expected: u64, next: &Document) -> Written {
+        let index = (self.now + self.lag(), next.due);
+        self.note("document written", Subject::World, || format!("{}: {}", next.key, next.text));
+        let written = put(&mut self.tables.documents, next.key.clone(), expected, next, index);
+        self.statistics.conflicts += u64::from(written == Written::Conflict);
+        written
+    }
+
     /// What the index says is due by a moment.
     pub(crate) fn due(&self, by: Timestamp, limit: usize) -> Vec<DueItem> {
         let runs = self
@@ -241,10 +257,16 @@ impl World {
             let item = DueItem::Branch(repository.clone(), reference.clone());
             (branch.indexed(self.now), item)
         });
+        let documents = self
+            .tables
+            .documents
+            .iter()
+            .map(|(key, document)| (document.indexed(self.now), DueItem::Document(key.clone())));
         let mut due: Vec<(Timestamp, DueItem)> = runs
             .chain(builds)
             .chain(pools)
             .chain(branches)
+            .chain(documents)
             .filter_map(|(at, item)| Some((at.filter(|at| *at <= by)?, item)))
             .collect();
         due.sort();
@@ -275,10 +297,12 @@ impl World {
             .values()
             .find(|pool| pool.record.due().is_some() || !pool.record.holders.is_empty());
         let branch = self.tables.branches.values().find(|branch| branch.record.due().is_some());
-        match (pool, branch) {
-            (Some(pool), _) => Some(format!("places are not at rest: {:?}", pool.record)),
-            (None, Some(branch)) => Some(format!("a branch is not at rest: {:?}", branch.record)),
-            (None, None) => None,
+        let document = self.tables.documents.values().find(|document| document.record.due.is_some());
+        match (pool, branch, document) {
+            (Some(pool), _, _) => Some(format!("places are not at rest: {:?}", pool.record)),
+            (None, Some(branch), _) => Some(format!("a branch is not at rest: {:?}", branch.record)),
+            (None, None, Some(document)) => Some(format!("a document is not at rest: {:?}", document.record)),
+            (None, None, None) => None,
         }
     }
 }

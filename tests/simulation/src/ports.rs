@@ -25,8 +25,8 @@ use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_domain::spec::{BuildSpec, Executor};
 use bellhop_engine::ports::{
-    Agents, Answered, Clock, Created, DueItem, Launch, Ledger, Lineage, Notifier, Pipelines, Source, SourceFile, Store, TRANSACTION,
-    Versioned, Written,
+    Agents, Answered, Clock, Created, Document, DocumentKey, DueItem, Launch, Ledger, Lineage, Notifier, Pipelines, Source, SourceFile,
+    Store, TRANSACTION, Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Starter};
 use futures::future::join_all;
@@ -379,6 +379,20 @@ impl Ledger for Port {
         let next = next.clone();
         self.call(Service::Ledger, "PutItem", Subject::World, move |world| {
             world.write_branch(expected, &next)
+        })
+        .await
+    }
+
+    async fn document(&self, key: &DocumentKey) -> Result<Option<Versioned<String>>, Fault> {
+        let key = key.clone();
+        self.call(Service::Ledger, "GetItem", Subject::World, move |world| world.read_document(&key))
+            .await
+    }
+
+    async fn update_document(&self, expected: u64, next: &Document) -> Result<Written, Fault> {
+        let next = next.clone();
+        self.call(Service::Ledger, "PutItem", Subject::World, move |world| {
+            world.write_document(expected, &next)
         })
         .await
     }

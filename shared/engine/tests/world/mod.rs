@@ -21,7 +21,8 @@ use bellhop_domain::spec::BuildSpec;
 use bellhop_domain::trigger::Push;
 use bellhop_engine::memory::MemoryLedger;
 use bellhop_engine::ports::{
-    Agents, Answered, Clock, Created, DueItem, Launch, Ledger, Lineage, Notifier, Pipelines, Source, SourceFile, Store, Versioned, Written,
+    Agents, Answered, Clock, Created, Document, DocumentKey, DueItem, Launch, Ledger, Lineage, Notifier, Pipelines, Source, SourceFile,
+    Store, Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Handled, Started, Starter, Swept};
 use jiff::Timestamp;
@@ -312,6 +313,16 @@ impl Ledger for FaultyLedger {
     async fn update_branch(&self, expected: u64, next: &Branch) -> Result<Written, Fault> {
         tokio::task::yield_now().await;
         Ok(self.reply(self.inner.update_branch(expected, next).await?))
+    }
+
+    async fn document(&self, key: &DocumentKey) -> Result<Option<Versioned<String>>, Fault> {
+        tokio::task::yield_now().await;
+        self.inner.document(key).await
+    }
+
+    async fn update_document(&self, expected: u64, next: &Document) -> Result<Written, Fault> {
+        tokio::task::yield_now().await;
+        Ok(self.reply(self.inner.update_document(expected, next).await?))
     }
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, Fault> {

@@ -1,0 +1,51 @@
+//! Records beside runs and builds: how they are kept in the ledger, and swept.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::ports::{Document, DocumentKey, DocumentKind, Versioned, Written};
+use crate::{Engine, Fault, Handled};
+
+/// A record that is kept as a document.
+pub(crate) trait Kept: Serialize + DeserializeOwned {
+    /// Its name.
+    fn key(&self) -> DocumentKey;
+    /// When it needs attention next.
+    fn due(&self) -> Option<Timestamp>;
+    /// When it may be forgotten; `None` while it may not.
+    fn expires(&self) -> Option<Timestamp>;
+}
+
+impl Engine {
+    /// Reads a record that is kept as a document.
+    pub(crate) async fn load_kept<T: Kept>(&self, key: &DocumentKey) -> Result<Option<Versioned<T>>, Fault> {
+        let Some(Versioned { version, record: text }) = self.ledger.document(key).await? else {
+            return Ok(None);
+        };
+        let record = serde_json::from_str(&text)
+            .map_err(|error| Fault::lasting(format!("the record of {key} cannot be read, at column {}", error.column())))?;
+        Ok(Some(Versioned { version, record }))
+    }
+
+    /// Stores such a record in place of the version expected; 0 is the one of a record that is not there yet.
+    pub(crate) async fn store_kept<T: Kept>(&self, expected: u64, record: &T) -> Result<Written, Fault> {
+        let key = record.key();
+        let text = serde_json::to_string(record)
+            .map_err(|error| Fault::lasting(format!("the record of {key} cannot be written as JSON")).caused_by(error))?;
+        let document = Document {
+            key,
+            text,
+            due: record.due(),
+            expires: record.expires(),
+        };
+        self.ledger.update_document(expected, &document).await
+    }
+
+    /// Works on a due record that is kept as a document.
+    pub(crate) async fn sweep_document(&self, key: &DocumentKey) -> Result<Handled, Fault> {
+        match key.kind {
+            DocumentKind::Instance | DocumentKind::Alarm | DocumentKind::Backup => Ok(Handled::Unknown),
+        }
+    }
+}
