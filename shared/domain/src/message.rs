@@ -73,6 +73,47 @@ pub struct Message {
     pub attributes: Vec<(&'static str, String)>,
 }
 
+/// What a message of any kind has, whatever it is about.
+pub(crate) struct Notice {
+    pub(crate) id: String,
+    pub(crate) kind: &'static str,
+    pub(crate) severity: Severity,
+    pub(crate) status: &'static str,
+    pub(crate) title: String,
+    pub(crate) time: Timestamp,
+    /// More members of the document.
+    pub(crate) more: Vec<(&'static str, Value)>,
+    pub(crate) body: String,
+}
+
+impl Notice {
+    pub(crate) fn message(self) -> Message {
+        let mut document = json!({
+            "version": 1,
+            "id": self.id,
+            "kind": self.kind,
+            "severity": self.severity.as_str(),
+            "status": self.status,
+            "title": self.title,
+            "time": self.time,
+        });
+        if let Some(object) = document.as_object_mut() {
+            object.extend(self.more.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        }
+        Message {
+            document,
+            subject: cut(&printable_ascii(&self.title), SUBJECT_LIMIT),
+            email: self.body,
+            sms: cut(&self.title, SMS_LIMIT),
+            attributes: vec![
+                ("kind", self.kind.to_owned()),
+                ("severity", self.severity.as_str().to_owned()),
+                ("status", self.status.to_owned()),
+            ],
+        }
+    }
+}
+
 struct Facts<'a> {
     id: String,
     kind: &'static str,
@@ -90,25 +131,13 @@ struct Facts<'a> {
 
 impl Facts<'_> {
     fn message(self) -> Message {
-        let mut document = json!({
-            "version": 1,
-            "id": self.id,
-            "kind": self.kind,
-            "severity": self.severity.as_str(),
-            "status": self.status,
-            "title": self.title,
-            "repository": self.repository,
-            "ref": self.reference,
-            "commit": self.commit,
-            "run": self.run,
-            "time": self.time,
-        });
-        let mut attributes = vec![
-            ("kind", self.kind.to_owned()),
-            ("severity", self.severity.as_str().to_owned()),
-            ("status", self.status.to_owned()),
-            ("repository", self.repository.to_string()),
+        let mut more = vec![
+            ("repository", json!(self.repository)),
+            ("ref", json!(self.reference)),
+            ("commit", json!(self.commit)),
+            ("run", json!(self.run)),
         ];
+        let mut attributes = vec![("repository", self.repository.to_string())];
         if let Some(branch) = self.reference.branch() {
             attributes.push(("branch", branch.to_owned()));
         }
@@ -116,17 +145,21 @@ impl Facts<'_> {
             if let ("job", Value::String(job)) = (name, &value) {
                 attributes.push(("job", job.clone()));
             }
-            if let Some(object) = document.as_object_mut() {
-                object.insert(name.to_owned(), value);
-            }
+            more.push((name, value));
         }
-        Message {
-            document,
-            subject: cut(&printable_ascii(&self.title), SUBJECT_LIMIT),
-            email: self.body,
-            sms: cut(&self.title, SMS_LIMIT),
-            attributes,
-        }
+        let notice = Notice {
+            id: self.id,
+            kind: self.kind,
+            severity: self.severity,
+            status: self.status,
+            title: self.title,
+            time: self.time,
+            more,
+            body: self.body,
+        };
+        let mut message = notice.message();
+        message.attributes.extend(attributes);
+        message
     }
 }
 
