@@ -45,6 +45,7 @@ REACHES = {
     ),
     "codepipeline": (None, {}),
     "control": (None, {}),
+    "ec2": ("SpotInterruptionFunction", {"state-change": None}),
     "ecs": (
         "TaskStateFunction",
         {"foreign-service": None, "provisioning": None},

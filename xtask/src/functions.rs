@@ -7,7 +7,15 @@ use anyhow::Context as _;
 use crate::workspace::{cargo, run_openly, target};
 
 /// The functions there are, by the names of their binaries.
-pub(crate) const FUNCTIONS: [&str; 6] = ["push", "task-state", "build-state", "pipeline", "control", "sweep"];
+pub(crate) const FUNCTIONS: [&str; 7] = [
+    "push",
+    "task-state",
+    "build-state",
+    "spot-interruption",
+    "pipeline",
+    "control",
+    "sweep",
+];
 
 /// Builds the functions, and lays each out as `cargo lambda build` does, `lambda/NAME/bootstrap`, which is where the template looks for it. Gives the
 /// folder of the plain binaries.

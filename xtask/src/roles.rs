@@ -46,7 +46,7 @@ const EXPLAINED: &[(&[&str], &str, &str)] = &[
         "of an agent that came of a launch after its build was ended by others",
     ),
     (
-        &["push", "pipeline", "control", "build-state"],
+        &["push", "pipeline", "control", "build-state", "spot-interruption"],
         "s3:GetObject",
         "of an agent's report, where its end was seen before its launch was noted",
     ),
@@ -314,6 +314,11 @@ impl Roles {
                     "StopTask" => vec![named("task")?.to_owned()],
                     "DescribeTasks" => items(&request["tasks"]).filter_map(Value::as_str).map(ToOwned::to_owned).collect(),
                     "ListTasks" => vec!["*".to_owned()],
+                    "ListContainerInstances" => vec![format!("arn:aws:ecs:{place}:cluster/{}", named("cluster")?)],
+                    "UpdateContainerInstancesState" => items(&request["containerInstances"])
+                        .filter_map(Value::as_str)
+                        .map(ToOwned::to_owned)
+                        .collect(),
                     _ => bail!("the check does not know how it is authorised"),
                 };
                 let needs = resources.into_iter().map(|resource| (action.clone(), resource, context.clone()));

@@ -204,6 +204,9 @@ impl Stack {
             ])
             .args([
                 "--no-fail-on-empty-changeset",
+                // A template larger than 50 KiB goes through a bucket.
+                "--s3-bucket",
+                PACKAGES,
                 "--parameter-overrides",
                 &architecture,
                 "--template-file",

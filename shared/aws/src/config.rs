@@ -10,7 +10,7 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
-use crate::{Bucket, CodeBuildAgents, CodeCommit, CodePipeline, DynamoLedger, EcsAgents, Executors, Topic};
+use crate::{Bucket, CodeBuildAgents, CodeCommit, CodePipeline, DynamoLedger, EcsAgents, EcsHosts, Executors, Topic};
 
 /// How long a connection may take: AWS answers in the same region, or something is wrong.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -74,6 +74,12 @@ impl Aws {
             EcsAgents::new(aws_sdk_ecs::Client::new(&self.config), bucket),
             CodeBuildAgents::new(aws_sdk_codebuild::Client::new(&self.config), bucket, region),
         )
+    }
+
+    /// The instances that agents run on.
+    #[must_use]
+    pub fn hosts(&self) -> EcsHosts {
+        EcsHosts::new(aws_sdk_ecs::Client::new(&self.config))
     }
 
     /// Pipelines of CodePipeline that wait for runs.

@@ -1,4 +1,4 @@
-//! Agents as tasks of Amazon ECS on Fargate (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
+//! Agents as tasks of Amazon ECS (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use bellhop_domain::observation::{AgentStatus, Observation};
 use bellhop_domain::spec::{BuildSpec, EcsExecutor, Executor};
 use bellhop_engine::Fault;
 use bellhop_engine::ports::{Agents, Launch};
-use bellhop_events::task::{ContainerFacts, TaskFacts, capacity_from_environment};
+use bellhop_events::task::{self, ContainerFacts, TaskFacts};
 
 use crate::clock::timestamp;
 use crate::fault::{code_of, fault, is_throttle};
@@ -86,18 +86,17 @@ impl Agents for EcsAgents {
             .count(1)
             .client_token(attempt.launch_token(capacity))
             .started_by(attempt.started_by())
-            .network_configuration(network(ecs)?)
+            .set_network_configuration(network(ecs)?)
             .overrides(overrides(spec, ecs, attempt, capacity, &self.bucket));
-        request = match capacity {
-            Capacity::Spot => request.capacity_provider_strategy(
+        request = match ecs.provider(capacity) {
+            Some(provider) => request.capacity_provider_strategy(
                 CapacityProviderStrategyItem::builder()
-                    .capacity_provider("FARGATE_SPOT")
+                    .capacity_provider(provider)
                     .weight(1)
                     .build()
                     .map_err(|error| Fault::lasting("a capacity provider strategy could not be built").caused_by(error))?,
             ),
-            // By launch type, which needs no capacity provider to be attached to the cluster.
-            Capacity::OnDemand | Capacity::CodeBuild => request.launch_type(LaunchType::Fargate),
+            None => request.launch_type(LaunchType::Fargate),
         };
         match request.send().await {
             Ok(reply) => match reply.tasks().first().and_then(Task::task_arn) {
@@ -200,7 +199,11 @@ fn template_of(spec: &BuildSpec) -> Result<&EcsExecutor, Fault> {
     }
 }
 
-fn network(ecs: &EcsExecutor) -> Result<NetworkConfiguration, Fault> {
+/// The task's own network; `None` for a task that uses its instance's.
+fn network(ecs: &EcsExecutor) -> Result<Option<NetworkConfiguration>, Fault> {
+    if ecs.subnets.is_empty() {
+        return Ok(None);
+    }
     let vpc = AwsVpcConfiguration::builder()
         .set_subnets(Some(ecs.subnets.clone()))
         .set_security_groups((!ecs.security_groups.is_empty()).then(|| ecs.security_groups.clone()))
@@ -211,7 +214,7 @@ fn network(ecs: &EcsExecutor) -> Result<NetworkConfiguration, Fault> {
         })
         .build()
         .map_err(|error| Fault::lasting("a network configuration could not be built").caused_by(error))?;
-    Ok(NetworkConfiguration::builder().awsvpc_configuration(vpc).build())
+    Ok(Some(NetworkConfiguration::builder().awsvpc_configuration(vpc).build()))
 }
 
 fn overrides(spec: &BuildSpec, ecs: &EcsExecutor, attempt: &AttemptId, capacity: Capacity, bucket: &str) -> TaskOverride {
@@ -286,7 +289,7 @@ fn refusal_of_error(error: &SdkError<RunTaskError, Response>) -> Option<Refusal>
     NEVER.contains(&code).then(|| Refusal::Invalid(text()))
 }
 
-fn observe(task: &Task) -> Option<Observation> {
+pub(crate) fn observe(task: &Task) -> Option<Observation> {
     match facts(task).observation() {
         Ok(observation) => Some(observation),
         Err(error) => {
@@ -296,14 +299,21 @@ fn observe(task: &Task) -> Option<Observation> {
     }
 }
 
-fn facts(task: &Task) -> TaskFacts {
-    let environment = task
-        .overrides()
+/// The attempt that a task was launched for; `None` for tasks that are not ours.
+pub(crate) fn attempt_of(task: &Task) -> Option<AttemptId> {
+    task::attempt(task.started_by(), environment_of(task))
+}
+
+fn environment_of(task: &Task) -> impl Iterator<Item = (&str, &str)> {
+    task.overrides()
         .map(TaskOverride::container_overrides)
         .unwrap_or_default()
         .iter()
         .flat_map(ContainerOverride::environment)
-        .filter_map(|pair| Some((pair.name()?, pair.value()?)));
+        .filter_map(|pair| Some((pair.name()?, pair.value()?)))
+}
+
+fn facts(task: &Task) -> TaskFacts {
     TaskFacts {
         arn: task.task_arn().unwrap_or_default().to_owned(),
         version: u64::try_from(task.version()).ok(),
@@ -313,7 +323,7 @@ fn facts(task: &Task) -> TaskFacts {
         stopped_reason: task.stopped_reason().map(ToOwned::to_owned),
         capacity_provider: task.capacity_provider_name().map(ToOwned::to_owned),
         launch_type: task.launch_type().map(|launch| launch.as_str().to_owned()),
-        launched_on: capacity_from_environment(environment),
+        launched_on: task::capacity_from_environment(environment_of(task)),
         started_at: task.started_at().and_then(timestamp),
         execution_stopped_at: task.execution_stopped_at().and_then(timestamp),
         stopping_at: task.stopping_at().and_then(timestamp),

@@ -10,6 +10,7 @@ mod dynamodb;
 mod ecs;
 mod executors;
 mod fault;
+mod hosts;
 mod sns;
 #[cfg(test)]
 mod testing;
@@ -23,4 +24,5 @@ pub use config::{Aws, Endpoint};
 pub use dynamodb::DynamoLedger;
 pub use ecs::EcsAgents;
 pub use executors::Executors;
+pub use hosts::EcsHosts;
 pub use sns::Topic;

@@ -137,6 +137,7 @@ pub(crate) fn ecs_spec() -> BuildSpec {
             subnets: vec!["subnet-0a".to_owned()],
             security_groups: Vec::new(),
             assign_public_ip: false,
+            providers: None,
         }),
         ..spec()
     }

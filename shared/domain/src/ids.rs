@@ -109,6 +109,16 @@ text_id! {
 }
 
 text_id! {
+    /// An EC2 instance: `i-` and hexadecimal digits.
+    InstanceId, "instance id", "i- and 8 to 32 lower-case hexadecimal digits",
+    |text| {
+        text.strip_prefix("i-").is_some_and(|digits| {
+            (8..=32).contains(&digits.len()) && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        })
+    }
+}
+
+text_id! {
     /// The name of an agent template in the suite configuration; the same alphabet as a job's.
     AgentName, "agent name", "up to 63 characters of a-z, 0-9 and -, the first of them no -",
     |text| {

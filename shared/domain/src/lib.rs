@@ -12,6 +12,7 @@ pub mod config;
 pub mod decision;
 pub mod found;
 pub mod ids;
+pub mod instance;
 pub mod junit;
 pub mod message;
 pub mod observation;

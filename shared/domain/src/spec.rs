@@ -67,7 +67,7 @@ impl Executor {
     #[must_use]
     pub fn offers(&self, capacity: Capacity) -> bool {
         match (self, capacity) {
-            (Self::Ecs(ecs), Capacity::Spot) => ecs.spot_cluster.is_some(),
+            (Self::Ecs(ecs), Capacity::Spot) => ecs.offers_spot(),
             (Self::Ecs(_), Capacity::OnDemand) | (Self::CodeBuild(_), Capacity::CodeBuild) => true,
             (Self::Ecs(_), Capacity::CodeBuild) | (Self::CodeBuild(_), Capacity::Spot | Capacity::OnDemand) => false,
         }
@@ -108,9 +108,38 @@ pub struct EcsExecutor {
     pub security_groups: Vec<String>,
     /// Whether the task gets a public address.
     pub assign_public_ip: bool,
+    /// Capacity providers of the cluster's own, such as groups of EC2 instances; `None` for Fargate.
+    #[serde(default)]
+    pub providers: Option<Providers>,
+}
+
+/// Capacity providers in place of Fargate's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Providers {
+    /// For Spot, if the template allows it.
+    pub spot: Option<String>,
+    /// For on-demand capacity.
+    pub on_demand: String,
 }
 
 impl EcsExecutor {
+    /// Whether an agent can be had on Spot.
+    #[must_use]
+    pub fn offers_spot(&self) -> bool {
+        self.spot_cluster.is_some() && self.providers.as_ref().is_none_or(|providers| providers.spot.is_some())
+    }
+
+    /// The capacity provider to ask for; `None` for the launch type Fargate, which needs none to be attached to the cluster.
+    #[must_use]
+    pub fn provider(&self, capacity: Capacity) -> Option<&str> {
+        match (&self.providers, capacity) {
+            (None, Capacity::Spot) => Some("FARGATE_SPOT"),
+            (None, _) => None,
+            (Some(Providers { spot: Some(spot), .. }), Capacity::Spot) => Some(spot),
+            (Some(providers), _) => Some(&providers.on_demand),
+        }
+    }
+
     /// The cluster for a capacity; the on-demand one where Spot is not offered.
     #[must_use]
     pub fn cluster(&self, capacity: Capacity) -> &str {

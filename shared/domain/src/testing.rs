@@ -51,6 +51,7 @@ pub(crate) fn spec_needing(job: &str, needs: &[&str]) -> BuildSpec {
             subnets: vec!["subnet-0a".to_owned()],
             security_groups: vec!["sg-0a".to_owned()],
             assign_public_ip: false,
+            providers: None,
         }),
         script: Script::Inline("make test".to_owned()),
         environment: BTreeMap::new(),

@@ -695,6 +695,7 @@ impl Given {
                 subnets: vec!["subnet-0a".to_owned()],
                 security_groups: Vec::new(),
                 assign_public_ip: false,
+                providers: None,
             }),
             script: Script::Inline("make test\n# größer: 日本語 \" \\ \u{1f642}".to_owned()),
             environment: BTreeMap::from([("EMPTY".to_owned(), String::new())]),

@@ -1,9 +1,11 @@
 //! Records beside runs and builds: how they are kept in the ledger, and swept.
 
+use bellhop_domain::instance::Instance;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::engine::Overdue;
 use crate::ports::{Document, DocumentKey, DocumentKind, Versioned, Written};
 use crate::{Engine, Fault, Handled};
 
@@ -45,7 +47,11 @@ impl Engine {
     /// Works on a due record that is kept as a document.
     pub(crate) async fn sweep_document(&self, key: &DocumentKey) -> Result<Handled, Fault> {
         match key.kind {
-            DocumentKind::Instance | DocumentKind::Alarm | DocumentKind::Backup => Ok(Handled::Unknown),
+            DocumentKind::Instance => match self.load_kept::<Instance>(key).await? {
+                Some(instance) => self.advance(instance, Vec::new(), Overdue::Perform).await,
+                None => Ok(Handled::Unknown),
+            },
+            DocumentKind::Alarm | DocumentKind::Backup => Ok(Handled::Unknown),
         }
     }
 }

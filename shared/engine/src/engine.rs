@@ -16,7 +16,7 @@ use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 
 use crate::Fault;
-use crate::ports::{Agents, Clock, Ledger, Notifier, Pipelines, Store, Versioned, Written};
+use crate::ports::{Agents, Clock, Hosts, Ledger, Notifier, Pipelines, Store, Versioned, Written};
 
 /// How many records may tell each other something within one invocation. A job that cannot be launched lets go of its place at once, so that the next
 /// one is launched, and so on through a whole queue: what is told beyond this is left to the sweep.
@@ -29,6 +29,8 @@ pub struct Engine {
     pub ledger: Arc<dyn Ledger>,
     /// Where agents come from.
     pub agents: Arc<dyn Agents>,
+    /// The instances that agents run on.
+    pub hosts: Arc<dyn Hosts>,
     /// The bucket.
     pub store: Arc<dyn Store>,
     /// Who tells people.

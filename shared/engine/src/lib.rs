@@ -11,11 +11,11 @@
 
 mod branch;
 mod build;
-#[allow(dead_code, reason = "its first records come next")]
 mod document;
 mod engine;
 mod fault;
 mod found;
+mod instance;
 #[cfg(feature = "testing")]
 pub mod memory;
 mod pool;

@@ -8,7 +8,10 @@ use bellhop_domain::Capacity;
 use bellhop_domain::branch::Branch;
 use bellhop_domain::build::{Build, Refusal};
 use bellhop_domain::found::Artifact;
-use bellhop_domain::ids::{AgentId, AgentName, AttemptId, BuildId, CommitId, JobName, PipelineJobId, Reference, RepositoryName, RunId};
+use bellhop_domain::ids::{
+    AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, JobName, PipelineJobId, Reference, RepositoryName, RunId,
+};
+use bellhop_domain::instance::{ForeignTask, Host};
 use bellhop_domain::message::Message;
 use bellhop_domain::observation::{Observation, Report};
 use bellhop_domain::outcome::Outcome;
@@ -204,6 +207,28 @@ pub trait Agents: Send + Sync {
 
     /// Whose agent it is, and how it is, where its event does not tell; `None` if it is none of ours, or not known any more.
     async fn identify(&self, agent: &AgentId) -> Result<Option<(AttemptId, Observation)>, Fault>;
+}
+
+/// A task on an instance, which has not stopped and was not told to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Occupant {
+    /// An attempt's agent, and how it is.
+    Agent(AttemptId, Observation),
+    /// Somebody else's.
+    Foreign(ForeignTask),
+}
+
+/// Where agents run on instances: container instances of ECS.
+#[async_trait]
+pub trait Hosts: Send + Sync {
+    /// Where an instance belongs to, among these clusters; `None` if to none of them. Takes one call a cluster.
+    async fn find(&self, instance: &InstanceId, clusters: &[String]) -> Result<Option<Host>, Fault>;
+
+    /// What runs on an instance. Nothing, if it is gone.
+    async fn occupants(&self, host: &Host) -> Result<Vec<Occupant>, Fault>;
+
+    /// Has nothing more placed on an instance. One that is gone is no error.
+    async fn drain(&self, host: &Host) -> Result<(), Fault>;
 }
 
 /// Where the pushed code is.

@@ -14,6 +14,7 @@ mod codecommit;
 mod codepipeline;
 pub mod control;
 mod decode;
+mod ec2;
 mod ecs;
 mod fields;
 pub mod task;
@@ -21,10 +22,12 @@ mod wrapping;
 
 use std::fmt;
 
-use bellhop_domain::ids::{AgentId, AttemptId};
+use bellhop_domain::ids::{AgentId, AttemptId, InstanceId};
+use bellhop_domain::instance::What;
 use bellhop_domain::observation::Observation;
 use bellhop_domain::request::{PipelineJob, Request};
 use bellhop_domain::trigger::Push;
+use jiff::Timestamp;
 use serde_json::Value;
 
 /// Something that happened and that Bellhop acts on.
@@ -36,6 +39,8 @@ pub enum Event {
     Agent(AgentChange),
     /// A build of CodeBuild changed, and the event does not tell whose it is, or not why it failed: CodeBuild has to be asked.
     Unnamed(AgentId),
+    /// EC2 tells that an instance is taken away, or may be.
+    Instance(InstanceNotice),
     /// An action of CodePipeline waits for an answer.
     Pipeline(PipelineJob),
     /// Somebody asks for something; or tries to, and should be told what was wrong.
@@ -49,6 +54,17 @@ pub struct AgentChange {
     pub attempt: AttemptId,
     /// The agent at the time of the event.
     pub observation: Observation,
+}
+
+/// What EC2 tells about an instance, whoever's it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceNotice {
+    /// The instance.
+    pub instance: InstanceId,
+    /// What is told.
+    pub what: What,
+    /// When, where that is told.
+    pub at: Option<Timestamp>,
 }
 
 /// What one input held.

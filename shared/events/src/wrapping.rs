@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::codebuild::event as codebuild;
 use crate::decode::{clean, expected};
-use crate::{Event, Parsed, Reason, codecommit, codepipeline, control, ecs};
+use crate::{Event, Parsed, Reason, codecommit, codepipeline, control, ec2, ecs};
 
 /// Messages in messages that are opened. EventBridge through SNS through SQS, the longest way that is of use, takes two.
 const DEEPEST: usize = 4;
@@ -60,6 +60,8 @@ fn event_bridge(event: &Value, source: Option<&str>, kind: &str, parsed: &mut Pa
         (Some(ecs::SOURCE), ecs::TASK_STATE_CHANGE) => parsed.add(what, ecs::task_state_change(event)),
         (Some(codebuild::SOURCE), codebuild::STATE_CHANGE) => parsed.add(what, codebuild::state_change(event)),
         (Some(codebuild::SOURCE), codebuild::PHASE_CHANGE) => parsed.add(what, codebuild::phase_change(event)),
+        (Some(ec2::SOURCE), ec2::INTERRUPTION_WARNING) => parsed.add(what, ec2::interruption_warning(event)),
+        (Some(ec2::SOURCE), ec2::REBALANCE_RECOMMENDATION) => parsed.add(what, ec2::rebalance_recommendation(event)),
         _ => parsed.skip(what, nothing_to_do()),
     }
 }

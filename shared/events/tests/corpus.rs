@@ -10,18 +10,21 @@ use std::env;
 use std::path::Path;
 
 use bellhop_domain::Capacity;
+use bellhop_domain::instance::{Action, What};
 use bellhop_domain::observation::{AgentStatus, StopCause};
 use bellhop_domain::request::PipelineAsks;
 use bellhop_events::{Event, Parsed, Reason, parse};
 use serde_json::{Value, json};
 
 /// The kinds of payload (their folders) that hold what Bellhop acts on, or the like of it.
-const OURS: [&str; 6] = [
+const OURS: [&str; 8] = [
     "codebuild-build-phase-change",
     "codebuild-build-state-change",
     "codecommit-repository-state-change",
     "codecommit-trigger",
     "codepipeline-job",
+    "ec2-rebalance-recommendation",
+    "ec2-spot-interruption-warning",
     "ecs-task-state-change",
 ];
 /// Something of ours, wrapped; the folder holds other things as well.
@@ -52,6 +55,10 @@ enum Expected {
         status: String,
     },
     Unnamed(String),
+    Instance {
+        id: String,
+        what: String,
+    },
     Pipeline {
         id: String,
         asks: String,
@@ -94,6 +101,8 @@ fn expect(object: &Value) -> Vec<Expected> {
         (Some("aws.ecs"), Some("ECS Task State Change")) => vec![task(&object["detail"])],
         (Some("aws.codebuild"), Some("CodeBuild Build State Change")) => vec![build(object)],
         (Some("aws.codebuild"), Some("CodeBuild Build Phase Change")) => vec![phase(&object["detail"])],
+        (Some("aws.ec2"), Some("EC2 Spot Instance Interruption Warning")) => vec![instance(object, "/detail/instance-action")],
+        (Some("aws.ec2"), Some("EC2 Instance Rebalance Recommendation")) => vec![instance(object, "/no-action")],
         _ if object["eventSource"] == "aws:codecommit" => trigger(object),
         _ if object.get("CodePipeline.job").is_some() => vec![pipeline(&object["CodePipeline.job"])],
         _ => vec![],
@@ -124,6 +133,13 @@ fn state_change(event: &Value) -> Expected {
         },
         // Documentation abbreviates ids, to something that no repository can be asked for.
         _ => Expected::Malformed("detail.commitId".into()),
+    }
+}
+
+fn instance(event: &Value, action: &str) -> Expected {
+    Expected::Instance {
+        id: text(event, "/detail/instance-id").unwrap(),
+        what: text(event, action).unwrap_or_else(|| "rebalance".to_owned()),
     }
 }
 
@@ -361,6 +377,15 @@ fn found(event: &Event) -> Expected {
             at: push.at.map(|at| seconds(&at.to_string())),
         },
         Event::Unnamed(arn) => Expected::Unnamed(arn.to_string()),
+        Event::Instance(notice) => Expected::Instance {
+            id: notice.instance.to_string(),
+            what: match notice.what {
+                What::Interruption(Action::Terminate) => "terminate".to_owned(),
+                What::Interruption(Action::Stop) => "stop".to_owned(),
+                What::Interruption(Action::Hibernate) => "hibernate".to_owned(),
+                What::Rebalance => "rebalance".to_owned(),
+            },
+        },
         Event::Pipeline(job) => Expected::Pipeline {
             id: job.id.to_string(),
             asks: match &job.asks {

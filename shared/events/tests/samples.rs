@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use bellhop_domain::Capacity;
 use bellhop_domain::ids::{AttemptId, BuildId, RunId};
+use bellhop_domain::instance::{Action, What};
 use bellhop_domain::observation::{AgentStatus, ContainerEnd, Observation, Report, ReportPhase, Stop, StopCause};
 use bellhop_domain::request::{At, PipelineAsks, PipelineJob, PipelineStart, PipelineWork, Request, Start, StartWhat};
 use bellhop_domain::trigger::Push;
-use bellhop_events::{AgentChange, Event, parse};
+use bellhop_events::{AgentChange, Event, InstanceNotice, parse};
 
 const BEFORE: &str = "1f0e9d8c7b6a59483726150413f2e1d0cfbeadbc";
 const PUSHED: &str = "2a4c6e8091b3d5f7092b4d6f8193a5c7e9fb0d1e";
@@ -240,6 +241,7 @@ fn table() -> Vec<Row> {
         ),
     ];
     table.extend(builds());
+    table.extend(instances());
     table.extend(pipelines());
     table.extend(requests());
     table
@@ -512,6 +514,28 @@ fn requests() -> Vec<Row> {
         wrong(
             "control/two-verbs.json",
             "expected exactly one of the keys start, cancel, retry, show, list",
+        ),
+    ]
+}
+
+fn instances() -> Vec<Row> {
+    let row = |name, what| {
+        let notice = InstanceNotice {
+            instance: "i-0c52f3a9b41d7e680".parse().unwrap(),
+            what,
+            at: Some("2026-03-02T09:31:07Z".parse().unwrap()),
+        };
+        (name, vec![Event::Instance(notice)], vec![])
+    };
+    vec![
+        row("ec2/spot-warning.json", What::Interruption(Action::Terminate)),
+        row("ec2/spot-warning-stop.json", What::Interruption(Action::Stop)),
+        row("ec2/spot-warning-hibernate.json", What::Interruption(Action::Hibernate)),
+        row("ec2/rebalance.json", What::Rebalance),
+        (
+            "ec2/state-change.json",
+            vec![],
+            vec!["aws.ec2 EC2 Instance State-change Notification: foreign: nothing that a push or an agent's change follows from".into()],
         ),
     ]
 }

@@ -42,6 +42,7 @@ impl Suite {
         Engine {
             ledger: Arc::new(self.aws.ledger(table)),
             agents: Arc::new(self.aws.agents(bucket)),
+            hosts: Arc::new(self.aws.hosts()),
             store: Arc::new(self.aws.bucket(bucket, config_key)),
             notifier: Arc::new(self.aws.topic(topic_arn)),
             pipelines: Arc::new(self.aws.pipelines()),

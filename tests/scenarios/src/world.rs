@@ -10,6 +10,7 @@ use bellhop_domain::ids::{BuildId, RunId};
 use bellhop_domain::run::Run;
 use bellhop_engine::{Engine, Fault, Starter};
 use bellhop_runtime::{Invocation, Settings, Suite};
+use bellhop_spot_interruption::Watch;
 use bellhop_stand_in::{BuildView, CodeBuild, CodePipeline, Ecs, Entry, Faults, Journal, Options, Project, StandIn, TaskView};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -298,6 +299,20 @@ impl World {
                 panic!("{fault}: {event}");
             }
         }
+    }
+
+    /// What `spot-interruption` remembers between two invocations of one environment: at first, nothing.
+    #[must_use]
+    pub fn spot_watch(&self) -> Watch {
+        Watch::new(self.engine())
+    }
+
+    /// Invokes `spot-interruption`.
+    ///
+    /// # Errors
+    /// The handler's.
+    pub async fn instance_event(&self, event: &Value) -> Result<Value, Fault> {
+        self.spot_watch().handle(event).await
     }
 
     /// Invokes `pipeline`. The run that it answers with is the newest one from then on.

@@ -16,7 +16,8 @@ use bellhop_domain::agent::result_key;
 use bellhop_domain::branch::Branch;
 use bellhop_domain::build::Build;
 use bellhop_domain::found::Artifact;
-use bellhop_domain::ids::{AgentId, AgentName, AttemptId, BuildId, CommitId, PipelineJobId, Reference, RepositoryName, RunId};
+use bellhop_domain::ids::{AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, PipelineJobId, Reference, RepositoryName, RunId};
+use bellhop_domain::instance::Host;
 use bellhop_domain::message::Message;
 use bellhop_domain::observation::{Observation, Report};
 use bellhop_domain::outcome::Outcome;
@@ -25,8 +26,8 @@ use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_domain::spec::{BuildSpec, Executor};
 use bellhop_engine::ports::{
-    Agents, Answered, Clock, Created, Document, DocumentKey, DueItem, Launch, Ledger, Lineage, Notifier, Pipelines, Source, SourceFile,
-    Store, TRANSACTION, Versioned, Written,
+    Agents, Answered, Clock, Created, Document, DocumentKey, DueItem, Hosts, Launch, Ledger, Lineage, Notifier, Occupant, Pipelines,
+    Source, SourceFile, Store, TRANSACTION, Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Starter};
 use futures::future::join_all;
@@ -88,6 +89,7 @@ impl Port {
             store: port.clone(),
             notifier: port.clone(),
             pipelines: port.clone(),
+            hosts: port.clone(),
             clock: port,
             depth: 0,
         }
@@ -478,6 +480,21 @@ impl Agents for Port {
             ecs::identify(world, &agent)
         })
         .await
+    }
+}
+
+#[async_trait]
+impl Hosts for Port {
+    async fn find(&self, _: &InstanceId, _: &[String]) -> Result<Option<Host>, Fault> {
+        Err(Fault::lasting("no instance is here"))
+    }
+
+    async fn occupants(&self, _: &Host) -> Result<Vec<Occupant>, Fault> {
+        Err(Fault::lasting("no instance is here"))
+    }
+
+    async fn drain(&self, _: &Host) -> Result<(), Fault> {
+        Err(Fault::lasting("no instance is here"))
     }
 }
 

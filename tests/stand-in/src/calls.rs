@@ -127,7 +127,7 @@ pub(crate) fn preferred_provider(request: &Value) -> Option<&str> {
 
 /// The fields that name what a request is about, whichever of them it has.
 fn key_fields(body: &Value) -> String {
-    const NAMING: [&str; 21] = [
+    const NAMING: [&str; 24] = [
         "TableName",
         "QueueUrl",
         "FunctionName",
@@ -149,6 +149,9 @@ fn key_fields(body: &Value) -> String {
         "id",
         "ids",
         "jobId",
+        "filter",
+        "containerInstance",
+        "containerInstances",
     ];
     let values = NAMING.iter().filter_map(|name| match &body[*name] {
         Value::String(text) => Some(text.clone()),

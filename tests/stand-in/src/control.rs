@@ -8,13 +8,15 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{ActionView, BuildView, Cloud, Entry, InvokeAction, Project, TaskView};
+use crate::{ActionView, BuildView, Cloud, Entry, InstanceView, InvokeAction, Project, TaskView};
 
 pub(crate) fn routes() -> Router<Cloud> {
     Router::new()
         .route("/_stand-in/tasks", get(tasks))
         .route("/_stand-in/journal", get(journal))
         .route("/_stand-in/reclaim-spot", post(reclaim_spot))
+        .route("/_stand-in/instances", get(instances).post(add_instance))
+        .route("/_stand-in/warn-instance", post(warn_instance))
         .route("/_stand-in/projects", get(projects).post(create_project))
         .route("/_stand-in/builds", get(builds))
         .route("/_stand-in/actions", get(actions).post(start_action))
@@ -44,6 +46,34 @@ async fn reclaim_spot(State(cloud): State<Cloud>, Query(reclaim): Query<Reclaim>
         cloud.ecs.reclaim_spot(task).map_err(Unable)?;
     }
     Ok(Json(json!({ "reclaimed": tasks })))
+}
+
+async fn instances(State(cloud): State<Cloud>) -> Json<Vec<InstanceView>> {
+    Json(cloud.ecs.instances())
+}
+
+#[derive(Deserialize)]
+struct NewInstance {
+    cluster: String,
+    /// The capacity provider that it comes from.
+    provider: String,
+}
+
+async fn add_instance(State(cloud): State<Cloud>, Query(new): Query<NewInstance>) -> Json<Value> {
+    let id = cloud.ecs.add_instance(&new.cluster, &new.provider);
+    Json(json!({ "instance": id }))
+}
+
+#[derive(Deserialize)]
+struct Warn {
+    instance: String,
+    /// `terminate` without it.
+    action: Option<String>,
+}
+
+async fn warn_instance(State(cloud): State<Cloud>, Query(warn): Query<Warn>) -> Result<Json<Value>, Unable> {
+    let action = warn.action.as_deref().unwrap_or("terminate");
+    cloud.ecs.warn_instance(&warn.instance, action).map(Json).map_err(Unable)
 }
 
 async fn projects(State(cloud): State<Cloud>) -> Json<Vec<Project>> {

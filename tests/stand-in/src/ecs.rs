@@ -1,6 +1,7 @@
-//! ECS on Fargate: tasks, and what happens to them.
+//! ECS, on Fargate and on instances: tasks, and what happens to them.
 
 mod api;
+mod instances;
 mod process;
 mod tasks;
 
@@ -16,6 +17,9 @@ use tokio::sync::watch;
 use crate::events::Events;
 use crate::support::{self, lock};
 use crate::{Agents, Options, ProcessOptions, Timing};
+use api::{invalid, strings};
+use instances::Instance;
+pub use instances::InstanceView;
 use process::Runner;
 pub use tasks::TaskView;
 use tasks::{CONTAINER_EXITED, FAILED_TO_START, Plan, SPOT_INTERRUPTION, Status, Task, USER_INITIATED};
@@ -56,6 +60,7 @@ struct State {
     runs_at_once: bool,
     stops_at_once: Option<i32>,
     runners: HashMap<String, Runner>,
+    instances: Vec<Instance>,
     /// Whether no process may be started any more.
     closed: bool,
 }

@@ -43,7 +43,7 @@ use tokio::task::JoinHandle;
 pub use codebuild::{BuildPhase, BuildView, CodeBuild, PhaseView, Project, ProjectArtifacts, ProjectEnvironment, ProjectSource, Variable};
 pub use codecommit::CodeCommit;
 pub use codepipeline::{ARTIFACT_CREDENTIALS, ActionView, Artifact, CodePipeline, InvokeAction, JobResult, JobView};
-pub use ecs::{Ecs, TaskView};
+pub use ecs::{Ecs, InstanceView, TaskView};
 pub use events::{Events, Order};
 pub use faults::{Fault, Faults, Rule, RuleId, Times};
 pub use journal::{Entry, Journal, Mark};

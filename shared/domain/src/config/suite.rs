@@ -9,7 +9,7 @@ use super::error::{FieldPath, FileError, SUITE_FILE, quoted, shown, suggestion};
 use super::source::Source;
 use super::values::{Arn, Entries, Id, Name, Timespan, Version};
 use crate::ids::{AgentName, JobName, RepositoryName};
-use crate::spec::{EcsExecutor, Successes};
+use crate::spec::{EcsExecutor, Providers, Successes};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -136,6 +136,19 @@ pub struct Notify {
 }
 
 impl SuiteConfig {
+    /// The clusters that agents run in, each once.
+    #[must_use]
+    pub fn clusters(&self) -> BTreeSet<String> {
+        let executors = self.agents.values().filter_map(|agent| match &agent.kind {
+            AgentKind::Ecs(ecs) => Some(ecs),
+            AgentKind::CodeBuild { .. } => None,
+        });
+        executors
+            .flat_map(|ecs| ecs.spot_cluster.iter().chain([&ecs.on_demand_cluster]))
+            .cloned()
+            .collect()
+    }
+
     /// The text for somebody who asks for a job that the suite does not have.
     #[must_use]
     pub fn no_job(&self, name: &JobName) -> String {
@@ -199,17 +212,32 @@ fn ecs(source: &Source, at: &FieldPath, raw: RawEcs) -> Result<EcsExecutor, File
         (Some(_), Some(_)) => return Err(source.error(at, "`cluster` and `clusters` exclude each other: expected one of them")),
         (None, None) => return Err(source.error(at, "missing key `cluster` (or `clusters`)")),
     };
-    if raw.subnets.is_empty() {
-        return Err(source.error(&at.clone().key("subnets"), "an empty list: expected at least one subnet"));
+    let providers = raw.capacity_providers.map(|raw| Providers {
+        spot: raw.spot.map(|Name(name)| name),
+        on_demand: raw.on_demand.0,
+    });
+    if providers.is_some() && raw.assign_public_ip {
+        let message = "expected false, or no `capacity-providers`: ECS gives a public address to tasks on Fargate alone";
+        return Err(source.error(&at.clone().key("assign-public-ip"), message));
     }
+    let subnets = match raw.subnets {
+        Some(subnets) if subnets.is_empty() => {
+            return Err(source.error(&at.clone().key("subnets"), "an empty list: expected at least one subnet"));
+        }
+        Some(subnets) => subnets,
+        // Tasks on instances may use the instance's network, and have none of their own then.
+        None if providers.is_some() => Vec::new(),
+        None => return Err(source.error(at, "missing key `subnets`")),
+    };
     Ok(EcsExecutor {
         spot_cluster,
         on_demand_cluster,
         task_definition: raw.task_definition.0,
         container: raw.container.map_or_else(|| "agent".to_owned(), |Name(name)| name),
-        subnets: raw.subnets.into_iter().map(|Name(name)| name).collect(),
+        subnets: subnets.into_iter().map(|Name(name)| name).collect(),
         security_groups: raw.security_groups.into_iter().map(|Name(name)| name).collect(),
         assign_public_ip: raw.assign_public_ip,
+        providers,
     })
 }
 
@@ -392,7 +420,8 @@ struct RawEcs {
     clusters: Option<RawClusters>,
     task_definition: Name,
     container: Option<Name>,
-    subnets: Vec<Name>,
+    capacity_providers: Option<RawProviders>,
+    subnets: Option<Vec<Name>>,
     #[serde(default)]
     security_groups: Vec<Name>,
     #[serde(default)]
@@ -402,6 +431,13 @@ struct RawEcs {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawClusters {
+    spot: Option<Name>,
+    on_demand: Name,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawProviders {
     spot: Option<Name>,
     on_demand: Name,
 }

@@ -10,7 +10,8 @@ use bellhop_domain::Capacity;
 use bellhop_domain::branch::Branch;
 use bellhop_domain::build::{Build, BuildEvent, Refusal};
 use bellhop_domain::found::Artifact;
-use bellhop_domain::ids::{AgentId, AgentName, AttemptId, BuildId, CommitId, PipelineJobId, Reference, RepositoryName, RunId};
+use bellhop_domain::ids::{AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, PipelineJobId, Reference, RepositoryName, RunId};
+use bellhop_domain::instance::Host;
 use bellhop_domain::message::Message;
 use bellhop_domain::observation::{AgentStatus, ContainerEnd, Observation, Report, ReportPhase, Stop, StopCause};
 use bellhop_domain::outcome::Outcome;
@@ -21,8 +22,8 @@ use bellhop_domain::spec::BuildSpec;
 use bellhop_domain::trigger::Push;
 use bellhop_engine::memory::MemoryLedger;
 use bellhop_engine::ports::{
-    Agents, Answered, Clock, Created, Document, DocumentKey, DueItem, Launch, Ledger, Lineage, Notifier, Pipelines, Source, SourceFile,
-    Store, Versioned, Written,
+    Agents, Answered, Clock, Created, Document, DocumentKey, DueItem, Hosts, Launch, Ledger, Lineage, Notifier, Occupant, Pipelines,
+    Source, SourceFile, Store, Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Handled, Started, Starter, Swept};
 use jiff::Timestamp;
@@ -55,6 +56,7 @@ pub(crate) struct World {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) repository: Arc<FakeRepository>,
     pub(crate) pipelines: Arc<FakePipelines>,
+    pub(crate) hosts: Arc<FakeHosts>,
 }
 
 impl World {
@@ -86,6 +88,7 @@ impl World {
             store: self.bucket.clone(),
             notifier: self.inbox.clone(),
             pipelines: self.pipelines.clone(),
+            hosts: self.hosts.clone(),
             clock: self.clock.clone(),
             depth: 0,
         }
@@ -549,6 +552,54 @@ impl Pipelines for FakePipelines {
         };
         self.answers.lock().unwrap().push(format!("{} {words}", &job.as_str()[..2]));
         Ok(Answered::Taken)
+    }
+}
+
+/// Instances, each in cluster `ci`, and what runs on them.
+#[derive(Default)]
+pub(crate) struct FakeHosts {
+    pub(crate) occupants: Mutex<BTreeMap<InstanceId, Vec<Occupant>>>,
+    /// What was asked, one line each.
+    pub(crate) asked: Mutex<Vec<String>>,
+    /// So many questions to come get no answer.
+    pub(crate) silent: AtomicUsize,
+}
+
+impl FakeHosts {
+    async fn ask(&self, what: String) -> Result<(), Fault> {
+        tokio::task::yield_now().await;
+        if take(&self.silent) {
+            return Err(Fault::passing(format!("{what} got no answer")));
+        }
+        self.asked.lock().unwrap().push(what);
+        Ok(())
+    }
+
+    /// What was asked so far, and not given yet.
+    pub(crate) fn taken(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Hosts for FakeHosts {
+    async fn find(&self, instance: &InstanceId, clusters: &[String]) -> Result<Option<Host>, Fault> {
+        self.ask(format!("find in {clusters:?}")).await?;
+        let here = clusters.iter().any(|cluster| cluster == "ci") && self.occupants.lock().unwrap().contains_key(instance);
+        Ok(here.then(|| Host {
+            cluster: "ci".to_owned(),
+            container_instance: instance.to_string(),
+        }))
+    }
+
+    async fn occupants(&self, host: &Host) -> Result<Vec<Occupant>, Fault> {
+        self.ask("occupants".to_owned()).await?;
+        let instance: InstanceId = host.container_instance.parse().unwrap();
+        Ok(self.occupants.lock().unwrap().get(&instance).cloned().unwrap_or_default())
+    }
+
+    async fn drain(&self, host: &Host) -> Result<(), Fault> {
+        self.ask(format!("drain {}", host.container_instance)).await
     }
 }
 

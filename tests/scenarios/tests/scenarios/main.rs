@@ -10,6 +10,7 @@ mod endings;
 mod faults;
 mod filters;
 mod graph;
+mod instances;
 mod interruptions;
 mod ledger;
 mod limits;

@@ -25,6 +25,8 @@ impl Ecs {
             "RegisterTaskDefinition" => self.register_task_definition(request),
             "DescribeClusters" => self.describe_clusters(request),
             "ListClusters" => self.list_clusters(),
+            "ListContainerInstances" => self.list_container_instances(request),
+            "UpdateContainerInstancesState" => self.update_container_instances_state(request),
             _ => Err(AwsError::unknown_operation(call)),
         }
     }
@@ -33,10 +35,15 @@ impl Ecs {
         let mut state = lock(&self.inner.state);
         let cluster = state.cluster(request)?;
         let token = client_token(request)?;
-        let provider = capacity(request)?;
+        let capacity = capacity(request, |name| state.has_provider(&cluster, name))?;
         let started_by = started_by(request)?;
         let overrides = overrides(request)?;
-        let subnet = subnet(request)?;
+        let subnet = subnet(request);
+        if subnet.is_none() && matches!(capacity, Capacity::Fargate(_)) {
+            return Err(invalid(
+                "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
+            ));
+        }
         let count = request["count"].as_u64().unwrap_or(1);
         if !(1..=10).contains(&count) {
             return Err(invalid("Tasks count must be between 1 and 10."));
@@ -66,6 +73,16 @@ impl Ecs {
         let text = |value: &Value, default: &str| value.as_str().unwrap_or(default).to_owned();
         let mut ids = Vec::new();
         for _ in 0..count {
+            let (provider, instance) = match capacity {
+                Capacity::Fargate(provider) => (provider.map(str::to_owned), None),
+                Capacity::Instances(provider) => match state.emptiest(&cluster, provider) {
+                    Some((instance, provider)) => (Some(provider), Some(instance)),
+                    None => {
+                        let failures = json!([{ "arn": self.cluster_arn(&cluster), "reason": "RESOURCE:CPU" }]);
+                        return Ok(json!({ "tasks": [], "failures": failures }).into());
+                    }
+                },
+            };
             let plan = Plan {
                 region: self.inner.region.clone(),
                 account: self.inner.account.clone(),
@@ -75,10 +92,11 @@ impl Ecs {
                 containers: containers.clone(),
                 cpu: text(&definition["cpu"], "256"),
                 memory: text(&definition["memory"], "512"),
-                provider: provider.map(str::to_owned),
+                provider,
+                instance,
                 started_by: started_by.map(str::to_owned),
                 group: request["group"].as_str().map(str::to_owned),
-                subnet: subnet.to_owned(),
+                subnet: subnet.map(str::to_owned),
                 overrides: overrides.clone(),
                 tags: request["tags"].as_array().map_or(json!([]), |tags| json!(tags)),
             };
@@ -179,9 +197,10 @@ impl Ecs {
             .filter(|task| task.desired_status() == desired)
             .filter(|task| started_by.is_none() || task.plan.started_by.as_deref() == started_by)
             .filter(|task| fits(&request["family"], &task.plan.family))
-            .filter(|_| fits(&request["launchType"], "FARGATE"))
-            // No task belongs to a service or to a container instance.
-            .filter(|_| request["serviceName"].is_null() && request["containerInstance"].is_null())
+            .filter(|task| fits(&request["launchType"], if task.plan.instance.is_some() { "EC2" } else { "FARGATE" }))
+            .filter(|task| fits(&request["containerInstance"], task.plan.instance.as_deref().unwrap_or_default()))
+            // No task belongs to a service.
+            .filter(|_| request["serviceName"].is_null())
             .map(|task| task.arn.as_str())
             .collect();
         let limit = request["maxResults"].as_u64().unwrap_or(LIST_LIMIT);
@@ -275,7 +294,7 @@ impl State {
     }
 
     /// The name of the cluster that the request is about.
-    fn cluster(&self, request: &Value) -> Result<String, AwsError> {
+    pub(super) fn cluster(&self, request: &Value) -> Result<String, AwsError> {
         let name = id_of(request["cluster"].as_str().unwrap_or("default"));
         if self.has_cluster(name) {
             Ok(name.to_owned())
@@ -362,11 +381,20 @@ fn started_by(request: &Value) -> Result<Option<&str>, AwsError> {
     }
 }
 
-/// The capacity provider that takes the task; None for the launch type Fargate.
+/// Where a task is to run.
+#[derive(Clone, Copy)]
+enum Capacity<'a> {
+    /// On Fargate, by this capacity provider or by launch type.
+    Fargate(Option<&'a str>),
+    /// On an instance, of this capacity provider or of any.
+    Instances(Option<&'a str>),
+}
+
+/// The capacity that is asked for. Providers other than Fargate's are those that `known` knows.
 ///
 /// Of a mixed strategy it is always the provider with the greatest base, then the greatest weight, where ECS would
 /// distribute many tasks by the weights.
-fn capacity(request: &Value) -> Result<Option<&str>, AwsError> {
+fn capacity(request: &Value, known: impl Fn(&str) -> bool) -> Result<Capacity<'_>, AwsError> {
     let launch_type = request["launchType"].as_str();
     let strategy = request["capacityProviderStrategy"].as_array();
     let strategy = strategy.filter(|strategy| !strategy.is_empty());
@@ -374,12 +402,13 @@ fn capacity(request: &Value) -> Result<Option<&str>, AwsError> {
         (Some(_), Some(_)) => Err(invalid(
             "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
         )),
-        (Some("FARGATE"), None) => Ok(None),
+        (Some("FARGATE"), None) => Ok(Capacity::Fargate(None)),
+        (Some("EC2"), None) => Ok(Capacity::Instances(None)),
         (_, None) => Err(invalid("No Container Instances were found in your cluster.")),
         (None, Some(strategy)) => {
             let names = strategy.iter().map(|item| &item["capacityProvider"]);
             for name in names {
-                if !matches!(name.as_str(), Some(SPOT | ON_DEMAND)) {
+                if !name.as_str().is_some_and(|name| matches!(name, SPOT | ON_DEMAND) || known(name)) {
                     return Err(invalid(format!(
                         "The specified capacity provider {name} was not found. Specify a valid name or ARN and try again."
                     )));
@@ -392,7 +421,10 @@ fn capacity(request: &Value) -> Result<Option<&str>, AwsError> {
                     "At least one capacity provider of the strategy must have a weight greater than 0.",
                 ));
             }
-            Ok(preferred_provider(request))
+            Ok(match preferred_provider(request) {
+                Some(name) if !matches!(name, SPOT | ON_DEMAND) => Capacity::Instances(Some(name)),
+                fargate => Capacity::Fargate(fargate),
+            })
         }
     }
 }
@@ -409,18 +441,15 @@ fn overrides(request: &Value) -> Result<Value, AwsError> {
     Ok(overrides)
 }
 
-fn subnet(request: &Value) -> Result<&str, AwsError> {
-    let subnets = &request["networkConfiguration"]["awsvpcConfiguration"]["subnets"];
-    strings(subnets)
-        .next()
-        .ok_or_else(|| invalid("Network Configuration must be provided when networkMode 'awsvpc' is specified."))
+fn subnet(request: &Value) -> Option<&str> {
+    strings(&request["networkConfiguration"]["awsvpcConfiguration"]["subnets"]).next()
 }
 
-fn strings(list: &Value) -> impl Iterator<Item = &str> {
+pub(super) fn strings(list: &Value) -> impl Iterator<Item = &str> {
     let items = list.as_array().into_iter().flatten();
     items.filter_map(Value::as_str)
 }
 
-fn invalid(message: impl Into<String>) -> AwsError {
+pub(super) fn invalid(message: impl Into<String>) -> AwsError {
     AwsError::client("InvalidParameterException", message)
 }

@@ -57,9 +57,12 @@ pub(super) struct Plan {
     pub(super) memory: String,
     /// The capacity provider; None where a launch type was asked for.
     pub(super) provider: Option<String>,
+    /// The ARN of the container instance that it is on; None on Fargate.
+    pub(super) instance: Option<String>,
     pub(super) started_by: Option<String>,
     pub(super) group: Option<String>,
-    pub(super) subnet: String,
+    /// Of its own network interface, where it has one.
+    pub(super) subnet: Option<String>,
     pub(super) overrides: Value,
     pub(super) tags: Value,
 }
@@ -126,7 +129,7 @@ pub struct TaskView {
     pub task_definition: String,
     /// `startedBy` of the RunTask request.
     pub started_by: Option<String>,
-    /// `FARGATE_SPOT` or `FARGATE`.
+    /// `FARGATE_SPOT`, `FARGATE`, or the capacity provider of an instance.
     pub capacity: String,
     /// The stage, from `PROVISIONING` to `STOPPED`.
     pub last_status: String,
@@ -209,10 +212,10 @@ impl Task {
     }
 
     /// The same without a change that events tell of.
-    pub(super) fn mark_stop(&mut self, code: &'static str, reason: &str) {
+    pub(super) fn mark_stop(&mut self, code: impl Into<Option<&'static str>>, reason: &str) {
         if !self.stop_wanted {
             self.stop_wanted = true;
-            self.stop_code = Some(code);
+            self.stop_code = code.into();
             self.stopped_reason = Some(reason.to_owned());
         }
     }
@@ -264,7 +267,7 @@ impl Task {
             cluster: self.plan.cluster.clone(),
             task_definition: format!("{}:{}", self.plan.family, self.plan.revision),
             started_by: self.plan.started_by.clone(),
-            capacity: if self.on_spot() { SPOT } else { ON_DEMAND }.to_owned(),
+            capacity: self.plan.provider.clone().unwrap_or_else(|| ON_DEMAND.to_owned()),
             last_status: self.status.name().to_owned(),
             desired_status: self.desired_status().to_owned(),
             stop_code: self.stop_code.map(str::to_owned),
@@ -300,7 +303,7 @@ impl Task {
         );
         let group = format!("family:{}", plan.family);
         let task = json!({
-            "attachments": [self.attachment()],
+            "attachments": self.attachment().into_iter().collect::<Vec<_>>(),
             "attributes": [{ "name": "ecs.cpu-architecture", "value": "x86_64" }],
             "availabilityZone": format!("{}a", plan.region),
             "clusterArn": self.cluster_arn,
@@ -311,11 +314,10 @@ impl Task {
             "enableExecuteCommand": false,
             "ephemeralStorage": { "sizeInGiB": 20 },
             "group": plan.group.as_ref().unwrap_or(&group),
-            "launchType": "FARGATE",
+            "launchType": if plan.instance.is_some() { "EC2" } else { "FARGATE" },
             "lastStatus": self.status.name(),
             "memory": plan.memory,
             "overrides": plan.overrides,
-            "platformVersion": "1.4.0",
             "taskArn": self.arn,
             "taskDefinitionArn": definition,
             "updatedAt": time(self.updated_at),
@@ -323,6 +325,8 @@ impl Task {
         });
         let connectivity = self.connected_at.map(|_| "CONNECTED".into());
         let optional = [
+            ("platformVersion", plan.instance.is_none().then(|| "1.4.0".into())),
+            ("containerInstanceArn", plan.instance.clone().map(Value::from)),
             ("capacityProviderName", plan.provider.clone().map(Value::from)),
             ("startedBy", plan.started_by.clone().map(Value::from)),
             ("stopCode", self.stop_code.map(Value::from)),
@@ -339,14 +343,15 @@ impl Task {
         with_optional(task, optional)
     }
 
-    fn attachment(&self) -> Value {
+    fn attachment(&self) -> Option<Value> {
+        let subnet = self.plan.subnet.as_ref()?;
         let status = match self.status {
             Status::Provisioning => "PRECREATED",
             Status::Pending => "ATTACHING",
             Status::Stopped => "DELETED",
             _ => "ATTACHED",
         };
-        let mut details = vec![json!({ "name": "subnetId", "value": self.plan.subnet })];
+        let mut details = vec![json!({ "name": "subnetId", "value": subnet })];
         if self.status > Status::Provisioning {
             details.extend([
                 json!({ "name": "networkInterfaceId", "value": self.eni.id }),
@@ -354,7 +359,7 @@ impl Task {
                 json!({ "name": "privateIPv4Address", "value": self.eni.ip }),
             ]);
         }
-        json!({ "id": self.eni.attachment, "type": "eni", "status": status, "details": details })
+        Some(json!({ "id": self.eni.attachment, "type": "eni", "status": status, "details": details }))
     }
 
     /// Only the first container, which runs the command, has an exit code and a reason.
@@ -373,7 +378,7 @@ impl Task {
         } else {
             "PENDING"
         };
-        let interfaces = if self.status > Status::Pending {
+        let interfaces = if self.status > Status::Pending && self.plan.subnet.is_some() {
             json!([{ "attachmentId": self.eni.attachment, "privateIpv4Address": self.eni.ip }])
         } else {
             json!([])

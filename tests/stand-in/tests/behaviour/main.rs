@@ -8,6 +8,7 @@ mod codecommit;
 mod codepipeline;
 mod ecs;
 mod faults;
+mod instances;
 mod processes;
 mod proxy;
 mod support;

@@ -395,6 +395,19 @@ fn the_suite_configuration() {
             "line 3, agents.small.ecs.subnets: an empty list: expected at least one subnet".to_owned(),
         ),
         (
+            "agents:\n  small: { ecs: { cluster: c, task-definition: t } }",
+            "line 3, agents.small.ecs: missing key `subnets`".to_owned(),
+        ),
+        (
+            "agents:\n  small: { ecs: { cluster: c, capacity-providers: { spot: p }, task-definition: t } }",
+            "line 3, agents.small.ecs.capacity-providers: missing key `on-demand`".to_owned(),
+        ),
+        (
+            &format!("agents:\n  small: {{ ecs: {{ {ECS}, capacity-providers: {{ on-demand: p }}, assign-public-ip: true }} }}"),
+            "line 3, agents.small.ecs.assign-public-ip: expected false, or no `capacity-providers`: ECS gives a public address to tasks on Fargate alone"
+                .to_owned(),
+        ),
+        (
             "agents:\n  small: { ecs: { cluster: '', task-definition: t, subnets: [s] } }",
             "line 3, agents.small.ecs.cluster: `` is no name: expected 1 to 512 characters on one line, without spaces around them".to_owned(),
         ),

@@ -75,6 +75,41 @@ concurrency: { supersede: true, except: [main, "release/*"] }
 "#;
 
 #[test]
+fn capacity_providers_take_the_place_of_fargates() {
+    let config = SuiteConfig::parse(
+        "version: 1
+agents:
+  large:
+    ecs: { cluster: ci, capacity-providers: { spot: groups-spot, on-demand: groups }, task-definition: t }
+  steady:
+    ecs: { clusters: { spot: a, on-demand: b }, capacity-providers: { on-demand: groups }, task-definition: t, subnets: [s] }
+  small:
+    ecs: { cluster: c, task-definition: t, subnets: [s] }
+  docker: { codebuild: { project: p } }
+",
+    )
+    .unwrap();
+    let ecs = |name: &str| match &config.agents[&name.parse().unwrap()].kind {
+        AgentKind::Ecs(ecs) => ecs.clone(),
+        AgentKind::CodeBuild { .. } => unreachable!("{name} is an ECS agent"),
+    };
+    let providers = |name: &str| {
+        let ecs = ecs(name);
+        [Capacity::Spot, Capacity::OnDemand].map(|capacity| ecs.provider(capacity).map(ToOwned::to_owned))
+    };
+    let named = |name: &str| Some(name.to_owned());
+    assert_eq!(providers("large"), [named("groups-spot"), named("groups")]);
+    assert_eq!((ecs("large").offers_spot(), ecs("large").subnets.len()), (true, 0));
+    assert_eq!(providers("steady")[1], named("groups"));
+    assert!(
+        !ecs("steady").offers_spot(),
+        "without a provider for it there is no Spot, whatever the clusters"
+    );
+    assert_eq!(providers("small"), [named("FARGATE_SPOT"), None]);
+    assert!(config.clusters().iter().eq(["a", "b", "c", "ci"]));
+}
+
+#[test]
 fn a_whole_suite_configuration() {
     let config = SuiteConfig::parse(SUITE).unwrap();
     let large = &config.agents[&"large".parse().unwrap()];
@@ -88,6 +123,7 @@ fn a_whole_suite_configuration() {
             subnets: vec!["subnet-0c".to_owned(), "subnet-0d".to_owned()],
             security_groups: vec!["sg-0e".to_owned()],
             assign_public_ip: true,
+            providers: None,
         })
     );
     assert_eq!((large.max_concurrent, large.restricted), (Some(12), false));

@@ -64,6 +64,7 @@ fn a_build_is_frozen_with_all_that_it_takes() {
                 subnets: vec!["n".to_owned()],
                 security_groups: Vec::new(),
                 assign_public_ip: false,
+                providers: None,
             }),
             script: Script::Inline("make".to_owned()),
             environment: [("A".to_owned(), "b".to_owned())].into(),

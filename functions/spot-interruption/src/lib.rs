@@ -1,0 +1,149 @@
+//! Instances that EC2 takes away are drained, and their builds go on elsewhere.
+//!
+//! EC2 tells of every Spot instance of the account. Most are nobody's here, and cost one question to each of the suite's clusters, once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bellhop_domain::config::SuiteConfig;
+use bellhop_domain::ids::InstanceId;
+use bellhop_domain::instance::What;
+use bellhop_engine::{Engine, Fault, Handled};
+use bellhop_events::{Event, InstanceNotice};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// How long an instance counts as foreign that no cluster had. It may join one later, but not while it is being taken away.
+const FOREIGN_FOR: Duration = Duration::from_secs(10 * 60);
+/// How many foreign instances are remembered.
+const MOST_FOREIGN: usize = 10_000;
+/// How long the clusters of the suite configuration are good for.
+const CLUSTERS_FOR: Duration = Duration::from_secs(60);
+
+/// The handler, with what it remembers between two invocations of one environment.
+#[derive(Clone)]
+pub struct Watch {
+    engine: Engine,
+    memory: Arc<Mutex<Memory>>,
+}
+
+#[derive(Default)]
+struct Memory {
+    clusters: Option<(Timestamp, Vec<String>)>,
+    /// Whom no cluster had, and when: asked for a warning, or for a recommendation. One that was only just recommended to be replaced may not even have
+    /// come up yet, so that its warning is looked into all the same.
+    foreign: HashMap<(InstanceId, bool), Timestamp>,
+}
+
+impl Watch {
+    /// A handler that remembers nothing yet.
+    #[must_use]
+    pub fn new(engine: Engine) -> Self {
+        Self {
+            engine,
+            memory: Arc::default(),
+        }
+    }
+
+    /// Takes what EC2 tells about instances to their records and to the builds on them, and answers what became of each part of the input.
+    ///
+    /// # Errors
+    /// The first fault, after every event of the input was tried. Trying the input again changes nothing twice.
+    pub async fn handle(&self, input: &Value) -> Result<Value, Fault> {
+        bellhop_runtime::each_event(input, async |event| match event {
+            Event::Instance(notice) => Some(self.notice(&notice).await),
+            Event::Push(_) | Event::Agent(_) | Event::Unnamed(_) | Event::Pipeline(_) | Event::Request(_) => None,
+        })
+        .await
+    }
+
+    async fn notice(&self, notice: &InstanceNotice) -> Result<Value, Fault> {
+        let InstanceNotice { instance, what, at } = notice;
+        let result = match self.take(instance, *what, *at).await? {
+            Handled::Done => "done".to_owned(),
+            Handled::Ignored(reason) => format!("ignored: {reason}"),
+            Handled::Unknown => "ignored: in none of the suite's clusters".to_owned(),
+        };
+        let told = match what {
+            What::Interruption(_) => "interruption",
+            What::Rebalance => "rebalance",
+        };
+        tracing::info!(%instance, told, result, "instance event");
+        Ok(json!({ "instance": instance, "told": told, "result": result }))
+    }
+
+    async fn take(&self, instance: &InstanceId, what: What, at: Option<Timestamp>) -> Result<Handled, Fault> {
+        let now = self.engine.clock.now();
+        let warned = matches!(what, What::Interruption(_));
+        if self.is_foreign(instance, warned, now) {
+            return Ok(Handled::Unknown);
+        }
+        let Some(clusters) = self.clusters(now).await? else {
+            return Ok(Handled::Unknown);
+        };
+        let handled = self.engine.instance(instance, what, at.unwrap_or(now), &clusters).await?;
+        if handled == Handled::Unknown {
+            self.remember_foreign(instance, warned, now);
+        }
+        Ok(handled)
+    }
+
+    /// The clusters of the suite's agents; `None` without a configuration, and then there is no build either.
+    async fn clusters(&self, now: Timestamp) -> Result<Option<Vec<String>>, Fault> {
+        let known = self.memory(|memory| memory.clusters.clone());
+        if let Some((read, clusters)) = &known
+            && is_within(*read, CLUSTERS_FOR, now)
+        {
+            return Ok(Some(clusters.clone()));
+        }
+        let store = &self.engine.store;
+        let Some(text) = store.configuration().await? else {
+            return Ok(None);
+        };
+        let clusters: Vec<String> = match SuiteConfig::parse(&text) {
+            Ok(suite) => suite.clusters().into_iter().collect(),
+            // Builds of the time before the mistake may still run; the next push tells its owner what is wrong.
+            Err(error) => match known {
+                Some((_, clusters)) => {
+                    tracing::warn!(%error, "the suite configuration cannot be used: its last clusters still count");
+                    clusters
+                }
+                None => {
+                    let place = store.configuration_place();
+                    return Err(Fault::lasting(format!(
+                        "{place}, which names the clusters, cannot be used: {error}"
+                    )));
+                }
+            },
+        };
+        self.memory(|memory| memory.clusters = Some((now, clusters.clone())));
+        Ok(Some(clusters))
+    }
+
+    fn is_foreign(&self, instance: &InstanceId, warned: bool, now: Timestamp) -> bool {
+        let key = (instance.clone(), warned);
+        let seen = self.memory(|memory| memory.foreign.get(&key).copied());
+        seen.is_some_and(|seen| is_within(seen, FOREIGN_FOR, now))
+    }
+
+    fn remember_foreign(&self, instance: &InstanceId, warned: bool, now: Timestamp) {
+        self.memory(|memory| {
+            if memory.foreign.len() >= MOST_FOREIGN {
+                memory.foreign.retain(|_, seen| is_within(*seen, FOREIGN_FOR, now));
+            }
+            // So many at a time are asked for again, rather than remembered.
+            if memory.foreign.len() < MOST_FOREIGN {
+                memory.foreign.insert((instance.clone(), warned), now);
+            }
+        });
+    }
+
+    fn memory<T>(&self, access: impl FnOnce(&mut Memory) -> T) -> T {
+        access(&mut self.memory.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn is_within(from: Timestamp, span: Duration, now: Timestamp) -> bool {
+    from.checked_add(span).is_ok_and(|until| now < until)
+}

@@ -1,0 +1,271 @@
+//! Container instances of ECS: the EC2 instances that agents may run on
+//! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html>). EC2 itself is never asked.
+
+use async_trait::async_trait;
+use aws_sdk_ecs::Client;
+use aws_sdk_ecs::types::{ContainerInstanceStatus, Task};
+use bellhop_domain::ids::InstanceId;
+use bellhop_domain::instance::{ForeignTask, Host};
+use bellhop_domain::observation::AgentStatus;
+use bellhop_engine::Fault;
+use bellhop_engine::ports::{Hosts, Occupant};
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use crate::ecs::{attempt_of, observe};
+use crate::fault::{code_of, fault};
+
+/// How many tasks ECS describes in one call.
+const DESCRIBE: usize = 100;
+/// How many clusters are asked side by side: a warning leaves two minutes, and each build on the instance wants its share of them.
+const SIDE_BY_SIDE: usize = 16;
+
+/// Container instances.
+#[derive(Debug, Clone)]
+pub struct EcsHosts {
+    client: Client,
+}
+
+impl EcsHosts {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// What an instance is in a cluster, if it belongs to it.
+    async fn registered(&self, instance: &InstanceId, cluster: &str) -> Result<Option<Host>, Fault> {
+        let mut pages = self
+            .client
+            .list_container_instances()
+            .cluster(cluster)
+            .filter(format!("ec2InstanceId == {instance}"))
+            .into_paginator()
+            .items()
+            .send();
+        match pages.next().await {
+            None => Ok(None),
+            Some(Ok(container_instance)) => Ok(Some(Host {
+                cluster: cluster.to_owned(),
+                container_instance,
+            })),
+            // The file may name a cluster that is gone, or that is still to come.
+            Some(Err(error)) if code_of(&error) == Some("ClusterNotFoundException") => Ok(None),
+            Some(Err(error)) => Err(fault(format_args!("look for {instance} in cluster {cluster}"), error)),
+        }
+    }
+
+    async fn describe(&self, host: &Host, arns: &[String]) -> Result<Vec<Occupant>, Fault> {
+        let reply = self
+            .client
+            .describe_tasks()
+            .cluster(&host.cluster)
+            .set_tasks(Some(arns.to_vec()))
+            .send()
+            .await
+            .map_err(|error| fault(format_args!("describe the tasks on {}", host.container_instance), error))?;
+        Ok(reply.tasks().iter().filter_map(occupant).collect())
+    }
+}
+
+#[async_trait]
+impl Hosts for EcsHosts {
+    async fn find(&self, instance: &InstanceId, clusters: &[String]) -> Result<Option<Host>, Fault> {
+        let asking: Vec<_> = clusters.iter().map(|cluster| self.registered(instance, cluster)).collect();
+        let mut asking = stream::iter(asking).buffer_unordered(SIDE_BY_SIDE);
+        let mut unanswered = None;
+        while let Some(answer) = asking.next().await {
+            match answer {
+                Ok(Some(host)) => return Ok(Some(host)),
+                Ok(None) => {}
+                Err(other) => {
+                    unanswered.get_or_insert(other);
+                }
+            }
+        }
+        // It may belong to the cluster that gave no answer.
+        unanswered.map_or(Ok(None), Err)
+    }
+
+    async fn occupants(&self, host: &Host) -> Result<Vec<Occupant>, Fault> {
+        let listed = self
+            .client
+            .list_tasks()
+            .cluster(&host.cluster)
+            .container_instance(&host.container_instance)
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await;
+        let arns: Vec<String> = match listed {
+            Ok(arns) => arns,
+            Err(error) if is_gone(code_of(&error)) => return Ok(Vec::new()),
+            Err(error) => return Err(fault(format_args!("list the tasks on {}", host.container_instance), error)),
+        };
+        let describing: Vec<_> = arns.chunks(DESCRIBE).map(|arns| self.describe(host, arns)).collect();
+        let portions: Vec<Vec<Occupant>> = stream::iter(describing).buffered(SIDE_BY_SIDE).try_collect().await?;
+        Ok(portions.into_iter().flatten().collect())
+    }
+
+    async fn drain(&self, host: &Host) -> Result<(), Fault> {
+        let reply = self
+            .client
+            .update_container_instances_state()
+            .cluster(&host.cluster)
+            .container_instances(&host.container_instance)
+            .status(ContainerInstanceStatus::Draining)
+            .send()
+            .await;
+        match reply {
+            Ok(reply) => {
+                // Such as an instance that deregistered in the meantime: nothing is placed on it either.
+                for failure in reply.failures() {
+                    tracing::warn!(
+                        instance = failure.arn(),
+                        reason = failure.reason(),
+                        "an instance could not be drained"
+                    );
+                }
+                Ok(())
+            }
+            Err(error) if is_gone(code_of(&error)) => Ok(()),
+            Err(error) => Err(fault(format_args!("drain {}", host.container_instance), error)),
+        }
+    }
+}
+
+/// Whether an error says that the instance or its cluster is not there any more.
+fn is_gone(code: Option<&str>) -> bool {
+    matches!(code, Some("ClusterNotFoundException" | "InvalidParameterException"))
+}
+
+/// Whose a task is. A task that is told to stop, or has stopped, goes its own way already.
+fn occupant(task: &Task) -> Option<Occupant> {
+    if let Some(attempt) = attempt_of(task) {
+        let observation = observe(task)?;
+        let up = matches!(observation.status, AgentStatus::Starting | AgentStatus::Running { .. });
+        return up.then_some(Occupant::Agent(attempt, observation));
+    }
+    if task.desired_status() == Some("STOPPED") {
+        return None;
+    }
+    let definition = || {
+        let arn = task.task_definition_arn()?;
+        Some(format!("task definition {}", arn.rsplit('/').next().unwrap_or(arn)))
+    };
+    Some(Occupant::Foreign(ForeignTask {
+        arn: task.task_arn()?.to_owned(),
+        belongs_to: task
+            .group()
+            .map(ToOwned::to_owned)
+            .or_else(definition)
+            .unwrap_or_else(|| "nothing that ECS tells".to_owned()),
+        started_by: task.started_by().map(ToOwned::to_owned),
+    }))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing::{Wire, broken, ok, refused};
+
+    const HOST: &str = "arn:aws:ecs:eu-west-1:123456789012:container-instance/ci/0f1e";
+
+    fn instance() -> InstanceId {
+        "i-0123456789abcdef0".parse().unwrap()
+    }
+
+    fn host() -> Host {
+        Host {
+            cluster: "ci".to_owned(),
+            container_instance: HOST.to_owned(),
+        }
+    }
+
+    fn clusters(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn task(name: &str, more: &Value) -> Value {
+        let mut task = json!({
+            "taskArn": format!("arn:aws:ecs:eu-west-1:123456789012:task/ci/{name}"),
+            "lastStatus": "RUNNING", "desiredStatus": "RUNNING", "containers": [],
+        });
+        task.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        task
+    }
+
+    #[tokio::test]
+    async fn an_instance_is_looked_for_in_each_cluster_once() {
+        let nothing = || ok(&json!({ "containerInstanceArns": [] }));
+        let (aws, wire) = Wire::replying([nothing(), refused("ClusterNotFoundException", "no"), nothing()]);
+        let found = aws.hosts().find(&instance(), &clusters(&["a", "b", "c"])).await.unwrap();
+        assert_eq!(found, None);
+        let asked = wire.asked();
+        assert_eq!(asked.len(), 3);
+        assert_eq!(asked[0].0, "ListContainerInstances");
+        assert_eq!(
+            asked[0].1,
+            json!({ "cluster": "a", "filter": "ec2InstanceId == i-0123456789abcdef0" })
+        );
+        let (aws, _) = Wire::replying([ok(&json!({ "containerInstanceArns": [HOST] }))]);
+        assert_eq!(aws.hosts().find(&instance(), &clusters(&["ci"])).await.unwrap(), Some(host()));
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_gives_no_answer_may_have_it() {
+        let (aws, _) = Wire::replying([broken(), ok(&json!({ "containerInstanceArns": [] }))]);
+        assert!(aws.hosts().find(&instance(), &clusters(&["a", "b"])).await.is_err());
+        let (aws, _) = Wire::replying([broken(), ok(&json!({ "containerInstanceArns": [HOST] }))]);
+        assert_eq!(aws.hosts().find(&instance(), &clusters(&["a", "ci"])).await.unwrap(), Some(host()));
+    }
+
+    #[tokio::test]
+    async fn tasks_are_ours_or_somebody_elses_and_come_from_every_page() {
+        let (aws, wire) = Wire::replying([
+            ok(&json!({ "taskArns": ["t1", "t2"], "nextToken": "more" })),
+            ok(&json!({ "taskArns": ["t3", "t4"] })),
+            ok(&json!({ "tasks": [
+                task("ours", &json!({ "startedBy": "bellhop/abcdefghij/test/2" })),
+                task("ending", &json!({ "startedBy": "bellhop/abcdefghij/lint/1", "desiredStatus": "STOPPED" })),
+                task("web", &json!({ "group": "service:web", "startedBy": "ecs-svc/1" })),
+                task("plain", &json!({ "taskDefinitionArn": "arn:aws:ecs:eu-west-1:123456789012:task-definition/jenkins:7" })),
+                task("going", &json!({ "group": "family:x", "desiredStatus": "STOPPED" })),
+            ] })),
+        ]);
+        let occupants = aws.hosts().occupants(&host()).await.unwrap();
+        let told: Vec<String> = occupants
+            .iter()
+            .map(|occupant| match occupant {
+                Occupant::Agent(attempt, _) => attempt.to_string(),
+                Occupant::Foreign(task) => task.belongs_to.clone(),
+            })
+            .collect();
+        assert_eq!(told, ["abcdefghij/test/2", "service:web", "task definition jenkins:7"]);
+        assert_eq!(wire.operations(), ["ListTasks", "ListTasks", "DescribeTasks"]);
+        assert_eq!(wire.asked()[0].1["containerInstance"], HOST);
+    }
+
+    #[tokio::test]
+    async fn an_instance_that_is_gone_has_no_tasks_and_needs_no_draining() {
+        let gone = || refused("InvalidParameterException", "The referenced container instance was not found.");
+        let (aws, _) = Wire::replying([gone(), gone()]);
+        assert_eq!(aws.hosts().occupants(&host()).await.unwrap(), []);
+        aws.hosts().drain(&host()).await.unwrap();
+        let (aws, wire) = Wire::replying([ok(
+            &json!({ "containerInstances": [], "failures": [{ "arn": HOST, "reason": "INACTIVE" }] }),
+        )]);
+        aws.hosts().drain(&host()).await.unwrap();
+        assert_eq!(
+            wire.asked(),
+            [(
+                "UpdateContainerInstancesState".to_owned(),
+                json!({ "cluster": "ci", "containerInstances": [HOST], "status": "DRAINING" })
+            )]
+        );
+        let (aws, _) = Wire::replying([broken(), broken()]);
+        assert!(aws.hosts().occupants(&host()).await.is_err());
+        assert!(aws.hosts().drain(&host()).await.is_err());
+    }
+}

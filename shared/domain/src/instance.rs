@@ -1,0 +1,422 @@
+//! Container instances that EC2 takes away: what is done for one, once, however often it is told.
+//!
+//! The builds on it decide for themselves what their interruption means; see
+//! [Spot Instance interruption notices](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html) and
+//! [container instance draining](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html).
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::decision::{Decision, Ignored};
+use crate::ids::{BuildId, InstanceId};
+use crate::message::{Message, Notice, Severity};
+use crate::outbox::{EffectId, Outbox, later};
+
+/// How long a record is kept after the last that was heard of its instance: ids of instances are never used again, so it only has to outlive whatever
+/// repeats a notice.
+const KEEP: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+/// Notices of one interruption come within this time of each other. An instance that was stopped or hibernated may come back under its id, and be taken
+/// away again.
+const ONE_INTERRUPTION: Duration = Duration::from_secs(10 * 60);
+/// The most tasks of others that a message names.
+const FOREIGN_NAMED: usize = 20;
+
+/// An instance that EC2 has told something about: the record in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// The instance.
+    pub id: InstanceId,
+    /// Where ECS has it.
+    pub host: Host,
+    /// When it was told that the instance may be interrupted.
+    pub advised: Option<Timestamp>,
+    /// The last interruption that was told.
+    pub warned: Option<Warned>,
+    /// What is still to be done.
+    pub outbox: Outbox<InstanceEffect>,
+}
+
+/// An instance as ECS knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// The cluster that it belongs to, by name.
+    pub cluster: String,
+    /// The ARN of the container instance.
+    pub container_instance: String,
+}
+
+/// The first warning of an interruption.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warned {
+    /// What EC2 will do.
+    pub action: Action,
+    /// When EC2 told it.
+    pub at: Timestamp,
+}
+
+/// What EC2 does to an instance whose capacity it takes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// In two minutes.
+    Terminate,
+    /// In two minutes.
+    Stop,
+    /// At once.
+    Hibernate,
+}
+
+impl Action {
+    fn past(self) -> &'static str {
+        match self {
+            Self::Terminate => "terminated",
+            Self::Stop => "stopped",
+            Self::Hibernate => "hibernated",
+        }
+    }
+}
+
+/// What EC2 tells about an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// Its capacity will be taken back.
+    Interruption(Action),
+    /// It is at a higher risk than others.
+    Rebalance,
+}
+
+/// A task on an instance that is none of ours.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ForeignTask {
+    /// Its ARN.
+    pub arn: String,
+    /// What it belongs to, in the words of ECS: its group (`service:web`, `family:jenkins-agent`), or its task definition.
+    pub belongs_to: String,
+    /// Who started it, where that is told.
+    pub started_by: Option<String>,
+}
+
+/// What can happen to an instance's record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InstanceEvent {
+    /// EC2 has told something.
+    Told {
+        /// What.
+        what: What,
+        /// When it did.
+        at: Timestamp,
+    },
+    /// The builds on it have been told, and these tasks on it are others'.
+    Interrupted {
+        /// The effect that this was.
+        effect: EffectId,
+        /// The builds.
+        builds: Vec<BuildId>,
+        /// The tasks.
+        foreign: Vec<ForeignTask>,
+    },
+    /// An effect has taken place.
+    Performed(EffectId),
+    /// An effect was tried in vain; it stays in the outbox.
+    Deferred(EffectId),
+}
+
+/// What is to be done for an instance. Every one of them may be performed more than once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstanceEffect {
+    /// Tell the builds on it that their agents are being taken away, and see who else is on it.
+    Interrupt,
+    /// Have ECS place nothing on it any more.
+    Drain,
+    /// Tell people whose tasks go with it.
+    Tell {
+        /// The interruption.
+        warned: Warned,
+        /// The builds that go on elsewhere.
+        builds: Vec<BuildId>,
+        /// The tasks that nobody here looks after.
+        foreign: Vec<ForeignTask>,
+    },
+}
+
+impl Instance {
+    /// An instance that nothing was heard of yet.
+    #[must_use]
+    pub fn new(id: InstanceId, host: Host) -> Self {
+        Self {
+            id,
+            host,
+            advised: None,
+            warned: None,
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// When the sweep should look at this record next; `None` while nothing is to be done.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        self.outbox.due()
+    }
+
+    /// When the record may be forgotten.
+    #[must_use]
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.heard().map(|at| later(at, KEEP))
+    }
+
+    /// When EC2 told something new last.
+    fn heard(&self) -> Option<Timestamp> {
+        self.advised.max(self.warned.map(|warned| warned.at))
+    }
+
+    /// What an event makes of this record at a moment.
+    #[must_use]
+    pub fn decide(&self, event: &InstanceEvent, now: Timestamp) -> Decision<Self> {
+        let mut next = self.clone();
+        match next.apply(event, now) {
+            Ok(()) => Decision::Next(Box::new(next)),
+            Err(reason) => Decision::Ignored(reason),
+        }
+    }
+
+    fn apply(&mut self, event: &InstanceEvent, now: Timestamp) -> Result<(), Ignored> {
+        match event {
+            InstanceEvent::Told { what, at } => {
+                let known = |told: Option<Timestamp>| told.is_some_and(|told| *at < later(told, ONE_INTERRUPTION));
+                let drained = known(self.heard());
+                match what {
+                    What::Rebalance if drained => return Err(Ignored::NothingNew),
+                    What::Interruption(_) if known(self.warned.map(|warned| warned.at)) => return Err(Ignored::NothingNew),
+                    What::Rebalance => self.advised = Some(*at),
+                    What::Interruption(action) => {
+                        self.warned = Some(Warned { action: *action, at: *at });
+                        // First: the builds' two minutes count from here.
+                        self.outbox.push(InstanceEffect::Interrupt, now);
+                    }
+                }
+                if !drained {
+                    self.outbox.push(InstanceEffect::Drain, now);
+                }
+            }
+            InstanceEvent::Interrupted { effect, builds, foreign } => {
+                // Another invocation may have looked as well: the first to tell decides.
+                if !self.outbox.remove(*effect) {
+                    return Err(Ignored::NothingNew);
+                }
+                if let Some(warned) = self.warned
+                    && !foreign.is_empty()
+                {
+                    let (builds, foreign) = (builds.clone(), foreign.clone());
+                    self.outbox.push(InstanceEffect::Tell { warned, builds, foreign }, now);
+                }
+            }
+            InstanceEvent::Performed(id) => {
+                if !self.outbox.remove(*id) {
+                    return Err(Ignored::NothingNew);
+                }
+            }
+            InstanceEvent::Deferred(id) => {
+                if !self.outbox.defer(*id, now) {
+                    return Err(Ignored::NothingNew);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What people are told about tasks that go with an instance and are nobody's whom Bellhop could start again.
+#[must_use]
+pub fn about_foreign(instance: &Instance, warned: &Warned, builds: &[BuildId], foreign: &[ForeignTask]) -> Message {
+    let Host { cluster, .. } = &instance.host;
+    let Warned { action, at } = *warned;
+    let tasks = match foreign.len() {
+        1 => "a task that is none of Bellhop's goes".to_owned(),
+        count => format!("{count} tasks that are none of Bellhop's go"),
+    };
+    let title = format!(
+        "{} of cluster {cluster} is being {} (Spot): {tasks} with it",
+        instance.id,
+        action.past()
+    );
+    let mut body = format!("{title}\n\nNobody starts these again, unless whoever started them does:\n");
+    for task in foreign.iter().take(FOREIGN_NAMED) {
+        let by = task
+            .started_by
+            .as_deref()
+            .map(|by| format!(", started by {by}"))
+            .unwrap_or_default();
+        // Writing to a String cannot fail.
+        let _ = writeln!(body, "  {}{by}\n    {}", task.belongs_to, task.arn);
+    }
+    if foreign.len() > FOREIGN_NAMED {
+        let _ = writeln!(body, "  and {} more", foreign.len() - FOREIGN_NAMED);
+    }
+    if !builds.is_empty() {
+        body.push_str("\nBuilds on it, which Bellhop takes care of:\n");
+        for build in builds {
+            let _ = writeln!(body, "  {build}");
+        }
+    }
+    let named: Vec<_> = foreign.iter().take(FOREIGN_NAMED).collect();
+    Notice {
+        id: format!("instance/{}/interrupted/{}", instance.id, at.as_second()),
+        kind: "suite",
+        severity: Severity::Warning,
+        status: "instance-interrupted",
+        title,
+        time: at,
+        more: vec![
+            ("instance", json!(instance.id)),
+            ("cluster", json!(cluster)),
+            ("action", json!(action)),
+            ("tasks", json!({ "count": foreign.len(), "named": named })),
+            ("builds", json!(builds)),
+        ],
+        body,
+    }
+    .message()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
+mod tests {
+    use super::*;
+    use crate::testing::t;
+
+    fn instance() -> Instance {
+        let host = Host {
+            cluster: "ci".to_owned(),
+            container_instance: "arn:aws:ecs:eu-west-1:123456789012:container-instance/ci/0f1e".to_owned(),
+        };
+        Instance::new("i-0123456789abcdef0".parse().unwrap(), host)
+    }
+
+    fn take(instance: &Instance, event: &InstanceEvent, at: i64) -> Instance {
+        match instance.decide(event, t(at)) {
+            Decision::Next(next) => *next,
+            Decision::Ignored(reason) => panic!("ignored: {reason}"),
+        }
+    }
+
+    fn wants(instance: &Instance) -> Vec<&InstanceEffect> {
+        instance.outbox.pending().iter().map(|pending| &pending.effect).collect()
+    }
+
+    fn perform_all(instance: &Instance) -> Instance {
+        let done: Vec<EffectId> = instance.outbox.pending().iter().map(|pending| pending.id).collect();
+        done.iter()
+            .fold(instance.clone(), |instance, id| take(&instance, &InstanceEvent::Performed(*id), 1))
+    }
+
+    fn warning(at: i64) -> InstanceEvent {
+        let what = What::Interruption(Action::Terminate);
+        InstanceEvent::Told { what, at: t(at) }
+    }
+
+    fn advice(at: i64) -> InstanceEvent {
+        let what = What::Rebalance;
+        InstanceEvent::Told { what, at: t(at) }
+    }
+
+    #[test]
+    fn a_warning_interrupts_and_drains_once() {
+        let warned = take(&instance(), &warning(0), 0);
+        assert_eq!(wants(&warned), [&InstanceEffect::Interrupt, &InstanceEffect::Drain]);
+        let done = perform_all(&warned);
+        for event in [warning(0), warning(-60), warning(9), advice(9)] {
+            assert_eq!(done.decide(&event, t(9)), Decision::Ignored(Ignored::NothingNew), "{event:?}");
+        }
+        assert_eq!(done.due(), None);
+    }
+
+    #[test]
+    fn an_instance_that_came_back_can_be_taken_away_again() {
+        let once = perform_all(&take(&instance(), &warning(0), 0));
+        let again = take(&once, &warning(3600), 3600);
+        assert_eq!(wants(&again), [&InstanceEffect::Interrupt, &InstanceEffect::Drain]);
+    }
+
+    #[test]
+    fn advice_only_drains_and_the_warning_after_it_drains_no_more() {
+        let advised = take(&instance(), &advice(0), 0);
+        assert_eq!(wants(&advised), [&InstanceEffect::Drain]);
+        let warned = take(&perform_all(&advised), &warning(60), 61);
+        assert_eq!(wants(&warned), [&InstanceEffect::Interrupt]);
+        assert_eq!((warned.advised, warned.warned.unwrap().at), (Some(t(0)), t(60)));
+    }
+
+    #[test]
+    fn what_two_have_seen_is_told_once() {
+        let warned = take(&instance(), &warning(0), 0);
+        let seen = InstanceEvent::Interrupted {
+            effect: warned.outbox.pending()[0].id,
+            builds: vec!["abcdefghij/test".parse().unwrap()],
+            foreign: vec![foreign("service:web", None)],
+        };
+        let told = take(&warned, &seen, 1);
+        assert!(matches!(wants(&told)[..], [InstanceEffect::Drain, InstanceEffect::Tell { .. }]));
+        assert_eq!(told.decide(&seen, t(2)), Decision::Ignored(Ignored::NothingNew));
+    }
+
+    #[test]
+    fn nobody_else_on_it_is_nothing_to_tell() {
+        let warned = take(&instance(), &warning(0), 0);
+        let seen = InstanceEvent::Interrupted {
+            effect: warned.outbox.pending()[0].id,
+            builds: Vec::new(),
+            foreign: Vec::new(),
+        };
+        assert_eq!(wants(&take(&warned, &seen, 1)), [&InstanceEffect::Drain]);
+    }
+
+    #[test]
+    fn an_effect_that_failed_is_due_again() {
+        let warned = take(&instance(), &warning(0), 0);
+        let deferred = take(&warned, &InstanceEvent::Deferred(warned.outbox.pending()[0].id), 5);
+        assert_eq!(deferred.due(), Some(t(60)));
+        assert_eq!(deferred.expires(), Some(later(t(0), KEEP)));
+    }
+
+    fn foreign(belongs_to: &str, started_by: Option<&str>) -> ForeignTask {
+        ForeignTask {
+            arn: "arn:aws:ecs:eu-west-1:123456789012:task/ci/feed".to_owned(),
+            belongs_to: belongs_to.to_owned(),
+            started_by: started_by.map(ToOwned::to_owned),
+        }
+    }
+
+    #[test]
+    fn the_message_names_what_nobody_starts_again() {
+        let instance = instance();
+        let warned = Warned {
+            action: Action::Hibernate,
+            at: t(0),
+        };
+        let tasks = [foreign("service:web", Some("ecs-svc/1")), foreign("family:jenkins-agent", None)];
+        let message = about_foreign(&instance, &warned, &["abcdefghij/test".parse().unwrap()], &tasks);
+        assert_eq!(
+            message.sms,
+            "i-0123456789abcdef0 of cluster ci is being hibernated (Spot): 2 tasks that are none of Bellhop's go with it"
+        );
+        assert_eq!(message.document["id"], "instance/i-0123456789abcdef0/interrupted/1790000000");
+        assert_eq!(message.document["tasks"]["named"][1]["belongs_to"], "family:jenkins-agent");
+        assert_eq!(
+            message.email,
+            "i-0123456789abcdef0 of cluster ci is being hibernated (Spot): 2 tasks that are none of Bellhop's go with it\n\n\
+             Nobody starts these again, unless whoever started them does:\n  \
+             service:web, started by ecs-svc/1\n    arn:aws:ecs:eu-west-1:123456789012:task/ci/feed\n  \
+             family:jenkins-agent\n    arn:aws:ecs:eu-west-1:123456789012:task/ci/feed\n\n\
+             Builds on it, which Bellhop takes care of:\n  abcdefghij/test\n"
+        );
+        let many: Vec<_> = (0..25).map(|_| foreign("service:web", None)).collect();
+        assert!(about_foreign(&instance, &warned, &[], &many).email.contains("  and 5 more\n"));
+        let one = about_foreign(&instance, &warned, &[], &many[..1]);
+        assert!(one.sms.ends_with("a task that is none of Bellhop's goes with it"), "{}", one.sms);
+    }
+}

@@ -1,0 +1,154 @@
+//! Container instances that EC2 takes away, at the edges.
+
+use async_trait::async_trait;
+use bellhop_domain::build::BuildEvent;
+use bellhop_domain::decision::Decision;
+use bellhop_domain::ids::{AttemptId, InstanceId};
+use bellhop_domain::instance::{self, Instance, InstanceEffect, InstanceEvent, What};
+use bellhop_domain::observation::{AgentStatus, Observation};
+use bellhop_domain::outbox::{EffectId, Outbox, Pending};
+use futures::stream::{self, StreamExt};
+use jiff::Timestamp;
+
+use crate::document::Kept;
+use crate::engine::{Overdue, Record, SIDE_BY_SIDE};
+use crate::ports::{DocumentKey, DocumentKind, Occupant, Versioned, Written};
+use crate::{Engine, Fault, Handled};
+
+impl Engine {
+    /// Takes what EC2 told about an instance at a moment to its record, if it belongs to one of these clusters. [`Handled::Unknown`] if it does not, or
+    /// not any more.
+    ///
+    /// # Errors
+    /// As [`Engine::build`]; also when ECS cannot be asked for the instance.
+    pub async fn instance(&self, id: &InstanceId, what: What, at: Timestamp, clusters: &[String]) -> Result<Handled, Fault> {
+        let Some(host) = self.hosts.find(id, clusters).await? else {
+            return Ok(Handled::Unknown);
+        };
+        let stored = self.load_kept::<Instance>(&key_of(id)).await?;
+        let current = stored.unwrap_or_else(|| Versioned {
+            version: 0,
+            record: Instance::new(id.clone(), host),
+        });
+        self.advance(current, vec![InstanceEvent::Told { what, at }], Overdue::Perform)
+            .await
+    }
+
+    /// Tells a build that its agent is being taken away with the instance that it runs on: what a warning of Fargate Spot tells.
+    async fn interrupt(&self, attempt: &AttemptId, observation: Observation) -> Result<(), Fault> {
+        let observation = Observation {
+            // The instance's news have no place among the versions of the task.
+            version: None,
+            status: AgentStatus::Interrupted,
+            ..observation
+        };
+        let number = attempt.number;
+        let event = BuildEvent::Agent {
+            attempt: number,
+            observation,
+        };
+        let told = self.tell_build(&attempt.build, event).await?;
+        tracing::info!(build = %attempt.build, attempt = number, ?told, "agent interrupted with its instance");
+        Ok(())
+    }
+}
+
+fn key_of(id: &InstanceId) -> DocumentKey {
+    DocumentKey {
+        kind: DocumentKind::Instance,
+        name: id.to_string(),
+    }
+}
+
+impl Kept for Instance {
+    fn key(&self) -> DocumentKey {
+        key_of(&self.id)
+    }
+
+    fn due(&self) -> Option<Timestamp> {
+        Instance::due(self)
+    }
+
+    fn expires(&self) -> Option<Timestamp> {
+        Instance::expires(self)
+    }
+}
+
+#[async_trait]
+impl Record for Instance {
+    type Event = InstanceEvent;
+    type Effect = InstanceEffect;
+
+    fn name(&self) -> String {
+        format!("instance {}", self.id)
+    }
+
+    fn decide(&self, event: &InstanceEvent, now: Timestamp) -> Decision<Self> {
+        Instance::decide(self, event, now)
+    }
+
+    fn deferred(effect: EffectId) -> InstanceEvent {
+        InstanceEvent::Deferred(effect)
+    }
+
+    fn outbox(&self) -> &Outbox<InstanceEffect> {
+        &self.outbox
+    }
+
+    async fn reload(&self, engine: &Engine) -> Result<Option<Versioned<Self>>, Fault> {
+        engine.load_kept(&self.key()).await
+    }
+
+    async fn store(&self, engine: &Engine, expected: u64) -> Result<Written, Fault> {
+        engine.store_kept(expected, self).await
+    }
+
+    async fn complete(&self, _: &Engine, _: &mut InstanceEvent) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn perform(&self, engine: &Engine, pending: &Pending<InstanceEffect>) -> Result<Vec<InstanceEvent>, Fault> {
+        let performed = InstanceEvent::Performed(pending.id);
+        match &pending.effect {
+            InstanceEffect::Interrupt => {
+                let (mut agents, mut foreign) = (Vec::new(), Vec::new());
+                for occupant in engine.hosts.occupants(&self.host).await? {
+                    match occupant {
+                        Occupant::Agent(attempt, observation) => agents.push((attempt, observation)),
+                        Occupant::Foreign(task) => foreign.push(task),
+                    }
+                }
+                let builds = agents.iter().map(|(attempt, _)| attempt.build.clone()).collect();
+                let mut telling = stream::iter(agents)
+                    .map(|(attempt, observation)| async move { engine.interrupt(&attempt, observation).await })
+                    .buffer_unordered(SIDE_BY_SIDE);
+                let mut fault = None;
+                while let Some(told) = telling.next().await {
+                    if let Err(other) = told {
+                        tracing::error!(instance = %self.id, error = %other, "a build could not be told of its interruption");
+                        fault.get_or_insert(other);
+                    }
+                }
+                match fault {
+                    // Told again by the sweep, all of them: who has heard it ignores it.
+                    Some(fault) => Err(fault),
+                    None => Ok(vec![InstanceEvent::Interrupted {
+                        effect: pending.id,
+                        builds,
+                        foreign,
+                    }]),
+                }
+            }
+            InstanceEffect::Drain => {
+                engine.hosts.drain(&self.host).await?;
+                tracing::info!(instance = %self.id, cluster = self.host.cluster, "instance drained");
+                Ok(vec![performed])
+            }
+            InstanceEffect::Tell { warned, builds, foreign } => {
+                let message = instance::about_foreign(self, warned, builds, foreign);
+                engine.notifier.publish(&message).await?;
+                Ok(vec![performed])
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Instances that are taken away under several builds.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bellhop_domain::decision::Ignored;
+use bellhop_domain::ids::{BuildId, InstanceId};
+use bellhop_domain::instance::{Action, ForeignTask, What};
+use bellhop_domain::observation::Observation;
+use bellhop_engine::ports::{Clock, Occupant};
+use bellhop_engine::{Fault, Handled};
+use futures::future::join_all;
+
+use super::{RUNNING, calls};
+use crate::world::{World, job};
+
+const WARNING: What = What::Interruption(Action::Terminate);
+
+fn instance() -> InstanceId {
+    "i-0123456789abcdef0".parse().unwrap()
+}
+
+async fn told(world: &World, what: What) -> Result<Handled, Fault> {
+    let clusters = ["other".to_owned(), "ci".to_owned()];
+    let at = world.clock.now();
+    world.engine().instance(&instance(), what, at, &clusters).await
+}
+
+/// Builds whose agents run on the instance, with one task of somebody else's.
+async fn world(builds: usize) -> (World, Vec<BuildId>) {
+    let world = World::new();
+    let (mut ids, mut occupants) = (Vec::new(), Vec::new());
+    for number in 0..builds {
+        let id = job(&world.started(&format!("trigger {number}")).await, "test");
+        world.seen(&id, RUNNING).await.unwrap();
+        let build = world.build(&id).await;
+        let observation = Observation {
+            agent: build.attempts[0].agent.clone().unwrap(),
+            version: Some(7),
+            capacity: None,
+            status: RUNNING,
+        };
+        occupants.push(Occupant::Agent(build.attempt_id(1), observation));
+        ids.push(id);
+    }
+    occupants.push(Occupant::Foreign(ForeignTask {
+        arn: "arn:aws:ecs:us-east-1:123456789012:task/ci/1".to_owned(),
+        belongs_to: "service:web".to_owned(),
+        started_by: None,
+    }));
+    world.hosts.occupants.lock().unwrap().insert(instance(), occupants);
+    (world, ids)
+}
+
+fn replacements(world: &World) -> usize {
+    calls(world).iter().filter(|call| call.ends_with("on on-demand")).count()
+}
+
+#[tokio::test]
+async fn every_build_on_it_is_replaced_once_however_often_it_is_told() {
+    let (world, ids) = world(3).await;
+    let answers = join_all((0..5).map(|_| told(&world, WARNING))).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!(replacements(&world), 3);
+    assert_eq!(world.told("build"), ["retrying"; 3]);
+    assert_eq!(world.told("suite"), ["instance-interrupted"]);
+    let asked = world.hosts.taken();
+    assert_eq!(asked.iter().filter(|asked| asked.starts_with("drain")).count(), 1, "{asked:?}");
+    assert_eq!(told(&world, WARNING).await.unwrap(), Handled::Ignored(Ignored::NothingNew));
+    for id in &ids {
+        assert_eq!(world.build(id).await.attempts.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn an_instance_of_no_cluster_leaves_nothing_behind() {
+    let world = World::new();
+    assert_eq!(told(&world, WARNING).await.unwrap(), Handled::Unknown);
+    assert_eq!(world.hosts.taken().len(), 1);
+    assert_eq!(world.sweep().await.unwrap().due, 0);
+}
+
+#[tokio::test]
+async fn what_got_no_answer_is_done_by_the_sweep() {
+    let (world, _) = world(2).await;
+    world.hosts.silent.store(1, Ordering::SeqCst);
+    assert!(told(&world, WARNING).await.is_err(), "the instance is not found");
+    assert!(told(&world, WARNING).await.is_ok());
+    assert_eq!(replacements(&world), 2);
+
+    let (world, ids) = self::world(2).await;
+    *world.ledger.unreadable.lock().unwrap() = Some(ids[0].clone());
+    assert!(told(&world, WARNING).await.is_err());
+    assert_eq!(
+        (replacements(&world), world.told("suite").len()),
+        (1, 0),
+        "the other build is told all the same"
+    );
+    *world.ledger.unreadable.lock().unwrap() = None;
+    world.clock.pass(Duration::from_secs(60));
+    world.sweep().await.unwrap();
+    assert_eq!((replacements(&world), world.told("suite").len()), (2, 1));
+    assert_eq!(world.sweep().await.unwrap().faults, 0);
+}
