@@ -1,8 +1,13 @@
 //! The bucket and the topic: what was put, and what was said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use bellhop_domain::found::Artifact;
+use bellhop_domain::ids::{AttemptId, BuildId};
 use bellhop_domain::observation::Report;
+
+/// The one file that a script leaves.
+const LEFT: &str = "target/junit.xml";
 
 #[derive(Default)]
 pub(crate) struct Bucket {
@@ -12,4 +17,26 @@ pub(crate) struct Bucket {
     pub(crate) reports: BTreeMap<String, Report>,
     /// How often each message was sent, by its id.
     pub(crate) messages: BTreeMap<String, u32>,
+    /// The attempts whose agents have left artifacts.
+    pub(crate) left: BTreeSet<AttemptId>,
+    /// How often looking at a build's artifacts was in vain.
+    pub(crate) vain_looks: BTreeMap<BuildId, u32>,
+}
+
+impl Bucket {
+    /// What an attempt's agent has left, and how much that is.
+    pub(crate) fn artifacts_of(&self, attempt: &AttemptId) -> (Vec<Artifact>, u64) {
+        let artifact = self.left.contains(attempt).then(|| Artifact {
+            path: LEFT.to_owned(),
+            size: 100,
+        });
+        let count = u64::from(artifact.is_some());
+        (artifact.into_iter().collect(), count)
+    }
+
+    /// The text of one of these: a test report, in which a test that is named like the attempt has failed.
+    pub(crate) fn artifact(&self, attempt: &AttemptId, path: &str) -> Option<String> {
+        let is_there = path == LEFT && self.left.contains(attempt);
+        is_there.then(|| format!("<testsuite><testcase name='{attempt}'><failure/></testcase></testsuite>"))
+    }
 }

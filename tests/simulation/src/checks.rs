@@ -57,15 +57,19 @@ macro_rules! check {
         $world.statistics.checks += 1;
         if !$holds {
             let message = format!($($message)+);
-            let about: Subject = $about.into();
+            let about: crate::world::Subject = $about.into();
             $world.violated($name, &about, message);
         }
     };
 }
 
+pub(crate) mod actions;
+mod artifacts;
+pub(crate) mod requests;
+
 impl World {
     fn job(&self, spec: &BuildSpec) -> Option<&JobTruth> {
-        self.repository.commits.get(spec.commit.as_str())?.jobs.get(spec.id.job.as_str())
+        self.repository.job(spec)
     }
 
     fn tasks_of<'a>(&'a self, build: &'a BuildId) -> impl Iterator<Item = &'a Task> {
@@ -158,6 +162,9 @@ pub(crate) fn launching(world: &mut World, spec: &BuildSpec, attempt: &AttemptId
     );
 
     for need in &job.needs {
+        if requests::is_left_out(world, id, need) {
+            continue;
+        }
         let needed = BuildId {
             run: id.run.clone(),
             job: need.parse().expect("it is a job's name"),
@@ -511,6 +518,7 @@ pub(crate) fn build_written(world: &mut World, previous: Option<&Build>, next: &
             attempt_ended(world, next, attempt, end, was_stopping);
         }
     }
+    artifacts::found(world, previous, next);
     if next.outcome().is_some() && previous.is_none_or(|previous| previous.outcome().is_none()) {
         closed(world, id.into(), id.to_string());
         build_finished(world, previous, next);
@@ -755,6 +763,10 @@ fn is_outdated(world: &World, run: &RunId) -> bool {
 pub(crate) fn run_written(world: &mut World, previous: Option<&Run>, next: &Run) {
     let id = &next.id;
     reads_back(world, id, next);
+    match previous {
+        None => requests::run_created(world, next),
+        Some(previous) => actions::run_written(world, previous, next),
+    }
     let over = next.jobs.iter().all(|job| matches!(job.state, JobState::Finished { .. }));
     let finished = matches!(next.state, RunState::Finished { .. });
     check!(
@@ -877,12 +889,14 @@ pub(crate) fn at_rest(world: &mut World) {
     for id in ids {
         run_at_rest(world, &id);
     }
+    actions::at_rest(world);
+    requests::at_rest(world);
     for push in world.repository.pushes.clone() {
         let runs: Vec<Run> = world
             .tables
             .runs
             .values()
-            .filter(|run| run.record.commit == push.commit)
+            .filter(|run| run.record.commit == push.commit && run.record.trigger.starts_with(&push.trigger))
             .map(|run| run.record.clone())
             .collect();
         let Some(commit) = world.repository.commits.get(push.commit.as_str()).cloned() else {
@@ -928,6 +942,7 @@ fn build_at_rest(world: &mut World, id: &BuildId) {
     let over = build.outcome().is_some() && build.outbox.pending().is_empty() && !build.attempts.iter().any(|attempt| attempt.is_live());
     check!(world, id, "every-build-ends", over, "{}", describe(&build));
     let Some(outcome) = build.outcome() else { return };
+    artifacts::at_rest(world, &build);
     let prefix = format!("{id}/");
     let told: Vec<String> = world
         .bucket

@@ -366,12 +366,7 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, capacity: Ca
         format!("arn:aws:ecs:us-east-1:123456789012:task/{cluster}/{index:032x}")
     };
     let agent: AgentId = agent.parse().expect("it is an ARN");
-    let (takes, fails) = world
-        .repository
-        .commits
-        .get(spec.commit.as_str())
-        .and_then(|commit| commit.jobs.get(spec.id.job.as_str()))
-        .map_or((MINUTE, 0.0), |job| (job.takes, job.fails));
+    let (takes, fails) = world.repository.job(spec).map_or((MINUTE, 0.0), |job| (job.takes, job.fails));
     let hostile = !world.calm();
     let hostility = world.hostility.clone();
     let share = |share: f64| if hostile { share } else { 0.0 };
@@ -750,6 +745,10 @@ impl World {
         self.note("script over", &attempt.build, || {
             format!("{}: {truth:?}, exit code {code}", short(&agent))
         });
+        let artifacts = self.tables.builds.get(&attempt.build).map(|build| &build.record.spec.artifacts);
+        if matches!(truth, Truth::Succeeded | Truth::Failed) && artifacts.is_some_and(|artifacts| !artifacts.is_empty()) {
+            self.bucket.left.insert(attempt.clone());
+        }
         if reports {
             let signalled = truth == Truth::Signalled;
             let report = Report {

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use bellhop_domain::build::BuildEvent;
 use bellhop_domain::ids::RunId;
+use bellhop_domain::request::PipelineAsks;
 use bellhop_domain::run::RunEvent;
 use bellhop_domain::trigger::Push;
 use bellhop_engine::{Fault, Handled};
@@ -15,7 +16,7 @@ use crate::hostility::SPELLS;
 use crate::mutant::{self, Mutant};
 use crate::ports::Port;
 use crate::world::{HOUR, Happening, Invoke, Job, MINUTE, Millis, SECOND, Shared, Subject, Who, World, lock, timestamp};
-use crate::{Options, Outcome, checks};
+use crate::{Options, Outcome, checks, codepipeline, requests};
 
 /// How long the world may take to come to rest once the faults have stopped.
 const REST_WITHIN: Millis = 26 * HOUR;
@@ -88,6 +89,8 @@ fn prepare(world: &mut World, options: &Options) {
     }
     let pushes = world.repository.in_order(&moments);
     cancel_some(world, &pushes);
+    codepipeline::prepare(world, length);
+    requests::prepare(world, length, &pushes);
     for (at, push) in pushes {
         let job = Job::Push(Arc::new(push));
         let share = world.hostility.push_repeated;
@@ -179,6 +182,7 @@ impl Executor {
                 effect(&mut world);
             }
             Happening::Task(index, step) => world.task_step(index, step),
+            Happening::Action(index, step) => world.action_step(index, step),
             Happening::Invoke(invoke) => {
                 if !matches!(invoke.job, Job::Sweep) {
                     world.on_the_way -= 1;
@@ -247,6 +251,7 @@ impl Executor {
                     let mut world = lock(&self.world);
                     world.statistics.errors += 1;
                     world.note("ended with an error", invocation.invoke.job.about(), || fault.to_string());
+                    codepipeline::trouble(&mut world, &invocation.invoke.job);
                     if !mutant::acknowledges_errors(&world, &invocation.invoke.job) {
                         world.try_again(invocation.invoke);
                     }
@@ -263,6 +268,7 @@ impl Executor {
         world.who = Who::Invocation(invoke.job.function(), number);
         world.statistics.deaths += 1;
         world.note("died", invoke.job.about(), || how.to_owned());
+        codepipeline::trouble(&mut world, &invoke.job);
         world.try_again(invoke);
     }
 
@@ -280,7 +286,7 @@ impl Executor {
             let points = if world.rng.u32(0..4) == 0 { 150 } else { 14 };
             let dies_in = dies.then(|| world.rng.u32(0..points));
             let limit = match invoke.job {
-                Job::Push(_) => 60 * SECOND,
+                Job::Push(_) | Job::Pipeline(_) | Job::Request(_) => 60 * SECOND,
                 Job::Agent(..) | Job::Unnamed(..) | Job::Cancel(..) => 30 * SECOND,
                 Job::Sweep => SWEEP_LIMIT,
             };
@@ -331,10 +337,32 @@ impl Executor {
                 }
                 .boxed_local()
             }
+            Job::Request(request) => {
+                let (starter, request, world) = (port.starter(), request.clone(), self.world.clone());
+                async move { requests::take(&world, &starter, &request).await }.boxed_local()
+            }
+            Job::Pipeline(job) => {
+                let (starter, world) = (port.starter(), self.world.clone());
+                let delivered = mutant::delivered_job(&lock(&world), job);
+                async move {
+                    let _ = starter.pipeline(&delivered).await?;
+                    codepipeline::taken(&mut lock(&world), &delivered.id);
+                    Ok(())
+                }
+                .boxed_local()
+            }
             Job::Sweep => {
-                let engine = port.engine();
+                let (engine, world) = (port.engine(), self.world.clone());
                 let until = timestamp(limit.saturating_sub(SWEEP_RESERVE));
-                async move { engine.sweep(until).await.map(|_| ()) }.boxed_local()
+                let begun = limit.saturating_sub(SWEEP_LIMIT);
+                async move {
+                    let swept = engine.sweep(until).await?;
+                    if swept.left == 0 {
+                        codepipeline::swept(&mut lock(&world), begun);
+                    }
+                    Ok(())
+                }
+                .boxed_local()
             }
         };
         let ring = Ring {
@@ -362,11 +390,17 @@ fn extra_attempts(build: &bellhop_domain::build::Build) -> u64 {
 }
 
 impl Job {
-    fn about(&self) -> Subject {
+    pub(crate) fn about(&self) -> Subject {
         match self {
             Self::Push(push) => Subject::Run(RunId::derive(&push.trigger, &push.reference)),
             Self::Agent(attempt, _) | Self::Unnamed(attempt, _) => Subject::from(&attempt.build),
             Self::Cancel(run, _) => Subject::from(run),
+            Self::Request(request) => Subject::Run(request.run()),
+            Self::Pipeline(job) => match &job.asks {
+                PipelineAsks::Start(start) => Subject::Run(codepipeline::run_of(&job.id, start)),
+                PipelineAsks::Continue(run) => Subject::from(run),
+                PipelineAsks::Wrong(_) => Subject::World,
+            },
             Self::Sweep => Subject::World,
         }
     }
@@ -383,6 +417,8 @@ impl Job {
             ),
             Self::Unnamed(_, agent) => format!("of {}", crate::ecs::short(agent)),
             Self::Cancel(_, job) => job.as_ref().map_or_else(|| "all".to_owned(), ToString::to_string),
+            Self::Request(request) => format!("{:?}", request.asks),
+            Self::Pipeline(job) => format!("job {}: {:?}", codepipeline::short(&job.id), job.asks),
             Self::Sweep => String::new(),
         }
     }
@@ -483,6 +519,8 @@ impl World {
             Some(format!("{at_work} invocations are at work, {} on their way", self.on_the_way))
         } else if let Some(task) = self.ecs.tasks.iter().find(|task| !task.is_gone()) {
             Some(format!("task {} of {} is not gone", crate::ecs::short(&task.agent), task.attempt))
+        } else if let Some(action) = self.codepipeline.unrest() {
+            Some(action)
         } else {
             self.unrest()
         };

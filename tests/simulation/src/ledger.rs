@@ -71,7 +71,9 @@ impl World {
     }
 
     pub(crate) fn read_run(&self, id: &RunId) -> Option<Versioned<Run>> {
-        self.tables.runs.get(id).map(Stored::read)
+        let mut run = self.tables.runs.get(id)?.read();
+        mutant::read_run(self, &mut run.record);
+        Some(run)
     }
 
     pub(crate) fn read_build(&self, id: &BuildId) -> Option<Versioned<Build>> {

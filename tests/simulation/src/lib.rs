@@ -7,12 +7,14 @@
 
 mod bucket;
 mod checks;
+mod codepipeline;
 mod ecs;
 mod executor;
 mod hostility;
 mod ledger;
 mod mutant;
 mod ports;
+mod requests;
 mod source;
 mod world;
 
@@ -61,6 +63,16 @@ pub struct Statistics {
     pub cancelled: u64,
     /// Builds that had to wait for a place of their agent template.
     pub waited: u64,
+    /// Actions of CodePipeline that began.
+    pub actions: u64,
+    /// Their jobs that came with a continuation token.
+    pub continued: u64,
+    /// Actions whose pipeline was stopped.
+    pub withdrawn: u64,
+    /// Actions that CodePipeline ended for want of an answer.
+    pub unanswered: u64,
+    /// Runs that somebody asked for.
+    pub requested: u64,
     /// Tasks that ECS created.
     pub tasks: u64,
     /// Builds that CodeBuild created, which are among the tasks.
@@ -106,6 +118,11 @@ impl Statistics {
         self.retries += other.retries;
         self.cancelled += other.cancelled;
         self.waited += other.waited;
+        self.actions += other.actions;
+        self.continued += other.continued;
+        self.withdrawn += other.withdrawn;
+        self.unanswered += other.unanswered;
+        self.requested += other.requested;
         self.tasks += other.tasks;
         self.on_codebuild += other.on_codebuild;
         self.refusals += other.refusals;

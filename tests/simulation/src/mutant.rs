@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use bellhop_domain::Capacity;
 use bellhop_domain::build::{Build, BuildEffect, BuildState};
-use bellhop_domain::ids::{AttemptId, BuildId};
+use bellhop_domain::ids::{AttemptId, BuildId, PipelineJobId};
 use bellhop_domain::observation::{AgentStatus, Observation, Report, ReportPhase};
 use bellhop_domain::outcome::Outcome;
+use bellhop_domain::pipeline::{ActionState, PipelineAnswer, PipelineFailure};
 use bellhop_domain::pool::{Pool, PoolEffect};
+use bellhop_domain::request::{PipelineAsks, PipelineJob};
 use bellhop_domain::run::{JobState, Run, RunEffect};
 use bellhop_domain::trigger::Push;
 use serde::Serialize;
@@ -15,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::ecs::{self, Truth};
+use crate::requests::Request;
 use crate::world::{Job, World, timestamp};
 use crate::{Options, run};
 
@@ -132,6 +135,26 @@ mutants! {
     OlderPushSupersedes: "older-push-supersedes" within 200,
     /// A run that is cancelled forgets to tell its builds.
     CancelsDropped: "cancels-dropped" within 200,
+    /// What a build left is looked for where its first attempt has left something.
+    FoundOfFirstAttempt: "found-of-first-attempt" within 500,
+    /// What a build left behind is forgotten.
+    FoundForgotten: "found-forgotten" within 50,
+    /// An action is answered under the id of its first job.
+    FirstJobAnswered: "first-job-answered" within 200,
+    /// An action is not kept alive.
+    NoHeartbeat: "no-heartbeat" within 200,
+    /// An action is not told how its run has ended.
+    AnswersDropped: "answers-dropped" within 200,
+    /// A run does not notice that its action has gone.
+    GoneUnnoticed: "gone-unnoticed" within 2000,
+    /// A run gives its action up while the action waits.
+    WaitingTakenForGone: "waiting-taken-for-gone" within 200,
+    /// An action that comes back starts another run.
+    EveryJobStarts: "every-job-starts" within 200,
+    /// An action fails for the same reason whatever was wrong.
+    EveryFailureIsTheJobs: "every-failure-is-the-jobs" within 200,
+    /// A request that Lambda repeats counts as another one.
+    RepeatedRequestStarts: "repeated-request-starts" within 200,
 }
 
 /// What became of looking for a mistake.
@@ -233,6 +256,7 @@ pub(crate) fn before_write_of_build(world: &World, build: &mut Build) {
         Some(Mutant::AskNotRepeated) => {
             build.outbox.remove_where(|pending| pending.effect == BuildEffect::Ask);
         }
+        Some(Mutant::FoundForgotten) => build.found = None,
         Some(Mutant::NeedsIgnored) if build.state == BuildState::Blocked => {
             *build = Build::ready(build.spec.clone(), build.created);
         }
@@ -247,8 +271,64 @@ pub(crate) fn before_write_of_run(world: &World, run: &mut Run) {
             run.outbox
                 .remove_where(|pending| matches!(pending.effect, RunEffect::Cancel { .. }));
         }
+        Some(Mutant::WaitingTakenForGone) => {
+            if let Some(ActionState::Continued { at }) = run.action.as_mut().map(|action| &mut action.state) {
+                *at = timestamp(0);
+            }
+        }
         _ => {}
     }
+}
+
+/// What is done to a run as it is read.
+pub(crate) fn read_run(world: &World, run: &mut Run) {
+    if let Some(ActionState::Continued { at }) = run.action.as_mut().map(|action| &mut action.state)
+        && world.is(Mutant::GoneUnnoticed)
+    {
+        *at = timestamp(world.now);
+    }
+}
+
+/// An answer as it is sent, and under which id.
+pub(crate) fn sent_answer(world: &World, job: &PipelineJobId, answer: &PipelineAnswer) -> (PipelineJobId, PipelineAnswer) {
+    let (mut job, mut answer) = (job.clone(), answer.clone());
+    match (world.mutant, &mut answer) {
+        (Some(Mutant::FirstJobAnswered), _) => job = world.codepipeline.first_job(&job).unwrap_or(&job).clone(),
+        (Some(Mutant::NoHeartbeat), PipelineAnswer::Continue { .. })
+        | (Some(Mutant::AnswersDropped), PipelineAnswer::Success { .. } | PipelineAnswer::Failure { .. }) => {
+            job = "00000000-0000-4000-8000-000000000000".parse().expect("it is a job's id");
+        }
+        (Some(Mutant::EveryFailureIsTheJobs), PipelineAnswer::Failure { kind, .. }) => *kind = PipelineFailure::JobFailed,
+        _ => {}
+    }
+    (job, answer)
+}
+
+/// A job of CodePipeline as it is delivered.
+pub(crate) fn delivered_job(world: &World, job: &PipelineJob) -> PipelineJob {
+    let mut job = job.clone();
+    if world.is(Mutant::EveryJobStarts)
+        && let PipelineAsks::Continue(run) = &job.asks
+        && let Some(action) = world.codepipeline.action_of(run)
+    {
+        job.asks = action.asks.clone();
+    }
+    job
+}
+
+/// What the id of a request's run is derived from.
+pub(crate) fn trigger_of(world: &mut World, request: &Request) -> String {
+    let mut trigger = request.trigger();
+    if world.is(Mutant::RepeatedRequestStarts) {
+        trigger.push_str(&world.rng.u64(..).to_string());
+    }
+    trigger
+}
+
+/// Where it is looked for what an attempt has left.
+pub(crate) fn looked_through(world: &World, attempt: &AttemptId) -> AttemptId {
+    let number = if world.is(Mutant::FoundOfFirstAttempt) { 1 } else { attempt.number };
+    AttemptId { number, ..attempt.clone() }
 }
 
 pub(crate) fn before_write_of_pool(world: &World, pool: &mut Pool) {

@@ -36,7 +36,7 @@ use jiff::Timestamp;
 use crate::hostility::Spell;
 use crate::mutant::{self, Mutant};
 use crate::world::{Happening, Millis, SECOND, Shared, Subject, World, lock, timestamp};
-use crate::{ecs, world};
+use crate::{codepipeline, ecs, world};
 
 /// What one invocation of a function sees of the world.
 #[derive(Clone)]
@@ -500,8 +500,23 @@ impl Hosts for Port {
 
 #[async_trait]
 impl Pipelines for Port {
-    async fn answer(&self, _: &PipelineJobId, _: &PipelineAnswer) -> Result<Answered, Fault> {
-        Err(Fault::lasting("no pipeline waits here"))
+    async fn answer(&self, job: &PipelineJobId, answer: &PipelineAnswer) -> Result<Answered, Fault> {
+        let (job, answer) = mutant::sent_answer(&lock(&self.world), job, answer);
+        let about = lock(&self.world).codepipeline.about(&job);
+        let what = match answer {
+            PipelineAnswer::Continue { .. } | PipelineAnswer::Success { .. } => "PutJobSuccessResult",
+            PipelineAnswer::Failure { .. } => "PutJobFailureResult",
+        };
+        let asked = job.clone();
+        let answered = self
+            .call(Service::Other, what, about, move |world| {
+                codepipeline::answer(world, &asked, &answer)
+            })
+            .await;
+        if answered.is_err() {
+            codepipeline::answer_failed(&mut lock(&self.world), &job);
+        }
+        answered
     }
 }
 
@@ -528,12 +543,20 @@ impl Source for Port {
         Err(Fault::lasting("no job here asks what changed"))
     }
 
-    async fn default_branch(&self, _: &RepositoryName) -> Result<Option<String>, Fault> {
-        Err(Fault::lasting("nobody here asks for runs"))
+    async fn default_branch(&self, repository: &RepositoryName) -> Result<Option<String>, Fault> {
+        let repository = repository.clone();
+        self.call(Service::Other, "GetRepository", Subject::World, move |world| {
+            world.repository.default_branch(&repository).map(str::to_owned)
+        })
+        .await
     }
 
-    async fn tip(&self, _: &RepositoryName, _: &str) -> Result<Option<CommitId>, Fault> {
-        Err(Fault::lasting("nobody here asks for runs"))
+    async fn tip(&self, repository: &RepositoryName, branch: &str) -> Result<Option<CommitId>, Fault> {
+        let (repository, branch) = (repository.clone(), branch.to_owned());
+        self.call(Service::Other, "GetBranch", Subject::World, move |world| {
+            world.repository.tip(&repository, &branch, world.now)
+        })
+        .await
     }
 }
 
@@ -579,20 +602,33 @@ impl Store for Port {
     }
 
     async fn artifacts(&self, attempt: &AttemptId, _: usize) -> Result<(Vec<Artifact>, u64), Fault> {
+        let attempt = mutant::looked_through(&lock(&self.world), attempt);
         let about = Subject::from(&attempt.build);
-        self.call(Service::Other, "ListObjectsV2", about, move |_| {
-            let path = "target/junit.xml".to_owned();
-            (vec![Artifact { path, size: 100 }], 1)
-        })
-        .await
+        let of = attempt.clone();
+        let listed = self
+            .call(Service::Other, "ListObjectsV2", about, move |world| world.bucket.artifacts_of(&of))
+            .await;
+        self.note_look(&attempt, listed)
     }
 
-    async fn artifact(&self, attempt: &AttemptId, _: &str, _: u64) -> Result<Option<String>, Fault> {
+    async fn artifact(&self, attempt: &AttemptId, path: &str, _: u64) -> Result<Option<String>, Fault> {
+        let attempt = mutant::looked_through(&lock(&self.world), attempt);
         let about = Subject::from(&attempt.build);
-        self.call(Service::Other, "GetObject", about, |_| {
-            Some("<testsuite><testcase name='a'/></testsuite>".to_owned())
-        })
-        .await
+        let (of, path) = (attempt.clone(), path.to_owned());
+        let text = self
+            .call(Service::Other, "GetObject", about, move |world| world.bucket.artifact(&of, &path))
+            .await;
+        self.note_look(&attempt, text)
+    }
+}
+
+impl Port {
+    /// Takes note of a look at artifacts that was in vain.
+    fn note_look<T>(&self, attempt: &AttemptId, looked: Result<T, Fault>) -> Result<T, Fault> {
+        if looked.is_err() {
+            *lock(&self.world).bucket.vain_looks.entry(attempt.build.clone()).or_default() += 1;
+        }
+        looked
     }
 }
 

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use bellhop_domain::ids::{CommitId, Reference, RepositoryName};
+use bellhop_domain::spec::BuildSpec;
 use bellhop_domain::trigger::Push;
 
-use crate::world::{MINUTE, Millis, SECOND, timestamp};
+use crate::world::{HOUR, MINUTE, Millis, SECOND, timestamp};
 
 /// The agent templates of every simulation.
 const AGENTS: [(&str, &str); 3] = [
@@ -71,7 +73,18 @@ pub(crate) struct Repository {
     pub(crate) commits: BTreeMap<String, Commit>,
     /// Every push that was made, with the moment of its first delivery.
     pub(crate) pushes: Vec<Push>,
+    /// What each branch has pointed to, and since when, in this order.
+    history: Vec<(Millis, RepositoryName, Reference, CommitId)>,
+    /// What scripts are that stand in no pipeline file, by their agent.
+    scripts: BTreeMap<&'static str, JobTruth>,
 }
+
+/// The names of jobs that stand in no pipeline file: an action's own script, and the suite's own job.
+pub(crate) const SCRIPTS: [&str; 2] = ["script", "nightly"];
+
+/// The repositories, and what is their default branch.
+pub(crate) const REPOSITORIES: [&str; 2] = ["shop", "till"];
+pub(crate) const DEFAULT_BRANCH: &str = "main";
 
 impl Repository {
     /// The suite of a simulation. What it has in store beyond the usual is drawn with dice of its own.
@@ -106,12 +119,93 @@ impl Repository {
             leaves_artifacts,
             commits: BTreeMap::new(),
             pushes: Vec::new(),
+            history: Vec::new(),
+            scripts: BTreeMap::new(),
         }
+    }
+
+    /// Whoever asks for runs finds something in every repository, and the suite has a job of its own.
+    pub(crate) fn with_scripts(&mut self, rng: &mut fastrand::Rng) {
+        if !self.scripts.is_empty() {
+            return;
+        }
+        for repository in REPOSITORIES {
+            let id = commit_id(rng);
+            let jobs = rng.usize(1..4);
+            let commit = self.with_more(commit(rng, jobs, false));
+            self.commits.insert(id.clone(), commit);
+            let reference = format!("refs/heads/{DEFAULT_BRANCH}");
+            let first = (
+                0,
+                repository.parse().expect("it is a name"),
+                reference.parse().expect("it is a reference"),
+                id.parse().expect("it is a commit id"),
+            );
+            self.history.insert(0, first);
+        }
+        for (agent, _) in AGENTS {
+            let script = JobTruth {
+                agent,
+                needs: Vec::new(),
+                critical: false,
+                spot: agent != "steady",
+                relaunch_stopped: false,
+                timeout: HOUR,
+                limits: vec![2, 2],
+                takes: [10 * SECOND, 3 * MINUTE, 20 * MINUTE][rng.usize(0..3)],
+                fails: [0.0, 0.3][rng.usize(0..2)],
+            };
+            self.scripts.insert(agent, script);
+        }
+        self.suite
+            .push_str("jobs:\n  nightly: { repository: shop, branch: main, agent: small, run: make }\n");
+    }
+
+    /// What a build's job is in truth.
+    pub(crate) fn job(&self, spec: &BuildSpec) -> Option<&JobTruth> {
+        if SCRIPTS.contains(&spec.id.job.as_str()) {
+            return self.scripts.get(spec.agent.as_str());
+        }
+        self.commits.get(spec.commit.as_str())?.jobs.get(spec.id.job.as_str())
+    }
+
+    /// Whether there is an agent template of this name.
+    pub(crate) fn has_agent(&self, name: &str) -> bool {
+        self.scripts.contains_key(name)
+    }
+
+    pub(crate) fn default_branch(&self, repository: &RepositoryName) -> Option<&'static str> {
+        REPOSITORIES.contains(&repository.as_str()).then_some(DEFAULT_BRANCH)
+    }
+
+    pub(crate) fn tip(&self, repository: &RepositoryName, branch: &str, at: Millis) -> Option<CommitId> {
+        self.tips(repository, branch, at, at).pop()
+    }
+
+    /// What a branch has pointed to at one moment, and then until another one.
+    pub(crate) fn tips(&self, repository: &RepositoryName, branch: &str, from: Millis, to: Millis) -> Vec<CommitId> {
+        let mut tips = Vec::new();
+        for (since, of, reference, commit) in &self.history {
+            if of != repository || reference.branch() != Some(branch) || *since > to {
+                continue;
+            }
+            if *since <= from {
+                tips.clear();
+            }
+            tips.push(commit.clone());
+        }
+        tips
+    }
+
+    /// A commit that was there at a moment.
+    pub(crate) fn some_commit(&self, rng: &mut fastrand::Rng, at: Millis) -> Option<CommitId> {
+        let there: Vec<&CommitId> = self.history.iter().filter(|(since, ..)| *since <= at).map(|(.., id)| id).collect();
+        there.get(rng.usize(0..there.len().max(1))).map(|id| (*id).clone())
     }
 
     /// A new commit, and the push that brings it.
     pub(crate) fn push(&mut self, rng: &mut fastrand::Rng, large: bool) -> Push {
-        let id: String = (0..40).map(|_| char::from_digit(rng.u32(0..16), 16).unwrap_or('0')).collect();
+        let id = commit_id(rng);
         let commit = match rng.u32(0..40) {
             _ if large => {
                 let jobs = rng.usize(100..108);
@@ -184,8 +278,16 @@ impl Repository {
             }
         }
         self.pushes = pushes.iter().map(|(_, push)| push.clone()).collect();
+        for (at, push) in &pushes {
+            self.history
+                .push((*at, push.repository.clone(), push.reference.clone(), push.commit.clone()));
+        }
         pushes
     }
+}
+
+fn commit_id(rng: &mut fastrand::Rng) -> String {
+    (0..40).map(|_| char::from_digit(rng.u32(0..16), 16).unwrap_or('0')).collect()
 }
 
 fn commit(rng: &mut fastrand::Rng, count: usize, large: bool) -> Commit {

@@ -7,15 +7,18 @@ use std::task::Waker;
 
 use bellhop_domain::ids::{AgentId, AttemptId, BuildId, JobName, RunId};
 use bellhop_domain::observation::Observation;
+use bellhop_domain::request::PipelineJob;
 use bellhop_domain::trigger::Push;
 use jiff::Timestamp;
 
 use crate::bucket::Bucket;
 use crate::checks::Checks;
+use crate::codepipeline::{self, CodePipeline};
 use crate::ecs::{Ecs, Step};
 use crate::hostility::{Hostility, Spell};
 use crate::ledger::Tables;
 use crate::mutant::Mutant;
+use crate::requests::{Request, Requests};
 use crate::source::Repository;
 use crate::{Options, Statistics, Violation};
 
@@ -44,6 +47,11 @@ pub(crate) fn timestamp(at: Millis) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
+/// When a moment that the code under test tells is, or was.
+pub(crate) fn moment(at: Timestamp) -> Millis {
+    Millis::try_from(at.as_millisecond() - BEGINNING * 1000).unwrap_or(0)
+}
+
 /// What happens at a moment.
 pub(crate) enum Happening {
     /// A future's wait is over.
@@ -52,6 +60,8 @@ pub(crate) enum Happening {
     Late(Box<dyn FnOnce(&mut World) + Send>),
     /// A task of ECS goes on.
     Task(usize, Step),
+    /// An action of CodePipeline goes on.
+    Action(usize, codepipeline::Step),
     /// A Lambda function is invoked.
     Invoke(Invoke),
     /// Lambda ends an invocation that took too long.
@@ -85,6 +95,10 @@ pub(crate) enum Job {
     Unnamed(AttemptId, AgentId),
     /// Somebody cancels a run, or one job of it.
     Cancel(RunId, Option<JobName>),
+    /// Somebody asks for a run.
+    Request(Arc<Request>),
+    /// CodePipeline has a job of an action.
+    Pipeline(Arc<PipelineJob>),
     Sweep,
 }
 
@@ -94,7 +108,8 @@ impl Job {
             Self::Push(_) => "push",
             Self::Agent(..) => "task-state",
             Self::Unnamed(..) => "build-state",
-            Self::Cancel(..) => "control",
+            Self::Cancel(..) | Self::Request(_) => "control",
+            Self::Pipeline(_) => "pipeline",
             Self::Sweep => "sweep",
         }
     }
@@ -166,6 +181,8 @@ pub(crate) struct World {
     pub(crate) rng: fastrand::Rng,
     /// Other dice, for what only some worlds have in store.
     pub(crate) dice: fastrand::Rng,
+    /// And others, for what is asked of the suite beside pushes.
+    pub(crate) asks: fastrand::Rng,
     pub(crate) seed: u64,
     queue: BinaryHeap<Reverse<Entry>>,
     order: u64,
@@ -183,6 +200,8 @@ pub(crate) struct World {
     pub(crate) ecs: Ecs,
     pub(crate) bucket: Bucket,
     pub(crate) repository: Repository,
+    pub(crate) codepipeline: CodePipeline,
+    pub(crate) requests: Requests,
     pub(crate) checks: Checks,
     pub(crate) statistics: Statistics,
     /// Events and pushes on their way to a function, and invocations that will be tried again.
@@ -204,10 +223,12 @@ impl World {
         let hostility = Hostility::draw(&mut rng, options.hostility);
         let mut dice = fastrand::Rng::with_seed(!options.seed);
         let repository = Repository::new(&mut dice);
+        let asks = fastrand::Rng::with_seed(options.seed.rotate_left(32) ^ 0x6173_6b73);
         Self {
             now: 0,
             rng,
             dice,
+            asks,
             seed: options.seed,
             queue: BinaryHeap::new(),
             order: 0,
@@ -221,6 +242,8 @@ impl World {
             ecs: Ecs::default(),
             bucket: Bucket::default(),
             repository,
+            codepipeline: CodePipeline::default(),
+            requests: Requests::default(),
             checks: Checks::default(),
             statistics: Statistics::default(),
             on_the_way: 0,

@@ -1,0 +1,144 @@
+//! What must hold of runs that somebody asks for: `control`, or an action of CodePipeline.
+
+use std::collections::BTreeSet;
+
+use bellhop_domain::ids::{BuildId, CommitId, JobName, RunId};
+use bellhop_domain::outcome::Outcome;
+use bellhop_domain::request::PipelineAsks;
+use bellhop_domain::run::{JobState, Run, RunState};
+use bellhop_engine::{Refused, Started};
+
+use crate::codepipeline;
+use crate::requests::{Asks, Makes, Request, makes, place, work};
+use crate::world::{Millis, Subject, World};
+
+/// A job that a build needs is no part of its run: the run repeats a build whose needs were fulfilled in the run before.
+pub(crate) fn is_left_out(world: &World, build: &BuildId, need: &str) -> bool {
+    let Some(run) = world.tables.runs.get(&build.run).map(|run| &run.record) else {
+        // In parts, the builds of a large run come before it; none of them runs before the run is there.
+        return false;
+    };
+    let again = asked_for(world, run).is_some_and(|request| matches!(request.asks, Asks::Retry(..)));
+    again && run.jobs.iter().all(|job| job.name.as_str() != need)
+}
+
+fn asked_for<'a>(world: &'a World, run: &Run) -> Option<&'a Request> {
+    let mut made = world.requests.made.iter();
+    made.find(|request| request.trigger() == run.trigger).map(AsRef::as_ref)
+}
+
+/// The jobs of a run that repeats a build: it, and what was skipped because of it.
+fn again(before: &Run, build: &JobName) -> BTreeSet<String> {
+    let mut jobs: BTreeSet<String> = [build.to_string()].into();
+    loop {
+        let count = jobs.len();
+        for job in &before.jobs {
+            let skipped = matches!(&job.state, JobState::Finished { outcome, .. } if *outcome == Outcome::Skipped);
+            if skipped && job.needs.iter().any(|need| jobs.contains(need.as_str())) {
+                jobs.insert(job.name.to_string());
+            }
+        }
+        if jobs.len() == count {
+            return jobs;
+        }
+    }
+}
+
+/// A run is about to be stored for the first time.
+pub(crate) fn run_created(world: &mut World, run: &Run) {
+    let of_control = run.trigger.starts_with("control/");
+    let of_action = run.trigger.starts_with("codepipeline/");
+    if !of_control && !of_action {
+        return;
+    }
+    world.statistics.requested += 1;
+    let request = asked_for(world, run);
+    let action = world.codepipeline.actions.iter().find(|action| action.trigger() == run.trigger);
+    let whole = |commits: Vec<CommitId>, makes: Makes| (commits.contains(&run.commit), makes);
+    // Whether it is of the right commit, and what has to come of that.
+    let expected = match (request.map(|request| &request.asks), action.map(|action| (&action.asks, action))) {
+        (Some(Asks::Start(start)), _) => {
+            let from = request.map_or(0, |request| request.at);
+            let commits = place(start).commits(world, from, world.now);
+            Some((whole(commits, makes(world, &run.commit, work(start))), place(start).reference()))
+        }
+        (Some(Asks::Retry(build, reference)), _) => world.tables.runs.get(&build.run).map(|before| {
+            let jobs = again(&before.record, &build.job);
+            (whole(vec![before.record.commit.clone()], Makes::Jobs(jobs)), reference.clone())
+        }),
+        (None, Some((PipelineAsks::Start(start), action))) => {
+            let from = action.jobs.first().map_or(0, |job| job.opened);
+            let place = codepipeline::place(start);
+            let commits = place.commits(world, from, world.now);
+            let makes = makes(world, &run.commit, codepipeline::work(start));
+            Some((whole(commits, makes), place.reference()))
+        }
+        (None, _) => None,
+    };
+    let name = if of_control { "one-run-per-request" } else { "one-run-per-action" };
+    let Some(((commit, makes), reference)) = expected else {
+        world.violated(name, &Subject::from(&run.id), format!("nobody asked for a run of {}", run.trigger));
+        return;
+    };
+    let jobs = match run.state {
+        RunState::Rejected { .. } => Makes::Rejected,
+        RunState::Open | RunState::Finished { .. } => Makes::Jobs(run.jobs.iter().map(|job| job.name.to_string()).collect()),
+    };
+    check!(
+        world,
+        &run.id,
+        "runs-as-asked-for",
+        commit && reference == run.reference && jobs == makes,
+        "{jobs:?} of {} on {}, expected {makes:?} on {reference}",
+        run.commit,
+        run.reference
+    );
+    let waits = run.action.is_some();
+    check!(
+        world,
+        &run.id,
+        "runs-know-their-actions",
+        waits == of_action,
+        "started by {}, and an action waits: {waits}",
+        run.trigger
+    );
+}
+
+/// Somebody is told what came of a request. It could have been fulfilled from a moment on, or not.
+pub(crate) fn told(world: &mut World, request: &Request, started: &Result<Started, Refused>, possible: Option<Millis>) {
+    let run: RunId = request.run();
+    let (holds, fulfilled) = match started {
+        Ok(Started::Run { id, .. } | Started::Again(id) | Started::Rejected { id, .. }) => {
+            (*id == run && world.tables.runs.contains_key(id), true)
+        }
+        Ok(Started::Nothing(_)) => match &request.asks {
+            Asks::Start(start) => {
+                let commits = place(start).commits(world, possible.unwrap_or(world.now), world.now);
+                let nothing = commits.iter().any(|commit| makes(world, commit, work(start)) == Makes::Nothing);
+                (nothing, false)
+            }
+            Asks::Retry(..) => (false, false),
+        },
+        Err(_) => (possible.is_none(), false),
+    };
+    check!(world, &run, "requests-are-fulfilled", holds, "{started:?} for {:?}", request.asks);
+    if fulfilled {
+        world.requests.fulfilled.insert(request.trigger());
+    }
+}
+
+/// What must hold once everything is at rest.
+pub(crate) fn at_rest(world: &mut World) {
+    for request in world.requests.made.clone() {
+        let trigger = request.trigger();
+        let runs = world.tables.runs.values().filter(|run| run.record.trigger == trigger).count();
+        let wanted = usize::from(world.requests.fulfilled.contains(&trigger));
+        check!(
+            world,
+            &request.run(),
+            "one-run-per-request",
+            runs >= wanted && runs <= 1,
+            "{runs} runs of {trigger}"
+        );
+    }
+}
