@@ -389,6 +389,14 @@ pub(crate) fn branch_written(world: &mut World, previous: Option<&Branch>, next:
             "the run of {older:?} is superseded by {by} of {newer:?}"
         );
     }
+    let asked_for = named.iter().find(|run| world.push_of(run).is_none()).cloned();
+    check!(
+        world,
+        Subject::World,
+        "only-pushes-supersede",
+        asked_for.is_none(),
+        "{asked_for:?} enters its branch, and is of no push"
+    );
     let entered = world.checks.entered.entry(key).or_default();
     entered.extend(named);
     let entered = entered.clone();

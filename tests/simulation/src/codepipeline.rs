@@ -45,6 +45,8 @@ pub(crate) enum Step {
 pub(crate) struct Action {
     pub(crate) asks: PipelineAsks,
     first: PipelineJobId,
+    /// When a pipeline comes to it.
+    pub(crate) begins: Millis,
     pub(crate) jobs: Vec<ActionJob>,
     /// How it ended, and when.
     pub(crate) end: Option<(ActionEnd, Millis)>,
@@ -172,7 +174,8 @@ pub(crate) fn prepare(world: &mut World, length: Millis) {
         let asks = asks(world, at);
         world.codepipeline.actions.push(Action {
             asks,
-            first: first.clone(),
+            first,
+            begins: at,
             jobs: Vec::new(),
             end: None,
             told: None,

@@ -155,6 +155,8 @@ mutants! {
     EveryFailureIsTheJobs: "every-failure-is-the-jobs" within 200,
     /// A request that Lambda repeats counts as another one.
     RepeatedRequestStarts: "repeated-request-starts" within 200,
+    /// A run that somebody asks for supersedes others, like one of a push.
+    RequestsSupersede: "requests-supersede" within 200,
 }
 
 /// What became of looking for a mistake.
@@ -270,6 +272,18 @@ pub(crate) fn before_write_of_run(world: &World, run: &mut Run) {
         Some(Mutant::CancelsDropped) => {
             run.outbox
                 .remove_where(|pending| matches!(pending.effect, RunEffect::Cancel { .. }));
+        }
+        Some(Mutant::RequestsSupersede) if run.trigger.starts_with("control/") && !world.tables.runs.contains_key(&run.id) => {
+            let push = Push {
+                trigger: run.trigger.clone(),
+                repository: run.repository.clone(),
+                reference: run.reference.clone(),
+                commit: run.commit.clone(),
+                previous: None,
+                by: None,
+                at: None,
+            };
+            *run = run.clone().superseding(&push, timestamp(world.now));
         }
         Some(Mutant::WaitingTakenForGone) => {
             if let Some(ActionState::Continued { at }) = run.action.as_mut().map(|action| &mut action.state) {

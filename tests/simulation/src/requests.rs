@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bellhop_domain::ids::{BuildId, CommitId, JobName, Reference, RepositoryName, RunId};
-use bellhop_domain::request::{At, Start, StartWhat};
+use bellhop_domain::request::{At, PipelineAsks, Start, StartWhat};
 use bellhop_domain::run::JobState;
 use bellhop_domain::trigger::Push;
 use bellhop_engine::{Fault, Starter};
 
+use crate::codepipeline::Action;
 use crate::source::{DEFAULT_BRANCH, Expected};
 use crate::world::{Invoke, Job, MINUTE, Millis, SECOND, Shared, World, lock};
-use crate::{checks, mutant};
+use crate::{checks, codepipeline, mutant};
 
 /// A request to `control`.
 #[derive(Debug)]
@@ -194,9 +195,10 @@ pub(crate) fn prepare(world: &mut World, length: Millis, pushes: &[(Millis, Push
     }
     world.repository.with_scripts(&mut world.asks);
     // What may be asked for once more.
-    let mut runs: Vec<(Millis, RunId, Reference)> = pushes
+    let mut runs: Vec<(Millis, RunId, Reference, Option<JobName>)> = pushes
         .iter()
-        .map(|(at, push)| (*at, RunId::derive(&push.trigger, &push.reference), push.reference.clone()))
+        .map(|(at, push)| (*at, RunId::derive(&push.trigger, &push.reference), push.reference.clone(), None))
+        .chain(world.codepipeline.actions.iter().filter_map(of_action))
         .collect();
     for number in 0..world.asks.u64(1..=2 + length / (8 * MINUTE)) {
         let request = if world.asks.bool() {
@@ -205,11 +207,11 @@ pub(crate) fn prepare(world: &mut World, length: Millis, pushes: &[(Millis, Push
             let id = format!("request-{number}");
             Request { id, at, asks }
         } else {
-            let Some((before, run, reference)) = runs.get(world.asks.usize(0..runs.len())).cloned() else {
+            let Some((before, run, reference, job)) = runs.get(world.asks.usize(0..runs.len())).cloned() else {
                 continue;
             };
             let digit = if world.asks.u32(0..4) == 0 { world.asks.u32(0..4) } else { 0 };
-            let job = format!("job-{digit}").parse().expect("it is a job's name");
+            let job = job.unwrap_or_else(|| format!("job-{digit}").parse().expect("it is a job's name"));
             let wait = world.asks.u64(MINUTE..2 * length.max(30 * MINUTE));
             Request {
                 id: format!("request-{number}"),
@@ -217,13 +219,23 @@ pub(crate) fn prepare(world: &mut World, length: Millis, pushes: &[(Millis, Push
                 asks: Asks::Retry(BuildId { run, job }, reference),
             }
         };
-        let reference = match &request.asks {
-            Asks::Start(start) => place(start).reference(),
-            Asks::Retry(_, reference) => reference.clone(),
+        let (reference, job) = match &request.asks {
+            Asks::Start(start) => (place(start).reference(), work(start).job()),
+            Asks::Retry(build, reference) => (reference.clone(), Some(build.job.as_str())),
         };
-        runs.push((request.at, request.run(), reference));
+        let job = job.map(|job| job.parse().expect("it is a job's name"));
+        runs.push((request.at, request.run(), reference, job));
         make(world, request);
     }
+}
+
+/// The run of an action, as something that may be asked for once more.
+fn of_action(action: &Action) -> Option<(Millis, RunId, Reference, Option<JobName>)> {
+    let PipelineAsks::Start(start) = &action.asks else {
+        return None;
+    };
+    let job = codepipeline::work(start).job()?.parse().expect("it is a job's name");
+    Some((action.begins, action.run()?, codepipeline::place(start).reference(), Some(job)))
 }
 
 /// Makes a request, more than once where Lambda or the asker repeats it.
