@@ -298,7 +298,7 @@ impl Starter {
         };
         let commit: CommitId = match at {
             At::Commit(commit) => commit.clone(),
-            At::Default | At::Branch(_) => match self.source.tip(repository, &branch).await? {
+            At::Default | At::Branch(_) => match self.begun(&RunId::derive(trigger, &reference), repository, &branch).await? {
                 Some(commit) => commit,
                 None => return Ok(Err(Refused(format!("there is no branch {branch} in a repository {repository}")))),
             },
@@ -312,6 +312,15 @@ impl Starter {
             by: None,
             at: None,
         }))
+    }
+
+    /// The tip of a branch. A large run's builds are stored before it; where an earlier try of this one got no further, it is of their commit, wherever the
+    /// branch points by now. (Two tries at the same moment, between which the branch moves, do not know of each other.)
+    async fn begun(&self, id: &RunId, repository: &RepositoryName, branch: &str) -> Result<Option<CommitId>, Fault> {
+        match self.engine.ledger.builds_of(id).await?.pop() {
+            Some(build) => Ok(Some(build.record.spec.commit)),
+            None => self.source.tip(repository, branch).await,
+        }
     }
 
     async fn start(&self, push: &Push, wanted: Wanted<'_>) -> Result<Started, Fault> {

@@ -1,5 +1,6 @@
 //! Limits, superseding, requests by hand, pipelines that wait, and what builds leave behind.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bellhop_domain::build::{BuildEvent, Refusal};
@@ -252,6 +253,24 @@ mod requests {
         };
         assert_eq!(world.starter().request(&wanted, "by hand").await.unwrap(), Ok(Started::Again(id)));
         assert_eq!(calls(&world), ["test/1 on spot"]);
+    }
+
+    #[tokio::test]
+    async fn a_large_run_of_a_tip_that_got_no_further_than_its_builds_stays_at_their_commit() {
+        let world = World::new();
+        world.ledger.torn.store(1, Ordering::SeqCst);
+        let wanted = start(None, At::Default);
+        assert!(world.starter().request(&wanted, "by hand").await.is_err());
+        // The branch moves before Lambda tries again.
+        *world.repository.tip.lock().unwrap() = Some("f".repeat(40).parse().unwrap());
+        let Ok(Started::Run { id, .. }) = world.starter().request(&wanted, "by hand").await.unwrap() else {
+            panic!("not started")
+        };
+        assert_eq!(world.run(&id).await.commit, push("any").commit);
+        let Ok(Started::Run { id, .. }) = world.starter().request(&wanted, "another").await.unwrap() else {
+            panic!("not started")
+        };
+        assert_eq!(world.run(&id).await.commit.short(), "fffffff");
     }
 
     #[tokio::test]

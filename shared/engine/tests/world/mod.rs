@@ -247,6 +247,10 @@ pub(crate) struct FaultyLedger {
     pub(crate) conflicts: AtomicUsize,
     /// So many writes to come are stored, and said to conflict.
     pub(crate) lost_replies: AtomicUsize,
+    /// So many runs to come get no further than their builds, as only large ones can.
+    pub(crate) torn: AtomicUsize,
+    /// The builds of such runs.
+    torn_builds: Mutex<Vec<Build>>,
     /// A build that cannot be read.
     pub(crate) unreadable: Mutex<Option<BuildId>>,
 }
@@ -261,6 +265,10 @@ impl FaultyLedger {
 impl Ledger for FaultyLedger {
     async fn create(&self, run: &Run, builds: &[Build]) -> Result<Created, Fault> {
         tokio::task::yield_now().await;
+        if take(&self.torn) {
+            self.torn_builds.lock().unwrap().extend(builds.iter().cloned());
+            return Err(Fault::passing(format!("create run {}: no reply", run.id)));
+        }
         self.inner.create(run, builds).await
     }
 
@@ -279,7 +287,18 @@ impl Ledger for FaultyLedger {
 
     async fn builds_of(&self, run: &RunId) -> Result<Vec<Versioned<Build>>, Fault> {
         tokio::task::yield_now().await;
-        self.inner.builds_of(run).await
+        let builds = self.inner.builds_of(run).await?;
+        if !builds.is_empty() {
+            return Ok(builds);
+        }
+        let torn = self.torn_builds.lock().unwrap();
+        let of_run = torn.iter().filter(|build| build.spec.id.run == *run);
+        Ok(of_run
+            .map(|build| Versioned {
+                version: 1,
+                record: build.clone(),
+            })
+            .collect())
     }
 
     async fn update_run(&self, expected: u64, next: &Run) -> Result<Written, Fault> {
@@ -630,6 +649,8 @@ pub(crate) struct FakeRepository {
     pub(crate) message: Mutex<String>,
     /// What differs between any two commits.
     pub(crate) changed: Mutex<Option<Vec<String>>>,
+    /// What its one branch points to, where that is not the commit of every push.
+    pub(crate) tip: Mutex<Option<CommitId>>,
     /// How often commits were compared.
     pub(crate) comparisons: AtomicUsize,
 }
@@ -659,6 +680,7 @@ impl Source for FakeRepository {
 
     async fn tip(&self, repository: &RepositoryName, branch: &str) -> Result<Option<CommitId>, Fault> {
         let is_there = repository.as_str() == "shop" && branch == "main";
-        Ok(is_there.then(|| push("any").commit))
+        let tip = self.tip.lock().unwrap().clone();
+        Ok(is_there.then(|| tip.unwrap_or_else(|| push("any").commit)))
     }
 }
