@@ -148,7 +148,7 @@ mutants! {
     /// A run does not notice that its action has gone.
     GoneUnnoticed: "gone-unnoticed" within 2000,
     /// A run gives its action up while the action waits.
-    WaitingTakenForGone: "waiting-taken-for-gone" within 200,
+    WaitingTakenForGone: "waiting-taken-for-gone" within 500,
     /// An action that comes back starts another run.
     EveryJobStarts: "every-job-starts" within 200,
     /// An action fails for the same reason whatever was wrong.
