@@ -17,7 +17,7 @@ use crate::functions::{FUNCTIONS, dead_letter_output};
 use crate::roles::Roles;
 use crate::secrets;
 use crate::shop::Shop;
-use crate::stack::{CONFIG_KEY, Stack};
+use crate::stack::{CONFIG_KEY, CONFIGURATION, Stack};
 use crate::workspace::root;
 
 /// The table's heading.
@@ -219,7 +219,7 @@ impl Table<'_> {
             self.configure_with(rest).await?;
             self.rejected(key, expected).await?;
         }
-        self.stack.configure().await
+        self.stack.configure(CONFIGURATION).await
     }
 
     async fn ordinary(&self) -> anyhow::Result<()> {
@@ -292,7 +292,7 @@ impl Table<'_> {
         self.mended("a build without a report", &run, "failed", 1);
         let run = self.start("Killed and unheard of").await?;
         self.mended("a build without a report whose every event is lost", &run, "failed", 1);
-        self.stack.configure().await?;
+        self.stack.configure(CONFIGURATION).await?;
 
         self.write(&passes())?;
         let run = self.start("Unheard of").await?;
@@ -474,7 +474,7 @@ impl Table<'_> {
             let run = self.launch("no-launch-ever", code, fault, "infrastructure-failed").await?;
             self.mended(code, &run, "infrastructure-failed", 0);
         }
-        self.stack.configure().await?;
+        self.stack.configure(CONFIGURATION).await?;
         // On Spot alone: on-demand takes its place within the same invocation.
         let push = self.push("No Spot capacity").await?;
         let rule = Rule::new("ecs", "RunTask", Fault::NoCapacity).capacity("FARGATE_SPOT");

@@ -34,7 +34,7 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
     demo.show(&run).await?;
     ensure!(run["status"] == "succeeded", "the first run should have succeeded");
     let report = demo.report(&run).await?;
-    let ends = ends_of(&report);
+    let ends = ends_of(&report["builds"][0]);
     ensure!(
         ends == [("spot", "interrupted"), ("on-demand", "succeeded")],
         "the first run should have been interrupted on Spot and succeeded on on-demand: {ends:?}"
@@ -52,7 +52,7 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
         "its cause should name the failed command: {cause}"
     );
     let report = demo.report(&run).await?;
-    let ends = ends_of(&report);
+    let ends = ends_of(&report["builds"][0]);
     ensure!(
         ends == [("spot", "failed")],
         "the second run should have had one attempt, which failed: {ends:?}"
@@ -242,8 +242,9 @@ impl Spot {
     }
 }
 
-fn ends_of(report: &Value) -> Vec<(&str, &str)> {
-    report["builds"][0]["attempts"]
+/// On which capacity each attempt of a build ended, and how.
+pub(crate) fn ends_of(build: &Value) -> Vec<(&str, &str)> {
+    build["attempts"]
         .as_array()
         .into_iter()
         .flatten()

@@ -15,6 +15,7 @@ mod roles;
 mod secrets;
 mod shop;
 mod simulate;
+mod spot;
 mod stack;
 mod story;
 mod tests;
@@ -37,7 +38,7 @@ struct Arguments {
 enum Command {
     /// Shows a push being built, losing its Spot agent half-way, and its owner being told; then a push that fails
     Demo {
-        /// Another story: tests on Spot and an image on CodeBuild, for a push and for an action of CodePipeline
+        /// Another story
         story: Option<Other>,
         /// Leave everything running afterwards, and say how to use it
         #[arg(long)]
@@ -86,7 +87,10 @@ enum Command {
 /// Stories beside the first one.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Other {
+    /// Tests on Spot and an image on CodeBuild, for a push and for an action of CodePipeline
     Pipeline,
+    /// An instance of EC2 that is taken away, with two builds and somebody else's task on it
+    Spot,
 }
 
 fn main() -> ExitCode {
@@ -134,6 +138,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
             story: Some(Other::Pipeline),
             keep,
         } => pipeline::run(keep).await,
+        Command::Demo {
+            story: Some(Other::Spot),
+            keep,
+        } => spot::run(keep).await,
         Command::Local => local::run().await,
         Command::Kill { builds, kills } => kill::run(builds, kills).await,
         Command::Fuzz { seconds } => fuzz::run(seconds).await,

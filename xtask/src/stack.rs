@@ -25,6 +25,8 @@ const REGION: &str = "us-east-1";
 const STACK: &str = "bellhop";
 /// Where the CLI puts the functions' code for CloudFormation.
 const PACKAGES: &str = "bellhop-packages";
+/// The suite configuration that a stack begins with.
+pub(crate) const CONFIGURATION: &str = "bellhop.yaml";
 /// Where the suite configuration is in the bucket.
 pub(crate) const CONFIG_KEY: &str = "config/bellhop.yaml";
 /// The secret halves of the functions' and agents' credentials, which nothing may print or send.
@@ -102,13 +104,13 @@ impl Stack {
         };
         stack.wait_until_up().await?;
         stack.deploy().await?;
-        stack.configure().await?;
+        stack.configure(CONFIGURATION).await?;
         Ok(stack)
     }
 
-    /// Puts the suite configuration into its bucket.
-    pub(crate) async fn configure(&self) -> anyhow::Result<()> {
-        let configuration = root().join("tests/local/bellhop.yaml");
+    /// Puts a suite configuration, a file of `tests/local`, into its bucket.
+    pub(crate) async fn configure(&self, file: &str) -> anyhow::Result<()> {
+        let configuration = root().join("tests/local").join(file);
         let text = std::fs::read_to_string(&configuration).with_context(|| format!("cannot read {}", configuration.display()))?;
         self.aws.put_object(self.output("BucketName")?, CONFIG_KEY, text).await
     }

@@ -146,12 +146,19 @@ fn of_event(event: &Value) -> Option<String> {
                 ),
                 ("DEPROVISIONING", _) => {
                     let code = &detail["containers"][0]["exitCode"];
-                    format!("has ended: {}, exit code {code}", detail["stopCode"].as_str()?)
+                    let why = detail["stopCode"].as_str().or(detail["stoppedReason"].as_str())?;
+                    format!("has ended: {why}, exit code {code}")
                 }
                 _ => return None,
             };
             Some(format!("the task of attempt {attempt} on {capacity} {status}"))
         }
+        "EC2 Spot Instance Interruption Warning" => Some(format!(
+            "EC2 will {} {} within {} s",
+            detail["instance-action"].as_str()?,
+            detail["instance-id"].as_str()?,
+            crate::stack::SPOT_WARNING.as_secs()
+        )),
         "CodeBuild Build Phase Change" if detail["completed-phase"] == "PROVISIONING" => Some(format!("{} is running", build_of(detail)?)),
         "CodeBuild Build State Change" if detail["build-status"] != "IN_PROGRESS" => {
             Some(format!("{} has ended: {}", build_of(detail)?, detail["build-status"].as_str()?))
@@ -213,6 +220,14 @@ fn of_effect(entry: &Entry) -> Option<(String, String)> {
                 _ => "to be continued",
             };
             format!("answers job {job}: {details} (CodePipeline {operation})")
+        }
+        ("ecs", "ListContainerInstances") => format!(
+            "looks for the instance in {} (ECS ListContainerInstances)",
+            entry.request.as_ref()?["cluster"].as_str()?
+        ),
+        ("ecs", "UpdateContainerInstancesState") => "drains the instance (ECS UpdateContainerInstancesState)".to_owned(),
+        ("ecs", "ListTasks") if entry.request.as_ref()?["containerInstance"].is_string() => {
+            "looks what runs on it (ECS ListTasks)".to_owned()
         }
         ("ecs", "StopTask") => "stops a task (ECS StopTask)".to_owned(),
         ("sns", "Publish") => format!("tells: {} (SNS Publish)", entry.summary),

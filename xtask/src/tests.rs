@@ -14,6 +14,7 @@ use crate::functions;
 use crate::kill;
 use crate::pipeline;
 use crate::python::Venv;
+use crate::spot;
 use crate::stack::{Stack, free_port};
 use crate::workspace::{cargo, root, run_openly, run_silently, target};
 
@@ -114,6 +115,7 @@ pub(crate) async fn run(only: &[String]) -> anyhow::Result<()> {
     if only.is_empty() {
         steps.own("demo", demo::run(false)).await?;
         steps.own("demo pipeline", pipeline::run(false)).await?;
+        steps.own("demo spot", spot::run(false)).await?;
     }
 
     println!("\nAll passed:");

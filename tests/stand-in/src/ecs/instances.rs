@@ -183,10 +183,10 @@ impl Ecs {
             known.gone = true;
         }
         let reason = format!("Host EC2 (instance {instance}) terminated.");
-        let processes = self.inner.processes.is_some();
+        let State { tasks, runners, .. } = &mut *state;
         let mut ended = Vec::new();
         let lives = |task: &&mut Task| task.plan.instance.as_deref() == Some(arn.as_str()) && task.status < Status::Stopped;
-        for task in state.tasks.iter_mut().filter(lives) {
+        for task in tasks.iter_mut().filter(lives) {
             ended.push(task.id.clone());
             let mut change = Change {
                 task,
@@ -194,7 +194,8 @@ impl Ecs {
                 produced: Vec::new(),
             };
             change.task.mark_stop(None, &reason);
-            if !processes {
+            // A process tells of its end itself.
+            if !runners.contains_key(&change.task.id) {
                 change.end_and_stop(None);
             }
             produced.extend(change.produced);
