@@ -25,6 +25,18 @@ ROOT = HERE.parents[1]
 # The function that the rules bring each folder's samples to, and the samples that they bring elsewhere. What is no event of EventBridge's, such as a
 # request or a message of SNS, no rule may let pass either.
 REACHES = {
+    "alarm": (
+        "AlarmFunction",
+        {
+            "action": None,
+            "action-set-by-hand": None,
+            "anomaly-in-sns": None,
+            "contributor": None,
+            "contributor-in-sns": None,
+            "in-sns": None,
+            "old-in-sns": None,
+        },
+    ),
     "codebuild": (
         "BuildStateFunction",
         {"foreign": None, "other-phase": None},
@@ -274,6 +286,15 @@ class Rules(unittest.TestCase):
             self.assertFalse(rule(project_name="ci-docker-2"))
             self.assertTrue(rule(projects=["ci-docker", "ci-macos"], project_name="ci-macos"))
             self.assertFalse(rule(projects=["ci-linux", "ci-macos"]))
+
+    def test_alarm(self):
+        def matches(source="aws.cloudwatch", detail_type="CloudWatch Alarm State Change"):
+            return self.matches("AlarmFunctionAlarmChanged", source, detail_type, {"alarmName": "a", "state": {"value": "ALARM"}})
+
+        self.assertTrue(matches())
+        self.assertFalse(matches(detail_type="CloudWatch Alarm Contributor State Change"))
+        self.assertFalse(matches(detail_type="CloudWatch Alarm Configuration Change"))
+        self.assertFalse(matches(source="my.cloudwatch"))
 
     def test_the_local_aws_takes_events_of_aws_services(self):
         entry = {"Source": "aws.ecs", "DetailType": "ECS Task State Change", "Detail": "{}"}

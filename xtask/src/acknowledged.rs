@@ -23,6 +23,17 @@ use crate::workspace::root;
 /// The table's heading.
 const HEADING: &str = "## What is acknowledged, and what is retried";
 
+/// A service that an alarm restarts.
+const SERVICE: &str = "jenkins";
+/// What to do about alarms.
+const ALARMS: &str = r#"
+jobs:
+  clean: { agent: small, repository: shop, branch: main, run: "true" }
+alarms:
+  - { name: "jenkins-*", run-job: clean }
+  - { name: controller, restart-service: { cluster: ci-main, service: jenkins } }
+"#;
+
 /// How long what was invoked asynchronously may take through its retries into the dead-letter queue.
 const DEAD_LETTER: Duration = Duration::from_secs(60);
 
@@ -111,6 +122,7 @@ impl Table<'_> {
         self.instances().await?;
         self.actions().await?;
         self.requests().await?;
+        self.alarms().await?;
         self.conflicts().await?;
         self.launches().await?;
         self.faults_of_a_push().await?;
@@ -119,6 +131,10 @@ impl Table<'_> {
         self.time_outs().await?;
         let unreadable = self.unreadable().await?;
         self.mend(unreadable).await?;
+        ensure!(
+            self.stack.stand_in.ecs().deployments("ci-main", SERVICE) == 2,
+            "the service was not restarted once for the alarm that it could not be restarted for at first"
+        );
         self.hand_back().await?;
 
         let state = self.state.take();
@@ -428,6 +444,50 @@ impl Table<'_> {
             );
         }
         Ok(())
+    }
+
+    /// Alarms, and what goes wrong on the way to people and to what is done about them.
+    async fn alarms(&self) -> anyhow::Result<()> {
+        self.stack.stand_in.ecs().add_service("ci-main", SERVICE, Timestamp::UNIX_EPOCH);
+        self.configure_with(ALARMS).await?;
+        for (key, event, part) in [
+            ("alarm", "alarm", "done"),
+            ("repeated", "in-sns", "ignored: seen before"),
+            ("repeated", "action", "ignored: seen before"),
+            ("alarm", "contributor", "done"),
+            ("alarm", "insufficient-data", "done"),
+        ] {
+            let event = sample(&format!("alarm/{event}.json"))?;
+            self.row(key, "an alarm", "alarm", event, part).await?;
+        }
+        let mut broken = sample("alarm/alarm.json")?;
+        broken["detail"]["state"]["value"] = json!("RED");
+        self.row("unknown", "an alarm in no known state", "alarm", broken, "state.value")
+            .await?;
+        let push = sample("codecommit/push.json")?;
+        self.row("foreign", "a push", "alarm", push, "another function's").await?;
+
+        let named = |name: &str| -> anyhow::Result<Value> {
+            let mut event = sample("alarm/alarm.json")?;
+            event["detail"]["alarmName"] = json!(name);
+            Ok(event)
+        };
+        for (key, service, operation, part) in [
+            ("alarm-ledger", "dynamodb", "GetItem", "failed to read"),
+            ("alarm-bucket", "s3", "GetObject", "failed to read"),
+            ("alarm-remedy", "ecs", "UpdateService", "failed to restart"),
+            ("alarm-tell", "sns", "Publish", "failed to publish"),
+        ] {
+            let rule = self.inject("alarm", service, operation, Fault::ServerError, Times::Always);
+            let name = if key == "alarm-remedy" { "controller" } else { key };
+            let what = format!("{service}: a 5xx");
+            self.failing(key, &what, "alarm", named(name)?, part).await?;
+            self.stack.stand_in.faults().remove(rule);
+        }
+        self.configure_with("alarms: [{ name: x }]\n").await?;
+        self.row("alarm", "one beside a bad configuration", "alarm", named("unconfigured")?, "done")
+            .await?;
+        self.configure_with("notify: { successes: changes }\n").await
     }
 
     async fn conflicts(&self) -> anyhow::Result<()> {
@@ -827,6 +887,7 @@ impl Table<'_> {
                 "push" => ("push", "\"builds\":1"),
                 "pipeline" if event.to_string().contains("what is no JSON") => ("action-mistake", "refused"),
                 "pipeline" => ("action", "\"builds\":1"),
+                "alarm" => ("alarm", "done"),
                 _ => ("repeated", "result"),
             };
             self.row(key, "a dead letter, handed back", function, event, expected).await?;

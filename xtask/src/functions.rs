@@ -7,11 +7,12 @@ use anyhow::Context as _;
 use crate::workspace::{cargo, run_openly, target};
 
 /// The functions there are, by the names of their binaries.
-pub(crate) const FUNCTIONS: [&str; 7] = [
+pub(crate) const FUNCTIONS: [&str; 8] = [
     "push",
     "task-state",
     "build-state",
     "spot-interruption",
+    "alarm",
     "pipeline",
     "control",
     "sweep",

@@ -48,6 +48,7 @@ In another terminal, here:
   cargo lambda invoke task-state --data-file events/ecs/spot-warning.json
   cargo lambda invoke build-state --data-file events/codebuild/succeeded.json
   cargo lambda invoke spot-interruption --data-file events/ec2/spot-warning.json
+  cargo lambda invoke alarm --data-file events/alarm/alarm.json
   cargo lambda invoke control --data-file events/control/list.json
   cargo lambda invoke sweep --data-file events/schedule/sweep.json
   aws dynamodb scan --table-name $BELLHOP_TABLE

@@ -41,29 +41,35 @@ const EXPLAINED: &[(&[&str], &str, &str)] = &[
     ),
     (&FUNCTIONS, "ecs:ListTasks", "after such a launch, by whoever repeats it"),
     (
-        &["push", "pipeline"],
+        &["push", "pipeline", "alarm"],
         "ecs:StopTask",
         "of an agent that came of a launch after its build was ended by others",
     ),
     (
-        &["push", "pipeline", "control", "build-state", "spot-interruption"],
+        &["push", "pipeline", "control", "build-state", "spot-interruption", "alarm", "sweep"],
         "s3:GetObject",
-        "of an agent's report, where its end was seen before its launch was noted",
+        "of an agent's report, where its end was seen before its launch was noted; of the configuration, for an alarm that the sweep acts on",
     ),
     (
-        &["build-state", "pipeline", "control"],
+        &["build-state", "pipeline", "control", "alarm"],
         "dynamodb:UpdateItem",
         "how the last run of a branch ended, by whoever ends one",
     ),
     (
-        &["build-state", "pipeline", "control"],
+        &["build-state", "pipeline", "control", "alarm", "sweep"],
         "s3:ListBucket",
         "the artifacts of a build, by whoever ends it; objects that are not there",
     ),
     (
-        &["pipeline", "control"],
+        &["pipeline", "control", "alarm", "sweep"],
         "s3:PutObject",
         "a script that is too long for the overrides of a task",
+    ),
+    (&["alarm"], "dynamodb:Query", "the builds of a run, by whoever ends one"),
+    (
+        &["sweep"],
+        "codecommit:GetBranch",
+        "when an alarm asks for a job that could not be run at once",
     ),
     (&["build-state"], "ecs:RunTask", "a job on ECS that needs one on CodeBuild"),
     (&["build-state"], "ecs:StopTask", "of such a job, when its place or its run is gone"),
@@ -306,6 +312,14 @@ impl Roles {
             }
             ("sns", "Publish") => vec![(action, named("TopicArn")?.to_owned(), none())],
             ("codecommit", _) => vec![(action, format!("arn:aws:codecommit:{place}:{}", named("repositoryName")?), none())],
+            ("ecs", operation @ ("DescribeServices" | "UpdateService")) => {
+                let cluster = named("cluster")?;
+                let service = |name: &str| (action.clone(), format!("arn:aws:ecs:{place}:service/{cluster}/{name}"), none());
+                match operation {
+                    "UpdateService" => vec![service(named("service")?)],
+                    _ => items(&request["services"]).filter_map(Value::as_str).map(service).collect(),
+                }
+            }
             ("ecs", operation) => {
                 let context = Context::from([("ecs:cluster", format!("arn:aws:ecs:{place}:cluster/{}", named("cluster")?))]);
                 let resources = match operation {

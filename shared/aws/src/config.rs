@@ -10,7 +10,7 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
-use crate::{Bucket, CodeBuildAgents, CodeCommit, CodePipeline, DynamoLedger, EcsAgents, EcsHosts, Executors, Topic};
+use crate::{Bucket, CodeBuildAgents, CodeCommit, CodePipeline, DynamoLedger, EcsAgents, EcsHosts, EcsServices, Executors, Topic};
 
 /// How long a connection may take: AWS answers in the same region, or something is wrong.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -86,6 +86,12 @@ impl Aws {
     #[must_use]
     pub fn pipelines(&self) -> CodePipeline {
         CodePipeline::new(aws_sdk_codepipeline::Client::new(&self.config))
+    }
+
+    /// Services of ECS that can be restarted.
+    #[must_use]
+    pub fn services(&self) -> EcsServices {
+        EcsServices::new(aws_sdk_ecs::Client::new(&self.config))
     }
 
     /// Code in CodeCommit.

@@ -6,7 +6,7 @@
 //! | build | `RUN#id` | `BUILD#job` | `version`, `write`, `doc`, `status`, `due_shard` and `due_at`, `expires` |
 //! | pool | `POOL#agent` | `POOL` | `version`, `write`, `doc`, `due_shard` and `due_at` |
 //! | branch | `REPO#name` | `BRANCH#ref` | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
-//! | instance, alarm, backup | `INSTANCE#name`, `ALARM#name`, `BACKUP#name` | as `pk` without the name | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
+//! | instance, alarm, backup, claim, pause | `INSTANCE#name`, `ALARM#name`, `BACKUP#name`, `CLAIM#name`, `PAUSE#name` | as `pk` without the name | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
 //! | last outcome | `REPO#name` | `LAST#job#ref`, or `LAST##ref` for whole runs | `run`, `created_ms`, `outcome`, `before`, `expires` |
 //!
 //! `doc` is the record as JSON; everything else about it is there for the table's sake: conditions, indexes, expiry, and people who look into it. `due_shard` is only there while something is due, which keeps the index as small as what is under way.
@@ -443,6 +443,8 @@ fn document_sk(kind: DocumentKind) -> &'static str {
         DocumentKind::Instance => "INSTANCE",
         DocumentKind::Alarm => "ALARM",
         DocumentKind::Backup => "BACKUP",
+        DocumentKind::Claim => "CLAIM",
+        DocumentKind::Pause => "PAUSE",
     }
 }
 

@@ -11,6 +11,7 @@ mod ecs;
 mod executors;
 mod fault;
 mod hosts;
+mod services;
 mod sns;
 #[cfg(test)]
 mod testing;
@@ -25,4 +26,5 @@ pub use dynamodb::DynamoLedger;
 pub use ecs::EcsAgents;
 pub use executors::Executors;
 pub use hosts::EcsHosts;
+pub use services::EcsServices;
 pub use sns::Topic;

@@ -123,6 +123,7 @@ pub(crate) fn spec() -> BuildSpec {
         successes: Successes::Changes,
         artifacts: Vec::new(),
         limit: None,
+        pausable: false,
     }
 }
 

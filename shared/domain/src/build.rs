@@ -34,6 +34,9 @@ pub const REFUSED_BACKOFF: Duration = Duration::from_secs(15);
 /// The longest wait between two tries of a launch, and before any retry.
 pub const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 
+/// How long a build waits before it looks again whether starts are still paused.
+pub const PAUSED_WAIT: Duration = Duration::from_secs(30);
+
 /// The most characters that are kept of a service's or an agent's own words. They go into messages, of which some hold those of many builds.
 const LONGEST_WORDS: usize = 300;
 /// The most characters that are kept of a command that failed.
@@ -290,6 +293,8 @@ pub enum Refusal {
     Throttled(String),
     /// A limit of the account on what may run at once.
     AccountLimit(String),
+    /// An alarm keeps agents from being launched; none was asked for.
+    Paused(String),
     /// The launch can never succeed as it is: an unknown cluster or task definition, a missing permission.
     Invalid(String),
 }
@@ -804,6 +809,7 @@ impl Build {
             Refusal::NoCapacity(text) | Refusal::Throttled(text) | Refusal::AccountLimit(text) => {
                 self.requeue(text, now);
             }
+            Refusal::Paused(text) => self.pause(text, now),
             Refusal::Invalid(text) => {
                 let cause = format!("the agent cannot be launched: {}", brief(text, LONGEST_WORDS));
                 self.end_attempt(number, End::Infrastructure { cause: cause.clone() }, now);
@@ -840,6 +846,16 @@ impl Build {
         let wait = self.jittered(doubled(REFUSED_BACKOFF, refusals - 1), refusals);
         self.state = BuildState::Queued {
             not_before: later(now, wait),
+        };
+    }
+
+    /// The current attempt waits until starts are not paused any more. Nothing was asked of the service, so no wait has to grow.
+    fn pause(&mut self, why: &str, now: Timestamp) {
+        let Some(attempt) = self.attempts.last_mut() else { return };
+        attempt.phase = Phase::Waiting;
+        attempt.last_refusal = Some(brief(why, LONGEST_WORDS));
+        self.state = BuildState::Queued {
+            not_before: later(now, PAUSED_WAIT),
         };
     }
 

@@ -4,6 +4,7 @@
 //! makes of it, stores the answer and performs the effects that the answer names.
 
 pub mod agent;
+pub mod alarm;
 pub mod branch;
 pub mod build;
 pub mod capacity;

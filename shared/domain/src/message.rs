@@ -534,5 +534,8 @@ fn cut(text: &str, limit: usize) -> String {
     }
 }
 
+mod alarm;
 #[cfg(test)]
 mod tests;
+
+pub use alarm::about_alarm;

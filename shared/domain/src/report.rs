@@ -62,6 +62,7 @@ fn of_build(run: &Run, build: &Build) -> Value {
             "attempt": attempt.number,
             "capacity": attempt.capacity,
             "agent": attempt.agent,
+            "waits-because": matches!(attempt.phase, crate::build::Phase::Waiting).then_some(attempt.last_refusal.as_ref()).flatten(),
             "launched": attempt.launched,
             "started": attempt.started,
             "ended": match &attempt.phase { crate::build::Phase::Ended { at, .. } => Some(at), _ => None },

@@ -49,6 +49,9 @@ pub struct BuildSpec {
     /// How many builds the agent template may work on at a time; `None` for any number.
     #[serde(default)]
     pub limit: Option<u32>,
+    /// Whether an alarm can pause starts: then it is looked whether one does, before each launch.
+    #[serde(default)]
+    pub pausable: bool,
 }
 
 /// The service that runs the agents of a template, and what it has to be told.

@@ -64,5 +64,6 @@ pub(crate) fn spec_needing(job: &str, needs: &[&str]) -> BuildSpec {
         successes: Successes::Changes,
         artifacts: Vec::new(),
         limit: None,
+        pausable: false,
     }
 }

@@ -1,7 +1,7 @@
 //! Builds at the edges: how they are stored, and how their effects are performed.
 
 use async_trait::async_trait;
-use bellhop_domain::build::{Build, BuildEffect, BuildEvent, BuildNews, Phase};
+use bellhop_domain::build::{Build, BuildEffect, BuildEvent, BuildNews, Phase, Refusal};
 use bellhop_domain::decision::{Decision, Ignored};
 use bellhop_domain::message;
 use bellhop_domain::observation::{AgentStatus, Observation, StopCause};
@@ -87,6 +87,19 @@ impl Record for Build {
         match &pending.effect {
             BuildEffect::Launch { attempt, capacity } => {
                 let (attempt, capacity) = (*attempt, *capacity);
+                // Where a launch may have come through already, its agent is found by launching again.
+                if self.spec.pausable
+                    && pending.tries == 0
+                    && let Some(why) = engine.paused().await?
+                {
+                    tracing::info!(build = %id, attempt, why, "launch put off");
+                    let refusal = Refusal::Paused(why);
+                    return Ok(vec![BuildEvent::LaunchRefused {
+                        attempt,
+                        capacity,
+                        refusal,
+                    }]);
+                }
                 let again = may_have_been_tried(self, pending, attempt, engine.clock.now());
                 let launch = engine.agents.launch(&self.spec, &self.attempt_id(attempt), capacity, again).await?;
                 Ok(vec![match launch {

@@ -709,6 +709,7 @@ impl Given {
             successes: Successes::Changes,
             artifacts: Vec::new(),
             limit: None,
+            pausable: false,
         }
     }
 }

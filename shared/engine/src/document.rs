@@ -51,7 +51,9 @@ impl Engine {
                 Some(instance) => self.advance(instance, Vec::new(), Overdue::Perform).await,
                 None => Ok(Handled::Unknown),
             },
-            DocumentKind::Alarm | DocumentKind::Backup => Ok(Handled::Unknown),
+            DocumentKind::Alarm => self.sweep_alarm(key).await,
+            // Claims and pauses are never due.
+            DocumentKind::Backup | DocumentKind::Claim | DocumentKind::Pause => Ok(Handled::Unknown),
         }
     }
 }

@@ -16,7 +16,7 @@ use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 
 use crate::Fault;
-use crate::ports::{Agents, Clock, Hosts, Ledger, Notifier, Pipelines, Store, Versioned, Written};
+use crate::ports::{Agents, Clock, Hosts, Ledger, Notifier, Pipelines, Services, Source, Store, Versioned, Written};
 
 /// How many records may tell each other something within one invocation. A job that cannot be launched lets go of its place at once, so that the next
 /// one is launched, and so on through a whole queue: what is told beyond this is left to the sweep.
@@ -37,6 +37,10 @@ pub struct Engine {
     pub notifier: Arc<dyn Notifier>,
     /// Who runs pipelines that wait for runs.
     pub pipelines: Arc<dyn Pipelines>,
+    /// Where the pushed code is.
+    pub source: Arc<dyn Source>,
+    /// Services that can be restarted.
+    pub services: Arc<dyn Services>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// How many records have told each other something on the way to this one; 0 for what comes from outside.

@@ -9,6 +9,7 @@
 //! The engine holds no state of its own. Whatever dies between two steps leaves its effects in the record, and the [sweep](Engine::sweep) performs
 //! them again, each under the same idempotency token.
 
+mod alarm;
 mod branch;
 mod build;
 mod document;

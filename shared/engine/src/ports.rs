@@ -74,6 +74,10 @@ pub enum DocumentKind {
     Alarm,
     /// A backup.
     Backup,
+    /// Who had something done about an alarm last.
+    Claim,
+    /// Which alarms keep agents from being launched.
+    Pause,
 }
 
 /// The name of a record beside runs and builds.
@@ -104,6 +108,8 @@ impl std::fmt::Display for DocumentKey {
             DocumentKind::Instance => "instance",
             DocumentKind::Alarm => "alarm",
             DocumentKind::Backup => "backup",
+            DocumentKind::Claim => "claim",
+            DocumentKind::Pause => "pause",
         };
         write!(f, "{kind} {}", self.name)
     }
@@ -300,6 +306,23 @@ pub enum Answered {
 pub trait Pipelines: Send + Sync {
     /// Answers a job.
     async fn answer(&self, job: &PipelineJobId, answer: &PipelineAnswer) -> Result<Answered, Fault>;
+}
+
+/// What came of restarting a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Restarted {
+    /// New tasks are being started in place of its old ones, by this request or by an earlier one.
+    Yes,
+    /// That cannot be done. The text says why.
+    No(String),
+}
+
+/// Long-running services, such as a Jenkins controller: those of Amazon ECS.
+#[async_trait]
+pub trait Services: Send + Sync {
+    /// Starts new tasks of a service in place of the ones that run, unless that has begun since a moment: however often it is called for that moment,
+    /// it is done once.
+    async fn restart(&self, cluster: &str, service: &str, since: Timestamp) -> Result<Restarted, Fault>;
 }
 
 /// Who tells people.

@@ -1,7 +1,5 @@
 //! From a push to a run.
 
-use std::sync::Arc;
-
 use bellhop_domain::agent::{fits_overrides, script_key};
 use bellhop_domain::build::Build;
 use bellhop_domain::config::{self, OnBehalf, PIPELINE_FILE, PipelineFile, Select, SuiteConfig};
@@ -16,7 +14,7 @@ use futures::future::{join_all, try_join3};
 use futures::stream::{self, StreamExt};
 
 use crate::engine::SIDE_BY_SIDE;
-use crate::ports::{Created, Source, SourceFile, TRANSACTION};
+use crate::ports::{Created, SourceFile, TRANSACTION};
 use crate::{Engine, Fault};
 
 /// Starts runs.
@@ -24,8 +22,6 @@ use crate::{Engine, Fault};
 pub struct Starter {
     /// Decides and acts on what was started.
     pub engine: Engine,
-    /// Where the pushed code is.
-    pub source: Arc<dyn Source>,
 }
 
 /// What a push started.
@@ -284,7 +280,7 @@ impl Starter {
     async fn locate(&self, repository: &RepositoryName, at: &At, trigger: &str) -> Result<Result<Push, Refused>, Fault> {
         let branch = match at {
             At::Branch(branch) => branch.clone(),
-            At::Default | At::Commit(_) => match self.source.default_branch(repository).await? {
+            At::Default | At::Commit(_) => match self.engine.source.default_branch(repository).await? {
                 Some(branch) => branch,
                 None => {
                     return Ok(Err(Refused(format!(
@@ -319,7 +315,7 @@ impl Starter {
     async fn begun(&self, id: &RunId, repository: &RepositoryName, branch: &str) -> Result<Option<CommitId>, Fault> {
         match self.engine.ledger.builds_of(id).await?.pop() {
             Some(build) => Ok(Some(build.record.spec.commit)),
-            None => self.source.tip(repository, branch).await,
+            None => self.engine.source.tip(repository, branch).await,
         }
     }
 
@@ -401,11 +397,11 @@ impl Starter {
         }
         let by_push = matches!(wanted, WantedJobs::ByFilters);
         let (file, message, suite) = try_join3(
-            self.source.file(&push.repository, &push.commit, PIPELINE_FILE),
+            self.engine.source.file(&push.repository, &push.commit, PIPELINE_FILE),
             async {
                 // Who asks for a run means it, whatever the commit's message says.
                 if by_push {
-                    self.source.message(&push.repository, &push.commit).await
+                    self.engine.source.message(&push.repository, &push.commit).await
                 } else {
                     Ok(None)
                 }
@@ -435,7 +431,7 @@ impl Starter {
         // A new branch has nothing to be compared with, and then every path counts as changed.
         let changed = match &push.previous {
             Some(previous) if by_push && file.needs_changes(&push.reference) => {
-                self.source.changed(&push.repository, previous, &push.commit).await?
+                self.engine.source.changed(&push.repository, previous, &push.commit).await?
             }
             _ => None,
         };
@@ -451,7 +447,7 @@ impl Starter {
         })
     }
 
-    async fn suite(&self) -> Result<Result<SuiteConfig, String>, Fault> {
+    pub(crate) async fn suite(&self) -> Result<Result<SuiteConfig, String>, Fault> {
         let text = self.engine.store.configuration().await?;
         Ok(self.parse_suite(text.as_deref()))
     }

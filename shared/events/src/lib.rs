@@ -9,6 +9,7 @@
 //!
 //! The reasons are written for logs, and hold no value of an environment variable, no credentials and no foreign message text.
 
+mod alarm;
 pub mod codebuild;
 mod codecommit;
 mod codepipeline;
@@ -22,6 +23,7 @@ mod wrapping;
 
 use std::fmt;
 
+use bellhop_domain::alarm::AlarmChange;
 use bellhop_domain::ids::{AgentId, AttemptId, InstanceId};
 use bellhop_domain::instance::What;
 use bellhop_domain::observation::Observation;
@@ -43,6 +45,8 @@ pub enum Event {
     Instance(InstanceNotice),
     /// An action of CodePipeline waits for an answer.
     Pipeline(PipelineJob),
+    /// An alarm changed its state.
+    Alarm(Box<AlarmChange>),
     /// Somebody asks for something; or tries to, and should be told what was wrong.
     Request(Result<Request, String>),
 }
@@ -125,7 +129,7 @@ impl Parsed {
     }
 }
 
-/// Reads an input of any shape: an EventBridge event, a CodeCommit trigger, a job of CodePipeline, a request, an SNS or SQS message holding one of
+/// Reads an input of any shape: an EventBridge event, a CodeCommit trigger, a job of CodePipeline, an alarm's action, a request, an SNS or SQS message holding one of
 /// these, or anything else.
 #[must_use]
 pub fn parse(input: &Value) -> Parsed {

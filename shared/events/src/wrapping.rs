@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::codebuild::event as codebuild;
 use crate::decode::{clean, expected};
-use crate::{Event, Parsed, Reason, codecommit, codepipeline, control, ec2, ecs};
+use crate::{Event, Parsed, Reason, alarm, codecommit, codepipeline, control, ec2, ecs};
 
 /// Messages in messages that are opened. EventBridge through SNS through SQS, the longest way that is of use, takes two.
 const DEEPEST: usize = 4;
@@ -28,7 +28,9 @@ pub(crate) fn open(input: &Value, depth: usize, parsed: &mut Parsed) {
     } else if let Some(job) = object.get(codepipeline::JOB) {
         parsed.add(codepipeline::JOB, codepipeline::job(job));
     } else if object.contains_key("alarmArn") && object.contains_key("alarmData") {
-        parsed.skip("aws.cloudwatch alarm action", nothing_to_do());
+        parsed.add("aws.cloudwatch alarm action", alarm::action(input));
+    } else if alarm::is_notification(object) {
+        parsed.add(alarm::NOTIFICATION, alarm::notification(input, None));
     } else if let Some(kind) = text(object, "detail-type") {
         event_bridge(input, text(object, "source"), kind, parsed);
     } else if let Some(kind) = text(object, "detailType") {
@@ -39,13 +41,14 @@ pub(crate) fn open(input: &Value, depth: usize, parsed: &mut Parsed) {
             Reason::Foreign("the notification was configured, nothing was stored".into()),
         );
     } else if text(object, "Type") == Some("Notification") && object.contains_key("Message") {
-        message("SNS message", object.get("Message"), "Message", depth, parsed);
+        let topic = text(object, "TopicArn");
+        message("SNS message", object.get("Message"), ("Message", topic), depth, parsed);
     } else if let Some(list) = object.get("Messages").filter(|list| list.is_array()) {
         each(list, "Messages", parsed, |item, parsed| {
-            message("SQS message", item.get("Body"), "Body", depth, parsed);
+            message("SQS message", item.get("Body"), ("Body", None), depth, parsed);
         });
     } else if text(object, "Body").is_some() {
-        message("SQS message", object.get("Body"), "Body", depth, parsed);
+        message("SQS message", object.get("Body"), ("Body", None), depth, parsed);
     } else if control::is_request(object) {
         parsed.events.push(Event::Request(control::request(input)));
     } else {
@@ -59,6 +62,8 @@ fn event_bridge(event: &Value, source: Option<&str>, kind: &str, parsed: &mut Pa
         (Some(codecommit::SOURCE), codecommit::STATE_CHANGE) => parsed.add(what, codecommit::state_change(event)),
         (Some(ecs::SOURCE), ecs::TASK_STATE_CHANGE) => parsed.add(what, ecs::task_state_change(event)),
         (Some(codebuild::SOURCE), codebuild::STATE_CHANGE) => parsed.add(what, codebuild::state_change(event)),
+        (Some(alarm::SOURCE), alarm::STATE_CHANGE) => parsed.add(what, alarm::state_change(event)),
+        (Some(alarm::SOURCE), alarm::CONTRIBUTOR_STATE_CHANGE) => parsed.add(what, alarm::contributor_state_change(event)),
         (Some(codebuild::SOURCE), codebuild::PHASE_CHANGE) => parsed.add(what, codebuild::phase_change(event)),
         (Some(ec2::SOURCE), ec2::INTERRUPTION_WARNING) => parsed.add(what, ec2::interruption_warning(event)),
         (Some(ec2::SOURCE), ec2::REBALANCE_RECOMMENDATION) => parsed.add(what, ec2::rebalance_recommendation(event)),
@@ -81,22 +86,24 @@ fn one_record(record: &Value, depth: usize, parsed: &mut Parsed) {
     };
     match text(object, "eventSource").or_else(|| text(object, "EventSource")) {
         Some("aws:sns") => sns_record(record, depth, parsed),
-        Some("aws:sqs") => message("SQS record", record.get("body"), "body", depth, parsed),
+        Some("aws:sqs") => message("SQS record", record.get("body"), ("body", None), depth, parsed),
         Some(codecommit::TRIGGER_SOURCE) => codecommit::trigger_record(record, parsed),
         Some(other) => parsed.skip(format!("{} record", clean(other, 50)), nothing_to_do()),
         None if object.contains_key("Sns") => sns_record(record, depth, parsed),
         None if object.contains_key("codecommit") => codecommit::trigger_record(record, parsed),
-        None if object.contains_key("body") => message("SQS record", record.get("body"), "body", depth, parsed),
+        None if object.contains_key("body") => message("SQS record", record.get("body"), ("body", None), depth, parsed),
         None => parsed.skip("record", Reason::Foreign(unknown(object))),
     }
 }
 
 fn sns_record(record: &Value, depth: usize, parsed: &mut Parsed) {
-    message("SNS record", record.pointer("/Sns/Message"), "Sns.Message", depth, parsed);
+    let topic = record.pointer("/Sns/TopicArn").and_then(Value::as_str);
+    message("SNS record", record.pointer("/Sns/Message"), ("Sns.Message", topic), depth, parsed);
 }
 
-/// Opens a message's text, which is JSON or prose.
-fn message(what: &str, content: Option<&Value>, path: &str, depth: usize, parsed: &mut Parsed) {
+/// Opens a message's text, which is JSON or prose. Beside its path comes the topic that it was sent to, where there is one: an alarm's message may
+/// say nowhere else which account and region it is of.
+fn message(what: &str, content: Option<&Value>, (path, topic): (&str, Option<&str>), depth: usize, parsed: &mut Parsed) {
     let Some(content) = content.and_then(Value::as_str) else {
         return parsed.skip(what, expected(path, "a text"));
     };
@@ -107,6 +114,9 @@ fn message(what: &str, content: Option<&Value>, path: &str, depth: usize, parsed
         return parsed.skip(what, Reason::Excessive(format!("{path} is longer than {LONGEST_TEXT} bytes")));
     }
     match serde_json::from_str::<Value>(content) {
+        Ok(inner) if inner.as_object().is_some_and(alarm::is_notification) => {
+            parsed.add(alarm::NOTIFICATION, alarm::notification(&inner, topic));
+        }
         Ok(inner) => open(&inner, depth + 1, parsed),
         Err(error) if content.trim_start().starts_with('{') => parsed.skip(
             what,
@@ -144,7 +154,7 @@ fn title(source: Option<&str>, kind: &str) -> String {
 }
 
 fn nothing_to_do() -> Reason {
-    Reason::Foreign("nothing that a push or an agent's change follows from".into())
+    Reason::Foreign("nothing that Bellhop acts on".into())
 }
 
 fn unknown(object: &Map<String, Value>) -> String {
@@ -235,7 +245,7 @@ mod tests {
     #[test]
     fn what_is_not_ours_is_foreign_and_not_quoted() {
         let inputs = [
-            json!({ "alarmArn": "arn:aws:cloudwatch:us-east-1:123456789012:alarm:x", "alarmData": {} }),
+            json!({ "source": "aws.cloudwatch", "detail-type": "CloudWatch Alarm Configuration Change", "detail": { "note": "s3cret" } }),
             json!({ "source": "aws.scheduler", "detail-type": "Scheduled Event", "detail": "{}" }),
             json!({ "source": "someone.else", "detail-type": "ECS Task State Change", "detail": { "note": "s3cret" } }),
             json!({ "source": "aws.codecommit", "detailType": "CodeCommit Pull Request State Change", "detail": {} }),

@@ -17,7 +17,11 @@ use bellhop_events::{Event, Parsed, Reason, parse};
 use serde_json::{Value, json};
 
 /// The kinds of payload (their folders) that hold what Bellhop acts on, or the like of it.
-const OURS: [&str; 8] = [
+const OURS: [&str; 12] = [
+    "alarm-contributor-eventbridge",
+    "alarm-eventbridge",
+    "alarm-lambda-action",
+    "alarm-sns-message",
     "codebuild-build-phase-change",
     "codebuild-build-state-change",
     "codecommit-repository-state-change",
@@ -28,7 +32,9 @@ const OURS: [&str; 8] = [
     "ecs-task-state-change",
 ];
 /// Something of ours, wrapped; the folder holds other things as well.
-const WRAPPED: [&str; 4] = [
+const WRAPPED: [&str; 6] = [
+    "sns-envelope/alarm-",
+    "sns-lambda-event/alarm-",
     "sns-envelope/codecommit-",
     "sns-lambda-event/codecommit-",
     "sns-lambda-event/ecs-task-state-change-",
@@ -58,6 +64,16 @@ enum Expected {
     Instance {
         id: String,
         what: String,
+    },
+    Alarm {
+        name: String,
+        region: Option<String>,
+        account: Option<String>,
+        contributor: Option<String>,
+        change: (Option<String>, String),
+        at: Option<String>,
+        threshold: Option<f64>,
+        value: Option<f64>,
     },
     Pipeline {
         id: String,
@@ -91,10 +107,11 @@ fn objects(value: &Value, found: &mut Vec<Value>) {
 fn expectations(payload: &Value) -> Vec<Expected> {
     let mut found = Vec::new();
     objects(payload, &mut found);
-    found.iter().flat_map(expect).collect()
+    let topic = found.iter().find_map(|object| text(object, "/TopicArn"));
+    found.iter().flat_map(|object| expect(object, topic.as_deref())).collect()
 }
 
-fn expect(object: &Value) -> Vec<Expected> {
+fn expect(object: &Value, topic: Option<&str>) -> Vec<Expected> {
     let kind = text(object, "/detail-type").or_else(|| text(object, "/detailType"));
     match (text(object, "/source").as_deref(), kind.as_deref()) {
         (Some("aws.codecommit"), Some("CodeCommit Repository State Change")) => vec![state_change(object)],
@@ -103,6 +120,16 @@ fn expect(object: &Value) -> Vec<Expected> {
         (Some("aws.codebuild"), Some("CodeBuild Build Phase Change")) => vec![phase(&object["detail"])],
         (Some("aws.ec2"), Some("EC2 Spot Instance Interruption Warning")) => vec![instance(object, "/detail/instance-action")],
         (Some("aws.ec2"), Some("EC2 Instance Rebalance Recommendation")) => vec![instance(object, "/no-action")],
+        (Some("aws.cloudwatch"), Some(kind)) if kind.starts_with("CloudWatch Alarm") => {
+            let arn = text(object, "/resources/0").unwrap();
+            vec![alarm(&object["detail"], &arn, text(object, "/time"))]
+        }
+        (Some("aws.cloudwatch"), None) => vec![alarm(
+            &object["alarmData"],
+            &text(object, "/alarmArn").unwrap(),
+            text(object, "/time"),
+        )],
+        _ if object.get("AlarmName").is_some() => vec![alarm_message(object, topic)],
         _ if object["eventSource"] == "aws:codecommit" => trigger(object),
         _ if object.get("CodePipeline.job").is_some() => vec![pipeline(&object["CodePipeline.job"])],
         _ => vec![],
@@ -330,6 +357,73 @@ fn whose(detail: &Value) -> Option<Option<String>> {
     )
 }
 
+/// An alarm, whose account and region are its ARN's.
+fn alarm(detail: &Value, arn: &str, time: Option<String>) -> Expected {
+    let (region, account) = whence(arn);
+    let evidence: Value = text(detail, "/state/reasonData").map_or(Value::Null, |text| serde_json::from_str(&text).unwrap());
+    let reason = text(detail, "/state/reason").unwrap();
+    Expected::Alarm {
+        name: text(detail, "/alarmName").unwrap(),
+        region,
+        account,
+        contributor: text(detail, "/alarmContributor/id"),
+        change: (text(detail, "/previousState/value"), text(detail, "/state/value").unwrap()),
+        at: text(detail, "/state/timestamp").or(time).and_then(|at| without_blanks(&at)),
+        threshold: evidence["threshold"].as_f64().or_else(|| between(&reason, "the threshold (", ")")),
+        value: evidence["recentDatapoints"][0].as_f64().or_else(|| between(&reason, "[", " (")),
+    }
+}
+
+fn alarm_message(message: &Value, topic: Option<&str>) -> Expected {
+    let arn = text(message, "/AlarmArn");
+    let reason = text(message, "/NewStateReason").unwrap();
+    let (region, account) = match arn.as_deref().map(whence) {
+        Some((Some(region), account)) => (Some(region), account),
+        _ => topic.map_or((None, None), whence),
+    };
+    Expected::Alarm {
+        name: text(message, "/AlarmName").unwrap(),
+        region,
+        account: text(message, "/AWSAccountId").or(account),
+        contributor: text(message, "/AlarmContributorId"),
+        change: (text(message, "/OldStateValue"), text(message, "/NewStateValue").unwrap()),
+        at: text(message, "/StateChangeTime").and_then(|at| without_blanks(&at)),
+        threshold: message["Trigger"]["Threshold"]
+            .as_f64()
+            .or_else(|| between(&reason, "the threshold (", ")")),
+        value: between(&reason, "[", " (").or_else(|| between(&reason, "1 datapoint (", ")")),
+    }
+}
+
+/// Region and account of an ARN; placeholders are none.
+fn whence(arn: &str) -> (Option<String>, Option<String>) {
+    let parts: Vec<&str> = arn.split(':').collect();
+    let with_digit = |at: usize| {
+        let part = parts.get(at)?.trim();
+        part.chars().any(|c| c.is_ascii_digit()).then(|| part.to_owned())
+    };
+    (with_digit(3), with_digit(4))
+}
+
+/// The number between two texts.
+fn between(text: &str, before: &str, after: &str) -> Option<f64> {
+    let rest = &text[text.find(before)? + before.len()..];
+    rest[..rest.find(after)?].parse().ok()
+}
+
+fn without_blanks(at: &str) -> Option<String> {
+    let at = seconds(&at.replace(' ', ""));
+    (at.len() == 19).then_some(at)
+}
+
+/// Whether two numbers are the same, but for the digits that do not count.
+fn alike(one: Option<f64>, other: Option<f64>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => (one - other).abs() <= other.abs() / 1000.0,
+        (one, other) => one == other,
+    }
+}
+
 fn pipeline(job: &Value) -> Expected {
     let id = text(job, "/id").unwrap();
     // Documentation masks ids with letters that none has; whatever has the shape of one is answered.
@@ -385,6 +479,16 @@ fn found(event: &Event) -> Expected {
                 What::Interruption(Action::Hibernate) => "hibernate".to_owned(),
                 What::Rebalance => "rebalance".to_owned(),
             },
+        },
+        Event::Alarm(change) => Expected::Alarm {
+            name: change.id.name.clone(),
+            region: change.id.region.clone(),
+            account: change.id.account.clone(),
+            contributor: change.id.contributor.clone(),
+            change: (change.previous.map(|state| state.to_string()), change.state.to_string()),
+            at: change.at.map(|at| seconds(&at.to_string())),
+            threshold: change.facts.threshold.as_ref().and_then(|text| text.parse().ok()),
+            value: change.facts.value.as_ref().and_then(|text| text.parse().ok()),
         },
         Event::Pipeline(job) => Expected::Pipeline {
             id: job.id.to_string(),
@@ -449,6 +553,18 @@ fn compare(name: &str, parsed: &Parsed, expected: &[Expected]) {
         if let (Expected::Push { trigger, .. }, Expected::Push { trigger: None, .. }) = (&mut seen, expected) {
             // A notification has no id of its own to compare with the one that was made for it.
             assert!(trigger.take().is_some(), "{name}");
+        }
+        if let (
+            Expected::Alarm { threshold, value, .. },
+            Expected::Alarm {
+                threshold: of_threshold,
+                value: of_value,
+                ..
+            },
+        ) = (&mut seen, expected)
+        {
+            assert!(alike(*threshold, *of_threshold) && alike(*value, *of_value), "{name}: {event:?}");
+            (*threshold, *value) = (*of_threshold, *of_value);
         }
         assert_eq!(&seen, expected, "{name}");
     }
@@ -518,7 +634,7 @@ fn real_payloads_are_understood() {
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let payloads = common::json_files(&root.join(&folder));
-    let (mut ours, mut pushes, mut jobs, mut agents) = (0, 0, 0, 0);
+    let (mut ours, mut pushes, mut jobs, mut agents, mut alarms) = (0, 0, 0, 0, 0);
     for (name, payload) in &payloads {
         let parsed = parse(payload);
         let expected = expectations(payload);
@@ -530,6 +646,7 @@ fn real_payloads_are_understood() {
         }
         compare(name, &parsed, &expected);
         pushes += parsed.events.iter().filter(|event| matches!(event, Event::Push(_))).count();
+        alarms += parsed.events.iter().filter(|event| matches!(event, Event::Alarm(_))).count();
         jobs += parsed.events.iter().filter(|event| matches!(event, Event::Pipeline(_))).count();
         if expected.is_empty() {
             assert!(!parsed.skipped.is_empty(), "{name} vanished");
@@ -548,7 +665,7 @@ fn real_payloads_are_understood() {
     }
     assert!(!payloads.is_empty(), "no payloads in {}", root.join(&folder).display());
     println!(
-        "walked {} payloads: {ours} of our kinds, {pushes} pushes, {jobs} jobs of pipelines, {agents} agents judged as if ours, {} foreign",
+        "walked {} payloads: {ours} of our kinds, {pushes} pushes, {jobs} jobs of pipelines, {alarms} alarms, {agents} agents judged as if ours, {} foreign",
         payloads.len(),
         payloads.len() - ours
     );

@@ -20,7 +20,13 @@ static SAMPLES: LazyLock<Vec<Value>> = LazyLock::new(|| {
 });
 
 /// Names that mean something to the parser, so that arbitrary input gets past its first look.
-const KEYS: [&str; 54] = [
+const KEYS: [&str; 60] = [
+    "AlarmName",
+    "NewStateValue",
+    "alarmArn",
+    "alarmData",
+    "alarmName",
+    "state",
     "Records",
     "eventSource",
     "EventSource",
@@ -76,7 +82,10 @@ const KEYS: [&str; 54] = [
     "job",
     "run",
 ];
-const TEXTS: [&str; 25] = [
+const TEXTS: [&str; 28] = [
+    "aws.cloudwatch",
+    "CloudWatch Alarm State Change",
+    "ALARM",
     "aws:sns",
     "aws:sqs",
     "aws:codecommit",

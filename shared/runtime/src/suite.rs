@@ -46,6 +46,8 @@ impl Suite {
             store: Arc::new(self.aws.bucket(bucket, config_key)),
             notifier: Arc::new(self.aws.topic(topic_arn)),
             pipelines: Arc::new(self.aws.pipelines()),
+            source: Arc::new(self.aws.codecommit()),
+            services: Arc::new(self.aws.services()),
             clock: Arc::new(SystemClock),
             depth: 0,
         }
@@ -54,9 +56,6 @@ impl Suite {
     /// What starts runs.
     #[must_use]
     pub fn starter(&self) -> Starter {
-        Starter {
-            engine: self.engine(),
-            source: Arc::new(self.aws.codecommit()),
-        }
+        Starter { engine: self.engine() }
     }
 }

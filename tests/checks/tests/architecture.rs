@@ -138,6 +138,7 @@ fn nothing_of_tests_is_behind_a_function() {
         "bellhop-task-state",
         "bellhop-build-state",
         "bellhop-spot-interruption",
+        "bellhop-alarm",
         "bellhop-pipeline",
         "bellhop-control",
         "bellhop-sweep",

@@ -234,10 +234,7 @@ impl World {
     /// What starts runs.
     #[must_use]
     pub fn starter(&self) -> Starter {
-        Starter {
-            engine: self.engine(),
-            ..self.suite.starter()
-        }
+        Starter { engine: self.engine() }
     }
 
     /// Invokes `push`.
@@ -313,6 +310,14 @@ impl World {
     /// The handler's.
     pub async fn instance_event(&self, event: &Value) -> Result<Value, Fault> {
         self.spot_watch().handle(event).await
+    }
+
+    /// Invokes `alarm`.
+    ///
+    /// # Errors
+    /// The handler's.
+    pub async fn alarm(&self, event: &Value) -> Result<Value, Fault> {
+        bellhop_alarm::handle(&self.engine(), event).await
     }
 
     /// Invokes `pipeline`. The run that it answers with is the newest one from then on.

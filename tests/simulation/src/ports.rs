@@ -27,7 +27,7 @@ use bellhop_domain::run::Run;
 use bellhop_domain::spec::{BuildSpec, Executor};
 use bellhop_engine::ports::{
     Agents, Answered, Clock, Created, Document, DocumentKey, DueItem, Hosts, Launch, Ledger, Lineage, Notifier, Occupant, Pipelines,
-    Source, SourceFile, Store, TRANSACTION, Versioned, Written,
+    Restarted, Services, Source, SourceFile, Store, TRANSACTION, Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Starter};
 use futures::future::join_all;
@@ -90,16 +90,15 @@ impl Port {
             notifier: port.clone(),
             pipelines: port.clone(),
             hosts: port.clone(),
+            source: port.clone(),
+            services: port.clone(),
             clock: port,
             depth: 0,
         }
     }
 
     pub(crate) fn starter(&self) -> Starter {
-        Starter {
-            engine: self.engine(),
-            source: Arc::new(self.clone()),
-        }
+        Starter { engine: self.engine() }
     }
 
     fn wait(&self, wait: Millis) -> Wait {
@@ -517,6 +516,13 @@ impl Pipelines for Port {
             codepipeline::answer_failed(&mut lock(&self.world), &job);
         }
         answered
+    }
+}
+
+#[async_trait]
+impl Services for Port {
+    async fn restart(&self, _: &str, _: &str, _: Timestamp) -> Result<Restarted, Fault> {
+        Err(Fault::lasting("no service is restarted here"))
     }
 }
 

@@ -3,6 +3,7 @@
 mod api;
 mod instances;
 mod process;
+mod services;
 mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -55,6 +56,7 @@ struct State {
     tokens: HashMap<String, Launched>,
     /// The container definitions, CPU and memory of the registered revisions, by family.
     definitions: BTreeMap<String, Vec<Value>>,
+    services: Vec<services::Service>,
     denied: BTreeSet<String>,
     clusters: Option<BTreeSet<String>>,
     runs_at_once: bool,

@@ -93,6 +93,7 @@ fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &Suit
         successes: config.notify.successes,
         artifacts: job.artifacts.clone(),
         limit: agent.max_concurrent,
+        pausable: config.pauses(),
     })
 }
 
@@ -142,6 +143,7 @@ pub fn plan_script(
         successes: config.notify.successes,
         artifacts: Vec::new(),
         limit: template.max_concurrent,
+        pausable: config.pauses(),
     })
 }
 

@@ -8,13 +8,14 @@ use serde::{Deserialize, Deserializer};
 use super::error::{FieldPath, FileError, SUITE_FILE, quoted, shown, suggestion};
 use super::source::Source;
 use super::values::{Arn, Entries, Id, Name, Timespan, Version};
+use crate::alarm::{Remedy, RemedyAction};
 use crate::ids::{AgentName, JobName, RepositoryName};
 use crate::spec::{EcsExecutor, Providers, Successes};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// How often a service is restarted at most where the file does not say.
+/// How often something is done about alarms at most where the file does not say.
 const DEFAULT_AT_MOST_EVERY: Duration = Duration::from_secs(30 * 60);
 
 /// A suite configuration that is right in itself: every agent and job that is named in it is defined in it.
@@ -84,23 +85,7 @@ pub struct Alarm {
     /// The names.
     pub name: AlarmPattern,
     /// What to do.
-    pub action: AlarmAction,
-}
-
-/// What to do about an alarm.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AlarmAction {
-    /// Starts new tasks of an ECS service in place of the ones that run.
-    RestartService {
-        /// The service's cluster.
-        cluster: String,
-        /// The service.
-        service: String,
-        /// The shortest time between two restarts.
-        at_most_every: Duration,
-    },
-    /// Starts a job of the suite's own.
-    RunJob(JobName),
+    pub remedy: Remedy,
 }
 
 /// A backup to start and to watch. What is left open is up to the service.
@@ -154,6 +139,20 @@ impl SuiteConfig {
     pub fn no_job(&self, name: &JobName) -> String {
         let known = suggestion(name.as_str(), self.jobs.keys().map(JobName::as_str));
         format!("{SUITE_FILE}, jobs: there is no job `{name}`{known}")
+    }
+
+    /// What to do about an alarm; `None` where no rule matches.
+    #[must_use]
+    pub fn remedy(&self, alarm: &str) -> Option<&Remedy> {
+        self.alarms.iter().find(|rule| rule.name.matches(alarm)).map(|rule| &rule.remedy)
+    }
+
+    /// Whether an alarm can pause starts.
+    #[must_use]
+    pub fn pauses(&self) -> bool {
+        self.alarms
+            .iter()
+            .any(|rule| rule.remedy.action == RemedyAction::PauseStarts && !rule.remedy.dry_run)
     }
 
     /// Reads and checks the text of a file.
@@ -292,25 +291,51 @@ impl Check<'_> {
         let mut alarms = Vec::with_capacity(raw.len());
         for (i, raw) in raw.into_iter().enumerate() {
             let at = FieldPath::top("alarms").index(i);
-            let action = match (raw.restart_service, raw.run_job) {
-                (Some(raw), None) => AlarmAction::RestartService {
-                    cluster: raw.cluster.0,
-                    service: raw.service.0,
-                    at_most_every: raw.at_most_every.map_or(DEFAULT_AT_MOST_EVERY, |span| span.span),
-                },
-                (None, Some(Id(job))) => {
-                    if !jobs.contains_key(&job) {
-                        let known = suggestion(job.as_str(), jobs.keys().map(JobName::as_str));
-                        let message = format!("there is no job `{job}` in this file{known}");
-                        return Err(self.source.error(&at.key("run-job"), message));
-                    }
-                    AlarmAction::RunJob(job)
-                }
-                _ => return Err(self.source.error(&at, "expected exactly one of `restart-service` and `run-job`")),
-            };
-            alarms.push(Alarm { name: raw.name, action });
+            let name = raw.name.clone();
+            let remedy = self.remedy(&at, raw, jobs)?;
+            alarms.push(Alarm { name, remedy });
         }
         Ok(alarms)
+    }
+
+    fn remedy(&self, at: &FieldPath, raw: RawAlarm, jobs: &BTreeMap<JobName, SuiteJob>) -> Result<Remedy, FileError> {
+        let mut at_most_every = raw.at_most_every;
+        let (action, default) = match (raw.restart_service, raw.run_job, raw.pause_starts) {
+            (Some(restart), None, None) => {
+                if at_most_every.is_some() && restart.at_most_every.is_some() {
+                    let message = "`at-most-every` stands in `restart-service` as well: expected it once";
+                    return Err(self.source.error(&at.clone().key("at-most-every"), message));
+                }
+                at_most_every = restart.at_most_every.or(at_most_every);
+                let action = RemedyAction::RestartService {
+                    cluster: restart.cluster.0,
+                    service: restart.service.0,
+                };
+                (action, DEFAULT_AT_MOST_EVERY)
+            }
+            (None, Some(Id(job)), None) => {
+                if !jobs.contains_key(&job) {
+                    let known = suggestion(job.as_str(), jobs.keys().map(JobName::as_str));
+                    let message = format!("there is no job `{job}` in this file{known}");
+                    return Err(self.source.error(&at.clone().key("run-job"), message));
+                }
+                (RemedyAction::RunJob(job), DEFAULT_AT_MOST_EVERY)
+            }
+            (None, None, Some(true)) => (RemedyAction::PauseStarts, Duration::ZERO),
+            (None, None, Some(false)) => {
+                let message = "expected true: an alarm that pauses nothing needs no rule";
+                return Err(self.source.error(&at.clone().key("pause-starts"), message));
+            }
+            _ => {
+                let message = "expected exactly one of `restart-service`, `run-job` and `pause-starts`";
+                return Err(self.source.error(at, message));
+            }
+        };
+        Ok(Remedy {
+            action,
+            at_most_every: at_most_every.map_or(default, |span| span.span),
+            dry_run: raw.dry_run,
+        })
     }
 
     fn backups(&self, raw: Entries<Name, RawBackup>) -> Result<BTreeMap<String, Backup>, FileError> {
@@ -469,6 +494,10 @@ struct RawAlarm {
     name: AlarmPattern,
     restart_service: Option<RawRestart>,
     run_job: Option<Id<JobName>>,
+    pause_starts: Option<bool>,
+    at_most_every: Option<Timespan>,
+    #[serde(default)]
+    dry_run: bool,
 }
 
 #[derive(Deserialize)]

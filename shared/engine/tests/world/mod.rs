@@ -23,7 +23,7 @@ use bellhop_domain::trigger::Push;
 use bellhop_engine::memory::MemoryLedger;
 use bellhop_engine::ports::{
     Agents, Answered, Clock, Created, Document, DocumentKey, DueItem, Hosts, Launch, Ledger, Lineage, Notifier, Occupant, Pipelines,
-    Source, SourceFile, Store, Versioned, Written,
+    Restarted, Services, Source, SourceFile, Store, Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Handled, Started, Starter, Swept};
 use jiff::Timestamp;
@@ -57,6 +57,7 @@ pub(crate) struct World {
     pub(crate) repository: Arc<FakeRepository>,
     pub(crate) pipelines: Arc<FakePipelines>,
     pub(crate) hosts: Arc<FakeHosts>,
+    pub(crate) services: Arc<FakeServices>,
 }
 
 impl World {
@@ -89,16 +90,15 @@ impl World {
             notifier: self.inbox.clone(),
             pipelines: self.pipelines.clone(),
             hosts: self.hosts.clone(),
+            source: self.repository.clone(),
+            services: self.services.clone(),
             clock: self.clock.clone(),
             depth: 0,
         }
     }
 
     pub(crate) fn starter(&self) -> Starter {
-        Starter {
-            engine: self.engine(),
-            source: self.repository.clone(),
-        }
+        Starter { engine: self.engine() }
     }
 
     /// The run that a push with this trigger starts, with everything there is to do.
@@ -619,6 +619,33 @@ impl Hosts for FakeHosts {
 
     async fn drain(&self, host: &Host) -> Result<(), Fault> {
         self.ask(format!("drain {}", host.container_instance)).await
+    }
+}
+
+/// Services that are restarted, with every request for it.
+#[derive(Default)]
+pub(crate) struct FakeServices {
+    pub(crate) restarts: Mutex<Vec<(String, Timestamp)>>,
+    /// So many requests to come take place and get no reply.
+    pub(crate) lost: AtomicUsize,
+}
+
+#[async_trait]
+impl Services for FakeServices {
+    async fn restart(&self, cluster: &str, service: &str, since: Timestamp) -> Result<Restarted, Fault> {
+        tokio::task::yield_now().await;
+        if service != "jenkins" {
+            return Ok(Restarted::No(format!("there is no service {service} in cluster {cluster}")));
+        }
+        let restart = (format!("{cluster}/{service}"), since);
+        let mut restarts = self.restarts.lock().unwrap();
+        if !restarts.contains(&restart) {
+            restarts.push(restart);
+        }
+        if take(&self.lost) {
+            return Err(Fault::passing("restart: no reply"));
+        }
+        Ok(Restarted::Yes)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the functions do, told as stories: a module for each topic, all in one binary.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
 
+mod alarms;
 mod bad_input;
 mod capacity;
 mod codebuild;

@@ -27,6 +27,8 @@ impl Ecs {
             "ListClusters" => self.list_clusters(),
             "ListContainerInstances" => self.list_container_instances(request),
             "UpdateContainerInstancesState" => self.update_container_instances_state(request),
+            "DescribeServices" => self.describe_services(request),
+            "UpdateService" => self.update_service(request),
             _ => Err(AwsError::unknown_operation(call)),
         }
     }
@@ -273,7 +275,7 @@ impl Ecs {
         Ok(json!({ "clusterArns": arns }).into())
     }
 
-    fn cluster_arn(&self, name: &str) -> String {
+    pub(super) fn cluster_arn(&self, name: &str) -> String {
         let (region, account) = (&self.inner.region, &self.inner.account);
         format!("arn:aws:ecs:{region}:{account}:cluster/{name}")
     }

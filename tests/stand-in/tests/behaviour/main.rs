@@ -11,4 +11,5 @@ mod faults;
 mod instances;
 mod processes;
 mod proxy;
+mod services;
 mod support;

@@ -431,7 +431,30 @@ fn the_suite_configuration() {
             "agents: {}\nalarms:\n  - name: x\n    run-job: clean",
             "line 5, alarms[0].run-job: there is no job `clean` in this file".to_owned(),
         ),
-        ("agents: {}\nalarms:\n  - name: x", "line 4, alarms[0]: expected exactly one of `restart-service` and `run-job`".to_owned()),
+        (
+            "agents: {}\nalarms:\n  - name: x",
+            "line 4, alarms[0]: expected exactly one of `restart-service`, `run-job` and `pause-starts`".to_owned(),
+        ),
+        (
+            "agents: {}\nalarms:\n  - name: x\n    pause-starts: true\n    run-job: a",
+            "line 4, alarms[0]: expected exactly one of `restart-service`, `run-job` and `pause-starts`".to_owned(),
+        ),
+        (
+            "agents: {}\nalarms:\n  - name: x\n    pause-starts: false",
+            "line 5, alarms[0].pause-starts: expected true: an alarm that pauses nothing needs no rule".to_owned(),
+        ),
+        (
+            "agents: {}\nalarms:\n  - name: x\n    at-most-every: 1h\n    restart-service: { cluster: c, service: s, at-most-every: 30m }",
+            "line 5, alarms[0].at-most-every: `at-most-every` stands in `restart-service` as well: expected it once".to_owned(),
+        ),
+        (
+            "agents: {}\nalarms:\n  - name: x\n    pause-starts: true\n    at-most-evry: 1h",
+            "line 6, alarms[0]: unknown key `at-most-evry`; did you mean `at-most-every`? (known: name, restart-service, run-job, pause-starts, at-most-every, dry-run)".to_owned(),
+        ),
+        (
+            "agents: {}\nalarms:\n  - name: x\n    pause-starts: true\n    at-most-every: often",
+            "line 6, alarms[0].at-most-every: `often` is no duration: expected a number with a unit, such as 30m or 1h 30m".to_owned(),
+        ),
         (
             "agents: {}\nalarms:\n  - name: 'x{'\n    run-job: a",
             "line 4, alarms[0].name: `x{` is no pattern: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)".to_owned(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{pipeline, refusal};
-use crate::config::{AlarmAction, PipelineFile, SuiteConfig};
+use crate::config::{PipelineFile, SuiteConfig};
 
 /// A pipeline file whose job has these lines is read.
 fn fits(job: &str) {
@@ -142,8 +142,5 @@ fn times_of_a_backup() {
 fn a_service_is_restarted_every_half_hour_at_most_unless_the_file_says_otherwise() {
     let text = "version: 1\nagents: {}\nalarms: [{ name: a, restart-service: { cluster: c, service: s } }]\n";
     let config = SuiteConfig::parse(text).unwrap();
-    let AlarmAction::RestartService { at_most_every, .. } = &config.alarms[0].action else {
-        unreachable!("the file says so");
-    };
-    assert_eq!(*at_most_every, Duration::from_secs(1800));
+    assert_eq!(config.remedy("a").unwrap().at_most_every, Duration::from_secs(1800));
 }

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Capacity;
-use crate::config::{AgentKind, AlarmAction, PipelineFile, SuiteConfig, Work};
+use crate::alarm::RemedyAction;
+use crate::config::{AgentKind, PipelineFile, SuiteConfig, Work};
 use crate::spec::{EcsExecutor, Relaunch, RetryOn, RetryPolicy, RetryRule, Successes};
 
 const SUITE: &str = r#"
@@ -35,6 +36,12 @@ alarms:
     restart-service: { cluster: build, service: controller, at-most-every: 45m }
   - name: "disk-*"
     run-job: sweep-caches
+    dry-run: true
+  - name: "disk*"
+    pause-starts: true
+  - name: registry
+    restart-service: { cluster: build, service: registry }
+    at-most-every: 2h
 backups:
   home:
     resource: arn:aws:elasticfilesystem:eu-central-1:111122223333:file-system/fs-1
@@ -137,21 +144,34 @@ fn a_whole_suite_configuration() {
     assert_eq!(ecs.container, "agent");
     assert!(ecs.spot_cluster.is_some() && !ecs.assign_public_ip && both.restricted);
 
-    let repositories = config.repositories.unwrap();
+    let repositories = config.repositories.clone().unwrap();
     assert_eq!(repositories[&"warehouse".parse().unwrap()].agents.len(), 2);
     assert!(repositories[&"docs.site".parse().unwrap()].agents.is_empty());
     assert_eq!(config.jobs[&"sweep-caches".parse().unwrap()].branch, "main");
     assert!(config.alarms[0].name.matches("controller-down/eu"));
     assert!(!config.alarms[0].name.matches("disk-full"));
+    let restart = config.remedy("controller-down").unwrap();
     assert_eq!(
-        config.alarms[0].action,
-        AlarmAction::RestartService {
+        restart.action,
+        RemedyAction::RestartService {
             cluster: "build".to_owned(),
             service: "controller".to_owned(),
-            at_most_every: Duration::from_secs(45 * 60),
         }
     );
-    assert_eq!(config.alarms[1].action, AlarmAction::RunJob("sweep-caches".parse().unwrap()));
+    assert_eq!((restart.at_most_every, restart.dry_run), (Duration::from_secs(45 * 60), false));
+    let job = config.remedy("disk-7").unwrap();
+    assert_eq!(job.action, RemedyAction::RunJob("sweep-caches".parse().unwrap()));
+    assert_eq!(
+        (job.at_most_every, job.dry_run),
+        (Duration::from_secs(30 * 60), true),
+        "the first that matches"
+    );
+    let pause = config.remedy("disk8").unwrap();
+    assert_eq!((&pause.action, pause.at_most_every), (&RemedyAction::PauseStarts, Duration::ZERO));
+    let other = config.remedy("registry").unwrap();
+    assert_eq!(other.at_most_every, Duration::from_secs(2 * 3600));
+    assert_eq!(config.remedy("other"), None);
+    assert!(config.pauses());
     assert_eq!(config.backups["home"].delete_after, Some(Duration::from_secs(120 * 24 * 3600)));
     assert_eq!(config.notify.successes, Successes::All);
 }
@@ -164,7 +184,7 @@ fn the_smallest_suite_configuration() {
         unreachable!("a is an ECS agent");
     };
     assert_eq!(ecs.spot_cluster, None);
-    assert!(config.repositories.is_none() && config.alarms.is_empty());
+    assert!(config.repositories.is_none() && config.alarms.is_empty() && !config.pauses());
     assert_eq!(config.notify.successes, Successes::Changes);
 }
 

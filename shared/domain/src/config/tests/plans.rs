@@ -76,6 +76,7 @@ fn a_build_is_frozen_with_all_that_it_takes() {
             needs: Vec::new(),
             successes: Successes::None,
             artifacts: vec!["report.xml".to_owned(), "dist/**".to_owned()],
+            pausable: false,
             limit: None,
         }]
     );

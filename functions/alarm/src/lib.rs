@@ -1,0 +1,31 @@
+//! People are told of an alarm, and what the suite configuration says is done about it.
+//!
+//! The alarm may come as EventBridge's event, as a message on a topic and as a direct invocation, or as several of them.
+
+use bellhop_domain::alarm::AlarmChange;
+use bellhop_engine::{Engine, Fault, Handled};
+use bellhop_events::Event;
+use serde_json::{Value, json};
+
+/// Takes what an input tells of alarms to them, and answers what became of each part of it.
+///
+/// # Errors
+/// The first fault, after every event of the input was tried. Trying the input again tells and does nothing twice.
+pub async fn handle(engine: &Engine, input: &Value) -> Result<Value, Fault> {
+    bellhop_runtime::each_event(input, async |event| match event {
+        Event::Alarm(change) => Some(take(engine, *change).await),
+        Event::Push(_) | Event::Agent(_) | Event::Unnamed(_) | Event::Instance(_) | Event::Pipeline(_) | Event::Request(_) => None,
+    })
+    .await
+}
+
+async fn take(engine: &Engine, change: AlarmChange) -> Result<Value, Fault> {
+    let (alarm, state, quiet) = (change.id.name.clone(), change.state, change.quiet.clone());
+    let result = match engine.alarm(change).await? {
+        Handled::Done => quiet.map_or_else(|| "done".to_owned(), |why| format!("done: nobody is told, as {why}")),
+        Handled::Ignored(reason) => format!("ignored: {reason}"),
+        Handled::Unknown => "ignored: no such alarm".to_owned(),
+    };
+    tracing::info!(alarm, %state, result, "alarm event");
+    Ok(json!({ "alarm": alarm, "state": state, "result": result }))
+}

@@ -1,0 +1,15 @@
+//! The function `alarm`: state changes of CloudWatch's alarms.
+
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    bellhop_runtime::serve(|suite| {
+        let engine = suite.engine();
+        move |invocation| {
+            let engine = engine.clone();
+            async move { Ok(bellhop_alarm::handle(&engine, &invocation.event).await?) }
+        }
+    })
+    .await
+}

@@ -1,0 +1,355 @@
+//! What people are told about alarms.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{Message, SMS_LIMIT, SUBJECT_LIMIT, Severity, cut, printable_ascii};
+use crate::alarm::{
+    Alarm, AlarmFacts, AlarmNews, AlarmNewsKind, AlarmState, Comparison, FLAP_WINDOW, FLAPS, Remedied, Remedy, RemedyAction,
+};
+
+/// The most characters of an alarm's name in a title.
+const NAME_LIMIT: usize = 60;
+/// The most characters in a title of what was found.
+const FINDING_LIMIT: usize = 200;
+
+/// What people are told about an alarm.
+#[must_use]
+pub fn about_alarm(alarm: &Alarm, news: &AlarmNews) -> Message {
+    let transition = &news.transition;
+    let facts = &transition.facts;
+    let (status, severity) = status(alarm, news);
+    let title = Title::of(alarm, news);
+    let full = title.within(NAME_LIMIT + FINDING_LIMIT);
+    let remedy = news.remedy.as_ref().map(|news| sentence(&news.remedy, &news.outcome));
+    let link = alarm.id.region.as_deref().map(|region| console(region, &alarm.id.name));
+    let document = json!({
+        "version": 1,
+        "id": format!("alarm/{}/{status}/{}", alarm.id.key(), transition.at),
+        "kind": "alarm",
+        "severity": severity.as_str(),
+        "status": status,
+        "title": full,
+        "alarm": {
+            "name": alarm.id.name,
+            "region": alarm.id.region,
+            "account": alarm.id.account,
+            "contributor": alarm.id.contributor,
+            "state": transition.state,
+            "previous": transition.previous,
+            "since": transition.at,
+            "open-since": news.open,
+        },
+        "cause": facts.reason,
+        "description": facts.description,
+        "metric": facts.measure,
+        "namespace": facts.namespace,
+        "dimensions": facts.dimensions,
+        "value": facts.value,
+        "threshold": facts.threshold,
+        "comparison": facts.comparison,
+        "rule": facts.rule,
+        "because": facts.because,
+        "remedy": news.remedy.as_ref().map(|news| json!({
+            "target": news.remedy.action.target(),
+            "outcome": outcome(&news.outcome),
+            "text": remedy,
+        })),
+        "configuration-error": news.unconfigured,
+        "links": link.as_ref().map(|link| json!({ "alarm": link })),
+        "time": news.told,
+    });
+    Message {
+        document,
+        subject: cut(&printable_ascii(&title.within(SUBJECT_LIMIT)), SUBJECT_LIMIT),
+        email: email(alarm, news, &full, remedy.as_deref(), link.as_deref()),
+        sms: title.within(SMS_LIMIT),
+        attributes: vec![
+            ("kind", "alarm".to_owned()),
+            ("severity", severity.as_str().to_owned()),
+            ("status", status.to_owned()),
+            ("alarm", alarm.id.name.clone()),
+        ],
+    }
+}
+
+fn status(alarm: &Alarm, news: &AlarmNews) -> (&'static str, Severity) {
+    let of_state = match news.transition.state {
+        // Its alarm as a whole is told as an error.
+        AlarmState::Alarm if alarm.id.contributor.is_some() => ("alarm", Severity::Warning),
+        AlarmState::Alarm => ("alarm", Severity::Error),
+        AlarmState::Ok => ("ok", Severity::Info),
+        AlarmState::InsufficientData => ("insufficient-data", Severity::Info),
+    };
+    match news.what {
+        AlarmNewsKind::Changed => of_state,
+        AlarmNewsKind::Settled => match of_state {
+            ("alarm", severity) => ("settled-in-alarm", severity),
+            (_, severity) => ("settled", severity),
+        },
+        AlarmNewsKind::Flapping => ("flapping", Severity::Warning),
+        AlarmNewsKind::PauseEnded => ("pause-ended", Severity::Warning),
+        AlarmNewsKind::Remedied => match news.remedy.as_ref().map(|news| &news.outcome) {
+            Some(Remedied::Failed(_)) => ("remedy-failed", Severity::Error),
+            _ => ("remedied", Severity::Info),
+        },
+    }
+}
+
+/// A title in three parts, of which the middle one gives way where there is no room.
+struct Title {
+    before: String,
+    finding: String,
+    after: String,
+}
+
+impl Title {
+    fn of(alarm: &Alarm, news: &AlarmNews) -> Self {
+        let transition = &news.transition;
+        let facts = &transition.facts;
+        let mut name = cut(&alarm.id.name, NAME_LIMIT);
+        if alarm.id.contributor.is_some() && !facts.dimensions.is_empty() {
+            name = format!("{name} ({})", cut(&dimensions(facts), NAME_LIMIT));
+        }
+        let since = format!(" (since {})", clock(transition.at, news.told));
+        let found = finding(facts, transition.state);
+        let (verb, finding, after) = match (news.what, transition.state) {
+            (AlarmNewsKind::Changed, AlarmState::Alarm) => ("is in ALARM", found, since),
+            (AlarmNewsKind::Changed, AlarmState::Ok) => match news.open {
+                Some(open) => ("is OK again", found, format!(" (after {})", span(open, transition.at))),
+                None => ("is OK again", found, since),
+            },
+            (AlarmNewsKind::Changed, AlarmState::InsufficientData) => ("has too little data to tell", None, since),
+            (AlarmNewsKind::Flapping, _) => (
+                "is flapping",
+                Some(format!(
+                    "it changed {FLAPS} times within {}; told again once it settles",
+                    humantime::format_duration(FLAP_WINDOW)
+                )),
+                String::new(),
+            ),
+            (AlarmNewsKind::Settled, AlarmState::Alarm) => ("has settled in ALARM", found, since),
+            (AlarmNewsKind::Settled, AlarmState::Ok) => ("has settled and is OK", found, since),
+            (AlarmNewsKind::Settled, AlarmState::InsufficientData) => ("has settled, with too little data to tell", None, since),
+            (AlarmNewsKind::Remedied, _) => (
+                "",
+                news.remedy.as_ref().map(|news| sentence(&news.remedy, &news.outcome)),
+                String::new(),
+            ),
+            (AlarmNewsKind::PauseEnded, _) => (
+                "",
+                Some("agents are launched again after 24 hours of pause, although it was not heard to be OK".to_owned()),
+                String::new(),
+            ),
+        };
+        Self {
+            before: if verb.is_empty() { name } else { format!("{name} {verb}") },
+            finding: finding.unwrap_or_default(),
+            after,
+        }
+    }
+
+    /// The title in at most this many characters, as far as that is possible by its middle.
+    fn within(&self, limit: usize) -> String {
+        let Self { before, finding, after } = self;
+        let room = limit.saturating_sub(before.chars().count() + after.chars().count() + 2);
+        let text = if finding.is_empty() || room < 10 {
+            format!("{before}{after}")
+        } else {
+            format!("{before}: {}{after}", cut(finding, room))
+        };
+        cut(&text, limit)
+    }
+}
+
+/// What the alarm found, in a few words.
+fn finding(facts: &AlarmFacts, state: AlarmState) -> Option<String> {
+    if !facts.because.is_empty() {
+        return Some(format!("because of {}", facts.because.join(", ")));
+    }
+    if let (Some(measure), Some(value)) = (&facts.measure, &facts.value) {
+        return Some(match &facts.threshold {
+            Some(threshold) => format!("{measure} {value}{}{threshold}", operator(facts.comparison, state)),
+            None => format!("{measure} {value}"),
+        });
+    }
+    let reason = facts.reason.as_deref()?;
+    let reason = ["Threshold Crossed: ", "Thresholds Crossed: "]
+        .iter()
+        .find_map(|prefix| reason.strip_prefix(prefix))
+        .unwrap_or(reason)
+        .trim_end_matches('.');
+    Some(match &facts.measure {
+        Some(measure) => format!("{measure}: {reason}"),
+        None => reason.to_owned(),
+    })
+}
+
+/// How value and threshold stand to each other, in a state.
+fn operator(comparison: Option<Comparison>, state: AlarmState) -> &'static str {
+    match (comparison, state) {
+        (Some(Comparison::Above), AlarmState::Alarm) | (Some(Comparison::AtMost), AlarmState::Ok) => " > ",
+        (Some(Comparison::AtLeast), AlarmState::Alarm) | (Some(Comparison::Below), AlarmState::Ok) => " >= ",
+        (Some(Comparison::Below), AlarmState::Alarm) | (Some(Comparison::AtLeast), AlarmState::Ok) => " < ",
+        (Some(Comparison::AtMost), AlarmState::Alarm) | (Some(Comparison::Above), AlarmState::Ok) => " <= ",
+        (Some(Comparison::Outside), AlarmState::Alarm) => ", outside of ",
+        (Some(Comparison::Outside), AlarmState::Ok) => ", within ",
+        (None, _) | (_, AlarmState::InsufficientData) => ", threshold ",
+    }
+}
+
+/// What was done, or not, in a sentence.
+fn sentence(remedy: &Remedy, outcome: &Remedied) -> String {
+    let (what, verb, done) = match &remedy.action {
+        RemedyAction::RestartService { cluster, service } => (
+            format!("service {service} of cluster {cluster}"),
+            "restarted",
+            "is being restarted".to_owned(),
+        ),
+        RemedyAction::RunJob(job) => (format!("job {job}"), "started", "was started".to_owned()),
+        RemedyAction::PauseStarts => (
+            "every launch of an agent".to_owned(),
+            "paused",
+            "is paused until the alarm is OK again".to_owned(),
+        ),
+    };
+    match outcome {
+        Remedied::Done(more) => {
+            let more = more.as_deref().map(|more| format!(" ({more})")).unwrap_or_default();
+            format!("{what} {done}{more}")
+        }
+        Remedied::Held { since } => format!(
+            "{what} was not {verb} again: that is done at most every {}, last at {}",
+            humantime::format_duration(remedy.at_most_every),
+            since.strftime("%H:%M UTC")
+        ),
+        Remedied::Failed(why) => format!("{what} could not be {verb}: {why}"),
+        Remedied::TriedAgain => format!("{what} could not be {verb} yet, and it is tried again"),
+        Remedied::NotNeeded => format!("{what} was not {verb}, as the alarm changed before"),
+        Remedied::DryRun => format!("{what} would be {verb}, but for dry-run"),
+    }
+}
+
+fn outcome(outcome: &Remedied) -> &'static str {
+    match outcome {
+        Remedied::Done(_) => "done",
+        Remedied::Held { .. } => "held",
+        Remedied::Failed(_) => "failed",
+        Remedied::TriedAgain => "tried-again",
+        Remedied::NotNeeded => "not-needed",
+        Remedied::DryRun => "dry-run",
+    }
+}
+
+fn email(alarm: &Alarm, news: &AlarmNews, title: &str, remedy: Option<&str>, link: Option<&str>) -> String {
+    let transition = &news.transition;
+    let facts = &transition.facts;
+    let mut body = format!("{title}\n\n");
+    let mut row = |name: &str, value: &str| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(body, "{:<12}{value}", format!("{name}:"));
+    };
+    row("Alarm", &alarm.id.name);
+    if let Some(id) = &alarm.id.contributor {
+        row("Contributor", id);
+    }
+    match (&alarm.id.region, &alarm.id.account) {
+        (Some(region), Some(account)) => row("Region", &format!("{region}, account {account}")),
+        (Some(region), None) => row("Region", region),
+        (None, Some(account)) => row("Account", account),
+        (None, None) => {}
+    }
+    let before = transition.previous.map(|state| format!(", before {state}")).unwrap_or_default();
+    row("State", &format!("{} since {}{before}", transition.state, date(transition.at)));
+    if let Some(description) = &facts.description {
+        row("About", description);
+    }
+    if let Some(measure) = &facts.measure {
+        let namespace = facts.namespace.as_ref().map(|space| format!("{space} ")).unwrap_or_default();
+        let of = if facts.dimensions.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", dimensions(facts))
+        };
+        row("Metric", &format!("{namespace}{measure}{of}"));
+    } else if !facts.dimensions.is_empty() {
+        row("Of", &dimensions(facts));
+    }
+    if let Some(value) = &facts.value {
+        row("Value", value);
+    }
+    if let Some(threshold) = &facts.threshold {
+        row("Threshold", threshold);
+    }
+    if let Some(rule) = &facts.rule {
+        row("Rule", rule);
+    }
+    for name in &facts.because {
+        row("Because of", name);
+    }
+    if let Some(reason) = &facts.reason {
+        row("Reason", reason);
+    }
+    if let Some(remedy) = remedy {
+        row("Action", remedy);
+    }
+    if let Some(why) = &news.unconfigured {
+        row("Not done", &format!("whatever should be done about it, as {why}"));
+    }
+    if let Some(link) = link {
+        row("Console", link);
+    }
+    body
+}
+
+fn dimensions(facts: &AlarmFacts) -> String {
+    let all: Vec<String> = facts.dimensions.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    all.join(", ")
+}
+
+/// A moment for somebody who reads of it soon.
+fn clock(at: Timestamp, told: Timestamp) -> String {
+    let day = |moment: Timestamp| moment.strftime("%F").to_string();
+    if day(at) == day(told) {
+        at.strftime("%H:%M UTC").to_string()
+    } else {
+        date(at)
+    }
+}
+
+fn date(at: Timestamp) -> String {
+    at.strftime("%F %H:%M UTC").to_string()
+}
+
+fn span(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.duration_since(from).as_secs().max(0).unsigned_abs();
+    // Nobody needs the seconds of hours.
+    let shown = if seconds >= 3600 { seconds - seconds % 60 } else { seconds };
+    humantime::format_duration(Duration::from_secs(shown)).to_string()
+}
+
+/// The alarm's page in the console, as CloudWatch's own e-mails link it.
+fn console(region: &str, alarm: &str) -> String {
+    let host = match region.split('-').next() {
+        Some("cn") => "console.amazonaws.cn",
+        _ if region.starts_with("us-gov-") => "console.amazonaws-us-gov.com",
+        _ => "console.aws.amazon.com",
+    };
+    let mut page = format!("https://{region}.{host}/cloudwatch/deeplink.js?region={region}#alarmsV2:alarm/");
+    for byte in alarm.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => page.push(char::from(byte)),
+            _ => {
+                // Writing to a String cannot fail.
+                let _ = write!(page, "%{byte:02X}");
+            }
+        }
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,269 @@
+//! Alarms at the edges: what is done about them, and the two records that go with that, claims and pauses.
+
+use async_trait::async_trait;
+use bellhop_domain::alarm::{
+    Alarm, AlarmChange, AlarmEffect, AlarmEvent, AlarmId, AlarmState, Claim, Claimed, Pauses, Remedied, Remedy, RemedyAction, Wanted,
+};
+use bellhop_domain::decision::Decision;
+use bellhop_domain::ids::JobName;
+use bellhop_domain::message;
+use bellhop_domain::outbox::{EffectId, Outbox, Pending};
+use bellhop_domain::request::{Start, StartWhat};
+use jiff::Timestamp;
+
+use crate::document::Kept;
+use crate::engine::{Overdue, Record};
+use crate::ports::{DocumentKey, DocumentKind, Restarted, Versioned, Written};
+use crate::start::{Refused, Started, Starter};
+use crate::{Engine, Fault, Handled};
+
+/// How often a claim or a pause is written anew because somebody else wrote it first.
+const CONFLICTS: u32 = 8;
+
+impl Engine {
+    /// Takes a state change to its alarm. What is to be done about it is read from the suite configuration here, once; if that cannot be read, people
+    /// are told of the alarm all the same.
+    ///
+    /// # Errors
+    /// As [`Engine::build`], or when the suite configuration cannot be read now.
+    pub async fn alarm(&self, change: AlarmChange) -> Result<Handled, Fault> {
+        let current = self.load_alarm(&change.id).await?;
+        let change = Box::new(change);
+        let nothing = AlarmEvent::Changed {
+            change: change.clone(),
+            wanted: Wanted::Nothing,
+        };
+        let known = matches!(current.record.decide(&nothing, self.clock.now()), Decision::Ignored(_));
+        let wanted = match change.state {
+            AlarmState::Alarm if !known && change.quiet.is_none() => self.wanted(&change.id.name).await?,
+            _ => Wanted::Nothing,
+        };
+        self.advance(current, vec![AlarmEvent::Changed { change, wanted }], Overdue::Perform)
+            .await
+    }
+
+    /// Works on an alarm that is due.
+    pub(crate) async fn sweep_alarm(&self, key: &DocumentKey) -> Result<Handled, Fault> {
+        match self.load_kept::<Alarm>(key).await? {
+            Some(alarm) => self.advance(alarm, vec![AlarmEvent::Tick], Overdue::Perform).await,
+            None => Ok(Handled::Unknown),
+        }
+    }
+
+    /// Why no agent may be launched now; `None` if one may.
+    pub(crate) async fn paused(&self) -> Result<Option<String>, Fault> {
+        let Some(pauses) = self.load_kept::<Pauses>(&pauses_key()).await? else {
+            return Ok(None);
+        };
+        let alarms = pauses.record.now(self.clock.now()).join(", ");
+        Ok((!alarms.is_empty()).then(|| format!("starts are paused until this alarm is OK again: {alarms}")))
+    }
+
+    async fn wanted(&self, alarm: &str) -> Result<Wanted, Fault> {
+        Ok(match (Starter { engine: self.clone() }).suite().await? {
+            Ok(suite) => suite.remedy(alarm).cloned().map_or(Wanted::Nothing, Wanted::Remedy),
+            Err(why) => Wanted::Unknown(why),
+        })
+    }
+
+    async fn load_alarm(&self, id: &AlarmId) -> Result<Versioned<Alarm>, Fault> {
+        let stored = self.load_kept(&alarm_key(id)).await?;
+        Ok(stored.unwrap_or_else(|| Versioned {
+            version: 0,
+            record: Alarm::new(id.clone()),
+        }))
+    }
+
+    /// Takes a target for an occasion, unless another one has it still.
+    async fn claim(&self, remedy: &Remedy, occasion: &str) -> Result<Claimed, Fault> {
+        let target = remedy.action.target();
+        for _ in 0..CONFLICTS {
+            let stored = self.load_kept::<Claim>(&claim_key(&target)).await?;
+            let (version, present) = stored.map_or((0, None), |stored| (stored.version, Some(stored.record)));
+            let claimed = Claim::take(present.as_ref(), &target, occasion, remedy.at_most_every, self.clock.now());
+            let Claimed::Yes(claim) = &claimed else { return Ok(claimed) };
+            if present.as_ref() == Some(claim) || matches!(self.store_kept(version, claim).await?, Written::Stored(_)) {
+                return Ok(claimed);
+            }
+        }
+        Err(Fault::passing(format!(
+            "the claim of {target} was written by others {CONFLICTS} times in a row"
+        )))
+    }
+
+    async fn change_pauses(&self, change: impl Fn(&mut Pauses) -> bool) -> Result<(), Fault> {
+        for _ in 0..CONFLICTS {
+            let stored = self.load_kept::<Pauses>(&pauses_key()).await?;
+            let (version, mut pauses) = stored.map_or((0, Pauses::default()), |stored| (stored.version, stored.record));
+            pauses.forget(self.clock.now());
+            if !change(&mut pauses) || matches!(self.store_kept(version, &pauses).await?, Written::Stored(_)) {
+                return Ok(());
+            }
+        }
+        Err(Fault::passing(format!(
+            "the pauses were written by others {CONFLICTS} times in a row"
+        )))
+    }
+
+    async fn run_job(&self, job: &JobName, occasion: &str) -> Result<Remedied, Fault> {
+        let start = Start {
+            what: StartWhat::Suite(job.clone()),
+            id: None,
+        };
+        let starter = Starter { engine: self.clone() };
+        Ok(match starter.request(&start, &format!("alarm/{occasion}")).await? {
+            Ok(Started::Run { id, .. } | Started::Again(id)) => Remedied::Done(Some(format!("run {id}"))),
+            Ok(Started::Rejected { message, .. }) | Err(Refused(message)) => Remedied::Failed(message),
+            Ok(Started::Nothing(why)) => Remedied::Failed(why.to_string()),
+        })
+    }
+}
+
+fn alarm_key(id: &AlarmId) -> DocumentKey {
+    DocumentKey {
+        kind: DocumentKind::Alarm,
+        name: id.key(),
+    }
+}
+
+fn claim_key(target: &str) -> DocumentKey {
+    DocumentKey {
+        kind: DocumentKind::Claim,
+        name: target.to_owned(),
+    }
+}
+
+fn pauses_key() -> DocumentKey {
+    DocumentKey {
+        kind: DocumentKind::Pause,
+        name: "starts".to_owned(),
+    }
+}
+
+impl Kept for Alarm {
+    fn key(&self) -> DocumentKey {
+        alarm_key(&self.id)
+    }
+
+    fn due(&self) -> Option<Timestamp> {
+        Alarm::due(self)
+    }
+
+    fn expires(&self) -> Option<Timestamp> {
+        Alarm::expires(self)
+    }
+}
+
+impl Kept for Claim {
+    fn key(&self) -> DocumentKey {
+        claim_key(&self.target)
+    }
+
+    fn due(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn expires(&self) -> Option<Timestamp> {
+        Some(self.until)
+    }
+}
+
+impl Kept for Pauses {
+    fn key(&self) -> DocumentKey {
+        pauses_key()
+    }
+
+    fn due(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn expires(&self) -> Option<Timestamp> {
+        None
+    }
+}
+
+#[async_trait]
+impl Record for Alarm {
+    type Event = AlarmEvent;
+    type Effect = AlarmEffect;
+
+    fn name(&self) -> String {
+        format!("alarm {}", self.id.key())
+    }
+
+    fn decide(&self, event: &AlarmEvent, now: Timestamp) -> Decision<Self> {
+        Alarm::decide(self, event, now)
+    }
+
+    fn deferred(effect: EffectId) -> AlarmEvent {
+        AlarmEvent::Deferred(effect)
+    }
+
+    fn outbox(&self) -> &Outbox<AlarmEffect> {
+        &self.outbox
+    }
+
+    async fn reload(&self, engine: &Engine) -> Result<Option<Versioned<Self>>, Fault> {
+        engine.load_alarm(&self.id).await.map(Some)
+    }
+
+    async fn store(&self, engine: &Engine, expected: u64) -> Result<Written, Fault> {
+        engine.store_kept(expected, self).await
+    }
+
+    async fn complete(&self, _: &Engine, _: &mut AlarmEvent) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn perform(&self, engine: &Engine, pending: &Pending<AlarmEffect>) -> Result<Vec<AlarmEvent>, Fault> {
+        let performed = AlarmEvent::Performed(pending.id);
+        match &pending.effect {
+            AlarmEffect::Remedy { at, remedy } => {
+                let outcome = perform_remedy(self, engine, *at, remedy).await?;
+                tracing::info!(alarm = self.id.name, target = remedy.action.target(), ?outcome, "acted on an alarm");
+                Ok(vec![AlarmEvent::Remedied {
+                    effect: pending.id,
+                    outcome,
+                }])
+            }
+            AlarmEffect::Resume { until } => {
+                engine.change_pauses(|pauses| pauses.resume(&self.id, *until)).await?;
+                tracing::info!(alarm = self.id.name, "starts go on as far as this alarm is concerned");
+                Ok(vec![performed])
+            }
+            AlarmEffect::Tell(news) => {
+                engine.notifier.publish(&message::about_alarm(self, news)).await?;
+                Ok(vec![performed])
+            }
+        }
+    }
+}
+
+async fn perform_remedy(alarm: &Alarm, engine: &Engine, at: Timestamp, remedy: &Remedy) -> Result<Remedied, Fault> {
+    let occasion = alarm.occasion(at);
+    // A pause is no more than one however often it is asked for.
+    let is_limited = remedy.action != RemedyAction::PauseStarts || !remedy.at_most_every.is_zero();
+    let since = if is_limited {
+        match engine.claim(remedy, &occasion).await? {
+            Claimed::Yes(claim) => claim.at,
+            Claimed::No(since) => return Ok(Remedied::Held { since }),
+        }
+    } else {
+        at
+    };
+    match &remedy.action {
+        RemedyAction::RestartService { cluster, service } => Ok(match engine.services.restart(cluster, service, since).await? {
+            Restarted::Yes => Remedied::Done(None),
+            Restarted::No(why) => Remedied::Failed(why),
+        }),
+        RemedyAction::RunJob(job) => engine.run_job(job, &occasion).await,
+        RemedyAction::PauseStarts => {
+            // From when it was decided: an OK may have been decided since, and overtaken this.
+            let Some(since) = alarm.paused else {
+                return Ok(Remedied::NotNeeded);
+            };
+            engine.change_pauses(|pauses| pauses.pause(&alarm.id, since)).await?;
+            Ok(Remedied::Done(None))
+        }
+    }
+}
