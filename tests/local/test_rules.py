@@ -37,6 +37,19 @@ REACHES = {
             "old-in-sns": None,
         },
     ),
+    "backup": (
+        "BackupFunction",
+        {
+            "check": None,
+            "copy-created": None,
+            "misspelt": None,
+            "restore-created": None,
+            "restore-running": None,
+            "running": None,
+            "scheduler": None,
+            "start": None,
+        },
+    ),
     "codebuild": (
         "BuildStateFunction",
         {"foreign": None, "other-phase": None},
@@ -295,6 +308,22 @@ class Rules(unittest.TestCase):
         self.assertFalse(matches(detail_type="CloudWatch Alarm Contributor State Change"))
         self.assertFalse(matches(detail_type="CloudWatch Alarm Configuration Change"))
         self.assertFalse(matches(source="my.cloudwatch"))
+
+    def test_backup(self):
+        def matches(kind, **detail):
+            rule = "BackupFunctionRestoreEnded" if kind == "Restore" else "BackupFunctionJobEnded"
+            return self.matches(rule, "aws.backup", f"{kind} Job State Change", detail)
+
+        for kind in ("Backup", "Copy"):
+            for state in ("COMPLETED", "FAILED", "ABORTED", "EXPIRED", "PARTIAL"):
+                self.assertTrue(matches(kind, state=state), state)
+            for state in ("CREATED", "PENDING", "RUNNING", "ABORTING"):
+                self.assertFalse(matches(kind, state=state), state)
+        for status in ("COMPLETED", "FAILED", "ABORTED"):
+            self.assertTrue(matches("Restore", status=status), status)
+        self.assertFalse(matches("Restore", status="RUNNING"))
+        # The first event of a restore has its word elsewhere.
+        self.assertFalse(matches("Restore", state="CREATED"))
 
     def test_the_local_aws_takes_events_of_aws_services(self):
         entry = {"Source": "aws.ecs", "DetailType": "ECS Task State Change", "Detail": "{}"}

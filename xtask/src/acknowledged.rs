@@ -102,6 +102,8 @@ struct State {
     told: BTreeMap<String, usize>,
     /// Actions of CodePipeline that are to succeed once their runs have.
     actions: Vec<String>,
+    /// How many backup jobs there are to be.
+    backups: usize,
 }
 
 struct Table<'a> {
@@ -123,6 +125,7 @@ impl Table<'_> {
         self.actions().await?;
         self.requests().await?;
         self.alarms().await?;
+        self.backups().await?;
         self.conflicts().await?;
         self.launches().await?;
         self.faults_of_a_push().await?;
@@ -488,6 +491,86 @@ impl Table<'_> {
         self.row("alarm", "one beside a bad configuration", "alarm", named("unconfigured")?, "done")
             .await?;
         self.configure_with("notify: { successes: changes }\n").await
+    }
+
+    /// Schedules, requests and events for backups: of the suite's own table, which every stack has.
+    async fn backups(&self) -> anyhow::Result<()> {
+        let jobs = || self.stack.stand_in.backup().jobs();
+        let at = |time: &str| -> anyhow::Result<Value> {
+            let mut schedule = sample("schedule/backups.json")?;
+            schedule["time"] = json!(time);
+            Ok(schedule)
+        };
+        let before = jobs().len();
+        let throttled = self.inject("backup", "dynamodb", "*", Fault::Throttle, Times::Always);
+        let schedule = at("2026-03-02T03:00:00Z")?;
+        self.failing("backup-ledger", "a throttle of the ledger", "backup", schedule, "failed to")
+            .await?;
+        self.stack.stand_in.faults().remove(throttled);
+
+        let started = "\"suite-table\":\"started\"";
+        for (row, what, input, part) in [
+            ("backup", "a schedule", at("2026-03-03T03:00:00Z")?, started),
+            ("repeated", "the schedule again", at("2026-03-03T03:00:00Z")?, "nothing new"),
+            ("backup", "a check", sample("backup/check.json")?, "\"suite-table\":\"checked\""),
+            (
+                "backup-mistake",
+                "a backup that there is not",
+                sample("backup/start.json")?,
+                "there is no backup of that name",
+            ),
+            (
+                "backup-mistake",
+                "a misspelt key",
+                sample("backup/misspelt.json")?,
+                "did you mean time?",
+            ),
+            (
+                "unknown-build",
+                "a job of somebody else's",
+                sample("backup/failed.json")?,
+                "no backup of this suite has started it",
+            ),
+        ] {
+            self.row(row, what, "backup", input, part).await?;
+        }
+        let all = jobs();
+        ensure!(
+            all.len() == before + 1,
+            "a schedule that came twice should have started one job: {all:?}"
+        );
+        let job = all.last().context("no job")?;
+        let event = self.stack.stand_in.backup().ends(&job.id, "FAILED", Some("Access denied"))?;
+        self.row("backup", "a job that failed", "backup", event.clone(), "done").await?;
+        self.row("repeated", "its event again", "backup", event, "already over").await?;
+
+        let refused = Fault::Error {
+            status: 400,
+            code: "AccessDeniedException".to_owned(),
+            message: "not allowed to pass the role".to_owned(),
+        };
+        let rule = self.inject("backup", "backup", "StartBackupJob", refused, Times::Always);
+        self.row(
+            "backup-refused",
+            "a missing permission",
+            "backup",
+            at("2026-03-04T03:00:00Z")?,
+            started,
+        )
+        .await?;
+        self.stack.stand_in.faults().remove(rule);
+
+        for (what, time, fault) in [
+            ("a throttle of AWS Backup", "2026-03-05T03:00:00Z", Fault::Throttle),
+            ("a 5xx of AWS Backup", "2026-03-06T03:00:00Z", Fault::ServerError),
+            ("a lost reply of AWS Backup", "2026-03-07T03:00:00Z", Fault::LoseReply),
+        ] {
+            let rule = self.inject("backup", "backup", "StartBackupJob", fault, Times::Always);
+            self.failing("backup-start", what, "backup", at(time)?, "failed to").await?;
+            self.stack.stand_in.faults().remove(rule);
+        }
+        self.state.borrow_mut().backups = before + 4;
+        Ok(())
     }
 
     async fn conflicts(&self) -> anyhow::Result<()> {
@@ -857,6 +940,15 @@ impl Table<'_> {
                 ));
             }
         }
+        let backups = self.stack.stand_in.backup().jobs().len();
+        ensure!(
+            backups <= state.backups,
+            "{backups} backup jobs instead of {}: one was started twice",
+            state.backups
+        );
+        if backups < state.backups {
+            open.push(format!("{backups} backup jobs instead of {}", state.backups));
+        }
         for action in &state.actions {
             let action = self.stack.stand_in.codepipeline().action(action)?;
             if action.status != "Succeeded" {
@@ -888,6 +980,7 @@ impl Table<'_> {
                 "pipeline" if event.to_string().contains("what is no JSON") => ("action-mistake", "refused"),
                 "pipeline" => ("action", "\"builds\":1"),
                 "alarm" => ("alarm", "done"),
+                "backup" => ("backup", "\"suite-table\":\"started\""),
                 _ => ("repeated", "result"),
             };
             self.row(key, "a dead letter, handed back", function, event, expected).await?;

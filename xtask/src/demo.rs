@@ -163,6 +163,11 @@ impl Demo {
         }
     }
 
+    /// What people were told since the last look.
+    pub(crate) async fn told(&self) -> anyhow::Result<Vec<Value>> {
+        self.stack.aws.receive(&self.queue).await
+    }
+
     pub(crate) async fn report(&self, run: &Value) -> anyhow::Result<Value> {
         let run = run["run"].as_str().context("the run's message does not name the run")?;
         let key = format!("runs/{run}/report.json");

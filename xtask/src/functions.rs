@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::workspace::{cargo, run_openly, target};
 
 /// The functions there are, by the names of their binaries.
-pub(crate) const FUNCTIONS: [&str; 8] = [
+pub(crate) const FUNCTIONS: [&str; 9] = [
     "push",
     "task-state",
     "build-state",
@@ -15,6 +15,7 @@ pub(crate) const FUNCTIONS: [&str; 8] = [
     "alarm",
     "pipeline",
     "control",
+    "backup",
     "sweep",
 ];
 

@@ -3,6 +3,7 @@
 
 mod acknowledged;
 mod aws;
+mod backups;
 mod demo;
 mod dependencies;
 mod functions;
@@ -91,6 +92,8 @@ enum Other {
     Pipeline,
     /// An instance of EC2 that is taken away, with two builds and somebody else's task on it
     Spot,
+    /// A backup that fails and recovers, its copy, and a restore test
+    Backup,
 }
 
 fn main() -> ExitCode {
@@ -142,6 +145,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
             story: Some(Other::Spot),
             keep,
         } => spot::run(keep).await,
+        Command::Demo {
+            story: Some(Other::Backup),
+            keep,
+        } => backups::run(keep).await,
         Command::Local => local::run().await,
         Command::Kill { builds, kills } => kill::run(builds, kills).await,
         Command::Fuzz { seconds } => fuzz::run(seconds).await,

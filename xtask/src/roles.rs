@@ -32,7 +32,7 @@ const EXPLAINED: &[(&[&str], &str, &str)] = &[
     (
         &FUNCTIONS,
         "iam:PassRole",
-        "part of RunTask's authorisation, for the task definition's roles",
+        "part of the authorisation of RunTask, for the task definition's roles, and of the jobs of AWS Backup",
     ),
     (
         &FUNCTIONS,
@@ -95,6 +95,54 @@ const EXPLAINED: &[(&[&str], &str, &str)] = &[
         "codepipeline:PutJobFailureResult",
         "by whoever ends the run that an action waits for",
     ),
+    (
+        &["backup", "sweep"],
+        "dynamodb:DescribeTable",
+        "Cloud Control, with the caller's permissions, before it removes a restored table",
+    ),
+    (
+        &["backup", "sweep"],
+        "dynamodb:DeleteTable",
+        "Cloud Control, with the caller's permissions, when it removes a restored table",
+    ),
+    (&["backup"], "s3:ListBucket", "a suite that is not configured yet"),
+    (
+        &["sweep"],
+        "backup:ListRecoveryPointsByBackupVault",
+        "of a check whose function died before it asked",
+    ),
+    (
+        &["sweep"],
+        "backup:DescribeBackupJob",
+        "of a job that was not heard of for a quarter of an hour",
+    ),
+    (
+        &["backup", "sweep"],
+        "backup:DescribeCopyJob",
+        "of a copy, likewise, or when backups are checked",
+    ),
+    (
+        &["backup", "sweep"],
+        "backup:DescribeRestoreJob",
+        "of a restore, likewise, or where its event does not say what it created",
+    ),
+    (
+        &["backup", "sweep"],
+        "backup:StartCopyJob",
+        "a backup with copy-to, by whoever sees it complete",
+    ),
+    (&["backup", "sweep"], "backup:StartRestoreJob", "a backup with restore-test"),
+    (
+        &["backup", "sweep"],
+        "backup:GetRecoveryPointRestoreMetadata",
+        "a backup with restore-test",
+    ),
+    (
+        &["backup", "sweep"],
+        "cloudformation:DeleteResource",
+        "what a restore test created, by whoever sees it complete",
+    ),
+    (&["backup", "sweep"], "cloudformation:GetResourceRequestStatus", "how that goes"),
 ];
 
 /// What a statement allows: one action on one kind of resource.
@@ -353,6 +401,17 @@ impl Roles {
                 };
                 resources.into_iter().map(|resource| (action.clone(), resource, none())).collect()
             }
+            ("backup", "StartBackupJob") => {
+                let vault = format!("arn:aws:backup:{place}:backup-vault:{}", named("BackupVaultName")?);
+                vec![(action, vault, none())]
+            }
+            ("backup", "ListRecoveryPointsByBackupVault") => {
+                let vault = entry.summary.split('/').nth(2).context("no vault")?;
+                vec![(action, format!("arn:aws:backup:{place}:backup-vault:{vault}"), none())]
+            }
+            // Authorised on recovery points, whose ARNs are of many services, or on nothing.
+            ("backup", _) => vec![(action, "*".to_owned(), none())],
+            ("cloudcontrolapi", operation) => vec![(format!("cloudformation:{operation}"), "*".to_owned(), none())],
             ("codepipeline", "PutJobSuccessResult" | "PutJobFailureResult") => vec![(action, "*".to_owned(), none())],
             _ => bail!("the check does not know how it is authorised"),
         })
@@ -501,6 +560,34 @@ mod tests {
         for place in ["suite/ config/", "suite/ ", "other/ runs/a/"] {
             assert!(roles(&statement).allow(&[list(place)]).is_err(), "{place}");
         }
+    }
+
+    #[test]
+    fn a_backup_is_authorised_on_its_vault_and_a_removal_as_cloudformation() {
+        let statement = json!({
+            "Effect": "Allow",
+            "Action": ["backup:StartBackupJob", "backup:ListRecoveryPointsByBackupVault"],
+            "Resource": format!("arn:aws:backup:{PLACE}:backup-vault:ci"),
+        });
+        let calls = |vault: &str| {
+            [
+                call("backup", "StartBackupJob", "", json!({ "BackupVaultName": vault })),
+                call(
+                    "backup",
+                    "ListRecoveryPointsByBackupVault",
+                    &format!("GET /backup-vaults/{vault}/recovery-points"),
+                    Value::Null,
+                ),
+            ]
+        };
+        assert_eq!(roles(&statement).allow(&calls("ci")).unwrap(), 2);
+        for other in calls("other") {
+            assert!(roles(&statement).allow(&[other]).is_err());
+        }
+        let statement = json!({ "Effect": "Allow", "Action": ["backup:Describe*", "cloudformation:*"], "Resource": "*" });
+        let removal = call("cloudcontrolapi", "DeleteResource", "", json!({ "Identifier": "x" }));
+        let described = call("backup", "DescribeBackupJob", "GET /backup-jobs/x", Value::Null);
+        assert_eq!(roles(&statement).allow(&[removal, described]).unwrap(), 2);
     }
 
     #[test]

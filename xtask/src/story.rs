@@ -163,6 +163,13 @@ fn of_event(event: &Value) -> Option<String> {
         "CodeBuild Build State Change" if detail["build-status"] != "IN_PROGRESS" => {
             Some(format!("{} has ended: {}", build_of(detail)?, detail["build-status"].as_str()?))
         }
+        kind @ ("Backup Job State Change" | "Copy Job State Change" | "Restore Job State Change") => {
+            let kind = kind.split(' ').next()?.to_lowercase();
+            let state = detail["status"].as_str().or(detail["state"].as_str())?;
+            let message = detail["statusMessage"].as_str();
+            let message = message.map(|message| format!(": {message}")).unwrap_or_default();
+            Some(format!("the {kind} job has ended: {state}{message}"))
+        }
         _ => None,
     }
 }
@@ -185,6 +192,11 @@ fn variable<'a>(variables: &'a Value, name: &str) -> Option<&'a str> {
 /// The beginning of an id, which is enough to know it again.
 fn short(id: &Value) -> Option<&str> {
     id.as_str()?.split('-').next()
+}
+
+/// The name at the end of an ARN.
+fn name_of(arn: &Value) -> Option<&str> {
+    arn.as_str()?.rsplit(['/', ':']).next()
 }
 
 /// A request of a function's that does something.
@@ -230,6 +242,20 @@ fn of_effect(entry: &Entry) -> Option<(String, String)> {
             "looks what runs on it (ECS ListTasks)".to_owned()
         }
         ("ecs", "StopTask") => "stops a task (ECS StopTask)".to_owned(),
+        ("backup", operation @ ("StartBackupJob" | "StartCopyJob" | "StartRestoreJob")) => {
+            let request = entry.request.as_ref()?;
+            let what = match operation {
+                "StartBackupJob" => format!("starts a backup of {}", name_of(&request["ResourceArn"])?),
+                "StartCopyJob" => format!("starts its copy to {}", request["DestinationBackupVaultArn"].as_str()?),
+                _ => format!("starts a restore to {}", request["Metadata"]["targetTableName"].as_str()?),
+            };
+            format!("{what} (AWS Backup {operation})")
+        }
+        ("backup", "ListRecoveryPointsByBackupVault") => "looks for the newest recovery point (AWS Backup)".to_owned(),
+        ("cloudcontrolapi", "DeleteResource") => {
+            let name = entry.request.as_ref()?["Identifier"].as_str()?.to_owned();
+            format!("removes {name} (Cloud Control DeleteResource)")
+        }
         ("sns", "Publish") => format!("tells: {} (SNS Publish)", entry.summary),
         ("s3", "ListObjectsV2") => "lists the attempt's artifacts (S3 ListObjectsV2)".to_owned(),
         ("s3", "PutObject") => "writes the run's report (S3 PutObject)".to_owned(),

@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 use tokio::process::Command;
 
 use crate::acknowledged;
+use crate::backups;
 use crate::demo;
 use crate::dependencies;
 use crate::functions;
@@ -116,6 +117,7 @@ pub(crate) async fn run(only: &[String]) -> anyhow::Result<()> {
         steps.own("demo", demo::run(false)).await?;
         steps.own("demo pipeline", pipeline::run(false)).await?;
         steps.own("demo spot", spot::run(false)).await?;
+        steps.own("demo backup", backups::run(false)).await?;
     }
 
     println!("\nAll passed:");
@@ -214,6 +216,9 @@ async fn ask_all(venv: &Venv, port: &str) -> anyhow::Result<()> {
         ("pipeline", "codepipeline/state-change.json", "skipped"),
         ("control", "control/list.json", "\"runs\""),
         ("control", "control/misspelt.json", "did you mean repository?"),
+        ("backup", "backup/completed.json", "no backup of this suite has started it"),
+        ("backup", "backup/misspelt.json", "did you mean time?"),
+        ("backup", "schedule/backups.json", "backups"),
         ("sweep", "schedule/sweep.json", "\"due\""),
     ];
     for (function, event, expected) in expected {

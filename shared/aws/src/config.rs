@@ -10,7 +10,9 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
-use crate::{Bucket, CodeBuildAgents, CodeCommit, CodePipeline, DynamoLedger, EcsAgents, EcsHosts, EcsServices, Executors, Topic};
+use crate::{
+    AwsBackup, Bucket, CodeBuildAgents, CodeCommit, CodePipeline, DynamoLedger, EcsAgents, EcsHosts, EcsServices, Executors, Topic,
+};
 
 /// How long a connection may take: AWS answers in the same region, or something is wrong.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -92,6 +94,15 @@ impl Aws {
     #[must_use]
     pub fn services(&self) -> EcsServices {
         EcsServices::new(aws_sdk_ecs::Client::new(&self.config))
+    }
+
+    /// Jobs of AWS Backup.
+    #[must_use]
+    pub fn backups(&self) -> AwsBackup {
+        AwsBackup::new(
+            aws_sdk_backup::Client::new(&self.config),
+            aws_sdk_cloudcontrol::Client::new(&self.config),
+        )
     }
 
     /// Code in CodeCommit.

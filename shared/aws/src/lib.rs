@@ -1,5 +1,6 @@
 //! The ports of `bellhop-engine` on AWS. This is the only crate that names an SDK; one file per service.
 
+mod backup;
 mod bucket;
 mod clock;
 mod codebuild;
@@ -16,6 +17,7 @@ mod sns;
 #[cfg(test)]
 mod testing;
 
+pub use backup::AwsBackup;
 pub use bucket::Bucket;
 pub use clock::SystemClock;
 pub use codebuild::CodeBuildAgents;

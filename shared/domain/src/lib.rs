@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod alarm;
+pub mod backup;
 pub mod branch;
 pub mod build;
 pub mod capacity;

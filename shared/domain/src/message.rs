@@ -1,5 +1,9 @@
 //! What people are told: one JSON document for programs, and texts for e-mail and SMS.
 
+mod backup;
+
+pub use backup::{about_backup, about_no_backups};
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -495,11 +499,7 @@ fn links(agent: &AgentId) -> Vec<(&'static str, String)> {
     else {
         return Vec::new();
     };
-    let console = match partition {
-        "aws-cn" => "console.amazonaws.cn",
-        "aws-us-gov" => "console.amazonaws-us-gov.com",
-        _ => "console.aws.amazon.com",
-    };
+    let console = console(partition);
     let Some((cluster, task)) = resource.strip_prefix("task/").and_then(|rest| rest.split_once('/')) else {
         return Vec::new();
     };
@@ -508,6 +508,15 @@ fn links(agent: &AgentId) -> Vec<(&'static str, String)> {
         ("agent", format!("{page}/configuration?region={region}")),
         ("logs", format!("{page}/logs?region={region}")),
     ]
+}
+
+/// The host of a partition's console, after the region.
+fn console(partition: &str) -> &'static str {
+    match partition {
+        "aws-cn" => "console.amazonaws.cn",
+        "aws-us-gov" => "console.amazonaws-us-gov.com",
+        _ => "console.aws.amazon.com",
+    }
 }
 
 fn printable_ascii(text: &str) -> String {

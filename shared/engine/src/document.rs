@@ -52,8 +52,9 @@ impl Engine {
                 None => Ok(Handled::Unknown),
             },
             DocumentKind::Alarm => self.sweep_alarm(key).await,
+            DocumentKind::Backup => self.sweep_backup(&key.name).await,
             // Claims and pauses are never due.
-            DocumentKind::Backup | DocumentKind::Claim | DocumentKind::Pause => Ok(Handled::Unknown),
+            DocumentKind::Claim | DocumentKind::Pause => Ok(Handled::Unknown),
         }
     }
 }

@@ -16,7 +16,7 @@ use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 
 use crate::Fault;
-use crate::ports::{Agents, Clock, Hosts, Ledger, Notifier, Pipelines, Services, Source, Store, Versioned, Written};
+use crate::ports::{Agents, Backups, Clock, Hosts, Ledger, Notifier, Pipelines, Services, Source, Store, Versioned, Written};
 
 /// How many records may tell each other something within one invocation. A job that cannot be launched lets go of its place at once, so that the next
 /// one is launched, and so on through a whole queue: what is told beyond this is left to the sweep.
@@ -41,6 +41,8 @@ pub struct Engine {
     pub source: Arc<dyn Source>,
     /// Services that can be restarted.
     pub services: Arc<dyn Services>,
+    /// Who makes backups.
+    pub backups: Arc<dyn Backups>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// How many records have told each other something on the way to this one; 0 for what comes from outside.

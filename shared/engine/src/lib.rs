@@ -10,6 +10,7 @@
 //! them again, each under the same idempotency token.
 
 mod alarm;
+mod backup;
 mod branch;
 mod build;
 mod document;
@@ -28,6 +29,7 @@ mod sweep;
 #[cfg(feature = "testing")]
 pub mod conformance;
 
+pub use backup::{Asked, Keeper, PerBackup};
 pub use engine::{Engine, Handled};
 pub use fault::{Fault, FaultKind};
 pub use start::{NothingWhy, Refused, Started, Starter};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bellhop_domain::Capacity;
+use bellhop_domain::backup::{Definition, JobKind, JobSeen, Point, RemovalSeen};
 use bellhop_domain::branch::Branch;
 use bellhop_domain::build::{Build, Refusal};
 use bellhop_domain::found::Artifact;
@@ -323,6 +324,40 @@ pub trait Services: Send + Sync {
     /// Starts new tasks of a service in place of the ones that run, unless that has begun since a moment: however often it is called for that moment,
     /// it is done once.
     async fn restart(&self, cluster: &str, service: &str, since: Timestamp) -> Result<Restarted, Fault>;
+}
+
+/// What came of asking for a job of AWS Backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// There is one of this id, new or from an earlier try with the same token.
+    Started(String),
+    /// There is none, and trying again would not help: why.
+    Refused(String),
+}
+
+/// Who makes backups: AWS Backup; and who removes what a restore test created: Cloud Control.
+#[async_trait]
+pub trait Backups: Send + Sync {
+    /// Starts a backup job. However often it is called with one token, there is one job.
+    async fn back_up(&self, definition: &Definition, token: &str) -> Result<Begun, Fault>;
+
+    /// Starts the copy of a recovery point, likewise.
+    async fn copy(&self, definition: &Definition, point: &str, token: &str) -> Result<Begun, Fault>;
+
+    /// Starts the restore of a recovery point to a new resource, of this name where its kind has names; likewise.
+    async fn restore(&self, definition: &Definition, point: &str, name: &str, token: &str) -> Result<Begun, Fault>;
+
+    /// How a job is; `None` if the service does not know it.
+    async fn job(&self, kind: JobKind, id: &str) -> Result<Option<JobSeen>, Fault>;
+
+    /// The newest complete recovery point of a resource in a vault; `None` if there is none, or no such vault.
+    async fn newest(&self, resource: &str, vault: &str) -> Result<Option<Point>, Fault>;
+
+    /// Removes a resource that a restore test created. However often it is called with one token, it is one request.
+    async fn remove(&self, resource: &str, token: &str) -> Result<RemovalSeen, Fault>;
+
+    /// How such a request goes.
+    async fn removal(&self, request: &str) -> Result<RemovalSeen, Fault>;
 }
 
 /// Who tells people.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
 
 mod alarms;
+mod backups;
 mod instances;
 mod scheduling;
 mod world;

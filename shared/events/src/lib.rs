@@ -10,6 +10,7 @@
 //! The reasons are written for logs, and hold no value of an environment variable, no credentials and no foreign message text.
 
 mod alarm;
+pub mod backup;
 pub mod codebuild;
 mod codecommit;
 mod codepipeline;
@@ -24,6 +25,7 @@ mod wrapping;
 use std::fmt;
 
 use bellhop_domain::alarm::AlarmChange;
+use bellhop_domain::backup::{BackupRequest, JobSeen};
 use bellhop_domain::ids::{AgentId, AttemptId, InstanceId};
 use bellhop_domain::instance::What;
 use bellhop_domain::observation::Observation;
@@ -49,6 +51,12 @@ pub enum Event {
     Alarm(Box<AlarmChange>),
     /// Somebody asks for something; or tries to, and should be told what was wrong.
     Request(Result<Request, String>),
+    /// A job of AWS Backup changed.
+    BackupJob(JobSeen),
+    /// A schedule's time has come: which, where it tells.
+    Schedule(Option<Timestamp>),
+    /// Somebody asks for a backup, or whether all are well; or tries to.
+    BackupRequest(Result<BackupRequest, String>),
 }
 
 /// An agent of ours as an event shows it.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::codebuild::event as codebuild;
 use crate::decode::{clean, expected};
-use crate::{Event, Parsed, Reason, alarm, codecommit, codepipeline, control, ec2, ecs};
+use crate::{Event, Parsed, Reason, alarm, backup, codecommit, codepipeline, control, ec2, ecs};
 
 /// Messages in messages that are opened. EventBridge through SNS through SQS, the longest way that is of use, takes two.
 const DEEPEST: usize = 4;
@@ -51,6 +51,8 @@ pub(crate) fn open(input: &Value, depth: usize, parsed: &mut Parsed) {
         message("SQS message", object.get("Body"), ("Body", None), depth, parsed);
     } else if control::is_request(object) {
         parsed.events.push(Event::Request(control::request(input)));
+    } else if backup::is_request(object) {
+        parsed.events.push(Event::BackupRequest(backup::request(input)));
     } else {
         parsed.skip("input", Reason::Foreign(unknown(object)));
     }
@@ -67,6 +69,8 @@ fn event_bridge(event: &Value, source: Option<&str>, kind: &str, parsed: &mut Pa
         (Some(codebuild::SOURCE), codebuild::PHASE_CHANGE) => parsed.add(what, codebuild::phase_change(event)),
         (Some(ec2::SOURCE), ec2::INTERRUPTION_WARNING) => parsed.add(what, ec2::interruption_warning(event)),
         (Some(ec2::SOURCE), ec2::REBALANCE_RECOMMENDATION) => parsed.add(what, ec2::rebalance_recommendation(event)),
+        (Some(backup::SOURCE), kind) if let Some(job) = backup::kind_of(kind) => parsed.add(what, backup::state_change(job, event)),
+        (Some(source), backup::SCHEDULED) if backup::SCHEDULES.contains(&source) => parsed.events.push(backup::schedule(event)),
         _ => parsed.skip(what, nothing_to_do()),
     }
 }
@@ -246,7 +250,7 @@ mod tests {
     fn what_is_not_ours_is_foreign_and_not_quoted() {
         let inputs = [
             json!({ "source": "aws.cloudwatch", "detail-type": "CloudWatch Alarm Configuration Change", "detail": { "note": "s3cret" } }),
-            json!({ "source": "aws.scheduler", "detail-type": "Scheduled Event", "detail": "{}" }),
+            json!({ "source": "someone.else", "detail-type": "Scheduled Event", "detail": "{}" }),
             json!({ "source": "someone.else", "detail-type": "ECS Task State Change", "detail": { "note": "s3cret" } }),
             json!({ "source": "aws.codecommit", "detailType": "CodeCommit Pull Request State Change", "detail": {} }),
             json!({ "detail-type": "ECS Task State Change", "detail": {} }),

@@ -17,11 +17,12 @@ use bellhop_events::{Event, Parsed, Reason, parse};
 use serde_json::{Value, json};
 
 /// The kinds of payload (their folders) that hold what Bellhop acts on, or the like of it.
-const OURS: [&str; 12] = [
+const OURS: [&str; 16] = [
     "alarm-contributor-eventbridge",
     "alarm-eventbridge",
     "alarm-lambda-action",
     "alarm-sns-message",
+    "backup-job-state-change",
     "codebuild-build-phase-change",
     "codebuild-build-state-change",
     "codecommit-repository-state-change",
@@ -29,7 +30,10 @@ const OURS: [&str; 12] = [
     "codepipeline-job",
     "ec2-rebalance-recommendation",
     "ec2-spot-interruption-warning",
+    "copy-job-state-change",
     "ecs-task-state-change",
+    "restore-job-state-change",
+    "scheduled-event",
 ];
 /// Something of ours, wrapped; the folder holds other things as well.
 const WRAPPED: [&str; 6] = [
@@ -75,6 +79,13 @@ enum Expected {
         threshold: Option<f64>,
         value: Option<f64>,
     },
+    Job {
+        words: String,
+        resource: Option<String>,
+        result: Option<String>,
+        ended: String,
+    },
+    Schedule(String),
     Pipeline {
         id: String,
         asks: String,
@@ -130,6 +141,12 @@ fn expect(object: &Value, topic: Option<&str>) -> Vec<Expected> {
             text(object, "/time"),
         )],
         _ if object.get("AlarmName").is_some() => vec![alarm_message(object, topic)],
+        (Some("aws.backup"), Some(kind)) => vec![job(kind.split(' ').next().unwrap(), object)],
+        (Some("aws.events" | "aws.scheduler"), Some("Scheduled Event")) => {
+            // Recordings mask times with words.
+            let time = text(object, "/time").filter(|time| time.ends_with('Z')).unwrap_or_default();
+            vec![Expected::Schedule(time)]
+        }
         _ if object["eventSource"] == "aws:codecommit" => trigger(object),
         _ if object.get("CodePipeline.job").is_some() => vec![pipeline(&object["CodePipeline.job"])],
         _ => vec![],
@@ -424,6 +441,31 @@ fn alike(one: Option<f64>, other: Option<f64>) -> bool {
     }
 }
 
+/// What a job of AWS Backup must come to: its kind, id, state and message in one line.
+fn job(kind: &str, event: &Value) -> Expected {
+    let detail = &event["detail"];
+    let field = |name: &str| text(detail, &format!("/{name}"));
+    let state = field("status").or(field("state")).unwrap();
+    let Some(id) = field(&format!("{}JobId", kind.to_lowercase())) else {
+        assert_eq!(state, "CREATED");
+        return Expected::Foreign("without an id".into());
+    };
+    let far = match state.as_str() {
+        "CREATED" | "PENDING" | "RUNNING" | "ABORTING" => "underway".into(),
+        other => other.to_lowercase(),
+    };
+    Expected::Job {
+        words: format!("{} {id} {far} {}", kind.to_lowercase(), field("statusMessage").unwrap_or_default()),
+        resource: field("resourceArn"),
+        result: match kind {
+            "Backup" if far == "completed" => text(event, "/resources/0"),
+            "Copy" => field("destinationRecoveryPointArn"),
+            _ => field("createdResourceArn"),
+        },
+        ended: seconds(&field("completionDate").unwrap_or_default()),
+    }
+}
+
 fn pipeline(job: &Value) -> Expected {
     let id = text(job, "/id").unwrap();
     // Documentation masks ids with letters that none has; whatever has the shape of one is answered.
@@ -498,6 +540,20 @@ fn found(event: &Event) -> Expected {
                 PipelineAsks::Wrong(text) => text[..text.find(':').unwrap_or(text.len())].into(),
             },
         },
+        Event::BackupJob(seen) => Expected::Job {
+            words: format!(
+                "{} {} {} {}",
+                seen.kind.as_str(),
+                seen.id,
+                format!("{:?}", seen.state).to_lowercase(),
+                seen.message.clone().unwrap_or_default()
+            ),
+            resource: seen.resource.clone(),
+            result: seen.point.clone().or(seen.created.clone()),
+            ended: seen.ended.map_or(String::new(), |at| seconds(&at.to_string())),
+        },
+        Event::Schedule(time) => Expected::Schedule(time.map_or(String::new(), |time| time.to_string())),
+        Event::BackupRequest(request) => panic!("nobody asked: {request:?}"),
         Event::Request(request) => panic!("nobody asked: {request:?}"),
         Event::Agent(change) => Expected::Agent {
             attempt: change.attempt.to_string(),

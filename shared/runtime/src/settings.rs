@@ -2,6 +2,8 @@
 
 use std::env;
 
+use bellhop_domain::backup::Definition;
+
 /// The key of the suite configuration in the bucket, unless `BELLHOP_CONFIG_KEY` names another.
 const CONFIG_KEY: &str = bellhop_domain::config::SUITE_FILE;
 
@@ -16,6 +18,8 @@ pub struct Settings {
     pub topic_arn: String,
     /// `BELLHOP_CONFIG_KEY`: the suite configuration's key in the bucket.
     pub config_key: String,
+    /// `BELLHOP_BACKUP_VAULT`, `BELLHOP_BACKUP_ROLE_ARN` and `BELLHOP_TABLE_ARN`: the backup of the suite's own table, where all three are set.
+    pub table_backup: Option<Definition>,
 }
 
 /// Variables that are not set, all of them.
@@ -38,6 +42,12 @@ impl Settings {
     /// As [`Settings::from_environment`].
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, MissingSettings> {
         let mut missing = Vec::new();
+        let optional = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let backup = (
+            optional("BELLHOP_TABLE_ARN"),
+            optional("BELLHOP_BACKUP_VAULT"),
+            optional("BELLHOP_BACKUP_ROLE_ARN"),
+        );
         let mut required = |name: &'static str| {
             lookup(name).filter(|value| !value.is_empty()).unwrap_or_else(|| {
                 missing.push(name);
@@ -51,6 +61,10 @@ impl Settings {
             config_key: lookup("BELLHOP_CONFIG_KEY")
                 .filter(|key| !key.is_empty())
                 .unwrap_or_else(|| CONFIG_KEY.to_owned()),
+            table_backup: match backup {
+                (Some(table), Some(vault), Some(role)) => Some(Definition::of_suite_table(&table, &vault, &role)),
+                _ => None,
+            },
         };
         if missing.is_empty() {
             Ok(settings)
@@ -80,6 +94,22 @@ mod tests {
             error,
             Err(MissingSettings(vec!["BELLHOP_TABLE", "BELLHOP_BUCKET", "BELLHOP_TOPIC_ARN"]))
         );
+    }
+
+    #[test]
+    fn the_suites_table_is_backed_up_where_the_stack_says_how() {
+        let settings = |without: &str| Settings::from_lookup(|name| (name != without).then(|| name.to_ascii_lowercase()));
+        let backup = settings("").map(|settings| settings.table_backup);
+        let of = |backup: Definition| (backup.resource, backup.vault, backup.role);
+        let expected = ("bellhop_table_arn", "bellhop_backup_vault", "bellhop_backup_role_arn");
+        let (resource, vault, role) = expected;
+        assert_eq!(
+            backup.map(|backup| backup.map(of)),
+            Ok(Some((resource.to_owned(), vault.to_owned(), role.to_owned())))
+        );
+        for without in ["BELLHOP_TABLE_ARN", "BELLHOP_BACKUP_VAULT", "BELLHOP_BACKUP_ROLE_ARN"] {
+            assert_eq!(settings(without).map(|settings| settings.table_backup), Ok(None), "{without}");
+        }
     }
 
     #[test]

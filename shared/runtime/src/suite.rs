@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bellhop_aws::{Aws, SystemClock};
-use bellhop_engine::{Engine, Starter};
+use bellhop_engine::{Engine, Keeper, Starter};
 
 use crate::{MissingSettings, Settings};
 
@@ -38,6 +38,7 @@ impl Suite {
             bucket,
             topic_arn,
             config_key,
+            ..
         } = &self.settings;
         Engine {
             ledger: Arc::new(self.aws.ledger(table)),
@@ -48,6 +49,7 @@ impl Suite {
             pipelines: Arc::new(self.aws.pipelines()),
             source: Arc::new(self.aws.codecommit()),
             services: Arc::new(self.aws.services()),
+            backups: Arc::new(self.aws.backups()),
             clock: Arc::new(SystemClock),
             depth: 0,
         }
@@ -57,5 +59,14 @@ impl Suite {
     #[must_use]
     pub fn starter(&self) -> Starter {
         Starter { engine: self.engine() }
+    }
+
+    /// What starts and watches backups.
+    #[must_use]
+    pub fn keeper(&self) -> Keeper {
+        Keeper {
+            engine: self.engine(),
+            table: self.settings.table_backup.clone(),
+        }
     }
 }

@@ -136,6 +136,7 @@ fn nothing_of_tests_is_behind_a_function() {
     let functions = [
         "bellhop-push",
         "bellhop-task-state",
+        "bellhop-backup",
         "bellhop-build-state",
         "bellhop-spot-interruption",
         "bellhop-alarm",

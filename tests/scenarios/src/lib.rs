@@ -15,4 +15,4 @@ pub use clock::SteppableClock;
 pub use environment::Environment;
 pub use local_aws::LocalAws;
 pub use repository::Repository;
-pub use world::{Message, World, script_report};
+pub use world::{Message, SUITE_TABLE, World, script_report};

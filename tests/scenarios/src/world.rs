@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bellhop_aws::{Aws, Endpoint};
+use bellhop_domain::backup::Definition;
 use bellhop_domain::build::Build;
 use bellhop_domain::ids::{BuildId, RunId};
 use bellhop_domain::run::Run;
-use bellhop_engine::{Engine, Fault, Starter};
+use bellhop_engine::{Engine, Fault, Keeper, Starter};
 use bellhop_runtime::{Invocation, Settings, Suite};
 use bellhop_spot_interruption::Watch;
-use bellhop_stand_in::{BuildView, CodeBuild, CodePipeline, Ecs, Entry, Faults, Journal, Options, Project, StandIn, TaskView};
+use bellhop_stand_in::{Backup, BuildView, CodeBuild, CodePipeline, Ecs, Entry, Faults, Journal, Options, Project, StandIn, TaskView};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -21,6 +22,10 @@ use crate::{Environment, LocalAws, Repository, SteppableClock};
 /// The repository that is pushed to.
 const REPOSITORY: &str = "shop";
 
+/// The ARN of the suite's own table.
+pub const SUITE_TABLE: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/suite";
+/// The role for AWS Backup.
+const BACKUP_ROLE: &str = "arn:aws:iam::000000000000:role/backup";
 /// Where the suite configuration is in the bucket.
 const CONFIG_KEY: &str = "config/bellhop.yaml";
 
@@ -137,6 +142,7 @@ impl World {
             bucket: name,
             topic_arn,
             config_key: CONFIG_KEY.to_owned(),
+            table_backup: None,
         };
         stand_in.codecommit().create(REPOSITORY).await.expect("a repository");
         let url = stand_in.codecommit().clone_url(REPOSITORY);
@@ -353,6 +359,28 @@ impl World {
         Ok(answer)
     }
 
+    /// What starts and watches backups: those of the configuration, and the suite's own table.
+    #[must_use]
+    pub fn keeper(&self) -> Keeper {
+        Keeper {
+            engine: self.engine(),
+            table: Some(Definition::of_suite_table(SUITE_TABLE, "bellhop", BACKUP_ROLE)),
+        }
+    }
+
+    /// Invokes `backup`, as an invocation of a name of its own.
+    ///
+    /// # Errors
+    /// The handler's.
+    pub async fn backup(&self, event: &Value) -> Result<Value, Fault> {
+        let invocation = Invocation {
+            event: event.clone(),
+            request_id: format!("{:032x}", fastrand::u128(..)),
+            deadline: self.engine().clock.now() + INVOCATION,
+        };
+        bellhop_backup::handle(&self.keeper(), &invocation).await
+    }
+
     fn follow(&self, run: &Value) {
         if let Some(run) = run.as_str() {
             let run = run.parse().expect("a function answers with the id of a run");
@@ -535,6 +563,12 @@ impl World {
     #[must_use]
     pub fn codepipeline(&self) -> &CodePipeline {
         self.stand_in.codepipeline()
+    }
+
+    /// What happens to jobs of AWS Backup.
+    #[must_use]
+    pub fn backups(&self) -> &Backup {
+        self.stand_in.backup()
     }
 
     /// What goes wrong.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bellhop_domain::Capacity;
 use bellhop_domain::agent::result_key;
+use bellhop_domain::backup::{Definition, JobKind, JobSeen, Point, RemovalSeen};
 use bellhop_domain::branch::Branch;
 use bellhop_domain::build::Build;
 use bellhop_domain::found::Artifact;
@@ -26,8 +27,8 @@ use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_domain::spec::{BuildSpec, Executor};
 use bellhop_engine::ports::{
-    Agents, Answered, Clock, Created, Document, DocumentKey, DueItem, Hosts, Launch, Ledger, Lineage, Notifier, Occupant, Pipelines,
-    Restarted, Services, Source, SourceFile, Store, TRANSACTION, Versioned, Written,
+    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, Hosts, Launch, Ledger, Lineage, Notifier, Occupant,
+    Pipelines, Restarted, Services, Source, SourceFile, Store, TRANSACTION, Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Starter};
 use futures::future::join_all;
@@ -92,6 +93,7 @@ impl Port {
             hosts: port.clone(),
             source: port.clone(),
             services: port.clone(),
+            backups: port.clone(),
             clock: port,
             depth: 0,
         }
@@ -524,6 +526,41 @@ impl Services for Port {
     async fn restart(&self, _: &str, _: &str, _: Timestamp) -> Result<Restarted, Fault> {
         Err(Fault::lasting("no service is restarted here"))
     }
+}
+
+#[async_trait]
+impl Backups for Port {
+    async fn back_up(&self, _: &Definition, _: &str) -> Result<Begun, Fault> {
+        Err(nobody_backs_up())
+    }
+
+    async fn copy(&self, _: &Definition, _: &str, _: &str) -> Result<Begun, Fault> {
+        Err(nobody_backs_up())
+    }
+
+    async fn restore(&self, _: &Definition, _: &str, _: &str, _: &str) -> Result<Begun, Fault> {
+        Err(nobody_backs_up())
+    }
+
+    async fn job(&self, _: JobKind, _: &str) -> Result<Option<JobSeen>, Fault> {
+        Err(nobody_backs_up())
+    }
+
+    async fn newest(&self, _: &str, _: &str) -> Result<Option<Point>, Fault> {
+        Err(nobody_backs_up())
+    }
+
+    async fn remove(&self, _: &str, _: &str) -> Result<RemovalSeen, Fault> {
+        Err(nobody_backs_up())
+    }
+
+    async fn removal(&self, _: &str) -> Result<RemovalSeen, Fault> {
+        Err(nobody_backs_up())
+    }
+}
+
+fn nobody_backs_up() -> Fault {
+    Fault::lasting("nothing is backed up here")
 }
 
 #[async_trait]

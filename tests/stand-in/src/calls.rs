@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use serde_json::Value;
 
+use crate::backup;
 use crate::replies::AwsError;
 
 /// What a request says about itself.
@@ -14,7 +15,7 @@ pub(crate) struct Call {
     pub(crate) operation: String,
     pub(crate) caller: Option<String>,
     pub(crate) protocol: Protocol,
-    /// The body of a JSON protocol, or the fields of a form as an object; None where it is neither.
+    /// The body of a JSON protocol or of AWS Backup, or the fields of a form as an object; None where it is neither.
     pub(crate) body: Option<Value>,
     /// Method and path, for the summary of a request without a readable body.
     line: String,
@@ -74,6 +75,7 @@ impl Call {
         let body = match protocol {
             Protocol::Json(_) => serde_json::from_slice(body).ok(),
             Protocol::Query => Some(form_fields(body)),
+            Protocol::RestJson if service == "backup" => serde_json::from_slice(body).ok(),
             Protocol::S3 | Protocol::RestJson => None,
         };
         Self {
@@ -127,7 +129,7 @@ pub(crate) fn preferred_provider(request: &Value) -> Option<&str> {
 
 /// The fields that name what a request is about, whichever of them it has.
 fn key_fields(body: &Value) -> String {
-    const NAMING: [&str; 24] = [
+    const NAMING: [&str; 30] = [
         "TableName",
         "QueueUrl",
         "FunctionName",
@@ -152,6 +154,12 @@ fn key_fields(body: &Value) -> String {
         "filter",
         "containerInstance",
         "containerInstances",
+        "BackupVaultName",
+        "ResourceArn",
+        "RecoveryPointArn",
+        "DestinationBackupVaultArn",
+        "TypeName",
+        "Identifier",
     ];
     let values = NAMING.iter().filter_map(|name| match &body[*name] {
         Value::String(text) => Some(text.clone()),
@@ -183,6 +191,7 @@ fn service_of_target(prefix: &str) -> String {
         "CodeCommit_20150413" => "codecommit".to_owned(),
         "CodePipeline_20150709" => "codepipeline".to_owned(),
         "DynamoDB_20120810" => "dynamodb".to_owned(),
+        "CloudApiService" => "cloudcontrolapi".to_owned(),
         "AmazonSQS" => "sqs".to_owned(),
         "AWSEvents" => "events".to_owned(),
         "Logs_20140328" => "logs".to_owned(),
@@ -219,6 +228,9 @@ fn form_fields(body: &Bytes) -> Value {
 fn rest_operation<'a>(service: &str, method: &Method, path: &'a str) -> Option<&'a str> {
     if service == "lambda" && method == Method::POST && path.ends_with("/invocations") {
         return Some("Invoke");
+    }
+    if service == "backup" {
+        return backup::operation(method, path);
     }
     // The RPC protocols over CBOR name the operation in the path.
     path.rsplit_once("/operation/").map(|(_, operation)| operation)

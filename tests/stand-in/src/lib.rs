@@ -1,6 +1,6 @@
 //! A stand-in for the parts of AWS that a local emulator lacks, and a recording proxy before the parts it has.
 //!
-//! One endpoint serves every service: `ecs`, `codebuild`, `codecommit` and `codepipeline` are answered here, every
+//! One endpoint serves every service: `ecs`, `codebuild`, `codecommit`, `codepipeline`, `backup` and Cloud Control are answered here, every
 //! other request is forwarded to the upstream (a local AWS emulator). So every AWS request of the functions under test
 //! stands in one [`Journal`], and [`Faults`] can be injected into any of them.
 //!
@@ -15,6 +15,7 @@
 //! # }
 //! ```
 
+mod backup;
 mod calls;
 mod codebuild;
 mod codecommit;
@@ -40,6 +41,7 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use backup::{Backup, BackupJobView, RecoveryPointView, RemovalView};
 pub use codebuild::{BuildPhase, BuildView, CodeBuild, PhaseView, Project, ProjectArtifacts, ProjectEnvironment, ProjectSource, Variable};
 pub use codecommit::CodeCommit;
 pub use codepipeline::{ARTIFACT_CREDENTIALS, ActionView, Artifact, CodePipeline, InvokeAction, JobResult, JobView};
@@ -55,7 +57,7 @@ use support::lock;
 pub struct Options {
     /// The port on 127.0.0.1; 0 for any free one.
     pub port: u16,
-    /// The base URL of the local AWS that answers everything but ECS, CodeBuild, CodeCommit and CodePipeline, such as
+    /// The base URL of the local AWS that answers everything but ECS, CodeBuild, CodeCommit, CodePipeline, AWS Backup and Cloud Control, such as
     /// `http://127.0.0.1:4566`. Without it such requests are answered with 501.
     pub upstream: Option<String>,
     /// The region of all ARNs and events.
@@ -214,6 +216,7 @@ pub(crate) struct Cloud {
     pub(crate) codebuild: CodeBuild,
     pub(crate) codecommit: CodeCommit,
     pub(crate) codepipeline: CodePipeline,
+    pub(crate) backup: Backup,
     pub(crate) events: Events,
     pub(crate) upstream: proxy::Upstream,
 }
@@ -245,6 +248,7 @@ impl StandIn {
             codebuild: CodeBuild::new(&options, events.clone(), codecommit.clone(), upstream.clone()),
             codecommit,
             codepipeline,
+            backup: Backup::new(&options, events.clone()),
             events,
             upstream,
         };
@@ -305,6 +309,11 @@ impl StandIn {
     /// The pipeline actions that invoke functions.
     pub fn codepipeline(&self) -> &CodePipeline {
         &self.inner.cloud.codepipeline
+    }
+
+    /// The backup jobs, and what happens to them.
+    pub fn backup(&self) -> &Backup {
+        &self.inner.cloud.backup
     }
 
     /// The repositories.

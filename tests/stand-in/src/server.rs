@@ -147,6 +147,11 @@ async fn perform(cloud: &Cloud, call: &Call, parts: &Parts, body: Bytes) -> (Res
         "codecommit" => cloud.codecommit.answer(call).await,
         "codebuild" => cloud.codebuild.answer(call),
         "codepipeline" => cloud.codepipeline.answer(call),
+        "backup" => {
+            let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+            cloud.backup.answer(call, &parts.method, path, query, &body)
+        }
+        "cloudcontrolapi" => cloud.backup.answer_cloud_control(call),
         _ => {
             let response = cloud.upstream.forward(parts, body).await;
             let response = response.unwrap_or_else(|error| error.respond(call));

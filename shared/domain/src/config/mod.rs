@@ -19,7 +19,7 @@ pub use error::{FileError, PIPELINE_FILE, SUITE_FILE, nearest};
 pub use filter::skips;
 pub use pipeline::{Concurrency, Job, PipelineFile, Work};
 pub use plan::{OnBehalf, Select, plan, plan_script};
-pub use suite::{Agent, AgentKind, Alarm, Backup, Notify, Repository, SuiteConfig, SuiteJob};
+pub use suite::{Agent, AgentKind, Alarm, Notify, Repository, SuiteConfig, SuiteJob};
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,8 @@ use super::error::{FieldPath, FileError, SUITE_FILE, quoted, shown, suggestion};
 use super::source::Source;
 use super::values::{Arn, Entries, Id, Name, Timespan, Version};
 use crate::alarm::{Remedy, RemedyAction};
+use crate::backup::restore::{self, Resource};
+use crate::backup::{Definition, RestoreTest};
 use crate::ids::{AgentName, JobName, RepositoryName};
 use crate::spec::{EcsExecutor, Providers, Successes};
 
@@ -31,7 +33,7 @@ pub struct SuiteConfig {
     /// What to do about alarms, of which the first that matches counts.
     pub alarms: Vec<Alarm>,
     /// Backups to start and to watch, by name.
-    pub backups: BTreeMap<String, Backup>,
+    pub backups: BTreeMap<String, Definition>,
     /// What is told.
     pub notify: Notify,
 }
@@ -86,29 +88,6 @@ pub struct Alarm {
     pub name: AlarmPattern,
     /// What to do.
     pub remedy: Remedy,
-}
-
-/// A backup to start and to watch. What is left open is up to the service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Backup {
-    /// The ARN of what is backed up.
-    pub resource: String,
-    /// The vault.
-    pub vault: String,
-    /// The ARN of the role that the service assumes for it.
-    pub role: String,
-    /// How long the service may wait before it starts.
-    pub start_within: Option<Duration>,
-    /// How long it may take from the time it was asked for.
-    pub complete_within: Option<Duration>,
-    /// The age at which a recovery point moves to cold storage.
-    pub cold_after: Option<Duration>,
-    /// The age at which it is deleted.
-    pub delete_after: Option<Duration>,
-    /// The ARN of another vault that gets a copy.
-    pub copy_to: Option<String>,
-    /// The age of the newest recovery point from which on an alert is raised.
-    pub newest_at_most: Option<Duration>,
 }
 
 /// What is told to people.
@@ -338,10 +317,11 @@ impl Check<'_> {
         })
     }
 
-    fn backups(&self, raw: Entries<Name, RawBackup>) -> Result<BTreeMap<String, Backup>, FileError> {
+    fn backups(&self, raw: Entries<Name, RawBackup>) -> Result<BTreeMap<String, Definition>, FileError> {
         let mut backups = BTreeMap::new();
         for (Name(name), raw) in raw.0 {
             let at = FieldPath::top("backups").key(&name);
+            let Arn(resource) = raw.resource;
             // The service counts in these units.
             let whole = |key: &str, value: Option<Timespan>, unit: Duration, expected: &str| match value {
                 Some(value) if value.span.is_zero() || value.span.as_nanos() % unit.as_nanos() != 0 => {
@@ -352,8 +332,12 @@ impl Check<'_> {
             };
             let minutes = |key: &str, value| whole(key, value, MINUTE, "whole minutes, such as 90m");
             let days = |key: &str, value| whole(key, value, DAY, "whole days, such as 30d");
-            let backup = Backup {
-                resource: raw.resource.0,
+            let restore_test = raw
+                .restore_test
+                .map(|raw| self.restore_test(&at.clone().key("restore-test"), &resource, raw))
+                .transpose()?;
+            let backup = Definition {
+                resource,
                 vault: raw.vault.0,
                 role: raw.role.0,
                 start_within: minutes("start-within", raw.start_within)?,
@@ -362,6 +346,7 @@ impl Check<'_> {
                 delete_after: days("delete-after", raw.delete_after)?,
                 copy_to: raw.copy_to.map(|Arn(arn)| arn),
                 newest_at_most: minutes("newest-at-most", raw.newest_at_most)?,
+                restore_test,
             };
             // The rules of AWS Backup; it would refuse every single backup otherwise, and only once it is due.
             if backup.start_within.is_some_and(|start| start < HOUR) {
@@ -382,6 +367,34 @@ impl Check<'_> {
             backups.insert(name, backup);
         }
         Ok(backups)
+    }
+
+    fn restore_test(&self, at: &FieldPath, resource: &str, raw: RawRestoreTest) -> Result<RestoreTest, FileError> {
+        let Some(Resource { kind, .. }) = Resource::of(resource) else {
+            // What could not be removed again would pile up, and cost.
+            let message = format!("restores of this resource cannot be tested: expected {}", restore::TESTABLE);
+            return Err(self.source.error(at, message));
+        };
+        if raw.every.span < HOUR {
+            return Err(self.source.error(&at.clone().key("every"), "expected at least 1h"));
+        }
+        let metadata: BTreeMap<String, String> = raw.metadata.0.into_iter().map(|(Name(key), Name(value))| (key, value)).collect();
+        let has = |key: &str| metadata.keys().any(|other| other.eq_ignore_ascii_case(key));
+        if let Some(key) = kind.own_keys().iter().find(|key| has(key)) {
+            let at = at.clone().key("metadata");
+            return Err(self
+                .source
+                .error(&at, format!("`{key}` is set by Bellhop, so that the restore creates something new")));
+        }
+        if let Some(key) = kind.required_keys().iter().find(|key| !has(key)) {
+            let message = format!("missing key `{key}`, which nothing else tells");
+            return Err(self.source.error(&at.clone().key("metadata"), message));
+        }
+        Ok(RestoreTest {
+            every: raw.every.span,
+            role: raw.role.map(|Arn(arn)| arn),
+            metadata,
+        })
     }
 }
 
@@ -520,4 +533,14 @@ struct RawBackup {
     delete_after: Option<Timespan>,
     copy_to: Option<Arn>,
     newest_at_most: Option<Timespan>,
+    restore_test: Option<RawRestoreTest>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawRestoreTest {
+    every: Timespan,
+    role: Option<Arn>,
+    #[serde(default)]
+    metadata: Entries<Name, Name>,
 }

@@ -474,6 +474,47 @@ fn the_suite_configuration() {
 }
 
 #[test]
+fn restore_tests_are_of_what_can_be_removed_again() {
+    for (resource, keys, expected) in [
+        (
+            "arn:aws:s3:::b",
+            "every: 7d",
+            "restore-test: restores of this resource cannot be tested: expected a DynamoDB table, an EFS file system or an EBS volume",
+        ),
+        (
+            "arn:aws:dynamodb:eu-west-1:1:table/t",
+            "every: 30m",
+            "restore-test.every: expected at least 1h",
+        ),
+        (
+            "arn:aws:dynamodb:eu-west-1:1:table/t",
+            "every: 7d, metadata: { targettablename: t }",
+            "restore-test.metadata: `targetTableName` is set by Bellhop, so that the restore creates something new",
+        ),
+        (
+            "arn:aws:elasticfilesystem:eu-west-1:1:file-system/fs-1",
+            "every: 7d, metadata: { newFileSystem: 'false' }",
+            "restore-test.metadata: `newFileSystem` is set by Bellhop, so that the restore creates something new",
+        ),
+        (
+            "arn:aws:ec2:eu-west-1:1:volume/vol-1",
+            "every: 7d",
+            "restore-test.metadata: missing key `availabilityZone`, which nothing else tells",
+        ),
+    ] {
+        let text = format!(
+            "version: 1\nagents: {{}}\nbackups:\n  home: {{ resource: '{resource}', vault: v, role: 'arn:aws:iam::1:role/b', restore-test: {{ {keys} }} }}\n"
+        );
+        let error = SuiteConfig::parse(&text).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("config/bellhop.yaml, line 4, backups.home.{expected}"),
+            "{keys}"
+        );
+    }
+}
+
+#[test]
 fn backups_keep_to_the_rules_of_the_service() {
     for (keys, expected) in [
         ("start-within: 30m", "start-within: expected at least 1h"),

@@ -53,6 +53,7 @@ backups:
     delete-after: 120d
     copy-to: arn:aws:backup:eu-west-1:111122223333:backup-vault:build
     newest-at-most: 26h
+    restore-test: { every: 7d, metadata: { kmsKeyId: alias/home } }
 notify: { successes: all }
 "#;
 
@@ -173,6 +174,9 @@ fn a_whole_suite_configuration() {
     assert_eq!(config.remedy("other"), None);
     assert!(config.pauses());
     assert_eq!(config.backups["home"].delete_after, Some(Duration::from_secs(120 * 24 * 3600)));
+    let test = config.backups["home"].restore_test.as_ref().unwrap();
+    assert_eq!((test.every, test.role.as_deref()), (Duration::from_secs(7 * 24 * 3600), None));
+    assert_eq!(test.metadata["kmsKeyId"], "alias/home");
     assert_eq!(config.notify.successes, Successes::All);
 }
 

@@ -1,0 +1,134 @@
+//! What schedules and people ask for, and what AWS Backup tells of its jobs.
+
+use bellhop_domain::backup::{BackupRequest, JobSeen};
+use bellhop_engine::{Asked, Fault, Handled, Keeper, Refused};
+use bellhop_events::{Event, backup, parse};
+use bellhop_runtime::Invocation;
+use serde_json::{Map, Value, json};
+
+/// Takes an input to the backups. A schedule (or an empty input) starts all of them, a request one; `{"check":"backups"}` looks whether they are
+/// well; an event about a job goes to the backup that has started it. Answers what became of each part: of a request that cannot be fulfilled,
+/// `{"error": …}`.
+///
+/// # Errors
+/// When a service cannot be reached now. Trying the same invocation again starts nothing twice.
+pub async fn handle(keeper: &Keeper, invocation: &Invocation) -> Result<Value, Fault> {
+    if invocation.event.as_object().is_some_and(Map::is_empty) {
+        return started(keeper, None, None, &invocation.request_id).await;
+    }
+    let parsed = parse(&invocation.event);
+    let mut answers = Vec::new();
+    let mut fault = None;
+    for skipped in &parsed.skipped {
+        tracing::info!(what = skipped.what, why = %skipped.why, "acknowledged");
+        answers.push(json!({ "skipped": skipped.to_string() }));
+    }
+    let understood = parsed.events.iter().any(is_ours);
+    for (index, event) in parsed.events.into_iter().enumerate() {
+        let by = format!("{}/{index}", invocation.request_id);
+        let result = match event {
+            Event::Schedule(slot) => started(keeper, None, slot, &by).await,
+            Event::BackupRequest(Ok(BackupRequest::Start { name, slot })) => started(keeper, Some(&name), slot, &by).await,
+            Event::BackupRequest(Ok(BackupRequest::Check)) => keeper.check().await.map(|asked| answer("checked", &asked)),
+            Event::BackupRequest(Err(message)) => {
+                tracing::warn!(message, "a request that is not understood");
+                Ok(json!({ "error": message }))
+            }
+            Event::BackupJob(seen) => changed(keeper, &seen).await,
+            Event::Push(_)
+            | Event::Agent(_)
+            | Event::Unnamed(_)
+            | Event::Instance(_)
+            | Event::Pipeline(_)
+            | Event::Alarm(_)
+            | Event::Request(_) => {
+                tracing::info!("acknowledged: an event that is another function's");
+                Ok(json!({ "skipped": "an event that is another function's" }))
+            }
+        };
+        match result {
+            Ok(answer) => answers.push(answer),
+            Err(other) => {
+                tracing::error!(error = %other, "an event could not be taken to its end");
+                fault.get_or_insert(other);
+            }
+        }
+    }
+    if let Some(fault) = fault {
+        return Err(fault);
+    }
+    if !understood && !is_wrapped(&invocation.event) {
+        // Somebody tried to ask: the parser of requests says what was expected.
+        answers = backup::request(&invocation.event)
+            .err()
+            .map(|error| json!({ "error": error }))
+            .into_iter()
+            .collect();
+    }
+    let only = answers.len() == 1;
+    Ok(if only { answers.remove(0) } else { Value::Array(answers) })
+}
+
+fn is_ours(event: &Event) -> bool {
+    matches!(event, Event::Schedule(_) | Event::BackupRequest(_) | Event::BackupJob(_))
+}
+
+/// Whether an input is what AWS sends, which nobody reads the answer to.
+fn is_wrapped(input: &Value) -> bool {
+    [
+        "detail-type",
+        "detailType",
+        "Records",
+        "Type",
+        "Messages",
+        "Body",
+        "CodePipeline.job",
+        "alarmArn",
+        "Event",
+    ]
+    .iter()
+    .any(|key| input.get(key).is_some())
+}
+
+async fn started(keeper: &Keeper, name: Option<&str>, slot: Option<jiff::Timestamp>, by: &str) -> Result<Value, Fault> {
+    let asked = keeper.start(name, slot, by).await?;
+    Ok(answer("started", &asked))
+}
+
+async fn changed(keeper: &Keeper, seen: &JobSeen) -> Result<Value, Fault> {
+    let (kind, id) = (seen.kind.as_str(), &seen.id);
+    let (name, result) = match keeper.job(seen).await? {
+        Some((name, handled)) => (Some(name), words(handled)),
+        None => (None, "ignored: no backup of this suite has started it".to_owned()),
+    };
+    tracing::info!(backup = name, kind, id, state = ?seen.state, result, "job event");
+    Ok(json!({ "backup": name, "kind": kind, "job": id, "result": result }))
+}
+
+fn answer(done: &str, asked: &Asked) -> Value {
+    let results: Map<String, Value> = asked
+        .kept
+        .iter()
+        .map(|(name, handled)| {
+            let result = match handled {
+                Handled::Done => done.to_owned(),
+                other => words(*other),
+            };
+            (name.clone(), Value::String(result))
+        })
+        .collect();
+    let mut answer = json!({ "backups": results });
+    if let (Some(Refused(why)), Some(object)) = (&asked.refused, answer.as_object_mut()) {
+        tracing::warn!(why, "not all that was asked for can be done");
+        object.insert("error".to_owned(), Value::String(why.clone()));
+    }
+    answer
+}
+
+fn words(handled: Handled) -> String {
+    match handled {
+        Handled::Done => "done".to_owned(),
+        Handled::Ignored(reason) => format!("ignored: {reason}"),
+        Handled::Unknown => "ignored: no such backup".to_owned(),
+    }
+}

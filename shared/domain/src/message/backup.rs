@@ -1,0 +1,383 @@
+//! What people are told about backups.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::{Message, NAME_LIMIT, SMS_LIMIT, SUBJECT_LIMIT, Severity, cut, printable_ascii};
+use crate::backup::{Backup, BackupNews, BackupTold, End, How};
+
+/// A message before it has its forms.
+struct Facts {
+    id: String,
+    severity: Severity,
+    status: &'static str,
+    title: String,
+    time: Timestamp,
+    rows: Vec<(&'static str, &'static str, String)>,
+    links: Map<String, Value>,
+}
+
+impl Facts {
+    /// Each row stands in the e-mail under the first of its names, and in the document under the second.
+    fn message(self) -> Message {
+        let mut document = json!({
+            "version": 1,
+            "id": self.id,
+            "kind": "backup",
+            "severity": self.severity.as_str(),
+            "status": self.status,
+            "title": self.title,
+            "links": self.links,
+            "time": self.time,
+        });
+        let mut email = format!("{}\n\n", self.title);
+        for (label, name, value) in self.rows {
+            // Writing to a String cannot fail.
+            let _ = writeln!(email, "{:<12}{value}", format!("{label}:"));
+            if let Some(object) = document.as_object_mut() {
+                object.insert(name.to_owned(), Value::String(value));
+            }
+        }
+        for (_, link) in &self.links {
+            let _ = writeln!(email, "{:<12}{}", "Console:", link.as_str().unwrap_or_default());
+        }
+        Message {
+            document,
+            subject: cut(&printable_ascii(&self.title), SUBJECT_LIMIT),
+            email,
+            sms: cut(&self.title, SMS_LIMIT),
+            attributes: vec![
+                ("kind", "backup".to_owned()),
+                ("severity", self.severity.as_str().to_owned()),
+                ("status", self.status.to_owned()),
+            ],
+        }
+    }
+}
+
+/// What people are told about a backup.
+#[must_use]
+pub fn about_backup(backup: &Backup, news: &BackupNews) -> Message {
+    let name = cut(&backup.name, NAME_LIMIT);
+    let (status, severity, title, cause) = told(&name, news, &backup.definition.vault);
+    let definition = match &news.what {
+        BackupTold::Ended(_) | BackupTold::CopyEnded(_) => backup.job(news.slot).map(|job| &job.definition),
+        _ => None,
+    }
+    .unwrap_or(&backup.definition);
+    let mut rows = vec![
+        ("Backup", "backup", backup.name.clone()),
+        ("Resource", "resource", definition.resource.clone()),
+        ("Vault", "vault", definition.vault.clone()),
+    ];
+    let job = match &news.what {
+        BackupTold::Ended(_) => backup.job(news.slot).and_then(|job| job.work.id.clone()),
+        BackupTold::CopyEnded(_) => {
+            rows.extend(definition.copy_to.clone().map(|to| ("Copy to", "copy_to", to)));
+            backup.job(news.slot).and_then(|job| job.copy.as_ref()?.id.clone())
+        }
+        BackupTold::RestoreTested { point, .. } | BackupTold::RestoreFailed { point, .. } => {
+            rows.push(("Point", "recovery_point", point.clone()));
+            backup
+                .test
+                .as_ref()
+                .filter(|test| test.slot == news.slot)
+                .and_then(|test| test.work.id.clone())
+        }
+        BackupTold::LeftOver { resource, .. } => {
+            rows.push(("Left over", "left_over", resource.clone()));
+            None
+        }
+        BackupTold::Stale { newest, .. } => {
+            rows.push(("Newest", "newest", newest.to_string()));
+            None
+        }
+        BackupTold::Missing | BackupTold::Recovered { .. } => None,
+    };
+    rows.extend(job.map(|job| ("Job", "job_id", job)));
+    rows.extend(cause.map(|cause| ("Cause", "cause", cause)));
+    Facts {
+        id: format!("backup/{}/{status}/{}", backup.name, news.at),
+        severity,
+        status,
+        title,
+        time: news.at,
+        rows,
+        links: links(&definition.resource),
+    }
+    .message()
+}
+
+/// What people are told where a schedule could start nothing, because the suite configuration cannot be used. `slot` is the schedule's time.
+#[must_use]
+pub fn about_no_backups(why: &str, slot: Timestamp, now: Timestamp) -> Message {
+    Facts {
+        id: format!("backup/rejected/{slot}"),
+        severity: Severity::Error,
+        status: "rejected",
+        title: format!("no backup of the suite configuration was started: {why}"),
+        time: now,
+        rows: vec![("Cause", "cause", why.to_owned())],
+        links: Map::new(),
+    }
+    .message()
+}
+
+type Told = (&'static str, Severity, String, Option<String>);
+
+fn told(name: &str, news: &BackupNews, vault: &str) -> Told {
+    match &news.what {
+        BackupTold::Ended(end) => {
+            let words = match end.how {
+                How::Completed => "completed",
+                How::WithIssues => "completed with issues",
+                How::Failed | How::Vanished => "failed",
+                How::Aborted => "was aborted",
+                How::Expired => "expired: it did not start or end within its window",
+                How::Partial => "is only partial",
+                How::Refused => "could not be started",
+            };
+            let severity = if end.how.is_good() { Severity::Warning } else { Severity::Error };
+            (
+                end.how.status(),
+                severity,
+                format!("backup {name} {words}{}", why(end)),
+                end.message.clone(),
+            )
+        }
+        BackupTold::CopyEnded(end) if end.how.is_good() => (
+            end.how.status(),
+            Severity::Warning,
+            format!("the copy of backup {name} completed with issues{}", why(end)),
+            end.message.clone(),
+        ),
+        BackupTold::CopyEnded(end) => (
+            "copy-failed",
+            Severity::Error,
+            format!("backup {name} could not be copied{}", why(end)),
+            end.message.clone(),
+        ),
+        BackupTold::Stale { newest, limit } => {
+            let age = rounded(*newest, news.at);
+            let limit = humantime::format_duration(*limit);
+            let title = format!("backup {name}: the newest recovery point is {age} old, and may be {limit}");
+            ("stale", Severity::Error, title, None)
+        }
+        BackupTold::Missing => {
+            let title = format!("backup {name}: there is no recovery point in the vault {}", cut(vault, NAME_LIMIT));
+            ("missing", Severity::Error, title, None)
+        }
+        BackupTold::Recovered { from, since, copy } => {
+            let what = if *copy { "the copy of backup" } else { "backup" };
+            let lasted = rounded(*since, news.at);
+            let title = format!("{what} {name} is well again, after {lasted} ({from})");
+            ("recovered", Severity::Info, title, None)
+        }
+        BackupTold::RestoreTested { took, .. } => {
+            let took = humantime::format_duration(*took);
+            let title = format!("backup {name}: the newest recovery point was restored in {took}");
+            ("restore-tested", Severity::Info, title, None)
+        }
+        BackupTold::RestoreFailed { end, .. } => {
+            let title = format!("backup {name}: the newest recovery point could not be restored{}", why(end));
+            ("restore-failed", Severity::Error, title, end.message.clone())
+        }
+        BackupTold::LeftOver { why, .. } => {
+            let title = format!("backup {name}: what a restore test created was not removed: {why}");
+            ("restore-left-over", Severity::Error, title, Some(why.clone()))
+        }
+    }
+}
+
+fn why(end: &End) -> String {
+    end.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default()
+}
+
+/// The time between two moments, as exactly as people want it.
+fn rounded(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.duration_since(from).as_secs().max(0).unsigned_abs();
+    let unit = if seconds < 120 { 1 } else { 60 };
+    humantime::format_duration(Duration::from_secs(seconds / unit * unit)).to_string()
+}
+
+/// The page of the jobs in the console, where the resource's ARN names a region.
+fn links(resource: &str) -> Map<String, Value> {
+    let mut parts = resource.split(':');
+    let (Some(_), Some(partition), Some(_), Some(region)) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return Map::new();
+    };
+    if region.is_empty() {
+        return Map::new();
+    }
+    let console = super::console(partition);
+    let page = format!("https://{region}.{console}/backup/home?region={region}#/jobs");
+    Map::from_iter([("jobs".to_owned(), Value::String(page))])
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::backup::Definition;
+    use crate::testing::t;
+
+    const TABLE: &str = "arn:aws:dynamodb:eu-west-1:123456789012:table/suite";
+
+    fn definition() -> Definition {
+        Definition {
+            copy_to: Some("arn:aws:backup:us-east-1:123456789012:backup-vault:far".to_owned()),
+            ..Definition::of_suite_table(TABLE, "ci", "arn:aws:iam::123456789012:role/backup")
+        }
+    }
+
+    fn end(how: How, message: Option<&str>) -> End {
+        End {
+            how,
+            message: message.map(str::to_owned),
+            at: t(60),
+        }
+    }
+
+    fn message(what: BackupTold) -> Message {
+        let backup = Backup::new("suite-table", definition(), t(0));
+        about_backup(
+            &backup,
+            &BackupNews {
+                slot: t(0),
+                at: t(120),
+                what,
+            },
+        )
+    }
+
+    #[test]
+    fn every_kind_of_news_has_its_words() {
+        let failed = end(How::Failed, Some("Access denied"));
+        let point = "arn:aws:backup:eu-west-1:123456789012:recovery-point:1".to_owned();
+        let all = [
+            BackupTold::Ended(failed.clone()),
+            BackupTold::Ended(end(How::Failed, None)),
+            BackupTold::Ended(end(How::Vanished, Some("AWS Backup does not know the job any more"))),
+            BackupTold::Ended(end(How::Aborted, Some("Backup job was stopped by user."))),
+            BackupTold::Ended(end(How::Expired, None)),
+            BackupTold::Ended(end(How::Partial, None)),
+            BackupTold::Ended(end(How::Refused, Some("AccessDeniedException: no"))),
+            BackupTold::Ended(end(How::WithIssues, Some("12 objects were skipped"))),
+            BackupTold::CopyEnded(failed.clone()),
+            BackupTold::CopyEnded(end(How::WithIssues, Some("tags were lost"))),
+            BackupTold::Stale {
+                newest: t(-31 * 3600),
+                limit: Duration::from_secs(26 * 3600),
+            },
+            BackupTold::Missing,
+            BackupTold::Recovered {
+                from: "failed".to_owned(),
+                since: t(-7200),
+                copy: false,
+            },
+            BackupTold::Recovered {
+                from: "failed".to_owned(),
+                since: t(60),
+                copy: true,
+            },
+            BackupTold::RestoreTested {
+                point: point.clone(),
+                took: Duration::from_secs(723),
+            },
+            BackupTold::RestoreFailed { point, end: failed },
+            BackupTold::LeftOver {
+                resource: "arn:aws:dynamodb:eu-west-1:123456789012:table/x".to_owned(),
+                why: "AccessDenied".to_owned(),
+            },
+        ];
+        let lines: Vec<String> = all
+            .into_iter()
+            .map(|what| {
+                let message = message(what);
+                assert!(message.sms.chars().count() <= SMS_LIMIT && message.subject.len() <= SUBJECT_LIMIT);
+                format!(
+                    "{} {}: {}",
+                    message.document["severity"].as_str().unwrap_or_default(),
+                    message.document["status"].as_str().unwrap_or_default(),
+                    message.document["title"].as_str().unwrap_or_default()
+                )
+            })
+            .collect();
+        assert_snapshot!(lines.join("\n"), @r#"
+        error failed: backup suite-table failed: Access denied
+        error failed: backup suite-table failed
+        error failed: backup suite-table failed: AWS Backup does not know the job any more
+        error aborted: backup suite-table was aborted: Backup job was stopped by user.
+        error expired: backup suite-table expired: it did not start or end within its window
+        error partial: backup suite-table is only partial
+        error failed: backup suite-table could not be started: AccessDeniedException: no
+        warning completed-with-issues: backup suite-table completed with issues: 12 objects were skipped
+        error copy-failed: backup suite-table could not be copied: Access denied
+        warning completed-with-issues: the copy of backup suite-table completed with issues: tags were lost
+        error stale: backup suite-table: the newest recovery point is 1day 7h 2m old, and may be 1day 2h
+        error missing: backup suite-table: there is no recovery point in the vault ci
+        info recovered: backup suite-table is well again, after 2h 2m (failed)
+        info recovered: the copy of backup suite-table is well again, after 1m (failed)
+        info restore-tested: backup suite-table: the newest recovery point was restored in 12m 3s
+        error restore-failed: backup suite-table: the newest recovery point could not be restored: Access denied
+        error restore-left-over: backup suite-table: what a restore test created was not removed: AccessDenied
+        "#);
+    }
+
+    #[test]
+    fn a_message_in_all_its_forms() {
+        let message = message(BackupTold::CopyEnded(end(How::Failed, Some("Access denied while copying"))));
+        assert_snapshot!(message.subject, @"backup suite-table could not be copied: Access denied while copying");
+        assert_snapshot!(message.email, @r#"
+        backup suite-table could not be copied: Access denied while copying
+
+        Backup:     suite-table
+        Resource:   arn:aws:dynamodb:eu-west-1:123456789012:table/suite
+        Vault:      ci
+        Copy to:    arn:aws:backup:us-east-1:123456789012:backup-vault:far
+        Cause:      Access denied while copying
+        Console:    https://eu-west-1.console.aws.amazon.com/backup/home?region=eu-west-1#/jobs
+        "#);
+        assert_snapshot!(format!("{:#}", message.document), @r#"
+        {
+          "backup": "suite-table",
+          "cause": "Access denied while copying",
+          "copy_to": "arn:aws:backup:us-east-1:123456789012:backup-vault:far",
+          "id": "backup/suite-table/copy-failed/2026-09-21T14:15:20Z",
+          "kind": "backup",
+          "links": {
+            "jobs": "https://eu-west-1.console.aws.amazon.com/backup/home?region=eu-west-1#/jobs"
+          },
+          "resource": "arn:aws:dynamodb:eu-west-1:123456789012:table/suite",
+          "severity": "error",
+          "status": "copy-failed",
+          "time": "2026-09-21T14:15:20Z",
+          "title": "backup suite-table could not be copied: Access denied while copying",
+          "vault": "ci",
+          "version": 1
+        }
+        "#);
+        assert_eq!(
+            message.attributes,
+            [("kind", "backup"), ("severity", "error"), ("status", "copy-failed")].map(|(name, value)| (name, value.to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_be_used_is_told_once_a_schedule() {
+        let message = about_no_backups("config/bellhop.yaml, line 3: unknown key `x`", t(0), t(5));
+        assert_eq!(
+            message,
+            about_no_backups("config/bellhop.yaml, line 3: unknown key `x`", t(0), t(5))
+        );
+        assert_snapshot!(message.email, @r#"
+        no backup of the suite configuration was started: config/bellhop.yaml, line 3: unknown key `x`
+
+        Cause:      config/bellhop.yaml, line 3: unknown key `x`
+        "#);
+    }
+}

@@ -1,0 +1,347 @@
+//! Backups at the edges: what starts and watches them, how they are stored, and how their effects are performed.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use bellhop_domain::backup::{Backup, BackupEffect, BackupEvent, Definition, JobKind, JobSeen, WorkId, add_suite_table};
+use bellhop_domain::config::SuiteConfig;
+use bellhop_domain::decision::Decision;
+use bellhop_domain::message;
+use bellhop_domain::outbox::{EffectId, Outbox, Pending};
+use futures::stream::{self, StreamExt};
+use jiff::Timestamp;
+
+use crate::engine::{Overdue, Record};
+use crate::ports::{Begun, DocumentKey, DocumentKind, Versioned, Written};
+use crate::start::Refused;
+use crate::{Engine, Fault, Handled};
+
+/// How many backups are worked on side by side.
+const SIDE_BY_SIDE: usize = 8;
+
+/// What starts backups and watches them: the engine, and the backup of the suite's own table where the stack has one.
+#[derive(Clone)]
+pub struct Keeper {
+    /// The engine.
+    pub engine: Engine,
+    /// The backup of the suite's own table.
+    pub table: Option<Definition>,
+}
+
+/// What became of each backup that was asked for, by name.
+pub type PerBackup = Vec<(String, Handled)>;
+
+/// What came of asking for backups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// What became of those that there are.
+    pub kept: PerBackup,
+    /// Why not all that was asked for could be done; for people.
+    pub refused: Option<Refused>,
+}
+
+impl Keeper {
+    /// Starts one backup, or all of them. `slot` is the schedule's time; without it the asker wants one now, and hears for himself what is wrong.
+    /// `by` names the asker: one that is repeated starts nothing twice.
+    ///
+    /// Where the configuration has a mistake, the suite's own table is backed up all the same, and a schedule's owner is told.
+    ///
+    /// # Errors
+    /// When a service cannot be reached now: the first such fault, after all others were tried.
+    pub async fn start(&self, name: Option<&str>, slot: Option<Timestamp>, by: &str) -> Result<Asked, Fault> {
+        let now = self.engine.clock.now();
+        let (mut backups, mut refused) = self.backups().await?;
+        if let Some(name) = name {
+            if refused.is_none() && !backups.contains_key(name) {
+                let known: Vec<&str> = backups.keys().map(String::as_str).take(20).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                refused = Some(Refused(format!("there is no backup of that name (known: {known})")));
+            }
+            backups.retain(|other, _| other == name);
+            if !backups.is_empty() {
+                refused = None;
+            }
+        }
+        let kept = self
+            .each(backups, async |name, definition| {
+                self.engine.back_up(name, definition, slot.unwrap_or(now), by).await
+            })
+            .await;
+        if let (Some(Refused(why)), Some(slot)) = (&refused, slot) {
+            tracing::error!(why, "backups could not be started");
+            self.engine.notifier.publish(&message::about_no_backups(why, slot, now)).await?;
+        }
+        Ok(Asked { kept: kept?, refused })
+    }
+
+    /// Looks whether all backups are well: asks for their unfinished jobs and for the age of their newest recovery points, and starts the restore tests
+    /// that are due.
+    ///
+    /// # Errors
+    /// As [`Keeper::start`].
+    pub async fn check(&self) -> Result<Asked, Fault> {
+        let (backups, refused) = self.backups().await?;
+        let kept = self
+            .each(backups, async |name, definition| {
+                let record = self.engine.load_backup(name, definition).await?;
+                let definition = Box::new(definition.clone());
+                self.engine
+                    .advance(record, vec![BackupEvent::Check { definition }], Overdue::Perform)
+                    .await
+            })
+            .await?;
+        Ok(Asked { kept, refused })
+    }
+
+    /// Takes what was seen of a job to its backup. `None` if no backup of the suite has started it.
+    ///
+    /// # Errors
+    /// When the ledger or the configuration cannot be read, or as [`Engine::build`].
+    pub async fn job(&self, seen: &JobSeen) -> Result<Option<(String, Handled)>, Fault> {
+        let (backups, _) = self.backups().await?;
+        let of_resource = backups.into_iter().filter(|(_, definition)| {
+            // A restore job tells its recovery point alone.
+            seen.resource.as_ref().is_none_or(|resource| *resource == definition.resource)
+        });
+        let loading = of_resource.map(async |(name, _)| self.engine.stored_backup(&name).await);
+        let mut loading = stream::iter(loading).buffered(SIDE_BY_SIDE);
+        while let Some(record) = loading.next().await {
+            if let Some(record) = record?
+                && record.record.whose(seen.kind, &seen.id).is_some()
+            {
+                let name = record.record.name.clone();
+                let event = BackupEvent::Seen(seen.clone());
+                let handled = self.engine.advance(record, vec![event], Overdue::Perform).await?;
+                return Ok(Some((name, handled)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// All backups there are, and what is wrong with the configuration, if anything is.
+    async fn backups(&self) -> Result<(BTreeMap<String, Definition>, Option<Refused>), Fault> {
+        let (mut backups, refused) = match self.engine.store.configuration().await?.map(|text| SuiteConfig::parse(&text)) {
+            Some(Ok(config)) => (config.backups, None),
+            Some(Err(error)) => (BTreeMap::new(), Some(Refused(error.to_string()))),
+            None => (BTreeMap::new(), None),
+        };
+        if let Some(table) = &self.table {
+            add_suite_table(&mut backups, table.clone());
+        }
+        Ok((backups, refused))
+    }
+
+    async fn each<Each>(&self, backups: BTreeMap<String, Definition>, each: Each) -> Result<PerBackup, Fault>
+    where
+        Each: AsyncFn(&str, &Definition) -> Result<Handled, Fault>,
+    {
+        let each = &each;
+        let work = backups
+            .iter()
+            .map(async |(name, definition)| (name.clone(), each(name, definition).await));
+        let results: Vec<_> = stream::iter(work).buffered(SIDE_BY_SIDE).collect().await;
+        let mut kept = Vec::with_capacity(results.len());
+        let mut fault = None;
+        for (name, result) in results {
+            match result {
+                Ok(handled) => kept.push((name, handled)),
+                Err(other) => {
+                    tracing::error!(backup = name, error = %other, "a backup could not be worked on");
+                    fault.get_or_insert(other);
+                }
+            }
+        }
+        fault.map_or(Ok(kept), Err)
+    }
+}
+
+impl Engine {
+    /// Starts a backup of the configuration now. `Ok(Err(…))` says why there is none.
+    ///
+    /// # Errors
+    /// As [`Engine::back_up`], and when the configuration cannot be read.
+    pub async fn back_up_now(&self, name: &str, by: &str) -> Result<Result<Handled, Refused>, Fault> {
+        let keeper = Keeper {
+            engine: self.clone(),
+            table: None,
+        };
+        let mut asked = keeper.start(Some(name), None, by).await?;
+        Ok(match (asked.kept.pop(), asked.refused) {
+            (Some((_, handled)), _) => Ok(handled),
+            (None, refused) => Err(refused.unwrap_or_else(|| Refused("there is no such backup".to_owned()))),
+        })
+    }
+
+    /// Starts a backup for a slot, once however often it is asked for. `by` names the asker, who gets one job however often he asks.
+    ///
+    /// # Errors
+    /// As [`Engine::build`].
+    pub async fn back_up(&self, name: &str, definition: &Definition, slot: Timestamp, by: &str) -> Result<Handled, Fault> {
+        let record = self.load_backup(name, definition).await?;
+        let event = BackupEvent::Scheduled {
+            definition: Box::new(definition.clone()),
+            slot,
+            by: by.to_owned(),
+        };
+        let handled = self.advance(record, vec![event], Overdue::Perform).await?;
+        tracing::info!(backup = name, %slot, ?handled, "backup asked for");
+        Ok(handled)
+    }
+
+    /// A backup as it is in the ledger.
+    async fn stored_backup(&self, name: &str) -> Result<Option<Versioned<Backup>>, Fault> {
+        self.load_kept(&key(name)).await
+    }
+
+    /// A backup as it is in the ledger, or a new one.
+    async fn load_backup(&self, name: &str, definition: &Definition) -> Result<Versioned<Backup>, Fault> {
+        let stored = self.stored_backup(name).await?;
+        Ok(stored.unwrap_or_else(|| Versioned {
+            version: 0,
+            record: Backup::new(name, definition.clone(), self.clock.now()),
+        }))
+    }
+
+    /// Works on a due backup.
+    pub(crate) async fn sweep_backup(&self, name: &str) -> Result<Handled, Fault> {
+        match self.stored_backup(name).await? {
+            Some(record) => self.advance(record, vec![BackupEvent::Tick], Overdue::Perform).await,
+            None => Ok(Handled::Unknown),
+        }
+    }
+
+    /// Starts a job, and gives its id or why there is none.
+    async fn begin(&self, backup: &Backup, work: WorkId) -> Result<Begun, Fault> {
+        let token = backup.token(work);
+        let gone = || Begun::Refused("the ledger does not know the job any more".to_owned());
+        match work {
+            WorkId::Backup(slot) => match backup.job(slot) {
+                Some(job) => self.backups.back_up(&job.definition, &token).await,
+                None => Ok(gone()),
+            },
+            WorkId::Copy(slot) => {
+                let Some(job) = backup.job(slot) else { return Ok(gone()) };
+                let point = match (&job.point, &job.work.id) {
+                    (Some(point), _) => Some(point.clone()),
+                    (None, Some(id)) => self.backups.job(JobKind::Backup, id).await?.and_then(|seen| seen.point),
+                    (None, None) => None,
+                };
+                match point {
+                    Some(point) => self.backups.copy(&job.definition, &point, &token).await,
+                    None => Ok(Begun::Refused("AWS Backup does not tell the job's recovery point".to_owned())),
+                }
+            }
+            WorkId::Restore(slot) => match backup.test.as_ref().filter(|test| test.slot == slot) {
+                Some(test) => {
+                    let name = backup.restored_name(slot);
+                    self.backups.restore(&test.definition, &test.point, &name, &token).await
+                }
+                None => Ok(gone()),
+            },
+        }
+    }
+}
+
+fn key(name: &str) -> DocumentKey {
+    DocumentKey {
+        kind: DocumentKind::Backup,
+        name: name.to_owned(),
+    }
+}
+
+impl crate::document::Kept for Backup {
+    fn key(&self) -> DocumentKey {
+        key(&self.name)
+    }
+
+    fn due(&self) -> Option<Timestamp> {
+        Backup::due(self)
+    }
+
+    fn expires(&self) -> Option<Timestamp> {
+        Some(Backup::expires(self))
+    }
+}
+
+#[async_trait]
+impl Record for Backup {
+    type Event = BackupEvent;
+    type Effect = BackupEffect;
+
+    fn name(&self) -> String {
+        format!("backup {}", self.name)
+    }
+
+    fn decide(&self, event: &BackupEvent, now: Timestamp) -> Decision<Self> {
+        Backup::decide(self, event, now)
+    }
+
+    fn deferred(effect: EffectId) -> BackupEvent {
+        BackupEvent::Deferred(effect)
+    }
+
+    fn outbox(&self) -> &Outbox<BackupEffect> {
+        &self.outbox
+    }
+
+    async fn reload(&self, engine: &Engine) -> Result<Option<Versioned<Self>>, Fault> {
+        engine.load_backup(&self.name, &self.definition).await.map(Some)
+    }
+
+    async fn store(&self, engine: &Engine, expected: u64) -> Result<Written, Fault> {
+        engine.store_kept(expected, self).await
+    }
+
+    async fn complete(&self, _: &Engine, _: &mut BackupEvent) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn perform(&self, engine: &Engine, pending: &Pending<BackupEffect>) -> Result<Vec<BackupEvent>, Fault> {
+        let performed = BackupEvent::Performed(pending.id);
+        let outcome = match &pending.effect {
+            BackupEffect::Start(work) => {
+                let work = *work;
+                match engine.begin(self, work).await? {
+                    Begun::Started(id) => {
+                        tracing::info!(backup = self.name, ?work, id, "job started");
+                        BackupEvent::Started { work, id }
+                    }
+                    Begun::Refused(message) => {
+                        tracing::error!(backup = self.name, ?work, message, "a job was refused");
+                        BackupEvent::Refused { work, message }
+                    }
+                }
+            }
+            BackupEffect::Look(work) => {
+                let kind = match work {
+                    WorkId::Backup(_) => JobKind::Backup,
+                    WorkId::Copy(_) => JobKind::Copy,
+                    WorkId::Restore(_) => JobKind::Restore,
+                };
+                let Some(id) = self.work(*work).and_then(|work| work.id.clone()) else {
+                    return Ok(vec![performed]);
+                };
+                match engine.backups.job(kind, &id).await? {
+                    Some(seen) => BackupEvent::Seen(seen),
+                    None => BackupEvent::Vanished(*work),
+                }
+            }
+            BackupEffect::Check => {
+                let Definition { resource, vault, .. } = &self.definition;
+                BackupEvent::Newest(engine.backups.newest(resource, vault).await?)
+            }
+            BackupEffect::Remove { resource } => {
+                let Some(test) = &self.test else { return Ok(vec![performed]) };
+                let token = self.token(WorkId::Restore(test.slot));
+                tracing::info!(backup = self.name, resource, "what a restore test created is removed");
+                BackupEvent::Removal(engine.backups.remove(resource, &token).await?)
+            }
+            BackupEffect::LookRemoval { request } => BackupEvent::Removal(engine.backups.removal(request).await?),
+            BackupEffect::Tell(news) => {
+                engine.notifier.publish(&message::about_backup(self, news)).await?;
+                return Ok(vec![performed]);
+            }
+        };
+        Ok(vec![performed, outcome])
+    }
+}

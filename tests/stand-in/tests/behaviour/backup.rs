@@ -1,0 +1,135 @@
+//! AWS Backup and Cloud Control.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{SOON, Setup, start};
+
+const TABLE: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/orders";
+
+impl Setup {
+    async fn backup_call(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
+        let authorization = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/backup/aws4_request, SignedHeaders=host, Signature=0";
+        let request = self
+            .client
+            .request(method, format!("{}{path}", self.endpoint()))
+            .header("authorization", authorization);
+        let answer = request.body(body.to_string()).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap())
+    }
+
+    async fn start_job(&self, token: &str) -> (u16, Value) {
+        let request = json!({ "BackupVaultName": "ci", "ResourceArn": TABLE, "IamRoleArn": "role", "IdempotencyToken": token });
+        self.backup_call(Method::PUT, "/backup-jobs", &request).await
+    }
+}
+
+#[tokio::test]
+async fn a_token_starts_one_job_and_other_parameters_under_it_are_refused() {
+    let setup = start().await;
+    let (_, first) = setup.start_job("a").await;
+    let (_, again) = setup.start_job("a").await;
+    assert_eq!(first["BackupJobId"], again["BackupJobId"]);
+    let (_, other) = setup.start_job("b").await;
+    assert_ne!(first["BackupJobId"], other["BackupJobId"]);
+    let request = json!({ "BackupVaultName": "other", "ResourceArn": TABLE, "IamRoleArn": "role", "IdempotencyToken": "a" });
+    let (status, error) = setup.backup_call(Method::PUT, "/backup-jobs", &request).await;
+    assert_eq!((status, &error["__type"]), (400, &json!("InvalidParameterValueException")));
+    assert_eq!(setup.journal().entries()[0].operation, "StartBackupJob");
+}
+
+#[tokio::test]
+async fn what_the_service_would_refuse_is_refused() {
+    let setup = start().await;
+    let whole = json!({
+        "BackupVaultName": "ci", "ResourceArn": TABLE, "IamRoleArn": "role", "StartWindowMinutes": 60,
+        "Lifecycle": { "MoveToColdStorageAfterDays": 30, "DeleteAfterDays": 120 },
+    });
+    for (field, value) in [
+        ("ResourceArn", json!(null)),
+        ("StartWindowMinutes", json!(59)),
+        ("Lifecycle", json!({ "MoveToColdStorageAfterDays": 30, "DeleteAfterDays": 119 })),
+    ] {
+        let mut request = whole.clone();
+        request[field] = value;
+        let (status, _) = setup.backup_call(Method::PUT, "/backup-jobs", &request).await;
+        assert_eq!(status, 400, "{field}");
+    }
+    assert_eq!(setup.backup_call(Method::PUT, "/backup-jobs", &whole).await.0, 200);
+    for path in ["/backup-jobs/x", "/copy-jobs/x", "/restore-jobs/x"] {
+        let (_, error) = setup.backup_call(Method::GET, path, &json!({})).await;
+        assert_eq!(error["__type"], "ResourceNotFoundException");
+    }
+}
+
+#[tokio::test]
+async fn a_job_is_described_and_told_as_it_ends() {
+    let setup = start().await;
+    setup.start_job("a").await;
+    let job = setup.backup().wait_for_job("backup", 1, SOON).await.unwrap();
+    let event = setup.backup().ends(&job.id, "COMPLETED", Some("one was skipped")).unwrap();
+    assert_eq!(event["detail-type"], "Backup Job State Change");
+    assert_eq!(
+        [
+            &event["detail"]["state"],
+            &event["detail"]["backupJobId"],
+            &event["detail"]["resourceType"]
+        ],
+        [&json!("COMPLETED"), &json!(job.id), &json!("DynamoDB")]
+    );
+    let (_, described) = setup
+        .backup_call(Method::GET, &format!("/backup-jobs/{}", job.id), &json!({}))
+        .await;
+    assert_eq!([&described["State"], &described["StatusMessage"]], ["COMPLETED", "one was skipped"]);
+    assert_eq!(described["RecoveryPointArn"], event["resources"][0]);
+
+    let path = format!("/backup-vaults/ci/recovery-points?resourceArn={TABLE}");
+    let (_, listed) = setup.backup_call(Method::GET, &path, &json!({})).await;
+    assert_eq!(listed["RecoveryPoints"][0]["RecoveryPointArn"], described["RecoveryPointArn"]);
+    let (_, none) = setup
+        .backup_call(Method::GET, "/backup-vaults/other/recovery-points", &json!({}))
+        .await;
+    assert_eq!(none["RecoveryPoints"], json!([]));
+    assert!(setup.backup().ends(&job.id, "RESTING", None).is_err());
+}
+
+#[tokio::test]
+async fn a_restore_creates_what_its_metadata_names_and_it_can_be_removed() {
+    let setup = start().await;
+    let point = setup.backup().add_point(TABLE, "ci", SOON);
+    let path = format!("/backup-vaults/ci/recovery-points/{}/restore-metadata", point.replace(':', "%3A"));
+    let (_, metadata) = setup.backup_call(Method::GET, &path, &json!({})).await;
+    assert_eq!(metadata["RestoreMetadata"]["originalTableName"], "orders");
+    let request =
+        json!({ "RecoveryPointArn": point, "IamRoleArn": "role", "ResourceType": "DynamoDB", "Metadata": { "targetTableName": "test-1" } });
+    let (_, started) = setup.backup_call(Method::PUT, "/restore-jobs", &request).await;
+    let event = setup
+        .backup()
+        .ends(started["RestoreJobId"].as_str().unwrap(), "COMPLETED", None)
+        .unwrap();
+    assert_eq!(
+        [
+            &event["detail"]["status"],
+            &event["detail"]["state"],
+            &event["detail"]["createdResourceArn"]
+        ],
+        [
+            &json!("COMPLETED"),
+            &json!(null),
+            &json!("arn:aws:dynamodb:us-east-1:000000000000:table/test-1")
+        ]
+    );
+    let remove = json!({ "TypeName": "AWS::DynamoDB::Table", "Identifier": "test-1", "ClientToken": "t" });
+    let target = "CloudApiService.DeleteResource";
+    let (_, first) = setup.call("cloudcontrolapi", target, &remove).await;
+    let (_, again) = setup.call("cloudcontrolapi", target, &remove).await;
+    assert_eq!(first["ProgressEvent"]["RequestToken"], again["ProgressEvent"]["RequestToken"]);
+    assert_eq!(first["ProgressEvent"]["OperationStatus"], "IN_PROGRESS");
+    let ask = json!({ "RequestToken": first["ProgressEvent"]["RequestToken"] });
+    let (_, done) = setup
+        .call("cloudcontrolapi", "CloudApiService.GetResourceRequestStatus", &ask)
+        .await;
+    assert_eq!(done["ProgressEvent"]["OperationStatus"], "SUCCESS");
+    assert_eq!(setup.backup().removals().len(), 1);
+}
