@@ -954,7 +954,7 @@ impl Build {
             }
             AgentStatus::Interrupted => match attempt.phase {
                 Phase::Launching | Phase::Running => {
-                    attempt.started.get_or_insert(now);
+                    // Not that it has started: an instance that is taken away takes agents with it that are still to come up.
                     attempt.phase = Phase::Interrupted { at: now };
                     attempt.checked = now;
                     if is_current {
@@ -1415,6 +1415,13 @@ impl Build {
             }
             (Phase::Launching, Some(_)) => {
                 if later(attempt.launched.unwrap_or(now), self.launch_timeout()) <= now {
+                    self.stop_attempt(index, StopWhy::NeverUp, now);
+                    return;
+                }
+            }
+            (Phase::Interrupted { at }, Some(_)) if attempt.started.is_none() => {
+                // Whatever was to take it away has not, and it did not come up either.
+                if later(*at, self.launch_timeout()) <= now {
                     self.stop_attempt(index, StopWhy::NeverUp, now);
                     return;
                 }

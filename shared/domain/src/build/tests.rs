@@ -1310,6 +1310,35 @@ mod interruptions {
             .expect_rest();
     }
 
+    /// Found by the simulation: it counted as having run since the warning, for which the build ended as timed out. Only on EC2 does anything take away
+    /// an agent that is still to come up.
+    #[test]
+    fn an_agent_that_is_interrupted_before_it_is_up_is_not_held_to_the_timeout() {
+        let brief = BuildSpec {
+            timeout: Duration::from_secs(30),
+            ..never_retried()
+        };
+        let warned = Story::new(brief).accepted(SPOT, "1a").starting("1a").warned("1a").performed();
+        warned
+            .clone()
+            .tick(MINUTE)
+            .stopped("1a", taken_back())
+            .expect_finished(Outcome::Interrupted, "its Spot capacity was taken back");
+        // It came up after all.
+        warned
+            .clone()
+            .at(40)
+            .running("1a")
+            .tick(71)
+            .expect_finished(Outcome::TimedOut, "it ran longer than its timeout of 30s");
+        // Nothing came of it, neither its start nor its end.
+        let minutes = i64::try_from(LAUNCH_TIMEOUT.as_secs()).unwrap() / MINUTE;
+        (1..minutes)
+            .fold(warned, |story, minute| story.tick(minute * MINUTE).expect_todo(&[]))
+            .tick(minutes * MINUTE)
+            .expect_todo(&["stop 1a: bellhop: the agent did not come up in time"]);
+    }
+
     #[test]
     fn the_replacements_failure_decides_and_stops_the_first_attempt() {
         Story::new(spec())
