@@ -174,6 +174,12 @@ impl Instance {
         self.advised.max(self.warned.map(|warned| warned.at))
     }
 
+    /// Whether the last interruption was told so long ago that it concerns nobody any more who is on the instance now.
+    #[must_use]
+    pub fn is_past(&self, now: Timestamp) -> bool {
+        self.warned.is_none_or(|warned| is_past(warned.at, now))
+    }
+
     /// What an event makes of this record at a moment.
     #[must_use]
     pub fn decide(&self, event: &InstanceEvent, now: Timestamp) -> Decision<Self> {
@@ -190,6 +196,8 @@ impl Instance {
                 let known = |told: Option<Timestamp>| told.is_some_and(|told| *at < later(told, ONE_INTERRUPTION));
                 let drained = known(self.heard());
                 match what {
+                    // One that was stopped or hibernated may be back meanwhile, with others on it.
+                    What::Interruption(_) if is_past(*at, now) => return Err(Ignored::Stale),
                     What::Rebalance if drained => return Err(Ignored::NothingNew),
                     What::Interruption(_) if known(self.warned.map(|warned| warned.at)) => return Err(Ignored::NothingNew),
                     What::Rebalance => self.advised = Some(*at),
@@ -228,6 +236,10 @@ impl Instance {
         }
         Ok(())
     }
+}
+
+fn is_past(told: Timestamp, now: Timestamp) -> bool {
+    later(told, ONE_INTERRUPTION) <= now
 }
 
 /// What people are told about tasks that go with an instance and are nobody's whom Bellhop could start again.
@@ -340,6 +352,16 @@ mod tests {
         let once = perform_all(&take(&instance(), &warning(0), 0));
         let again = take(&once, &warning(3600), 3600);
         assert_eq!(wants(&again), [&InstanceEffect::Interrupt, &InstanceEffect::Drain]);
+    }
+
+    /// Found by the simulation: a notice that was handed back as a dead letter interrupted the builds on an instance that had been hibernated, and was back.
+    #[test]
+    fn a_warning_that_comes_long_after_interrupts_nobody() {
+        let (last, over) = (instance().decide(&warning(0), t(599)), instance().decide(&warning(0), t(600)));
+        assert!(matches!(last, Decision::Next(_)), "{last:?}");
+        assert_eq!(over, Decision::Ignored(Ignored::Stale));
+        let warned = take(&instance(), &warning(0), 0);
+        assert_eq!((warned.is_past(t(599)), warned.is_past(t(600))), (false, true));
     }
 
     #[test]

@@ -110,6 +110,12 @@ impl Record for Instance {
     async fn perform(&self, engine: &Engine, pending: &Pending<InstanceEffect>) -> Result<Vec<InstanceEvent>, Fault> {
         let performed = InstanceEvent::Performed(pending.id);
         match &pending.effect {
+            // It could not be done in time. Whoever was on it then is gone, and who is on it now stays.
+            InstanceEffect::Interrupt if self.is_past(engine.clock.now()) => Ok(vec![InstanceEvent::Interrupted {
+                effect: pending.id,
+                builds: Vec::new(),
+                foreign: Vec::new(),
+            }]),
             InstanceEffect::Interrupt => {
                 let (mut agents, mut foreign) = (Vec::new(), Vec::new());
                 for occupant in engine.hosts.occupants(&self.host).await? {
