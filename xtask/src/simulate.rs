@@ -135,6 +135,8 @@ fn table(statistics: &Statistics) -> Table {
         ("runs asked for", statistics.requested),
         ("tasks", statistics.tasks),
         ("of them on CodeBuild", statistics.on_codebuild),
+        ("of them on instances", statistics.on_instances),
+        ("instances taken away", statistics.taken_away),
         ("launches refused", statistics.refusals),
         ("launches refused for good", statistics.refused_for_good),
         ("Spot interruptions", statistics.interruptions),

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::ecs::{Task, Truth, short};
+use crate::instances::is_doomed;
 use crate::ledger::describe;
 use crate::source::{Expected, JobTruth};
 use crate::world::{HOUR, MINUTE, Millis, SECOND, Subject, World, timestamp};
@@ -49,6 +50,8 @@ pub(crate) struct Checks {
     entered: BTreeMap<(RepositoryName, Reference), BTreeSet<RunId>>,
     /// How often each build and run was decided to be over.
     closed: BTreeMap<String, u32>,
+    /// What was seen of instances.
+    instances: instances::Seen,
 }
 
 /// Where a check stands: an invariant's name, and whether it holds.
@@ -65,6 +68,7 @@ macro_rules! check {
 
 pub(crate) mod actions;
 mod artifacts;
+pub(crate) mod instances;
 pub(crate) mod requests;
 
 impl World {
@@ -248,7 +252,7 @@ pub(crate) fn launching(world: &mut World, spec: &BuildSpec, attempt: &AttemptId
             world,
             id,
             "one-live-agent",
-            !other.goes_on(),
+            !other.goes_on() || is_doomed(world, &other.agent),
             "{attempt} is launched beside {name} of {}",
             other.attempt
         );
@@ -527,6 +531,7 @@ pub(crate) fn build_written(world: &mut World, previous: Option<&Build>, next: &
         }
     }
     artifacts::found(world, previous, next);
+    instances::build_written(world, previous, next);
     if next.outcome().is_some() && previous.is_none_or(|previous| previous.outcome().is_none()) {
         closed(world, id.into(), id.to_string());
         build_finished(world, previous, next);
@@ -899,6 +904,7 @@ pub(crate) fn at_rest(world: &mut World) {
     }
     actions::at_rest(world);
     requests::at_rest(world);
+    instances::at_rest(world);
     for push in world.repository.pushes.clone() {
         let runs: Vec<Run> = world
             .tables

@@ -17,6 +17,7 @@ use bellhop_events::task::{ContainerFacts, TaskFacts};
 
 use crate::checks;
 use crate::hostility::Spell;
+use crate::instances;
 use crate::mutant::{self, Mutant};
 use crate::world::{HOUR, Happening, Invoke, Job, MINUTE, Millis, SECOND, World, timestamp};
 
@@ -111,6 +112,8 @@ pub(crate) struct Task {
     pub(crate) capacity: Capacity,
     /// It is a build of CodeBuild: without versions, without SIGTERM, and its API tells how its script ended.
     pub(crate) on_codebuild: bool,
+    /// The instance that it runs on; none on Fargate.
+    pub(crate) host: Option<usize>,
     created: Millis,
     /// After how long CodeBuild ends it.
     longest: Option<Millis>,
@@ -182,6 +185,11 @@ impl Task {
         self.started_at
     }
 
+    /// Lists of tasks show it already.
+    pub(crate) fn is_visible(&self, now: Millis) -> bool {
+        self.visible_at <= now
+    }
+
     pub(crate) fn never_ran(&self) -> bool {
         self.started_at.is_none()
     }
@@ -221,7 +229,7 @@ impl Task {
     }
 
     /// What was to be seen of it at a moment that is not long past, or first.
-    fn as_of(&self, then: Millis) -> Observation {
+    pub(crate) fn as_of(&self, then: Millis) -> Observation {
         let seen = self.past.iter().rev().find(|(since, _)| *since <= then).or(self.past.first());
         seen.map_or_else(|| self.observation(), |(_, observation)| observation.clone())
     }
@@ -348,12 +356,21 @@ pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, attempt: &AttemptId,
             Refusal::AccountLimit("You've reached the limit on the number of vCPUs you can run concurrently".to_owned()),
         );
     }
+    let host = if instances::has_agents_of(spec) {
+        let Some(host) = instances::place(world, capacity) else {
+            let words = "RESOURCE:MEMORY: no instance has room for it";
+            return refused(world, Refusal::NoCapacity(words.to_owned()));
+        };
+        Some(host)
+    } else {
+        None
+    };
     checks::launching(world, spec, attempt, capacity);
-    let agent = create(world, spec, attempt, capacity, token);
+    let agent = create(world, spec, attempt, (capacity, host), token);
     Launch::Accepted(agent)
 }
 
-fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, token: String) -> AgentId {
+fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, (capacity, host): (Capacity, Option<usize>), token: String) -> AgentId {
     let (cluster, container) = match &spec.executor {
         Executor::Ecs(ecs) => (ecs.cluster(capacity), ecs.container.clone()),
         Executor::CodeBuild(codebuild) => (codebuild.project.as_str(), String::new()),
@@ -388,6 +405,7 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, capacity: Ca
         attempt: attempt.clone(),
         capacity,
         on_codebuild,
+        host,
         created: world.now,
         longest: on_codebuild.then(|| minutes(codebuild::timeout_minutes(spec))),
         failure: None,
@@ -462,6 +480,7 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, capacity: Ca
         world.schedule_in(wait, Happening::Task(index, step));
     }
     if capacity == Capacity::Spot
+        && host.is_none()
         && let Some(mean) = hostility.reclaim_after.filter(|_| hostile)
     {
         let wait = exponential(world, mean);
@@ -482,6 +501,7 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, capacity: Ca
     world.ecs.tasks.push(task);
     world.ecs.tokens.insert(token, index);
     world.ecs.by_agent.insert(agent.clone(), index);
+    instances::placed(world, index);
     changed(world, index);
     agent
 }
@@ -683,6 +703,23 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// The instance of a task has gone, and the task with it.
+    pub(crate) fn lose_host(&mut self, index: usize, reason: &str) {
+        let now = self.now;
+        let Some(task) = self.ecs.tasks.get_mut(index).filter(|task| task.lives()) else {
+            return;
+        };
+        task.disturbed = true;
+        task.script_over = true;
+        if !task.is_stopping() {
+            // ECS gives no stop code for it.
+            task.stop_code = Some("");
+            task.stopped_reason = Some(reason.to_owned());
+            task.stopping_at = Some(now);
+        }
+        self.container_ends(index, None);
     }
 
     fn disturb(&mut self, index: usize) {

@@ -16,7 +16,7 @@ use crate::hostility::SPELLS;
 use crate::mutant::{self, Mutant};
 use crate::ports::Port;
 use crate::world::{HOUR, Happening, Invoke, Job, MINUTE, Millis, SECOND, Shared, Subject, Who, World, lock, timestamp};
-use crate::{Options, Outcome, checks, codepipeline, requests};
+use crate::{Options, Outcome, checks, codepipeline, instances, requests};
 
 /// How long the world may take to come to rest once the faults have stopped.
 const REST_WITHIN: Millis = 26 * HOUR;
@@ -91,6 +91,7 @@ fn prepare(world: &mut World, options: &Options) {
     cancel_some(world, &pushes);
     codepipeline::prepare(world, length);
     requests::prepare(world, length, &pushes);
+    instances::prepare(world, length, options.hostility);
     for (at, push) in pushes {
         let job = Job::Push(Arc::new(push));
         let share = world.hostility.push_repeated;
@@ -183,6 +184,7 @@ impl Executor {
             }
             Happening::Task(index, step) => world.task_step(index, step),
             Happening::Action(index, step) => world.action_step(index, step),
+            Happening::Instance(index, step) => world.instance_step(index, step),
             Happening::Invoke(invoke) => {
                 if !matches!(invoke.job, Job::Sweep) {
                     world.on_the_way -= 1;
@@ -287,7 +289,7 @@ impl Executor {
             let dies_in = dies.then(|| world.rng.u32(0..points));
             let limit = match invoke.job {
                 Job::Push(_) | Job::Pipeline(_) | Job::Request(_) => 60 * SECOND,
-                Job::Agent(..) | Job::Unnamed(..) | Job::Cancel(..) => 30 * SECOND,
+                Job::Agent(..) | Job::Unnamed(..) | Job::Cancel(..) | Job::Instance(_) => 30 * SECOND,
                 Job::Sweep => SWEEP_LIMIT,
             };
             world.schedule_in(limit, Happening::TimeOut(number));
@@ -340,6 +342,11 @@ impl Executor {
             Job::Request(request) => {
                 let (starter, request, world) = (port.starter(), request.clone(), self.world.clone());
                 async move { requests::take(&world, &starter, &request).await }.boxed_local()
+            }
+            Job::Instance(notice) => {
+                let (engine, world) = (port.engine(), self.world.clone());
+                let notice = mutant::delivered_notice(&lock(&world), notice);
+                async move { instances::take(&world, &engine, &notice).await }.boxed_local()
             }
             Job::Pipeline(job) => {
                 let (starter, world) = (port.starter(), self.world.clone());
@@ -401,7 +408,7 @@ impl Job {
                 PipelineAsks::Continue(run) => Subject::from(run),
                 PipelineAsks::Wrong(_) => Subject::World,
             },
-            Self::Sweep => Subject::World,
+            Self::Instance(_) | Self::Sweep => Subject::World,
         }
     }
 
@@ -419,6 +426,7 @@ impl Job {
             Self::Cancel(_, job) => job.as_ref().map_or_else(|| "all".to_owned(), ToString::to_string),
             Self::Request(request) => format!("{:?}", request.asks),
             Self::Pipeline(job) => format!("job {}: {:?}", codepipeline::short(&job.id), job.asks),
+            Self::Instance(notice) => notice.words(),
             Self::Sweep => String::new(),
         }
     }
@@ -472,12 +480,13 @@ impl World {
                 .ecs
                 .tasks
                 .get(index)
-                .is_some_and(|task| task.capacity == bellhop_domain::Capacity::Spot && task.goes_on());
+                .is_some_and(|task| task.capacity == bellhop_domain::Capacity::Spot && task.host.is_none() && task.goes_on());
             if on_spot {
                 let wait = self.rng.u64(0..5 * SECOND);
                 self.schedule_in(wait, Happening::Task(index, crate::ecs::Step::Reclaimed));
             }
         }
+        instances::reclaim_all(self);
     }
 
     /// The sweep's schedule.

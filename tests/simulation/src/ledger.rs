@@ -226,11 +226,16 @@ impl World {
     pub(crate) fn read_document(&self, key: &DocumentKey) -> Option<Versioned<String>> {
         self.tables.documents.get(key).map(|stored| Versioned {
             version: stored.version,
-            record: stored.record.text.clone(),
+            record: mutant::read_document(self, &stored.record.text),
         })
     }
 
     pub(crate) fn write_document(&mut self, expected: u64, next: &Document) -> Written {
+        let previous = self.tables.documents.get(&next.key);
+        if previous.map_or(0, |previous| previous.version) == expected {
+            let previous = previous.map(|previous| previous.record.clone());
+            checks::instances::written(self, previous.as_ref(), next);
+        }
         let index = (self.now + self.lag(), next.due);
         self.note("document written", Subject::World, || format!("{}: {}", next.key, next.text));
         let written = put(&mut self.tables.documents, next.key.clone(), expected, next, index);

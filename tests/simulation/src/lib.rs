@@ -11,6 +11,7 @@ mod codepipeline;
 mod ecs;
 mod executor;
 mod hostility;
+mod instances;
 mod ledger;
 mod mutant;
 mod ports;
@@ -77,6 +78,10 @@ pub struct Statistics {
     pub tasks: u64,
     /// Builds that CodeBuild created, which are among the tasks.
     pub on_codebuild: u64,
+    /// Tasks on instances, which are among the tasks.
+    pub on_instances: u64,
+    /// Instances that EC2 took away.
+    pub taken_away: u64,
     /// Launches that ECS refused.
     pub refusals: u64,
     /// Those of them that it refused for good.
@@ -125,6 +130,8 @@ impl Statistics {
         self.requested += other.requested;
         self.tasks += other.tasks;
         self.on_codebuild += other.on_codebuild;
+        self.on_instances += other.on_instances;
+        self.taken_away += other.taken_away;
         self.refusals += other.refusals;
         self.refused_for_good += other.refused_for_good;
         self.interruptions += other.interruptions;

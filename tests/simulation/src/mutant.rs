@@ -5,6 +5,7 @@ use std::time::Duration;
 use bellhop_domain::Capacity;
 use bellhop_domain::build::{Build, BuildEffect, BuildState};
 use bellhop_domain::ids::{AttemptId, BuildId, PipelineJobId};
+use bellhop_domain::instance::{Action, Instance, What};
 use bellhop_domain::observation::{AgentStatus, Observation, Report, ReportPhase};
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::pipeline::{ActionState, PipelineAnswer, PipelineFailure};
@@ -12,11 +13,13 @@ use bellhop_domain::pool::{Pool, PoolEffect};
 use bellhop_domain::request::{PipelineAsks, PipelineJob};
 use bellhop_domain::run::{JobState, Run, RunEffect};
 use bellhop_domain::trigger::Push;
+use bellhop_engine::ports::Occupant;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::ecs::{self, Truth};
+use crate::instances::Notice;
 use crate::requests::Request;
 use crate::world::{Job, World, timestamp};
 use crate::{Options, run};
@@ -157,6 +160,16 @@ mutants! {
     RepeatedRequestStarts: "repeated-request-starts" within 200,
     /// A run that somebody asks for supersedes others, like one of a push.
     RequestsSupersede: "requests-supersede" within 200,
+    /// Nobody tells the builds on an instance that EC2 warns of.
+    WarningsUnheard: "warnings-unheard" within 200,
+    /// Each notice of an interruption is another interruption.
+    EveryNoticeInterrupts: "every-notice-interrupts" within 200,
+    /// An instance that is taken away is not drained.
+    DrainForgotten: "drain-forgotten" within 200,
+    /// A rebalance recommendation counts as an interruption.
+    RebalanceInterrupts: "rebalance-interrupts" within 200,
+    /// Nobody is told of tasks of others on an instance.
+    ForeignUntold: "foreign-untold" within 200,
 }
 
 /// What became of looking for a mistake.
@@ -328,6 +341,34 @@ pub(crate) fn delivered_job(world: &World, job: &PipelineJob) -> PipelineJob {
         job.asks = action.asks.clone();
     }
     job
+}
+
+/// What EC2 tells of an instance, as it is delivered.
+pub(crate) fn delivered_notice(world: &World, notice: &Notice) -> Notice {
+    let mut notice = notice.clone();
+    if world.is(Mutant::RebalanceInterrupts) {
+        notice.what = What::Interruption(Action::Terminate);
+    }
+    notice
+}
+
+/// Who is on an instance, as far as somebody looks.
+pub(crate) fn seen_occupants(world: &World, mut occupants: Vec<Occupant>) -> Vec<Occupant> {
+    if world.is(Mutant::WarningsUnheard) {
+        occupants.retain(|occupant| matches!(occupant, Occupant::Foreign(_)));
+    }
+    occupants
+}
+
+/// The text of a document as it is read.
+pub(crate) fn read_document(world: &World, text: &str) -> String {
+    if world.is(Mutant::EveryNoticeInterrupts)
+        && let Ok(mut instance) = serde_json::from_str::<Instance>(text)
+        && instance.warned.take().is_some()
+    {
+        return serde_json::to_string(&instance).unwrap_or_default();
+    }
+    text.to_owned()
 }
 
 /// What the id of a request's run is derived from.

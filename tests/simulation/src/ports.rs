@@ -37,7 +37,7 @@ use jiff::Timestamp;
 use crate::hostility::Spell;
 use crate::mutant::{self, Mutant};
 use crate::world::{Happening, Millis, SECOND, Shared, Subject, World, lock, timestamp};
-use crate::{codepipeline, ecs, world};
+use crate::{checks, codepipeline, ecs, instances, world};
 
 /// What one invocation of a function sees of the world.
 #[derive(Clone)]
@@ -486,16 +486,51 @@ impl Agents for Port {
 
 #[async_trait]
 impl Hosts for Port {
-    async fn find(&self, _: &InstanceId, _: &[String]) -> Result<Option<Host>, Fault> {
-        Err(Fault::lasting("no instance is here"))
+    async fn find(&self, instance: &InstanceId, clusters: &[String]) -> Result<Option<Host>, Fault> {
+        let asked = clusters.iter().map(|cluster| {
+            let (instance, cluster) = (instance.clone(), cluster.clone());
+            self.call(Service::Other, "ListContainerInstances", Subject::World, move |world| {
+                instances::find(world, &instance, &cluster)
+            })
+        });
+        let mut unanswered = None;
+        for answer in join_all(asked).await {
+            match answer {
+                Ok(Some(host)) => return Ok(Some(host)),
+                Ok(None) => {}
+                Err(fault) => unanswered = Some(fault),
+            }
+        }
+        unanswered.map_or(Ok(None), Err)
     }
 
-    async fn occupants(&self, _: &Host) -> Result<Vec<Occupant>, Fault> {
-        Err(Fault::lasting("no instance is here"))
+    async fn occupants(&self, host: &Host) -> Result<Vec<Occupant>, Fault> {
+        let of = host.clone();
+        let listed = self
+            .call(Service::Other, "ListTasks", Subject::World, move |world| {
+                instances::list(world, &of)
+            })
+            .await?;
+        let described = self
+            .call(Service::Other, "DescribeTasks", Subject::World, move |world| {
+                instances::describe(world, &listed)
+            })
+            .await?;
+        checks::instances::looked(&mut lock(&self.world), host, &described);
+        Ok(mutant::seen_occupants(&lock(&self.world), described))
     }
 
-    async fn drain(&self, _: &Host) -> Result<(), Fault> {
-        Err(Fault::lasting("no instance is here"))
+    async fn drain(&self, host: &Host) -> Result<(), Fault> {
+        if lock(&self.world).is(Mutant::DrainForgotten) {
+            return Ok(());
+        }
+        let of = host.clone();
+        self.call(Service::Other, "UpdateContainerInstancesState", Subject::World, move |world| {
+            instances::drain(world, &of);
+        })
+        .await?;
+        checks::instances::drained(&mut lock(&self.world), host);
+        Ok(())
     }
 }
 
@@ -680,7 +715,7 @@ impl Notifier for Port {
     async fn publish(&self, message: &Message) -> Result<(), Fault> {
         let id = message.document.get("id").and_then(|id| id.as_str()).unwrap_or_default().to_owned();
         self.call(Service::Other, "Publish", Subject::World, move |world| {
-            if world.is(Mutant::MessagesDropped) {
+            if world.is(Mutant::MessagesDropped) || world.is(Mutant::ForeignUntold) && id.starts_with("instance/") {
                 return;
             }
             world.note("published", Subject::World, || id.clone());

@@ -16,6 +16,7 @@ use crate::checks::Checks;
 use crate::codepipeline::{self, CodePipeline};
 use crate::ecs::{Ecs, Step};
 use crate::hostility::{Hostility, Spell};
+use crate::instances::{self, Instances, Notice};
 use crate::ledger::Tables;
 use crate::mutant::Mutant;
 use crate::requests::{Request, Requests};
@@ -62,6 +63,8 @@ pub(crate) enum Happening {
     Task(usize, Step),
     /// An action of CodePipeline goes on.
     Action(usize, codepipeline::Step),
+    /// An instance of EC2 goes on.
+    Instance(usize, instances::Step),
     /// A Lambda function is invoked.
     Invoke(Invoke),
     /// Lambda ends an invocation that took too long.
@@ -97,6 +100,8 @@ pub(crate) enum Job {
     Cancel(RunId, Option<JobName>),
     /// Somebody asks for a run.
     Request(Arc<Request>),
+    /// EC2 tells something about an instance.
+    Instance(Notice),
     /// CodePipeline has a job of an action.
     Pipeline(Arc<PipelineJob>),
     Sweep,
@@ -109,6 +114,7 @@ impl Job {
             Self::Agent(..) => "task-state",
             Self::Unnamed(..) => "build-state",
             Self::Cancel(..) | Self::Request(_) => "control",
+            Self::Instance(_) => "spot-interruption",
             Self::Pipeline(_) => "pipeline",
             Self::Sweep => "sweep",
         }
@@ -202,6 +208,8 @@ pub(crate) struct World {
     pub(crate) repository: Repository,
     pub(crate) codepipeline: CodePipeline,
     pub(crate) requests: Requests,
+    /// With dice of their own.
+    pub(crate) instances: Instances,
     pub(crate) checks: Checks,
     pub(crate) statistics: Statistics,
     /// Events and pushes on their way to a function, and invocations that will be tried again.
@@ -244,6 +252,7 @@ impl World {
             repository,
             codepipeline: CodePipeline::default(),
             requests: Requests::default(),
+            instances: Instances::new(options.seed),
             checks: Checks::default(),
             statistics: Statistics::default(),
             on_the_way: 0,
