@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people at a terminal")]
 
 mod acknowledged;
+mod alarms;
 mod aws;
 mod backups;
 mod demo;
@@ -92,6 +93,8 @@ enum Other {
     Pipeline,
     /// An instance of EC2 that is taken away, with two builds and somebody else's task on it
     Spot,
+    /// An alarm in three forms that has a service restarted, and its flapping
+    Alarm,
     /// A backup that fails and recovers, its copy, and a restore test
     Backup,
 }
@@ -145,6 +148,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
             story: Some(Other::Spot),
             keep,
         } => spot::run(keep).await,
+        Command::Demo {
+            story: Some(Other::Alarm),
+            keep,
+        } => alarms::run(keep).await,
         Command::Demo {
             story: Some(Other::Backup),
             keep,

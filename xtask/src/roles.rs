@@ -96,53 +96,62 @@ const EXPLAINED: &[(&[&str], &str, &str)] = &[
         "by whoever ends the run that an action waits for",
     ),
     (
-        &["backup", "sweep"],
+        &["alarm", "backup", "sweep"],
         "dynamodb:DescribeTable",
         "Cloud Control, with the caller's permissions, before it removes a restored table",
     ),
     (
-        &["backup", "sweep"],
+        &["alarm", "backup", "sweep"],
         "dynamodb:DeleteTable",
         "Cloud Control, with the caller's permissions, when it removes a restored table",
     ),
+    (&["alarm"], "backup:StartBackupJob", "an alarm with back-up-now"),
     (&["backup"], "s3:ListBucket", "a suite that is not configured yet"),
     (
-        &["sweep"],
+        &["alarm", "sweep"],
         "backup:ListRecoveryPointsByBackupVault",
         "of a check whose function died before it asked",
     ),
     (
-        &["sweep"],
+        &["alarm", "sweep"],
         "backup:DescribeBackupJob",
         "of a job that was not heard of for a quarter of an hour",
     ),
     (
-        &["backup", "sweep"],
+        &["alarm", "backup", "sweep"],
         "backup:DescribeCopyJob",
         "of a copy, likewise, or when backups are checked",
     ),
     (
-        &["backup", "sweep"],
+        &["alarm", "backup", "sweep"],
         "backup:DescribeRestoreJob",
         "of a restore, likewise, or where its event does not say what it created",
     ),
     (
-        &["backup", "sweep"],
+        &["alarm", "backup", "sweep"],
         "backup:StartCopyJob",
         "a backup with copy-to, by whoever sees it complete",
     ),
-    (&["backup", "sweep"], "backup:StartRestoreJob", "a backup with restore-test"),
     (
-        &["backup", "sweep"],
+        &["alarm", "backup", "sweep"],
+        "backup:StartRestoreJob",
+        "a backup with restore-test",
+    ),
+    (
+        &["alarm", "backup", "sweep"],
         "backup:GetRecoveryPointRestoreMetadata",
         "a backup with restore-test",
     ),
     (
-        &["backup", "sweep"],
+        &["alarm", "backup", "sweep"],
         "cloudformation:DeleteResource",
         "what a restore test created, by whoever sees it complete",
     ),
-    (&["backup", "sweep"], "cloudformation:GetResourceRequestStatus", "how that goes"),
+    (
+        &["alarm", "backup", "sweep"],
+        "cloudformation:GetResourceRequestStatus",
+        "how that goes",
+    ),
 ];
 
 /// What a statement allows: one action on one kind of resource.

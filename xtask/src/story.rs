@@ -153,6 +153,11 @@ fn of_event(event: &Value) -> Option<String> {
             };
             Some(format!("the task of attempt {attempt} on {capacity} {status}"))
         }
+        "CloudWatch Alarm State Change" => Some(format!(
+            "alarm {} is in state {}",
+            detail["alarmName"].as_str()?,
+            detail["state"]["value"].as_str()?
+        )),
         "EC2 Spot Instance Interruption Warning" => Some(format!(
             "EC2 will {} {} within {} s",
             detail["instance-action"].as_str()?,
@@ -241,6 +246,7 @@ fn of_effect(entry: &Entry) -> Option<(String, String)> {
         ("ecs", "ListTasks") if entry.request.as_ref()?["containerInstance"].is_string() => {
             "looks what runs on it (ECS ListTasks)".to_owned()
         }
+        ("ecs", "UpdateService") => "restarts the service (ECS UpdateService)".to_owned(),
         ("ecs", "StopTask") => "stops a task (ECS StopTask)".to_owned(),
         ("backup", operation @ ("StartBackupJob" | "StartCopyJob" | "StartRestoreJob")) => {
             let request = entry.request.as_ref()?;

@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 use tokio::process::Command;
 
 use crate::acknowledged;
+use crate::alarms;
 use crate::backups;
 use crate::demo;
 use crate::dependencies;
@@ -116,6 +117,7 @@ pub(crate) async fn run(only: &[String]) -> anyhow::Result<()> {
     if only.is_empty() {
         steps.own("demo", demo::run(false)).await?;
         steps.own("demo pipeline", pipeline::run(false)).await?;
+        steps.own("demo alarm", alarms::run(false)).await?;
         steps.own("demo spot", spot::run(false)).await?;
         steps.own("demo backup", backups::run(false)).await?;
     }

@@ -155,6 +155,8 @@ pub enum RemedyAction {
     },
     /// Starts a job of the suite's own.
     RunJob(JobName),
+    /// Starts a backup of the configuration.
+    BackUp(String),
     /// Launches no agents until the alarm is OK again.
     PauseStarts,
 }
@@ -166,6 +168,7 @@ impl RemedyAction {
         match self {
             Self::RestartService { cluster, service } => format!("restart-service/{cluster}/{service}"),
             Self::RunJob(job) => format!("run-job/{job}"),
+            Self::BackUp(name) => format!("back-up-now/{name}"),
             Self::PauseStarts => "pause-starts".to_owned(),
         }
     }

@@ -257,6 +257,10 @@ async fn perform_remedy(alarm: &Alarm, engine: &Engine, at: Timestamp, remedy: &
             Restarted::No(why) => Remedied::Failed(why),
         }),
         RemedyAction::RunJob(job) => engine.run_job(job, &occasion).await,
+        RemedyAction::BackUp(name) => Ok(match engine.back_up_now(name, &occasion).await? {
+            Ok(_) => Remedied::Done(None),
+            Err(Refused(why)) => Remedied::Failed(why),
+        }),
         RemedyAction::PauseStarts => {
             // From when it was decided: an OK may have been decided since, and overtaken this.
             let Some(since) = alarm.paused else {

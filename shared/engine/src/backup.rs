@@ -53,9 +53,7 @@ impl Keeper {
         let (mut backups, mut refused) = self.backups().await?;
         if let Some(name) = name {
             if refused.is_none() && !backups.contains_key(name) {
-                let known: Vec<&str> = backups.keys().map(String::as_str).take(20).collect();
-                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                refused = Some(Refused(format!("there is no backup of that name (known: {known})")));
+                refused = Some(no_backup(&backups));
             }
             backups.retain(|other, _| other == name);
             if !backups.is_empty() {
@@ -155,6 +153,12 @@ impl Keeper {
     }
 }
 
+fn no_backup(backups: &BTreeMap<String, Definition>) -> Refused {
+    let known: Vec<&str> = backups.keys().map(String::as_str).take(20).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    Refused(format!("there is no backup of that name (known: {known})"))
+}
+
 impl Engine {
     /// Starts a backup of the configuration now. `Ok(Err(…))` says why there is none.
     ///
@@ -165,11 +169,11 @@ impl Engine {
             engine: self.clone(),
             table: None,
         };
-        let mut asked = keeper.start(Some(name), None, by).await?;
-        Ok(match (asked.kept.pop(), asked.refused) {
-            (Some((_, handled)), _) => Ok(handled),
-            (None, refused) => Err(refused.unwrap_or_else(|| Refused("there is no such backup".to_owned()))),
-        })
+        let (backups, refused) = keeper.backups().await?;
+        match backups.get(name) {
+            Some(definition) => self.back_up(name, definition, self.clock.now(), by).await.map(Ok),
+            None => Ok(Err(refused.unwrap_or_else(|| no_backup(&backups)))),
+        }
     }
 
     /// Starts a backup for a slot, once however often it is asked for. `by` names the asker, who gets one job however often he asks.

@@ -152,8 +152,8 @@ impl SuiteConfig {
         };
         let repositories = raw.repositories.map(|raw| check.repositories(raw)).transpose()?;
         let jobs = check.jobs(raw.jobs)?;
-        let alarms = check.alarms(raw.alarms, &jobs)?;
         let backups = check.backups(raw.backups)?;
+        let alarms = check.alarms(raw.alarms, &jobs, &backups)?;
         Ok(Self {
             source,
             agents,
@@ -266,21 +266,32 @@ impl Check<'_> {
         Ok(jobs)
     }
 
-    fn alarms(&self, raw: Vec<RawAlarm>, jobs: &BTreeMap<JobName, SuiteJob>) -> Result<Vec<Alarm>, FileError> {
+    fn alarms(
+        &self,
+        raw: Vec<RawAlarm>,
+        jobs: &BTreeMap<JobName, SuiteJob>,
+        backups: &BTreeMap<String, Definition>,
+    ) -> Result<Vec<Alarm>, FileError> {
         let mut alarms = Vec::with_capacity(raw.len());
         for (i, raw) in raw.into_iter().enumerate() {
             let at = FieldPath::top("alarms").index(i);
             let name = raw.name.clone();
-            let remedy = self.remedy(&at, raw, jobs)?;
+            let remedy = self.remedy(&at, raw, jobs, backups)?;
             alarms.push(Alarm { name, remedy });
         }
         Ok(alarms)
     }
 
-    fn remedy(&self, at: &FieldPath, raw: RawAlarm, jobs: &BTreeMap<JobName, SuiteJob>) -> Result<Remedy, FileError> {
+    fn remedy(
+        &self,
+        at: &FieldPath,
+        raw: RawAlarm,
+        jobs: &BTreeMap<JobName, SuiteJob>,
+        backups: &BTreeMap<String, Definition>,
+    ) -> Result<Remedy, FileError> {
         let mut at_most_every = raw.at_most_every;
-        let (action, default) = match (raw.restart_service, raw.run_job, raw.pause_starts) {
-            (Some(restart), None, None) => {
+        let (action, default) = match (raw.restart_service, raw.run_job, raw.back_up_now, raw.pause_starts) {
+            (Some(restart), None, None, None) => {
                 if at_most_every.is_some() && restart.at_most_every.is_some() {
                     let message = "`at-most-every` stands in `restart-service` as well: expected it once";
                     return Err(self.source.error(&at.clone().key("at-most-every"), message));
@@ -292,7 +303,7 @@ impl Check<'_> {
                 };
                 (action, DEFAULT_AT_MOST_EVERY)
             }
-            (None, Some(Id(job)), None) => {
+            (None, Some(Id(job)), None, None) => {
                 if !jobs.contains_key(&job) {
                     let known = suggestion(job.as_str(), jobs.keys().map(JobName::as_str));
                     let message = format!("there is no job `{job}` in this file{known}");
@@ -300,13 +311,21 @@ impl Check<'_> {
                 }
                 (RemedyAction::RunJob(job), DEFAULT_AT_MOST_EVERY)
             }
-            (None, None, Some(true)) => (RemedyAction::PauseStarts, Duration::ZERO),
-            (None, None, Some(false)) => {
+            (None, None, Some(Name(name)), None) => {
+                if !backups.contains_key(&name) {
+                    let known = suggestion(&name, backups.keys().map(String::as_str));
+                    let message = format!("there is no backup `{name}` in this file{known}");
+                    return Err(self.source.error(&at.clone().key("back-up-now"), message));
+                }
+                (RemedyAction::BackUp(name), DEFAULT_AT_MOST_EVERY)
+            }
+            (None, None, None, Some(true)) => (RemedyAction::PauseStarts, Duration::ZERO),
+            (None, None, None, Some(false)) => {
                 let message = "expected true: an alarm that pauses nothing needs no rule";
                 return Err(self.source.error(&at.clone().key("pause-starts"), message));
             }
             _ => {
-                let message = "expected exactly one of `restart-service`, `run-job` and `pause-starts`";
+                let message = "expected exactly one of `restart-service`, `run-job`, `back-up-now` and `pause-starts`";
                 return Err(self.source.error(at, message));
             }
         };
@@ -507,6 +526,7 @@ struct RawAlarm {
     name: AlarmPattern,
     restart_service: Option<RawRestart>,
     run_job: Option<Id<JobName>>,
+    back_up_now: Option<Name>,
     pause_starts: Option<bool>,
     at_most_every: Option<Timespan>,
     #[serde(default)]

@@ -210,6 +210,7 @@ fn sentence(remedy: &Remedy, outcome: &Remedied) -> String {
             "is being restarted".to_owned(),
         ),
         RemedyAction::RunJob(job) => (format!("job {job}"), "started", "was started".to_owned()),
+        RemedyAction::BackUp(name) => (format!("a backup of {name}"), "started", "was started".to_owned()),
         RemedyAction::PauseStarts => (
             "every launch of an agent".to_owned(),
             "paused",

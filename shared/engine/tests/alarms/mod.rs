@@ -19,6 +19,12 @@ alarms:
   - { name: "other-*", restart-service: { cluster: ci-main, service: registry } }
   - { name: "disk-*", run-job: clean }
   - { name: "outage", pause-starts: true }
+  - { name: "changed-much", back-up-now: home }
+backups:
+  home:
+    resource: arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/fs-0abc
+    vault: ci
+    role: arn:aws:iam::123456789012:role/ci-backup
 "#;
 
 fn world() -> World {
@@ -141,6 +147,20 @@ async fn a_job_is_run_once_for_an_alarm() {
     assert_eq!(world.agents.live().len(), 1);
     goes(&world, "disk-slow", ALARM).await;
     assert_eq!((told(&world), world.agents.live().len()), (vec!["alarm: held".to_owned()], 1));
+}
+
+#[tokio::test]
+async fn a_backup_is_started_once_for_an_alarm() {
+    let world = world();
+    world.ledger.conflicts.store(2, Ordering::SeqCst);
+    let change = change(&world, "changed-much", ALARM);
+    let engine = world.engine();
+    let answers = join_all((0..3).map(|_| engine.alarm(change.clone()))).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!(told(&world), ["alarm: done"]);
+    let calls = world.backups.calls.lock().unwrap().clone();
+    assert_eq!(calls.len(), 1, "{calls:?}");
+    assert!(calls[0].starts_with("back up arn:aws:elasticfilesystem:"), "{calls:?}");
 }
 
 #[tokio::test]

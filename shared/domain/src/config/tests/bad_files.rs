@@ -433,11 +433,15 @@ fn the_suite_configuration() {
         ),
         (
             "agents: {}\nalarms:\n  - name: x",
-            "line 4, alarms[0]: expected exactly one of `restart-service`, `run-job` and `pause-starts`".to_owned(),
+            "line 4, alarms[0]: expected exactly one of `restart-service`, `run-job`, `back-up-now` and `pause-starts`".to_owned(),
         ),
         (
             "agents: {}\nalarms:\n  - name: x\n    pause-starts: true\n    run-job: a",
-            "line 4, alarms[0]: expected exactly one of `restart-service`, `run-job` and `pause-starts`".to_owned(),
+            "line 4, alarms[0]: expected exactly one of `restart-service`, `run-job`, `back-up-now` and `pause-starts`".to_owned(),
+        ),
+        (
+            "agents: {}\nbackups: {}\nalarms:\n  - name: x\n    back-up-now: home",
+            "line 6, alarms[0].back-up-now: there is no backup `home` in this file".to_owned(),
         ),
         (
             "agents: {}\nalarms:\n  - name: x\n    pause-starts: false",
@@ -449,7 +453,7 @@ fn the_suite_configuration() {
         ),
         (
             "agents: {}\nalarms:\n  - name: x\n    pause-starts: true\n    at-most-evry: 1h",
-            "line 6, alarms[0]: unknown key `at-most-evry`; did you mean `at-most-every`? (known: name, restart-service, run-job, pause-starts, at-most-every, dry-run)".to_owned(),
+            "line 6, alarms[0]: unknown key `at-most-evry`; did you mean `at-most-every`? (known: name, restart-service, run-job, back-up-now, pause-starts, at-most-every, dry-run)".to_owned(),
         ),
         (
             "agents: {}\nalarms:\n  - name: x\n    pause-starts: true\n    at-most-every: often",

@@ -276,6 +276,11 @@ fn what_was_done_is_a_sentence() {
         news.remedy.action = RemedyAction::PauseStarts;
         news
     };
+    let backup = |outcome: Remedied| {
+        let mut news = restart(outcome).unwrap();
+        news.remedy.action = RemedyAction::BackUp("jenkins-home".to_owned());
+        news
+    };
     let all = [
         restart(Remedied::Done(None)).unwrap(),
         restart(Remedied::Held { since: at("13:50:00") }).unwrap(),
@@ -287,6 +292,7 @@ fn what_was_done_is_a_sentence() {
         job(Remedied::Held { since: at("13:50:00") }),
         pause(Remedied::Done(None)),
         pause(Remedied::DryRun),
+        backup(Remedied::Done(None)),
     ];
     let sentences: Vec<String> = all.iter().map(|news| sentence(&news.remedy, &news.outcome)).collect();
     assert_snapshot!(sentences.join("\n"), @r"
@@ -300,6 +306,7 @@ fn what_was_done_is_a_sentence() {
     job clean-workspaces was not started again: that is done at most every 30m, last at 13:50 UTC
     every launch of an agent is paused until the alarm is OK again
     every launch of an agent would be paused, but for dry-run
+    a backup of jenkins-home was started
     ");
     let mut news = news(AlarmNewsKind::Remedied, AlarmState::Alarm, facts());
     news.remedy = restart(Remedied::Failed("there is no such service".to_owned()));
