@@ -490,7 +490,7 @@ impl Table<'_> {
         self.configure_with("alarms: [{ name: x }]\n").await?;
         self.row("alarm", "one beside a bad configuration", "alarm", named("unconfigured")?, "done")
             .await?;
-        self.configure_with("notify: { successes: changes }\n").await
+        self.stack.configure(CONFIGURATION).await
     }
 
     /// Schedules, requests and events for backups: of the suite's own table, which every stack has.
@@ -669,7 +669,7 @@ impl Table<'_> {
     /// An instance with somebody else's task on it. What it means for builds is told by the scenarios; here the calls and their faults count.
     async fn instances(&self) -> anyhow::Result<()> {
         let ecs = self.stack.stand_in.ecs();
-        let foreign = ecs.warn_foreign_instance("i-0fedcba9876543210");
+        let foreign = ecs.only_warn("i-0fedcba9876543210");
         self.row(
             "foreign-instance",
             "a warning",
@@ -689,7 +689,7 @@ impl Table<'_> {
 
         let instance = ecs.add_instance("ci-main", "ci-ec2-spot");
         ecs.place_foreign_task(&instance, "jenkins-agent")?;
-        let warning = ecs.warn_instance(&instance, "terminate")?;
+        let warning = ecs.only_warn(&instance);
         let rule = self.inject(
             "spot-interruption",
             "ecs",

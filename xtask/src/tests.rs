@@ -195,6 +195,20 @@ async fn cargo_lambda_answers(stack: &Stack, venv: &Venv) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// The samples of a folder of `events/`, by their paths in there.
+fn samples(folder: &str) -> anyhow::Result<Vec<String>> {
+    let at = root().join("events").join(folder);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&at).with_context(|| format!("cannot read {}", at.display()))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".json") {
+            names.push(format!("{folder}/{name}"));
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
 async fn ask_all(venv: &Venv, port: &str) -> anyhow::Result<()> {
     let expected = [
         ("push", "codecommit/push.json", "no .bellhop.yaml at the commit"),
@@ -223,12 +237,21 @@ async fn ask_all(venv: &Venv, port: &str) -> anyhow::Result<()> {
         ("backup", "schedule/backups.json", "backups"),
         ("sweep", "schedule/sweep.json", "\"due\""),
     ];
-    for (function, event, expected) in expected {
+    let mut all: Vec<(&str, String, &str)> = expected.map(|(function, event, part)| (function, event.to_owned(), part)).to_vec();
+    for (function, folder) in [("spot-interruption", "ec2"), ("alarm", "alarm"), ("backup", "backup")] {
+        for sample in samples(folder)? {
+            if !all.iter().any(|(_, event, _)| *event == sample) {
+                // Whatever it comes to, it is answered.
+                all.push((function, sample, ""));
+            }
+        }
+    }
+    for (function, event, expected) in all {
         let begun = Instant::now();
         let answer = loop {
             let mut invoke = Command::new(venv.program("cargo-lambda"));
             invoke.current_dir(root().join("events"));
-            invoke.args(["lambda", "invoke", function, "--invoke-port", port, "--data-file", event]);
+            invoke.args(["lambda", "invoke", function, "--invoke-port", port, "--data-file", &event]);
             match run_silently("cargo lambda invoke", &mut invoke, |_| {}).await {
                 Ok(answer) => break answer,
                 // The server needs a moment before it listens.

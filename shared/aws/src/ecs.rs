@@ -23,7 +23,7 @@ use bellhop_engine::ports::{Agents, Launch};
 use bellhop_events::task::{self, ContainerFacts, TaskFacts};
 
 use crate::clock::timestamp;
-use crate::fault::{code_of, fault, is_throttle};
+use crate::fault::{code_of, fault, is_disguised_throttle, is_throttle};
 
 /// The most characters that ECS takes as the reason of a stop.
 const REASON_LIMIT: usize = 255;
@@ -276,7 +276,7 @@ fn refusal_of_error(error: &SdkError<RunTaskError, Response>) -> Option<Refusal>
     let message = service.message().unwrap_or_default();
     let text = || format!("{code}: {message}");
     // Throttles and limits of Fargate also come as errors that look like the caller's.
-    if is_throttle(code) || message.contains("Rate exceeded") || message.contains("Throttling") {
+    if is_throttle(code) || is_disguised_throttle(message) {
         return Some(Refusal::Throttled(text()));
     }
     if message.contains("reached the limit on the number of") || code == "LimitExceededException" {

@@ -55,7 +55,8 @@ fn passes<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> bool {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
         SdkError::ServiceError(service) => {
             let code = service.err().code().unwrap_or_default();
-            service.raw().status().is_server_error() || is_throttle(code) || UNAVAILABLE.contains(&code)
+            let message = service.err().message().unwrap_or_default();
+            service.raw().status().is_server_error() || is_throttle(code) || is_disguised_throttle(message) || UNAVAILABLE.contains(&code)
         }
         _ => false,
     }
@@ -64,6 +65,11 @@ fn passes<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> bool {
 /// Whether an error code is a throttle's.
 pub(crate) fn is_throttle(code: &str) -> bool {
     THROTTLES.contains(&code)
+}
+
+/// Whether the words of an error are a throttle's: ECS also gives them under the codes of the caller's own mistakes.
+pub(crate) fn is_disguised_throttle(message: &str) -> bool {
+    message.contains("Rate exceeded") || message.contains("Throttling")
 }
 
 /// The code of a service's error; `None` where no service answered, or without one.

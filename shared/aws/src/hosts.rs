@@ -4,6 +4,9 @@
 use async_trait::async_trait;
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::{ContainerInstanceStatus, Task};
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::http::Response;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bellhop_domain::ids::InstanceId;
 use bellhop_domain::instance::{ForeignTask, Host};
 use bellhop_domain::observation::AgentStatus;
@@ -12,7 +15,7 @@ use bellhop_engine::ports::{Hosts, Occupant};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::ecs::{attempt_of, observe};
-use crate::fault::{code_of, fault};
+use crate::fault::{code_of, fault, is_disguised_throttle};
 
 /// How many tasks ECS describes in one call.
 const DESCRIBE: usize = 100;
@@ -97,7 +100,7 @@ impl Hosts for EcsHosts {
             .await;
         let arns: Vec<String> = match listed {
             Ok(arns) => arns,
-            Err(error) if is_gone(code_of(&error)) => return Ok(Vec::new()),
+            Err(error) if is_gone(&error) => return Ok(Vec::new()),
             Err(error) => return Err(fault(format_args!("list the tasks on {}", host.container_instance), error)),
         };
         let describing: Vec<_> = arns.chunks(DESCRIBE).map(|arns| self.describe(host, arns)).collect();
@@ -126,15 +129,20 @@ impl Hosts for EcsHosts {
                 }
                 Ok(())
             }
-            Err(error) if is_gone(code_of(&error)) => Ok(()),
+            Err(error) if is_gone(&error) => Ok(()),
             Err(error) => Err(fault(format_args!("drain {}", host.container_instance), error)),
         }
     }
 }
 
 /// Whether an error says that the instance or its cluster is not there any more.
-fn is_gone(code: Option<&str>) -> bool {
-    matches!(code, Some("ClusterNotFoundException" | "InvalidParameterException"))
+fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> bool {
+    let message = error.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default();
+    match code_of(error) {
+        Some("ClusterNotFoundException") => true,
+        Some("InvalidParameterException") => !is_disguised_throttle(message),
+        _ => false,
+    }
 }
 
 /// Whose a task is. A task that is told to stop, or has stopped, goes its own way already.
@@ -165,6 +173,7 @@ fn occupant(task: &Task) -> Option<Occupant> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 mod tests {
+    use bellhop_engine::FaultKind;
     use serde_json::{Value, json};
 
     use super::*;
@@ -264,6 +273,10 @@ mod tests {
                 json!({ "cluster": "ci", "containerInstances": [HOST], "status": "DRAINING" })
             )]
         );
+        let throttled = || refused("InvalidParameterException", "Rate exceeded");
+        let (aws, _) = Wire::replying([throttled(), throttled()]);
+        assert_eq!(aws.hosts().occupants(&host()).await.unwrap_err().kind, FaultKind::Passing);
+        assert_eq!(aws.hosts().drain(&host()).await.unwrap_err().kind, FaultKind::Passing);
         let (aws, _) = Wire::replying([broken(), broken()]);
         assert!(aws.hosts().occupants(&host()).await.is_err());
         assert!(aws.hosts().drain(&host()).await.is_err());

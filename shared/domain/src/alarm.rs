@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::{Decision, Ignored};
 use crate::ids::JobName;
-use crate::outbox::{EffectId, Outbox, Pending, later};
+use crate::outbox::{EffectId, Outbox, PERFORM_WITHIN, Pending, later};
 
 /// Two times of one state that are no further apart than this are one transition: the forms of an event round them differently.
 pub const SAME_WITHIN: Duration = Duration::from_secs(2);
@@ -452,7 +452,7 @@ impl Alarm {
             }
             AlarmState::Ok => {
                 // The event between may have been lost.
-                let closes = self.open.is_some() || (known.is_none() && transition.previous == Some(AlarmState::Alarm));
+                let closes = self.open.is_some() || (known != Some(AlarmState::Alarm) && transition.previous == Some(AlarmState::Alarm));
                 self.over(transition, closes, now);
             }
             AlarmState::InsufficientData => {
@@ -521,8 +521,9 @@ impl Alarm {
             return;
         };
         self.outbox.remove(effect);
-        if remedy.action == RemedyAction::PauseStarts && !matches!(outcome, Remedied::Done(_)) {
-            self.paused = None;
+        if remedy.action == RemedyAction::PauseStarts && !matches!(outcome, Remedied::Done(_)) && self.paused.is_some() {
+            // It may have been written all the same, or stand since the alarm went off before.
+            self.resume(now);
         }
         let news = RemedyNews {
             remedy,
@@ -637,6 +638,8 @@ pub struct Claim {
     pub at: Timestamp,
     /// How long the record matters.
     pub until: Timestamp,
+    /// Whether it was done. Until then the claim only keeps others away for as long as somebody may be at it.
+    pub done: bool,
 }
 
 /// What came of claiming a target.
@@ -654,13 +657,18 @@ impl Claim {
     pub fn take(present: Option<&Self>, target: &str, by: &str, every: Duration, now: Timestamp) -> Claimed {
         match present {
             Some(claim) if claim.by == by => Claimed::Yes(claim.clone()),
-            Some(claim) if later(claim.at, every) > now => Claimed::No(claim.at),
+            Some(claim) if later(claim.at, if claim.done { every } else { every.min(PERFORM_WITHIN) }) > now => Claimed::No(claim.at),
             _ => Claimed::Yes(Self {
                 target: target.to_owned(),
                 by: by.to_owned(),
-                at: now,
+                at: match present {
+                    // It is not known to be done, and may be: what was begun since then counts.
+                    Some(claim) if !claim.done && later(claim.at, every) > now => claim.at,
+                    _ => now,
+                },
                 // Whoever repeats a try of this occasion has to meet its claim.
                 until: later(now, every.max(Duration::from_secs(24 * 3600))),
+                done: false,
             }),
         }
     }

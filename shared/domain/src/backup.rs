@@ -89,6 +89,8 @@ pub struct Backup {
     pub test: Option<Test>,
     /// What is wrong, and was told.
     pub troubles: BTreeMap<Concern, Trouble>,
+    /// Since when there is a record of it.
+    pub since: Timestamp,
     /// When something last happened to it.
     pub changed: Timestamp,
     /// What is still to be done.
@@ -577,6 +579,7 @@ impl Backup {
             jobs: Vec::new(),
             test: None,
             troubles: BTreeMap::new(),
+            since: now,
             changed: now,
             outbox: Outbox::default(),
         }
@@ -726,7 +729,11 @@ impl Backup {
 
     fn scheduled(&mut self, definition: &Definition, slot: Timestamp, by: &str, now: Timestamp) -> Result<(), Ignored> {
         let slot = to_the_minute(slot);
-        let same = |job: &Job| job.slot.duration_since(slot).unsigned_abs() < SLOT || job.by == by;
+        let same = |job: &Job| {
+            // What went wrong stands in nobody's way but its own slot's.
+            let counts = job.work.end.as_ref().is_none_or(|end| end.how.is_good());
+            job.slot == slot || job.by == by || (counts && job.slot.duration_since(slot).unsigned_abs() < SLOT)
+        };
         if self.jobs.iter().any(same) {
             return Err(Ignored::NothingNew);
         }
@@ -925,6 +932,8 @@ impl Backup {
             }
             // The first one may be on its way.
             (None, Some(_)) if self.jobs.iter().any(|job| job.work.end.is_none()) => {}
+            // Nor is there one before the first schedule has come.
+            (None, Some(limit)) if later(self.since, limit) > now => {}
             (None, Some(_)) => self.aged("missing", slot, BackupTold::Missing, now),
         }
         if let Some(point) = newest {

@@ -91,6 +91,24 @@ impl Engine {
         )))
     }
 
+    /// Notes that what a target was claimed for has been done.
+    async fn claim_is_done(&self, remedy: &Remedy, occasion: &str) -> Result<(), Fault> {
+        let key = claim_key(&remedy.action.target());
+        for _ in 0..CONFLICTS {
+            let Some(Versioned { version, record }) = self.load_kept::<Claim>(&key).await? else {
+                return Ok(());
+            };
+            if record.by != occasion || record.done {
+                return Ok(());
+            }
+            let done = Claim { done: true, ..record };
+            if matches!(self.store_kept(version, &done).await?, Written::Stored(_)) {
+                return Ok(());
+            }
+        }
+        Err(Fault::passing(format!("{key} was written by others {CONFLICTS} times in a row")))
+    }
+
     async fn change_pauses(&self, change: impl Fn(&mut Pauses) -> bool) -> Result<(), Fault> {
         for _ in 0..CONFLICTS {
             let stored = self.load_kept::<Pauses>(&pauses_key()).await?;
@@ -241,33 +259,38 @@ impl Record for Alarm {
 
 async fn perform_remedy(alarm: &Alarm, engine: &Engine, at: Timestamp, remedy: &Remedy) -> Result<Remedied, Fault> {
     let occasion = alarm.occasion(at);
-    // A pause is no more than one however often it is asked for.
-    let is_limited = remedy.action != RemedyAction::PauseStarts || !remedy.at_most_every.is_zero();
-    let since = if is_limited {
-        match engine.claim(remedy, &occasion).await? {
-            Claimed::Yes(claim) => claim.at,
-            Claimed::No(since) => return Ok(Remedied::Held { since }),
-        }
-    } else {
-        at
+    if remedy.action == RemedyAction::PauseStarts {
+        // A pause is no more than one however often it is asked for. It counts from when it was decided: an OK may have been decided since, and
+        // overtaken this.
+        let Some(since) = alarm.paused else {
+            return Ok(Remedied::NotNeeded);
+        };
+        engine.change_pauses(|pauses| pauses.pause(&alarm.id, since)).await?;
+        return Ok(Remedied::Done(None));
+    }
+    let since = match engine.claim(remedy, &occasion).await? {
+        Claimed::Yes(claim) => claim.at,
+        Claimed::No(since) => return Ok(Remedied::Held { since }),
     };
+    let outcome = act(engine, remedy, &occasion, since).await?;
+    if matches!(outcome, Remedied::Done(_)) {
+        engine.claim_is_done(remedy, &occasion).await?;
+    }
+    Ok(outcome)
+}
+
+async fn act(engine: &Engine, remedy: &Remedy, occasion: &str, since: Timestamp) -> Result<Remedied, Fault> {
     match &remedy.action {
         RemedyAction::RestartService { cluster, service } => Ok(match engine.services.restart(cluster, service, since).await? {
             Restarted::Yes => Remedied::Done(None),
             Restarted::No(why) => Remedied::Failed(why),
         }),
-        RemedyAction::RunJob(job) => engine.run_job(job, &occasion).await,
-        RemedyAction::BackUp(name) => Ok(match engine.back_up_now(name, &occasion).await? {
+        RemedyAction::RunJob(job) => engine.run_job(job, occasion).await,
+        RemedyAction::BackUp(name) => Ok(match engine.back_up_now(name, occasion).await? {
+            Ok(Handled::Ignored(_)) => Remedied::Done(Some("one of the last ten minutes counts".to_owned())),
             Ok(_) => Remedied::Done(None),
             Err(Refused(why)) => Remedied::Failed(why),
         }),
-        RemedyAction::PauseStarts => {
-            // From when it was decided: an OK may have been decided since, and overtaken this.
-            let Some(since) = alarm.paused else {
-                return Ok(Remedied::NotNeeded);
-            };
-            engine.change_pauses(|pauses| pauses.pause(&alarm.id, since)).await?;
-            Ok(Remedied::Done(None))
-        }
+        RemedyAction::PauseStarts => Ok(Remedied::NotNeeded),
     }
 }

@@ -96,6 +96,11 @@ impl Keeper {
     /// # Errors
     /// When the ledger or the configuration cannot be read, or as [`Engine::build`].
     pub async fn job(&self, seen: &JobSeen) -> Result<Option<(String, Handled)>, Fault> {
+        // What is to be removed is heard from AWS Backup itself, not from whoever may invoke the function.
+        let seen = &JobSeen {
+            created: None,
+            ..seen.clone()
+        };
         let (backups, _) = self.backups().await?;
         let of_resource = backups.into_iter().filter(|(_, definition)| {
             // A restore job tells its recovery point alone.

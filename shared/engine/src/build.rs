@@ -87,11 +87,14 @@ impl Record for Build {
         match &pending.effect {
             BuildEffect::Launch { attempt, capacity } => {
                 let (attempt, capacity) = (*attempt, *capacity);
-                // Where a launch may have come through already, its agent is found by launching again.
+                let again = may_have_been_tried(self, pending, attempt, engine.clock.now());
                 if self.spec.pausable
-                    && pending.tries == 0
                     && let Some(why) = engine.paused().await?
                 {
+                    // A launch that may have come through already is no new one.
+                    if again && let Some(observation) = engine.agents.find(&self.spec, &self.attempt_id(attempt)).await?.pop() {
+                        return Ok(vec![BuildEvent::Agent { attempt, observation }]);
+                    }
                     tracing::info!(build = %id, attempt, why, "launch put off");
                     let refusal = Refusal::Paused(why);
                     return Ok(vec![BuildEvent::LaunchRefused {
@@ -100,7 +103,6 @@ impl Record for Build {
                         refusal,
                     }]);
                 }
-                let again = may_have_been_tried(self, pending, attempt, engine.clock.now());
                 let launch = engine.agents.launch(&self.spec, &self.attempt_id(attempt), capacity, again).await?;
                 Ok(vec![match launch {
                     Launch::Accepted(agent) => {

@@ -361,10 +361,11 @@ fn a_pause_whose_end_nobody_hears_of_ends_after_a_day() {
 }
 
 #[test]
-fn a_pause_that_could_not_be_had_is_none() {
+fn a_pause_that_could_not_be_had_is_none_and_one_from_before_ends_with_it() {
     let mut story = Story::new(Wanted::Remedy(pause()));
     story.changes(ALARM, 100).remedied(Remedied::Failed("no".to_owned()), 101);
-    assert_eq!((story.alarm.paused, story.alarm.due()), (None, None));
+    assert_eq!(story.alarm.paused, None);
+    assert!(story.alarm.outbox.any(|effect| *effect == AlarmEffect::Resume { until: t(101) }));
 }
 
 #[test]
@@ -379,11 +380,26 @@ fn a_target_is_claimed_once_in_a_while_and_by_one_occasion() {
         Claimed::Yes(first.clone()),
         "however late it is repeated"
     );
-    assert_eq!(claim(Some(&first), "b", 1799), Claimed::No(t(0)));
-    let Claimed::Yes(second) = claim(Some(&first), "b", 1800) else {
+    let done = Claim {
+        done: true,
+        ..first.clone()
+    };
+    assert_eq!(claim(Some(&done), "b", 1799), Claimed::No(t(0)));
+    let Claimed::Yes(second) = claim(Some(&done), "b", 1800) else {
         panic!("the time is over")
     };
-    assert_eq!((second.by.as_str(), second.at), ("b", t(1800)));
+    assert_eq!((second.by.as_str(), second.at, second.done), ("b", t(1800), false));
+
+    // What was not done is another's to do, once nobody can be at it any more. It may have been done all the same, since the first one's moment.
+    assert_eq!(claim(Some(&first), "b", 59), Claimed::No(t(0)));
+    let Claimed::Yes(third) = claim(Some(&first), "b", 60) else {
+        panic!("nobody is at it")
+    };
+    assert_eq!((third.by.as_str(), third.at), ("b", t(0)));
+    let Claimed::Yes(late) = claim(Some(&first), "b", 1800) else {
+        panic!("nobody is at it")
+    };
+    assert_eq!(late.at, t(1800));
 }
 
 #[test]
@@ -405,4 +421,17 @@ fn pauses_end_with_their_alarms_whatever_the_order() {
     assert_eq!(pauses.now(later(t(40), LONGEST_PAUSE)), [""; 0]);
     pauses.forget(t(3 * 24 * 3600));
     assert_eq!(pauses, Pauses::default());
+}
+
+#[test]
+fn an_end_whose_beginning_comes_later_is_told() {
+    let mut story = Story::new(Wanted::Nothing);
+    story.changes(FINE, 0);
+    story.told();
+    let end = AlarmChange {
+        previous: Some(ALARM),
+        ..change(FINE, 200)
+    };
+    story.hears(end, 200);
+    assert_eq!(story.told(), ["Changed OK"]);
 }

@@ -319,10 +319,17 @@ fn an_old_newest_recovery_point_is_told_once_until_there_is_a_newer_one() {
     let well = after(&stale, &newest(1, slot(720)), slot(720));
     assert_eq!(told(&well), ["recovered from stale"]);
 
-    let missing = after(&asked, &BackupEvent::Newest(None), slot(1));
+    // Before the first one can be that old, nothing is missing.
+    assert_eq!(ignored(&asked, &BackupEvent::Newest(None), slot(1)), Ignored::NothingNew);
+    let days = 3 * 24 * 60;
+    let missing = after(&asked, &BackupEvent::Newest(None), slot(days));
     assert_eq!(told(&missing), ["missing"]);
-    let first = running(&perform_all(&missing), 10);
-    let first = after(&first, &seen(JobKind::Backup, "job-10", JobState::Completed, None), slot(15));
+    let first = running(&perform_all(&missing), days + 10);
+    let first = after(
+        &first,
+        &seen(JobKind::Backup, &format!("job-{}", days + 10), JobState::Completed, None),
+        slot(days + 15),
+    );
     assert_eq!(told(&first), ["recovered from missing"]);
 }
 

@@ -319,6 +319,10 @@ impl Check<'_> {
                 }
                 (RemedyAction::BackUp(name), DEFAULT_AT_MOST_EVERY)
             }
+            (None, None, None, Some(true)) if at_most_every.is_some() => {
+                let message = "expected no such key beside `pause-starts`: a pause lasts as long as its alarm";
+                return Err(self.source.error(&at.clone().key("at-most-every"), message));
+            }
             (None, None, None, Some(true)) => (RemedyAction::PauseStarts, Duration::ZERO),
             (None, None, None, Some(false)) => {
                 let message = "expected true: an alarm that pauses nothing needs no rule";

@@ -229,7 +229,7 @@ fn sentence(remedy: &Remedy, outcome: &Remedied) -> String {
         ),
         Remedied::Failed(why) => format!("{what} could not be {verb}: {why}"),
         Remedied::TriedAgain => format!("{what} could not be {verb} yet, and it is tried again"),
-        Remedied::NotNeeded => format!("{what} was not {verb}, as the alarm changed before"),
+        Remedied::NotNeeded => format!("{what} is left as it is, as the alarm has changed since"),
         Remedied::DryRun => format!("{what} would be {verb}, but for dry-run"),
     }
 }

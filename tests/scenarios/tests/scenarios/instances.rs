@@ -169,7 +169,7 @@ async fn a_recommendation_drains_and_kills_nothing() {
 async fn a_foreign_instance_costs_a_question_to_each_cluster_once() {
     let (world, _) = three_builds().await;
     let watch = world.spot_watch();
-    let first = world.ecs().warn_foreign_instance("i-00000000000000001");
+    let first = world.ecs().only_warn("i-00000000000000001");
     let mark = world.journal().mark();
     let answer = watch.handle(&first).await.unwrap();
     assert_eq!(answer[0]["result"], "ignored: in none of the suite's clusters");
@@ -179,7 +179,7 @@ async fn a_foreign_instance_costs_a_question_to_each_cluster_once() {
 
     // The configuration is known for a minute.
     let mark = world.journal().mark();
-    let second = world.ecs().warn_foreign_instance("i-00000000000000002");
+    let second = world.ecs().only_warn("i-00000000000000002");
     watch.handle(&second).await.unwrap();
     assert_eq!(World::requests(&world.journal().since(mark)), questions);
 

@@ -165,8 +165,8 @@ impl Ecs {
         ))
     }
 
-    /// EC2 tells that it takes an instance away that is in no cluster: gives the event.
-    pub fn warn_foreign_instance(&self, instance: &str) -> Value {
+    /// EC2 warns of an instance, of any cluster or none, and does not take it: gives the event.
+    pub fn only_warn(&self, instance: &str) -> Value {
         let detail = json!({ "instance-id": instance, "instance-action": "terminate" });
         self.publish_of(instance, "EC2 Spot Instance Interruption Warning", detail)
     }

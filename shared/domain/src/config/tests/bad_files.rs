@@ -456,6 +456,10 @@ fn the_suite_configuration() {
             "line 6, alarms[0]: unknown key `at-most-evry`; did you mean `at-most-every`? (known: name, restart-service, run-job, back-up-now, pause-starts, at-most-every, dry-run)".to_owned(),
         ),
         (
+            "agents: {}\nalarms:\n  - name: x\n    pause-starts: true\n    at-most-every: 1h",
+            "line 6, alarms[0].at-most-every: expected no such key beside `pause-starts`: a pause lasts as long as its alarm".to_owned(),
+        ),
+        (
             "agents: {}\nalarms:\n  - name: x\n    pause-starts: true\n    at-most-every: often",
             "line 6, alarms[0].at-most-every: `often` is no duration: expected a number with a unit, such as 30m or 1h 30m".to_owned(),
         ),

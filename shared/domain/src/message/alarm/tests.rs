@@ -300,7 +300,7 @@ fn what_was_done_is_a_sentence() {
     service jenkins of cluster ci-main was not restarted again: that is done at most every 30m, last at 13:50 UTC
     service jenkins of cluster ci-main could not be restarted: there is no such service
     service jenkins of cluster ci-main could not be restarted yet, and it is tried again
-    service jenkins of cluster ci-main was not restarted, as the alarm changed before
+    service jenkins of cluster ci-main is left as it is, as the alarm has changed since
     service jenkins of cluster ci-main would be restarted, but for dry-run
     job clean-workspaces was started (run abcdefghij)
     job clean-workspaces was not started again: that is done at most every 30m, last at 13:50 UTC
