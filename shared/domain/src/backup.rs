@@ -933,7 +933,7 @@ impl Backup {
             // The first one may be on its way.
             (None, Some(_)) if self.jobs.iter().any(|job| job.work.end.is_none()) => {}
             // Nor is there one before the first schedule has come.
-            (None, Some(limit)) if later(self.since, limit) > now => {}
+            (None, Some(limit)) if self.jobs.is_empty() && later(self.since, limit) > now => {}
             (None, Some(_)) => self.aged("missing", slot, BackupTold::Missing, now),
         }
         if let Some(point) = newest {

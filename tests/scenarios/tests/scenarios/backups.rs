@@ -169,10 +169,14 @@ async fn the_newest_recovery_point_is_told_where_it_is_old_or_missing() {
     let world = world().await;
     world.backups().add_point(SUITE_TABLE, "bellhop", HOUR);
     world.backups().add_point(FILES, "elsewhere", HOUR);
+    world.backup(&json!({ "check": "backups" })).await.unwrap();
+    assert!(told(&world).await.is_empty(), "the first schedule is still to come");
+    let job = started(&world).await;
+    ends(&world, &job, "FAILED", None).await;
     for _ in 0..2 {
         world.backup(&json!({ "check": "backups" })).await.unwrap();
     }
-    assert_eq!(told(&world).await, ["missing"]);
+    assert_eq!(told(&world).await, ["failed", "missing"]);
     world.backups().add_point(FILES, "ci", 30 * HOUR);
     for _ in 0..2 {
         world.backup(&json!({ "check": "backups" })).await.unwrap();
