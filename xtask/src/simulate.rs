@@ -137,6 +137,8 @@ fn table(statistics: &Statistics) -> Table {
         ("of them on CodeBuild", statistics.on_codebuild),
         ("of them on instances", statistics.on_instances),
         ("instances taken away", statistics.taken_away),
+        ("alarms taken", statistics.alarms),
+        ("services restarted", statistics.restarts),
         ("launches refused", statistics.refusals),
         ("launches refused for good", statistics.refused_for_good),
         ("Spot interruptions", statistics.interruptions),

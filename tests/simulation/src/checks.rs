@@ -50,6 +50,8 @@ pub(crate) struct Checks {
     entered: BTreeMap<(RepositoryName, Reference), BTreeSet<RunId>>,
     /// How often each build and run was decided to be over.
     closed: BTreeMap<String, u32>,
+    /// What was seen of alarms.
+    alarms: alarms::Seen,
     /// What was seen of instances.
     instances: instances::Seen,
 }
@@ -67,6 +69,7 @@ macro_rules! check {
 }
 
 pub(crate) mod actions;
+pub(crate) mod alarms;
 mod artifacts;
 pub(crate) mod instances;
 pub(crate) mod requests;
@@ -183,6 +186,7 @@ pub(crate) fn launching(world: &mut World, spec: &BuildSpec, attempt: &AttemptId
         );
     }
 
+    alarms::launching(world, attempt);
     let first = world.checks.launched.insert((attempt.clone(), capacity));
     check!(
         world,
@@ -720,11 +724,12 @@ fn build_finished(world: &mut World, previous: Option<&Build>, build: &Build) {
                 let pool = world.tables.pools.get(&build.spec.agent).map(|pool| &pool.record);
                 pool.is_some_and(|pool| pool.waiting.iter().any(|waiting| waiting.build == *id))
             };
+            let paused = build.spec.pausable && alarms::may_have_waited(world);
             check!(
                 world,
                 id,
                 "timeout-is-real",
-                ran || waited || taken,
+                ran || waited || taken || paused,
                 "{cause:?}: {}",
                 describe(build)
             );
@@ -905,6 +910,7 @@ pub(crate) fn at_rest(world: &mut World) {
     actions::at_rest(world);
     requests::at_rest(world);
     instances::at_rest(world);
+    alarms::at_rest(world);
     for push in world.repository.pushes.clone() {
         let runs: Vec<Run> = world
             .tables

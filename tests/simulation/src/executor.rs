@@ -16,7 +16,7 @@ use crate::hostility::SPELLS;
 use crate::mutant::{self, Mutant};
 use crate::ports::Port;
 use crate::world::{HOUR, Happening, Invoke, Job, MINUTE, Millis, SECOND, Shared, Subject, Who, World, lock, timestamp};
-use crate::{Options, Outcome, checks, codepipeline, instances, requests};
+use crate::{Options, Outcome, alarms, checks, codepipeline, instances, requests};
 
 /// How long the world may take to come to rest once the faults have stopped.
 const REST_WITHIN: Millis = 26 * HOUR;
@@ -92,6 +92,7 @@ fn prepare(world: &mut World, options: &Options) {
     codepipeline::prepare(world, length);
     requests::prepare(world, length, &pushes);
     instances::prepare(world, length, options.hostility);
+    alarms::prepare(world, length, options.hostility);
     for (at, push) in pushes {
         let job = Job::Push(Arc::new(push));
         let share = world.hostility.push_repeated;
@@ -289,7 +290,7 @@ impl Executor {
             let dies_in = dies.then(|| world.rng.u32(0..points));
             let limit = match invoke.job {
                 Job::Push(_) | Job::Pipeline(_) | Job::Request(_) => 60 * SECOND,
-                Job::Agent(..) | Job::Unnamed(..) | Job::Cancel(..) | Job::Instance(_) => 30 * SECOND,
+                Job::Agent(..) | Job::Unnamed(..) | Job::Cancel(..) | Job::Instance(_) | Job::Alarm(_) => 30 * SECOND,
                 Job::Sweep => SWEEP_LIMIT,
             };
             world.schedule_in(limit, Happening::TimeOut(number));
@@ -347,6 +348,11 @@ impl Executor {
                 let (engine, world) = (port.engine(), self.world.clone());
                 let notice = mutant::delivered_notice(&lock(&world), notice);
                 async move { instances::take(&world, &engine, &notice).await }.boxed_local()
+            }
+            Job::Alarm(form) => {
+                let engine = port.engine();
+                let change = mutant::delivered_alarm(&lock(&self.world), form);
+                async move { engine.alarm(change).await.map(|_| ()) }.boxed_local()
             }
             Job::Pipeline(job) => {
                 let (starter, world) = (port.starter(), self.world.clone());
@@ -408,7 +414,7 @@ impl Job {
                 PipelineAsks::Continue(run) => Subject::from(run),
                 PipelineAsks::Wrong(_) => Subject::World,
             },
-            Self::Instance(_) | Self::Sweep => Subject::World,
+            Self::Instance(_) | Self::Alarm(_) | Self::Sweep => Subject::World,
         }
     }
 
@@ -427,6 +433,7 @@ impl Job {
             Self::Request(request) => format!("{:?}", request.asks),
             Self::Pipeline(job) => format!("job {}: {:?}", codepipeline::short(&job.id), job.asks),
             Self::Instance(notice) => notice.words(),
+            Self::Alarm(form) => form.words(),
             Self::Sweep => String::new(),
         }
     }

@@ -226,7 +226,7 @@ impl World {
     pub(crate) fn read_document(&self, key: &DocumentKey) -> Option<Versioned<String>> {
         self.tables.documents.get(key).map(|stored| Versioned {
             version: stored.version,
-            record: mutant::read_document(self, &stored.record.text),
+            record: mutant::read_document(self, key, &stored.record.text),
         })
     }
 
@@ -235,6 +235,12 @@ impl World {
         if previous.map_or(0, |previous| previous.version) == expected {
             let previous = previous.map(|previous| previous.record.clone());
             checks::instances::written(self, previous.as_ref(), next);
+            if !mutant::drops_document(self, next) {
+                checks::alarms::written(self, previous.as_ref(), next);
+            }
+        }
+        if mutant::drops_document(self, next) {
+            return Written::Stored(expected + 1);
         }
         let index = (self.now + self.lag(), next.due);
         self.note("document written", Subject::World, || format!("{}: {}", next.key, next.text));

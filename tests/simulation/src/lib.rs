@@ -5,6 +5,7 @@
 //! virtual time that lets any number of invocations interleave at every call of a port. See `docs/simulation.md`.
 #![allow(clippy::expect_used, reason = "this crate is a test: what cannot be in its own world may stop it")]
 
+mod alarms;
 mod bucket;
 mod checks;
 mod codepipeline;
@@ -82,6 +83,10 @@ pub struct Statistics {
     pub on_instances: u64,
     /// Instances that EC2 took away.
     pub taken_away: u64,
+    /// Transitions to ALARM that were taken.
+    pub alarms: u64,
+    /// Restarts of a service.
+    pub restarts: u64,
     /// Launches that ECS refused.
     pub refusals: u64,
     /// Those of them that it refused for good.
@@ -132,6 +137,8 @@ impl Statistics {
         self.on_codebuild += other.on_codebuild;
         self.on_instances += other.on_instances;
         self.taken_away += other.taken_away;
+        self.alarms += other.alarms;
+        self.restarts += other.restarts;
         self.refusals += other.refusals;
         self.refused_for_good += other.refused_for_good;
         self.interruptions += other.interruptions;

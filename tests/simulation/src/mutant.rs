@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bellhop_domain::Capacity;
+use bellhop_domain::alarm::{AlarmChange, Claim, Pauses};
 use bellhop_domain::build::{Build, BuildEffect, BuildState};
 use bellhop_domain::ids::{AttemptId, BuildId, PipelineJobId};
 use bellhop_domain::instance::{Action, Instance, What};
@@ -13,11 +14,12 @@ use bellhop_domain::pool::{Pool, PoolEffect};
 use bellhop_domain::request::{PipelineAsks, PipelineJob};
 use bellhop_domain::run::{JobState, Run, RunEffect};
 use bellhop_domain::trigger::Push;
-use bellhop_engine::ports::Occupant;
+use bellhop_engine::ports::{Document, DocumentKey, DocumentKind, Occupant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::alarms::Form;
 use crate::ecs::{self, Truth};
 use crate::instances::Notice;
 use crate::requests::Request;
@@ -170,6 +172,20 @@ mutants! {
     RebalanceInterrupts: "rebalance-interrupts" within 200,
     /// Nobody is told of tasks of others on an instance.
     ForeignUntold: "foreign-untold" within 200,
+    /// Each form of an alarm's transition is a transition of its own.
+    FormsCountedApart: "forms-counted-apart" within 200,
+    /// `at-most-every` is not observed.
+    AtMostEveryIgnored: "at-most-every-ignored" within 200,
+    /// A service is restarted without a claim.
+    ClaimsDropped: "claims-dropped" within 200,
+    /// A service counts as restarted, and is not.
+    RestartsDropped: "restarts-dropped" within 200,
+    /// Agents are launched while an alarm keeps starts paused.
+    PausesIgnored: "pauses-ignored" within 200,
+    /// Starts stay paused when the alarm is OK again.
+    ResumesDropped: "resumes-dropped" within 200,
+    /// Nobody is told of alarms.
+    AlarmsUntold: "alarms-untold" within 200,
 }
 
 /// What became of looking for a mistake.
@@ -360,8 +376,49 @@ pub(crate) fn seen_occupants(world: &World, mut occupants: Vec<Occupant>) -> Vec
     occupants
 }
 
+/// A transition of an alarm as it is delivered.
+pub(crate) fn delivered_alarm(world: &World, form: &Form) -> AlarmChange {
+    let mut change = form.change.clone();
+    if world.is(Mutant::FormsCountedApart) {
+        let apart = Duration::from_secs(3 * u64::from(form.number));
+        change.at = change.at.and_then(|at| at.checked_add(apart).ok());
+    }
+    change
+}
+
+/// Whether a message is not sent.
+pub(crate) fn drops_message(world: &World, id: &str) -> bool {
+    world.is(Mutant::ForeignUntold) && id.starts_with("instance/") || world.is(Mutant::AlarmsUntold) && id.starts_with("alarm/")
+}
+
+/// Whether the write of a document gets lost without a word.
+pub(crate) fn drops_document(world: &World, next: &Document) -> bool {
+    match (world.mutant, next.key.kind) {
+        (Some(Mutant::ClaimsDropped), DocumentKind::Claim) => true,
+        (Some(Mutant::ResumesDropped), DocumentKind::Pause) => {
+            let held = |text: &str| {
+                let pauses: Option<Pauses> = serde_json::from_str(text).ok();
+                pauses.map_or(0, |pauses| pauses.by.values().filter(|pause| pause.since.is_some()).count())
+            };
+            let stored = world.tables.documents.get(&next.key);
+            stored.is_some_and(|stored| held(&next.text) < held(&stored.record.text))
+        }
+        _ => false,
+    }
+}
+
 /// The text of a document as it is read.
-pub(crate) fn read_document(world: &World, text: &str) -> String {
+pub(crate) fn read_document(world: &World, key: &DocumentKey, text: &str) -> String {
+    if world.is(Mutant::AtMostEveryIgnored)
+        && key.kind == DocumentKind::Claim
+        && let Ok(mut claim) = serde_json::from_str::<Claim>(text)
+    {
+        claim.at = timestamp(0);
+        return serde_json::to_string(&claim).unwrap_or_default();
+    }
+    if world.is(Mutant::PausesIgnored) && key.kind == DocumentKind::Pause {
+        return serde_json::to_string(&Pauses::default()).unwrap_or_default();
+    }
     if world.is(Mutant::EveryNoticeInterrupts)
         && let Ok(mut instance) = serde_json::from_str::<Instance>(text)
         && instance.warned.take().is_some()

@@ -36,8 +36,8 @@ use jiff::Timestamp;
 
 use crate::hostility::Spell;
 use crate::mutant::{self, Mutant};
-use crate::world::{Happening, Millis, SECOND, Shared, Subject, World, lock, timestamp};
-use crate::{checks, codepipeline, ecs, instances, world};
+use crate::world::{Happening, Millis, SECOND, Shared, Subject, World, lock, moment, timestamp};
+use crate::{alarms, checks, codepipeline, ecs, instances, world};
 
 /// What one invocation of a function sees of the world.
 #[derive(Clone)]
@@ -558,8 +558,12 @@ impl Pipelines for Port {
 
 #[async_trait]
 impl Services for Port {
-    async fn restart(&self, _: &str, _: &str, _: Timestamp) -> Result<Restarted, Fault> {
-        Err(Fault::lasting("no service is restarted here"))
+    async fn restart(&self, cluster: &str, service: &str, since: Timestamp) -> Result<Restarted, Fault> {
+        let (cluster, service) = (cluster.to_owned(), service.to_owned());
+        self.call(Service::Other, "UpdateService", Subject::World, move |world| {
+            alarms::restart(world, &cluster, &service, moment(since))
+        })
+        .await
     }
 }
 
@@ -715,7 +719,7 @@ impl Notifier for Port {
     async fn publish(&self, message: &Message) -> Result<(), Fault> {
         let id = message.document.get("id").and_then(|id| id.as_str()).unwrap_or_default().to_owned();
         self.call(Service::Other, "Publish", Subject::World, move |world| {
-            if world.is(Mutant::MessagesDropped) || world.is(Mutant::ForeignUntold) && id.starts_with("instance/") {
+            if world.is(Mutant::MessagesDropped) || mutant::drops_message(world, &id) {
                 return;
             }
             world.note("published", Subject::World, || id.clone());

@@ -11,6 +11,7 @@ use bellhop_domain::request::PipelineJob;
 use bellhop_domain::trigger::Push;
 use jiff::Timestamp;
 
+use crate::alarms::{Alarms, Form};
 use crate::bucket::Bucket;
 use crate::checks::Checks;
 use crate::codepipeline::{self, CodePipeline};
@@ -102,6 +103,8 @@ pub(crate) enum Job {
     Request(Arc<Request>),
     /// EC2 tells something about an instance.
     Instance(Notice),
+    /// CloudWatch tells of a transition of an alarm, in one of its forms.
+    Alarm(Box<Form>),
     /// CodePipeline has a job of an action.
     Pipeline(Arc<PipelineJob>),
     Sweep,
@@ -115,6 +118,7 @@ impl Job {
             Self::Unnamed(..) => "build-state",
             Self::Cancel(..) | Self::Request(_) => "control",
             Self::Instance(_) => "spot-interruption",
+            Self::Alarm(_) => "alarm",
             Self::Pipeline(_) => "pipeline",
             Self::Sweep => "sweep",
         }
@@ -210,6 +214,8 @@ pub(crate) struct World {
     pub(crate) requests: Requests,
     /// With dice of their own.
     pub(crate) instances: Instances,
+    /// With dice of their own.
+    pub(crate) alarms: Alarms,
     pub(crate) checks: Checks,
     pub(crate) statistics: Statistics,
     /// Events and pushes on their way to a function, and invocations that will be tried again.
@@ -253,6 +259,7 @@ impl World {
             codepipeline: CodePipeline::default(),
             requests: Requests::default(),
             instances: Instances::new(options.seed),
+            alarms: Alarms::new(options.seed),
             checks: Checks::default(),
             statistics: Statistics::default(),
             on_the_way: 0,

@@ -1,0 +1,202 @@
+//! CloudWatch's alarms, and the services of ECS that are restarted for them.
+
+use std::fmt::Write as _;
+
+use bellhop_domain::alarm::{AlarmChange, AlarmFacts, AlarmId, AlarmState};
+use bellhop_engine::ports::Restarted;
+
+use crate::checks;
+use crate::mutant::Mutant;
+use crate::world::{Invoke, Job, MINUTE, Millis, SECOND, Subject, World, moment, timestamp};
+
+/// The alarms that there may be, and what the suite does about each: two of a service, two that pause starts.
+const RULES: [(&str, &str); 7] = [
+    ("service-down", "restart-service: { cluster: ci, service: jenkins }"),
+    ("service-slow", "restart-service: { cluster: ci, service: jenkins }"),
+    ("service-gone", "restart-service: { cluster: ci, service: gone }"),
+    ("disk-full", "run-job: nightly"),
+    ("costs", "pause-starts: true"),
+    ("quota", "pause-starts: true"),
+    ("nothing-to-do", ""),
+];
+/// The service that is there.
+const SERVICE: (&str, &str) = ("ci", "jenkins");
+/// How long before a moment a deployment may have begun that counts as begun since: clocks differ.
+pub(crate) const SKEW: Millis = 5 * SECOND;
+
+/// The alarms of the account.
+pub(crate) struct Alarms {
+    dice: fastrand::Rng,
+    used: bool,
+    pub(crate) all: Vec<Truth>,
+    /// The shortest time between two times that something is done.
+    pub(crate) every: Millis,
+    /// When the service was restarted, and for which claim.
+    pub(crate) deployments: Vec<(Millis, Millis)>,
+}
+
+/// What an alarm really did.
+pub(crate) struct Truth {
+    pub(crate) id: AlarmId,
+    /// Its states, each with the moment that it began at.
+    pub(crate) history: Vec<(Millis, AlarmState)>,
+}
+
+/// A transition in one of its forms.
+#[derive(Debug, Clone)]
+pub(crate) struct Form {
+    pub(crate) change: AlarmChange,
+    /// Which of them.
+    pub(crate) number: u32,
+}
+
+impl Alarms {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut dice = fastrand::Rng::with_seed(seed.rotate_left(48) ^ 0x616c_6172_6d73);
+        Self {
+            used: dice.u32(0..3) == 0,
+            every: [2 * MINUTE, 5 * MINUTE, 30 * MINUTE][dice.usize(0..3)],
+            dice,
+            all: Vec::new(),
+            deployments: Vec::new(),
+        }
+    }
+
+    /// The transition to a state that is told with a moment: the last one that had begun by then, as far as the forms of an event round it.
+    pub(crate) fn transition(&self, key: &str, state: AlarmState, at: Millis) -> Option<Millis> {
+        let truth = self.all.iter().find(|truth| truth.id.key() == key)?;
+        let mut history = truth.history.iter().rev();
+        history
+            .find(|(began, other)| *other == state && *began / SECOND * SECOND <= at)
+            .map(|(began, _)| *began)
+    }
+}
+
+/// Decides what the alarms do, and which of their events come when.
+pub(crate) fn prepare(world: &mut World, length: Millis, hostility: f64) {
+    if !world.alarms.used {
+        return;
+    }
+    world.repository.with_scripts(&mut world.alarms.dice);
+    let every = world.alarms.every / SECOND;
+    let mut rules = String::new();
+    for (name, rule) in RULES {
+        let there = world.alarms.dice.bool();
+        if !there {
+            continue;
+        }
+        // Writing to a String cannot fail.
+        let _ = match rule {
+            "" => Ok(()),
+            "pause-starts: true" => writeln!(rules, "  - {{ name: {name}, {rule} }}"),
+            _ => writeln!(rules, "  - {{ name: {name}, {rule}, at-most-every: {every}s }}"),
+        };
+        let id = AlarmId {
+            region: Some("us-east-1".to_owned()),
+            account: Some("123456789012".to_owned()),
+            name: name.to_owned(),
+            contributor: None,
+        };
+        let history = history(&mut world.alarms.dice, length);
+        for (index, (at, state)) in history.iter().enumerate() {
+            let previous = index.checked_sub(1).and_then(|index| history.get(index)).map(|(_, state)| *state);
+            deliver(world, &id, *at, *state, previous, hostility > 0.0 && *at < length);
+        }
+        world.alarms.all.push(Truth { id, history });
+    }
+    if !rules.is_empty() {
+        world.repository.suite.push_str("alarms:\n");
+        world.repository.suite.push_str(&rules);
+    }
+}
+
+/// What an alarm does: it changes now and then, or flaps. Once the faults have stopped, it goes to OK in the end, mostly.
+fn history(dice: &mut fastrand::Rng, length: Millis) -> Vec<(Millis, AlarmState)> {
+    let mut history = vec![];
+    let mut state = AlarmState::Ok;
+    let flaps = dice.u32(0..3) == 0;
+    let mut at = dice.u64(0..length);
+    while at < length && history.len() < 40 {
+        state = match state {
+            AlarmState::Alarm if dice.u32(0..5) == 0 => AlarmState::InsufficientData,
+            AlarmState::Alarm => AlarmState::Ok,
+            AlarmState::InsufficientData if dice.bool() => AlarmState::Ok,
+            _ => AlarmState::Alarm,
+        };
+        history.push((at, state));
+        let longest = if flaps && dice.u32(0..6) > 0 { 2 * MINUTE } else { 20 * MINUTE };
+        at += dice.u64(15 * SECOND..longest);
+    }
+    let ends = length + dice.u64(2 * MINUTE..10 * MINUTE);
+    if dice.u32(0..8) > 0 {
+        if state == AlarmState::Ok {
+            history.push((length + MINUTE, AlarmState::InsufficientData));
+        }
+        history.push((ends, AlarmState::Ok));
+    }
+    history
+}
+
+/// A transition comes in one to three forms, each lost, repeated and late by itself.
+fn deliver(world: &mut World, id: &AlarmId, at: Millis, state: AlarmState, previous: Option<AlarmState>, hostile: bool) {
+    let hostility = &world.hostility;
+    let (lost, repeated, late) = (hostility.event_lost, hostility.event_repeated, hostility.event_late);
+    let forms = world.alarms.dice.u32(1..4);
+    for number in 0..forms {
+        let dice = &mut world.alarms.dice;
+        let copies = match dice.f64() {
+            _ if !hostile => 1,
+            drawn if drawn < lost => 0,
+            _ if dice.f64() < repeated => dice.u32(2..4),
+            _ => 1,
+        };
+        let told = if number == 1 { at / SECOND * SECOND } else { at };
+        let change = AlarmChange {
+            id: id.clone(),
+            state,
+            at: Some(timestamp(told)),
+            previous: previous.filter(|_| number != 2),
+            quiet: None,
+            facts: AlarmFacts::default(),
+        };
+        for _ in 0..copies {
+            let dice = &mut world.alarms.dice;
+            let wait = if hostile && dice.f64() < late {
+                let longest = [20 * SECOND, 40 * MINUTE][dice.usize(0..2)];
+                dice.u64(5 * SECOND..longest)
+            } else {
+                dice.u64(100..2 * SECOND)
+            };
+            let change = change.clone();
+            let job = Job::Alarm(Box::new(Form { change, number }));
+            world.statistics.events += 1;
+            world.send(at + wait, Invoke { job, tries: 0 });
+        }
+    }
+}
+
+/// Starts new tasks of a service, unless that has begun since a moment.
+pub(crate) fn restart(world: &mut World, cluster: &str, service: &str, since: Millis) -> Restarted {
+    if (cluster, service) != SERVICE {
+        return Restarted::No("there is no such service".to_owned());
+    }
+    if world.is(Mutant::RestartsDropped) {
+        return Restarted::Yes;
+    }
+    let begun = world.alarms.deployments.iter().any(|(at, _)| *at + SKEW >= since);
+    if !begun {
+        checks::alarms::restarting(world, since);
+        let now = world.now;
+        world.note("service restarted", Subject::World, || service.to_owned());
+        world.alarms.deployments.push((now, since));
+        world.statistics.restarts += 1;
+    }
+    Restarted::Yes
+}
+
+impl Form {
+    pub(crate) fn words(&self) -> String {
+        let at = self.change.at.map_or(0, moment);
+        format!("{} {} at {at} ms, form {}", self.change.id.name, self.change.state, self.number)
+    }
+}
