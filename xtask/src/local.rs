@@ -49,6 +49,7 @@ In another terminal, here:
   cargo lambda invoke build-state --data-file events/codebuild/succeeded.json
   cargo lambda invoke spot-interruption --data-file events/ec2/spot-warning.json
   cargo lambda invoke alarm --data-file events/alarm/alarm.json
+  cargo lambda invoke backup --data-file events/backup/check.json
   cargo lambda invoke control --data-file events/control/list.json
   cargo lambda invoke sweep --data-file events/schedule/sweep.json
   aws dynamodb scan --table-name $BELLHOP_TABLE

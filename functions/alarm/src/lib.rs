@@ -14,15 +14,7 @@ use serde_json::{Value, json};
 pub async fn handle(engine: &Engine, input: &Value) -> Result<Value, Fault> {
     bellhop_runtime::each_event(input, async |event| match event {
         Event::Alarm(change) => Some(take(engine, *change).await),
-        Event::Push(_)
-        | Event::Agent(_)
-        | Event::Unnamed(_)
-        | Event::Instance(_)
-        | Event::Pipeline(_)
-        | Event::BackupJob(_)
-        | Event::Schedule(_)
-        | Event::BackupRequest(_)
-        | Event::Request(_) => None,
+        _ => None,
     })
     .await
 }

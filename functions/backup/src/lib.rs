@@ -35,13 +35,7 @@ pub async fn handle(keeper: &Keeper, invocation: &Invocation) -> Result<Value, F
                 Ok(json!({ "error": message }))
             }
             Event::BackupJob(seen) => changed(keeper, &seen).await,
-            Event::Push(_)
-            | Event::Agent(_)
-            | Event::Unnamed(_)
-            | Event::Instance(_)
-            | Event::Pipeline(_)
-            | Event::Alarm(_)
-            | Event::Request(_) => {
+            _ => {
                 tracing::info!("acknowledged: an event that is another function's");
                 Ok(json!({ "skipped": "an event that is another function's" }))
             }

@@ -17,14 +17,7 @@ pub async fn handle(engine: &Engine, input: &Value) -> Result<Value, Fault> {
             Ok(None) => Ok(json!({ "skipped": "not an agent of this suite" })),
             Err(fault) => Err(fault),
         }),
-        Event::Push(_)
-        | Event::Instance(_)
-        | Event::Pipeline(_)
-        | Event::Alarm(_)
-        | Event::BackupJob(_)
-        | Event::Schedule(_)
-        | Event::BackupRequest(_)
-        | Event::Request(_) => None,
+        _ => None,
     })
     .await
 }

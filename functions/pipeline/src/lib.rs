@@ -15,15 +15,7 @@ use serde_json::{Value, json};
 pub async fn handle(starter: &Starter, input: &Value) -> Result<Value, Fault> {
     bellhop_runtime::each_event(input, async |event| match event {
         Event::Pipeline(job) => Some(take(starter, &job).await),
-        Event::Push(_)
-        | Event::Agent(_)
-        | Event::Unnamed(_)
-        | Event::Instance(_)
-        | Event::Alarm(_)
-        | Event::BackupJob(_)
-        | Event::Schedule(_)
-        | Event::BackupRequest(_)
-        | Event::Request(_) => None,
+        _ => None,
     })
     .await
 }

@@ -14,15 +14,7 @@ use serde_json::{Value, json};
 pub async fn handle(starter: &Starter, input: &Value) -> Result<Value, Fault> {
     bellhop_runtime::each_event(input, async |event| match event {
         Event::Push(push) => Some(start(starter, &push).await),
-        Event::Agent(_)
-        | Event::Unnamed(_)
-        | Event::Instance(_)
-        | Event::Pipeline(_)
-        | Event::Alarm(_)
-        | Event::BackupJob(_)
-        | Event::Schedule(_)
-        | Event::BackupRequest(_)
-        | Event::Request(_) => None,
+        _ => None,
     })
     .await
 }

@@ -53,15 +53,7 @@ impl Watch {
     pub async fn handle(&self, input: &Value) -> Result<Value, Fault> {
         bellhop_runtime::each_event(input, async |event| match event {
             Event::Instance(notice) => Some(self.notice(&notice).await),
-            Event::Push(_)
-            | Event::Agent(_)
-            | Event::Unnamed(_)
-            | Event::Pipeline(_)
-            | Event::Alarm(_)
-            | Event::BackupJob(_)
-            | Event::Schedule(_)
-            | Event::BackupRequest(_)
-            | Event::Request(_) => None,
+            _ => None,
         })
         .await
     }

@@ -11,15 +11,7 @@ use serde_json::Value;
 pub async fn handle(engine: &Engine, input: &Value) -> Result<Value, Fault> {
     bellhop_runtime::each_event(input, async |event| match event {
         Event::Agent(change) => Some(bellhop_runtime::take_agent_change(engine, change).await),
-        Event::Push(_)
-        | Event::Unnamed(_)
-        | Event::Instance(_)
-        | Event::Pipeline(_)
-        | Event::Alarm(_)
-        | Event::BackupJob(_)
-        | Event::Schedule(_)
-        | Event::BackupRequest(_)
-        | Event::Request(_) => None,
+        _ => None,
     })
     .await
 }

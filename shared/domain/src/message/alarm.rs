@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Message, SMS_LIMIT, SUBJECT_LIMIT, Severity, cut, printable_ascii};
+use super::{Message, Notice, SMS_LIMIT, SUBJECT_LIMIT, Severity, cut, printable_ascii};
 use crate::alarm::{
     Alarm, AlarmFacts, AlarmNews, AlarmNewsKind, AlarmState, Comparison, FLAP_WINDOW, FLAPS, Remedied, Remedy, RemedyAction,
 };
@@ -26,54 +26,57 @@ pub fn about_alarm(alarm: &Alarm, news: &AlarmNews) -> Message {
     let full = title.within(NAME_LIMIT + FINDING_LIMIT);
     let remedy = news.remedy.as_ref().map(|news| sentence(&news.remedy, &news.outcome));
     let link = alarm.id.region.as_deref().map(|region| console(region, &alarm.id.name));
-    let document = json!({
-        "version": 1,
-        "id": format!("alarm/{}/{status}/{}", alarm.id.key(), transition.at),
-        "kind": "alarm",
-        "severity": severity.as_str(),
-        "status": status,
-        "title": full,
-        "alarm": {
-            "name": alarm.id.name,
-            "region": alarm.id.region,
-            "account": alarm.id.account,
-            "contributor": alarm.id.contributor,
-            "state": transition.state,
-            "previous": transition.previous,
-            "since": transition.at,
-            "open-since": news.open,
-        },
-        "cause": facts.reason,
-        "description": facts.description,
-        "metric": facts.measure,
-        "namespace": facts.namespace,
-        "dimensions": facts.dimensions,
-        "value": facts.value,
-        "threshold": facts.threshold,
-        "comparison": facts.comparison,
-        "rule": facts.rule,
-        "because": facts.because,
-        "remedy": news.remedy.as_ref().map(|news| json!({
-            "target": news.remedy.action.target(),
-            "outcome": outcome(&news.outcome),
-            "text": remedy,
-        })),
-        "configuration-error": news.unconfigured,
-        "links": link.as_ref().map(|link| json!({ "alarm": link })),
-        "time": news.told,
-    });
-    Message {
-        document,
-        subject: cut(&printable_ascii(&title.within(SUBJECT_LIMIT)), SUBJECT_LIMIT),
-        email: email(alarm, news, &full, remedy.as_deref(), link.as_deref()),
-        sms: title.within(SMS_LIMIT),
-        attributes: vec![
-            ("kind", "alarm".to_owned()),
-            ("severity", severity.as_str().to_owned()),
-            ("status", status.to_owned()),
-            ("alarm", alarm.id.name.clone()),
-        ],
-    }
+    let members = [
+        (
+            "alarm",
+            json!({
+                "name": alarm.id.name,
+                "region": alarm.id.region,
+                "account": alarm.id.account,
+                "contributor": alarm.id.contributor,
+                "state": transition.state,
+                "previous": transition.previous,
+                "since": transition.at,
+                "open-since": news.open,
+            }),
+        ),
+        ("cause", json!(facts.reason)),
+        ("description", json!(facts.description)),
+        ("metric", json!(facts.measure)),
+        ("namespace", json!(facts.namespace)),
+        ("dimensions", json!(facts.dimensions)),
+        ("value", json!(facts.value)),
+        ("threshold", json!(facts.threshold)),
+        ("comparison", json!(facts.comparison)),
+        ("rule", json!(facts.rule)),
+        ("because", json!(facts.because)),
+        (
+            "remedy",
+            json!(news.remedy.as_ref().map(|news| json!({
+                "target": news.remedy.action.target(),
+                "outcome": outcome(&news.outcome),
+                "text": remedy,
+            }))),
+        ),
+        ("configuration-error", json!(news.unconfigured)),
+        ("links", json!(link.as_ref().map(|link| json!({ "alarm": link })))),
+    ];
+    let notice = Notice {
+        id: format!("alarm/{}/{status}/{}", alarm.id.key(), transition.at),
+        kind: "alarm",
+        severity,
+        status,
+        title: full.clone(),
+        time: news.told,
+        more: members.into(),
+        body: email(alarm, news, &full, remedy.as_deref(), link.as_deref()),
+    };
+    let mut message = notice.message();
+    // Its titles give way in the middle, not at the end.
+    message.subject = cut(&printable_ascii(&title.within(SUBJECT_LIMIT)), SUBJECT_LIMIT);
+    message.sms = title.within(SMS_LIMIT);
+    message.attributes.push(("alarm", alarm.id.name.clone()));
+    message
 }
 
 fn status(alarm: &Alarm, news: &AlarmNews) -> (&'static str, Severity) {

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::{Message, NAME_LIMIT, SMS_LIMIT, SUBJECT_LIMIT, Severity, cut, printable_ascii};
+use super::{Message, NAME_LIMIT, Notice, Severity, cut};
 use crate::backup::{Backup, BackupNews, BackupTold, End, How};
 
 /// A message before it has its forms.
@@ -23,38 +23,28 @@ struct Facts {
 impl Facts {
     /// Each row stands in the e-mail under the first of its names, and in the document under the second.
     fn message(self) -> Message {
-        let mut document = json!({
-            "version": 1,
-            "id": self.id,
-            "kind": "backup",
-            "severity": self.severity.as_str(),
-            "status": self.status,
-            "title": self.title,
-            "links": self.links,
-            "time": self.time,
-        });
         let mut email = format!("{}\n\n", self.title);
+        let mut more = Vec::with_capacity(self.rows.len() + 1);
         for (label, name, value) in self.rows {
             // Writing to a String cannot fail.
             let _ = writeln!(email, "{:<12}{value}", format!("{label}:"));
-            if let Some(object) = document.as_object_mut() {
-                object.insert(name.to_owned(), Value::String(value));
-            }
+            more.push((name, Value::String(value)));
         }
         for (_, link) in &self.links {
             let _ = writeln!(email, "{:<12}{}", "Console:", link.as_str().unwrap_or_default());
         }
-        Message {
-            document,
-            subject: cut(&printable_ascii(&self.title), SUBJECT_LIMIT),
-            email,
-            sms: cut(&self.title, SMS_LIMIT),
-            attributes: vec![
-                ("kind", "backup".to_owned()),
-                ("severity", self.severity.as_str().to_owned()),
-                ("status", self.status.to_owned()),
-            ],
+        more.push(("links", Value::Object(self.links)));
+        Notice {
+            id: self.id,
+            kind: "backup",
+            severity: self.severity,
+            status: self.status,
+            title: self.title,
+            time: self.time,
+            more,
+            body: email,
         }
+        .message()
     }
 }
 
@@ -221,6 +211,7 @@ fn links(resource: &str) -> Map<String, Value> {
 mod tests {
     use insta::assert_snapshot;
 
+    use super::super::{SMS_LIMIT, SUBJECT_LIMIT};
     use super::*;
     use crate::backup::Definition;
     use crate::testing::t;
