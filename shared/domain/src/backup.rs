@@ -25,6 +25,8 @@ pub const LOOK_AFTER: Duration = Duration::from_secs(15 * 60);
 pub const LONGEST_LOOK: Duration = Duration::from_secs(60 * 60);
 /// How long a removal that was accepted may take before it is asked for; doubles likewise.
 pub const REMOVAL_AFTER: Duration = Duration::from_secs(2 * 60);
+/// How often it is asked for what a restore created, over some hours, before it is given up.
+const LOOKS_FOR_CREATED: u32 = 8;
 /// A job that could not be started for so long is given up, and told as failed.
 pub const START_WITHIN: Duration = Duration::from_secs(12 * 3600);
 /// How many finished jobs are remembered, so that their slots are known.
@@ -138,7 +140,12 @@ pub enum Removal {
     /// There is nothing to remove, or it is not known yet.
     None,
     /// What was created was not told, and is asked for.
-    Sought,
+    Sought {
+        /// When it was last asked for.
+        heard: Timestamp,
+        /// How often it was asked for.
+        looks: u32,
+    },
     /// It is to be asked for.
     Wanted,
     /// It was accepted, and takes its time.
@@ -393,7 +400,9 @@ pub enum BackupEvent {
         /// Why.
         message: String,
     },
-    /// A job was seen, in an event or by asking.
+    /// An event tells of a job. What it says about a restored resource does not count: whoever may invoke the function may say that.
+    Heard(JobSeen),
+    /// The service was asked, and tells of a job.
     Seen(JobSeen),
     /// The service was asked, and does not know a job.
     Vanished(WorkId),
@@ -659,7 +668,9 @@ impl Backup {
 
     fn removal_due(&self) -> Option<Timestamp> {
         match &self.test.as_ref()?.removal {
-            Removal::Underway { heard, looks, .. } => Some(later(*heard, doubled(REMOVAL_AFTER, *looks))),
+            Removal::Sought { heard, looks } | Removal::Underway { heard, looks, .. } => {
+                Some(later(*heard, doubled(REMOVAL_AFTER, *looks)))
+            }
             _ => None,
         }
     }
@@ -710,10 +721,32 @@ impl Backup {
                 started.heard = now;
             }
             BackupEvent::Refused { work, message } => self.ended(*work, How::Refused, Some(message), None, now)?,
-            BackupEvent::Seen(seen) => self.seen(seen, now)?,
+            BackupEvent::Heard(heard) => {
+                let heard = JobSeen {
+                    created: None,
+                    ..heard.clone()
+                };
+                self.seen(&heard, now)?;
+            }
+            BackupEvent::Seen(seen) => {
+                let result = self.seen(seen, now);
+                self.nothing_created(seen);
+                result?;
+            }
             BackupEvent::Vanished(work) => {
                 let words = "AWS Backup does not know the job any more".to_owned();
-                self.ended(*work, How::Vanished, Some(&words), None, now)?;
+                let is_restore = matches!(work, WorkId::Restore(_));
+                if is_restore {
+                    self.name_created();
+                }
+                match self.ended(*work, How::Vanished, Some(&words), None, now) {
+                    // It was asked what a restore had created that is over.
+                    Err(_) if is_restore => {
+                        self.remove_created(now);
+                        self.give_up_created(&words, now);
+                    }
+                    result => result?,
+                }
             }
             BackupEvent::Newest(newest) => self.newest(newest.as_ref(), now),
             BackupEvent::Removal(seen) => self.removal(seen, now)?,
@@ -770,16 +803,30 @@ impl Backup {
                 self.look(id, now);
             }
         }
-        if self.removal_due().is_some_and(|due| due <= now)
-            && let Some(Test {
-                removal: Removal::Underway { request, heard, looks },
-                ..
-            }) = &mut self.test
-        {
-            *heard = now;
-            *looks = looks.saturating_add(1);
-            let request = request.clone();
-            self.effect_once(BackupEffect::LookRemoval { request }, now);
+        if self.removal_due().is_some_and(|due| due <= now) {
+            self.look_removal(now);
+        }
+    }
+
+    fn look_removal(&mut self, now: Timestamp) {
+        let Some(test) = &mut self.test else { return };
+        let slot = test.slot;
+        match &mut test.removal {
+            Removal::Sought { looks, .. } if *looks >= LOOKS_FOR_CREATED => {
+                self.give_up_created("AWS Backup does not tell what it is", now);
+            }
+            Removal::Sought { heard, looks } => {
+                *heard = now;
+                *looks = looks.saturating_add(1);
+                self.effect_once(BackupEffect::Look(WorkId::Restore(slot)), now);
+            }
+            Removal::Underway { request, heard, looks } => {
+                *heard = now;
+                *looks = looks.saturating_add(1);
+                let request = request.clone();
+                self.effect_once(BackupEffect::LookRemoval { request }, now);
+            }
+            Removal::None | Removal::Wanted | Removal::Done | Removal::LeftOver => {}
         }
     }
 
@@ -961,7 +1008,8 @@ impl Backup {
             return;
         };
         let waits = self.test.as_ref().is_some_and(|test| {
-            let open = test.work.end.is_none() || matches!(test.removal, Removal::Wanted | Removal::Underway { .. });
+            let open =
+                test.work.end.is_none() || matches!(test.removal, Removal::Sought { .. } | Removal::Wanted | Removal::Underway { .. });
             // A schedule is never on the second: whoever tests every day at six does it every day.
             open || later(test.slot, every) > later(now, SLOT)
         });
@@ -982,7 +1030,6 @@ impl Backup {
     fn tested(&mut self, slot: Timestamp, end: End, now: Timestamp) {
         let Some(test) = &self.test else { return };
         let point = test.point.clone();
-        let is_known = end.how != How::Vanished;
         if end.how.is_good() {
             let seconds = end.at.duration_since(test.work.since).as_secs().max(0).unsigned_abs();
             let took = Duration::from_secs(seconds);
@@ -998,8 +1045,16 @@ impl Backup {
             self.troubles.insert(Concern::Restore, trouble);
             self.tell(slot, BackupTold::RestoreFailed { point, end }, now);
         }
-        if is_known {
-            self.remove_created(now);
+        self.remove_created(now);
+    }
+
+    /// What a restore created that AWS Backup does not know any more, where its kind has names: it has the one that the test gave.
+    fn name_created(&mut self) {
+        let name = self.test.as_ref().map(|test| self.restored_name(test.slot));
+        if let (Some(test), Some(name)) = (&mut self.test, name)
+            && test.created.is_none()
+        {
+            test.created = restore::named_like(&test.definition.resource, &name);
         }
     }
 
@@ -1009,7 +1064,7 @@ impl Backup {
         let (Some(test), Some(name)) = (&mut self.test, name) else {
             return;
         };
-        if test.work.end.is_none() || !matches!(test.removal, Removal::None | Removal::Sought) {
+        if test.work.end.is_none() || !matches!(test.removal, Removal::None | Removal::Sought { .. }) {
             return;
         }
         let slot = test.slot;
@@ -1027,10 +1082,35 @@ impl Backup {
             },
             // A restore that failed may have created something as well.
             None if test.removal == Removal::None && test.work.id.is_some() => {
-                test.removal = Removal::Sought;
+                test.removal = Removal::Sought { heard: now, looks: 0 };
                 self.outbox.push(BackupEffect::Look(WorkId::Restore(slot)), now);
             }
             None => {}
+        }
+    }
+
+    /// AWS Backup was asked about a restore that has failed, and tells of nothing that it created. It may be behind, and still tell it as underway.
+    fn nothing_created(&mut self, seen: &JobSeen) {
+        if let Some(test) = &mut self.test
+            && test.work.is(&seen.id)
+            && matches!(test.removal, Removal::Sought { .. })
+            && !matches!(seen.state, JobState::Underway | JobState::Completed)
+            && !self.outbox.any(|effect| *effect == BackupEffect::Look(WorkId::Restore(test.slot)))
+        {
+            test.removal = Removal::Done;
+        }
+    }
+
+    /// Whatever a restore created has to be found by somebody else.
+    fn give_up_created(&mut self, why: &str, now: Timestamp) {
+        if let Some(test) = &mut self.test
+            && matches!(test.removal, Removal::Sought { .. })
+        {
+            test.removal = Removal::LeftOver;
+            let slot = test.slot;
+            let resource = format!("what restore job {} created", test.work.id.as_deref().unwrap_or_default());
+            let why = why.to_owned();
+            self.tell(slot, BackupTold::LeftOver { resource, why }, now);
         }
     }
 

@@ -96,11 +96,6 @@ impl Keeper {
     /// # Errors
     /// When the ledger or the configuration cannot be read, or as [`Engine::build`].
     pub async fn job(&self, seen: &JobSeen) -> Result<Option<(String, Handled)>, Fault> {
-        // What is to be removed is heard from AWS Backup itself, not from whoever may invoke the function.
-        let seen = &JobSeen {
-            created: None,
-            ..seen.clone()
-        };
         let (backups, _) = self.backups().await?;
         let of_resource = backups.into_iter().filter(|(_, definition)| {
             // A restore job tells its recovery point alone.
@@ -113,7 +108,7 @@ impl Keeper {
                 && record.record.whose(seen.kind, &seen.id).is_some()
             {
                 let name = record.record.name.clone();
-                let event = BackupEvent::Seen(seen.clone());
+                let event = BackupEvent::Heard(seen.clone());
                 let handled = self.engine.advance(record, vec![event], Overdue::Perform).await?;
                 return Ok(Some((name, handled)));
             }

@@ -141,6 +141,13 @@ pub fn forbids_removal(original: &str, created: &str, name: &str) -> Option<&'st
     }
 }
 
+/// The ARN that a resource of this name has, beside the original and of its kind; `None` if the kind has no names that a restore can give.
+#[must_use]
+pub fn named_like(original: &str, name: &str) -> Option<String> {
+    let original = Resource::of(original)?;
+    (original.kind == Kind::DynamoDb).then(|| format!("{}:table/{name}", original.place))
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 mod tests {

@@ -434,12 +434,47 @@ fn what_a_restore_created_is_asked_for_where_nobody_told() {
 }
 
 #[test]
+fn what_a_restore_created_is_asked_for_until_the_answer_has_caught_up() {
+    let mut record = perform_all(&after(&testing(), &restored(JobState::Completed, None), slot(15)));
+    assert_eq!(record.due(), Some(later(slot(15), REMOVAL_AFTER)));
+    let behind = ignored(&record, &restored(JobState::Underway, None), slot(15));
+    assert_eq!(behind, Ignored::Over);
+    let next = ignored(&record, &newest(1, slot(8 * 24 * 60)), slot(8 * 24 * 60));
+    assert_eq!(next, Ignored::NothingNew, "another test waits until this one has cleaned up");
+    for _ in 0..LOOKS_FOR_CREATED {
+        let due = record.due().unwrap();
+        record = after(&record, &BackupEvent::Tick, due);
+        assert_eq!(effects(&record), [&BackupEffect::Look(WorkId::Restore(slot(0)))]);
+        record = perform_all(&record);
+    }
+    let due = record.due().unwrap();
+    let given_up = after(&record, &BackupEvent::Tick, due);
+    assert_eq!(told(&given_up), ["left over: AWS Backup does not tell what it is"]);
+    assert_eq!(perform_all(&given_up).due(), None);
+}
+
+#[test]
+fn what_an_event_says_was_created_does_not_count() {
+    let BackupEvent::Seen(completed) = restored(JobState::Completed, Some(&created())) else {
+        unreachable!()
+    };
+    let heard = after(&testing(), &BackupEvent::Heard(completed), slot(15));
+    assert_eq!(effects(&heard), [&BackupEffect::Look(WorkId::Restore(slot(0)))]);
+    assert_eq!(heard.test.unwrap().created, None);
+}
+
+#[test]
 fn a_restore_that_fails_says_so_and_leaves_nothing() {
     let failed = after(&testing(), &restored(JobState::Failed, None), slot(15));
     assert_eq!(told(&failed), ["restore failed"]);
     assert_eq!(effects(&failed), [&BackupEffect::Look(WorkId::Restore(slot(0)))]);
     let left = after(&perform_all(&failed), &restored(JobState::Failed, Some(&created())), slot(16));
     assert_eq!(effects(&left), [&BackupEffect::Remove { resource: created() }]);
+    let nothing = after(&perform_all(&failed), &restored(JobState::Failed, None), slot(16));
+    assert_eq!(
+        (nothing.test.as_ref().unwrap().removal.clone(), nothing.due()),
+        (Removal::Done, None)
+    );
     let refused = BackupEvent::Refused {
         work: WorkId::Restore(slot(0)),
         message: "no".to_owned(),
@@ -451,6 +486,41 @@ fn a_restore_that_fails_says_so_and_leaves_nothing() {
     );
     let refused = after(&asked, &refused, slot(1));
     assert_eq!((told(&refused), effects(&refused).len()), (vec!["restore failed".to_owned()], 0));
+}
+
+#[test]
+fn what_a_forgotten_restore_created_is_removed_by_its_name() {
+    let vanished = BackupEvent::Vanished(WorkId::Restore(slot(0)));
+    let forgotten = after(&testing(), &vanished, slot(15));
+    assert_eq!(told(&forgotten), ["restore failed"]);
+    assert_eq!(effects(&forgotten), [&BackupEffect::Remove { resource: created() }]);
+
+    // It ended, and was forgotten before it was asked for what it had created.
+    let sought = perform_all(&after(&testing(), &restored(JobState::Failed, None), slot(15)));
+    let forgotten = after(&sought, &vanished, slot(16));
+    assert_eq!(effects(&forgotten), [&BackupEffect::Remove { resource: created() }]);
+    assert_eq!(told(&forgotten), [""; 0]);
+    let again = ignored(&forgotten, &vanished, slot(17));
+    assert_eq!(again, Ignored::NothingNew);
+
+    let other = Backup {
+        test: testing().test.map(|test| Test {
+            definition: Definition {
+                resource: "arn:aws:elasticfilesystem:eu-west-1:123456789012:file-system/fs-0a".to_owned(),
+                ..test.definition.clone()
+            },
+            ..test
+        }),
+        ..testing()
+    };
+    let forgotten = perform_all(&after(&other, &vanished, slot(15)));
+    let left = after(&forgotten, &vanished, slot(16));
+    assert_eq!(
+        told(&left),
+        ["left over: AWS Backup does not know the job any more"],
+        "it has a name that nobody knows"
+    );
+    assert_eq!(perform_all(&left).due(), None);
 }
 
 #[test]
