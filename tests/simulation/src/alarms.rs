@@ -10,15 +10,18 @@ use crate::mutant::Mutant;
 use crate::world::{Invoke, Job, MINUTE, Millis, SECOND, Subject, World, moment, timestamp};
 
 /// The alarms that there may be, and what the suite does about each: two of a service, two that pause starts.
-const RULES: [(&str, &str); 7] = [
+const RULES: [(&str, &str); 8] = [
     ("service-down", "restart-service: { cluster: ci, service: jenkins }"),
     ("service-slow", "restart-service: { cluster: ci, service: jenkins }"),
     ("service-gone", "restart-service: { cluster: ci, service: gone }"),
     ("disk-full", "run-job: nightly"),
+    ("orders-at-risk", BACK_UP),
     ("costs", "pause-starts: true"),
     ("quota", "pause-starts: true"),
     ("nothing-to-do", ""),
 ];
+/// What is done where the suite has this backup.
+const BACK_UP: &str = "back-up-now: orders";
 /// The service that is there.
 const SERVICE: (&str, &str) = ("ci", "jenkins");
 /// How long before a moment a deployment may have begun that counts as begun since: clocks differ.
@@ -82,7 +85,7 @@ pub(crate) fn prepare(world: &mut World, length: Millis, hostility: f64) {
     let mut rules = String::new();
     for (name, rule) in RULES {
         let there = world.alarms.dice.bool();
-        if !there {
+        if !there || rule == BACK_UP && world.backups.plan("orders").is_none() {
             continue;
         }
         // Writing to a String cannot fail.

@@ -50,6 +50,8 @@ pub(crate) struct Checks {
     entered: BTreeMap<(RepositoryName, Reference), BTreeSet<RunId>>,
     /// How often each build and run was decided to be over.
     closed: BTreeMap<String, u32>,
+    /// What was seen of backups.
+    backups: backups::Seen,
     /// What was seen of alarms.
     alarms: alarms::Seen,
     /// What was seen of instances.
@@ -71,6 +73,7 @@ macro_rules! check {
 pub(crate) mod actions;
 pub(crate) mod alarms;
 mod artifacts;
+pub(crate) mod backups;
 pub(crate) mod instances;
 pub(crate) mod requests;
 
@@ -911,6 +914,7 @@ pub(crate) fn at_rest(world: &mut World) {
     requests::at_rest(world);
     instances::at_rest(world);
     alarms::at_rest(world);
+    backups::at_rest(world);
     for push in world.repository.pushes.clone() {
         let runs: Vec<Run> = world
             .tables

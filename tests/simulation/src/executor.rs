@@ -16,7 +16,7 @@ use crate::hostility::SPELLS;
 use crate::mutant::{self, Mutant};
 use crate::ports::Port;
 use crate::world::{HOUR, Happening, Invoke, Job, MINUTE, Millis, SECOND, Shared, Subject, Who, World, lock, timestamp};
-use crate::{Options, Outcome, alarms, checks, codepipeline, instances, requests};
+use crate::{Options, Outcome, alarms, backups, checks, codepipeline, instances, requests};
 
 /// How long the world may take to come to rest once the faults have stopped.
 const REST_WITHIN: Millis = 26 * HOUR;
@@ -92,6 +92,7 @@ fn prepare(world: &mut World, options: &Options) {
     codepipeline::prepare(world, length);
     requests::prepare(world, length, &pushes);
     instances::prepare(world, length, options.hostility);
+    backups::prepare(world, length, options.hostility);
     alarms::prepare(world, length, options.hostility);
     for (at, push) in pushes {
         let job = Job::Push(Arc::new(push));
@@ -289,7 +290,7 @@ impl Executor {
             let points = if world.rng.u32(0..4) == 0 { 150 } else { 14 };
             let dies_in = dies.then(|| world.rng.u32(0..points));
             let limit = match invoke.job {
-                Job::Push(_) | Job::Pipeline(_) | Job::Request(_) => 60 * SECOND,
+                Job::Push(_) | Job::Pipeline(_) | Job::Request(_) | Job::Backup(_) => 60 * SECOND,
                 Job::Agent(..) | Job::Unnamed(..) | Job::Cancel(..) | Job::Instance(_) | Job::Alarm(_) => 30 * SECOND,
                 Job::Sweep => SWEEP_LIMIT,
             };
@@ -354,6 +355,11 @@ impl Executor {
                 let change = mutant::delivered_alarm(&lock(&self.world), form);
                 async move { engine.alarm(change).await.map(|_| ()) }.boxed_local()
             }
+            Job::Backup(input) => {
+                let (keeper, input) = (port.keeper(), input.clone());
+                let slot = mutant::delivered_slot(&lock(&self.world), &input);
+                async move { backups::take(&keeper, &input, slot).await }.boxed_local()
+            }
             Job::Pipeline(job) => {
                 let (starter, world) = (port.starter(), self.world.clone());
                 let delivered = mutant::delivered_job(&lock(&world), job);
@@ -414,7 +420,7 @@ impl Job {
                 PipelineAsks::Continue(run) => Subject::from(run),
                 PipelineAsks::Wrong(_) => Subject::World,
             },
-            Self::Instance(_) | Self::Alarm(_) | Self::Sweep => Subject::World,
+            Self::Instance(_) | Self::Alarm(_) | Self::Backup(_) | Self::Sweep => Subject::World,
         }
     }
 
@@ -434,6 +440,7 @@ impl Job {
             Self::Pipeline(job) => format!("job {}: {:?}", codepipeline::short(&job.id), job.asks),
             Self::Instance(notice) => notice.words(),
             Self::Alarm(form) => form.words(),
+            Self::Backup(input) => input.words(),
             Self::Sweep => String::new(),
         }
     }

@@ -231,9 +231,11 @@ impl World {
     }
 
     pub(crate) fn write_document(&mut self, expected: u64, next: &Document) -> Written {
+        let next = &mutant::before_write_of_document(self, next);
         let previous = self.tables.documents.get(&next.key);
         if previous.map_or(0, |previous| previous.version) == expected {
             let previous = previous.map(|previous| previous.record.clone());
+            checks::backups::written(self, previous.as_ref(), next);
             checks::instances::written(self, previous.as_ref(), next);
             if !mutant::drops_document(self, next) {
                 checks::alarms::written(self, previous.as_ref(), next);

@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, reason = "this crate is a test: what cannot be in its own world may stop it")]
 
 mod alarms;
+mod backups;
 mod bucket;
 mod checks;
 mod codepipeline;
@@ -87,6 +88,12 @@ pub struct Statistics {
     pub alarms: u64,
     /// Restarts of a service.
     pub restarts: u64,
+    /// Jobs that AWS Backup took.
+    pub backup_jobs: u64,
+    /// What was told of how they ended.
+    pub backup_alerts: u64,
+    /// Restored resources that were removed again.
+    pub removed: u64,
     /// Launches that ECS refused.
     pub refusals: u64,
     /// Those of them that it refused for good.
@@ -139,6 +146,9 @@ impl Statistics {
         self.taken_away += other.taken_away;
         self.alarms += other.alarms;
         self.restarts += other.restarts;
+        self.backup_jobs += other.backup_jobs;
+        self.backup_alerts += other.backup_alerts;
+        self.removed += other.removed;
         self.refusals += other.refusals;
         self.refused_for_good += other.refused_for_good;
         self.interruptions += other.interruptions;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bellhop_domain::Capacity;
 use bellhop_domain::alarm::{AlarmChange, Claim, Pauses};
+use bellhop_domain::backup::{Backup, BackupEffect, BackupTold, WorkId};
 use bellhop_domain::build::{Build, BuildEffect, BuildState};
 use bellhop_domain::ids::{AttemptId, BuildId, PipelineJobId};
 use bellhop_domain::instance::{Action, Instance, What};
@@ -15,11 +16,13 @@ use bellhop_domain::request::{PipelineAsks, PipelineJob};
 use bellhop_domain::run::{JobState, Run, RunEffect};
 use bellhop_domain::trigger::Push;
 use bellhop_engine::ports::{Document, DocumentKey, DocumentKind, Occupant};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::alarms::Form;
+use crate::backups::{Input, Plan};
 use crate::ecs::{self, Truth};
 use crate::instances::Notice;
 use crate::requests::Request;
@@ -186,6 +189,30 @@ mutants! {
     ResumesDropped: "resumes-dropped" within 200,
     /// Nobody is told of alarms.
     AlarmsUntold: "alarms-untold" within 200,
+    /// What was done counts as not done, and is claimed again before its time.
+    ClaimsTakenOver: "claims-taken-over" within 200,
+    /// Every delivery of a schedule counts as another one.
+    SlotsIgnored: "slots-ignored" within 200,
+    /// Every `StartBackupJob` has a token of its own.
+    BackupTokenUnstable: "backup-token-unstable" within 200,
+    /// Nobody asks for jobs of AWS Backup whose events are lost.
+    LostJobsUnasked: "lost-jobs-unasked" within 200,
+    /// A job that went wrong goes wrong again with each of its events.
+    EveryEventAlerts: "every-event-alerts" within 200,
+    /// Nobody is told of backups.
+    BackupsUntold: "backups-untold" within 200,
+    /// Nobody is told that a backup has recovered.
+    RecoveryUntold: "recovery-untold" within 200,
+    /// A success recovers from what went wrong later.
+    OlderSuccessRecovers: "older-success-recovers" within 3000,
+    /// Recovery points are not copied.
+    CopiesForgotten: "copies-forgotten" within 200,
+    /// The newest recovery point is always new.
+    AgeUnwatched: "age-unwatched" within 200,
+    /// What a restore test created stays.
+    RemovalsDropped: "removals-dropped" within 200,
+    /// The original is removed in the place of what a restore test created.
+    OriginalRemoved: "original-removed" within 200,
 }
 
 /// What became of looking for a mistake.
@@ -388,7 +415,74 @@ pub(crate) fn delivered_alarm(world: &World, form: &Form) -> AlarmChange {
 
 /// Whether a message is not sent.
 pub(crate) fn drops_message(world: &World, id: &str) -> bool {
-    world.is(Mutant::ForeignUntold) && id.starts_with("instance/") || world.is(Mutant::AlarmsUntold) && id.starts_with("alarm/")
+    let of = match world.mutant {
+        Some(Mutant::ForeignUntold) => "instance/",
+        Some(Mutant::AlarmsUntold) => "alarm/",
+        Some(Mutant::BackupsUntold) => "backup/",
+        _ => return false,
+    };
+    id.starts_with(of)
+}
+
+/// The time of a schedule as it is delivered.
+pub(crate) fn delivered_slot(world: &World, input: &Input) -> Option<Timestamp> {
+    match input {
+        Input::Schedule { .. } if world.is(Mutant::SlotsIgnored) => Some(timestamp(world.now)),
+        Input::Schedule { slot, .. } => Some(timestamp(*slot)),
+        Input::Request { .. } | Input::Check | Input::Job(_) => None,
+    }
+}
+
+/// The token of a job of AWS Backup.
+pub(crate) fn backup_token(world: &mut World, token: &str) -> String {
+    if world.is(Mutant::BackupTokenUnstable) {
+        return format!("{token}{}", world.rng.u64(..));
+    }
+    token.to_owned()
+}
+
+/// What is removed where a restored resource is to be.
+pub(crate) fn removed_resource(world: &World, resource: &str) -> String {
+    let of = |plan: &&Plan| resource.split_once('/').is_some_and(|(place, _)| plan.resource.starts_with(place));
+    match world.backups.plans.iter().find(of) {
+        Some(plan) if world.is(Mutant::OriginalRemoved) => plan.resource.clone(),
+        _ => resource.to_owned(),
+    }
+}
+
+/// What is done to a document that is about to be written.
+pub(crate) fn before_write_of_document(world: &World, next: &Document) -> Document {
+    let mut next = next.clone();
+    if next.key.kind != DocumentKind::Backup {
+        return next;
+    }
+    let Ok(mut backup) = serde_json::from_str::<Backup>(&next.text) else {
+        return next;
+    };
+    match world.mutant {
+        Some(Mutant::LostJobsUnasked) => {
+            next.due = backup.outbox.due();
+            return next;
+        }
+        Some(Mutant::RecoveryUntold) => {
+            backup.outbox.remove_where(|pending| {
+                let BackupEffect::Tell(news) = &pending.effect else { return false };
+                matches!(news.what, BackupTold::Recovered { .. })
+            });
+        }
+        Some(Mutant::CopiesForgotten) => {
+            let forgotten = |effect: &BackupEffect| matches!(effect, BackupEffect::Start(WorkId::Copy(_)));
+            if !backup.outbox.remove_where(|pending| forgotten(&pending.effect)) {
+                return next;
+            }
+            for job in &mut backup.jobs {
+                job.copy = None;
+            }
+        }
+        _ => return next,
+    }
+    next.text = serde_json::to_string(&backup).unwrap_or_default();
+    next
 }
 
 /// Whether the write of a document gets lost without a word.
@@ -409,6 +503,25 @@ pub(crate) fn drops_document(world: &World, next: &Document) -> bool {
 
 /// The text of a document as it is read.
 pub(crate) fn read_document(world: &World, key: &DocumentKey, text: &str) -> String {
+    if key.kind == DocumentKind::Backup
+        && matches!(world.mutant, Some(Mutant::EveryEventAlerts | Mutant::OlderSuccessRecovers))
+        && let Ok(mut backup) = serde_json::from_str::<Backup>(text)
+    {
+        for trouble in backup.troubles.values_mut().filter(|_| world.is(Mutant::OlderSuccessRecovers)) {
+            trouble.slot = Timestamp::MIN;
+        }
+        for job in backup.jobs.iter_mut().filter(|_| world.is(Mutant::EveryEventAlerts)) {
+            job.work.end = job.work.end.take().filter(|end| end.how.is_good());
+        }
+        return serde_json::to_string(&backup).unwrap_or_default();
+    }
+    if world.is(Mutant::ClaimsTakenOver)
+        && key.kind == DocumentKind::Claim
+        && let Ok(mut claim) = serde_json::from_str::<Claim>(text)
+    {
+        claim.done = false;
+        return serde_json::to_string(&claim).unwrap_or_default();
+    }
     if world.is(Mutant::AtMostEveryIgnored)
         && key.kind == DocumentKind::Claim
         && let Ok(mut claim) = serde_json::from_str::<Claim>(text)

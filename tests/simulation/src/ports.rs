@@ -30,14 +30,14 @@ use bellhop_engine::ports::{
     Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, Hosts, Launch, Ledger, Lineage, Notifier, Occupant,
     Pipelines, Restarted, Services, Source, SourceFile, Store, TRANSACTION, Versioned, Written,
 };
-use bellhop_engine::{Engine, Fault, Starter};
+use bellhop_engine::{Engine, Fault, Keeper, Starter};
 use futures::future::join_all;
 use jiff::Timestamp;
 
 use crate::hostility::Spell;
 use crate::mutant::{self, Mutant};
 use crate::world::{Happening, Millis, SECOND, Shared, Subject, World, lock, moment, timestamp};
-use crate::{alarms, checks, codepipeline, ecs, instances, world};
+use crate::{alarms, backups, checks, codepipeline, ecs, instances, world};
 
 /// What one invocation of a function sees of the world.
 #[derive(Clone)]
@@ -101,6 +101,13 @@ impl Port {
 
     pub(crate) fn starter(&self) -> Starter {
         Starter { engine: self.engine() }
+    }
+
+    pub(crate) fn keeper(&self) -> Keeper {
+        Keeper {
+            engine: self.engine(),
+            table: lock(&self.world).backups.table.clone(),
+        }
     }
 
     fn wait(&self, wait: Millis) -> Wait {
@@ -569,37 +576,69 @@ impl Services for Port {
 
 #[async_trait]
 impl Backups for Port {
-    async fn back_up(&self, _: &Definition, _: &str) -> Result<Begun, Fault> {
-        Err(nobody_backs_up())
+    async fn back_up(&self, definition: &Definition, token: &str) -> Result<Begun, Fault> {
+        let wanted = wanted(JobKind::Backup, definition, token, None, None);
+        self.begin("StartBackupJob", wanted).await
     }
 
-    async fn copy(&self, _: &Definition, _: &str, _: &str) -> Result<Begun, Fault> {
-        Err(nobody_backs_up())
+    async fn copy(&self, definition: &Definition, point: &str, token: &str) -> Result<Begun, Fault> {
+        let wanted = wanted(JobKind::Copy, definition, token, Some(point), None);
+        self.begin("StartCopyJob", wanted).await
     }
 
-    async fn restore(&self, _: &Definition, _: &str, _: &str, _: &str) -> Result<Begun, Fault> {
-        Err(nobody_backs_up())
+    async fn restore(&self, definition: &Definition, point: &str, name: &str, token: &str) -> Result<Begun, Fault> {
+        let wanted = wanted(JobKind::Restore, definition, token, Some(point), Some(name));
+        self.begin("StartRestoreJob", wanted).await
     }
 
-    async fn job(&self, _: JobKind, _: &str) -> Result<Option<JobSeen>, Fault> {
-        Err(nobody_backs_up())
+    async fn job(&self, kind: JobKind, id: &str) -> Result<Option<JobSeen>, Fault> {
+        let id = id.to_owned();
+        self.call(Service::Other, "DescribeBackupJob", Subject::World, move |world| {
+            backups::describe(world, kind, &id)
+        })
+        .await
     }
 
-    async fn newest(&self, _: &str, _: &str) -> Result<Option<Point>, Fault> {
-        Err(nobody_backs_up())
+    async fn newest(&self, resource: &str, _: &str) -> Result<Option<Point>, Fault> {
+        let resource = resource.to_owned();
+        self.call(Service::Other, "ListRecoveryPointsByBackupVault", Subject::World, move |world| {
+            backups::newest(world, &resource)
+        })
+        .await
     }
 
-    async fn remove(&self, _: &str, _: &str) -> Result<RemovalSeen, Fault> {
-        Err(nobody_backs_up())
+    async fn remove(&self, resource: &str, token: &str) -> Result<RemovalSeen, Fault> {
+        let (resource, token) = (resource.to_owned(), token.to_owned());
+        self.call(Service::Other, "DeleteResource", Subject::World, move |world| {
+            backups::remove(world, &resource, &token)
+        })
+        .await
     }
 
-    async fn removal(&self, _: &str) -> Result<RemovalSeen, Fault> {
-        Err(nobody_backs_up())
+    async fn removal(&self, request: &str) -> Result<RemovalSeen, Fault> {
+        let request = request.to_owned();
+        self.call(Service::Other, "GetResourceRequestStatus", Subject::World, move |world| {
+            backups::removal(world, &request)
+        })
+        .await
     }
 }
 
-fn nobody_backs_up() -> Fault {
-    Fault::lasting("nothing is backed up here")
+impl Port {
+    async fn begin(&self, what: &'static str, wanted: backups::Wanted) -> Result<Begun, Fault> {
+        self.call(Service::Other, what, Subject::World, move |world| backups::begin(world, &wanted))
+            .await
+    }
+}
+
+fn wanted(kind: JobKind, definition: &Definition, token: &str, point: Option<&str>, name: Option<&str>) -> backups::Wanted {
+    backups::Wanted {
+        kind,
+        token: token.to_owned(),
+        resource: definition.resource.clone(),
+        point: point.map(str::to_owned),
+        name: name.map(str::to_owned),
+    }
 }
 
 #[async_trait]

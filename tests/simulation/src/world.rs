@@ -12,6 +12,7 @@ use bellhop_domain::trigger::Push;
 use jiff::Timestamp;
 
 use crate::alarms::{Alarms, Form};
+use crate::backups::{self, Backups};
 use crate::bucket::Bucket;
 use crate::checks::Checks;
 use crate::codepipeline::{self, CodePipeline};
@@ -105,6 +106,8 @@ pub(crate) enum Job {
     Instance(Notice),
     /// CloudWatch tells of a transition of an alarm, in one of its forms.
     Alarm(Box<Form>),
+    /// Somebody asks for backups, or AWS Backup tells of a job.
+    Backup(Arc<backups::Input>),
     /// CodePipeline has a job of an action.
     Pipeline(Arc<PipelineJob>),
     Sweep,
@@ -119,6 +122,7 @@ impl Job {
             Self::Cancel(..) | Self::Request(_) => "control",
             Self::Instance(_) => "spot-interruption",
             Self::Alarm(_) => "alarm",
+            Self::Backup(_) => "backup",
             Self::Pipeline(_) => "pipeline",
             Self::Sweep => "sweep",
         }
@@ -216,6 +220,8 @@ pub(crate) struct World {
     pub(crate) instances: Instances,
     /// With dice of their own.
     pub(crate) alarms: Alarms,
+    /// With dice of their own.
+    pub(crate) backups: Backups,
     pub(crate) checks: Checks,
     pub(crate) statistics: Statistics,
     /// Events and pushes on their way to a function, and invocations that will be tried again.
@@ -260,6 +266,7 @@ impl World {
             requests: Requests::default(),
             instances: Instances::new(options.seed),
             alarms: Alarms::new(options.seed),
+            backups: Backups::new(options.seed),
             checks: Checks::default(),
             statistics: Statistics::default(),
             on_the_way: 0,

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bellhop_domain::alarm::{Alarm, AlarmEffect, AlarmNewsKind, AlarmState, Claim, Pauses, Remedied, RemedyAction};
+use bellhop_domain::backup::Backup;
 use bellhop_domain::ids::AttemptId;
 use bellhop_engine::ports::{Document, DocumentKey, DocumentKind};
+use jiff::Timestamp;
 
 use crate::alarms::SKEW;
 use crate::world::{HOUR, MINUTE, Millis, Subject, World, moment};
@@ -174,8 +176,14 @@ fn is_done(world: &World, key: &str, action: &RemedyAction, occasion: &str) -> b
             let trigger = format!("alarm/{occasion}");
             world.tables.runs.values().any(|run| run.record.trigger == trigger)
         }
-        // No alarm of the world asks for one.
-        RemedyAction::BackUp(_) => false,
+        RemedyAction::BackUp(name) => {
+            let backup = document::<Backup>(world, DocumentKind::Backup, name);
+            backup.is_some_and(|backup| {
+                // One of the last minutes counts.
+                let counts = |slot: Timestamp| moment(slot) + LOOKED_BEFORE + 10 * MINUTE > world.now;
+                backup.jobs.iter().any(|job| job.by == occasion || counts(job.slot))
+            })
+        }
         RemedyAction::PauseStarts => {
             let pauses = document::<Pauses>(world, DocumentKind::Pause, "starts");
             pauses.is_some_and(|pauses| pauses.by.contains_key(key))
