@@ -279,6 +279,13 @@ class Rules(unittest.TestCase):
         # Those that the function that tells people, or the rule that wakes it, may not be there to tell.
         self.assertEqual(direct, {"AlarmDeadLetterAlarm", "AlarmErrorsAlarm", "AlarmThrottlesAlarm", "SweepMissingAlarm"})
 
+    def test_operations_says_what_every_alarm_means(self):
+        text = (ROOT / "docs" / "operations.md").read_text()
+        [section] = re.findall(r"^## The stack's alarms\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
+        rows = [line for line in section.splitlines() if line.startswith("| `")]
+        named = [name for row in rows for name in re.findall(r"`([A-Za-z]+Alarm)`", row.split("|")[1])]
+        self.assertEqual(sorted(named), sorted(self.of_type("AWS::CloudWatch::Alarm")))
+
     def test_what_costs_carries_the_suites_tag(self):
         free = {
             "AWS::CloudWatch::Dashboard",  # takes no tags
