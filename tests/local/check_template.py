@@ -1,8 +1,9 @@
-"""Checks a SAM template: expands it as CloudFormation would, then runs cfn-lint on what comes out.
+"""Checks templates: expands those of SAM as CloudFormation would, then runs cfn-lint on what comes out.
 
-    python check_template.py [TEMPLATE ...]        default: infra/template.yaml
+    python check_template.py [TEMPLATE ...]        default: every template in infra/
 
-cfn-lint on the SAM file itself sees neither the resources that the transform makes nor references to them, and so misses most mistakes.
+cfn-lint on a SAM file itself sees neither the resources that the transform makes nor references to them, and so misses most mistakes. What a template
+nests is held against the nested template: its parameters, those that it cannot do without, and the outputs that are taken from it.
 Exit code 0 without findings, 1 with findings, 2 when a template cannot be expanded at all.
 """
 
@@ -23,8 +24,12 @@ from samtranslator.translator.translator import Translator  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# The translator knows only code that is already in S3. What `aws cloudformation package` would write there is written here instead.
-PACKAGED = {"AWS::Serverless::Function": "CodeUri"}
+# The translator knows only code that is already in S3, and CloudFormation only templates that are. What `aws cloudformation package` would write there
+# is written here instead.
+PACKAGED = {
+    "AWS::Serverless::Function": ("CodeUri", "s3://packaged/{}.zip"),
+    "AWS::CloudFormation::Stack": ("TemplateURL", "https://packaged.s3.amazonaws.com/{}.yaml"),
+}
 
 
 def plain(node):
@@ -36,18 +41,59 @@ def plain(node):
     return node
 
 
-def expand(path):
-    """The CloudFormation template that the SAM transform makes of the file."""
+def read(path):
+    """The file's template as it is."""
     template, problems = decode.decode(str(path))
     if problems:
         raise ValueError("\n".join(f"line {problem.linenumber}: {problem.message}" for problem in problems))
-    template = plain(template)
+    return plain(template)
+
+
+def expand(path):
+    """The CloudFormation template that the SAM transform makes of the file."""
+    template = read(path)
     for name, resource in template.get("Resources", {}).items():
-        location = PACKAGED.get(resource.get("Type"))
+        location, packaged = PACKAGED.get(resource.get("Type"), (None, None))
         if location and isinstance(resource.get("Properties", {}).get(location), str):
-            resource["Properties"][location] = f"s3://packaged/{name}.zip"
+            resource["Properties"][location] = packaged.format(name)
     # Without managed policies: templates here write their policies out.
     return Translator({}, Parser()).translate(template, parameter_values={})
+
+
+def attributes(node):
+    """Every Fn::GetAtt below a node, as the resource's name and the attribute."""
+    if isinstance(node, list):
+        for item in node:
+            yield from attributes(item)
+    elif isinstance(node, dict):
+        for name, item in node.items():
+            if name == "Fn::GetAtt":
+                yield item.split(".", 1) if isinstance(item, str) else (item[0], ".".join(map(str, item[1:])))
+            else:
+                yield from attributes(item)
+
+
+def nested(path):
+    """The findings on the stacks that a template nests, which CloudFormation would only make when they are deployed."""
+    template = read(path)
+    lines = []
+    for name, resource in template.get("Resources", {}).items():
+        if resource.get("Type") != "AWS::CloudFormation::Stack":
+            continue
+        properties = resource["Properties"]
+        location = properties["TemplateURL"]
+        inner = read(Path(path).parent / location)
+        parameters = inner.get("Parameters", {})
+        given = set(properties.get("Parameters", {}))
+        needed = {parameter for parameter, about in parameters.items() if "Default" not in about}
+        taken = {attribute.removeprefix("Outputs.") for of, attribute in attributes(template) if of == name}
+        for what, names in [
+            ("has no parameter", given - set(parameters)),
+            ("needs the parameter", needed - given),
+            ("has no output", taken - set(inner.get("Outputs", {}))),
+        ]:
+            lines += [f"nested Resources/{name}: {location} {what} {missing}" for missing in sorted(names)]
+    return lines
 
 
 def check(path):
@@ -57,7 +103,7 @@ def check(path):
         json.dumps(expanded, indent=1),
         config=ManualArgs(regions=["us-east-1"], include_checks=["I"], ignore_checks=["I3042"]),
     )
-    lines = []
+    lines = nested(path)
     for finding in sorted(findings, key=lambda finding: (str(finding.path), finding.rule.id)):
         where = "/".join(str(part) for part in finding.path or []) or "the template"
         # cfn-lint likes to list every resource there is.
@@ -68,7 +114,7 @@ def check(path):
 
 def main(arguments):
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
-    paths = [Path(argument) for argument in arguments] or [ROOT / "infra" / "template.yaml"]
+    paths = [Path(argument) for argument in arguments] or sorted((ROOT / "infra").glob("*.yaml"))
     failed = 0
     for path in paths:
         try:

@@ -6,6 +6,7 @@ takes, end.
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -101,18 +102,21 @@ def resolve(node, parameters):
         if name == "Fn::Split":
             delimiter, text = resolve(of, parameters)
             return text.split(delimiter)
+        if name == "Fn::Sub" and isinstance(of, str):
+            return re.sub(r"\$\{([^}]+)\}", lambda found: parameters[found[1]], of)
         if name.startswith("Fn::"):
             raise ValueError(f"{name} depends on more than parameters")
     return {name: resolve(item, parameters) for name, item in node.items()}
 
 
 def defaults(template):
-    """The values of the template's parameters when nobody gives any."""
+    """The values of the template's parameters when nobody gives any, and the stack's name."""
     lists = ("CommaDelimitedList", "List<")
-    return {
+    values = {
         name: parameter["Default"].split(",") if parameter["Type"].startswith(lists) else parameter["Default"]
         for name, parameter in template["Parameters"].items()
     }
+    return {**values, "AWS::StackName": "bellhop"}
 
 
 def attribute_of(node, attribute="Arn"):
@@ -150,6 +154,8 @@ class Rules(unittest.TestCase):
                     raise
                 time.sleep(0.05)
         template = check_template.expand(ROOT / "infra" / "template.yaml")
+        cls.template = template
+        cls.suite = {"Fn::If": ["HasSuite", {"Ref": "Suite"}, {"Ref": "AWS::StackName"}]}
         cls.outputs = template["Outputs"]
         cls.resources = template["Resources"]
         cls.parameters = defaults(template)
@@ -227,13 +233,22 @@ class Rules(unittest.TestCase):
             config["FunctionName"]["Ref"]: attribute_of(config["DestinationConfig"]["OnFailure"]["Destination"])
             for config in self.of_type("AWS::Lambda::EventInvokeConfig").values()
         }
-        alarms = {
-            attribute_of(dimension["Value"], "QueueName")
-            for alarm in self.of_type("AWS::CloudWatch::Alarm").values()
-            for dimension in alarm["Dimensions"]
-        }
+        alarms = {}
+        for name, alarm in self.of_type("AWS::CloudWatch::Alarm").items():
+            [dimension] = alarm["Dimensions"]
+            alarms[alarm["Namespace"], alarm["MetricName"], json.dumps(dimension["Value"])] = name
         self.assertEqual(failures, {function: function.removesuffix("Function") + "DeadLetterQueue" for function in functions})
-        self.assertEqual(alarms, set(failures.values()))
+        expected = {
+            ("AWS/Lambda", "Invocations", json.dumps({"Ref": "SweepFunction"})): "SweepMissingAlarm",
+            ("Bellhop", "OldestOverdueSeconds", json.dumps(self.suite)): "OverdueAlarm",
+        }
+        for function, queue in failures.items():
+            name = function.removesuffix("Function")
+            depth = ("AWS/SQS", "ApproximateNumberOfMessagesVisible", json.dumps({"Fn::GetAtt": [queue, "QueueName"]}))
+            expected[depth] = f"{name}DeadLetterAlarm"
+            for metric in ("Errors", "Throttles"):
+                expected["AWS/Lambda", metric, json.dumps({"Ref": function})] = f"{name}{metric}Alarm"
+        self.assertEqual(alarms, expected)
         for function, queue in failures.items():
             for output, value in [
                 (f"{function}Name", {"Ref": function}),
@@ -244,6 +259,65 @@ class Rules(unittest.TestCase):
             properties = functions[function]
             name = properties["FunctionName"]["Fn::Sub"].removeprefix("${AWS::StackName}-")
             self.assertEqual(properties["Environment"]["Variables"]["AWS_SDK_UA_APP_ID"], f"bellhop-{name}")
+            self.assertEqual(properties["Environment"]["Variables"]["BELLHOP_SUITE"], self.suite)
+
+    def test_every_alarm_is_told_one_way(self):
+        direct = set()
+        for name, alarm in self.of_type("AWS::CloudWatch::Alarm").items():
+            actions = [{"Ref": "Topic"}] if "AlarmActions" in alarm else None
+            self.assertEqual((alarm.get("AlarmActions"), alarm.get("OKActions")), (actions, actions), name)
+            alarm_name = resolve(alarm.get("AlarmName", f"bellhop-{name}-1A2B3C4D5E6F"), self.parameters)
+            told_by_function = self.matches(
+                "AlarmFunctionAlarmChanged",
+                "aws.cloudwatch",
+                "CloudWatch Alarm State Change",
+                {"alarmName": alarm_name, "state": {"value": "ALARM"}},
+            )
+            self.assertEqual(told_by_function, actions is None, name)
+            if actions:
+                direct.add(name)
+        # Those that the function that tells people, or the rule that wakes it, may not be there to tell.
+        self.assertEqual(direct, {"AlarmDeadLetterAlarm", "AlarmErrorsAlarm", "AlarmThrottlesAlarm", "SweepMissingAlarm"})
+
+    def test_operations_says_what_every_alarm_means(self):
+        text = (ROOT / "docs" / "operations.md").read_text()
+        [section] = re.findall(r"^## The stack's alarms\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
+        rows = [line for line in section.splitlines() if line.startswith("| `")]
+        named = [name for row in rows for name in re.findall(r"`([A-Za-z]+Alarm)`", row.split("|")[1])]
+        self.assertEqual(sorted(named), sorted(self.of_type("AWS::CloudWatch::Alarm")))
+
+    def test_what_costs_carries_the_suites_tag(self):
+        free = {
+            "AWS::CloudWatch::Dashboard",  # takes no tags
+            "AWS::Events::Rule",
+            "AWS::IAM::ManagedPolicy",
+            "AWS::IAM::Role",
+            "AWS::Lambda::EventInvokeConfig",
+            "AWS::Lambda::Permission",
+            "AWS::S3::BucketPolicy",
+            "AWS::SNS::Subscription",
+            "AWS::SQS::QueuePolicy",
+        }
+        for name, resource in self.resources.items():
+            if resource["Type"] not in free:
+                properties = resource["Properties"]
+                tags = properties.get("BackupVaultTags") or {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
+                self.assertEqual(tags.get("bellhop:suite"), self.suite, name)
+
+    def test_the_dashboard_shows_every_alarm_and_function(self):
+        [dashboard] = self.of_type("AWS::CloudWatch::Dashboard").values()
+        body, values = dashboard["DashboardBody"]["Fn::Sub"]
+        self.assertEqual(values, {"Name": self.suite})
+        numbers = {name for name, parameter in self.template["Parameters"].items() if parameter["Type"] == "Number"}
+        shown = set(re.findall(r"\$\{([A-Za-z]+)(?:\.[A-Za-z]+)?\}", body))
+        self.assertLessEqual({*self.of_type("AWS::CloudWatch::Alarm"), *self.of_type("AWS::Lambda::Function")}, shown)
+        # Prices are numbers outside of JSON strings, too, and what is left of the substitutions is CloudWatch's.
+        text = re.sub(r"\$\{([A-Za-z][A-Za-z0-9.:]*)\}", lambda found: "0.5" if found[1] in numbers else "x", body)
+        widgets = json.loads(text.replace("${!", "${"))["widgets"]
+        for widget in widgets:
+            self.assertLessEqual(widget["x"] + widget["width"], 24, widget)
+        places = [(widget["x"], widget["y"]) for widget in widgets]
+        self.assertEqual(len(set(places)), len(widgets))
 
     def test_push(self):
         def matches(detail, source="aws.codecommit", detail_type="CodeCommit Repository State Change"):
