@@ -194,7 +194,7 @@ impl DynamoLedger {
         }
     }
 
-    async fn due_in(&self, shard: u8, now: Timestamp, limit: usize) -> Result<Vec<(i64, DueItem)>, Fault> {
+    async fn due_in(&self, shard: u8, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
         let reply = self
             .client
             .query()
@@ -210,7 +210,11 @@ impl DynamoLedger {
         let mut due = Vec::new();
         for item in reply.items() {
             // One item that is not understood, such as a newer version's, must not keep the sweep from all the others.
-            match number_of(item, "due_at").and_then(|at| Ok((at, due_item(item)?))) {
+            let found = number_of(item, "due_at").and_then(|at| {
+                let at = Timestamp::from_millisecond(at).map_err(|error| Fault::lasting(format!("due_at is no moment: {error}")))?;
+                Ok((at, due_item(item)?))
+            });
+            match found {
                 Ok(found) => due.push(found),
                 Err(fault) => tracing::error!(item = name_of(item), error = %fault, "an item is due that cannot be swept"),
             }
@@ -306,11 +310,12 @@ impl Ledger for DynamoLedger {
         self.put_or_create(expected, document_item(next)).await
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, Fault> {
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
         let shards = try_join_all((0..SHARDS).map(|shard| self.due_in(shard, now, limit))).await?;
-        let mut due: Vec<(i64, DueItem)> = shards.into_iter().flatten().collect();
+        let mut due: Vec<(Timestamp, DueItem)> = shards.into_iter().flatten().collect();
         due.sort();
-        Ok(due.into_iter().take(limit).map(|(_, item)| item).collect())
+        due.truncate(limit);
+        Ok(due)
     }
 
     async fn note_outcome(&self, of: &Lineage, run: &RunId, created: Timestamp, outcome: Outcome) -> Result<Option<Outcome>, Fault> {

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bellhop_domain::build::{Build, BuildEffect, BuildEvent, BuildNews, Phase, Refusal};
 use bellhop_domain::decision::{Decision, Ignored};
+use bellhop_domain::measure;
 use bellhop_domain::message;
 use bellhop_domain::observation::{AgentStatus, Observation, StopCause};
 use bellhop_domain::outbox::{EffectId, Outbox, PERFORM_WITHIN, Pending};
@@ -10,9 +11,10 @@ use bellhop_domain::pool::PoolEvent;
 use bellhop_domain::run::RunEvent;
 use bellhop_domain::spec::Executor;
 use jiff::Timestamp;
+use tracing::Span;
 
 use crate::engine::Record;
-use crate::ports::{Launch, Lineage, Versioned, Written};
+use crate::ports::{Launch, Lineage, Meter, Versioned, Written};
 use crate::{Engine, Fault, Handled};
 
 #[async_trait]
@@ -22,6 +24,17 @@ impl Record for Build {
 
     fn name(&self) -> String {
         format!("build {}", self.spec.id)
+    }
+
+    fn span(&self) -> Span {
+        tracing::info_span!("build", run = %self.spec.id.run, build = %self.spec.id)
+    }
+
+    fn count(&self, previous: Option<&Self>, meter: &dyn Meter) {
+        let measures = measure::of_build(previous, self);
+        if !measures.is_empty() {
+            meter.count(Some(&self.spec.repository), &measures);
+        }
     }
 
     fn decide(&self, event: &BuildEvent, now: Timestamp) -> Decision<Self> {

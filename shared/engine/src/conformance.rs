@@ -287,6 +287,12 @@ pub async fn a_build_is_due_when_it_says_so(ledger: &dyn Ledger) {
     let found: Vec<DueItem> = mine.iter().cloned().collect();
     eventually(|| due(at), &found).await;
     assert_eq!(due(just_before).await, Vec::new());
+    let all = ledger.due(at, EVERYTHING).await.unwrap();
+    let since = all
+        .iter()
+        .find(|(_, item)| mine.contains(item))
+        .map(|(since, _)| since.as_millisecond());
+    assert_eq!(since, Some(at.as_millisecond()));
     assert_eq!(ledger.update_build(2, &skip(&builds[0])).await.unwrap(), Written::Stored(3));
     eventually(|| due(at), &Vec::new()).await;
 }
@@ -793,8 +799,8 @@ fn performed(run: &Run) -> Run {
     run
 }
 
-fn only(mine: &BTreeSet<DueItem>, due: Vec<DueItem>) -> Vec<DueItem> {
-    due.into_iter().filter(|item| mine.contains(item)).collect()
+fn only(mine: &BTreeSet<DueItem>, due: Vec<(Timestamp, DueItem)>) -> Vec<DueItem> {
+    due.into_iter().map(|(_, item)| item).filter(|item| mine.contains(item)).collect()
 }
 
 /// Asks until the answer is the one expected, or the time for it is up.

@@ -14,9 +14,10 @@ use bellhop_domain::run::RunEvent;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
+use tracing::{Instrument, Span};
 
 use crate::Fault;
-use crate::ports::{Agents, Backups, Clock, Hosts, Ledger, Notifier, Pipelines, Services, Source, Store, Versioned, Written};
+use crate::ports::{Agents, Backups, Clock, Hosts, Ledger, Meter, Notifier, Pipelines, Services, Source, Store, Versioned, Written};
 
 /// How many records may tell each other something within one invocation. A job that cannot be launched lets go of its place at once, so that the next
 /// one is launched, and so on through a whole queue: what is told beyond this is left to the sweep.
@@ -43,6 +44,8 @@ pub struct Engine {
     pub services: Arc<dyn Services>,
     /// Who makes backups.
     pub backups: Arc<dyn Backups>,
+    /// Who keeps what is counted.
+    pub meter: Arc<dyn Meter>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// How many records have told each other something on the way to this one; 0 for what comes from outside.
@@ -92,6 +95,12 @@ pub(crate) trait Record: Clone + PartialEq + Send + Sync + 'static {
     async fn store(&self, engine: &Engine, expected: u64) -> Result<Written, Fault>;
     /// Adds to an event what only the edges know, before it is decided.
     async fn complete(&self, engine: &Engine, event: &mut Self::Event) -> Result<(), Fault>;
+    /// Has it counted what a change says that was committed; `previous` is none for a new record.
+    fn count(&self, _previous: Option<&Self>, _meter: &dyn Meter) {}
+    /// What the lines are about that are logged while something is done with it.
+    fn span(&self) -> Span {
+        tracing::info_span!("record", record = self.name())
+    }
     /// Performs an effect, and gives what came of it.
     async fn perform(&self, engine: &Engine, pending: &Pending<Self::Effect>) -> Result<Vec<Self::Event>, Fault>;
 }
@@ -193,7 +202,8 @@ impl Engine {
         events: Vec<R::Event>,
         overdue: Overdue,
     ) -> BoxFuture<'_, Result<Handled, Fault>> {
-        self.advance_unboxed(current, events, overdue).boxed()
+        let span = current.record.span();
+        self.advance_unboxed(current, events, overdue).instrument(span).boxed()
     }
 
     async fn advance_unboxed<R: Record>(
@@ -237,6 +247,7 @@ impl Engine {
                     current = stored;
                     continue;
                 }
+                next.count(Some(&current.record), &*self.meter);
                 effects.extend(next.outbox().since(current.record.outbox()).cloned());
                 current = stored;
             } else if effects.is_empty() {
@@ -249,8 +260,10 @@ impl Engine {
 
     /// Performs the effects of a new record, as it was just created.
     pub(crate) async fn perform_new<R: Record>(&self, record: R) -> Result<(), Fault> {
-        let effects = record.outbox().pending().to_vec();
-        self.settle(Versioned { version: 1, record }, effects, Overdue::Leave).await
+        let (effects, span) = (record.outbox().pending().to_vec(), record.span());
+        record.count(None, &*self.meter);
+        let settled = self.settle(Versioned { version: 1, record }, effects, Overdue::Leave);
+        settled.instrument(span).await
     }
 
     /// Performs effects that were committed, and takes what comes of them back to the record. They go onto the wire in their order (`buffered` polls

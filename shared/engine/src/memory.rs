@@ -115,7 +115,7 @@ impl Ledger for MemoryLedger {
         Ok(put(&mut self.tables().documents, next.key.clone(), expected, next))
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, Fault> {
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
         let tables = self.tables();
         let runs = tables.runs.iter().map(|(id, run)| (run.record.due(), DueItem::Run(id.clone())));
         let builds = tables
@@ -139,7 +139,8 @@ impl Ledger for MemoryLedger {
             .filter_map(|(at, item)| Some((at.filter(|at| *at <= now)?, item)))
             .collect();
         due.sort();
-        Ok(due.into_iter().take(limit).map(|(_, item)| item).collect())
+        due.truncate(limit);
+        Ok(due)
     }
 
     async fn note_outcome(&self, of: &Lineage, run: &RunId, created: Timestamp, outcome: Outcome) -> Result<Option<Outcome>, Fault> {

@@ -13,6 +13,7 @@ use bellhop_domain::ids::{
     AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, JobName, PipelineJobId, Reference, RepositoryName, RunId,
 };
 use bellhop_domain::instance::{ForeignTask, Host};
+use bellhop_domain::measure::Measure;
 use bellhop_domain::message::Message;
 use bellhop_domain::observation::{Observation, Report};
 use bellhop_domain::outcome::Outcome;
@@ -157,7 +158,8 @@ pub trait Ledger: Send + Sync {
     async fn update_document(&self, expected: u64, next: &Document) -> Result<Written, Fault>;
 
     /// Up to `limit` records that are due by now, those due longest first. May miss what was written in the last moments.
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, Fault>;
+    /// Each comes with the moment from which on it has been due.
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault>;
 
     /// Notes how a run (or one job of it) on a branch or tag ended, and gives how the one before it ended. Noting the same run again gives the same
     /// answer. `None` if there is none before it, or a newer one has been noted already.
@@ -365,6 +367,12 @@ pub trait Backups: Send + Sync {
 pub trait Notifier: Send + Sync {
     /// Sends a message. It may reach its readers more than once.
     async fn publish(&self, message: &Message) -> Result<(), Fault>;
+}
+
+/// Who keeps what is counted.
+pub trait Meter: Send + Sync {
+    /// Takes note of measurements of a repository's builds, or of the suite. It cannot fail: nothing depends on it.
+    fn count(&self, repository: Option<&RepositoryName>, measures: &[Measure]);
 }
 
 /// The time, and waiting for it.

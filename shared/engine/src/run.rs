@@ -14,6 +14,7 @@ use bellhop_domain::report;
 use bellhop_domain::run::{Run, RunEffect, RunEvent, RunState};
 use bellhop_domain::spec::Successes;
 use jiff::Timestamp;
+use tracing::Span;
 
 use crate::engine::Record;
 use crate::ports::{Lineage, Versioned, Written};
@@ -26,6 +27,10 @@ impl Record for Run {
 
     fn name(&self) -> String {
         format!("run {}", self.id)
+    }
+
+    fn span(&self) -> Span {
+        tracing::info_span!("run", run = %self.id)
     }
 
     fn decide(&self, event: &RunEvent, now: Timestamp) -> Decision<Self> {

@@ -1,9 +1,11 @@
 //! The one timer and the one repairer.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bellhop_domain::build::{Build, BuildEvent};
 use bellhop_domain::ids::{AgentId, AgentName, BuildId, Reference, RepositoryName, RunId};
+use bellhop_domain::measure::{self, Measure};
 use bellhop_domain::observation::{AgentStatus, Observation, Stop, StopCause};
 use bellhop_domain::pool::PoolEvent;
 use bellhop_domain::run::{Run, RunEvent};
@@ -49,14 +51,17 @@ impl Engine {
     /// # Errors
     /// When the ledger cannot tell what is due, or at least one record could not be worked on: the first such fault, after all others were tried.
     pub async fn sweep(&self, until: Timestamp) -> Result<Swept, Fault> {
-        let due = self.ledger.due(self.clock.now(), LIMIT).await?;
+        let now = self.clock.now();
+        let due = self.ledger.due(now, LIMIT).await?;
+        let overdue = due.first().map_or(Duration::ZERO, |(since, _)| measure::between(*since, now));
+        self.meter.count(None, &[Measure::Overdue(overdue)]);
         let mut swept = Swept {
             due: due.len(),
             ..Swept::default()
         };
         let mut fault = None;
         let (mut ids, mut others) = (Vec::new(), Vec::new());
-        for item in due {
+        for (_, item) in due {
             match item {
                 DueItem::Build(id) => ids.push(id),
                 DueItem::Run(id) => others.push(Other::Run(id)),

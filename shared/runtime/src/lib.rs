@@ -4,6 +4,7 @@ mod agents;
 mod each;
 mod failure;
 mod logging;
+mod metrics;
 mod serve;
 mod settings;
 mod suite;

@@ -17,14 +17,12 @@ const LIBRARIES: [&str; 6] = [
 /// Starts logging to standard output: of the level that `AWS_LAMBDA_LOG_LEVEL` names, `INFO` without it, as JSON if `AWS_LAMBDA_LOG_FORMAT` is `JSON`.
 pub(crate) fn start() {
     let level = env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default();
-    let lines = tracing_subscriber::fmt()
-        .with_target(false)
-        .without_time()
-        .with_env_filter(filter(&level));
+    let lines = tracing_subscriber::fmt().with_target(false).with_env_filter(filter(&level));
     if env::var("AWS_LAMBDA_LOG_FORMAT").is_ok_and(|format| format.eq_ignore_ascii_case("json")) {
+        // Lambda takes a line without a time for one of level INFO, and drops it where only warnings are wanted.
         lines.json().init();
     } else {
-        lines.init();
+        lines.without_time().init();
     }
 }
 

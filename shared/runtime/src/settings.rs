@@ -18,6 +18,8 @@ pub struct Settings {
     pub topic_arn: String,
     /// `BELLHOP_CONFIG_KEY`: the suite configuration's key in the bucket.
     pub config_key: String,
+    /// `BELLHOP_SUITE`: the name under which metrics are kept; without it there are none.
+    pub suite: Option<String>,
     /// `BELLHOP_BACKUP_VAULT`, `BELLHOP_BACKUP_ROLE_ARN` and `BELLHOP_TABLE_ARN`: the backup of the suite's own table, where all three are set.
     pub table_backup: Option<Definition>,
 }
@@ -48,6 +50,7 @@ impl Settings {
             optional("BELLHOP_BACKUP_VAULT"),
             optional("BELLHOP_BACKUP_ROLE_ARN"),
         );
+        let suite = optional("BELLHOP_SUITE");
         let mut required = |name: &'static str| {
             lookup(name).filter(|value| !value.is_empty()).unwrap_or_else(|| {
                 missing.push(name);
@@ -61,6 +64,7 @@ impl Settings {
             config_key: lookup("BELLHOP_CONFIG_KEY")
                 .filter(|key| !key.is_empty())
                 .unwrap_or_else(|| CONFIG_KEY.to_owned()),
+            suite,
             table_backup: match backup {
                 (Some(table), Some(vault), Some(role)) => Some(Definition::of_suite_table(&table, &vault, &role)),
                 _ => None,
@@ -110,6 +114,16 @@ mod tests {
         for without in ["BELLHOP_TABLE_ARN", "BELLHOP_BACKUP_VAULT", "BELLHOP_BACKUP_ROLE_ARN"] {
             assert_eq!(settings(without).map(|settings| settings.table_backup), Ok(None), "{without}");
         }
+    }
+
+    #[test]
+    fn metrics_are_kept_where_the_suite_has_a_name() {
+        let suite = |name: &str| {
+            let settings = Settings::from_lookup(|wanted| Some(if wanted == "BELLHOP_SUITE" { name } else { "x" }.to_owned()));
+            settings.map(|settings| settings.suite)
+        };
+        assert_eq!(suite("ci"), Ok(Some("ci".to_owned())));
+        assert_eq!(suite(""), Ok(None));
     }
 
     #[test]

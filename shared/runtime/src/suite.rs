@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bellhop_aws::{Aws, SystemClock};
 use bellhop_engine::{Engine, Keeper, Starter};
 
+use crate::metrics::Metrics;
 use crate::{MissingSettings, Settings};
 
 /// The clients of a function, made once when it starts.
@@ -38,6 +39,7 @@ impl Suite {
             bucket,
             topic_arn,
             config_key,
+            suite,
             ..
         } = &self.settings;
         Engine {
@@ -50,6 +52,7 @@ impl Suite {
             source: Arc::new(self.aws.codecommit()),
             services: Arc::new(self.aws.services()),
             backups: Arc::new(self.aws.backups()),
+            meter: Arc::new(Metrics::new(suite.as_deref())),
             clock: Arc::new(SystemClock),
             depth: 0,
         }

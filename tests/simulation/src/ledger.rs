@@ -252,7 +252,7 @@ impl World {
     }
 
     /// What the index says is due by a moment.
-    pub(crate) fn due(&self, by: Timestamp, limit: usize) -> Vec<DueItem> {
+    pub(crate) fn due(&self, by: Timestamp, limit: usize) -> Vec<(Timestamp, DueItem)> {
         let runs = self
             .tables
             .runs
@@ -285,7 +285,8 @@ impl World {
             .filter_map(|(at, item)| Some((at.filter(|at| *at <= by)?, item)))
             .collect();
         due.sort();
-        due.into_iter().take(limit).map(|(_, item)| item).collect()
+        due.truncate(limit);
+        due
     }
 
     /// Everything that is not at rest in the ledger.

@@ -19,6 +19,7 @@ use bellhop_domain::build::Build;
 use bellhop_domain::found::Artifact;
 use bellhop_domain::ids::{AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, PipelineJobId, Reference, RepositoryName, RunId};
 use bellhop_domain::instance::Host;
+use bellhop_domain::measure::Measure;
 use bellhop_domain::message::Message;
 use bellhop_domain::observation::{Observation, Report};
 use bellhop_domain::outcome::Outcome;
@@ -27,8 +28,8 @@ use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_domain::spec::{BuildSpec, Executor};
 use bellhop_engine::ports::{
-    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, Hosts, Launch, Ledger, Lineage, Notifier, Occupant,
-    Pipelines, Restarted, Services, Source, SourceFile, Store, TRANSACTION, Versioned, Written,
+    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, Hosts, Launch, Ledger, Lineage, Meter, Notifier,
+    Occupant, Pipelines, Restarted, Services, Source, SourceFile, Store, TRANSACTION, Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Keeper, Starter};
 use futures::future::join_all;
@@ -94,6 +95,7 @@ impl Port {
             source: port.clone(),
             services: port.clone(),
             backups: port.clone(),
+            meter: port.clone(),
             clock: port,
             depth: 0,
         }
@@ -293,6 +295,11 @@ impl Clock for Port {
     }
 }
 
+impl Meter for Port {
+    /// Nothing here depends on what is counted, and nothing may.
+    fn count(&self, _: Option<&RepositoryName>, _: &[Measure]) {}
+}
+
 #[async_trait]
 impl Ledger for Port {
     async fn create(&self, run: &Run, builds: &[Build]) -> Result<Created, Fault> {
@@ -407,7 +414,7 @@ impl Ledger for Port {
         .await
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, Fault> {
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
         self.call(Service::Ledger, "Query", Subject::World, move |world| world.due(now, limit))
             .await
     }

@@ -13,6 +13,7 @@ use bellhop_domain::build::{Build, BuildEvent, Refusal};
 use bellhop_domain::found::Artifact;
 use bellhop_domain::ids::{AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, PipelineJobId, Reference, RepositoryName, RunId};
 use bellhop_domain::instance::Host;
+use bellhop_domain::measure::Measure;
 use bellhop_domain::message::Message;
 use bellhop_domain::observation::{AgentStatus, ContainerEnd, Observation, Report, ReportPhase, Stop, StopCause};
 use bellhop_domain::outcome::Outcome;
@@ -23,8 +24,8 @@ use bellhop_domain::spec::BuildSpec;
 use bellhop_domain::trigger::Push;
 use bellhop_engine::memory::MemoryLedger;
 use bellhop_engine::ports::{
-    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, Hosts, Launch, Ledger, Lineage, Notifier, Occupant,
-    Pipelines, Restarted, Services, Source, SourceFile, Store, Versioned, Written,
+    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, Hosts, Launch, Ledger, Lineage, Meter, Notifier,
+    Occupant, Pipelines, Restarted, Services, Source, SourceFile, Store, Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Handled, Started, Starter, Swept};
 use jiff::Timestamp;
@@ -60,6 +61,17 @@ pub(crate) struct World {
     pub(crate) hosts: Arc<FakeHosts>,
     pub(crate) services: Arc<FakeServices>,
     pub(crate) backups: Arc<FakeBackups>,
+    pub(crate) meter: Arc<Counted>,
+}
+
+/// What was counted.
+#[derive(Default)]
+pub(crate) struct Counted(pub(crate) Mutex<Vec<Measure>>);
+
+impl Meter for Counted {
+    fn count(&self, _: Option<&RepositoryName>, measures: &[Measure]) {
+        self.0.lock().unwrap().extend(measures);
+    }
 }
 
 impl World {
@@ -95,6 +107,7 @@ impl World {
             source: self.repository.clone(),
             services: self.services.clone(),
             backups: self.backups.clone(),
+            meter: self.meter.clone(),
             clock: self.clock.clone(),
             depth: 0,
         }
@@ -350,7 +363,7 @@ impl Ledger for FaultyLedger {
         Ok(self.reply(self.inner.update_document(expected, next).await?))
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<DueItem>, Fault> {
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
         tokio::task::yield_now().await;
         self.inner.due(now, limit).await
     }
