@@ -23,7 +23,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from infra import SUITE, TEMPLATES, Template
+from infra import SUITE, TEMPLATES, Template, assume
 
 # What holds for every resource of a type: the check and why it is left unfulfilled.
 ACCEPTED = {
@@ -87,20 +87,6 @@ FAULTS = [
 ]
 
 
-def assume(node, holds):
-    """A part of a template as it is when every condition holds, or none."""
-    if isinstance(node, list):
-        items = [assume(item, holds) for item in node]
-        return [item for item in items if item != {"Ref": "AWS::NoValue"}]
-    if not isinstance(node, dict):
-        return node
-    if node.keys() == {"Fn::If"}:
-        _, then, otherwise = node["Fn::If"]
-        return assume(then if holds else otherwise, holds)
-    assumed = {key: assume(item, holds) for key, item in node.items()}
-    return {key: item for key, item in assumed.items() if item != {"Ref": "AWS::NoValue"}}
-
-
 def given_conditions(document, holds):
     """The template as it is when every condition holds, or none. Explanations are left out: they are weighed here, not by checkov."""
     resources = {}
@@ -119,7 +105,7 @@ def scan(checkov, documents):
     with tempfile.TemporaryDirectory() as folder:
         for name, document in documents.items():
             Path(folder, f"{name}.json").write_text(json.dumps(document, indent=1))
-        # No name of a file or of a resource is one of a repository, and nothing is fetched or sent.
+        # Nothing is fetched or sent.
         command = [checkov, "--directory", folder, "--framework", "cloudformation", "--output", "json", "--compact", "--quiet", "--skip-download"]
         ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env={**os.environ, "LOG_LEVEL": "ERROR"})
         try:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import logging
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import check_template
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted((ROOT / "infra").glob("*.yaml"))
+# It warns of metrics that it would like to send.
+logging.getLogger("samtranslator").setLevel(logging.ERROR)
 # The one with the functions.
 SUITE = ROOT / "infra" / "template.yaml"
 
@@ -81,6 +84,20 @@ def resolve(node, parameters):
         if name.startswith("Fn::"):
             raise ValueError(f"{name} depends on more than parameters")
     return {name: resolve(item, parameters) for name, item in node.items()}
+
+
+def assume(node, holds):
+    """A part of a template as it is when every condition holds, or none."""
+    if isinstance(node, list):
+        items = [assume(item, holds) for item in node]
+        return [item for item in items if item != {"Ref": "AWS::NoValue"}]
+    if not isinstance(node, dict):
+        return node
+    if node.keys() == {"Fn::If"}:
+        _, then, otherwise = node["Fn::If"]
+        return assume(then if holds else otherwise, holds)
+    assumed = {key: assume(item, holds) for key, item in node.items()}
+    return {key: item for key, item in assumed.items() if item != {"Ref": "AWS::NoValue"}}
 
 
 def attribute_of(node, attribute="Arn"):

@@ -19,8 +19,9 @@ WIDE = {
     ("template.yaml", "BackupPolicy", "CopyRestoreAndFollow"): "recovery points have the ARNs of many services, and jobs have none",
     ("template.yaml", "BackupPolicy", "AskForRemovals"): "Cloud Control acts with the caller's permissions, which name what may be removed",
     ("template.yaml", "BackupPolicy", "RemoveRestoredVolumes"): "a restored volume has no name; present only where RestoreTestsOfVolumes asks for it",
-    ("template.yaml", "AgentExecutionRole", "RegistryLogin"): "GetAuthorizationToken knows no resource",
 }
+# Actions that know no resource, and do no more than let somebody in who needs further permissions for anything else.
+WITHOUT_RESOURCE = {"ecr:GetAuthorizationToken"}
 # Policies of AWS's own that allow more than one thing's work.
 BROAD_MANAGED = re.compile(r"(AdministratorAccess|PowerUserAccess|FullAccess|IAMFullAccess)$")
 # A resource of every service, or of all.
@@ -92,6 +93,8 @@ def wide_statements(template):
         for action in as_list(statement.get("Action", [])):
             if "*" in action:
                 yield key, f"Action {action}"
+        if "Action" in statement and set(as_list(statement["Action"])) <= WITHOUT_RESOURCE:
+            continue
         for resource in as_list(statement.get("Resource", [])):
             text = resource.get("Fn::Sub") if isinstance(resource, dict) else resource
             if isinstance(text, str) and ANYTHING.fullmatch(text.replace("${AWS::Partition}", "aws")):
@@ -156,6 +159,28 @@ def encryption(template):
             found.append(f"{name}: no BucketEncryption")
         if name not in over_tls:
             found.append(f"{name}: no policy that denies requests without TLS")
+    return found
+
+
+def retention(template):
+    """What would be kept for ever, or lost too early."""
+    found = []
+    for name, group in template.of_type("AWS::Logs::LogGroup").items():
+        if not group.get("RetentionInDays"):
+            found.append(f"{name}: no RetentionInDays")
+    for name, table in template.of_type("AWS::DynamoDB::Table").items():
+        # The ledger writes when an item may go into this attribute.
+        if table.get("TimeToLiveSpecification") != {"AttributeName": "expires", "Enabled": True}:
+            found.append(f"{name}: nothing expires")
+        if table.get("PointInTimeRecoverySpecification") != {"PointInTimeRecoveryEnabled": True}:
+            found.append(f"{name}: no point-in-time recovery")
+    for name, bucket in template.of_type("AWS::S3::Bucket").items():
+        if not bucket.get("LifecycleConfiguration", {}).get("Rules"):
+            found.append(f"{name}: no LifecycleConfiguration")
+    for name, resource in template.resources.items():
+        kept = (resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")) == ("Retain", "Retain")
+        if resource["Type"] in ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::Backup::BackupVault") and not kept:
+            found.append(f"{name}: goes with the stack, and what is in it")
     return found
 
 
@@ -254,6 +279,7 @@ CHECKS = {
     "wildcards": wildcards,
     "public": public,
     "encryption": encryption,
+    "retention": retention,
     "dead letters": dead_letters,
     "permissions": permissions,
 }

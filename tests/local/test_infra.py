@@ -153,6 +153,30 @@ def bucket_without_tls(template):
     del template.resources["BucketPolicy"]
 
 
+def items_for_ever(template):
+    template.properties("Table")["TimeToLiveSpecification"]["Enabled"] = False
+
+
+def items_that_expire_by_another_name(template):
+    template.properties("Table")["TimeToLiveSpecification"]["AttributeName"] = "ttl"
+
+
+def no_recovery(template):
+    del template.properties("Table")["PointInTimeRecoverySpecification"]
+
+
+def objects_for_ever(template):
+    del template.properties("Bucket")["LifecycleConfiguration"]
+
+
+def logs_for_ever(template):
+    del template.properties("PushLogGroup")["RetentionInDays"]
+
+
+def table_that_goes_with_the_stack(template):
+    template.resources["Table"]["DeletionPolicy"] = "Delete"
+
+
 def function_without_queue(template):
     del template.resources["SweepFunctionEventInvokeConfig"]
 
@@ -219,6 +243,12 @@ FAULTS = [
     (plain_queue, "encryption", ["PushDeadLetterQueue"]),
     (plain_table, "encryption", ["Table"]),
     (bucket_without_tls, "encryption", ["without TLS"]),
+    (items_for_ever, "retention", ["Table: nothing expires"]),
+    (items_that_expire_by_another_name, "retention", ["Table: nothing expires"]),
+    (no_recovery, "retention", ["Table: no point-in-time recovery"]),
+    (objects_for_ever, "retention", ["Bucket: no LifecycleConfiguration"]),
+    (logs_for_ever, "retention", ["PushLogGroup"]),
+    (table_that_goes_with_the_stack, "retention", ["Table: goes with the stack"]),
     (function_without_queue, "dead letters", ["SweepFunction: no queue"]),
     (destination_that_is_none, "dead letters", ["PushFunction: no queue"]),
     (role_that_may_not_write, "dead letters", ["AlarmRole may not write"]),
