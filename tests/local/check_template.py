@@ -52,11 +52,7 @@ def expand(path):
 
 def check(path):
     """The findings on one template, as lines to print."""
-    return findings_on(expand(path))
-
-
-def findings_on(expanded):
-    """The findings on what the SAM transform made, as lines to print."""
+    expanded = expand(path)
     findings = lint(
         json.dumps(expanded, indent=1),
         config=ManualArgs(regions=["us-east-1"], include_checks=["I"], ignore_checks=["I3042"]),

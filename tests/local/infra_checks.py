@@ -3,7 +3,9 @@
 What is right although it looks wrong stands in a list here with its reason. An entry that no template needs is a finding of its own; see `unneeded`.
 """
 
+import json
 import re
+import tempfile
 from datetime import datetime, timezone
 
 from aws_croniter import AwsCroniter
@@ -34,7 +36,11 @@ SCHEDULE = re.compile(r"\b(?:cron|rate)\([^()]*\)")
 
 def lint(template):
     """What cfn-lint finds."""
-    return check_template.findings_on(template.document)
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(template.document, file)
+        file.flush()
+        # What is expanded already, the transform leaves as it is.
+        return check_template.check(file.name)
 
 
 def wrong_schedule(expression):

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
 
-from infra import SUITE, Template, assume
+from infra import SUITE, Template, assume, walk
 from local_aws import CREDENTIALS, REGION, LocalAws
 
 ACCOUNT = "000000000000"
@@ -270,6 +270,18 @@ def kept(template, promise, deployed):
     return [f"{kind} {key}" for kind, key in NOT_KEPT if not any(lost.get((kind, key), []))]
 
 
+def that_fulfil_conditions(template, topic):
+    """The parameters with which every condition holds: what is empty or off by default is given a topic's ARN, a word, or turned on, as it allows."""
+    asked = {node["Ref"] for _, node in walk(template.document["Conditions"]) if isinstance(node, dict) and "Ref" in node}
+    values = {}
+    for name, parameter in template.document["Parameters"].items():
+        if name in asked and str(parameter["Default"]) in ("", "false"):
+            allowed = parameter.get("AllowedValues", [topic, "word"])
+            pattern = parameter.get("AllowedPattern", ".*")
+            values[name] = next(value for value in allowed if value != parameter["Default"] and re.fullmatch(pattern, value))
+    return values
+
+
 class Stack:
     """The template, deployed."""
 
@@ -285,14 +297,7 @@ class Stack:
             (code / "bootstrap").write_text("function\n")
         local.client("s3").create_bucket(Bucket="packages")
         topic = local.client("sns").create_topic(Name="others")["TopicArn"]
-        # With these every condition holds.
-        self.parameters = {
-            "AgentImage": "agent",
-            "AlarmsTopicArn": topic,
-            "CodeBuildAgent": "true",
-            "RepositoryEventsTopicArn": topic,
-            "RestoreTestsOfVolumes": "true",
-        }
+        self.parameters = that_fulfil_conditions(Template.read(SUITE), topic)
         packaged = self.at / "packaged.yaml"
         self.cli("package", "--s3-bucket", "packages", "--template-file", template, "--output-template-file", packaged)
         overrides = [f"{name}={value}" for name, value in self.parameters.items()]
