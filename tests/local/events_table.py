@@ -6,7 +6,7 @@
 import json
 
 import samples
-from infra import ROOT, SUITE, Template, attribute_of, resolve
+from infra import ROOT, SUITE, Template, as_list, attribute_of, resolve
 from local_aws import LocalAws
 
 DOCUMENT = ROOT / "docs" / "events.md"
@@ -43,7 +43,7 @@ def takes(values):
     for value in values:
         if isinstance(value, dict):
             [(how, what)] = value.items()
-            said.append(f"{how} `{what}`")
+            said.append(f"{how} {takes(as_list(what))}")
         else:
             said.append(code(value))
     return ", ".join(said)

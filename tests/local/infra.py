@@ -3,6 +3,7 @@
 import copy
 import json
 import logging
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -57,9 +58,11 @@ class Template:
         }
 
     def patterns(self, **parameters):
-        """The event patterns of the rules, by the rules' names, with these parameters and the defaults of the others."""
+        """The event patterns of the rules, by the rules' names, with these parameters and the defaults of the others, in a stack named
+        bellhop."""
+        values = {"AWS::StackName": "bellhop", **self.defaults(), **parameters}
         return {
-            name: resolve(rule["EventPattern"], {**self.defaults(), **parameters})
+            name: resolve(rule["EventPattern"], values)
             for name, rule in self.of_type("AWS::Events::Rule").items()
             if "EventPattern" in rule
         }
@@ -81,6 +84,8 @@ def resolve(node, parameters):
         if name == "Fn::Split":
             delimiter, text = resolve(of, parameters)
             return text.split(delimiter)
+        if name == "Fn::Sub" and isinstance(of, str):
+            return re.sub(r"\$\{([^}]+)\}", lambda found: parameters[found[1]], of)
         if name.startswith("Fn::"):
             raise ValueError(f"{name} depends on more than parameters")
     return {name: resolve(item, parameters) for name, item in node.items()}
