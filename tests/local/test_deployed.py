@@ -35,6 +35,8 @@ EXISTENCE = {
     "AWS::ECS::TaskDefinition": "agents run at the stand-in, which is not deployed to",
     "AWS::CodeBuild::Project": "agents run at the stand-in, which is not deployed to",
 }
+# Properties that do nothing: nobody asks the local AWS what anything costs.
+TAGS = {"Tags", "BackupVaultTags"}
 # Properties that the local AWS does not have once they are deployed: type and property.
 NOT_KEPT = {
     # It answers with a place of its own.
@@ -48,6 +50,7 @@ NOT_KEPT = {
 }
 
 ARNS = {
+    "AWS::CloudWatch::Alarm": "arn:aws:cloudwatch:{region}:{account}:alarm:{id}",
     "AWS::DynamoDB::Table": "arn:aws:dynamodb:{region}:{account}:table/{id}",
     "AWS::Events::Rule": "arn:aws:events:{region}:{account}:rule/{id}",
     "AWS::IAM::Role": "arn:aws:iam::{account}:role{path}{id}",
@@ -96,7 +99,9 @@ class Promise:
                 return self.attribute(*of)
             if function == "Fn::Sub":
                 text, given = (of[0], self.value(of[1])) if isinstance(of, list) else (of, {})
-                return re.sub(r"\$\{([^}!]+)\}", lambda found: self.named(found[1], given), text)
+                text = re.sub(r"\$\{([^}!]+)\}", lambda found: str(self.named(found[1], given)), text)
+                # ${!NAME} is for somebody else, who gets it as ${NAME}.
+                return text.replace("${!", "${")
             if function in ("Fn::Join", "Fn::Split", "Fn::Select"):
                 first, second = self.value(of)
                 return {"Fn::Join": lambda: first.join(second), "Fn::Split": lambda: second.split(first), "Fn::Select": lambda: second[int(first)]}[function]()
@@ -126,10 +131,7 @@ class Deployed:
         return getattr(self, kind.removeprefix("AWS::").replace("::", "_").lower())(of, said)
 
     def lambda_function(self, of, _):
-        found = self.client("lambda").get_function(FunctionName=of)
-        # CloudFormation's own tags begin with aws:.
-        tags = [{"Key": key, "Value": value} for key, value in found["Tags"].items() if not key.startswith("aws:")]
-        return {**found["Configuration"], "Tags": tags}
+        return self.client("lambda").get_function_configuration(FunctionName=of)
 
     def lambda_permission(self, of, said):
         policy = json.loads(self.client("lambda").get_policy(FunctionName=said["FunctionName"])["Policy"])
@@ -254,7 +256,7 @@ def different(template, promise, deployed, names=None):
             found.append(f"{name} is not there, or not whole: {error}")
             continue
         for key, value in said.items():
-            if (kind, key) not in NOT_KEPT and plain(has.get(key)) != plain(value):
+            if key not in TAGS and (kind, key) not in NOT_KEPT and plain(has.get(key)) != plain(value):
                 found.append(f"{name}: {key} is {has.get(key)} and not {value}")
     return found
 
