@@ -36,7 +36,7 @@ def changed(event, path, value):
     return event
 
 
-# What comes near to what a rule lets pass, and is something else: by the field that tells.
+# What comes near to what a rule lets pass, and no rule may let pass: by the field that tells.
 NEAR_MISSES = {
     "source": ["my.source", "aws", "aws.s3"],
     "detail-type": [
@@ -60,6 +60,20 @@ NEAR_MISSES = {
     "state": ["CREATED", "PENDING", "RUNNING", "ABORTING"],
     "status": ["PENDING", "RUNNING"],
 }
+
+
+# Patterns made too wide on purpose: the rule, a sample that it lets pass, the field, what it takes there by mistake, and what passes then.
+TOO_WIDE = [
+    ("TaskStateFunctionTaskChanged", "ecs/running.json", "startedBy", [{"prefix": "bellhop"}], "bellhop-of-others/abcdefghij/test/1"),
+    ("TaskStateFunctionTaskChanged", "ecs/running.json", "startedBy", [{"wildcard": "*bellhop/*"}], "not-bellhop/abcdefghij/test/1"),
+    ("TaskStateFunctionTaskChanged", "ecs/running.json", "lastStatus", [{"anything-but": "PROVISIONING"}], "PENDING"),
+    ("BuildStateFunctionBuildChanged", "codebuild/succeeded.json", "project-name", [{"prefix": "ci-"}], "ci-docker-2"),
+    ("BuildStateFunctionBuildChanged", "codebuild/succeeded.json", "project-name", [{"equals-ignore-case": "ci-docker"}], "CI-DOCKER"),
+    ("BuildStateFunctionBuildProvisioned", "codebuild/provisioned.json", "completed-phase-status", [{"exists": True}], "FAILED"),
+    ("PushFunctionRepositoryChanged", "codecommit/push.json", "event", [{"prefix": "reference"}], "referenceDeleted"),
+    ("BackupFunctionRestoreEnded", "backup/restore-completed.json", "status", [{"exists": True}], "RUNNING"),
+    ("BackupFunctionJobEnded", "backup/completed.json", "state", ["COMPLETED", "RUNNING", "ABORTING"], "RUNNING"),
+]
 
 
 class Rules(unittest.TestCase):
@@ -97,20 +111,32 @@ class Rules(unittest.TestCase):
             self.assertLessEqual({f"{folder}/{other}.json" for other in others}, set(samples.samples()))
         self.assertEqual(infra_checks.patterns(self.template, self.local), [])
 
+    def near_misses(self, pattern, sample):
+        """What differs from a sample in one field that the pattern looks at, and passes all the same."""
+        passed = []
+        for path, taken in leaves(pattern):
+            others = list(NEAR_MISSES[path[-1]])
+            # Without the field as well; and, where it is said what it has to be, with it as something of another kind.
+            if not any(isinstance(value, dict) and "anything-but" in value for value in taken):
+                others += ["", {"is": "something else"}, 1]
+            for other in [*others, None]:
+                if self.passes(pattern, changed(sample, path, other)):
+                    passed.append((path[-1], other))
+        return passed
+
     def test_every_rule_lets_a_sample_pass_and_nothing_that_differs_in_one_field(self):
         reaching = samples.reaching(self.local, self.patterns)
         for rule, pattern in self.patterns.items():
             passing = [json.loads(samples.samples()[sample]) for sample, rules in reaching.items() if rule in rules]
             self.assertTrue(passing, f"no sample is let pass by {rule}")
-            for path, taken in leaves(pattern):
-                others = [other for other in NEAR_MISSES[path[-1]] if other not in taken]
-                self.assertTrue(others, f"{rule}: nothing comes near {path}")
-                # Without the field as well; and, where it is said what it has to be, with it as something of another kind.
-                if not any(isinstance(value, dict) and "anything-but" in value for value in taken):
-                    others += ["", {"is": "something else"}, 1]
-                for other in [*others, None]:
-                    event = changed(passing[0], path, other)
-                    self.assertFalse(self.passes(pattern, event), f"{rule} lets {other!r} at {path} pass")
+            self.assertEqual(self.near_misses(pattern, passing[0]), [], rule)
+
+    def test_a_pattern_that_is_too_wide_is_found(self):
+        for rule, sample, field, wide, passes in TOO_WIDE:
+            pattern = json.loads(json.dumps(self.patterns[rule]))
+            pattern["detail"][field] = wide
+            event = json.loads(samples.samples()[sample])
+            self.assertIn((field, passes), self.near_misses(pattern, event), f"{rule}: {field}")
 
     def test_the_table_of_events_is_current(self):
         self.assertEqual(events_table.DOCUMENT.read_text(), events_table.text(self.local), events_table.HOW)
