@@ -1,178 +1,96 @@
-"""The template's rules against every sample event, judged by the local AWS; their dead-letter queues; and the local AWS itself: start, what PutEvents
-takes, end.
+"""The template's rules against every sample event and what comes near to them, judged by the local AWS; the table of events in docs; and the local AWS
+itself: start, what PutEvents takes, end.
 
     python test_rules.py        with the requirements of requirements.txt installed
 """
 
 import json
-import os
 import re
-import socket
-import subprocess
-import sys
-import tempfile
-import time
 import unittest
-from pathlib import Path
 
-import boto3
-from botocore.exceptions import EndpointConnectionError
+import events_table
+import infra_checks
+import samples
+from infra import ROOT, SUITE, Template, resolve
+from local_aws import LocalAws
 
-import check_template
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+def leaves(pattern, path=()):
+    """The fields that a pattern looks at: the path of each, and what it takes there."""
+    for key, item in pattern.items():
+        if isinstance(item, dict):
+            yield from leaves(item, (*path, key))
+        else:
+            yield (*path, key), item
 
-# The function that the rules bring each folder's samples to, and the samples that they bring elsewhere. What is no event of EventBridge's, such as a
-# request or a message of SNS, no rule may let pass either.
-REACHES = {
-    "alarm": (
-        "AlarmFunction",
-        {
-            "action": None,
-            "action-set-by-hand": None,
-            "anomaly-in-sns": None,
-            "contributor": None,
-            "contributor-in-sns": None,
-            "in-sns": None,
-            "old-in-sns": None,
-        },
-    ),
-    "backup": (
-        "BackupFunction",
-        {
-            "check": None,
-            "copy-created": None,
-            "misspelt": None,
-            "restore-created": None,
-            "restore-running": None,
-            "running": None,
-            "scheduler": None,
-            "start": None,
-        },
-    ),
-    "codebuild": (
-        "BuildStateFunction",
-        {"foreign": None, "other-phase": None},
-    ),
-    "codecommit": (
-        "PushFunction",
-        {
-            "codestar-in-sns": None,
-            "deleted-branch": None,
-            "in-sns": None,
-            "trigger": None,
-            "trigger-deleted": None,
-            "trigger-in-sns": None,
-            "trigger-test": None,
-            "trigger-two-references": None,
-            "unreferenced-merge": None,
-        },
-    ),
-    "codepipeline": (None, {}),
-    "control": (None, {}),
-    "ec2": ("SpotInterruptionFunction", {"state-change": None}),
-    "ecs": (
-        "TaskStateFunction",
-        {"foreign-service": None, "provisioning": None},
-    ),
-    "schedule": (None, {}),
+
+def changed(event, path, value):
+    """The event with another value at a path, or with none there if the value is None."""
+    event = json.loads(json.dumps(event))
+    node = event
+    for key in path[:-1]:
+        node = node[key]
+    if value is None:
+        del node[path[-1]]
+    else:
+        node[path[-1]] = value
+    return event
+
+
+# What comes near to what a rule lets pass, and no rule may let pass: by the field that tells.
+NEAR_MISSES = {
+    "source": ["my.source", "aws", "aws.s3"],
+    "detail-type": [
+        "CodeCommit Pull Request State Change",
+        "ECS Container Instance State Change",
+        "CodeBuild Build Batch State Change",
+        "EC2 Instance State-change Notification",
+        "CloudWatch Alarm Configuration Change",
+        "Recovery Point State Change",
+    ],
+    # CodeCommit: what happened to a reference.
+    "event": ["referenceDeleted", "unreferencedMergeCommitCreated", "pullRequestMergeStatusUpdated"],
+    # ECS: who started a task, and how far it is.
+    "startedBy": ["ecs-svc/1234567890123456789", "bellhop-of-others/abcdefghij/test/1", "bellhop", "not-bellhop/abcdefghij/test/1"],
+    "lastStatus": ["PROVISIONING", "PENDING", "ACTIVATING"],
+    # CodeBuild: whose project, which phase, and how it ended.
+    "project-name": ["ci-docker-2", "docker", "shop", "CI-DOCKER"],
+    "completed-phase": ["SUBMITTED", "QUEUED", "BUILD", "COMPLETED"],
+    "completed-phase-status": ["FAILED", "CLIENT_ERROR", "TIMED_OUT"],
+    # CloudWatch: alarms of the stack that tell people themselves.
+    "alarmName": ["bellhop-direct-alarm-errors", "bellhop-direct-sweep-missing"],
+    # Backup and copy jobs, and restore jobs.
+    "state": ["CREATED", "PENDING", "RUNNING", "ABORTING"],
+    "status": ["PENDING", "RUNNING"],
 }
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+# Patterns made too wide on purpose: the rule, a sample that it lets pass, the field, what it takes there by mistake, and what passes then.
+TOO_WIDE = [
+    ("TaskStateFunctionTaskChanged", "ecs/running.json", "startedBy", [{"prefix": "bellhop"}], "bellhop-of-others/abcdefghij/test/1"),
+    ("TaskStateFunctionTaskChanged", "ecs/running.json", "startedBy", [{"wildcard": "*bellhop/*"}], "not-bellhop/abcdefghij/test/1"),
+    ("TaskStateFunctionTaskChanged", "ecs/running.json", "lastStatus", [{"anything-but": "PROVISIONING"}], "PENDING"),
+    ("BuildStateFunctionBuildChanged", "codebuild/succeeded.json", "project-name", [{"prefix": "ci-"}], "ci-docker-2"),
+    ("BuildStateFunctionBuildChanged", "codebuild/succeeded.json", "project-name", [{"equals-ignore-case": "ci-docker"}], "CI-DOCKER"),
+    ("BuildStateFunctionBuildProvisioned", "codebuild/provisioned.json", "completed-phase-status", [{"exists": True}], "FAILED"),
+    ("PushFunctionRepositoryChanged", "codecommit/push.json", "event", [{"prefix": "reference"}], "referenceDeleted"),
+    ("BackupFunctionRestoreEnded", "backup/restore-completed.json", "status", [{"exists": True}], "RUNNING"),
+    ("BackupFunctionJobEnded", "backup/completed.json", "state", ["COMPLETED", "RUNNING", "ABORTING"], "RUNNING"),
+]
 
 
-def resolve(node, parameters):
-    """What CloudFormation makes of a part of the template that uses parameters alone."""
-    if isinstance(node, list):
-        return [resolve(item, parameters) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if len(node) == 1:
-        [(name, of)] = node.items()
-        if name == "Ref":
-            return parameters[of]
-        if name == "Fn::Join":
-            delimiter, items = resolve(of, parameters)
-            return delimiter.join(items)
-        if name == "Fn::Split":
-            delimiter, text = resolve(of, parameters)
-            return text.split(delimiter)
-        if name == "Fn::Sub" and isinstance(of, str):
-            return re.sub(r"\$\{([^}]+)\}", lambda found: parameters[found[1]], of)
-        if name.startswith("Fn::"):
-            raise ValueError(f"{name} depends on more than parameters")
-    return {name: resolve(item, parameters) for name, item in node.items()}
-
-
-def defaults(template):
-    """The values of the template's parameters when nobody gives any, and the stack's name."""
-    lists = ("CommaDelimitedList", "List<")
-    values = {
-        name: parameter["Default"].split(",") if parameter["Type"].startswith(lists) else parameter["Default"]
-        for name, parameter in template["Parameters"].items()
-    }
-    return {**values, "AWS::StackName": "bellhop"}
-
-
-def attribute_of(node, attribute="Arn"):
-    """The resource whose attribute this is."""
-    [name, found] = node["Fn::GetAtt"]
-    if found != attribute:
-        raise ValueError(f"{found} of {name} where {attribute} was expected")
-    return name
+# What the template calls the suite.
+SUITE_NAME = {"Fn::If": ["HasSuite", {"Ref": "Suite"}, {"Ref": "AWS::StackName"}]}
 
 
 class Rules(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        port = free_port()
-        environment = {**os.environ, "GATEWAY_PORT": str(port), "TMPDIR": cls.folder.name}
-        environment.pop("AWS_ENDPOINT_URL", None)
-        cls.server = subprocess.Popen(
-            [sys.executable, str(HERE / "ministack.py")], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        cls.events = boto3.client(
-            "events",
-            endpoint_url=f"http://127.0.0.1:{port}",
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-        end = time.monotonic() + 20
-        while True:
-            try:
-                cls.events.list_rules()
-                break
-            except EndpointConnectionError:
-                if time.monotonic() > end or cls.server.poll() is not None:
-                    raise
-                time.sleep(0.05)
-        template = check_template.expand(ROOT / "infra" / "template.yaml")
-        cls.template = template
-        cls.suite = {"Fn::If": ["HasSuite", {"Ref": "Suite"}, {"Ref": "AWS::StackName"}]}
-        cls.outputs = template["Outputs"]
-        cls.resources = template["Resources"]
-        cls.parameters = defaults(template)
-        cls.rules = cls.of_type("AWS::Events::Rule")
-        cls.unresolved = {name: rule["EventPattern"] for name, rule in cls.rules.items() if "EventPattern" in rule}
-        cls.patterns = resolve(cls.unresolved, cls.parameters)
-
-    @classmethod
-    def of_type(cls, kind):
-        """The properties of the template's resources of a type, by their names."""
-        return {name: resource["Properties"] for name, resource in cls.resources.items() if resource["Type"] == kind}
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.terminate()
-        cls.server.wait(10)
-        cls.folder.cleanup()
+        cls.local = LocalAws()
+        cls.addClassCleanup(cls.local.stop)
+        cls.template = Template.read(SUITE)
+        cls.rules = cls.template.of_type("AWS::Events::Rule")
+        cls.patterns = cls.template.patterns()
 
     def event(self, source, detail_type, detail):
         return {
@@ -191,56 +109,54 @@ class Rules(unittest.TestCase):
         return self.passes(self.patterns[rule], self.event(source, detail_type, detail))
 
     def passes(self, pattern, event):
-        return self.events.test_event_pattern(EventPattern=json.dumps(pattern), Event=json.dumps(event))["Result"]
+        return self.local.passes(json.dumps(pattern), json.dumps(event))
 
     def test_every_sample_reaches_its_function_by_one_rule(self):
-        self.assertEqual({folder.name for folder in (ROOT / "events").iterdir() if folder.is_dir()}, set(REACHES))
-        for folder, (function, others) in REACHES.items():
-            samples = sorted((ROOT / "events" / folder).glob("*.json"))
-            self.assertLessEqual(set(others), {sample.stem for sample in samples})
-            for sample in samples:
-                event = json.loads(sample.read_text())
-                reached = [self.target(rule) for rule, pattern in self.patterns.items() if self.passes(pattern, event)]
-                expected = others.get(sample.stem, function)
-                self.assertEqual(reached, [expected] if expected else [], sample)
+        names = {name for name, _ in (sample.removesuffix(".json").split("/") for sample in samples.samples())}
+        self.assertEqual(names, set(samples.REACHES))
+        for folder, (_, others) in samples.REACHES.items():
+            self.assertLessEqual({f"{folder}/{other}.json" for other in others}, set(samples.samples()))
+        self.assertEqual(infra_checks.patterns(self.template, self.local), [])
 
-    def target(self, rule):
-        [target] = self.rules[rule]["Targets"]
-        return attribute_of(target["Arn"])
+    def near_misses(self, pattern, sample):
+        """What differs from a sample in one field that the pattern looks at, and passes all the same."""
+        passed = []
+        for path, taken in leaves(pattern):
+            others = list(NEAR_MISSES[path[-1]])
+            # Without the field as well; and, where it is said what it has to be, with it as something of another kind.
+            if not any(isinstance(value, dict) and "anything-but" in value for value in taken):
+                others += ["", {"is": "something else"}, 1]
+            for other in [*others, None]:
+                if self.passes(pattern, changed(sample, path, other)):
+                    passed.append((path[-1], other))
+        return passed
 
-    def test_what_a_rule_cannot_deliver_may_go_to_its_functions_queue(self):
-        writers = {}
-        for policy in self.of_type("AWS::SQS::QueuePolicy").values():
-            [queue] = [queue["Ref"] for queue in policy["Queues"]]
-            [statement] = policy["PolicyDocument"]["Statement"]
-            self.assertEqual(
-                (attribute_of(statement["Resource"]), statement["Effect"], statement["Action"], statement["Principal"]),
-                (queue, "Allow", "sqs:SendMessage", {"Service": "events.amazonaws.com"}),
-            )
-            rules = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
-            writers[queue] = sorted(attribute_of(rule) for rule in (rules if isinstance(rules, list) else [rules]))
-        used = {}
-        for name, rule in sorted(self.rules.items()):
-            [target] = rule["Targets"]
-            queue = attribute_of(target["DeadLetterConfig"]["Arn"])
-            self.assertEqual(queue, self.target(name).removesuffix("Function") + "DeadLetterQueue")
-            used.setdefault(queue, []).append(name)
-        self.assertEqual(writers, used)
+    def test_every_rule_lets_a_sample_pass_and_nothing_that_differs_in_one_field(self):
+        reaching = samples.reaching(self.local, self.patterns)
+        for rule, pattern in self.patterns.items():
+            passing = [json.loads(samples.samples()[sample]) for sample, rules in reaching.items() if rule in rules]
+            self.assertTrue(passing, f"no sample is let pass by {rule}")
+            self.assertEqual(self.near_misses(pattern, passing[0]), [], rule)
 
-    def test_every_function_has_a_queue_an_alarm_and_outputs(self):
-        functions = self.of_type("AWS::Lambda::Function")
-        failures = {
-            config["FunctionName"]["Ref"]: attribute_of(config["DestinationConfig"]["OnFailure"]["Destination"])
-            for config in self.of_type("AWS::Lambda::EventInvokeConfig").values()
-        }
+    def test_a_pattern_that_is_too_wide_is_found(self):
+        for rule, sample, field, wide, passes in TOO_WIDE:
+            pattern = json.loads(json.dumps(self.patterns[rule]))
+            pattern["detail"][field] = wide
+            event = json.loads(samples.samples()[sample])
+            self.assertIn((field, passes), self.near_misses(pattern, event), f"{rule}: {field}")
+
+    def test_the_table_of_events_is_current(self):
+        self.assertEqual(events_table.DOCUMENT.read_text(), events_table.text(self.local), events_table.HOW)
+
+    def test_every_function_has_outputs_alarms_and_its_name_in_the_user_agent(self):
         alarms = {}
-        for name, alarm in self.of_type("AWS::CloudWatch::Alarm").items():
+        for name, alarm in self.template.of_type("AWS::CloudWatch::Alarm").items():
             [dimension] = alarm["Dimensions"]
             alarms[alarm["Namespace"], alarm["MetricName"], json.dumps(dimension["Value"])] = name
-        self.assertEqual(failures, {function: function.removesuffix("Function") + "DeadLetterQueue" for function in functions})
+        failures = infra_checks.invocation_failures(self.template)
         expected = {
             ("AWS/Lambda", "Invocations", json.dumps({"Ref": "SweepFunction"})): "SweepMissingAlarm",
-            ("Bellhop", "OldestOverdueSeconds", json.dumps(self.suite)): "OverdueAlarm",
+            ("Bellhop", "OldestOverdueSeconds", json.dumps(SUITE_NAME)): "OverdueAlarm",
         }
         for function, queue in failures.items():
             name = function.removesuffix("Function")
@@ -249,24 +165,25 @@ class Rules(unittest.TestCase):
             for metric in ("Errors", "Throttles"):
                 expected["AWS/Lambda", metric, json.dumps({"Ref": function})] = f"{name}{metric}Alarm"
         self.assertEqual(alarms, expected)
+        outputs = self.template.document["Outputs"]
         for function, queue in failures.items():
             for output, value in [
                 (f"{function}Name", {"Ref": function}),
                 (f"{function}Arn", {"Fn::GetAtt": [function, "Arn"]}),
                 (f"{queue}Url", {"Ref": queue}),
             ]:
-                self.assertEqual(self.outputs[output]["Value"], value, output)
-            properties = functions[function]
+                self.assertEqual(outputs[output]["Value"], value, output)
+            properties = self.template.properties(function)
             name = properties["FunctionName"]["Fn::Sub"].removeprefix("${AWS::StackName}-")
             self.assertEqual(properties["Environment"]["Variables"]["AWS_SDK_UA_APP_ID"], f"bellhop-{name}")
-            self.assertEqual(properties["Environment"]["Variables"]["BELLHOP_SUITE"], self.suite)
+            self.assertEqual(properties["Environment"]["Variables"]["BELLHOP_SUITE"], SUITE_NAME)
 
     def test_every_alarm_is_told_one_way(self):
         direct = set()
-        for name, alarm in self.of_type("AWS::CloudWatch::Alarm").items():
+        for name, alarm in self.template.of_type("AWS::CloudWatch::Alarm").items():
             actions = [{"Ref": "Topic"}] if "AlarmActions" in alarm else None
             self.assertEqual((alarm.get("AlarmActions"), alarm.get("OKActions")), (actions, actions), name)
-            alarm_name = resolve(alarm.get("AlarmName", f"bellhop-{name}-1A2B3C4D5E6F"), self.parameters)
+            alarm_name = resolve(alarm.get("AlarmName", f"bellhop-{name}-1A2B3C4D5E6F"), {"AWS::StackName": "bellhop"})
             told_by_function = self.matches(
                 "AlarmFunctionAlarmChanged",
                 "aws.cloudwatch",
@@ -298,19 +215,19 @@ class Rules(unittest.TestCase):
             "AWS::SNS::Subscription",
             "AWS::SQS::QueuePolicy",
         }
-        for name, resource in self.resources.items():
+        for name, resource in self.template.resources.items():
             if resource["Type"] not in free:
                 properties = resource["Properties"]
                 tags = properties.get("BackupVaultTags") or {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
-                self.assertEqual(tags.get("bellhop:suite"), self.suite, name)
+                self.assertEqual(tags.get("bellhop:suite"), SUITE_NAME, name)
 
     def test_the_dashboard_shows_every_alarm_and_function(self):
-        [dashboard] = self.of_type("AWS::CloudWatch::Dashboard").values()
+        [dashboard] = self.template.of_type("AWS::CloudWatch::Dashboard").values()
         body, values = dashboard["DashboardBody"]["Fn::Sub"]
-        self.assertEqual(values, {"Name": self.suite})
-        numbers = {name for name, parameter in self.template["Parameters"].items() if parameter["Type"] == "Number"}
+        self.assertEqual(values, {"Name": SUITE_NAME})
+        numbers = {name for name, parameter in self.template.document["Parameters"].items() if parameter["Type"] == "Number"}
         shown = set(re.findall(r"\$\{([A-Za-z]+)(?:\.[A-Za-z]+)?\}", body))
-        self.assertLessEqual({*self.of_type("AWS::CloudWatch::Alarm"), *self.of_type("AWS::Lambda::Function")}, shown)
+        self.assertLessEqual({*self.template.of_type("AWS::CloudWatch::Alarm"), *self.template.of_type("AWS::Lambda::Function")}, shown)
         # Prices are numbers outside of JSON strings, too, and what is left of the substitutions is CloudWatch's.
         text = re.sub(r"\$\{([A-Za-z][A-Za-z0-9.:]*)\}", lambda found: "0.5" if found[1] in numbers else "x", body)
         widgets = json.loads(text.replace("${!", "${"))["widgets"]
@@ -352,7 +269,7 @@ class Rules(unittest.TestCase):
         def matches(rule, detail_type, projects=None, **detail):
             pattern = self.patterns[rule]
             if projects is not None:
-                pattern = resolve(self.unresolved[rule], {**self.parameters, "AgentProjects": projects})
+                pattern = self.template.patterns(AgentProjects=projects)[rule]
             detail = {name.replace("_", "-"): value for name, value in {"project_name": "ci-docker", **detail}.items()}
             return self.passes(pattern, self.event("aws.codebuild", detail_type, detail))
 
@@ -401,7 +318,7 @@ class Rules(unittest.TestCase):
 
     def test_the_local_aws_takes_events_of_aws_services(self):
         entry = {"Source": "aws.ecs", "DetailType": "ECS Task State Change", "Detail": "{}"}
-        self.assertEqual(self.events.put_events(Entries=[entry])["FailedEntryCount"], 0)
+        self.assertEqual(self.local.events.put_events(Entries=[entry])["FailedEntryCount"], 0)
 
 
 if __name__ == "__main__":

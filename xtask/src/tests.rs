@@ -28,13 +28,17 @@ const KILLS: u32 = 30;
 const FIRST_ANSWER: Duration = Duration::from_secs(300);
 
 /// The steps, cheapest first.
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 14] = [
     "format",
     "lints",
     "dependencies",
     "template",
     "rules",
+    "infra",
+    "deployed",
+    "security",
     "entrypoint",
+    "environment",
     "rust",
     "acknowledged",
     "cargo-lambda",
@@ -83,15 +87,26 @@ pub(crate) async fn run(only: &[String]) -> anyhow::Result<()> {
         template.arg("check_template.py");
         steps.run("template", &mut template).await?;
     }
-    for suite in ["rules", "entrypoint"] {
+    for suite in ["rules", "infra", "deployed"] {
         if wants(suite) {
-            let mut tests = python(&venv, &scripts);
-            tests.args(["-m", "unittest", &format!("test_{suite}")]);
-            steps.run(suite, &mut tests).await?;
+            steps.run(suite, &mut suite_of(&venv, &scripts, suite)).await?;
         }
+    }
+    if wants("security") {
+        let checkov = Venv::checkov().await?;
+        let mut scan = python(&venv, &scripts);
+        scan.arg("check_security.py").arg(checkov.program("checkov"));
+        steps.run("security", &mut scan).await?;
+    }
+    if wants("entrypoint") {
+        steps.run("entrypoint", &mut suite_of(&venv, &scripts, "entrypoint")).await?;
     }
 
     let binaries = functions::build().await?;
+    if wants("environment") {
+        let mut tests = suite_of(&venv, &scripts, "environment");
+        steps.run("environment", tests.env("BELLHOP_BINARIES", &binaries)).await?;
+    }
     if ["rust", "acknowledged", "cargo-lambda"].into_iter().any(wants) {
         let stack = Stack::start(&venv, "TRACE").await?;
         if wants("rust") {
@@ -157,6 +172,13 @@ impl Steps {
         self.done.push((what.to_owned(), begun.elapsed()));
         Ok(())
     }
+}
+
+/// The tests of a file of `tests/local`.
+fn suite_of(venv: &Venv, folder: &Path, name: &str) -> Command {
+    let mut tests = python(venv, folder);
+    tests.args(["-m", "unittest", &format!("test_{name}")]);
+    tests
 }
 
 fn python(venv: &Venv, folder: &Path) -> Command {

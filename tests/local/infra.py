@@ -1,0 +1,133 @@
+"""The templates of infra/ as CloudFormation gets them, and what checks ask of one."""
+
+import copy
+import json
+import logging
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import check_template
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES = sorted((ROOT / "infra").glob("*.yaml"))
+# It warns of metrics that it would like to send.
+logging.getLogger("samtranslator").setLevel(logging.ERROR)
+# The one with the functions.
+SUITE = ROOT / "infra" / "template.yaml"
+
+
+@lru_cache(maxsize=None)
+def expanded(path):
+    """The text of what the SAM transform makes of a template."""
+    return json.dumps(check_template.expand(path))
+
+
+class Template:
+    """A template after the SAM transform. Its document may be changed: it is nobody else's."""
+
+    def __init__(self, name, document):
+        self.name = name
+        self.document = document
+
+    @classmethod
+    def read(cls, path):
+        return cls(path.name, json.loads(expanded(path)))
+
+    def copy(self):
+        return Template(self.name, copy.deepcopy(self.document))
+
+    @property
+    def resources(self):
+        return self.document["Resources"]
+
+    def properties(self, name):
+        return self.resources[name].setdefault("Properties", {})
+
+    def of_type(self, kind):
+        """The properties of the resources of a type, by their names."""
+        return {name: resource.get("Properties", {}) for name, resource in self.resources.items() if resource["Type"] == kind}
+
+    def defaults(self):
+        """The values of the parameters when nobody gives any; those without a default are missing."""
+        lists = ("CommaDelimitedList", "List<")
+        return {
+            name: parameter["Default"].split(",") if parameter["Type"].startswith(lists) else parameter["Default"]
+            for name, parameter in self.document.get("Parameters", {}).items()
+            if "Default" in parameter
+        }
+
+    def patterns(self, **parameters):
+        """The event patterns of the rules, by the rules' names, with these parameters and the defaults of the others, in a stack named
+        bellhop."""
+        values = {"AWS::StackName": "bellhop", **self.defaults(), **parameters}
+        return {
+            name: resolve(rule["EventPattern"], values)
+            for name, rule in self.of_type("AWS::Events::Rule").items()
+            if "EventPattern" in rule
+        }
+
+
+def resolve(node, parameters):
+    """What CloudFormation makes of a part of a template that uses parameters alone."""
+    if isinstance(node, list):
+        return [resolve(item, parameters) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if len(node) == 1:
+        [(name, of)] = node.items()
+        if name == "Ref":
+            return parameters[of]
+        if name == "Fn::Join":
+            delimiter, items = resolve(of, parameters)
+            return delimiter.join(items)
+        if name == "Fn::Split":
+            delimiter, text = resolve(of, parameters)
+            return text.split(delimiter)
+        if name == "Fn::Sub" and isinstance(of, str):
+            return re.sub(r"\$\{([^}]+)\}", lambda found: parameters[found[1]], of)
+        if name.startswith("Fn::"):
+            raise ValueError(f"{name} depends on more than parameters")
+    return {name: resolve(item, parameters) for name, item in node.items()}
+
+
+def assume(node, holds):
+    """A part of a template as it is when every condition holds, or none."""
+    if isinstance(node, list):
+        items = [assume(item, holds) for item in node]
+        return [item for item in items if item != {"Ref": "AWS::NoValue"}]
+    if not isinstance(node, dict):
+        return node
+    if node.keys() == {"Fn::If"}:
+        _, then, otherwise = node["Fn::If"]
+        return assume(then if holds else otherwise, holds)
+    assumed = {key: assume(item, holds) for key, item in node.items()}
+    return {key: item for key, item in assumed.items() if item != {"Ref": "AWS::NoValue"}}
+
+
+def attribute_of(node, attribute="Arn"):
+    """The resource whose attribute this is, or nothing where it is no such attribute."""
+    if isinstance(node, dict) and isinstance(node.get("Fn::GetAtt"), list):
+        [name, found] = node["Fn::GetAtt"]
+        if found == attribute:
+            return name
+    return None
+
+
+def reference_of(node):
+    """The resource or parameter that this refers to, by name or by ARN."""
+    if isinstance(node, dict) and isinstance(node.get("Ref"), str):
+        return node["Ref"]
+    return attribute_of(node)
+
+
+def as_list(node):
+    return node if isinstance(node, list) else [node]
+
+
+def walk(node, path=()):
+    """Every part of a document with its path, itself first."""
+    yield path, node
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, item in items:
+        yield from walk(item, (*path, key))
