@@ -201,7 +201,7 @@ class Rules(unittest.TestCase):
         [section] = re.findall(r"^## The stack's alarms\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
         rows = [line for line in section.splitlines() if line.startswith("| `")]
         named = [name for row in rows for name in re.findall(r"`([A-Za-z]+Alarm)`", row.split("|")[1])]
-        self.assertEqual(sorted(named), sorted(self.of_type("AWS::CloudWatch::Alarm")))
+        self.assertEqual(sorted(named), sorted(self.template.of_type("AWS::CloudWatch::Alarm")))
 
     def test_what_costs_carries_the_suites_tag(self):
         free = {
