@@ -22,15 +22,24 @@ pub(crate) const FUNCTIONS: [&str; 9] = [
 /// Builds the functions, and lays each out as `cargo lambda build` does, `lambda/NAME/bootstrap`, which is where the template looks for it. Gives the
 /// folder of the plain binaries.
 pub(crate) async fn build() -> anyhow::Result<PathBuf> {
+    build_as(&[], "debug").await
+}
+
+/// The same, optimised, as they are deployed to AWS.
+pub(crate) async fn build_release() -> anyhow::Result<PathBuf> {
+    build_as(&["--release"], "release").await
+}
+
+async fn build_as(profile: &[&str], folder: &str) -> anyhow::Result<PathBuf> {
     let mut command = cargo();
     // Chosen by their binaries, as `cargo lambda` does it, so that the SDKs are compiled once for both, and for the tests.
-    command.args(["build", "--workspace"]);
+    command.args(["build", "--workspace"]).args(profile);
     for name in FUNCTIONS {
         command.args(["--bin", name]);
     }
     println!("Building the functions (the first time about five minutes: the AWS SDKs are large)");
     run_openly("building the functions", &mut command).await?;
-    let binaries = target().join("debug");
+    let binaries = target().join(folder);
     for name in FUNCTIONS {
         let folder = target().join("lambda").join(name);
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;

@@ -58,7 +58,7 @@ pub(crate) async fn run(builds: usize, kills: u32) -> anyhow::Result<()> {
         world.take_messages(&queue).await?;
         let told = world.told.len();
         bar.set_message(format!("{told} runs told, {} kills, {} redriven", world.killed, world.redriven));
-        if told == builds && world.killed >= kills && world.is_at_rest().await? {
+        if told == builds && world.killed >= kills && stack.is_at_rest().await? {
             break;
         }
         // After the killing the operator redrives what Lambda gave up.
@@ -182,15 +182,6 @@ impl World<'_> {
             )
         };
         Ok(items.iter().map(line).collect())
-    }
-
-    /// Whether no task is live and the ledger waits for nothing.
-    async fn is_at_rest(&self) -> anyhow::Result<bool> {
-        if self.stack.stand_in.ecs().tasks().iter().any(|task| task.last_status != "STOPPED") {
-            return Ok(false);
-        }
-        let items = self.stack.aws.scan(self.stack.output("TableName")?).await?;
-        Ok(items.iter().all(|item| item.get("due_shard").is_none()))
     }
 
     async fn judge(&self, builds: usize) -> anyhow::Result<()> {

@@ -1,10 +1,12 @@
 //! The commands of the project.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people at a terminal")]
+#![cfg_attr(test, expect(clippy::unwrap_used, clippy::panic, reason = "tests"))]
 
 mod acknowledged;
 mod alarms;
 mod aws;
 mod backups;
+mod cost;
 mod demo;
 mod dependencies;
 mod functions;
@@ -56,6 +58,15 @@ enum Command {
         /// How many function processes are killed
         #[arg(long, default_value_t = 200)]
         kills: u32,
+    },
+    /// Computes what the suite costs into docs/cost.md, after measuring it on a local AWS
+    Cost {
+        /// How many builds are measured
+        #[arg(long, default_value_t = 40)]
+        builds: u32,
+        /// Measure nothing: compute from docs/cost/measured.json and docs/cost/prices.json as they are
+        #[arg(long)]
+        page: bool,
     },
     /// Fuzzes every parser
     Fuzz {
@@ -159,6 +170,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         } => backups::run(keep).await,
         Command::Local => local::run().await,
         Command::Kill { builds, kills } => kill::run(builds, kills).await,
+        Command::Cost { page: true, .. } => cost::page(),
+        Command::Cost { builds, .. } => cost::run(builds).await,
         Command::Fuzz { seconds } => fuzz::run(seconds).await,
         Command::Simulate { mutants: true, .. } => simulate::mutants().await,
         Command::Simulate { seeds, seed, minutes, .. } => simulate::run(seeds, seed, minutes).await,

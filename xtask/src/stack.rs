@@ -168,6 +168,15 @@ impl Stack {
         Ok(all)
     }
 
+    /// Whether no task is live and the ledger waits for nothing.
+    pub(crate) async fn is_at_rest(&self) -> anyhow::Result<bool> {
+        if self.stand_in.ecs().tasks().iter().any(|task| task.last_status != "STOPPED") {
+            return Ok(false);
+        }
+        let items = self.aws.scan(self.output("TableName")?).await?;
+        Ok(items.iter().all(|item| item.get("due_shard").is_none()))
+    }
+
     async fn wait_until_up(&self) -> anyhow::Result<()> {
         let begun = Instant::now();
         while !self.aws.is_up().await {
