@@ -63,6 +63,8 @@ pub(super) struct Costs {
     pub(super) warm_usd: f64,
     /// A month without any build.
     pub(super) month: Vec<Line>,
+    /// What a month costs in addition in which builds run, however many.
+    pub(super) busy: Vec<Line>,
     /// A month of a controller, by its name.
     pub(super) controllers: Vec<(&'static str, Vec<Line>)>,
 }
@@ -83,6 +85,7 @@ impl Costs {
             builds: rates.builds(measured, cold)?,
             warm_usd: total(&rates.builds(measured, 0.0)?),
             month: rates.month(measured)?,
+            busy: rates.busy()?,
             controllers: rates.controllers()?,
         })
     }
@@ -94,12 +97,13 @@ impl Costs {
 
     /// US dollars for a month with so many builds.
     pub(super) fn month_with(&self, builds: f64) -> f64 {
-        total(&self.month) + builds * self.a_build()
+        let busy = if builds > 0.0 { total(&self.busy) } else { 0.0 };
+        total(&self.month) + busy + builds * self.a_build()
     }
 
     /// The most builds a month with which the suite costs no more than so many dollars.
     pub(super) fn break_even(&self, usd: f64) -> f64 {
-        ((usd - total(&self.month)) / self.a_build()).floor().max(0.0)
+        ((usd - total(&self.month) - total(&self.busy)) / self.a_build()).floor().max(0.0)
     }
 }
 
@@ -268,6 +272,7 @@ impl Rates<'_> {
         usage.read_units += looks * (left.build_item_bytes / 4096.0).ceil();
         usage.write_units += looks * ((left.build_item_bytes / 1024.0).ceil() + 2.0);
         usage.milliseconds += looks * (2.0 * self.latency("dynamodb")? + self.latency("ecs")?);
+        usage.log_bytes += BUILDS * self.prices.assumed("metric-lines-a-build")? * self.metric_line()?;
         let mut lines = self.lines(usage, "")?;
         // At most one for each call: the cache is each caller's.
         lines.push(self.line("the table's key", invocations, "kms-request")?);
@@ -289,7 +294,9 @@ impl Rates<'_> {
     fn month(&self, measured: &Measured) -> anyhow::Result<Vec<Line>> {
         let hours = self.prices.assumed("hours")?;
         let cold = self.prices.assumed("cold-share-sweep")?;
-        let mut lines = self.lines(self.usage(&measured.sweep, hours * 60.0, cold)?, "sweep each minute: ")?;
+        let mut sweeps = self.usage(&measured.sweep, hours * 60.0, cold)?;
+        sweeps.log_bytes += hours * 60.0 * self.metric_line()?;
+        let mut lines = self.lines(sweeps, "sweep each minute: ")?;
         let check = self.usage(&measured.check, hours / 6.0, 1.0)?;
         let backup = self.usage(&measured.backup, hours / 24.0, 1.0)?;
         lines.extend(self.lines(check.and(backup), "backups and their checks: ")?);
@@ -297,10 +304,23 @@ impl Rates<'_> {
         lines.push(self.line("the table's key, for the sweep", hours * 60.0 / minutes, "kms-request")?);
         lines.push(self.line("the topic's key", self.template.keys, "kms-key")?);
         lines.push(self.line("alarms", self.template.alarms, "cloudwatch-alarm")?);
+        lines.push(self.line("the metric that each sweep writes", 1.0, "cloudwatch-metric")?);
         if self.template.dashboards > 0.0 {
             lines.push(self.line("dashboards", self.template.dashboards, "cloudwatch-dashboard")?);
         }
         Ok(lines)
+    }
+
+    /// A month in which builds run: CloudWatch bills a metric by the hours in which it was written.
+    fn busy(&self) -> anyhow::Result<Vec<Line>> {
+        let share = self.prices.assumed("busy-hours")? / self.prices.assumed("hours")?;
+        let metrics = self.prices.assumed("busy-metrics")?;
+        Ok(vec![self.line("metrics of builds", metrics * share, "cloudwatch-metric")?])
+    }
+
+    /// What CloudWatch Logs counts for a line that is a metric.
+    fn metric_line(&self) -> anyhow::Result<f64> {
+        Ok(self.prices.assumed("metric-line-bytes")? + self.prices.assumed("log-line-overhead")?)
     }
 
     fn controllers(&self) -> anyhow::Result<Vec<(&'static str, Vec<Line>)>> {
@@ -356,6 +376,10 @@ mod tests {
             ("platform-log-bytes", 448.0),
             ("log-line-overhead", 26.0),
             ("looks", 1.0),
+            ("busy-hours", 146.0),
+            ("busy-metrics", 10.0),
+            ("metric-lines-a-build", 5.0),
+            ("metric-line-bytes", 174.0),
             ("kms-requests-a-message", 2.0),
             ("kms-table-minutes", 5.0),
             ("emails", 1.0),
@@ -385,6 +409,7 @@ mod tests {
             ("kms-request", 0.03, 1e4),
             ("kms-key", 1.0, 1.0),
             ("cloudwatch-alarm", 0.1, 1.0),
+            ("cloudwatch-metric", 0.3, 1.0),
             ("logs-ingestion", 0.5, 1.0),
             ("logs-storage", 0.03, 1.0),
             ("eventbridge-event", 0.0, 1.0),
@@ -456,8 +481,8 @@ mod tests {
         near(amount(lines, "e-mails"), 1000.0);
         near(amount(lines, "the messages' key"), 2000.0);
         near(amount(lines, "the table's key"), 2000.0);
-        // 740 + 10 × 26 + 20 × (448 + 2 × 26) = 11,000 bytes of ten builds.
-        near(amount(lines, "logs written"), 1_100_000.0 / GB);
+        // 740 + 10 × 26 + 20 × (448 + 2 × 26) = 11,000 bytes of ten builds, and for metrics 5 × (174 + 26) = 1,000 bytes of each.
+        near(amount(lines, "logs written"), 2_100_000.0 / GB);
         near(amount(lines, "runs and builds kept"), 4096.0 * 1000.0 * 3.0 / GB);
         near(amount(lines, "their daily backups"), 35.0 * 4096.0 * 1000.0 * 3.0 / GB);
         near(amount(lines, "reports kept"), 1024.0 * 1000.0 * 3.0 / GB);
@@ -475,7 +500,7 @@ mod tests {
             + 1000.0 * 0.5e-6
             + 1000.0 * 2e-5
             + 4000.0 * 3e-6
-            + 1.1e6 / GB * 0.53
+            + 2.1e6 / GB * 0.53
             + 12_288_000.0 / GB * (0.25 + 0.20 + 35.0 * 0.10)
             + 3_072_000.0 / GB * 0.023;
         near(total(lines), sum);
@@ -497,7 +522,17 @@ mod tests {
         near(amount(lines, "backups and their checks: writes to the table"), 730.0 + 730.0);
         near(amount(lines, "the table's key, for the sweep"), 8760.0);
         near(amount(lines, "alarms"), 9.0);
-        assert!(total(lines) > 1.90 && total(lines) < 2.10, "{}", total(lines));
+        near(amount(lines, "the metric that each sweep writes"), 1.0);
+        assert!(total(lines) > 2.20 && total(lines) < 2.40, "{}", total(lines));
+    }
+
+    /// Ten metrics in a fifth of the hours.
+    #[test]
+    fn a_month_with_builds_by_hand() {
+        let costs = Costs::of(&measured(), template(), &prices()).unwrap();
+        near(total(&costs.busy), 10.0 / 5.0 * 0.3);
+        near(costs.month_with(0.0), total(&costs.month));
+        near(costs.month_with(1.0), total(&costs.month) + 0.6 + costs.a_build());
     }
 
     #[test]

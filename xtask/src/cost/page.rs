@@ -33,6 +33,7 @@ pub(super) fn computed() -> anyhow::Result<BTreeMap<&'static str, String>> {
         ("summary", summary(&costs)),
         ("builds", bill(&costs.builds, &prices)?),
         ("month", bill(&costs.month, &prices)?),
+        ("busy", bill(&costs.busy, &prices)?),
         ("controllers", controllers(&costs, &prices)?),
         ("break-even", break_even(&costs)),
         ("measured", measurements(&measured)),
@@ -69,9 +70,10 @@ pub(super) fn replaced(page: &str, parts: &BTreeMap<&'static str, String>) -> an
 
 fn summary(costs: &Costs) -> String {
     let mut text = format!(
-        "1,000 builds cost **{}**, and a month without any **{}**.",
+        "1,000 builds cost **{}**, and a month without any **{}**; the metrics of a month with builds cost **{}** more.",
         dollars(total(&costs.builds)),
-        dollars(total(&costs.month))
+        dollars(total(&costs.month)),
+        dollars(total(&costs.busy))
     );
     for (name, lines) in &costs.controllers {
         let usd = total(lines);
