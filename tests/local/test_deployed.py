@@ -155,6 +155,10 @@ class Deployed:
     def sns_topic(self, of, _):
         return self.client("sns").get_topic_attributes(TopicArn=of)["Attributes"]
 
+    def sns_topicpolicy(self, _, said):
+        policies = [json.loads(self.sns_topic(topic, None)["Policy"]) for topic in said["Topics"]]
+        return {"Topics": said["Topics"], "PolicyDocument": policies[0]} if policies else {}
+
     def sns_subscription(self, of, said):
         [found] = [one for one in self.client("sns").list_subscriptions_by_topic(TopicArn=said["TopicArn"])["Subscriptions"] if one["SubscriptionArn"] == of]
         return found

@@ -213,6 +213,7 @@ class Rules(unittest.TestCase):
             "AWS::Lambda::Permission",
             "AWS::S3::BucketPolicy",
             "AWS::SNS::Subscription",
+            "AWS::SNS::TopicPolicy",
             "AWS::SQS::QueuePolicy",
         }
         for name, resource in self.template.resources.items():
