@@ -184,7 +184,8 @@ def retention(template):
         if not bucket.get("LifecycleConfiguration", {}).get("Rules"):
             found.append(f"{name}: no LifecycleConfiguration")
     for name, resource in template.resources.items():
-        kept = (resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")) == ("Retain", "Retain")
+        # What is empty, because making it is rolled back, may go.
+        kept = resource.get("DeletionPolicy") in ("Retain", "RetainExceptOnCreate") and resource.get("UpdateReplacePolicy") == "Retain"
         if resource["Type"] in ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::Backup::BackupVault") and not kept:
             found.append(f"{name}: goes with the stack, and what is in it")
     return found

@@ -1,11 +1,13 @@
-"""Starts the local AWS: ministack, with two changes.
+"""Starts the local AWS: ministack, with three changes.
 
 EventBridge refuses events whose source begins with `aws.` from callers, because AWS services alone send those. The services that Bellhop listens
 to are played by a stand-in here, outside ministack, and its events have to pass the deployed rules like the real ones: PutEvents is opened for such
 sources. And EventBridge invokes functions asynchronously, so that Lambda retries a failed invocation and hands it to the OnFailure destination;
 ministack does that for asynchronous invocations by callers, but runs a rule's target only once: rules are led the same way.
 
-Both lean on private functions of ministack. The version is pinned, and their shape is checked before they are relied on.
+Its CloudFormation knows plans of AWS Backup and not their selections, although its AWS Backup does: they are made through that.
+
+All lean on private functions of ministack. The version is pinned, and their shape is checked before they are relied on.
 
 The environment decides the rest, and the functions inherit it:
     GATEWAY_PORT                    the port (default 4566), on 127.0.0.1 unless BIND_HOST says otherwise
@@ -34,7 +36,8 @@ os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
 import ministack.app  # noqa: E402
 from ministack.core import lambda_runtime  # noqa: E402
-from ministack.services import eventbridge, lambda_svc  # noqa: E402
+from ministack.services import backup, eventbridge, lambda_svc  # noqa: E402
+from ministack.services.cloudformation import provisioners  # noqa: E402
 
 
 def require(module, name, *parameters):
@@ -72,9 +75,31 @@ def invoke_rule_targets_asynchronously():
     eventbridge._dispatch_to_lambda = dispatch
 
 
+def deploy_backup_selections():
+    """Lets a template have an AWS::Backup::BackupSelection."""
+    kind = "AWS::Backup::BackupSelection"
+    make = require(backup, "_create_selection", "plan_id", "body")
+    remove = require(backup, "_delete_selection", "plan_id", "selection_id")
+    if kind in provisioners._RESOURCE_HANDLERS:
+        sys.exit(f"This ministack deploys {kind} by itself: what {os.path.abspath(__file__)} does for it can go.")
+
+    def create(_logical_id, properties, _stack_name):
+        status, _, reply = make(properties["BackupPlanId"], properties)
+        if status >= 300:
+            raise ValueError(f"{kind} was refused: {reply!r}")
+        selection = json.loads(reply)["SelectionId"]
+        return selection, {"Id": selection, "SelectionId": selection, "BackupPlanId": properties["BackupPlanId"]}
+
+    def delete(selection, properties):
+        remove(properties["BackupPlanId"], selection)
+
+    provisioners._RESOURCE_HANDLERS[kind] = {"create": create, "delete": delete}
+
+
 def main():
     accept_aws_sources()
     invoke_rule_targets_asynchronously()
+    deploy_backup_selections()
     try:
         ministack.app.main()
     except KeyboardInterrupt:

@@ -31,7 +31,7 @@ PSEUDO = {
 }
 
 # Properties that do nothing: nobody asks the local AWS what anything costs.
-TAGS = {"Tags", "BackupVaultTags"}
+TAGS = {"Tags", "BackupVaultTags", "BackupPlanTags"}
 # Properties that the local AWS does not have once they are deployed: type and property.
 NOT_KEPT = {
     # It answers with a place of its own.
@@ -155,6 +155,10 @@ class Deployed:
     def sns_topic(self, of, _):
         return self.client("sns").get_topic_attributes(TopicArn=of)["Attributes"]
 
+    def sns_topicpolicy(self, _, said):
+        policies = [json.loads(self.sns_topic(topic, None)["Policy"]) for topic in said["Topics"]]
+        return {"Topics": said["Topics"], "PolicyDocument": policies[0]} if policies else {}
+
     def sns_subscription(self, of, said):
         [found] = [one for one in self.client("sns").list_subscriptions_by_topic(TopicArn=said["TopicArn"])["Subscriptions"] if one["SubscriptionArn"] == of]
         return found
@@ -228,6 +232,19 @@ class Deployed:
 
     def backup_backupvault(self, of, _):
         return self.client("backup").describe_backup_vault(BackupVaultName=of)
+
+    def backup_backupplan(self, of, _):
+        plan = self.client("backup").get_backup_plan(BackupPlanId=of)["BackupPlan"]
+        rules = [{"TargetBackupVault": rule.pop("TargetBackupVaultName"), **rule} for rule in plan.pop("Rules")]
+        # What the service gives each rule by itself.
+        for rule in rules:
+            rule.pop("RuleId", None)
+        return {"BackupPlan": {**plan, "BackupPlanRule": rules}}
+
+    def backup_backupselection(self, of, said):
+        found = self.client("backup").get_backup_selection(BackupPlanId=said["BackupPlanId"], SelectionId=of)
+        # A list that is empty says nothing.
+        return {"BackupPlanId": found["BackupPlanId"], "BackupSelection": {key: value for key, value in found["BackupSelection"].items() if value}}
 
 
 def plain(node):
@@ -386,6 +403,12 @@ def silent_alarm(deployed, ids):
     deployed.client("cloudwatch").delete_alarms(AlarmNames=[ids["PushDeadLetterAlarm"]])
 
 
+def no_plan(deployed, ids):
+    client = deployed.client("backup")
+    client.delete_backup_selection(BackupPlanId=ids["BackupPlan"], SelectionId=ids["BackupSelection"])
+    client.delete_backup_plan(BackupPlanId=ids["BackupPlan"])
+
+
 def logs_for_ever(deployed, ids):
     deployed.client("logs").delete_retention_policy(logGroupName=ids["PushLogGroup"])
 
@@ -407,6 +430,7 @@ FAULTS = [
     (no_topic, "Topic", "is not there"),
     (role_without_policy, "PushRole", "ManagedPolicyArns is"),
     (silent_alarm, "PushDeadLetterAlarm", "is not there"),
+    (no_plan, "BackupPlan", "is not there"),
     (logs_for_ever, "PushLogGroup", "RetentionInDays is None"),
 ]
 

@@ -205,6 +205,7 @@ class Rules(unittest.TestCase):
 
     def test_what_costs_carries_the_suites_tag(self):
         free = {
+            "AWS::Backup::BackupSelection",  # takes no tags
             "AWS::CloudWatch::Dashboard",  # takes no tags
             "AWS::Events::Rule",
             "AWS::IAM::ManagedPolicy",
@@ -213,12 +214,13 @@ class Rules(unittest.TestCase):
             "AWS::Lambda::Permission",
             "AWS::S3::BucketPolicy",
             "AWS::SNS::Subscription",
+            "AWS::SNS::TopicPolicy",
             "AWS::SQS::QueuePolicy",
         }
         for name, resource in self.template.resources.items():
             if resource["Type"] not in free:
                 properties = resource["Properties"]
-                tags = properties.get("BackupVaultTags") or {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
+                tags = properties.get("BackupVaultTags") or properties.get("BackupPlanTags") or {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
                 self.assertEqual(tags.get("bellhop:suite"), SUITE_NAME, name)
 
     def test_the_dashboard_shows_every_alarm_and_function(self):
