@@ -281,11 +281,7 @@ impl Rates<'_> {
         let table = left.table_bytes as f64 * kept;
         lines.push(self.line("runs and builds kept", table, "dynamodb-storage")?);
         lines.push(self.line("their recovery to any point in time", table, "dynamodb-recovery")?);
-        lines.push(self.line(
-            "their daily backups",
-            table * self.prices.assumed("table-backups")?,
-            "backup-dynamodb",
-        )?);
+        lines.push(self.line("their backups", table * self.prices.assumed("table-backups")?, "backup-dynamodb")?);
         lines.push(self.line("reports kept", left.object_bytes as f64 * kept, "s3-storage")?);
         Ok(lines)
     }
@@ -484,7 +480,7 @@ mod tests {
         // 740 + 10 × 26 + 20 × (448 + 2 × 26) = 11,000 bytes of ten builds, and for metrics 5 × (174 + 26) = 1,000 bytes of each.
         near(amount(lines, "logs written"), 2_100_000.0 / GB);
         near(amount(lines, "runs and builds kept"), 4096.0 * 1000.0 * 3.0 / GB);
-        near(amount(lines, "their daily backups"), 35.0 * 4096.0 * 1000.0 * 3.0 / GB);
+        near(amount(lines, "their backups"), 35.0 * 4096.0 * 1000.0 * 3.0 / GB);
         near(amount(lines, "reports kept"), 1024.0 * 1000.0 * 3.0 / GB);
         // Writes, at 0.625 a million.
         near(lines.iter().find(|line| line.price == "dynamodb-write").unwrap().usd, 0.00625);
