@@ -2,13 +2,15 @@
 that is named with it has to find it.
 
     python test_infra.py        with the requirements of requirements.txt installed
+    python test_infra.py write  writes the files of tests/checks/suite-configuration
 """
 
 import re
+import sys
 import unittest
 
 import infra_checks
-from infra import ROOT, SUITE, TEMPLATES, Template
+from infra import ROOT, SUITE, TEMPLATES, Template, given, resolve
 from local_aws import LocalAws
 
 CHECKS, TOGETHER = infra_checks.CHECKS, infra_checks.TOGETHER
@@ -315,24 +317,24 @@ def another_project(template):
     template.document["Parameters"]["CodeBuildProject"]["Default"] = "docker"
 
 
-def given(template, stack):
+def parameters_of(template, stack):
     return template.properties(stack)["Parameters"]
 
 
 def projects_from_families(template):
-    given(template, "Suite")["AgentProjects"] = {"Ref": "AgentFamilyPrefix"}
+    parameters_of(template, "Suite")["AgentProjects"] = {"Ref": "AgentFamilyPrefix"}
 
 
 def bucket_from_the_table(template):
-    given(template, "Agents")["BucketName"] = {"Fn::GetAtt": ["Suite", "Outputs.TableName"]}
+    parameters_of(template, "Agents")["BucketName"] = {"Fn::GetAtt": ["Suite", "Outputs.TableName"]}
 
 
 def parameter_not_given(template):
-    del given(template, "Suite")["BackupSchedule"]
+    del parameters_of(template, "Suite")["BackupSchedule"]
 
 
 def parameter_given_needlessly_explained(template):
-    given(template, "Suite")["AgentRolePattern"] = {"Ref": "AgentRolePattern"}
+    parameters_of(template, "Suite")["AgentRolePattern"] = {"Ref": "AgentRolePattern"}
 
 
 def output_of_another(template):
@@ -416,6 +418,24 @@ def alarms_of_anothers_topic(template):
     for alarm in template.of_type("AWS::CloudWatch::Alarm").values():
         alarm.pop("AlarmActions", None)
         alarm.pop("OKActions", None)
+
+
+# What the output SuiteConfiguration is with these parameters, in a file that a test of tests/checks has the functions' own parser read.
+SUITE_CONFIGURATIONS = ROOT / "tests" / "checks" / "suite-configuration"
+SUITE_CONFIGURATION = {
+    "default.yaml": {},
+    "one-cluster-without-codebuild.yaml": {"SpotClusterName": "ci", "OnDemandClusterName": "ci", "CodeBuildProject": "", "AssignPublicIp": "true"},
+}
+
+
+def suite_configuration(template, parameters):
+    """The output SuiteConfiguration, with made-up ids for what AWS names."""
+    ids = {"BucketName": "bellhop-bucket", "VpcId": "vpc-0a1b2c3d", "SubnetIds": ["subnet-0a1b2c3d", "subnet-4e5f6a7b"], "AgentSecurityGroup": "sg-0a1b2c3d"}
+    template = given(template, {**ids, **parameters})
+    values = {**template.defaults(), **ids, **parameters}
+    for kind, name in (("AWS::ECS::Cluster", "ClusterName"), ("AWS::CodeBuild::Project", "Name")):
+        values |= {resource: resolve(properties[name], values) for resource, properties in template.of_type(kind).items()}
+    return resolve(template.document["Outputs"]["SuiteConfiguration"]["Value"], values)
 
 
 # What is broken, the check that has to find it, parts of what it has to say, and the template if it is not the one with the functions.
@@ -544,6 +564,15 @@ class Infra(unittest.TestCase):
                 for part in said:
                     self.assertIn(part, findings)
 
+    def test_the_suite_configuration_that_the_parser_reads_is_that_of_the_agents(self):
+        template = Template.read(ROOT / "infra" / "agents.yaml")
+        self.assertEqual({path.name for path in SUITE_CONFIGURATIONS.iterdir()}, SUITE_CONFIGURATION.keys())
+        for name, parameters in SUITE_CONFIGURATION.items():
+            file = SUITE_CONFIGURATIONS / name
+            rendered = suite_configuration(template, parameters)
+            with self.subTest(file=name):
+                self.assertEqual(file.read_text(), rendered, f"python test_infra.py write makes {file.relative_to(ROOT)} anew")
+
     def test_an_explanation_that_nothing_needs_is_found(self):
         template = Template.read(SUITE)
         statements = template.properties("AgentLaunchPolicy")["PolicyDocument"]["Statement"]
@@ -567,5 +596,14 @@ class Infra(unittest.TestCase):
                 self.assertIn(written.split("'")[0], [schedule for _, schedule in shown], file)
 
 
+def write():
+    template = Template.read(ROOT / "infra" / "agents.yaml")
+    for name, parameters in SUITE_CONFIGURATION.items():
+        (SUITE_CONFIGURATIONS / name).write_text(suite_configuration(template, parameters))
+
+
 if __name__ == "__main__":
-    unittest.main()
+    if sys.argv[1:] == ["write"]:
+        write()
+    else:
+        unittest.main()
