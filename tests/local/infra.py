@@ -84,8 +84,9 @@ def resolve(node, parameters):
         if name == "Fn::Split":
             delimiter, text = resolve(of, parameters)
             return text.split(delimiter)
-        if name == "Fn::Sub" and isinstance(of, str):
-            return re.sub(r"\$\{([^}]+)\}", lambda found: parameters[found[1]], of)
+        if name == "Fn::Sub":
+            text, own = (of, {}) if isinstance(of, str) else (of[0], resolve(of[1], parameters))
+            return re.sub(r"\$\{([^}]+)\}", lambda found: own[found[1]] if found[1] in own else parameters[found[1]], text)
         if name.startswith("Fn::"):
             raise ValueError(f"{name} depends on more than parameters")
     return {name: resolve(item, parameters) for name, item in node.items()}
@@ -103,6 +104,39 @@ def assume(node, holds):
         return assume(then if holds else otherwise, holds)
     assumed = {key: assume(item, holds) for key, item in node.items()}
     return {key: item for key, item in assumed.items() if item != {"Ref": "AWS::NoValue"}}
+
+
+def given(template, parameters):
+    """A template as it is with these parameters and the defaults of the others: without conditions."""
+    parameters = {**template.defaults(), **parameters}
+    conditions = template.document.get("Conditions", {})
+
+    def holds(node):
+        [(name, of)] = node.items()
+        if name == "Condition":
+            return holds(conditions[of])
+        if name == "Fn::Equals":
+            first, second = resolve(of, parameters)
+            return first == second
+        return {"Fn::Not": lambda nodes: not any(nodes), "Fn::And": all, "Fn::Or": any}[name]([holds(item) for item in of])
+
+    def without(node):
+        if isinstance(node, list):
+            return [without(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if node.keys() == {"Fn::If"}:
+            condition, then, otherwise = node["Fn::If"]
+            return without(then if holds(conditions[condition]) else otherwise)
+        return {key: without(item) for key, item in node.items()}
+
+    kept = {
+        name: without(resource)
+        for name, resource in template.resources.items()
+        if "Condition" not in resource or holds(conditions[resource["Condition"]])
+    }
+    outputs = {name: without(output) for name, output in template.document.get("Outputs", {}).items()}
+    return Template(template.name, {**template.document, "Resources": kept, "Outputs": outputs})
 
 
 def attribute_of(node, attribute="Arn"):

@@ -7,17 +7,32 @@ import json
 import re
 import tempfile
 from datetime import datetime, timezone
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from ipaddress import ip_network
 
 from aws_croniter import AwsCroniter
 
 import check_template
 import samples
-from infra import as_list, attribute_of, reference_of, walk
+from infra import ROOT, as_list, attribute_of, reference_of, resolve, walk
 
 # Statements that allow something on everything, or every action of a kind: template, resource and Sid, and why it has to be.
 WIDE = {
     ("template.yaml", "LedgerPolicy", "AnswerPipelines"): "a job of CodePipeline is no resource: who has its id may answer it",
+    ("network.yaml", "FlowLogRole", "Find"): "flow logs look for their group among all of them",
+    ("template.yaml", "AgentLaunchPolicy", "StopDescribe"): "a task's ARN is an id; limited to the agents' clusters",
     ("template.yaml", "AgentLaunchPolicy", "FindByStartedBy"): "authorised on container instances, which Fargate has not; limited to the agents' clusters",
+    ("template.yaml", "StartPolicy", "PipelineFiles"): "whichever repository is pushed to has its pipeline file read",
+    ("template.yaml", "RemedyPolicy", "FindBranches"): "the jobs of the suite's own may be any repository's",
+    ("template.yaml", "PushRole", "ReadCommits"): "whichever repository is pushed to has its commits read",
+    ("template.yaml", "PipelineRole", "FindBranches"): "an action may be any repository's",
+    ("template.yaml", "ControlRole", "FindBranches"): "a run may be any repository's",
+    ("template.yaml", "SpotInterruptionRole", "DrainInstances"): "an instance's ARN is an id",
+    ("template.yaml", "SweepRole", "DrainInstances"): "an instance's ARN is an id",
+    ("template.yaml", "BackupServiceRole", "Vault"): "copies go to vaults that only the suite configuration names",
+    ("template.yaml", "BackupServiceRole", "RecoveryPoints"): "a recovery point's ARN is an id",
+    ("template.yaml", "BackupPolicy", "StartBackupsAndFindRecoveryPoints"): "the vaults are those that the suite configuration names",
     ("template.yaml", "BackupPolicy", "CopyRestoreAndFollow"): "recovery points have the ARNs of many services, and jobs have none",
     ("template.yaml", "BackupPolicy", "AskForRemovals"): "Cloud Control acts with the caller's permissions, which name what may be removed",
     ("template.yaml", "BackupPolicy", "RemoveRestoredVolumes"): "a restored volume has no name; present only where RestoreTestsOfVolumes asks for it",
@@ -26,8 +41,9 @@ WIDE = {
 WITHOUT_RESOURCE = {"ecr:GetAuthorizationToken"}
 # Policies of AWS's own that allow more than one thing's work.
 BROAD_MANAGED = re.compile(r"(AdministratorAccess|PowerUserAccess|FullAccess|IAMFullAccess)$")
-# A resource of every service, or of all.
-ANYTHING = re.compile(r"\*|arn:[^:]*:\*(:.*)?")
+# What an ARN ends with that names every resource of its service, or every one of a type: `*`, `role/*`, `log-group:*:*`. A name between the type and the
+# asterisk, be it a parameter's, limits it.
+ANYTHING = re.compile(r"([a-z-]+[/:])?\*[*/:]*")
 RATE = re.compile(r"rate\(([1-9][0-9]*) (minute|hour|day)(s?)\)")
 CRON = re.compile(r"cron\((.*)\)")
 # A schedule anywhere in a text. Others' functions whose names end so, such as enumerate, are none.
@@ -85,6 +101,35 @@ def statements(template):
                 yield name, path, node
 
 
+class Unknown(dict):
+    """Parameters of which nobody knows the values."""
+
+    def __missing__(self, name):
+        return f"${{{name}}}"
+
+
+def texts(resource, template):
+    """What a statement's resource says, with parameters and attributes left in it, where that can be said."""
+    parameters = Unknown({"AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountId": "111122223333"})
+    for name, parameter in template.document.get("Parameters", {}).items():
+        if parameter["Type"].startswith(("CommaDelimitedList", "List<")):
+            parameters[name] = [f"${{{name}}}"]
+    try:
+        return as_list(resolve(resource, parameters))
+    except ValueError:
+        return []
+
+
+def anything(text):
+    """Whether a resource is everything, everything of a service, or everything of a type."""
+    if text == "*":
+        return True
+    parts = text.split(":", 5)
+    if parts[0] != "arn":
+        return False
+    return "*" in parts[2:3] or len(parts) < 6 or ANYTHING.fullmatch(parts[5]) is not None
+
+
 def wide_statements(template):
     """Statements of roles that allow something on everything, or every action of a kind: the key for `WIDE`, and what is wide."""
     for name, path, statement in statements(template):
@@ -102,9 +147,9 @@ def wide_statements(template):
         if "Action" in statement and set(as_list(statement["Action"])) <= WITHOUT_RESOURCE:
             continue
         for resource in as_list(statement.get("Resource", [])):
-            text = resource.get("Fn::Sub") if isinstance(resource, dict) else resource
-            if isinstance(text, str) and ANYTHING.fullmatch(text.replace("${AWS::Partition}", "aws")):
-                yield key, f"Resource {text}"
+            for text in texts(resource, template):
+                if isinstance(text, str) and anything(text):
+                    yield key, f"Resource {text}"
 
 
 def wildcards(template):
@@ -120,7 +165,8 @@ def wildcards(template):
 def unneeded(templates):
     """Entries of `WIDE` that no template needs."""
     wide = {key for template in templates for key, _ in wide_statements(template)}
-    return [f"{'/'.join(key)} is explained ({why}) and is not there" for key, why in WIDE.items() if key not in wide]
+    names = {template.name for template in templates}
+    return [f"{'/'.join(key)} is explained ({why}) and is not there" for key, why in WIDE.items() if key[0] in names and key not in wide]
 
 
 def public(template):
@@ -265,6 +311,330 @@ def permissions(template):
     return found
 
 
+def ingress(template):
+    """Who may connect to what, beside those who are there for it: everybody, and anybody at all to an agent."""
+    parameters = template.defaults()
+    found = []
+    rules = template.of_type("AWS::EC2::SecurityGroup") | template.of_type("AWS::EC2::SecurityGroupIngress")
+    for name, properties in rules.items():
+        let_in = properties if template.resources[name]["Type"].endswith("Ingress") else properties.get("SecurityGroupIngress", [])
+        # Where there are agents, the groups are theirs, and nothing connects to an agent.
+        if let_in and template.of_type("AWS::ECS::TaskDefinition"):
+            found.append(f"{name}: lets somebody connect to agents")
+        for path, node in walk(let_in):
+            if path[-1:] in (("CidrIp",), ("CidrIpv6",)):
+                cidr = parameters.get(node.get("Ref")) if isinstance(node, dict) else node
+                # Shorter than any private range.
+                if cidr is None or ip_network(cidr, strict=False).prefixlen < 7:
+                    found.append(f"{name}: {node} may connect")
+    return found
+
+
+def granted(template, role):
+    """What a role may do by the policies of the same template: each action with its statement's resources."""
+    sources = [role] + [reference_of(policy) for policy in template.properties(role).get("ManagedPolicyArns", [])]
+    return [
+        (action, resource)
+        for of, path, statement in statements(template)
+        if of in sources and statement["Effect"] == "Allow" and "AssumeRolePolicyDocument" not in path
+        for action in as_list(statement.get("Action", []))
+        for resource in as_list(statement.get("Resource", []))
+    ]
+
+
+# What ECS needs of an execution role to start an agent, beside the registry's login, on the template's own images and on the agent's log group
+# <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html>, and what an agent needs of its task role whatever the job.
+TO_PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+TO_LOG = ("logs:CreateLogStream", "logs:PutLogEvents")
+TO_WORK = ("codecommit:GitPull", "s3:GetObject", "s3:PutObject")
+# The endpoints through which agents without a way to the internet start and work, with their kind.
+ENDPOINTS = {
+    "s3": "Gateway",
+    "dynamodb": "Gateway",
+    "ecr.api": "Interface",
+    "ecr.dkr": "Interface",
+    "logs": "Interface",
+    "git-codecommit": "Interface",
+}
+
+
+def agents_start(template):
+    """What an agent would lack to start, or its network to be made."""
+    found = []
+    images = set(template.of_type("AWS::ECR::Repository"))
+    for name, definition in template.of_type("AWS::ECS::TaskDefinition").items():
+        task, execution = (attribute_of(definition.get(key)) for key in ("TaskRoleArn", "ExecutionRoleArn"))
+        if task is None or execution is None:
+            found.append(f"{name}: no roles of this template")
+            continue
+        works = {action for action, _ in granted(template, task)}
+        found += [f"{name}: {task} may not {action}" for action in TO_WORK if action not in works]
+        starts = {(action, attribute_of(on) or str(on)) for action, on in granted(template, execution)}
+        needed = [("ecr:GetAuthorizationToken", "*"), *((action, image) for action in TO_PULL for image in sorted(images))]
+        for container in definition["ContainerDefinitions"]:
+            group = reference_of(container["LogConfiguration"]["Options"]["awslogs-group"])
+            needed += [(action, group) for action in TO_LOG]
+        found += [f"{name}: {execution} may not {action} on {on}" for action, on in needed if (action, on) not in starts]
+    if not template.of_type("AWS::EC2::VPC"):
+        return found
+    endpoints = {}
+    for name, endpoint in template.of_type("AWS::EC2::VPCEndpoint").items():
+        service = endpoint["ServiceName"]["Fn::Sub"].removeprefix("com.amazonaws.${AWS::Region}.")
+        endpoints[service] = endpoint.get("VpcEndpointType", "Gateway")
+        if endpoints[service] == "Interface" and endpoint.get("PrivateDnsEnabled") is not True:
+            found.append(f"{name}: nobody finds it under the service's own name")
+        # Those that every agent needs come and go together.
+        condition = template.resources[name].get("Condition")
+        if service in ENDPOINTS and condition != {"Gateway": None, "Interface": "HasInterfaceEndpoints"}[ENDPOINTS[service]]:
+            found.append(f"{name}: there under the condition {condition} only")
+    found += [f"no endpoint of {kind} for {service}" for service, kind in ENDPOINTS.items() if endpoints.get(service) != kind]
+    attachments = set(template.of_type("AWS::EC2::VPCGatewayAttachment"))
+    gateways = set(template.of_type("AWS::EC2::InternetGateway"))
+    through = [name for name, route in template.of_type("AWS::EC2::Route").items() if reference_of(route.get("GatewayId")) in gateways]
+    for name in [*through, *template.of_type("AWS::EC2::EIP")]:
+        if not attachments & set(as_list(template.resources[name].get("DependsOn", []))):
+            found.append(f"{name}: may be made before the gateway is the VPC's, which EC2 refuses")
+    return found
+
+
+def agents_fit(templates):
+    """Agents that the functions may not start as both templates are by default."""
+    suite, agents = templates["template.yaml"].defaults(), templates["agents.yaml"]
+    parameters = agents.defaults()
+    found = []
+    for name, definition in agents.of_type("AWS::ECS::TaskDefinition").items():
+        family = resolve(definition["Family"], parameters)
+        if not family.startswith(suite["AgentFamilyPrefix"]):
+            found.append(f"{name}: the family {family} does not begin with AgentFamilyPrefix")
+        for key in ("TaskRoleArn", "ExecutionRoleArn"):
+            role = attribute_of(definition[key])
+            path = agents.properties(role).get("Path", "/").removeprefix("/") + role
+            if not fnmatchcase(path, suite["AgentRolePattern"]):
+                found.append(f"{name}: its role {path} does not fit AgentRolePattern")
+    for kind, name, among in (("AWS::ECS::Cluster", "ClusterName", "AgentClusters"), ("AWS::CodeBuild::Project", "Name", "AgentProjects")):
+        named = {resolve(properties[name], parameters) for properties in agents.of_type(kind).values()}
+        if named != set(suite[among]):
+            found.append(f"{', '.join(sorted(named))} are made, and {among} is {', '.join(suite[among])}")
+    return found
+
+
+# The templates that bellhop.yaml nests. In what the transform makes of it their names are no longer to be seen.
+NESTED = {"Network": "network.yaml", "Suite": "template.yaml", "Agents": "agents.yaml"}
+# Parameters of nested stacks that bellhop.yaml does not give, and why it need not.
+NOT_GIVEN = {
+    ("Suite", "AgentRolePattern"): "the roles of agents.yaml have a path of their own; see the check `agents fit`",
+}
+# Where bellhop.yaml takes a nested stack's parameter from, or an output of its own, if not from its parameter, or a stack's output, of that name.
+SOURCES = {
+    ("Network", "Suite"): "AWS::StackName",
+    ("Suite", "Suite"): "AWS::StackName",
+    ("Agents", "Suite"): "AWS::StackName",
+    ("Suite", "AgentClusters"): "HasOwnSpotCluster ? ${SpotClusterName},${OnDemandClusterName} : OnDemandClusterName",
+    ("Suite", "AgentProjects"): "HasCodeBuildProject ? CodeBuildProject : -",
+    ("Agents", "BucketName"): "Suite.Outputs.BucketName",
+    ("Agents", "VpcId"): "MakesNetwork ? Network.Outputs.VpcId : VpcId",
+    ("Agents", "SubnetIds"): "MakesNetwork ? Network.Outputs.PrivateSubnetIds : SubnetIds",
+    ("Agents", "AssignPublicIp"): "MakesNetwork ? false : AssignPublicIp",
+    ("Outputs", "SubnetIds"): "MakesNetwork ? Network.Outputs.PrivateSubnetIds : SubnetIds",
+    ("Outputs", "SuiteStackName"): '{"Fn::Select": [1, {"Fn::Split": ["/", {"Ref": "Suite"}]}]}',
+}
+
+
+def source(node):
+    """Where a value comes from, as `SOURCES` says it."""
+    if isinstance(node, dict) and len(node) == 1:
+        [(name, of)] = node.items()
+        if name in ("Ref", "Fn::Sub") and isinstance(of, str):
+            return of
+        if name == "Fn::GetAtt":
+            return of if isinstance(of, str) else ".".join(of)
+        if name == "Fn::If":
+            return f"{of[0]} ? {source(of[1])} : {source(of[2])}"
+    return node if isinstance(node, str) else json.dumps(node)
+
+
+def nesting(templates):
+    """What bellhop.yaml gives its nested stacks from elsewhere than it should, or not at all, and what it puts out in another's place."""
+    whole = templates["bellhop.yaml"]
+    needed = set()
+    found = []
+
+    def compare(key, node, otherwise):
+        needed.add(key)
+        wanted = SOURCES.get(key)
+        if (source(node) not in otherwise) if wanted is None else (source(node) != wanted):
+            found.append(f"{'/'.join(key)} comes from {source(node)}, and should from {wanted or ' or '.join(otherwise)}")
+
+    for stack, properties in whole.of_type("AWS::CloudFormation::Stack").items():
+        nested = templates[NESTED[stack]]
+        given = properties.get("Parameters", {})
+        for name in nested.document.get("Parameters", {}):
+            if name in given:
+                compare((stack, name), given[name], [name])
+            elif (stack, name) in NOT_GIVEN:
+                needed.add((stack, name, "not given"))
+            else:
+                found.append(f"{stack}/{name} is not given, and nothing says why")
+    for name, output in whole.document["Outputs"].items():
+        compare(("Outputs", name), output["Value"], [f"{stack}.Outputs.{name}" for stack in whole.of_type("AWS::CloudFormation::Stack")])
+    found += [f"{'/'.join(key)} has a source and is not there" for key in SOURCES if key not in needed]
+    found += [f"{'/'.join(key)} is explained ({why}) and is given" for key, why in NOT_GIVEN.items() if (*key, "not given") not in needed]
+    return found
+
+
+# What each kind of alarm is, by the end of its name: the metric, its statistic, when it is too much or too little and by which threshold (from, to),
+# what no data means, and the seconds (from, to) that it looks at.
+ALARMS = {
+    "DeadLetterAlarm": ("AWS/SQS ApproximateNumberOfMessagesVisible", "Maximum", "GreaterThanThreshold", (0, 0), "notBreaching", (60, 300)),
+    "ErrorsAlarm": ("AWS/Lambda Errors", "Sum", "GreaterThanThreshold", (0, 3), "notBreaching", (300, 1800)),
+    "ThrottlesAlarm": ("AWS/Lambda Throttles", "Sum", "GreaterThanThreshold", (0, 3), "notBreaching", (60, 900)),
+    # The sweep runs each minute. Only what is missing for minutes is, and where nothing runs there is no data.
+    "SweepMissingAlarm": ("AWS/Lambda Invocations", "Sum", "LessThanThreshold", (1, 1), "breaching", (180, 600)),
+    "OverdueAlarm": ("Bellhop OldestOverdueSeconds", "Maximum", "GreaterThanThreshold", (180, 900), "notBreaching", (180, 900)),
+}
+# The kinds that there are once for each function.
+OF_EACH_FUNCTION = ("DeadLetterAlarm", "ErrorsAlarm", "ThrottlesAlarm")
+
+
+def alarms(template):
+    """Alarms that would come too late, too often or never, or look at something else than their name says."""
+    found = []
+    for name, alarm in template.of_type("AWS::CloudWatch::Alarm").items():
+        [kind] = [kind for kind in ALARMS if name.endswith(kind)] or [None]
+        if kind is None:
+            found.append(f"{name}: an alarm of no kind that `ALARMS` knows")
+            continue
+        metric, statistic, comparison, thresholds, missing, seconds = ALARMS[kind]
+        for what, is_, wanted in (
+            ("metric", f"{alarm.get('Namespace')} {alarm.get('MetricName')}", metric),
+            ("Statistic", alarm.get("Statistic"), statistic),
+            ("ComparisonOperator", alarm.get("ComparisonOperator"), comparison),
+            ("TreatMissingData", alarm.get("TreatMissingData", "missing"), missing),
+            ("ActionsEnabled", alarm.get("ActionsEnabled", True), True),
+        ):
+            if is_ != wanted:
+                found.append(f"{name}: {what} is {is_}, and should be {wanted}")
+        for what, is_, (least, most) in (
+            ("Threshold", alarm.get("Threshold"), thresholds),
+            ("Period by EvaluationPeriods", alarm["Period"] * alarm["EvaluationPeriods"], seconds),
+        ):
+            if is_ is None or not least <= is_ <= most:
+                found.append(f"{name}: {what} is {is_}, and should be from {least} to {most}")
+        if alarm["Namespace"].startswith("AWS/"):
+            prefix = "Sweep" if kind == "SweepMissingAlarm" else name.removesuffix(kind)
+            of = prefix + ("DeadLetterQueue" if kind == "DeadLetterAlarm" else "Function")
+            looks_at = [reference_of(dimension["Value"]) or attribute_of(dimension["Value"], "QueueName") for dimension in alarm.get("Dimensions", [])]
+            if looks_at != [of]:
+                found.append(f"{name}: looks at {looks_at}, and should at {of}")
+    functions = template.of_type("AWS::Lambda::Function")
+    wanted = {name.removesuffix("Function") + kind for name in functions for kind in OF_EACH_FUNCTION}
+    if functions:
+        wanted |= ALARMS.keys() - set(OF_EACH_FUNCTION)
+    found += [f"no {name}" for name in sorted(wanted - template.of_type("AWS::CloudWatch::Alarm").keys())]
+    return found
+
+
+# The metrics of AWS's own that there are, as far as anything here may look at them.
+METRICS_OF_AWS = {
+    "AWS/Lambda": {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "IteratorAge", "Throttles"},
+    "AWS/SQS": {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible", "NumberOfMessagesReceived", "NumberOfMessagesSent"},
+}
+
+
+@lru_cache(maxsize=None)
+def written_metrics():
+    """The metrics that the functions write: the sets of dimensions of each, by its name."""
+    text = (ROOT / "shared" / "runtime" / "src" / "metrics.rs").read_text().partition("#[cfg(test)]")[0]
+    [namespace] = re.findall(r'const NAMESPACE: &str = "(\w+)"', text)
+    names = dict(re.findall(r'Measure::(\w+)(?:\([^)]*\))? => \("(\w+)", "\w+"', text))
+    dimensions = dict.fromkeys(names, ())
+    for arm in re.findall(r"Measure::(\w+)(?:\([^)]*\))? => (\{.*?\n        \}|own\.push[^\n]*)", text, re.DOTALL):
+        dimensions[arm[0]] = re.findall(r'\("([A-Z]\w*)",', arm[1])
+    return namespace, {name: [{"Suite"}, *({"Suite", own} for own in dimensions[measure])] for measure, name in names.items()}
+
+
+@lru_cache(maxsize=None)
+def words(file):
+    """The words of the `as_str` of an enumeration in shared/domain."""
+    return frozenset(re.findall(r'Self::\w+ => "([a-z-]+)"', (ROOT / "shared" / "domain" / "src" / file).read_text()))
+
+
+def looked_at(template):
+    """The metrics that alarms and dashboards look at: where, namespace, name, dimensions with their values as far as they are known."""
+    for name, alarm in template.of_type("AWS::CloudWatch::Alarm").items():
+        yield name, alarm["Namespace"], alarm["MetricName"], {dimension["Name"]: None for dimension in alarm.get("Dimensions", [])}
+    for name, dashboard in template.of_type("AWS::CloudWatch::Dashboard").items():
+        body = dashboard["DashboardBody"]["Fn::Sub"]
+        for widget in json.loads(body if isinstance(body, str) else body[0])["widgets"]:
+            where = f"{name}, {widget['properties'].get('title')}"
+            for metric in widget["properties"].get("metrics", []):
+                if isinstance(metric[0], dict):
+                    for schema, searched in re.findall(r"""SEARCH\('\{([^}]*)\} MetricName="(\w+)\"""", metric[0].get("expression", "")):
+                        namespace, *dimensions = schema.split(",")
+                        yield where, namespace, searched, dict.fromkeys(dimensions)
+                    continue
+                namespace, metric_name, *rest = [item for item in metric if isinstance(item, str)]
+                yield where, namespace, metric_name, dict(zip(rest[::2], rest[1::2], strict=True))
+
+
+def metrics(template):
+    """Alarms and widgets that look at what nobody writes, and words of outcomes and capacities that no widget shows."""
+    namespace, written = written_metrics()
+    known = {"Outcome": words("outcome.rs"), "Capacity": words("capacity.rs")}
+    shown = {}
+    found = []
+    for where, of, name, dimensions in looked_at(template):
+        if of != namespace:
+            if name not in METRICS_OF_AWS.get(of, ()):
+                found.append(f"{where}: {of} has no {name}")
+            continue
+        if set(dimensions) not in written.get(name, []):
+            found.append(f"{where}: nobody writes {name} by {', '.join(dimensions)}")
+        for dimension, value in dimensions.items():
+            if value is not None and dimension in known:
+                shown.setdefault((where, dimension), set()).add(value)
+    for (where, dimension), values in shown.items():
+        found += [f"{where}: {value} is no {dimension}" for value in sorted(values - known[dimension])]
+        found += [f"{where}: no {value}" for value in sorted(known[dimension] - values)]
+    return found
+
+
+def lets_cloudwatch(document, actions):
+    """Whether a policy lets CloudWatch do all of this."""
+    allowed = set()
+    for statement in as_list(document["Statement"]):
+        principal = statement.get("Principal")
+        services = as_list(principal.get("Service", [])) if isinstance(principal, dict) else []
+        if statement["Effect"] == "Allow" and "cloudwatch.amazonaws.com" in services:
+            allowed |= {action.rstrip("*") for action in as_list(statement["Action"])}
+    return set(actions) <= allowed
+
+
+def alarms_publish(template):
+    """Topics that alarms are to publish to and cannot: CloudWatch would lose the messages silently."""
+    found = []
+    alarms_of = {}
+    for name, alarm in template.of_type("AWS::CloudWatch::Alarm").items():
+        for key in ("AlarmActions", "OKActions", "InsufficientDataActions"):
+            for action in alarm.get(key, []):
+                alarms_of.setdefault(reference_of(action), name)
+    for name, topic in template.of_type("AWS::SNS::Topic").items():
+        if name not in alarms_of:
+            continue
+        key = attribute_of(topic.get("KmsMasterKeyId")) or reference_of(topic.get("KmsMasterKeyId"))
+        if key not in template.of_type("AWS::KMS::Key"):
+            found.append(f"{name}: {alarms_of[name]} cannot publish under a key that is not the stack's")
+        elif not lets_cloudwatch(template.properties(key)["KeyPolicy"], ("kms:Decrypt", "kms:GenerateDataKey")):
+            found.append(f"{key}: does not let {alarms_of[name]} publish to {name}")
+        for policy, properties in template.of_type("AWS::SNS::TopicPolicy").items():
+            topics = [reference_of(of) for of in properties["Topics"]]
+            if name in topics and not lets_cloudwatch(properties["PolicyDocument"], ("sns:Publish",)):
+                found.append(f"{policy}: does not let {alarms_of[name]} publish to {name}")
+    if template.of_type("AWS::SNS::Topic") and not alarms_of:
+        found.append("no alarm publishes to a topic, so that nobody hears of a suite that stands still")
+    return found
+
+
 def patterns(template, local):
     """Samples that the rules bring to another function than they should, or to one by several rules."""
     rules = template.of_type("AWS::Events::Rule")
@@ -289,4 +659,14 @@ CHECKS = {
     "retention": retention,
     "dead letters": dead_letters,
     "permissions": permissions,
+    "ingress": ingress,
+    "agents start": agents_start,
+    "alarms": alarms,
+    "metrics": metrics,
+    "alarms publish": alarms_publish,
+}
+# Those that need all templates, by their names.
+TOGETHER = {
+    "agents fit": agents_fit,
+    "nesting": nesting,
 }

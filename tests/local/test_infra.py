@@ -1,17 +1,19 @@
-"""What holds for every template of infra/, and whether the checks would see it broken: each fault below is made in a copy of the template, and the check
+"""What holds for every template of infra/, and whether the checks would see it broken: each fault below is made in a copy of a template, and the check
 that is named with it has to find it.
 
     python test_infra.py        with the requirements of requirements.txt installed
+    python test_infra.py write  writes the files of tests/checks/suite-configuration
 """
 
 import re
+import sys
 import unittest
 
 import infra_checks
-from infra import ROOT, SUITE, TEMPLATES, Template
+from infra import ROOT, SUITE, TEMPLATES, Template, given, resolve
 from local_aws import LocalAws
 
-CHECKS = infra_checks.CHECKS
+CHECKS, TOGETHER = infra_checks.CHECKS, infra_checks.TOGETHER
 
 # Schedules with what they are: in order, or not.
 SCHEDULES = [
@@ -48,6 +50,12 @@ SCHEDULES = [
 
 def role_statements(template, name):
     return template.properties(name)["Policies"][0]["PolicyDocument"]["Statement"]
+
+
+def statement(template, name, sid):
+    """The statement with this Sid, wherever the resource has it."""
+    [found] = [of for resource, _, of in infra_checks.statements(template) if (resource, of.get("Sid")) == (name, sid)]
+    return found
 
 
 def wrong_runtime(template):
@@ -218,7 +226,219 @@ def topic_without_permission(template):
     del template.resources["AlarmTopicPermission"]
 
 
-# What is broken, the check that has to find it, and a part of what it has to say.
+def every_object(template):
+    template.properties("StartPolicy")["PolicyDocument"]["Statement"][0]["Resource"] = "arn:aws:s3:::*"
+
+
+def every_role(template):
+    statement(template, "AgentLaunchPolicy", "PassAgentRoles")["Resource"] = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/*"}
+
+
+def every_table(template):
+    role_statements(template, "SweepRole")[0]["Resource"] = [{"Fn::Sub": "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/*"}]
+
+
+def every_image_repository(template):
+    statement(template, "ExecutionRole", "PullImages")["Resource"] = "arn:aws:ecr:*:*:repository/*"
+
+
+def every_project(template):
+    projects = {"Fn::Join": ["", ["arn:*:codebuild:*:*:project/*,", {"Fn::Join": [",", {"Ref": "AgentProjects"}]}]]}
+    statement(template, "BuildLaunchPolicy", "StartFindStop")["Resource"] = {"Fn::Split": [",", projects]}
+
+
+def agents_open_to_all(template):
+    rule = {"IpProtocol": "tcp", "FromPort": 8080, "ToPort": 8080, "CidrIp": "0.0.0.0/0"}
+    template.properties("AgentSecurityGroup")["SecurityGroupIngress"] = [rule]
+
+
+def agents_open_to_a_group(template):
+    properties = {"GroupId": {"Ref": "AgentSecurityGroup"}, "IpProtocol": "-1", "SourceSecurityGroupId": {"Ref": "AgentSecurityGroup"}}
+    template.resources["EachOther"] = {"Type": "AWS::EC2::SecurityGroupIngress", "Properties": properties}
+
+
+def endpoints_open_to_all(template):
+    template.properties("EndpointSecurityGroup")["SecurityGroupIngress"][0]["CidrIp"] = "0.0.0.0/0"
+
+
+def endpoints_open_to_all_of_ipv6(template):
+    template.properties("EndpointSecurityGroup")["SecurityGroupIngress"].append({"IpProtocol": "-1", "CidrIpv6": "::/0"})
+
+
+def no_login_to_the_registry(template):
+    statement(template, "ExecutionRole", "RegistryLogin")["Action"] = "ecr:DescribeRegistry"
+
+
+def no_layers(template):
+    statement(template, "ExecutionRole", "PullImages")["Action"].remove("ecr:GetDownloadUrlForLayer")
+
+
+def logs_of_another_group(template):
+    statement(template, "ExecutionRole", "Log")["Resource"] = {"Fn::GetAtt": ["CodeBuildLogGroup", "Arn"]}
+
+
+def job_without_rights(template):
+    template.properties("DeployTaskRole")["ManagedPolicyArns"] = []
+
+
+def no_endpoint_for_logs(template):
+    del template.resources["LogsEndpoint"]
+
+
+def endpoint_of_a_condition(template):
+    template.resources["EcrApiEndpoint"]["Condition"] = "HasSecretsEndpoint"
+
+
+def endpoint_without_name(template):
+    template.properties("GitEndpoint")["PrivateDnsEnabled"] = False
+
+
+def route_before_the_gateway(template):
+    del template.resources["PublicRoute"]["DependsOn"]
+
+
+def address_before_the_gateway(template):
+    del template.resources["NatAddress"]["DependsOn"]
+
+
+def role_of_another_path(template):
+    template.properties("TestTaskRole")["Path"] = "/other/"
+
+
+def family_of_another_prefix(template):
+    template.properties("SmallTaskDefinition")["Family"] = "agent-small"
+
+
+def another_cluster(template):
+    template.document["Parameters"]["SpotClusterName"]["Default"] = "agents"
+
+
+def another_project(template):
+    template.document["Parameters"]["CodeBuildProject"]["Default"] = "docker"
+
+
+def parameters_of(template, stack):
+    return template.properties(stack)["Parameters"]
+
+
+def projects_from_families(template):
+    parameters_of(template, "Suite")["AgentProjects"] = {"Ref": "AgentFamilyPrefix"}
+
+
+def bucket_from_the_table(template):
+    parameters_of(template, "Agents")["BucketName"] = {"Fn::GetAtt": ["Suite", "Outputs.TableName"]}
+
+
+def parameter_not_given(template):
+    del parameters_of(template, "Suite")["BackupSchedule"]
+
+
+def parameter_given_needlessly_explained(template):
+    parameters_of(template, "Suite")["AgentRolePattern"] = {"Ref": "AgentRolePattern"}
+
+
+def output_of_another(template):
+    template.document["Outputs"]["BucketName"]["Value"] = {"Fn::GetAtt": ["Suite", "Outputs.TableName"]}
+
+
+def overdue_after_a_month(template):
+    template.properties("OverdueAlarm")["Threshold"] = 3000000
+
+
+def no_sweep_is_well(template):
+    template.properties("SweepMissingAlarm")["TreatMissingData"] = "notBreaching"
+
+
+def nine_hundred_errors(template):
+    template.properties("PushErrorsAlarm")["Threshold"] = 900
+
+
+def dead_letters_on_average_after_a_day(template):
+    template.properties("PushDeadLetterAlarm").update(Statistic="Average", Period=86400)
+
+
+def throttles_of_another_function(template):
+    template.properties("PushThrottlesAlarm")["Dimensions"][0]["Value"] = {"Ref": "SweepFunction"}
+
+
+def alarm_without_actions(template):
+    template.properties("AlarmErrorsAlarm")["ActionsEnabled"] = False
+
+
+def function_without_errors_alarm(template):
+    del template.resources["BackupErrorsAlarm"]
+
+
+def in_the_dashboard(template, old, new):
+    body = template.properties("Dashboard")["DashboardBody"]["Fn::Sub"]
+    assert old in body[0], old
+    body[0] = body[0].replace(old, new)
+
+
+def metric_misspelt(template):
+    in_the_dashboard(template, '"QueueSeconds"', '"QueueSecond"')
+
+
+def another_metric_misspelt(template):
+    in_the_dashboard(template, '"Retries"', '"Retrys"')
+
+
+def search_by_what_is_not_written(template):
+    in_the_dashboard(template, "{Bellhop,Suite,Repository}", "{Bellhop,Repository}")
+
+
+def outcome_not_shown(template):
+    in_the_dashboard(template, '"Outcome", "timed-out"', '"Outcome", "timeout"')
+
+
+def capacity_that_is_none(template):
+    in_the_dashboard(template, '"Capacity", "on-demand"', '"Capacity", "ondemand"')
+
+
+def metric_that_lambda_has_not(template):
+    in_the_dashboard(template, '"AWS/Lambda", "Errors"', '"AWS/Lambda", "Error"')
+
+
+def alarm_of_another_dimension(template):
+    template.properties("OverdueAlarm")["Dimensions"][0]["Name"] = "Stack"
+
+
+def key_without_cloudwatch(template):
+    statements = template.properties("TopicKey")["KeyPolicy"]["Statement"]
+    statements[:] = [statement for statement in statements if statement["Sid"] != "AlarmsPublish"]
+
+
+def topic_policy_without_cloudwatch(template):
+    account = {"Effect": "Allow", "Principal": {"AWS": {"Ref": "AWS::AccountId"}}, "Action": "sns:Publish", "Resource": {"Ref": "Topic"}}
+    properties = {"Topics": [{"Ref": "Topic"}], "PolicyDocument": {"Version": "2012-10-17", "Statement": [account]}}
+    template.resources["OwnersPublish"] = {"Type": "AWS::SNS::TopicPolicy", "Properties": properties}
+
+
+def alarms_of_anothers_topic(template):
+    for alarm in template.of_type("AWS::CloudWatch::Alarm").values():
+        alarm.pop("AlarmActions", None)
+        alarm.pop("OKActions", None)
+
+
+# What the output SuiteConfiguration is with these parameters, in a file that a test of tests/checks has the functions' own parser read.
+SUITE_CONFIGURATIONS = ROOT / "tests" / "checks" / "suite-configuration"
+SUITE_CONFIGURATION = {
+    "default.yaml": {},
+    "one-cluster-without-codebuild.yaml": {"SpotClusterName": "ci", "OnDemandClusterName": "ci", "CodeBuildProject": "", "AssignPublicIp": "true"},
+}
+
+
+def suite_configuration(template, parameters):
+    """The output SuiteConfiguration, with made-up ids for what AWS names."""
+    ids = {"BucketName": "bellhop-bucket", "VpcId": "vpc-0a1b2c3d", "SubnetIds": ["subnet-0a1b2c3d", "subnet-4e5f6a7b"], "AgentSecurityGroup": "sg-0a1b2c3d"}
+    template = given(template, {**ids, **parameters})
+    values = {**template.defaults(), **ids, **parameters}
+    for kind, name in (("AWS::ECS::Cluster", "ClusterName"), ("AWS::CodeBuild::Project", "Name")):
+        values |= {resource: resolve(properties[name], values) for resource, properties in template.of_type(kind).items()}
+    return resolve(template.document["Outputs"]["SuiteConfiguration"]["Value"], values)
+
+
+# What is broken, the check that has to find it, parts of what it has to say, and the template if it is not the one with the functions.
 FAULTS = [
     # One look of cfn-lint's at all of its faults: it takes seconds each time.
     ((wrong_runtime, attribute_that_is_none, resource_that_is_none, no_effect), "lint", ["'provided.al2032'", "PushRole", "TaskStatRole", "'Effect'"]),
@@ -259,6 +479,50 @@ FAULTS = [
     (rule_without_permission, "permissions", ["SweepFunctionEveryMinute may not invoke SweepFunction"]),
     (permission_of_another_function, "permissions", ["PushFunctionRepositoryChanged may not invoke PushFunction", "never invokes SweepFunction"]),
     (topic_without_permission, "permissions", ["AlarmsTopicArn may not invoke AlarmFunction"]),
+    (every_object, "wildcards", ["StartPolicy", "Resource arn:aws:s3:::*"]),
+    (every_role, "wildcards", ["AgentLaunchPolicy", ":role/*"]),
+    (every_table, "wildcards", ["SweepRole", ":table/*"]),
+    (every_project, "wildcards", ["BuildLaunchPolicy", ":project/*"]),
+    (every_image_repository, "wildcards", ["ExecutionRole", ":repository/*"], "agents.yaml"),
+    (agents_open_to_all, "ingress", ["AgentSecurityGroup: 0.0.0.0/0", "connect to agents"], "agents.yaml"),
+    (agents_open_to_a_group, "ingress", ["EachOther", "connect to agents"], "agents.yaml"),
+    (endpoints_open_to_all, "ingress", ["EndpointSecurityGroup: 0.0.0.0/0"], "network.yaml"),
+    (endpoints_open_to_all_of_ipv6, "ingress", ["EndpointSecurityGroup: ::/0"], "network.yaml"),
+    (no_login_to_the_registry, "agents start", ["ExecutionRole may not ecr:GetAuthorizationToken"], "agents.yaml"),
+    (no_layers, "agents start", ["ExecutionRole may not ecr:GetDownloadUrlForLayer on AgentImages"], "agents.yaml"),
+    (logs_of_another_group, "agents start", ["ExecutionRole may not logs:PutLogEvents on AgentLogGroup"], "agents.yaml"),
+    (job_without_rights, "agents start", ["DeployTaskRole may not codecommit:GitPull"], "agents.yaml"),
+    (no_endpoint_for_logs, "agents start", ["no endpoint of Interface for logs"], "network.yaml"),
+    (endpoint_of_a_condition, "agents start", ["EcrApiEndpoint", "HasSecretsEndpoint only"], "network.yaml"),
+    (endpoint_without_name, "agents start", ["GitEndpoint: nobody finds it"], "network.yaml"),
+    (route_before_the_gateway, "agents start", ["PublicRoute"], "network.yaml"),
+    (address_before_the_gateway, "agents start", ["NatAddress"], "network.yaml"),
+    (role_of_another_path, "agents fit", ["SmallTaskDefinition: its role other/TestTaskRole"], "agents.yaml"),
+    (family_of_another_prefix, "agents fit", ["the family agent-small"], "agents.yaml"),
+    (another_cluster, "agents fit", ["agents, ci-main are made"], "agents.yaml"),
+    (another_project, "agents fit", ["docker are made", "AgentProjects is ci-docker"], "agents.yaml"),
+    (projects_from_families, "nesting", ["Suite/AgentProjects comes from AgentFamilyPrefix"], "bellhop.yaml"),
+    (bucket_from_the_table, "nesting", ["Agents/BucketName comes from Suite.Outputs.TableName"], "bellhop.yaml"),
+    (parameter_not_given, "nesting", ["Suite/BackupSchedule is not given"], "bellhop.yaml"),
+    (parameter_given_needlessly_explained, "nesting", ["Suite/AgentRolePattern is explained"], "bellhop.yaml"),
+    (output_of_another, "nesting", ["Outputs/BucketName comes from Suite.Outputs.TableName"], "bellhop.yaml"),
+    (overdue_after_a_month, "alarms", ["OverdueAlarm: Threshold is 3000000"]),
+    (no_sweep_is_well, "alarms", ["SweepMissingAlarm: TreatMissingData"]),
+    (nine_hundred_errors, "alarms", ["PushErrorsAlarm: Threshold is 900"]),
+    (dead_letters_on_average_after_a_day, "alarms", ["PushDeadLetterAlarm: Statistic is Average", "86400"]),
+    (throttles_of_another_function, "alarms", ["PushThrottlesAlarm: looks at ['SweepFunction']"]),
+    (alarm_without_actions, "alarms", ["AlarmErrorsAlarm: ActionsEnabled"]),
+    (function_without_errors_alarm, "alarms", ["no BackupErrorsAlarm"]),
+    (metric_misspelt, "metrics", ["nobody writes QueueSecond by Suite"]),
+    (another_metric_misspelt, "metrics", ["nobody writes Retrys by Suite"]),
+    (search_by_what_is_not_written, "metrics", ["nobody writes Builds by Repository"]),
+    (outcome_not_shown, "metrics", ["timeout is no Outcome", "Builds by outcome: no timed-out"]),
+    (capacity_that_is_none, "metrics", ["ondemand is no Capacity", "no on-demand"]),
+    (metric_that_lambda_has_not, "metrics", ["AWS/Lambda has no Error"]),
+    (alarm_of_another_dimension, "metrics", ["OverdueAlarm: nobody writes OldestOverdueSeconds by Stack"]),
+    (key_without_cloudwatch, "alarms publish", ["TopicKey: does not let", "publish to Topic"]),
+    (topic_policy_without_cloudwatch, "alarms publish", ["OwnersPublish: does not let", "publish to Topic"]),
+    (alarms_of_anothers_topic, "alarms publish", ["no alarm publishes"]),
 ]
 
 
@@ -268,7 +532,9 @@ class Infra(unittest.TestCase):
         cls.local = LocalAws()
         cls.addClassCleanup(cls.local.stop)
 
-    def findings(self, check, template):
+    def findings(self, check, template, templates):
+        if check in TOGETHER:
+            return TOGETHER[check]({**templates, template.name: template})
         return infra_checks.patterns(template, self.local) if check == "patterns" else CHECKS[check](template)
 
     def test_nothing_is_found_in_the_templates(self):
@@ -278,20 +544,34 @@ class Infra(unittest.TestCase):
             # The step `template` has cfn-lint look at every template, and the step `rules` looks at every pattern.
             for check in CHECKS.keys() - {"lint"}:
                 with self.subTest(template=template.name, check=check):
-                    self.assertEqual(self.findings(check, template), [])
+                    self.assertEqual(CHECKS[check](template), [])
+        for check, look in TOGETHER.items():
+            with self.subTest(check=check):
+                self.assertEqual(look({template.name: template for template in templates}), [])
         self.assertEqual(infra_checks.unneeded(templates), [])
 
     def test_every_fault_is_found(self):
-        self.assertEqual({check for _, check, _ in FAULTS}, {*CHECKS, "patterns"})
-        for faults, check, said in FAULTS:
+        self.assertEqual({check for _, check, *_ in FAULTS}, {*CHECKS, *TOGETHER, "patterns"})
+        templates = {path.name: Template.read(path) for path in TEMPLATES}
+        for faults, check, said, *broken in FAULTS:
             faults = faults if isinstance(faults, tuple) else (faults,)
-            template = Template.read(SUITE)
+            [name] = broken or [SUITE.name]
+            template = templates[name].copy()
             for fault in faults:
                 fault(template)
             with self.subTest(fault=", ".join(fault.__name__ for fault in faults), check=check):
-                findings = "\n".join(self.findings(check, template))
+                findings = "\n".join(self.findings(check, template, templates))
                 for part in said:
                     self.assertIn(part, findings)
+
+    def test_the_suite_configuration_that_the_parser_reads_is_that_of_the_agents(self):
+        template = Template.read(ROOT / "infra" / "agents.yaml")
+        self.assertEqual({path.name for path in SUITE_CONFIGURATIONS.iterdir()}, SUITE_CONFIGURATION.keys())
+        for name, parameters in SUITE_CONFIGURATION.items():
+            file = SUITE_CONFIGURATIONS / name
+            rendered = suite_configuration(template, parameters)
+            with self.subTest(file=name):
+                self.assertEqual(file.read_text(), rendered, f"python test_infra.py write makes {file.relative_to(ROOT)} anew")
 
     def test_an_explanation_that_nothing_needs_is_found(self):
         template = Template.read(SUITE)
@@ -316,5 +596,14 @@ class Infra(unittest.TestCase):
                 self.assertIn(written.split("'")[0], [schedule for _, schedule in shown], file)
 
 
+def write():
+    template = Template.read(ROOT / "infra" / "agents.yaml")
+    for name, parameters in SUITE_CONFIGURATION.items():
+        (SUITE_CONFIGURATIONS / name).write_text(suite_configuration(template, parameters))
+
+
 if __name__ == "__main__":
-    unittest.main()
+    if sys.argv[1:] == ["write"]:
+        write()
+    else:
+        unittest.main()
