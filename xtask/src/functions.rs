@@ -40,6 +40,18 @@ pub(crate) async fn build() -> anyhow::Result<PathBuf> {
     Ok(binaries)
 }
 
+/// Builds the functions as they are deployed, but for this machine. Gives the folder of the binaries.
+pub(crate) async fn build_release() -> anyhow::Result<PathBuf> {
+    let mut command = cargo();
+    command.args(["build", "--workspace", "--release"]);
+    for name in FUNCTIONS {
+        command.args(["--bin", name]);
+    }
+    println!("Building the functions for release (the first time about half an hour: the AWS SDKs are large)");
+    run_openly("building the functions", &mut command).await?;
+    Ok(target().join("release"))
+}
+
 /// The template's output with the address of a function's dead-letter queue.
 pub(crate) fn dead_letter_output(function: &str) -> String {
     let capitalised = function.split('-').map(|part| {
