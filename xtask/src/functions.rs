@@ -22,22 +22,22 @@ pub(crate) const FUNCTIONS: [&str; 9] = [
 /// Builds the functions, and lays each out as `cargo lambda build` does, `lambda/NAME/bootstrap`, which is where the template looks for it. Gives the
 /// folder of the plain binaries.
 pub(crate) async fn build() -> anyhow::Result<PathBuf> {
-    build_as(&[], "debug").await
+    build_as(&[], "debug", "about five minutes").await
 }
 
-/// The same, optimised, as they are deployed to AWS.
+/// The same, optimised, as they are deployed to AWS but for this machine.
 pub(crate) async fn build_release() -> anyhow::Result<PathBuf> {
-    build_as(&["--release"], "release").await
+    build_as(&["--release"], "release", "about half an hour").await
 }
 
-async fn build_as(profile: &[&str], folder: &str) -> anyhow::Result<PathBuf> {
+async fn build_as(profile: &[&str], folder: &str, first: &str) -> anyhow::Result<PathBuf> {
     let mut command = cargo();
     // Chosen by their binaries, as `cargo lambda` does it, so that the SDKs are compiled once for both, and for the tests.
     command.args(["build", "--workspace"]).args(profile);
     for name in FUNCTIONS {
         command.args(["--bin", name]);
     }
-    println!("Building the functions (the first time about five minutes: the AWS SDKs are large)");
+    println!("Building the functions (the first time {first}: the AWS SDKs are large)");
     run_openly("building the functions", &mut command).await?;
     let binaries = target().join(folder);
     for name in FUNCTIONS {

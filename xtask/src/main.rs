@@ -6,6 +6,7 @@ mod acknowledged;
 mod alarms;
 mod aws;
 mod backups;
+mod bench;
 mod cost;
 mod demo;
 mod dependencies;
@@ -89,6 +90,8 @@ enum Command {
         #[arg(long)]
         mutants: bool,
     },
+    /// Measures the functions: cold starts, events, memory, and how long it takes to the call that matters
+    Bench(bench::Options),
     /// Runs every check and test there is
     Test {
         /// Run these steps alone: format, lints, dependencies, template, rules, infra, deployed, security, entrypoint, environment,
@@ -175,6 +178,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Fuzz { seconds } => fuzz::run(seconds).await,
         Command::Simulate { mutants: true, .. } => simulate::mutants().await,
         Command::Simulate { seeds, seed, minutes, .. } => simulate::run(seeds, seed, minutes).await,
+        Command::Bench(options) => bench::run(options).await,
         Command::Test { only } => tests::run(&only).await,
     }
 }

@@ -1,6 +1,6 @@
 //! The Python side of the local AWS: ministack, the AWS CLI, and what checks the templates, in virtual environments of this workspace's own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
@@ -53,12 +53,21 @@ impl Venv {
         .await
     }
 
+    /// The environment of the benchmarks' Python twin.
+    pub(crate) async fn bench() -> anyhow::Result<Self> {
+        let requirements = root().join("tests/bench/python/requirements.txt");
+        Self::from_file("bench", &requirements, "Installing boto3 and awslambdaric (about 30 MB)").await
+    }
+
     async fn with(name: &str, requirements: &str, what: &str) -> anyhow::Result<Self> {
+        Self::from_file(name, &root().join("tests/local").join(requirements), what).await
+    }
+
+    async fn from_file(name: &str, requirements: &Path, what: &str) -> anyhow::Result<Self> {
         let venv = Self {
             folder: target().join("venv").join(name),
         };
-        let requirements = root().join("tests/local").join(requirements);
-        let wanted = std::fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
+        let wanted = std::fs::read(requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
         let wanted = data_encoding::HEXLOWER.encode(&Sha256::digest(wanted));
         // Written last, so that an interrupted installation is not taken for a whole one.
         let stamp = venv.folder.join("installed");
@@ -85,7 +94,7 @@ impl Venv {
                 "--no-input",
                 "-r",
             ])
-            .arg(&requirements);
+            .arg(requirements);
         run_quietly(what, &mut install).await?;
         std::fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
         Ok(venv)

@@ -1,0 +1,368 @@
+//! A small AWS on this machine: just enough of each service that a function comes to the end of its work, with every request noted.
+//!
+//! It is made for measuring: everything is in memory, what it knows can be put back to an earlier state between two events, and each answer can be
+//! held back for as long as a service of AWS would take. `tests/stand-in` is the one that behaves like AWS.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State as Extracted;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::serve::ListenerExt as _;
+use serde_json::{Map, Value, json};
+use tokio::net::TcpListener;
+
+/// The ARN of the task in the samples of `events/ecs`, which every first launch gives.
+const TASK: &str = "arn:aws:ecs:us-east-1:123456789012:task/ci-spot/8c2e4a6f0b1d4c3e9a5b7d9f1e3c5a70";
+/// The ARN that every launch on on-demand capacity gives.
+const SECOND_TASK: &str = "arn:aws:ecs:us-east-1:123456789012:task/ci-main/0d1e2f3a4b5c6d7e8f90a1b2c3d4e5f6";
+/// The ARN of the build in the samples of `events/codebuild`.
+const BUILD: &str = "arn:aws:codebuild:us-east-1:123456789012:build/ci-docker:5d7f9b1c-3e50-4c72-8a94-b6d8f0a2c4e6";
+/// The commit of the samples of `events/codecommit`.
+const COMMIT: &str = "2a4c6e8091b3d5f7092b4d6f8193a5c7e9fb0d1e";
+/// The instance that the first task is on, as far as one is asked for.
+const HOST: &str = "arn:aws:ecs:us-east-1:123456789012:container-instance/ci-spot/1f2e3d4c5b6a79880716253443526170";
+/// A moment, as the JSON protocols write it.
+const MOMENT: f64 = 1_772_442_843.0;
+
+type Item = Map<String, Value>;
+
+/// The items of the one table, by their keys.
+type Items = BTreeMap<(String, String), Item>;
+
+/// What the services know.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    items: Items,
+    /// The pipeline file at every commit.
+    pipeline: String,
+    /// `startedBy` of the first task, and its environment.
+    first_task: Option<(String, Value)>,
+}
+
+impl Known {
+    /// Nothing but a pipeline file.
+    pub(crate) fn with_pipeline(pipeline: &str) -> Self {
+        Self {
+            pipeline: pipeline.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+/// What a function asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    /// The service's signing name and the operation, such as `ecs RunTask`.
+    pub(crate) call: String,
+    /// When the whole request had arrived.
+    pub(crate) arrived: Instant,
+    /// When its answer went out; `None` while it has not.
+    pub(crate) answered: Option<Instant>,
+    pub(crate) body: Value,
+}
+
+/// The services. Clones are handles to the same ones.
+#[derive(Clone, Default)]
+pub(crate) struct Cloud {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    known: Known,
+    configuration: String,
+    delay: Duration,
+    asked: Vec<Asked>,
+}
+
+impl Cloud {
+    /// Serves on a free port, for as long as this process lives. Gives the base URL with the handle.
+    pub(crate) async fn start(configuration: &str) -> anyhow::Result<(Self, String)> {
+        let cloud = Self::default();
+        configuration.clone_into(&mut cloud.lock().configuration);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no port for the services")?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let routes = Router::new().fallback(answer).with_state(cloud.clone());
+        let listener = listener.tap_io(|stream| {
+            // Small answers would wait for acknowledgements; without it they only get slower.
+            let _ = stream.set_nodelay(true);
+        });
+        tokio::spawn(async move {
+            // It never ends by itself.
+            let _ = axum::serve(listener, routes).await;
+        });
+        Ok((cloud, url))
+    }
+
+    /// Goes back to an earlier state, and forgets what was asked.
+    pub(crate) fn reset(&self, known: &Known) {
+        let mut state = self.lock();
+        state.known.clone_from(known);
+        state.asked.clear();
+    }
+
+    /// How long each answer is held back from now on.
+    pub(crate) fn hold_back(&self, delay: Duration) {
+        self.lock().delay = delay;
+    }
+
+    /// What the services know now.
+    pub(crate) fn known(&self) -> Known {
+        self.lock().known.clone()
+    }
+
+    /// What was asked since the last reset, in the order of arrival.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.lock().asked.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn answer(Extracted(cloud): Extracted<Cloud>, request: Request<axum::body::Body>) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let arrived = Instant::now();
+    let service = service_of(&parts.headers);
+    let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    let operation = match target.and_then(|target| target.rsplit_once('.')) {
+        Some((_, operation)) => operation.to_owned(),
+        None => operation_of(&service, &parts, &body),
+    };
+    let json: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let (reply, delay, place) = {
+        let mut state = cloud.lock();
+        let reply = reply_to(&mut state, &service, &operation, &json, &parts);
+        let asked = Asked {
+            call: format!("{service} {operation}"),
+            arrived,
+            answered: None,
+            body: json,
+        };
+        state.asked.push(asked);
+        (reply, state.delay, state.asked.len() - 1)
+    };
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    if let Some(asked) = cloud.lock().asked.get_mut(place) {
+        asked.answered = Some(Instant::now());
+    }
+    reply
+}
+
+/// The service in the credential scope of a version 4 signature: `Credential=KEY/DATE/REGION/SERVICE/aws4_request`.
+fn service_of(headers: &HeaderMap) -> String {
+    let scope = headers
+        .get("authorization")
+        .and_then(|header| header.to_str().ok())
+        .and_then(|header| header.split_once("Credential="));
+    let service = scope.and_then(|(_, scope)| scope.split('/').nth(3));
+    service.unwrap_or("unsigned").to_owned()
+}
+
+/// The operation of the services that do not name it in a header.
+fn operation_of(service: &str, parts: &Parts, body: &Bytes) -> String {
+    let path = parts.uri.path();
+    let named = match (service, &parts.method) {
+        ("s3", &Method::GET) if parts.uri.query().is_some_and(|query| query.contains("list-type=2")) => "ListObjectsV2",
+        ("s3", &Method::GET) => "GetObject",
+        ("s3", &Method::PUT) => "PutObject",
+        ("sns", _) if body.starts_with(b"Action=Publish&") => "Publish",
+        ("backup", &Method::PUT) if path == "/backup-jobs" => "StartBackupJob",
+        _ => return format!("{} {path}", parts.method),
+    };
+    named.to_owned()
+}
+
+fn reply_to(state: &mut State, service: &str, operation: &str, body: &Value, parts: &Parts) -> Response {
+    let reply = match (service, operation) {
+        ("dynamodb", _) => return dynamodb(&mut state.known.items, operation, body),
+        ("s3", "GetObject") => return object(state, parts),
+        ("s3", "PutObject") => return StatusCode::OK.into_response(),
+        ("s3", "ListObjectsV2") => {
+            let none = "<ListBucketResult><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>";
+            return ([("content-type", "application/xml")], none).into_response();
+        }
+        ("sns", "Publish") => {
+            let published = "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
+            return ([("content-type", "text/xml")], published).into_response();
+        }
+        ("codecommit", "GetCommit") => json!({ "commit": { "commitId": COMMIT, "message": "Sell bread\n" } }),
+        ("codecommit", "GetFile") => json!({
+            "commitId": COMMIT,
+            "blobId": COMMIT,
+            "filePath": body["filePath"],
+            "fileMode": "NORMAL",
+            "fileSize": state.known.pipeline.len(),
+            "fileContent": data_encoding::BASE64.encode(state.known.pipeline.as_bytes()),
+        }),
+        ("codecommit", "GetRepository") => json!({ "repositoryMetadata": { "repositoryName": "shop", "defaultBranch": "main" } }),
+        ("ecs", "RunTask") => {
+            let first = body["cluster"] == "ci-spot";
+            if first {
+                let started_by = body["startedBy"].as_str().unwrap_or_default().to_owned();
+                state.known.first_task = Some((started_by, body["overrides"].clone()));
+            }
+            json!({ "tasks": [{ "taskArn": if first { TASK } else { SECOND_TASK } }], "failures": [] })
+        }
+        ("ecs", "StopTask") => json!({ "task": { "taskArn": body["task"] } }),
+        ("ecs", "ListContainerInstances") => {
+            let here: &[&str] = if body["cluster"] == "ci-spot" { &[HOST] } else { &[] };
+            json!({ "containerInstanceArns": here })
+        }
+        ("ecs", "UpdateContainerInstancesState") => json!({ "containerInstances": [], "failures": [] }),
+        ("ecs", "ListTasks") => json!({ "taskArns": [TASK] }),
+        ("ecs", "DescribeTasks") => json!({ "tasks": state.known.first_task.as_ref().map(described).into_iter().collect::<Vec<_>>() }),
+        ("codebuild", "StartBuild") => json!({ "build": { "id": "ci-docker:1", "arn": BUILD } }),
+        ("codepipeline", "PutJobSuccessResult" | "PutJobFailureResult") => json!({}),
+        ("backup", "StartBackupJob") => json!({ "BackupJobId": "b1", "CreationDate": MOMENT }),
+        _ => {
+            let message = format!("the benchmark's AWS has no {service} {operation}");
+            return refuse("UnknownOperationException", &message, None);
+        }
+    };
+    ([("content-type", "application/x-amz-json-1.1")], reply.to_string()).into_response()
+}
+
+/// A running task, on an instance.
+fn described((started_by, overrides): &(String, Value)) -> Value {
+    json!({
+        "taskArn": TASK,
+        "startedBy": started_by,
+        "overrides": overrides,
+        "version": 4,
+        "lastStatus": "RUNNING",
+        "desiredStatus": "RUNNING",
+        "containerInstanceArn": HOST,
+        "createdAt": MOMENT,
+        "startedAt": MOMENT,
+        "containers": [{ "name": "agent", "lastStatus": "RUNNING" }],
+    })
+}
+
+/// S3 as far as the configuration is concerned; nothing else is there.
+fn object(state: &State, parts: &Parts) -> Response {
+    const ETAG: &str = "\"c0\"";
+    if !parts.uri.path().ends_with("/config/bellhop.yaml") {
+        let missing = "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>";
+        return (StatusCode::NOT_FOUND, [("content-type", "application/xml")], missing).into_response();
+    }
+    if parts.headers.get("if-none-match").is_some_and(|known| known == ETAG) {
+        return (StatusCode::NOT_MODIFIED, [("etag", ETAG)]).into_response();
+    }
+    ([("etag", ETAG)], state.configuration.clone()).into_response()
+}
+
+/// What `shared/aws/src/dynamodb.rs` asks of a table.
+fn dynamodb(items: &mut Items, operation: &str, body: &Value) -> Response {
+    let values = &body["ExpressionAttributeValues"];
+    let reply = match operation {
+        "GetItem" => match items.get(&key_of(&body["Key"])) {
+            Some(item) => json!({ "Item": item }),
+            None => json!({}),
+        },
+        "PutItem" => {
+            if !put(items, body) {
+                return refuse("ConditionalCheckFailedException", "The conditional request failed", None);
+            }
+            json!({})
+        }
+        "TransactWriteItems" => {
+            let puts: Vec<&Value> = body["TransactItems"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|each| &each["Put"])
+                .collect();
+            if puts.iter().any(|put| items.contains_key(&key_of(&put["Item"]))) {
+                let reasons = json!([{ "Code": "ConditionalCheckFailed" }]);
+                return refuse(
+                    "TransactionCanceledException",
+                    "Transaction cancelled",
+                    Some(("CancellationReasons", reasons)),
+                );
+            }
+            for each in puts {
+                put(items, each);
+            }
+            json!({})
+        }
+        "Query" => {
+            let found: Vec<&Item> = match body["IndexName"].as_str() {
+                Some("due") => items.values().filter(|item| is_due(item, values)).collect(),
+                Some(_) => items
+                    .values()
+                    .filter(|item| item.get("list_key") == Some(&values[":repository"]))
+                    .collect(),
+                None => items.values().filter(|item| is_build_of(item, values)).collect(),
+            };
+            json!({ "Items": found, "Count": found.len(), "ScannedCount": found.len() })
+        }
+        // It notes how a run ended, where none has ended before.
+        "UpdateItem" => {
+            let mut item: Item = body["Key"].as_object().cloned().unwrap_or_default();
+            for (name, value) in [
+                ("run", ":run"),
+                ("outcome", ":outcome"),
+                ("before", ":none"),
+                ("created_ms", ":created"),
+                ("expires", ":expires"),
+            ] {
+                item.insert(name.to_owned(), values[value].clone());
+            }
+            items.insert(key_of(&body["Key"]), item.clone());
+            json!({ "Attributes": item })
+        }
+        _ => return refuse("UnknownOperationException", operation, None),
+    };
+    ([("content-type", "application/x-amz-json-1.0")], reply.to_string()).into_response()
+}
+
+/// Puts an item if its condition holds: that there is none, or that it has a version.
+fn put(items: &mut Items, request: &Value) -> bool {
+    let key = key_of(&request["Item"]);
+    let stored = items.get(&key).and_then(|item| item.get("version"));
+    let expected = request["ExpressionAttributeValues"].get(":expected");
+    let holds = stored == expected;
+    if holds {
+        items.insert(key, request["Item"].as_object().cloned().unwrap_or_default());
+    }
+    holds
+}
+
+fn key_of(item: &Value) -> (String, String) {
+    let part = |name: &str| item[name]["S"].as_str().unwrap_or_default().to_owned();
+    (part("pk"), part("sk"))
+}
+
+fn is_due(item: &Item, values: &Value) -> bool {
+    let number = |value: &Value| value["N"].as_str().and_then(|text| text.parse::<i64>().ok());
+    item.get("due_shard") == Some(&values[":shard"]) && item.get("due_at").and_then(number) <= number(&values[":now"])
+}
+
+fn is_build_of(item: &Item, values: &Value) -> bool {
+    let prefix = values[":build"]["S"].as_str().unwrap_or_default();
+    let sk = item.get("sk").and_then(|sk| sk["S"].as_str()).unwrap_or_default();
+    item.get("pk") == Some(&values[":run"]) && sk.starts_with(prefix)
+}
+
+fn refuse(code: &str, message: &str, detail: Option<(&str, Value)>) -> Response {
+    let fields: HashMap<&str, Value> = [("__type", json!(code)), ("message", json!(message))]
+        .into_iter()
+        .chain(detail)
+        .collect();
+    let body = json!(fields).to_string();
+    (StatusCode::BAD_REQUEST, [("content-type", "application/x-amz-json-1.0")], body).into_response()
+}
