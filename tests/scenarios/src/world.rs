@@ -142,6 +142,7 @@ impl World {
             bucket: name,
             topic_arn,
             config_key: CONFIG_KEY.to_owned(),
+            suite: None,
             table_backup: None,
         };
         stand_in.codecommit().create(REPOSITORY).await.expect("a repository");
