@@ -142,17 +142,9 @@ fn history(dice: &mut fastrand::Rng, length: Millis) -> Vec<(Millis, AlarmState)
 
 /// A transition comes in one to three forms, each lost, repeated and late by itself.
 fn deliver(world: &mut World, id: &AlarmId, at: Millis, state: AlarmState, previous: Option<AlarmState>, hostile: bool) {
-    let hostility = &world.hostility;
-    let (lost, repeated, late) = (hostility.event_lost, hostility.event_repeated, hostility.event_late);
     let forms = world.alarms.dice.u32(1..4);
     for number in 0..forms {
-        let dice = &mut world.alarms.dice;
-        let copies = match dice.f64() {
-            _ if !hostile => 1,
-            drawn if drawn < lost => 0,
-            _ if dice.f64() < repeated => dice.u32(2..4),
-            _ => 1,
-        };
+        let deliveries = world.hostility.deliveries(&mut world.alarms.dice, hostile);
         let told = if number == 1 { at / SECOND * SECOND } else { at };
         let change = AlarmChange {
             id: id.clone(),
@@ -162,14 +154,7 @@ fn deliver(world: &mut World, id: &AlarmId, at: Millis, state: AlarmState, previ
             quiet: None,
             facts: AlarmFacts::default(),
         };
-        for _ in 0..copies {
-            let dice = &mut world.alarms.dice;
-            let wait = if hostile && dice.f64() < late {
-                let longest = [20 * SECOND, 40 * MINUTE][dice.usize(0..2)];
-                dice.u64(5 * SECOND..longest)
-            } else {
-                dice.u64(100..2 * SECOND)
-            };
+        for wait in deliveries {
             let change = change.clone();
             let job = Job::Alarm(Box::new(Form { change, number }));
             world.statistics.events += 1;

@@ -273,24 +273,9 @@ fn ask(world: &mut World, length: Millis) {
 
 /// Invokes `backup` at a moment; while the world is hostile, not at all, more than once, or late.
 fn deliver(world: &mut World, at: Millis, input: impl Fn(u32) -> Input) {
-    let hostility = &world.hostility;
-    let (lost, repeated, late) = (hostility.event_lost, hostility.event_repeated, hostility.event_late);
-    let dice = &mut world.backups.dice;
     let hostile = at < world.backups.calm_from;
-    let copies = match dice.f64() {
-        _ if !hostile => 1,
-        drawn if drawn < lost => 0,
-        _ if dice.f64() < repeated => dice.u32(2..4),
-        _ => 1,
-    };
-    for copy in 0..copies {
-        let dice = &mut world.backups.dice;
-        let wait = if hostile && dice.f64() < late {
-            let longest = [20 * SECOND, 40 * MINUTE][dice.usize(0..2)];
-            dice.u64(5 * SECOND..longest)
-        } else {
-            dice.u64(100..2 * SECOND)
-        };
+    let deliveries = world.hostility.deliveries(&mut world.backups.dice, hostile);
+    for (copy, wait) in (0..).zip(deliveries) {
         world.statistics.events += 1;
         let job = Invoked::Backup(Arc::new(input(copy)));
         let from_now = (at + wait).saturating_sub(world.now);

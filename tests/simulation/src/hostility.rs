@@ -91,6 +91,25 @@ pub(crate) struct Hostility {
 }
 
 impl Hostility {
+    /// After how long each copy of an event arrives; while the world is hostile, none may, or several, or late ones.
+    pub(crate) fn deliveries(&self, dice: &mut fastrand::Rng, hostile: bool) -> Vec<Millis> {
+        let copies = match dice.f64() {
+            _ if !hostile => 1,
+            drawn if drawn < self.event_lost => 0,
+            _ if dice.f64() < self.event_repeated => dice.u32(2..4),
+            _ => 1,
+        };
+        let wait = |_| {
+            if hostile && dice.f64() < self.event_late {
+                let longest = [20 * SECOND, 40 * MINUTE][dice.usize(0..2)];
+                dice.u64(5 * SECOND..longest)
+            } else {
+                dice.u64(100..2 * SECOND)
+            }
+        };
+        (0..copies).map(wait).collect()
+    }
+
     /// What a seed has in store, each kind of badness being off, mild or strong. `scale` 1 is the usual world, 0 a peaceful one.
     pub(crate) fn draw(rng: &mut fastrand::Rng, scale: f64) -> Self {
         // Now and then no event comes at all, as with a rule that somebody has disabled.

@@ -331,26 +331,8 @@ fn tell(world: &mut World, index: usize, what: What) {
         at: now / SECOND * SECOND,
     };
     world.note("EC2 tells", Subject::World, || format!("{notice:?}"));
-    let (lost, repeated, late) = (
-        world.hostility.event_lost,
-        world.hostility.event_repeated,
-        world.hostility.event_late,
-    );
-    let dice = &mut world.instances.dice;
-    let copies = match dice.f64() {
-        _ if !hostile => 1,
-        drawn if drawn < lost => 0,
-        _ if dice.f64() < repeated => dice.u32(2..4),
-        _ => 1,
-    };
-    for _ in 0..copies {
-        let dice = &mut world.instances.dice;
-        let wait = if hostile && dice.f64() < late {
-            let longest = [20 * SECOND, 40 * MINUTE][dice.usize(0..2)];
-            dice.u64(5 * SECOND..longest)
-        } else {
-            dice.u64(100..2 * SECOND)
-        };
+    let deliveries = world.hostility.deliveries(&mut world.instances.dice, hostile);
+    for wait in deliveries {
         let job = Job::Instance(notice.clone());
         world.statistics.events += 1;
         world.send(wait, Invoke { job, tries: 0 });
