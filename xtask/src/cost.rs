@@ -2,7 +2,6 @@
 //! written into `docs/cost.md`.
 
 mod bill;
-mod capacity;
 mod input;
 mod measure;
 mod page;

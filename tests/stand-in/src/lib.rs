@@ -17,6 +17,7 @@
 
 mod backup;
 mod calls;
+pub mod capacity;
 mod codebuild;
 mod codecommit;
 mod codepipeline;

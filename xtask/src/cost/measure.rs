@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use bellhop_stand_in::capacity::Table;
 use bellhop_stand_in::{Entry, Mark};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::aws::LocalAws;
-use crate::cost::capacity::Table;
 use crate::cost::input::{Left, Measured, Phase, Work};
 use crate::cost::processes::{Used, Watch, start_ms};
 use crate::functions::{self, FUNCTIONS};

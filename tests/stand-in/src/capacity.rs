@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
-use bellhop_stand_in::Entry;
 use serde_json::Value;
+
+use crate::Entry;
 
 /// A write unit is so many bytes, a read unit four times as many.
 const WRITE: u64 = 1024;
@@ -18,11 +19,11 @@ const STORED_OVERHEAD: u64 = 100;
 
 /// Request units.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Units {
+pub struct Units {
     /// Write request units, those of the indexes among them.
-    pub(super) write: f64,
+    pub write: f64,
     /// Read request units: half of one for an eventually consistent read of up to 4 KB.
-    pub(super) read: f64,
+    pub read: f64,
 }
 
 impl Units {
@@ -43,8 +44,8 @@ impl Units {
 }
 
 /// The ledger's table as far as sizes go.
-#[derive(Debug, Default)]
-pub(super) struct Table {
+#[derive(Debug, Clone, Default)]
+pub struct Table {
     items: BTreeMap<(String, String), Kept>,
 }
 
@@ -97,11 +98,11 @@ impl Kept {
 }
 
 impl Table {
-    /// What a request cost. Requests of other services cost nothing here.
+    /// What a recorded request cost. Requests of other services cost nothing here.
     ///
     /// # Errors
     /// A request that is not known: it would be counted as nothing.
-    pub(super) fn take(&mut self, entry: &Entry) -> anyhow::Result<Units> {
+    pub fn take(&mut self, entry: &Entry) -> anyhow::Result<Units> {
         if entry.service != "dynamodb" {
             return Ok(Units::default());
         }
@@ -109,8 +110,15 @@ impl Table {
             .request
             .as_ref()
             .context("a request to DynamoDB was recorded without its body")?;
-        let refused = entry.status == Some(400);
-        Ok(match entry.operation.as_str() {
+        self.take_request(&entry.operation, request, entry.status == Some(400))
+    }
+
+    /// What a request to DynamoDB cost; `refused` is one whose condition did not hold.
+    ///
+    /// # Errors
+    /// A request that is not known: it would be counted as nothing.
+    pub fn take_request(&mut self, operation: &str, request: &Value, refused: bool) -> anyhow::Result<Units> {
+        Ok(match operation {
             "PutItem" => Units::write(self.put(&request["Item"], refused)?),
             "UpdateItem" => Units::write(self.update(request, refused)?),
             "TransactWriteItems" => {
@@ -178,7 +186,7 @@ impl Table {
     }
 
     /// The bytes that are stored and billed by the month: items, their copies in the indexes, and what DynamoDB adds to each.
-    pub(super) fn stored(&self) -> u64 {
+    pub fn stored(&self) -> u64 {
         let of = |kept: &Kept| {
             let due = kept.due.as_ref().map_or(0, |(_, _, bytes)| bytes + STORED_OVERHEAD);
             let listed = kept.listed.as_ref().map_or(0, |_| kept.bytes + STORED_OVERHEAD);
@@ -187,8 +195,14 @@ impl Table {
         self.items.values().map(of).sum()
     }
 
+    /// The largest item that is there now: its sort key and its bytes.
+    pub fn largest(&self) -> Option<(&str, u64)> {
+        let sizes = self.items.iter().map(|((_, sk), kept)| (sk.as_str(), kept.bytes));
+        sizes.max_by_key(|(_, bytes)| *bytes)
+    }
+
     /// The mean size of the items whose sort key begins so, in bytes.
-    pub(super) fn mean(&self, prefix: &str) -> f64 {
+    pub fn mean(&self, prefix: &str) -> f64 {
         let sizes: Vec<u64> = self
             .items
             .iter()
@@ -224,6 +238,7 @@ fn value_bytes(value: &Value) -> u64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 mod tests {
     use serde_json::json;
 
@@ -340,6 +355,7 @@ mod tests {
         assert_eq!(table.stored(), 2 * alone);
         put(&mut table, build(100, None));
         assert_eq!(table.stored(), 2 * alone + item_bytes(&build(100, None)) + STORED_OVERHEAD);
+        assert_eq!(table.largest(), Some(("RUN", item_bytes(&run(100)))));
         assert_eq!(table.mean("BUILD#"), item_bytes(&build(100, None)) as f64);
     }
 }
