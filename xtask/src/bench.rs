@@ -3,15 +3,36 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use clap::ValueEnum;
 use tokio::process::Command;
 
 use crate::functions::{self, FUNCTIONS};
 use crate::python::Venv;
 use crate::workspace::{cargo, root, run_openly, run_quietly, target};
 
+/// What may be measured alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Cold starts, beside an empty function and twins in Python and Node.js
+    Cold,
+    /// Warm events, beside the same
+    Warm,
+    /// How long it takes to the call that somebody waits for
+    Reactions,
+    /// What grows with the jobs of a run and with the builds that are open
+    Growth,
+    /// Times and prices by the size of memory
+    Memory,
+    /// Decisions, and reading events and pipeline files, in memory alone
+    Decide,
+}
+
 /// What `cargo xtask bench` may be told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
+    /// Measure these parts alone, such as `growth,decide`
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Part>,
     /// How many cold starts of each contender
     #[arg(long, default_value_t = 30)]
     cold: usize,
@@ -24,6 +45,12 @@ pub(crate) struct Options {
     /// How many of each reaction
     #[arg(long, default_value_t = 30)]
     reactions: usize,
+    /// How many processes for each event and size of memory
+    #[arg(long, default_value_t = 4)]
+    processes: usize,
+    /// Write the tables into docs/performance.md
+    #[arg(long)]
+    page: bool,
     /// A folder of functions' binaries that are built already, in place of building them
     #[arg(long)]
     functions: Option<PathBuf>,
@@ -32,54 +59,99 @@ pub(crate) struct Options {
     roots: Option<PathBuf>,
 }
 
-/// Measures the release binaries of the functions side by side with an empty function and twins in Python and Node.js.
+impl Options {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+}
+
+/// Measures the release binaries of the functions, and what of them can be measured in memory alone.
 ///
 /// # Errors
 /// Something cannot be built, installed or measured. A target that is not reached is no error: the table says so.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let out = target().join("bench");
-    let zips = out.join("zips");
-    std::fs::create_dir_all(&zips).with_context(|| format!("cannot create {}", zips.display()))?;
-    let venv = Venv::bench().await?;
-    // In a folder of their own, where what Python compiles of its twin does not lie among the sources.
-    let python_twin = copied("python", &["handler.py"], &out)?;
-    let node_twin = node_twin(&out).await?;
-    let functions = match &options.functions {
-        Some(folder) => std::path::absolute(folder)?,
-        None => functions::build_release().await?,
-    };
+    std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     let mut build = cargo();
     build.args(["build", "--release", "--package", "bellhop-bench"]);
     run_openly("building the benchmarks", &mut build).await?;
-    zip(&venv, &functions, &out, &zips).await?;
-
     let binaries = target().join("release");
     let mut bench = Command::new(binaries.join("bellhop-bench"));
-    for (name, path) in [
-        ("--functions", &functions),
-        ("--zips", &zips),
-        ("--empty", &binaries.join("bellhop-bench-empty")),
-        ("--python", &venv.program("python")),
-        ("--node", &PathBuf::from("node")),
-        ("--python-twin", &python_twin),
-        ("--node-twin", &node_twin),
-        ("--events", &root().join("events")),
-        ("--out", &out),
-    ] {
-        bench.arg(name).arg(path);
+    bench.arg("--events").arg(root().join("events")).arg("--out").arg(&out);
+    let with_contenders = options.wants(Part::Cold) || options.wants(Part::Warm);
+    if with_contenders
+        || [Part::Reactions, Part::Growth, Part::Memory]
+            .into_iter()
+            .any(|part| options.wants(part))
+    {
+        let functions = match &options.functions {
+            Some(folder) => std::path::absolute(folder)?,
+            None => functions::build_release().await?,
+        };
+        bench.arg("--functions").arg(&functions);
+        if with_contenders {
+            contenders(&mut bench, &functions, &binaries, &out).await?;
+        }
+    }
+    if options.wants(Part::Decide) {
+        bench.arg("--criterion").arg(criterion(&out).await?);
+    }
+    for part in options.only.iter().filter_map(ValueEnum::to_possible_value) {
+        bench.arg("--only").arg(part.get_name());
     }
     if let Some(roots) = &options.roots {
         bench.arg("--roots").arg(roots);
+    }
+    if options.page {
+        bench.arg("--page").arg(root().join("docs/performance.md"));
     }
     for (name, times) in [
         ("--cold", options.cold),
         ("--rounds", options.rounds),
         ("--warm", options.warm),
         ("--reactions", options.reactions),
+        ("--processes", options.processes),
     ] {
         bench.arg(name).arg(times.to_string());
     }
     run_openly("measuring", &mut bench).await
+}
+
+/// Makes what functions are measured beside, and packs them, and tells where all that is.
+async fn contenders(bench: &mut Command, functions: &Path, binaries: &Path, out: &Path) -> anyhow::Result<()> {
+    let zips = out.join("zips");
+    std::fs::create_dir_all(&zips).with_context(|| format!("cannot create {}", zips.display()))?;
+    let venv = Venv::bench().await?;
+    // In a folder of their own, where what Python compiles of its twin does not lie among the sources.
+    let python_twin = copied("python", &["handler.py"], out)?;
+    let node_twin = node_twin(out).await?;
+    zip(&venv, functions, out, &zips).await?;
+    for (name, path) in [
+        ("--zips", &zips),
+        ("--empty", &binaries.join("bellhop-bench-empty")),
+        ("--python", &venv.program("python")),
+        ("--node", &PathBuf::from("node")),
+        ("--python-twin", &python_twin),
+        ("--node-twin", &node_twin),
+    ] {
+        bench.arg(name).arg(path);
+    }
+    Ok(())
+}
+
+/// Has criterion measure. Gives the folder of what it leaves.
+async fn criterion(out: &Path) -> anyhow::Result<PathBuf> {
+    let folder = out.join("criterion");
+    // What is left of a benchmark that is not there any more would be taken for measured.
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    let mut bench = cargo();
+    bench
+        .args(["bench", "--package", "bellhop-bench", "--bench", "decide", "--", "--quiet"])
+        .env("CRITERION_HOME", &folder);
+    run_quietly("Measuring decisions and reading (half a minute, once built)", &mut bench).await?;
+    Ok(folder)
 }
 
 /// Installs the Node.js twin as its lock file says. Gives its folder.

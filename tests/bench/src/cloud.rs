@@ -9,14 +9,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::State as Extracted;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::serve::ListenerExt as _;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
+
+use crate::table::{Item, Table, key_of};
 
 /// The ARN of the task in the samples of `events/ecs`, which every first launch gives.
 const TASK: &str = "arn:aws:ecs:us-east-1:123456789012:task/ci-spot/8c2e4a6f0b1d4c3e9a5b7d9f1e3c5a70";
@@ -31,19 +33,16 @@ const HOST: &str = "arn:aws:ecs:us-east-1:123456789012:container-instance/ci-spo
 /// A moment, as the JSON protocols write it.
 const MOMENT: f64 = 1_772_442_843.0;
 
-type Item = Map<String, Value>;
-
-/// The items of the one table, by their keys.
-type Items = BTreeMap<(String, String), Item>;
-
 /// What the services know.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
-    items: Items,
+    pub(crate) table: Table,
     /// The pipeline file at every commit.
     pipeline: String,
     /// `startedBy` of the first task, and its environment.
     first_task: Option<(String, Value)>,
+    /// The tasks by their ARNs, where each launch gives one of its own; `None` where launches give those of the samples.
+    pub(crate) tasks: Option<BTreeMap<String, String>>,
 }
 
 impl Known {
@@ -54,6 +53,17 @@ impl Known {
             ..Self::default()
         }
     }
+
+    /// The same, with a task of its own for each launch.
+    pub(crate) fn with_own_tasks(mut self) -> Self {
+        self.tasks = Some(BTreeMap::new());
+        self
+    }
+}
+
+/// The ARN of one of many tasks.
+pub(crate) fn task_arn(number: usize) -> String {
+    format!("arn:aws:ecs:us-east-1:123456789012:task/ci-spot/{number:032x}")
 }
 
 /// What a function asked for.
@@ -66,6 +76,11 @@ pub(crate) struct Asked {
     /// When its answer went out; `None` while it has not.
     pub(crate) answered: Option<Instant>,
     pub(crate) body: Value,
+    /// The bytes of the request's body, and of its answer's.
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+    /// Whether it was answered with an error of the caller's, such as a condition that does not hold.
+    pub(crate) refused: bool,
 }
 
 /// The services. Clones are handles to the same ones.
@@ -148,6 +163,9 @@ async fn answer(Extracted(cloud): Extracted<Cloud>, request: Request<axum::body:
             call: format!("{service} {operation}"),
             arrived,
             answered: None,
+            sent: body.len() as u64,
+            received: reply.body().size_hint().exact().unwrap_or_default(),
+            refused: reply.status() == StatusCode::BAD_REQUEST,
             body: json,
         };
         state.asked.push(asked);
@@ -188,7 +206,7 @@ fn operation_of(service: &str, parts: &Parts, body: &Bytes) -> String {
 
 fn reply_to(state: &mut State, service: &str, operation: &str, body: &Value, parts: &Parts) -> Response {
     let reply = match (service, operation) {
-        ("dynamodb", _) => return dynamodb(&mut state.known.items, operation, body),
+        ("dynamodb", _) => return dynamodb(&mut state.known.table, operation, body),
         ("s3", "GetObject") => return object(state, parts),
         ("s3", "PutObject") => return StatusCode::OK.into_response(),
         ("s3", "ListObjectsV2") => {
@@ -209,6 +227,16 @@ fn reply_to(state: &mut State, service: &str, operation: &str, body: &Value, par
             "fileContent": data_encoding::BASE64.encode(state.known.pipeline.as_bytes()),
         }),
         ("codecommit", "GetRepository") => json!({ "repositoryMetadata": { "repositoryName": "shop", "defaultBranch": "main" } }),
+        ("ecs", "RunTask") if let Some(tasks) = &mut state.known.tasks => {
+            let arn = task_arn(tasks.len());
+            tasks.insert(arn.clone(), body["startedBy"].as_str().unwrap_or_default().to_owned());
+            json!({ "tasks": [{ "taskArn": arn }], "failures": [] })
+        }
+        ("ecs", "DescribeTasks") if let Some(tasks) = &state.known.tasks => {
+            let asked = body["tasks"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let known = asked.filter_map(|arn| Some(described(arn, tasks.get(arn)?, &json!({}))));
+            json!({ "tasks": known.collect::<Vec<_>>() })
+        }
         ("ecs", "RunTask") => {
             let first = body["cluster"] == "ci-spot";
             if first {
@@ -224,7 +252,11 @@ fn reply_to(state: &mut State, service: &str, operation: &str, body: &Value, par
         }
         ("ecs", "UpdateContainerInstancesState") => json!({ "containerInstances": [], "failures": [] }),
         ("ecs", "ListTasks") => json!({ "taskArns": [TASK] }),
-        ("ecs", "DescribeTasks") => json!({ "tasks": state.known.first_task.as_ref().map(described).into_iter().collect::<Vec<_>>() }),
+        ("ecs", "DescribeTasks") => {
+            let first = state.known.first_task.as_ref();
+            let first = first.map(|(started_by, overrides)| described(TASK, started_by, overrides));
+            json!({ "tasks": first.into_iter().collect::<Vec<_>>() })
+        }
         ("codebuild", "StartBuild") => json!({ "build": { "id": "ci-docker:1", "arn": BUILD } }),
         ("codepipeline", "PutJobSuccessResult" | "PutJobFailureResult") => json!({}),
         ("backup", "StartBackupJob") => json!({ "BackupJobId": "b1", "CreationDate": MOMENT }),
@@ -237,9 +269,9 @@ fn reply_to(state: &mut State, service: &str, operation: &str, body: &Value, par
 }
 
 /// A running task, on an instance.
-fn described((started_by, overrides): &(String, Value)) -> Value {
+fn described(arn: &str, started_by: &str, overrides: &Value) -> Value {
     json!({
-        "taskArn": TASK,
+        "taskArn": arn,
         "startedBy": started_by,
         "overrides": overrides,
         "version": 4,
@@ -266,27 +298,24 @@ fn object(state: &State, parts: &Parts) -> Response {
 }
 
 /// What `shared/aws/src/dynamodb.rs` asks of a table.
-fn dynamodb(items: &mut Items, operation: &str, body: &Value) -> Response {
+fn dynamodb(table: &mut Table, operation: &str, body: &Value) -> Response {
     let values = &body["ExpressionAttributeValues"];
+    let key = || body["Key"].as_object().cloned().unwrap_or_default();
     let reply = match operation {
-        "GetItem" => match items.get(&key_of(&body["Key"])) {
+        "GetItem" => match table.get(&key_of(&key())) {
             Some(item) => json!({ "Item": item }),
             None => json!({}),
         },
         "PutItem" => {
-            if !put(items, body) {
+            if !table.put(body) {
                 return refuse("ConditionalCheckFailedException", "The conditional request failed", None);
             }
             json!({})
         }
         "TransactWriteItems" => {
-            let puts: Vec<&Value> = body["TransactItems"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(|each| &each["Put"])
-                .collect();
-            if puts.iter().any(|put| items.contains_key(&key_of(&put["Item"]))) {
+            let puts = body["TransactItems"].as_array().into_iter().flatten();
+            let items: Vec<&Item> = puts.filter_map(|each| each["Put"]["Item"].as_object()).collect();
+            if items.iter().any(|item| table.get(&key_of(item)).is_some()) {
                 let reasons = json!([{ "Code": "ConditionalCheckFailed" }]);
                 return refuse(
                     "TransactionCanceledException",
@@ -294,25 +323,30 @@ fn dynamodb(items: &mut Items, operation: &str, body: &Value) -> Response {
                     Some(("CancellationReasons", reasons)),
                 );
             }
-            for each in puts {
-                put(items, each);
+            for item in items {
+                table.insert(item.clone());
             }
             json!({})
         }
         "Query" => {
-            let found: Vec<&Item> = match body["IndexName"].as_str() {
-                Some("due") => items.values().filter(|item| is_due(item, values)).collect(),
-                Some(_) => items
-                    .values()
-                    .filter(|item| item.get("list_key") == Some(&values[":repository"]))
-                    .collect(),
-                None => items.values().filter(|item| is_build_of(item, values)).collect(),
+            let text = |name: &str| values[name]["S"].as_str().unwrap_or_default();
+            let found: Vec<Value> = match body["IndexName"].as_str() {
+                Some("due") => {
+                    let now = values[":now"]["N"].as_str().and_then(|now| now.parse().ok());
+                    let limit = body["Limit"].as_u64().and_then(|limit| usize::try_from(limit).ok());
+                    table.due(text(":shard"), now.unwrap_or_default(), limit.unwrap_or(usize::MAX))
+                }
+                Some(_) => {
+                    let listed = table.items().filter(|item| item.get("list_key") == Some(&values[":repository"]));
+                    listed.map(|item| json!(item)).collect()
+                }
+                None => table.beginning(text(":run"), text(":build")).map(|item| json!(item)).collect(),
             };
-            json!({ "Items": found, "Count": found.len(), "ScannedCount": found.len() })
+            json!({ "Count": found.len(), "ScannedCount": found.len(), "Items": found })
         }
         // It notes how a run ended, where none has ended before.
         "UpdateItem" => {
-            let mut item: Item = body["Key"].as_object().cloned().unwrap_or_default();
+            let mut item = key();
             for (name, value) in [
                 ("run", ":run"),
                 ("outcome", ":outcome"),
@@ -322,40 +356,12 @@ fn dynamodb(items: &mut Items, operation: &str, body: &Value) -> Response {
             ] {
                 item.insert(name.to_owned(), values[value].clone());
             }
-            items.insert(key_of(&body["Key"]), item.clone());
+            table.insert(item.clone());
             json!({ "Attributes": item })
         }
         _ => return refuse("UnknownOperationException", operation, None),
     };
     ([("content-type", "application/x-amz-json-1.0")], reply.to_string()).into_response()
-}
-
-/// Puts an item if its condition holds: that there is none, or that it has a version.
-fn put(items: &mut Items, request: &Value) -> bool {
-    let key = key_of(&request["Item"]);
-    let stored = items.get(&key).and_then(|item| item.get("version"));
-    let expected = request["ExpressionAttributeValues"].get(":expected");
-    let holds = stored == expected;
-    if holds {
-        items.insert(key, request["Item"].as_object().cloned().unwrap_or_default());
-    }
-    holds
-}
-
-fn key_of(item: &Value) -> (String, String) {
-    let part = |name: &str| item[name]["S"].as_str().unwrap_or_default().to_owned();
-    (part("pk"), part("sk"))
-}
-
-fn is_due(item: &Item, values: &Value) -> bool {
-    let number = |value: &Value| value["N"].as_str().and_then(|text| text.parse::<i64>().ok());
-    item.get("due_shard") == Some(&values[":shard"]) && item.get("due_at").and_then(number) <= number(&values[":now"])
-}
-
-fn is_build_of(item: &Item, values: &Value) -> bool {
-    let prefix = values[":build"]["S"].as_str().unwrap_or_default();
-    let sk = item.get("sk").and_then(|sk| sk["S"].as_str()).unwrap_or_default();
-    item.get("pk") == Some(&values[":run"]) && sk.starts_with(prefix)
 }
 
 fn refuse(code: &str, message: &str, detail: Option<(&str, Value)>) -> Response {

@@ -130,15 +130,18 @@ impl Function {
         self.ready.get().copied().context("the process has not asked for an event")
     }
 
+    /// The same, once it has: gives up after a while.
+    pub(crate) async fn until_ready(&self) -> anyhow::Result<Instant> {
+        let begun = Instant::now();
+        while self.ready.get().is_none() && begun.elapsed() < PATIENCE {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        self.ready()
+    }
+
     /// The CPU time of all threads so far, in milliseconds, as the scheduler counts it.
     pub(crate) fn cpu_ms(&self) -> anyhow::Result<f64> {
-        let mut nanoseconds = 0_u64;
-        for thread in std::fs::read_dir(format!("/proc/{}/task", self.id()?))? {
-            let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
-            let spent = text.split_whitespace().next().context("schedstat is empty")?;
-            nanoseconds += spent.parse::<u64>()?;
-        }
-        Ok(Duration::from_nanos(nanoseconds).as_secs_f64() * 1000.0)
+        cpu_of_ms(&self.id()?.to_string())
     }
 
     /// The most memory that the process has had so far, in MiB.
@@ -154,9 +157,21 @@ impl Function {
         self.process.kill().await.context("cannot end a function")
     }
 
-    fn id(&self) -> anyhow::Result<u32> {
+    /// The process id.
+    pub(crate) fn id(&self) -> anyhow::Result<u32> {
         self.process.id().context("the process has ended")
     }
+}
+
+/// The CPU time of all threads of a process so far, in milliseconds: of one that is named by its id, or of `self`.
+pub(crate) fn cpu_of_ms(process: &str) -> anyhow::Result<f64> {
+    let mut nanoseconds = 0_u64;
+    for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+        let spent = text.split_whitespace().next().context("schedstat is empty")?;
+        nanoseconds += spent.parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(nanoseconds).as_secs_f64() * 1000.0)
 }
 
 impl Drop for Function {

@@ -7,54 +7,86 @@
 mod cases;
 mod cloud;
 mod function;
+mod growth;
 mod measure;
+mod memory;
+mod micro;
+mod page;
 mod report;
+mod share;
 mod statistics;
+mod table;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::cases::{Case, Places};
 use crate::cloud::{Cloud, Known};
 use crate::measure::{Contender, Kind, Often};
-use crate::report::{Machine, Report};
+use crate::report::{Machine, Part, Report};
+
+/// What may be measured alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Only {
+    /// Cold starts
+    Cold,
+    /// Warm events
+    Warm,
+    /// How long it takes to the call that somebody waits for
+    Reactions,
+    /// What grows with the jobs of a run and with the builds that are open
+    Growth,
+    /// Decisions and reading, as criterion measured them
+    Decide,
+    /// Times and prices by the size of memory
+    Memory,
+}
 
 /// Measures the functions, an empty one and twins in Python and Node.js.
 #[derive(Debug, Parser)]
 struct Arguments {
+    /// These parts alone
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Only>,
     /// The folder of the functions' binaries
     #[arg(long)]
-    functions: PathBuf,
+    functions: Option<PathBuf>,
     /// The folder of the functions' zips
     #[arg(long)]
-    zips: PathBuf,
+    zips: Option<PathBuf>,
     /// The empty function
     #[arg(long)]
-    empty: PathBuf,
+    empty: Option<PathBuf>,
     /// A Python that has boto3 and awslambdaric
     #[arg(long)]
-    python: PathBuf,
+    python: Option<PathBuf>,
     /// A Node.js
     #[arg(long)]
-    node: PathBuf,
+    node: Option<PathBuf>,
     /// The folder of the Python twin
     #[arg(long)]
-    python_twin: PathBuf,
+    python_twin: Option<PathBuf>,
     /// The folder of the Node.js twin, with its packages installed
     #[arg(long)]
-    node_twin: PathBuf,
+    node_twin: Option<PathBuf>,
     /// The folder of the sample events
     #[arg(long)]
     events: PathBuf,
+    /// The folder of what criterion measured
+    #[arg(long)]
+    criterion: Option<PathBuf>,
     /// The trusted roots that functions read, in place of the system's
     #[arg(long)]
     roots: Option<PathBuf>,
     /// Where the results go
     #[arg(long)]
     out: PathBuf,
+    /// A page whose measured parts are replaced
+    #[arg(long)]
+    page: Option<PathBuf>,
     /// How many cold starts of each
     #[arg(long)]
     cold: usize,
@@ -67,51 +99,96 @@ struct Arguments {
     /// How many of each reaction
     #[arg(long)]
     reactions: usize,
+    /// How many processes of each event and size of memory
+    #[arg(long)]
+    processes: usize,
+}
+
+impl Arguments {
+    fn wants(&self, part: Only) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let often = Often {
-        cold: arguments.cold,
-        rounds: arguments.rounds,
-        warm: arguments.warm,
-        reactions: arguments.reactions,
-    };
     let (cloud, url) = Cloud::start(cases::CONFIGURATION).await?;
     let places = Places {
-        functions: arguments.functions.clone(),
+        functions: arguments.functions.clone().unwrap_or_default(),
         events: arguments.events.clone(),
         url,
         roots: arguments.roots.clone(),
     };
-    let cases = places.one_each(&cloud).await?;
-    let contenders = contenders(&arguments, &places, cases)?;
-    let before = load()?;
-    let figures = measure::figures(&contenders, &cloud, often, &arguments.zips).await?;
-    let reactions = measure::reactions(&places.reactions(&cloud).await?, &places, &cloud, often).await?;
-    let report = Report {
-        machine: Machine {
-            processor: processor()?,
-            cores: std::thread::available_parallelism()?.get(),
-            kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
-            load: (before, load()?),
-            python: version(&arguments.python)?,
-            node: version(&arguments.node)?,
-        },
-        targets: report::targets(&figures, &reactions),
-        figures,
-        reactions,
-    };
-    write(
-        &arguments.out.join("results.json"),
-        &format!("{}\n", serde_json::to_string_pretty(&report)?),
-    )?;
-    write(&arguments.out.join("tables.txt"), &report.tables())?;
-    write(&arguments.out.join("cold-starts.svg"), &report.picture())?;
-    print!("{}", report.tables());
-    println!("Results and the picture are in {}", arguments.out.display());
+    let report = measured(&arguments, &places, &cloud).await?;
+    let results = arguments.out.join("results.json");
+    let earlier = std::fs::read_to_string(&results).unwrap_or_default();
+    write(&results, &format!("{:#}\n", report.results(&earlier)?))?;
+    let tables = report.tables();
+    let text: Vec<&str> = tables.iter().map(|(_, text)| text.as_str()).collect();
+    write(&arguments.out.join("tables.txt"), &text.join("\n"))?;
+    print!("{}", text.join("\n"));
+    if let Some(picture) = report.picture() {
+        write(&arguments.out.join("cold-starts.svg"), &picture)?;
+    }
+    if let Some(page) = &arguments.page {
+        let old = std::fs::read_to_string(page).with_context(|| format!("cannot read {}", page.display()))?;
+        write(page, &page::renewed(&old, &tables)?)?;
+    }
+    println!("\nResults are in {}", arguments.out.display());
     Ok(())
+}
+
+async fn measured(arguments: &Arguments, places: &Places, cloud: &Cloud) -> anyhow::Result<Report> {
+    let often = Often {
+        cold: if arguments.wants(Only::Cold) { arguments.cold } else { 0 },
+        rounds: if arguments.wants(Only::Warm) { arguments.rounds } else { 0 },
+        warm: arguments.warm,
+        reactions: arguments.reactions,
+    };
+    let mut report = Report::default();
+    if often.cold + often.rounds > 0 {
+        let mut machine = Machine::now()?;
+        let cases = places.one_each(cloud).await?;
+        let (contenders, zips) = (contenders(arguments, places, cases)?, given("--zips", arguments.zips.as_deref())?);
+        let figures = measure::figures(&contenders, cloud, often, zips).await?;
+        for program in [&arguments.python, &arguments.node].into_iter().flatten() {
+            machine.beside.push(version(program)?);
+        }
+        report.functions = Some(Part::of(machine, figures)?);
+    }
+    if arguments.wants(Only::Reactions) {
+        let machine = Machine::now()?;
+        let reactions = measure::reactions(&places.reactions(cloud).await?, places, cloud, often).await?;
+        report.reactions = Some(Part::of(machine, reactions)?);
+    }
+    if let (Some(figures), Some(reactions)) = (&report.functions, &report.reactions)
+        && often.cold > 0
+        && often.rounds > 0
+    {
+        let targets = report::targets(&figures.measured, &reactions.measured);
+        report.targets = Some(Part::of(figures.machine.clone(), targets)?);
+    }
+    if arguments.wants(Only::Growth) {
+        let machine = Machine::now()?;
+        report.growth = Some(Part::of(machine, growth::growth(places, cloud).await?)?);
+    }
+    if arguments.wants(Only::Memory) {
+        let machine = Machine::now()?;
+        let events = memory::events(places, cloud).await?;
+        let memory = memory::memory(&events, places, cloud, arguments.processes).await?;
+        report.memory = Some(Part::of(machine, memory)?);
+    }
+    if arguments.wants(Only::Decide) {
+        let folder = given("--criterion", arguments.criterion.as_deref())?;
+        report.decide = Some(Part::of(Machine::now()?, micro::estimates(folder)?)?);
+    }
+    Ok(report)
+}
+
+/// An option that only some parts need.
+fn given<'a>(name: &str, value: Option<&'a Path>) -> anyhow::Result<&'a Path> {
+    value.with_context(|| format!("{name} is missing"))
 }
 
 /// The empty function, the functions in the order of their cases, and the twins.
@@ -129,7 +206,7 @@ fn contenders(arguments: &Arguments, places: &Places, cases: Vec<Case>) -> anyho
             known: Known::default(),
         },
     };
-    let mut all = vec![other("empty", Kind::Empty, &arguments.empty, &[])];
+    let mut all = vec![other("empty", Kind::Empty, given("--empty", arguments.empty.as_deref())?, &[])];
     all.extend(cases.into_iter().map(|case| Contender {
         name: case.function.to_owned(),
         kind: Kind::Function,
@@ -139,10 +216,10 @@ fn contenders(arguments: &Arguments, places: &Places, cases: Vec<Case>) -> anyho
     let mut python = other(
         "Python",
         Kind::Twin,
-        &arguments.python,
+        given("--python", arguments.python.as_deref())?,
         &[Path::new("-m"), Path::new("awslambdaric"), Path::new("handler.handler")],
     );
-    let twin = arguments.python_twin.display().to_string();
+    let twin = given("--python-twin", arguments.python_twin.as_deref())?.display().to_string();
     python
         .program
         .environment
@@ -151,30 +228,22 @@ fn contenders(arguments: &Arguments, places: &Places, cases: Vec<Case>) -> anyho
     all.push(other(
         "Node.js",
         Kind::Twin,
-        &arguments.node,
-        &[&arguments.node_twin.join("runtime.mjs")],
+        given("--node", arguments.node.as_deref())?,
+        &[&given("--node-twin", arguments.node_twin.as_deref())?.join("runtime.mjs")],
     ));
     Ok(all)
-}
-
-fn processor() -> anyhow::Result<String> {
-    let text = std::fs::read_to_string("/proc/cpuinfo")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("model name"));
-    Ok(line
-        .map_or("unnamed processor", |line| line.trim_start_matches([' ', '\t', ':']))
-        .to_owned())
-}
-
-/// The load of the last minute.
-fn load() -> anyhow::Result<String> {
-    let text = std::fs::read_to_string("/proc/loadavg")?;
-    Ok(text.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
 fn version(program: &Path) -> anyhow::Result<String> {
     let output = Command::new(program).arg("--version").output();
     let output = output.with_context(|| format!("cannot run {}", program.display()))?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    // Node.js tells its number alone.
+    Ok(if version.starts_with('v') {
+        format!("Node.js {version}")
+    } else {
+        version
+    })
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

@@ -49,23 +49,23 @@ pub(crate) enum Kind {
     Twin,
 }
 
-/// What was measured of a contender.
+/// What was measured of a contender: cold starts, warm events, or both.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Figures {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     /// From the start of the process to its first answer.
-    pub(crate) cold_ms: Summary,
+    pub(crate) cold_ms: Option<Summary>,
     /// The part of it until the process asked for its first event.
-    pub(crate) initialization_ms: Summary,
+    pub(crate) initialization_ms: Option<Summary>,
     /// The CPU time of the whole.
-    pub(crate) cold_cpu_ms: Summary,
+    pub(crate) cold_cpu_ms: Option<Summary>,
     /// From an event to its answer, once warm.
-    pub(crate) warm_ms: Summary,
+    pub(crate) warm_ms: Option<Summary>,
     /// Events one after the other in a second, once warm: the reciprocal of the median.
-    pub(crate) per_second: f64,
+    pub(crate) per_second: Option<f64>,
     /// CPU time for an event, once warm, in each of the processes.
-    pub(crate) cpu_per_event_ms: Summary,
+    pub(crate) cpu_per_event_ms: Option<Summary>,
     /// The greatest of all processes.
     pub(crate) peak_mib: f64,
     /// Requests to AWS for one event.
@@ -108,7 +108,8 @@ struct Samples {
 pub(crate) async fn figures(contenders: &[Contender], cloud: &Cloud, often: Often, zips: &Path) -> anyhow::Result<Vec<Figures>> {
     let mut all: Vec<Samples> = contenders.iter().map(|_| Samples::default()).collect();
     // The first turn only brings the files into memory.
-    for turn in 0..=often.cold {
+    let turns = if often.cold > 0 { often.cold + 1 } else { 0 };
+    for turn in 0..turns {
         for (contender, samples) in contenders.iter().zip(&mut all) {
             cold(contender, cloud, samples, turn > 0)
                 .await
@@ -124,16 +125,16 @@ pub(crate) async fn figures(contenders: &[Contender], cloud: &Cloud, often: Ofte
     }
     let mut figures = Vec::new();
     for (contender, samples) in contenders.iter().zip(all) {
-        let warm_ms = summary(samples.warm)?;
+        let warm_ms = Summary::of(samples.warm);
         figures.push(Figures {
             name: contender.name.clone(),
             kind: contender.kind,
-            cold_ms: summary(samples.cold)?,
-            initialization_ms: summary(samples.initialization)?,
-            cold_cpu_ms: summary(samples.cold_cpu)?,
-            per_second: 1000.0 / warm_ms.median,
+            cold_ms: Summary::of(samples.cold),
+            initialization_ms: Summary::of(samples.initialization),
+            cold_cpu_ms: Summary::of(samples.cold_cpu),
+            per_second: warm_ms.map(|warm| 1000.0 / warm.median),
             warm_ms,
-            cpu_per_event_ms: summary(samples.warm_cpu)?,
+            cpu_per_event_ms: Summary::of(samples.warm_cpu),
             peak_mib: samples.peak,
             requests: samples.requests,
             binary_mib: (contender.kind != Kind::Twin)
@@ -176,6 +177,7 @@ async fn warm(contender: &Contender, cloud: &Cloud, samples: &mut Samples, event
             samples.warm.push(ms(answer.at - given));
         }
     }
+    samples.requests = cloud.asked().len();
     #[expect(clippy::cast_precision_loss, reason = "some hundred events")]
     samples.warm_cpu.push((function.cpu_ms()? - cpu) / events as f64);
     samples.peak = samples.peak.max(function.peak_mib()?);
@@ -232,7 +234,7 @@ async fn reaction(case: &Case, places: &Places, cloud: &Cloud, often: Often) -> 
 }
 
 /// What was answered before a call came, and the call. What is asked beside the call does not keep it waiting.
-fn until<'a>(asked: &'a [Asked], deciding: &str) -> anyhow::Result<(Vec<Asked>, &'a Asked)> {
+pub(crate) fn until<'a>(asked: &'a [Asked], deciding: &str) -> anyhow::Result<(Vec<Asked>, &'a Asked)> {
     let call = asked.iter().find(|asked| asked.call == deciding);
     let call = call.with_context(|| format!("{deciding} was not called"))?;
     let was_answered = |asked: &&Asked| asked.answered.is_some_and(|answered| answered <= call.arrived);
@@ -253,11 +255,13 @@ fn round_trips(asked: &[Asked]) -> usize {
     count
 }
 
-fn summary(values: Vec<f64>) -> anyhow::Result<Summary> {
+/// Median and quartiles.
+pub(crate) fn summary(values: Vec<f64>) -> anyhow::Result<Summary> {
     Summary::of(values).context("nothing was measured")
 }
 
-fn ms(duration: Duration) -> f64 {
+/// In milliseconds.
+pub(crate) fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
@@ -285,6 +289,9 @@ mod tests {
             arrived: at(arrived),
             answered: Some(at(answered)),
             body: Value::Null,
+            sent: 0,
+            received: 0,
+            refused: false,
         };
         // One, then three at once, then one.
         let all = [asked(0, 5), asked(6, 11), asked(6, 12), asked(7, 12), asked(13, 18)];
@@ -301,6 +308,9 @@ mod tests {
             arrived: at(arrived),
             answered: Some(at(answered)),
             body: Value::Null,
+            sent: 0,
+            received: 0,
+            refused: false,
         };
         let all = [
             asked("dynamodb PutItem", 0, 5),
