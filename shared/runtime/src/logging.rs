@@ -2,38 +2,38 @@
 
 use std::env;
 
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// What the libraries may log at the most. Further down they print whole events and requests, with credentials and environment values in them.
-const LIBRARIES: [&str; 6] = [
-    "aws=info",
-    "h2=info",
-    "hyper=info",
-    "lambda_runtime=info",
-    "rustls=info",
-    "tower=info",
-];
+/// Libraries that may log at INFO at the most. Further down they print whole events and requests, with credentials and environment values in them.
+const LIBRARIES: [&str; 6] = ["aws", "h2", "hyper", "lambda_runtime", "rustls", "tower"];
 
 /// Starts logging to standard output: of the level that `AWS_LAMBDA_LOG_LEVEL` names, `INFO` without it, as JSON if `AWS_LAMBDA_LOG_FORMAT` is `JSON`.
 pub(crate) fn start() {
-    let level = env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default();
-    let lines = tracing_subscriber::fmt().with_target(false).with_env_filter(filter(&level));
-    if env::var("AWS_LAMBDA_LOG_FORMAT").is_ok_and(|format| format.eq_ignore_ascii_case("json")) {
+    let filter = filter(&env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default());
+    let lines = tracing_subscriber::fmt::layer().with_target(false);
+    let lines = if env::var("AWS_LAMBDA_LOG_FORMAT").is_ok_and(|format| format.eq_ignore_ascii_case("json")) {
         // Lambda takes a line without a time for one of level INFO, and drops it where only warnings are wanted.
-        lines.json().init();
+        lines.json().boxed()
     } else {
-        lines.without_time().init();
-    }
+        lines.without_time().boxed()
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }
 
-fn filter(level: &str) -> EnvFilter {
+fn filter(level: &str) -> Targets {
     let level = match level.to_ascii_lowercase().as_str() {
-        "fatal" => "error".to_owned(),
-        known @ ("trace" | "debug" | "warn" | "error") => known.to_owned(),
-        _ => "info".to_owned(),
+        "trace" => LevelFilter::TRACE,
+        "debug" => LevelFilter::DEBUG,
+        "warn" => LevelFilter::WARN,
+        "error" | "fatal" => LevelFilter::ERROR,
+        _ => LevelFilter::INFO,
     };
-    let directives: Vec<&str> = std::iter::once(level.as_str()).chain(LIBRARIES).collect();
-    EnvFilter::builder().parse_lossy(directives.join(","))
+    let libraries = LIBRARIES.map(|library| (library, level.min(LevelFilter::INFO)));
+    Targets::new().with_default(level).with_targets(libraries)
 }
 
 #[cfg(test)]
@@ -59,15 +59,14 @@ mod tests {
     fn logged(level: &str) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(filter(level))
-            .with_writer(move || writer.clone())
-            .finish();
+        let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
+        let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter(level)));
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: "bellhop_push", "ours");
             tracing::trace!(target: "bellhop_push", "ours in detail");
             tracing::trace!(target: "lambda_runtime::layers::api_response", "an event");
             tracing::debug!(target: "aws_smithy_runtime::client", "a request");
+            tracing::info!(target: "hyper_util::client", "news of a library");
         });
         let bytes = lines.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -82,5 +81,13 @@ mod tests {
         }
         assert!(logged("TRACE").contains("in detail"));
         assert!(!logged("INFO").contains("in detail"));
+    }
+
+    #[test]
+    fn no_library_says_more_than_is_wanted() {
+        assert!(logged("INFO").contains("news of a library"));
+        for level in ["WARN", "ERROR", "FATAL"] {
+            assert_eq!(logged(level), "", "{level}");
+        }
     }
 }
