@@ -18,6 +18,7 @@ use bellhop_engine::{Fault, FaultKind};
 use bellhop_events::backup::state;
 use jiff::Timestamp;
 
+use crate::config::Lazy;
 use crate::fault::{code_of, fault};
 
 const NOT_FOUND: &str = "ResourceNotFoundException";
@@ -33,12 +34,12 @@ const PASSES: [&str; 5] = [
 /// AWS Backup and Cloud Control.
 #[derive(Debug, Clone)]
 pub struct AwsBackup {
-    backup: aws_sdk_backup::Client,
-    resources: aws_sdk_cloudcontrol::Client,
+    backup: Lazy<aws_sdk_backup::Client>,
+    resources: Lazy<aws_sdk_cloudcontrol::Client>,
 }
 
 impl AwsBackup {
-    pub(crate) fn new(backup: aws_sdk_backup::Client, resources: aws_sdk_cloudcontrol::Client) -> Self {
+    pub(crate) fn new(backup: Lazy<aws_sdk_backup::Client>, resources: Lazy<aws_sdk_cloudcontrol::Client>) -> Self {
         Self { backup, resources }
     }
 }

@@ -17,6 +17,7 @@ use bellhop_domain::observation::Report;
 use bellhop_engine::Fault;
 use bellhop_engine::ports::Store;
 
+use crate::config::Lazy;
 use crate::fault::fault;
 
 /// The largest report of an agent's that is read. Anything an agent writes is foreign input.
@@ -31,7 +32,7 @@ const COUNTED_ARTIFACTS: u64 = 10_000;
 /// The suite's bucket.
 #[derive(Debug, Clone)]
 pub struct Bucket {
-    client: Client,
+    client: Lazy<Client>,
     name: String,
     config_key: String,
     configuration: Arc<Mutex<Option<Cached>>>,
@@ -45,7 +46,7 @@ struct Cached {
 }
 
 impl Bucket {
-    pub(crate) fn new(client: Client, name: &str, config_key: &str) -> Self {
+    pub(crate) fn new(client: Lazy<Client>, name: &str, config_key: &str) -> Self {
         Self {
             client,
             name: name.to_owned(),

@@ -24,6 +24,7 @@ use bellhop_engine::ports::{Agents, Launch};
 use bellhop_events::codebuild::{BuildFacts, PhaseContext, PhaseFacts, attempt};
 
 use crate::clock::timestamp;
+use crate::config::Lazy;
 use crate::fault::{code_of, fault, is_throttle};
 
 /// How many builds CodeBuild describes in one call. It lists as many on a page.
@@ -45,14 +46,14 @@ const NEVER: [&str; 4] = [
 /// AWS CodeBuild.
 #[derive(Debug, Clone)]
 pub struct CodeBuildAgents {
-    client: Client,
+    client: Lazy<Client>,
     bucket: String,
     region: Option<String>,
 }
 
 impl CodeBuildAgents {
     /// `region` is where the repositories are.
-    pub(crate) fn new(client: Client, bucket: &str, region: Option<&str>) -> Self {
+    pub(crate) fn new(client: Lazy<Client>, bucket: &str, region: Option<&str>) -> Self {
         Self {
             client,
             bucket: bucket.to_owned(),
@@ -465,8 +466,8 @@ mod tests {
         let mut stored = spec();
         stored.script = Script::Stored("scripts/abcdefghij/image".to_owned());
         let (aws, wire) = Wire::replying([]);
-        let codebuild = CodeBuildAgents::new(aws_sdk_codebuild::Client::new(&aws.config), "suite", Some("eu-west-1"));
-        let homeless = CodeBuildAgents::new(aws_sdk_codebuild::Client::new(&aws.config), "suite", None);
+        let codebuild = CodeBuildAgents::new(aws.lazy(aws_sdk_codebuild::Client::new), "suite", Some("eu-west-1"));
+        let homeless = CodeBuildAgents::new(aws.lazy(aws_sdk_codebuild::Client::new), "suite", None);
         for (agents, spec) in [(&codebuild, &stored), (&codebuild, &ecs_spec()), (&homeless, &spec())] {
             let launched = agents.launch(spec, &testing::attempt(), Capacity::CodeBuild, false).await;
             assert_eq!(launched.unwrap_err().kind, FaultKind::Lasting);

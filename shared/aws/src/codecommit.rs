@@ -9,6 +9,7 @@ use bellhop_domain::ids::{CommitId, RepositoryName};
 use bellhop_engine::Fault;
 use bellhop_engine::ports::{Source, SourceFile};
 
+use crate::config::Lazy;
 use crate::fault::{code_of, fault};
 
 /// Past this many changed paths a comparison is given up, and every path counts as changed: five pages of CodeCommit's largest size.
@@ -32,11 +33,11 @@ const MISSING: [&str; 8] = [
 /// CodeCommit.
 #[derive(Debug, Clone)]
 pub struct CodeCommit {
-    client: Client,
+    client: Lazy<Client>,
 }
 
 impl CodeCommit {
-    pub(crate) fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Lazy<Client>) -> Self {
         Self { client }
     }
 }

@@ -12,6 +12,7 @@ use bellhop_domain::pipeline::{PipelineAnswer, PipelineFailure};
 use bellhop_engine::Fault;
 use bellhop_engine::ports::{Answered, Pipelines};
 
+use crate::config::Lazy;
 use crate::fault::{code_of, fault};
 
 /// The most characters of a failure's message.
@@ -25,11 +26,11 @@ const NOT_OPEN: [&str; 3] = ["InvalidClientTokenException", "InvalidJobStateExce
 /// AWS CodePipeline.
 #[derive(Debug, Clone)]
 pub struct CodePipeline {
-    client: Client,
+    client: Lazy<Client>,
 }
 
 impl CodePipeline {
-    pub(crate) fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Lazy<Client>) -> Self {
         Self { client }
     }
 }

@@ -1,15 +1,23 @@
 //! How every client of an AWS service is made.
 
+use std::env;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
-use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::config::{Credentials, IdentityCache, SharedCredentialsProvider};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::app_name::AppName;
+use aws_types::region::Region;
+use aws_types::sdk_config::Builder as SdkConfigBuilder;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
+use crate::roots::Trusted;
 use crate::{
     AwsBackup, Bucket, CodeBuildAgents, CodeCommit, CodePipeline, DynamoLedger, EcsAgents, EcsHosts, EcsServices, Executors, Topic,
 };
@@ -23,10 +31,15 @@ const REQUEST: Duration = Duration::from_secs(20);
 /// How often a request is tried: throttles and faults of a service pass within moments, or are left to Lambda's own retries and the sweep.
 const TRIES: u32 = 3;
 
+/// A client of a service, made when it is first called. Making one is a noticeable part of a cold start, most of it the SDK's reading of its table of
+/// partitions, and an event has work for a few of the services that its function may call.
+pub(crate) type Lazy<Client> = Arc<LazyLock<Client, Box<dyn FnOnce() -> Client + Send>>>;
+
 /// Region, credentials, endpoints and retries: what every client is made with.
 #[derive(Debug, Clone)]
 pub struct Aws {
-    pub(crate) config: SdkConfig,
+    config: SdkConfig,
+    ecs: Lazy<aws_sdk_ecs::Client>,
 }
 
 /// One place that answers for all services, with what it takes to be let in: a local AWS.
@@ -43,29 +56,65 @@ pub struct Endpoint {
 }
 
 impl Aws {
-    /// Reads the SDK's own environment variables (`AWS_REGION`, credentials, `AWS_ENDPOINT_URL…`, `AWS_SDK_UA_APP_ID`). Calls no service.
-    pub async fn from_environment() -> Self {
-        Self {
-            config: defaults().load().await,
-        }
+    /// Reads what the environment of a Lambda function says
+    /// (<https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html>): `AWS_REGION`, the credentials `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, `AWS_ENDPOINT_URL` and those of single services (`AWS_ENDPOINT_URL_S3`), `AWS_USE_FIPS_ENDPOINT`,
+    /// `AWS_USE_DUALSTACK_ENDPOINT` and `AWS_SDK_UA_APP_ID`; and `SSL_CERT_FILE` and `SSL_CERT_DIR`, which name certificate authorities to trust in place
+    /// of Amazon's own. Calls no service, and looks nowhere else: profiles and the other places where a program may find credentials do not exist in
+    /// Lambda, and preparing for them took half of a cold start that was left.
+    ///
+    /// Without credentials every call fails, and says so.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let lookup = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let wants = |name: &str| lookup(name).map(|value| value.eq_ignore_ascii_case("true"));
+        let region = lookup("AWS_REGION");
+        let trusted = Trusted::choose(region.as_deref(), lookup);
+        let credentials = lookup("AWS_ACCESS_KEY_ID").zip(lookup("AWS_SECRET_ACCESS_KEY"));
+        let credentials = credentials.map(|(id, key)| {
+            let token = lookup("AWS_SESSION_TOKEN");
+            SharedCredentialsProvider::new(Credentials::new(id, key, token, None, "environment"))
+        });
+        let mut config = defaults(trusted)
+            .region(region.map(Region::new))
+            .service_config(EndpointsOfServices);
+        config
+            .set_credentials_provider(credentials)
+            .set_endpoint_url(lookup("AWS_ENDPOINT_URL"))
+            .set_use_fips(wants("AWS_USE_FIPS_ENDPOINT"))
+            .set_use_dual_stack(wants("AWS_USE_DUALSTACK_ENDPOINT"))
+            // A name that cannot be sent is none.
+            .set_app_name(lookup("AWS_SDK_UA_APP_ID").and_then(|name| AppName::new(name).ok()));
+        Self::new(config.build())
     }
 
     /// Sends everything to one endpoint, whatever the environment says, so that one process can use several. Calls no service.
-    pub async fn at(endpoint: &Endpoint) -> Self {
+    #[must_use]
+    pub fn at(endpoint: &Endpoint) -> Self {
         let credentials = Credentials::new(&endpoint.access_key_id, &endpoint.secret_access_key, None, None, "endpoint");
-        let config = defaults()
+        let config = defaults(Trusted::System)
             .region(Region::new(endpoint.region.clone()))
-            .credentials_provider(credentials)
-            .endpoint_url(&endpoint.url)
-            .load()
-            .await;
-        Self { config }
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .endpoint_url(&endpoint.url);
+        Self::new(config.build())
     }
 
-    /// The ledger in a DynamoDB table.
+    pub(crate) fn new(config: SdkConfig) -> Self {
+        let ecs = lazy(&config, aws_sdk_ecs::Client::new);
+        Self { config, ecs }
+    }
+
+    pub(crate) fn lazy<Client: 'static>(&self, new: fn(&SdkConfig) -> Client) -> Lazy<Client> {
+        lazy(&self.config, new)
+    }
+
+    /// The ledger in a DynamoDB table. Every event begins there, so that its client is made at once: Lambda gives a function more of a processor while
+    /// it starts than when it works.
     #[must_use]
     pub fn ledger(&self, table: &str) -> DynamoLedger {
-        DynamoLedger::new(aws_sdk_dynamodb::Client::new(&self.config), table)
+        let client = self.lazy(aws_sdk_dynamodb::Client::new);
+        LazyLock::force(&client);
+        DynamoLedger::new(client, table)
     }
 
     /// Agents on ECS and CodeBuild. `bucket` is the suite's, which agents are told.
@@ -73,60 +122,79 @@ impl Aws {
     pub fn agents(&self, bucket: &str) -> Executors {
         let region = self.config.region().map(AsRef::as_ref);
         Executors::new(
-            EcsAgents::new(aws_sdk_ecs::Client::new(&self.config), bucket),
-            CodeBuildAgents::new(aws_sdk_codebuild::Client::new(&self.config), bucket, region),
+            EcsAgents::new(Arc::clone(&self.ecs), bucket),
+            CodeBuildAgents::new(self.lazy(aws_sdk_codebuild::Client::new), bucket, region),
         )
     }
 
     /// The instances that agents run on.
     #[must_use]
     pub fn hosts(&self) -> EcsHosts {
-        EcsHosts::new(aws_sdk_ecs::Client::new(&self.config))
+        EcsHosts::new(Arc::clone(&self.ecs))
     }
 
     /// Pipelines of CodePipeline that wait for runs.
     #[must_use]
     pub fn pipelines(&self) -> CodePipeline {
-        CodePipeline::new(aws_sdk_codepipeline::Client::new(&self.config))
+        CodePipeline::new(self.lazy(aws_sdk_codepipeline::Client::new))
     }
 
     /// Services of ECS that can be restarted.
     #[must_use]
     pub fn services(&self) -> EcsServices {
-        EcsServices::new(aws_sdk_ecs::Client::new(&self.config))
+        EcsServices::new(Arc::clone(&self.ecs))
     }
 
     /// Jobs of AWS Backup.
     #[must_use]
     pub fn backups(&self) -> AwsBackup {
-        AwsBackup::new(
-            aws_sdk_backup::Client::new(&self.config),
-            aws_sdk_cloudcontrol::Client::new(&self.config),
-        )
+        AwsBackup::new(self.lazy(aws_sdk_backup::Client::new), self.lazy(aws_sdk_cloudcontrol::Client::new))
     }
 
     /// Code in CodeCommit.
     #[must_use]
     pub fn codecommit(&self) -> CodeCommit {
-        CodeCommit::new(aws_sdk_codecommit::Client::new(&self.config))
+        CodeCommit::new(self.lazy(aws_sdk_codecommit::Client::new))
     }
 
     /// The suite's bucket, with the suite configuration under this key.
     #[must_use]
     pub fn bucket(&self, name: &str, config_key: &str) -> Bucket {
-        Bucket::new(aws_sdk_s3::Client::new(&self.config), name, config_key)
+        Bucket::new(self.lazy(aws_sdk_s3::Client::new), name, config_key)
     }
 
     /// The topic that people are told on.
     #[must_use]
     pub fn topic(&self, arn: &str) -> Topic {
-        Topic::new(aws_sdk_sns::Client::new(&self.config), arn)
+        Topic::new(self.lazy(aws_sdk_sns::Client::new), arn)
     }
 }
 
-fn defaults() -> ConfigLoader {
-    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    aws_config::defaults(BehaviorVersion::latest())
+fn lazy<Client: 'static>(config: &SdkConfig, new: fn(&SdkConfig) -> Client) -> Lazy<Client> {
+    let config = config.clone();
+    Arc::new(LazyLock::new(Box::new(move || new(&config))))
+}
+
+/// `AWS_ENDPOINT_URL_DYNAMODB` and the like.
+#[derive(Debug)]
+struct EndpointsOfServices;
+
+impl LoadServiceConfig for EndpointsOfServices {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().replace(' ', "_").to_uppercase();
+        env::var(format!("{}_{service}", key.env())).ok().filter(|value| !value.is_empty())
+    }
+}
+
+fn defaults(trusted: Trusted) -> SdkConfigBuilder {
+    let http = Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(trusted.context())
+        .build_https();
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        // Lambda's credentials are those of the process, for as long as it lives.
+        .identity_cache(IdentityCache::no_cache())
         .http_client(http)
         .retry_config(
             RetryConfig::standard()

@@ -35,6 +35,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
+use crate::config::Lazy;
 use crate::fault::fault;
 
 /// The index of what is due.
@@ -57,12 +58,12 @@ type Item = HashMap<String, AttributeValue>;
 /// The ledger.
 #[derive(Debug, Clone)]
 pub struct DynamoLedger {
-    client: Client,
+    client: Lazy<Client>,
     table: String,
 }
 
 impl DynamoLedger {
-    pub(crate) fn new(client: Client, table: &str) -> Self {
+    pub(crate) fn new(client: Lazy<Client>, table: &str) -> Self {
         Self {
             client,
             table: table.to_owned(),

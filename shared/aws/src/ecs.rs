@@ -23,6 +23,7 @@ use bellhop_engine::ports::{Agents, Launch};
 use bellhop_events::task::{self, ContainerFacts, TaskFacts};
 
 use crate::clock::timestamp;
+use crate::config::Lazy;
 use crate::fault::{code_of, fault, is_disguised_throttle, is_throttle};
 
 /// The most characters that ECS takes as the reason of a stop.
@@ -44,12 +45,12 @@ const NEVER: [&str; 9] = [
 /// Amazon ECS.
 #[derive(Debug, Clone)]
 pub struct EcsAgents {
-    client: Client,
+    client: Lazy<Client>,
     bucket: String,
 }
 
 impl EcsAgents {
-    pub(crate) fn new(client: Client, bucket: &str) -> Self {
+    pub(crate) fn new(client: Lazy<Client>, bucket: &str) -> Self {
         Self {
             client,
             bucket: bucket.to_owned(),

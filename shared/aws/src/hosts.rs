@@ -14,6 +14,7 @@ use bellhop_engine::Fault;
 use bellhop_engine::ports::{Hosts, Occupant};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+use crate::config::Lazy;
 use crate::ecs::{attempt_of, observe};
 use crate::fault::{code_of, fault, is_disguised_throttle};
 
@@ -25,11 +26,11 @@ const SIDE_BY_SIDE: usize = 16;
 /// Container instances.
 #[derive(Debug, Clone)]
 pub struct EcsHosts {
-    client: Client,
+    client: Lazy<Client>,
 }
 
 impl EcsHosts {
-    pub(crate) fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Lazy<Client>) -> Self {
         Self { client }
     }
 

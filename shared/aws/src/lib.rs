@@ -12,6 +12,7 @@ mod ecs;
 mod executors;
 mod fault;
 mod hosts;
+mod roots;
 mod services;
 mod sns;
 #[cfg(test)]

@@ -4,17 +4,18 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::retry::RetryConfig;
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::Service;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::retry::RetryConfig;
 use bellhop_engine::ports::{Restarted, Services};
 use bellhop_engine::{Fault, FaultKind};
 use jiff::Timestamp;
 
 use crate::clock::timestamp;
+use crate::config::Lazy;
 use crate::fault::fault;
 
 /// How far the clock of ECS may be behind this one.
@@ -23,11 +24,11 @@ const SKEW: Duration = Duration::from_secs(5);
 /// Services of Amazon ECS.
 #[derive(Debug, Clone)]
 pub struct EcsServices {
-    client: Client,
+    client: Lazy<Client>,
 }
 
 impl EcsServices {
-    pub(crate) fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Lazy<Client>) -> Self {
         Self { client }
     }
 }

@@ -11,17 +11,18 @@ use bellhop_domain::message::Message;
 use bellhop_engine::Fault;
 use bellhop_engine::ports::Notifier;
 
+use crate::config::Lazy;
 use crate::fault::fault;
 
 /// The suite's topic.
 #[derive(Debug, Clone)]
 pub struct Topic {
-    client: Client,
+    client: Lazy<Client>,
     arn: String,
 }
 
 impl Topic {
-    pub(crate) fn new(client: Client, arn: &str) -> Self {
+    pub(crate) fn new(client: Lazy<Client>, arn: &str) -> Self {
         Self {
             client,
             arn: arn.to_owned(),

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::retry::RetryConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
 use bellhop_domain::ids::AttemptId;
 use bellhop_domain::spec::{BuildSpec, CodeBuildExecutor, EcsExecutor, Executor, Relaunch, RetryPolicy, Script, Successes};
 use serde_json::{Value, json};
@@ -49,7 +51,7 @@ impl Wire {
             .retry_config(RetryConfig::disabled())
             .http_client(http_client_fn(move |_, _| connector.clone()))
             .build();
-        (Aws { config }, wire)
+        (Aws::new(config), wire)
     }
 
     /// The operations that were asked for, with their bodies. An operation of S3 is named by method and address, and has no body.

@@ -30,7 +30,7 @@ where
     Reply: Future<Output = Result<Value, Failure>>,
 {
     logging::start();
-    let suite = match Suite::from_environment().await {
+    let suite = match Suite::from_environment() {
         Ok(suite) => suite,
         Err(error) => {
             tracing::error!(%error, "the function cannot start");

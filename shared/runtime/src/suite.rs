@@ -20,9 +20,9 @@ impl Suite {
     ///
     /// # Errors
     /// When variables are missing: all of them at once.
-    pub async fn from_environment() -> Result<Self, MissingSettings> {
+    pub fn from_environment() -> Result<Self, MissingSettings> {
         let settings = Settings::from_environment()?;
-        Ok(Self::new(Aws::from_environment().await, settings))
+        Ok(Self::new(Aws::from_environment(), settings))
     }
 
     /// A suite with these settings. Calls no service.

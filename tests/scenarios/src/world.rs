@@ -150,7 +150,7 @@ impl World {
         let mut world = Self {
             repository: Repository::clone(&url, folder.path().join("clone")).await,
             clock: Arc::new(SteppableClock::default()),
-            suite: Suite::new(Aws::at(&endpoint).await, settings.clone()),
+            suite: Suite::new(Aws::at(&endpoint), settings.clone()),
             stand_in,
             local_aws,
             settings,
