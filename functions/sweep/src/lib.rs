@@ -6,7 +6,8 @@ use bellhop_engine::{Engine, Fault};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// What is kept of the function's time for finishing what was begun.
+/// What is kept of the function's time for finishing what was begun: as long as a request with all its tries may take. The template gives it so much more
+/// than the schedule's minute that hardly a launch's time passes between two sweeps.
 const RESERVE: Duration = Duration::from_secs(20);
 
 /// Sweeps until shortly before Lambda ends the function at `deadline`, and answers what was done. What the invocation's event says does not matter.

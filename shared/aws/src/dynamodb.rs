@@ -9,7 +9,8 @@
 //! | instance, alarm, backup, claim, pause | `INSTANCE#name`, `ALARM#name`, `BACKUP#name`, `CLAIM#name`, `PAUSE#name` | as `pk` without the name | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
 //! | last outcome | `REPO#name` | `LAST#job#ref`, or `LAST##ref` for whole runs | `run`, `created_ms`, `outcome`, `before`, `expires` |
 //!
-//! `doc` is the record as JSON; everything else about it is there for the table's sake: conditions, indexes, expiry, and people who look into it. `due_shard` is only there while something is due, which keeps the index as small as what is under way.
+//! `doc` is the record as JSON; everything else about it is there for the table's sake: conditions, indexes, expiry, and people who look into it. `due_shard` is only there while something is due, which keeps the index as small as what is under way. It is
+//! `launch` for a build that is due for a launch, and one of `due#0` to `due#3` for everything else.
 
 use std::collections::HashMap;
 
@@ -28,7 +29,9 @@ use bellhop_domain::outcome::Outcome;
 use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_engine::Fault;
-use bellhop_engine::ports::{Created, Document, DocumentKey, DocumentKind, DueItem, Ledger, Lineage, TRANSACTION, Versioned, Written};
+use bellhop_engine::ports::{
+    Created, Document, DocumentKey, DocumentKind, DueItem, Lane, Ledger, Lineage, TRANSACTION, Versioned, Written,
+};
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -46,6 +49,8 @@ const LIST_INDEX: &str = "by-repository";
 const POOL: &str = "POOL";
 /// Over how many partitions of the index what is due is spread. DynamoDB takes 1,000 writes a second on each.
 const SHARDS: u8 = 4;
+/// The partition of builds that are due for a launch. Services launch so few of them a second that it is enough for all.
+const LAUNCHES: &str = "launch";
 /// How long finished runs and builds are kept, and a branch after the last push whose run it names.
 const KEEP_SECONDS: i64 = 90 * 24 * 60 * 60;
 /// How long it is remembered how the last run of a branch or tag ended, counted from when it was created.
@@ -195,14 +200,14 @@ impl DynamoLedger {
         }
     }
 
-    async fn due_in(&self, shard: u8, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
+    async fn due_in(&self, shard: String, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
         let reply = self
             .client
             .query()
             .table_name(&self.table)
             .index_name(DUE_INDEX)
             .key_condition_expression("due_shard = :shard AND due_at <= :now")
-            .expression_attribute_values(":shard", text(format!("due#{shard}")))
+            .expression_attribute_values(":shard", text(shard))
             .expression_attribute_values(":now", number(now.as_millisecond()))
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
@@ -311,8 +316,12 @@ impl Ledger for DynamoLedger {
         self.put_or_create(expected, document_item(next)).await
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
-        let shards = try_join_all((0..SHARDS).map(|shard| self.due_in(shard, now, limit))).await?;
+    async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
+        let shards = match lane {
+            Lane::Launches => vec![LAUNCHES.to_owned()],
+            Lane::Rest => (0..SHARDS).map(due_shard).collect(),
+        };
+        let shards = try_join_all(shards.into_iter().map(|shard| self.due_in(shard, now, limit))).await?;
         let mut due: Vec<(Timestamp, DueItem)> = shards.into_iter().flatten().collect();
         due.sort();
         due.truncate(limit);
@@ -419,7 +428,10 @@ fn build_item(build: &Build) -> Result<Item, Fault> {
     let id = &build.spec.id;
     let mut item = record_item(run_pk(&id.run), format!("BUILD#{}", id.job), build)?;
     item.insert("status".to_owned(), text(build.status()));
-    add_due(&mut item, id.run.as_str(), build.due());
+    match Lane::of(build) {
+        Lane::Launches => add_due_in(&mut item, LAUNCHES.to_owned(), build.due()),
+        Lane::Rest => add_due(&mut item, id.run.as_str(), build.due()),
+    }
     add_expiry(
         &mut item,
         match &build.state {
@@ -480,9 +492,17 @@ fn record_item<T: Serialize>(pk: String, sk: String, record: &T) -> Result<Item,
 
 /// `name` decides about the partition of the index.
 fn add_due(item: &mut Item, name: &str, due: Option<Timestamp>) {
+    let shard = name.bytes().fold(0, u8::wrapping_add) % SHARDS;
+    add_due_in(item, due_shard(shard), due);
+}
+
+fn due_shard(shard: u8) -> String {
+    format!("due#{shard}")
+}
+
+fn add_due_in(item: &mut Item, shard: String, due: Option<Timestamp>) {
     if let Some(due) = due {
-        let shard = name.bytes().fold(0, u8::wrapping_add) % SHARDS;
-        item.insert("due_shard".to_owned(), text(format!("due#{shard}")));
+        item.insert("due_shard".to_owned(), text(shard));
         item.insert("due_at".to_owned(), number(due.as_millisecond()));
     }
 }

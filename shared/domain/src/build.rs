@@ -29,8 +29,11 @@ pub const COLLECT_TRIES: u32 = 5;
 pub const CHECK_CHANGING: Duration = Duration::from_secs(60);
 /// How long to look for the agent of a launch whose reply never came, before concluding that there is none.
 pub const FIND_FOR: Duration = Duration::from_secs(5 * 60);
-/// The first wait after a launch was refused for want of capacity or by a rate limit; doubles each time.
+/// The first wait after a launch was refused for want of capacity or by a limit of the account; doubles each time.
 pub const REFUSED_BACKOFF: Duration = Duration::from_secs(15);
+/// The wait after a launch met a rate limit. It does not grow: tokens come back by themselves all the time, and how often all builds together ask for
+/// one is decided by the sweep, which slows down when it is refused.
+pub const THROTTLED_WAIT: Duration = Duration::from_secs(2);
 /// The longest wait between two tries of a launch, and before any retry.
 pub const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 
@@ -125,8 +128,11 @@ pub struct Attempt {
     pub fell_back: bool,
     /// Since when the build has been waiting for an agent; `queue-timeout` counts from here.
     pub queued: Timestamp,
-    /// How often its launch was refused for want of capacity or by a limit.
+    /// How often its launch was refused for want of capacity or by a limit of the account.
     pub refusals: u32,
+    /// How often its launch met a rate limit.
+    #[serde(default)]
+    pub throttles: u32,
     /// What the last refusal said.
     pub last_refusal: Option<String>,
     /// When its launch was last decided, or accepted.
@@ -409,6 +415,7 @@ impl Attempt {
             fell_back: false,
             queued: now,
             refusals: 0,
+            throttles: 0,
             last_refusal: None,
             launched: None,
             started: None,
@@ -421,6 +428,12 @@ impl Attempt {
     #[must_use]
     pub fn is_live(&self) -> bool {
         !matches!(self.phase, Phase::Waiting | Phase::Ended { .. })
+    }
+
+    /// Whether a launch of it was refused before, which is no proof that it had no effect.
+    #[must_use]
+    pub fn was_refused(&self) -> bool {
+        self.refusals > 0 || self.throttles > 0
     }
 
     /// How it ended, if it did.
@@ -529,9 +542,8 @@ impl Build {
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         let queue = match (&self.state, self.attempts.last()) {
-            (BuildState::Queued { not_before }, Some(attempt)) => Some((*not_before).min(self.queue_deadline(attempt))),
             (BuildState::Waiting, Some(attempt)) => Some(self.queue_deadline(attempt)),
-            _ => None,
+            _ => self.launch_due(),
         };
         let watched = self
             .attempts
@@ -550,6 +562,21 @@ impl Build {
             .filter(|stray| !stray.stopped)
             .map(|stray| later(stray.checked, CHECK_CHANGING));
         self.outbox.due().into_iter().chain(queue).chain(attempts).chain(strays).min()
+    }
+
+    /// When its current attempt waits to be launched: when that may be, or is to be given up.
+    fn launch_due(&self) -> Option<Timestamp> {
+        match (&self.state, self.attempts.last()) {
+            (BuildState::Queued { not_before }, Some(attempt)) => Some((*not_before).min(self.queue_deadline(attempt))),
+            _ => None,
+        }
+    }
+
+    /// Whether a launch is what it is due for first. How fast launches go is up to a service's rates, and nothing else is to wait behind them.
+    #[must_use]
+    pub fn is_due_for_launch(&self) -> bool {
+        let launch = self.launch_due();
+        launch.is_some() && launch == self.due()
     }
 
     /// What an event makes of this build at a moment.
@@ -781,10 +808,10 @@ impl Build {
     /// and no retry is used up.
     fn renumber(&mut self, number: u32, cause: String, now: Timestamp) {
         let Some(attempt) = self.attempts.last() else { return };
-        let (capacity, queued, refusals) = (attempt.capacity, attempt.queued, attempt.refusals);
+        let (capacity, queued, refusals, throttles) = (attempt.capacity, attempt.queued, attempt.refusals, attempt.throttles);
         self.end_attempt(number, End::Infrastructure { cause }, now);
         let mut next = Attempt::new(number + 1, capacity, now);
-        (next.queued, next.refusals) = (queued, refusals);
+        (next.queued, next.refusals, next.throttles) = (queued, refusals, throttles);
         self.attempts.push(next);
     }
 
@@ -806,9 +833,8 @@ impl Build {
                     attempt.fell_back = true;
                 }
             }
-            Refusal::NoCapacity(text) | Refusal::Throttled(text) | Refusal::AccountLimit(text) => {
-                self.requeue(text, now);
-            }
+            Refusal::NoCapacity(text) | Refusal::AccountLimit(text) => self.requeue(text, now),
+            Refusal::Throttled(text) => self.line_up(text, now),
             Refusal::Paused(text) => self.pause(text, now),
             Refusal::Invalid(text) => {
                 let cause = format!("the agent cannot be launched: {}", brief(text, LONGEST_WORDS));
@@ -844,6 +870,19 @@ impl Build {
         attempt.last_refusal = Some(brief(refusal, LONGEST_WORDS));
         let refusals = attempt.refusals;
         let wait = self.jittered(doubled(REFUSED_BACKOFF, refusals - 1), refusals);
+        self.state = BuildState::Queued {
+            not_before: later(now, wait),
+        };
+    }
+
+    /// The current attempt waits for the service's next tokens.
+    fn line_up(&mut self, throttle: &str, now: Timestamp) {
+        let Some(attempt) = self.attempts.last_mut() else { return };
+        attempt.phase = Phase::Waiting;
+        attempt.throttles = attempt.throttles.saturating_add(1);
+        attempt.last_refusal = Some(brief(throttle, LONGEST_WORDS));
+        let throttles = attempt.throttles;
+        let wait = self.jittered(THROTTLED_WAIT, throttles);
         self.state = BuildState::Queued {
             not_before: later(now, wait),
         };

@@ -200,7 +200,7 @@ fn may_have_been_tried(build: &Build, launch: &Pending<BuildEffect>, attempt: u3
     let refused = build
         .attempts
         .iter()
-        .any(|candidate| candidate.number == attempt && candidate.refusals > 0);
+        .any(|candidate| candidate.number == attempt && candidate.was_refused());
     refused || launch.tries > 0 || launch.since.checked_add(PERFORM_WITHIN).is_ok_and(|overdue| overdue <= now)
 }
 

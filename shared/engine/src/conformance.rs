@@ -10,7 +10,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bellhop_domain::branch::{Branch, BranchEvent, Pushed};
-use bellhop_domain::build::{Build, BuildEvent};
+use bellhop_domain::build::{Build, BuildEvent, Refusal};
 use bellhop_domain::decision::Decision;
 use bellhop_domain::ids::{AgentName, BuildId, RepositoryName, RunId};
 use bellhop_domain::outbox::PERFORM_WITHIN;
@@ -22,7 +22,7 @@ use bellhop_domain::trigger::Push;
 use futures::future::join_all;
 use jiff::Timestamp;
 
-use crate::ports::{Created, Document, DocumentKey, DocumentKind, DueItem, Ledger, Lineage, TRANSACTION, Versioned, Written};
+use crate::ports::{Created, Document, DocumentKey, DocumentKind, DueItem, Lane, Ledger, Lineage, TRANSACTION, Versioned, Written};
 
 /// How long an index may take to follow the table.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -46,6 +46,7 @@ pub async fn all(ledger: &dyn Ledger) {
     what_is_due_comes_in_its_order(ledger).await;
     what_has_nothing_to_do_is_never_due(ledger).await;
     a_build_is_due_when_it_says_so(ledger).await;
+    launches_are_due_by_themselves(ledger).await;
     outcomes_follow_each_other(ledger).await;
     the_same_run_is_answered_the_same(ledger).await;
     an_older_run_does_not_overwrite_a_newer_one(ledger).await;
@@ -243,16 +244,23 @@ pub async fn what_is_due_comes_in_its_order(ledger: &dyn Ledger) {
     let mine: BTreeSet<DueItem> = runs.iter().map(|run| DueItem::Run(run.id.clone())).collect();
     let due = |seconds: u64| {
         let (mine, at) = (&mine, later(after(seconds), PERFORM_WITHIN));
-        async move { only(mine, ledger.due(at, EVERYTHING).await.unwrap()) }
+        async move { only(mine, ledger.due(Lane::Rest, at, EVERYTHING).await.unwrap()) }
     };
     let item = |index: usize| DueItem::Run(runs[index].id.clone());
     eventually(|| due(120), &vec![item(1), item(2), item(0)]).await;
     eventually(|| due(60), &vec![item(1), item(2)]).await;
     eventually(|| due(59), &vec![item(1)]).await;
     let early = first.checked_sub(Duration::from_secs(1)).unwrap();
-    assert_eq!(only(&mine, ledger.due(early, EVERYTHING).await.unwrap()), Vec::new());
+    assert_eq!(only(&mine, ledger.due(Lane::Rest, early, EVERYTHING).await.unwrap()), Vec::new());
     for limit in [1, 2] {
-        assert_eq!(ledger.due(later(after(120), PERFORM_WITHIN), limit).await.unwrap().len(), limit);
+        assert_eq!(
+            ledger
+                .due(Lane::Rest, later(after(120), PERFORM_WITHIN), limit)
+                .await
+                .unwrap()
+                .len(),
+            limit
+        );
     }
     for (left, index) in [(vec![item(2), item(0)], 1), (vec![item(0)], 2), (Vec::new(), 0)] {
         let written = ledger.update_run(1, &performed(&runs[index])).await.unwrap();
@@ -267,7 +275,10 @@ pub async fn what_has_nothing_to_do_is_never_due(ledger: &dyn Ledger) {
     ledger.create(&run, &builds).await.unwrap();
     let mine = BTreeSet::from([DueItem::Run(run.id.clone()), DueItem::Build(builds[0].spec.id.clone())]);
     let in_a_year = now().checked_add(Duration::from_secs(86_400 * 365)).unwrap();
-    assert_eq!(only(&mine, ledger.due(in_a_year, EVERYTHING).await.unwrap()), Vec::new());
+    assert_eq!(
+        only(&mine, ledger.due(Lane::Rest, in_a_year, EVERYTHING).await.unwrap()),
+        Vec::new()
+    );
 }
 
 /// A build's moment moves with its state.
@@ -282,12 +293,12 @@ pub async fn a_build_is_due_when_it_says_so(ledger: &dyn Ledger) {
     assert_eq!(ledger.update_build(1, &released).await.unwrap(), Written::Stored(2));
     let due = |at: Timestamp| {
         let mine = &mine;
-        async move { only(mine, ledger.due(at, EVERYTHING).await.unwrap()) }
+        async move { only(mine, ledger.due(Lane::Rest, at, EVERYTHING).await.unwrap()) }
     };
     let found: Vec<DueItem> = mine.iter().cloned().collect();
     eventually(|| due(at), &found).await;
     assert_eq!(due(just_before).await, Vec::new());
-    let all = ledger.due(at, EVERYTHING).await.unwrap();
+    let all = ledger.due(Lane::Rest, at, EVERYTHING).await.unwrap();
     let since = all
         .iter()
         .find(|(_, item)| mine.contains(item))
@@ -295,6 +306,44 @@ pub async fn a_build_is_due_when_it_says_so(ledger: &dyn Ledger) {
     assert_eq!(since, Some(at.as_millisecond()));
     assert_eq!(ledger.update_build(2, &skip(&builds[0])).await.unwrap(), Written::Stored(3));
     eventually(|| due(at), &Vec::new()).await;
+}
+
+/// A build that waits to be launched is due among the launches, and there alone, until it waits for something else.
+pub async fn launches_are_due_by_themselves(ledger: &dyn Ledger) {
+    let given = Given::new();
+    let (run, builds) = given.run(&["test"]);
+    ledger.create(&run, &builds).await.unwrap();
+    let mine = BTreeSet::from([DueItem::Build(builds[0].spec.id.clone())]);
+    let found: Vec<DueItem> = mine.iter().cloned().collect();
+    let released = decide(&builds[0], &BuildEvent::Released, given.created);
+    let refused = BuildEvent::LaunchRefused {
+        attempt: 1,
+        capacity: released.attempts[0].capacity,
+        refusal: Refusal::Throttled("Rate exceeded".to_owned()),
+    };
+    let queued = decide(&released, &refused, given.created);
+    let at = queued.due().unwrap();
+    let tried = decide(&queued, &BuildEvent::Tick { looked: at }, at);
+    let due = |lane: Lane, at: Timestamp| {
+        let mine = &mine;
+        async move { only(mine, ledger.due(lane, at, EVERYTHING).await.unwrap()) }
+    };
+    let in_a_year = now().checked_add(Duration::from_secs(86_400 * 365)).unwrap();
+    for (version, next, lane, other) in [
+        (1, &released, Lane::Rest, Lane::Launches),
+        (2, &queued, Lane::Launches, Lane::Rest),
+        (3, &tried, Lane::Rest, Lane::Launches),
+        (4, &queued, Lane::Launches, Lane::Rest),
+    ] {
+        assert_eq!(ledger.update_build(version, next).await.unwrap(), Written::Stored(version + 1));
+        eventually(|| due(lane, in_a_year), &found).await;
+        eventually(|| due(other, in_a_year), &Vec::new()).await;
+    }
+    let just_before = at.checked_sub(Duration::from_millis(1)).unwrap();
+    assert_eq!(due(Lane::Launches, just_before).await, Vec::new());
+    eventually(|| due(Lane::Launches, at), &found).await;
+    assert_eq!(ledger.update_build(5, &skip(&builds[0])).await.unwrap(), Written::Stored(6));
+    eventually(|| due(Lane::Launches, in_a_year), &Vec::new()).await;
 }
 
 /// Each run is told how the one before it ended, and the first one that there was none.
@@ -457,7 +506,7 @@ pub async fn a_pool_is_due_while_somebody_waits(ledger: &dyn Ledger) {
     let mine = BTreeSet::from([DueItem::Pool(empty.agent.clone())]);
     let due = |at: Timestamp| {
         let mine = &mine;
-        async move { only(mine, ledger.due(at, EVERYTHING).await.unwrap()) }
+        async move { only(mine, ledger.due(Lane::Rest, at, EVERYTHING).await.unwrap()) }
     };
     assert_eq!(ledger.update_pool(0, &waiting).await.unwrap(), Written::Stored(1));
     eventually(|| due(at), &mine.iter().cloned().collect()).await;
@@ -520,7 +569,7 @@ pub async fn a_branch_is_due_when_it_says_so(ledger: &dyn Ledger) {
     let mine = BTreeSet::from([DueItem::Branch(first.repository.clone(), first.reference.clone())]);
     let due = |at: Timestamp| {
         let mine = &mine;
-        async move { only(mine, ledger.due(at, EVERYTHING).await.unwrap()) }
+        async move { only(mine, ledger.due(Lane::Rest, at, EVERYTHING).await.unwrap()) }
     };
     assert_eq!(ledger.update_branch(0, &superseding).await.unwrap(), Written::Stored(1));
     eventually(|| due(at), &mine.iter().cloned().collect()).await;
@@ -570,7 +619,7 @@ pub async fn a_document_is_due_when_it_says_so(ledger: &dyn Ledger) {
         let mine = BTreeSet::from([DueItem::Document(waiting.key.clone())]);
         let due = |at: Timestamp| {
             let mine = &mine;
-            async move { only(mine, ledger.due(at, EVERYTHING).await.unwrap()) }
+            async move { only(mine, ledger.due(Lane::Rest, at, EVERYTHING).await.unwrap()) }
         };
         assert_eq!(ledger.update_document(0, &waiting).await.unwrap(), Written::Stored(1));
         eventually(|| due(at), &mine.iter().cloned().collect()).await;

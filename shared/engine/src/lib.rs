@@ -18,6 +18,7 @@ mod engine;
 mod fault;
 mod found;
 mod instance;
+mod launches;
 #[cfg(feature = "testing")]
 pub mod memory;
 mod pool;

@@ -13,7 +13,7 @@ use bellhop_domain::run::Run;
 use jiff::Timestamp;
 
 use crate::Fault;
-use crate::ports::{Created, Document, DocumentKey, DueItem, Ledger, Lineage, Versioned, Written};
+use crate::ports::{Created, Document, DocumentKey, DueItem, Lane, Ledger, Lineage, Versioned, Written};
 
 /// The ledger.
 #[derive(Debug, Default)]
@@ -115,12 +115,13 @@ impl Ledger for MemoryLedger {
         Ok(put(&mut self.tables().documents, next.key.clone(), expected, next))
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
+    async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
         let tables = self.tables();
         let runs = tables.runs.iter().map(|(id, run)| (run.record.due(), DueItem::Run(id.clone())));
         let builds = tables
             .builds
             .iter()
+            .filter(|(_, build)| Lane::of(&build.record) == lane)
             .map(|(id, build)| (build.record.due(), DueItem::Build(id.clone())));
         let pools = tables.pools.iter().map(|(id, pool)| (pool.record.due(), DueItem::Pool(id.clone())));
         let branches = tables
@@ -131,11 +132,9 @@ impl Ledger for MemoryLedger {
             .documents
             .values()
             .map(|Versioned { record, .. }| (record.due, DueItem::Document(record.key.clone())));
-        let mut due: Vec<(Timestamp, DueItem)> = runs
-            .chain(builds)
-            .chain(pools)
-            .chain(branches)
-            .chain(documents)
+        let others = runs.chain(pools).chain(branches).chain(documents);
+        let mut due: Vec<(Timestamp, DueItem)> = builds
+            .chain(others.filter(|_| lane == Lane::Rest))
             .filter_map(|(at, item)| Some((at.filter(|at| *at <= now)?, item)))
             .collect();
         due.sort();

@@ -52,6 +52,23 @@ pub enum Written {
     Conflict,
 }
 
+/// A part of what is due, which is read and worked off by itself, so that nothing of it waits behind the other part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Builds that are due for a launch ([`Build::is_due_for_launch`]). How fast these go is up to the rates of a service.
+    Launches,
+    /// Everything else.
+    Rest,
+}
+
+impl Lane {
+    /// Where a build belongs.
+    #[must_use]
+    pub fn of(build: &Build) -> Self {
+        if build.is_due_for_launch() { Self::Launches } else { Self::Rest }
+    }
+}
+
 /// A record that is due.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DueItem {
@@ -157,9 +174,9 @@ pub trait Ledger: Send + Sync {
     /// Replaces such a record, if it still has the version; creates it if the version is 0 and there is none.
     async fn update_document(&self, expected: u64, next: &Document) -> Result<Written, Fault>;
 
-    /// Up to `limit` records that are due by now, those due longest first. May miss what was written in the last moments.
+    /// Up to `limit` records of a lane that are due by now, those due longest first. May miss what was written in the last moments.
     /// Each comes with the moment from which on it has been due.
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault>;
+    async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault>;
 
     /// Notes how a run (or one job of it) on a branch or tag ended, and gives how the one before it ended. Noting the same run again gives the same
     /// answer. `None` if there is none before it, or a newer one has been noted already.

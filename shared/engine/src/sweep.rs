@@ -1,6 +1,7 @@
 //! The one timer and the one repairer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bellhop_domain::build::{Build, BuildEvent};
@@ -9,17 +10,19 @@ use bellhop_domain::measure::{self, Measure};
 use bellhop_domain::observation::{AgentStatus, Observation, Stop, StopCause};
 use bellhop_domain::pool::PoolEvent;
 use bellhop_domain::run::{Run, RunEvent};
+use futures::future::join;
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 
 use crate::engine::Overdue;
-use crate::ports::{DocumentKey, DueItem, Versioned};
+use crate::launches::{Pace, Paced};
+use crate::ports::{DocumentKey, DueItem, Lane, Versioned};
 use crate::{Engine, Fault, Handled};
 
-/// How many due records one sweep takes on; what is left is due a minute later still.
-const LIMIT: usize = 1000;
+/// How many due records of a lane are read at a time. A sweep goes on with the next ones as long as it has time.
+pub(crate) const LIMIT: usize = 1000;
 /// How many records are worked on side by side.
-const SIDE_BY_SIDE: usize = 16;
+pub(crate) const SIDE_BY_SIDE: usize = 16;
 /// How many agents ECS describes in one call.
 const DESCRIBE: usize = 100;
 
@@ -34,7 +37,7 @@ enum Other {
 /// What a sweep did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Swept {
-    /// Records that were due.
+    /// Records that were due. One that was due again counts again.
     pub due: usize,
     /// Records that changed, or had something overdue performed.
     pub advanced: usize,
@@ -44,40 +47,106 @@ pub struct Swept {
     pub faults: usize,
 }
 
+/// What a part of a sweep did, and the first fault that it met.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) swept: Swept,
+    fault: Option<Fault>,
+}
+
 impl Engine {
     /// Looks at everything that is due: launches what waited long enough, stops what ran too long, performs what others left unperformed, and asks for
-    /// agents that were not heard of for a while. Starts nothing new after `until`.
+    /// agents that were not heard of for a while. Launches go on for as long as some are refused by a rate limit, beside everything else. Starts nothing new
+    /// after `until`.
     ///
     /// # Errors
     /// When the ledger cannot tell what is due, or at least one record could not be worked on: the first such fault, after all others were tried.
     pub async fn sweep(&self, until: Timestamp) -> Result<Swept, Fault> {
         let now = self.clock.now();
-        let due = self.ledger.due(now, LIMIT).await?;
-        let overdue = due.first().map_or(Duration::ZERO, |(since, _)| measure::between(*since, now));
-        self.meter.count(None, &[Measure::Overdue(overdue)]);
-        let mut swept = Swept {
-            due: due.len(),
-            ..Swept::default()
-        };
-        let mut fault = None;
-        let (mut ids, mut others) = (Vec::new(), Vec::new());
-        for (_, item) in due {
-            match item {
-                DueItem::Build(id) => ids.push(id),
-                DueItem::Run(id) => others.push(Other::Run(id)),
-                DueItem::Pool(agent) => others.push(Other::Pool(agent)),
-                DueItem::Branch(repository, reference) => others.push(Other::Branch(repository, reference)),
-                DueItem::Document(key) => others.push(Other::Document(key)),
-            }
+        let (rest, launches) = join(self.ledger.due(Lane::Rest, now, LIMIT), self.ledger.due(Lane::Launches, now, LIMIT)).await;
+        let mut tally = Tally::default();
+        if let (Ok(rest), Ok(launches)) = (&rest, &launches) {
+            let oldest = rest.first().into_iter().chain(launches.first()).map(|(since, _)| *since).min();
+            let overdue = oldest.map_or(Duration::ZERO, |since| measure::between(since, now));
+            self.meter.count(None, &[Measure::Overdue(overdue)]);
         }
+        let [rest, launches] = [rest, launches].map(|due| {
+            due.unwrap_or_else(|fault| {
+                tally.count(Err(fault));
+                Vec::new()
+            })
+        });
+        let pace = Arc::new(Pace::new(now));
+        let paced = Paced {
+            agents: self.agents.clone(),
+            clock: self.clock.clone(),
+            pace: pace.clone(),
+        };
+        let engine = Self {
+            agents: Arc::new(paced),
+            ..self.clone()
+        };
+        let (of_rest, of_launches) = join(
+            engine.sweep_rest(rest, now, until),
+            engine.sweep_launches(&pace, launches, now, until),
+        )
+        .await;
+        let Tally { swept, fault } = tally.and(of_rest).and(of_launches);
+        tracing::info!(
+            due = swept.due,
+            advanced = swept.advanced,
+            left = swept.left,
+            faults = swept.faults,
+            "swept"
+        );
+        fault.map_or(Ok(swept), Err)
+    }
+
+    /// Works off everything that does not wait for a launch: what was due at a moment, of which `due` is the first part.
+    async fn sweep_rest(&self, mut due: Vec<(Timestamp, DueItem)>, now: Timestamp, until: Timestamp) -> Tally {
+        let mut tally = Tally::default();
+        let (mut taken, mut limit) = (BTreeSet::new(), LIMIT);
+        loop {
+            let more = due.len() >= limit;
+            // What was worked on and is still due will not be better for being tried again at once, or the index is a little behind.
+            due.retain(|(_, item)| taken.insert(item.clone()));
+            tally.swept.due += due.len();
+            let (mut ids, mut others) = (Vec::new(), Vec::new());
+            for (_, item) in due {
+                match item {
+                    DueItem::Build(id) => ids.push(id),
+                    DueItem::Run(id) => others.push(Other::Run(id)),
+                    DueItem::Pool(agent) => others.push(Other::Pool(agent)),
+                    DueItem::Branch(repository, reference) => others.push(Other::Branch(repository, reference)),
+                    DueItem::Document(key) => others.push(Other::Document(key)),
+                }
+            }
+            let (of_builds, of_others) = join(self.sweep_builds(&ids, until), self.sweep_others(others, until)).await;
+            tally = tally.and(of_builds).and(of_others);
+            if !more || self.clock.now() >= until {
+                return tally;
+            }
+            limit = LIMIT + taken.len();
+            due = match self.ledger.due(Lane::Rest, now, limit).await {
+                Ok(due) => due,
+                Err(fault) => {
+                    tally.count(Err(fault));
+                    return tally;
+                }
+            };
+        }
+    }
+
+    async fn sweep_builds(&self, ids: &[BuildId], until: Timestamp) -> Tally {
+        let mut tally = Tally::default();
         // In portions, so that what was asked of ECS is still true when it is decided upon.
         for portion in ids.chunks(DESCRIBE) {
             if self.clock.now() >= until {
-                swept.left += portion.len();
+                tally.swept.left += portion.len();
                 continue;
             }
-            let builds = self.load(portion, &mut swept, &mut fault).await;
-            let work = self.look(builds, &mut swept, &mut fault).await;
+            let builds = self.load(portion, &mut tally).await;
+            let work = self.look(builds, &mut tally).await;
             let work = work.into_iter().map(async |(build, events)| {
                 if self.clock.now() >= until {
                     return None;
@@ -87,26 +156,24 @@ impl Engine {
             let mut work = stream::iter(work).buffer_unordered(SIDE_BY_SIDE);
             while let Some(result) = work.next().await {
                 match result {
-                    Some(result) => swept.count(result, &mut fault),
-                    None => swept.left += 1,
+                    Some(result) => tally.count(result),
+                    None => tally.swept.left += 1,
                 }
             }
         }
+        tally
+    }
+
+    async fn sweep_others(&self, others: Vec<Other>, until: Timestamp) -> Tally {
+        let mut tally = Tally::default();
         for item in others {
             if self.clock.now() >= until {
-                swept.left += 1;
+                tally.swept.left += 1;
                 continue;
             }
-            swept.count(self.sweep_other(item).await, &mut fault);
+            tally.count(self.sweep_other(item).await);
         }
-        tracing::info!(
-            due = swept.due,
-            advanced = swept.advanced,
-            left = swept.left,
-            faults = swept.faults,
-            "swept"
-        );
-        fault.map_or(Ok(swept), Err)
+        tally
     }
 
     /// Works on a due record that is no build.
@@ -129,13 +196,13 @@ impl Engine {
     }
 
     /// Reads builds. One that cannot be read holds up none of the others.
-    async fn load(&self, ids: &[BuildId], swept: &mut Swept, fault: &mut Option<Fault>) -> Vec<Versioned<Build>> {
+    pub(crate) async fn load(&self, ids: &[BuildId], tally: &mut Tally) -> Vec<Versioned<Build>> {
         let mut loading = stream::iter(ids.iter().map(|id| self.ledger.build(id))).buffered(SIDE_BY_SIDE);
         let mut builds = Vec::with_capacity(ids.len());
         while let Some(loaded) = loading.next().await {
             match loaded {
                 Ok(build) => builds.extend(build),
-                Err(other) => swept.count(Err(other), fault),
+                Err(fault) => tally.count(Err(fault)),
             }
         }
         builds
@@ -143,12 +210,7 @@ impl Engine {
 
     /// Asks for those agents of builds that should be asked for. Each build comes with the events to take to it: none where its agents could not be
     /// asked for, because time may only be held against an agent that was looked at. What is overdue is performed all the same.
-    async fn look(
-        &self,
-        builds: Vec<Versioned<Build>>,
-        swept: &mut Swept,
-        fault: &mut Option<Fault>,
-    ) -> Vec<(Versioned<Build>, Vec<BuildEvent>)> {
+    pub(crate) async fn look(&self, builds: Vec<Versioned<Build>>, tally: &mut Tally) -> Vec<(Versioned<Build>, Vec<BuildEvent>)> {
         let now = self.clock.now();
         let wanted: Vec<AgentId> = builds
             .iter()
@@ -158,8 +220,8 @@ impl Engine {
         for agents in wanted.chunks(DESCRIBE) {
             let (described, unanswered) = self.agents.describe(agents).await;
             seen.extend(described);
-            if let Some(other) = unanswered {
-                swept.count(Err(other), fault);
+            if let Some(fault) = unanswered {
+                tally.count(Err(fault));
             }
         }
         builds
@@ -184,15 +246,28 @@ impl Engine {
     }
 }
 
-impl Swept {
-    fn count(&mut self, result: Result<Handled, Fault>, first: &mut Option<Fault>) {
+impl Tally {
+    pub(crate) fn count(&mut self, result: Result<Handled, Fault>) {
         match result {
-            Ok(Handled::Done) => self.advanced += 1,
+            Ok(Handled::Done) => self.swept.advanced += 1,
             Ok(Handled::Ignored(_) | Handled::Unknown) => {}
             Err(fault) => {
-                self.faults += 1;
-                first.get_or_insert(fault);
+                self.swept.faults += 1;
+                self.fault.get_or_insert(fault);
             }
+        }
+    }
+
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            swept: Swept {
+                due: self.swept.due + other.swept.due,
+                advanced: self.swept.advanced + other.swept.advanced,
+                left: self.swept.left + other.swept.left,
+                faults: self.swept.faults + other.swept.faults,
+            },
+            fault: self.fault.or(other.fault),
         }
     }
 }

@@ -8,6 +8,7 @@ mod instances;
 mod scheduling;
 mod world;
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -738,6 +739,136 @@ mod sweeps {
         world.clock.pass(Duration::from_secs(120));
         let swept = world.engine().sweep(Timestamp::MIN).await.unwrap();
         assert_eq!((swept.due, swept.left, swept.advanced), (3, 3, 0));
+    }
+
+    /// A pipeline file with so many jobs.
+    fn many(world: &World, jobs: usize) {
+        let jobs: String = (0..jobs)
+            .map(|number| format!("  job-{number}: {{ agent: small, run: make }}\n"))
+            .collect();
+        world.pipeline(&format!("version: 1\njobs:\n{jobs}"));
+    }
+
+    fn throttle(world: &World, times: usize) {
+        let slow = || Refusal::Throttled("Rate exceeded".to_owned());
+        *world.agents.refusals.lock().unwrap() = std::iter::repeat_with(slow).take(times).collect();
+    }
+
+    fn in_seconds(world: &World, seconds: u64) -> Timestamp {
+        world.clock.now().checked_add(Duration::from_secs(seconds)).unwrap()
+    }
+
+    async fn statuses(world: &World, run: &RunId) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        for build in world.ledger.builds_of(run).await.unwrap() {
+            *counts.entry(build.record.status()).or_default() += 1;
+        }
+        counts
+    }
+
+    #[tokio::test]
+    async fn a_sweep_goes_on_until_everything_that_was_throttled_is_launched() {
+        let world = World::new();
+        many(&world, 90);
+        throttle(&world, 90 + 40);
+        let run = world.started("one").await;
+        assert_eq!(statuses(&world, &run).await, BTreeMap::from([("queued", 90)]));
+        world.clock.pass(Duration::from_secs(3));
+        let swept = world.engine().sweep(in_seconds(&world, 58)).await.unwrap();
+        assert_eq!(statuses(&world, &run).await, BTreeMap::from([("launching", 90)]));
+        assert_eq!((calls(&world).len(), swept.left), (90 + 40 + 90, 0));
+        assert_eq!(world.agents.live().len(), 90);
+        // There is nothing more to wait for.
+        let before = world.clock.now();
+        world.engine().sweep(in_seconds(&world, 58)).await.unwrap();
+        assert!(world.clock.now().duration_since(before).as_secs() < 1);
+    }
+
+    #[tokio::test]
+    async fn what_becomes_due_while_a_sweep_launches_is_launched_by_it() {
+        let world = World::new();
+        many(&world, 60);
+        throttle(&world, 60);
+        let earlier = world.started("one").await;
+        world.clock.pass(Duration::from_secs(3));
+        throttle(&world, 60);
+        let later = world.started("two").await;
+        world.engine().sweep(in_seconds(&world, 58)).await.unwrap();
+        for run in [earlier, later] {
+            assert_eq!(statuses(&world, &run).await, BTreeMap::from([("launching", 60)]));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_service_that_refuses_every_launch_is_asked_ever_less_often_until_the_time_is_up() {
+        let world = World::new();
+        many(&world, 90);
+        throttle(&world, 100_000);
+        world.started("one").await;
+        let asked = calls(&world).len();
+        world.clock.pass(Duration::from_secs(3));
+        let until = in_seconds(&world, 58);
+        world.engine().sweep(until).await.unwrap();
+        let asked = calls(&world).len() - asked;
+        assert!((100..300).contains(&asked), "asked {asked} times");
+        assert!(world.clock.now() >= until);
+        assert!(world.clock.now() < until.checked_add(Duration::from_secs(2)).unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_sweep_works_off_more_than_it_reads_at_a_time() {
+        let world = World::new();
+        many(&world, 60);
+        let mut runs = Vec::new();
+        for number in 0..20 {
+            runs.push(world.started(&format!("push-{number}")).await);
+        }
+        let swept = world.sweep().await.unwrap();
+        assert_eq!((swept.due, swept.advanced, swept.left), (1200, 1200, 0));
+        for run in &runs {
+            assert_eq!(statuses(&world, run).await, BTreeMap::from([("running", 60)]));
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_else_waits_behind_launches() {
+        let world = World::new();
+        let unheard = job(&world.started("one").await, "test");
+        many(&world, 60);
+        throttle(&world, 100_000);
+        let mut runs = Vec::new();
+        for number in 0..20 {
+            runs.push(world.started(&format!("push-{number}")).await);
+        }
+        world.clock.pass(Duration::from_secs(61));
+        let swept = world.engine().sweep(in_seconds(&world, 5)).await.unwrap();
+        assert_eq!(world.build(&unheard).await.status(), "running");
+        assert!(swept.left > 500, "{swept:?}");
+        assert_eq!(statuses(&world, &runs[19]).await, BTreeMap::from([("queued", 60)]));
+        // The line stands as it stood: those that wait longest come first.
+        *world.agents.refusals.lock().unwrap() = VecDeque::new();
+        for _ in 0..3 {
+            world.engine().sweep(in_seconds(&world, 58)).await.unwrap();
+        }
+        for run in &runs {
+            assert_eq!(statuses(&world, run).await, BTreeMap::from([("launching", 60)]));
+        }
+        assert_eq!(world.agents.live().len(), 1201);
+    }
+
+    #[tokio::test]
+    async fn a_queued_build_that_cannot_be_read_holds_up_no_launch() {
+        let world = World::new();
+        many(&world, 3);
+        throttle(&world, 3);
+        let run = world.started("one").await;
+        *world.ledger.unreadable.lock().unwrap() = Some(job(&run, "job-1"));
+        let fault = world.sweep().await.unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Lasting);
+        assert_eq!(statuses(&world, &run).await, BTreeMap::from([("launching", 2), ("queued", 1)]));
+        *world.ledger.unreadable.lock().unwrap() = None;
+        world.sweep().await.unwrap();
+        assert_eq!(world.build(&job(&run, "job-1")).await.status(), "launching");
     }
 
     /// Found by the simulation. The run has released a build and not struck that out, the build has ended and not told the run: each record's overdue

@@ -23,7 +23,7 @@ const REST_WITHIN: Millis = 26 * HOUR;
 /// How often everything is looked at that must hold over time.
 const INSPECTION: Millis = 20 * SECOND;
 /// The sweep's own time limit, of which it keeps some in reserve.
-const SWEEP_LIMIT: Millis = 55 * SECOND;
+const SWEEP_LIMIT: Millis = 78 * SECOND;
 const SWEEP_RESERVE: Millis = 20 * SECOND;
 
 type Ready = Arc<Mutex<VecDeque<u64>>>;

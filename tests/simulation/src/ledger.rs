@@ -7,7 +7,7 @@ use bellhop_domain::build::Build;
 use bellhop_domain::ids::{AgentName, BuildId, Reference, RepositoryName, RunId};
 use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
-use bellhop_engine::ports::{Created, Document, DocumentKey, DueItem, Versioned, Written};
+use bellhop_engine::ports::{Created, Document, DocumentKey, DueItem, Lane, Versioned, Written};
 use jiff::Timestamp;
 
 use crate::checks;
@@ -18,7 +18,7 @@ use crate::world::{Millis, Subject, World, timestamp};
 pub(crate) struct Stored<T> {
     pub(crate) version: u64,
     pub(crate) record: T,
-    index: Vec<(Millis, Option<Timestamp>)>,
+    index: Vec<(Millis, Lane, Option<Timestamp>)>,
 }
 
 #[derive(Default)]
@@ -46,21 +46,21 @@ impl<T: Clone> Stored<T> {
         }
     }
 
-    fn index(&mut self, visible: Millis, due: Option<Timestamp>) {
+    fn index(&mut self, visible: Millis, lane: Lane, due: Option<Timestamp>) {
         // The index never shows an older state after a newer one.
-        let visible = self.index.last().map_or(visible, |(last, _)| visible.max(*last));
+        let visible = self.index.last().map_or(visible, |(last, ..)| visible.max(*last));
         if self.index.len() > 8 {
             self.index.remove(0);
         }
-        self.index.push((visible, due));
+        self.index.push((visible, lane, due));
     }
 
-    fn indexed(&self, now: Millis) -> Option<Timestamp> {
+    fn indexed(&self, lane: Lane, now: Millis) -> Option<Timestamp> {
         self.index
             .iter()
             .rev()
-            .find(|(visible, _)| *visible <= now)
-            .and_then(|(_, due)| *due)
+            .find(|(visible, ..)| *visible <= now)
+            .and_then(|(_, of, due)| due.filter(|_| *of == lane))
     }
 }
 
@@ -91,10 +91,10 @@ impl World {
         let mut build = build.clone();
         mutant::before_write_of_build(self, &mut build);
         checks::build_written(self, None, &build);
-        let (visible, due) = (self.now + self.lag(), build.due());
+        let (visible, lane, due) = (self.now + self.lag(), Lane::of(&build), build.due());
         self.note("build created", id, || format!("{} due {due:?}", describe(&build)));
         let mut stored = Stored::new(build);
-        stored.index(visible, due);
+        stored.index(visible, lane, due);
         self.tables.builds.insert(id.clone(), stored);
         self.statistics.builds += 1;
         Created::New
@@ -112,7 +112,7 @@ impl World {
         self.note("run created", &run.id, || format!("{} of {}", run.status(), run.commit.short()));
         let id = run.id.clone();
         let mut stored = Stored::new(run);
-        stored.index(visible, due);
+        stored.index(visible, Lane::Rest, due);
         self.tables.runs.insert(id, stored);
         self.statistics.runs += 1;
         Created::New
@@ -133,12 +133,12 @@ impl World {
         let previous = self.tables.builds.get(&id).map(|stored| stored.record.clone());
         checks::version_written(self, &(&id).into(), version, expected + 1);
         checks::build_written(self, previous.as_ref(), &next);
-        let (visible, due) = (self.now + self.lag(), next.due());
+        let (visible, lane, due) = (self.now + self.lag(), Lane::of(&next), next.due());
         self.note("build written", &id, || format!("v{} {}", expected + 1, describe(&next)));
         if let Some(stored) = self.tables.builds.get_mut(&id) {
             stored.version = expected + 1;
             stored.record = next;
-            stored.index(visible, due);
+            stored.index(visible, lane, due);
         }
         Written::Stored(expected + 1)
     }
@@ -168,7 +168,7 @@ impl World {
         if let Some(stored) = self.tables.runs.get_mut(&id) {
             stored.version = expected + 1;
             stored.record = next;
-            stored.index(visible, due);
+            stored.index(visible, Lane::Rest, due);
         }
         Written::Stored(expected + 1)
     }
@@ -251,32 +251,32 @@ impl World {
         written
     }
 
-    /// What the index says is due by a moment.
-    pub(crate) fn due(&self, by: Timestamp, limit: usize) -> Vec<(Timestamp, DueItem)> {
+    /// What the index says is due in a lane by a moment.
+    pub(crate) fn due(&self, lane: Lane, by: Timestamp, limit: usize) -> Vec<(Timestamp, DueItem)> {
         let runs = self
             .tables
             .runs
             .iter()
-            .map(|(id, run)| (run.indexed(self.now), DueItem::Run(id.clone())));
+            .map(|(id, run)| (run.indexed(lane, self.now), DueItem::Run(id.clone())));
         let builds = self
             .tables
             .builds
             .iter()
-            .map(|(id, build)| (build.indexed(self.now), DueItem::Build(id.clone())));
+            .map(|(id, build)| (build.indexed(lane, self.now), DueItem::Build(id.clone())));
         let pools = self
             .tables
             .pools
             .iter()
-            .map(|(agent, pool)| (pool.indexed(self.now), DueItem::Pool(agent.clone())));
+            .map(|(agent, pool)| (pool.indexed(lane, self.now), DueItem::Pool(agent.clone())));
         let branches = self.tables.branches.iter().map(|((repository, reference), branch)| {
             let item = DueItem::Branch(repository.clone(), reference.clone());
-            (branch.indexed(self.now), item)
+            (branch.indexed(lane, self.now), item)
         });
         let documents = self
             .tables
             .documents
             .iter()
-            .map(|(key, document)| (document.indexed(self.now), DueItem::Document(key.clone())));
+            .map(|(key, document)| (document.indexed(lane, self.now), DueItem::Document(key.clone())));
         let mut due: Vec<(Timestamp, DueItem)> = runs
             .chain(builds)
             .chain(pools)
@@ -334,14 +334,14 @@ fn put<K: Ord, T: Clone>(
     match table.get_mut(&key) {
         None if expected == 0 => {
             let mut stored = Stored::new(next.clone());
-            stored.index(visible, due);
+            stored.index(visible, Lane::Rest, due);
             table.insert(key, stored);
             Written::Stored(1)
         }
         Some(stored) if stored.version == expected => {
             stored.version += 1;
             stored.record = next.clone();
-            stored.index(visible, due);
+            stored.index(visible, Lane::Rest, due);
             Written::Stored(stored.version)
         }
         _ => Written::Conflict,

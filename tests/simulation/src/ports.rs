@@ -28,8 +28,8 @@ use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_domain::spec::{BuildSpec, Executor};
 use bellhop_engine::ports::{
-    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, Hosts, Launch, Ledger, Lineage, Meter, Notifier,
-    Occupant, Pipelines, Restarted, Services, Source, SourceFile, Store, TRANSACTION, Versioned, Written,
+    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, Hosts, Lane, Launch, Ledger, Lineage, Meter,
+    Notifier, Occupant, Pipelines, Restarted, Services, Source, SourceFile, Store, TRANSACTION, Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Keeper, Starter};
 use futures::future::join_all;
@@ -414,8 +414,8 @@ impl Ledger for Port {
         .await
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
-        self.call(Service::Ledger, "Query", Subject::World, move |world| world.due(now, limit))
+    async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
+        self.call(Service::Ledger, "Query", Subject::World, move |world| world.due(lane, now, limit))
             .await
     }
 

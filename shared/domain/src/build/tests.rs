@@ -588,16 +588,79 @@ mod launching {
 
     #[test]
     fn a_throttle_or_an_account_limit_keeps_the_attempt_on_spot() {
-        for refusal in [throttled(), account_limit()] {
+        for (refusal, wait) in [(throttled(), 1..=2), (account_limit(), 11..=15)] {
             Story::new(spec())
                 .refused(1, SPOT, refusal)
                 .expect_status("queued")
-                .expect_wait(11..=15)
-                .tick(5)
+                .expect_wait(wait)
+                .tick(1)
                 .expect_ignored(Ignored::NotDue)
                 .tick_when_due()
                 .expect_todo(&["launch 1 on spot"]);
         }
+    }
+
+    #[test]
+    fn the_wait_after_a_throttle_does_not_grow_and_makes_no_other_wait_longer() {
+        let mut story = Story::new(spec());
+        for _ in 0..20 {
+            story = story.refused(1, SPOT, throttled()).expect_wait(1..=2).tick_when_due();
+        }
+        story
+            .expect_attempts(&[SPOT])
+            .expect_retries(&[0, 0])
+            .refused(1, SPOT, account_limit())
+            .expect_wait(11..=15);
+    }
+
+    #[test]
+    fn builds_that_were_throttled_together_do_not_come_back_together() {
+        let waits: std::collections::BTreeSet<i64> = (0..20)
+            .map(|number| {
+                let story = Story::new(crate::testing::spec_needing(&format!("job-{number}"), &[])).refused(1, SPOT, throttled());
+                story.build.due().unwrap().as_millisecond() - t(0).as_millisecond()
+            })
+            .collect();
+        assert!(waits.len() > 10, "{waits:?}");
+        assert!(waits.iter().all(|wait| (1500..=2000).contains(wait)), "{waits:?}");
+    }
+
+    #[test]
+    fn throttles_do_not_outlast_the_queue_timeout() {
+        let mut story = Story::new(spec());
+        while story.build.outcome().is_none() {
+            assert!(story.second <= 2 * HOUR, "still waiting");
+            story = if todo(&story.build).is_empty() {
+                story.tick_when_due()
+            } else {
+                story.refused(1, SPOT, throttled())
+            };
+        }
+        assert!(story.second >= 2 * HOUR - 1, "given up after {} s", story.second);
+        story.expect_finished(Outcome::TimedOut, "no agent within its queue-timeout of 2h: Rate exceeded");
+    }
+
+    #[test]
+    fn a_build_is_due_for_a_launch_only_while_that_is_the_first_thing_it_waits_for() {
+        let due_for_launch = |story: &Story| story.build.is_due_for_launch();
+        let launching = Story::new(spec());
+        assert!(!due_for_launch(&launching));
+        let queued = launching.refused(1, SPOT, throttled());
+        assert!(due_for_launch(&queued));
+        let running = queued.tick_when_due().accepted(SPOT, "1a").running("1a").performed();
+        assert!(!due_for_launch(&running));
+        // The first attempt is asked for after a minute, the replacement is launched before that. An effect that somebody left has waited longer.
+        let replaced = running.warned("1a").refused(2, ON_DEMAND, throttled());
+        assert!(due_for_launch(&replaced));
+        let waits_longer = replaced.tick_when_due().refused(2, ON_DEMAND, no_capacity());
+        assert!(due_for_launch(&waits_longer));
+        let long = (0..5).fold(waits_longer, |story, _| story.tick_when_due().refused(2, ON_DEMAND, no_capacity()));
+        assert!(
+            !due_for_launch(&long),
+            "the message is overdue before the next try: {:?}",
+            long.build
+        );
+        assert!(due_for_launch(&long.performed().stopped("1a", taken_back())));
     }
 
     #[test]
@@ -679,11 +742,11 @@ mod launching {
     #[test]
     fn a_refusal_that_was_not_true_leaves_no_agent_behind_a_build_that_is_given_up() {
         let mut impatient = spec();
-        impatient.queue_timeout = Duration::from_secs(5);
+        impatient.queue_timeout = Duration::from_secs(1);
         Story::new(impatient)
             .refused(1, SPOT, throttled())
             .tick_when_due()
-            .expect_finished(Outcome::TimedOut, "no agent within its queue-timeout of 5s: Rate exceeded")
+            .expect_finished(Outcome::TimedOut, "no agent within its queue-timeout of 1s: Rate exceeded")
             .expect_todo(&["find 1", "announce timed-out by 1", "tell the run timed-out"])
             .performed()
             .tick(3 * MINUTE)
@@ -1661,13 +1724,13 @@ mod retries {
     #[test]
     fn a_refused_launch_in_a_retry_starts_with_the_first_wait_again() {
         Story::new(spec())
-            .refused(1, SPOT, throttled())
+            .refused(1, SPOT, account_limit())
             .tick_when_due()
-            .refused(1, SPOT, throttled())
+            .refused(1, SPOT, account_limit())
             .tick_when_due()
             .accepted(SPOT, "1a")
             .warned("1a")
-            .refused(2, ON_DEMAND, throttled())
+            .refused(2, ON_DEMAND, account_limit())
             .expect_wait(11..=15);
     }
 }

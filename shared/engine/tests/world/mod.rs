@@ -24,8 +24,8 @@ use bellhop_domain::spec::BuildSpec;
 use bellhop_domain::trigger::Push;
 use bellhop_engine::memory::MemoryLedger;
 use bellhop_engine::ports::{
-    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, Hosts, Launch, Ledger, Lineage, Meter, Notifier,
-    Occupant, Pipelines, Restarted, Services, Source, SourceFile, Store, Versioned, Written,
+    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, Hosts, Lane, Launch, Ledger, Lineage, Meter,
+    Notifier, Occupant, Pipelines, Restarted, Services, Source, SourceFile, Store, Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Handled, Started, Starter, Swept};
 use jiff::Timestamp;
@@ -363,9 +363,9 @@ impl Ledger for FaultyLedger {
         Ok(self.reply(self.inner.update_document(expected, next).await?))
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
+    async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
         tokio::task::yield_now().await;
-        self.inner.due(now, limit).await
+        self.inner.due(lane, now, limit).await
     }
 
     async fn note_outcome(&self, of: &Lineage, run: &RunId, created: Timestamp, outcome: Outcome) -> Result<Option<Outcome>, Fault> {

@@ -100,14 +100,39 @@ async fn without_any_capacity_a_build_waits() {
     a_refused_launch_waits(Fault::NoCapacity, "on-demand", "Capacity").await;
 }
 
-#[tokio::test]
-async fn a_throttled_launch_waits() {
-    a_refused_launch_waits(Fault::Throttle, "spot", "Rate exceeded").await;
+/// Throttles a launch in this way, and the next one; `tries` is how often the SDK tries each.
+async fn a_throttled_launch_is_tried_again_soon(fault: Fault, tries: u32) {
+    let world = World::new().await;
+    let rule = world
+        .faults()
+        .inject(Rule::new("ecs", "RunTask", fault).times(Times::Next(2 * tries)));
+
+    world.start().await;
+
+    let build = world.build("test").await;
+    assert_eq!((build.status(), attempts(&build)), ("queued", vec!["1 spot waiting".to_owned()]));
+    assert_eq!(world.faults().fired(rule), tries);
+    let refusal = build.attempts[0].last_refusal.as_ref().unwrap();
+    assert!(refusal.contains("Rate exceeded"), "{refusal}");
+    let wait = not_before(&world).await.duration_since(world.engine().clock.now());
+    assert!(wait.as_secs_f64() <= 2.0, "{wait}");
+
+    // The same sweep goes on until it is through.
+    world.sweep_after(2 * SECOND).await.unwrap();
+    assert_eq!(world.faults().fired(rule), 2 * tries);
+    assert_eq!(attempts(&world.build("test").await), ["1 spot launching"]);
+    assert_eq!(world.tasks().len(), 1);
+    assert!(world.told().await.is_empty());
 }
 
 #[tokio::test]
-async fn a_launch_whose_throttle_looks_like_a_bad_request_waits() {
-    a_refused_launch_waits(Fault::DisguisedThrottle, "spot", "Rate exceeded").await;
+async fn a_throttled_launch_is_tried_again_within_the_sweep() {
+    a_throttled_launch_is_tried_again_soon(Fault::Throttle, 3).await;
+}
+
+#[tokio::test]
+async fn a_launch_whose_throttle_looks_like_a_bad_request_is_tried_again_within_the_sweep() {
+    a_throttled_launch_is_tried_again_soon(Fault::DisguisedThrottle, 1).await;
 }
 
 #[tokio::test]

@@ -39,6 +39,12 @@ pub(super) fn check(build: &Build) {
     let looks_back = build.attempts.iter().any(Attempt::is_to_look_back);
     let rests = ends && live(build).is_empty() && todo(build).is_empty() && !looks_back;
     assert_eq!(build.due().is_none(), rests, "due at {:?}", build.due());
+    if build.is_due_for_launch() {
+        let BuildState::Queued { not_before } = build.state else {
+            panic!("due for a launch in {:?}", build.state)
+        };
+        assert!(build.due().is_some_and(|due| due <= not_before), "due at {:?}", build.due());
+    }
     let text = serde_json::to_string(build).unwrap();
     assert_eq!(serde_json::from_str::<Build>(&text).unwrap(), *build);
 }
@@ -67,6 +73,11 @@ pub(super) fn check_step(before: &Build, after: &Build) {
     );
     if before.outcome().is_some() {
         assert_eq!(before.state, after.state, "an outcome was changed");
+    }
+    // Each refusal is counted once, and as what it is.
+    for (known, attempt) in before.attempts.iter().zip(&after.attempts) {
+        let counted = (attempt.refusals + attempt.throttles).checked_sub(known.refusals + known.throttles);
+        assert!(counted.is_some_and(|counted| counted <= 1), "{known:?} became {attempt:?}");
     }
 }
 

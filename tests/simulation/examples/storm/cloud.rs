@@ -1,0 +1,511 @@
+//! AWS as a storm meets it: a table, tasks behind token buckets, and the time that each request takes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bellhop_domain::Capacity;
+use bellhop_domain::backup::{Definition, JobKind, JobSeen, Point, RemovalSeen};
+use bellhop_domain::branch::Branch;
+use bellhop_domain::build::{Build, Refusal};
+use bellhop_domain::found::Artifact;
+use bellhop_domain::ids::{AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, PipelineJobId, Reference, RepositoryName, RunId};
+use bellhop_domain::instance::Host;
+use bellhop_domain::measure::Measure;
+use bellhop_domain::message::Message;
+use bellhop_domain::observation::{AgentStatus, Observation, Report};
+use bellhop_domain::outcome::Outcome;
+use bellhop_domain::pipeline::PipelineAnswer;
+use bellhop_domain::pool::Pool;
+use bellhop_domain::run::Run;
+use bellhop_domain::spec::BuildSpec;
+use bellhop_engine::memory::MemoryLedger;
+use bellhop_engine::ports::{
+    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, Hosts, Lane, Launch, Ledger, Lineage, Meter,
+    Notifier, Occupant, Pipelines, Restarted, Services, Source, SourceFile, Store, Versioned, Written,
+};
+use bellhop_engine::{Engine, Fault, Starter};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::bucket::{Bucket, Rate};
+
+/// When the storm begins.
+const BEGINNING: i64 = 1_790_000_000;
+/// What the requests of each service take, on an average. They take between half of that and one and a half times as long.
+const TABLE: Duration = Duration::from_millis(5);
+const RUN_TASK: Duration = Duration::from_millis(100);
+const OTHER: Duration = Duration::from_millis(30);
+/// The SDK's first wait between two tries; it doubles, and each wait is a random share of it.
+const SDK_BACKOFF: Duration = Duration::from_millis(200);
+
+const CONFIG: &str = "
+version: 1
+agents:
+  small:
+    ecs:
+      clusters: { spot: ci-spot, on-demand: ci-main }
+      task-definition: bellhop-agent-small
+      container: agent
+      subnets: [subnet-0a]
+      security-groups: [sg-0a]
+";
+
+/// A task of ECS.
+#[derive(Debug, Clone)]
+pub(crate) struct Task {
+    pub(crate) attempt: AttemptId,
+    pub(crate) agent: AgentId,
+    pub(crate) capacity: Capacity,
+    pub(crate) status: AgentStatus,
+    /// When its launch was accepted.
+    pub(crate) at: Duration,
+}
+
+#[derive(Default)]
+struct Ecs {
+    tasks: Vec<Task>,
+    tokens: HashMap<String, usize>,
+    /// The limits of requests and, by capacity, of launches; none before the storm.
+    limits: Option<(Bucket, BTreeMap<Capacity, Bucket>)>,
+    /// Launches that nobody has been told of yet.
+    news: Vec<usize>,
+}
+
+/// What was asked of AWS.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Counts {
+    pub(crate) by_kind: BTreeMap<&'static str, u64>,
+    pub(crate) run_task: u64,
+    pub(crate) throttled: u64,
+}
+
+/// Everything outside of the functions.
+pub(crate) struct Cloud {
+    begun: Mutex<Instant>,
+    ledger: MemoryLedger,
+    ecs: Mutex<Ecs>,
+    counts: Mutex<Counts>,
+    dice: Mutex<fastrand::Rng>,
+    /// How many jobs the pipeline file of every repository has, and whether they are for on-demand capacity alone.
+    jobs: Mutex<(usize, bool)>,
+    /// How often the SDK tries a request that is throttled.
+    sdk_tries: u32,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Cloud {
+    pub(crate) fn new(seed: u64, sdk_tries: u32) -> Arc<Self> {
+        Arc::new(Self {
+            begun: Mutex::new(Instant::now()),
+            ledger: MemoryLedger::default(),
+            ecs: Mutex::default(),
+            counts: Mutex::default(),
+            dice: Mutex::new(fastrand::Rng::with_seed(seed)),
+            jobs: Mutex::new((1, false)),
+            sdk_tries,
+        })
+    }
+
+    /// The storm begins: time is counted from now on, and so are requests, and the limits hold, with full buckets.
+    pub(crate) fn begin(&self, rate: Rate) {
+        *lock(&self.begun) = Instant::now();
+        *lock(&self.counts) = Counts::default();
+        let mut ecs = lock(&self.ecs);
+        let launches = [Capacity::Spot, Capacity::OnDemand].map(|capacity| (capacity, Bucket::new(rate)));
+        ecs.limits = Some((Bucket::new(rate), launches.into()));
+        ecs.news.clear();
+    }
+
+    /// The time since the storm began.
+    pub(crate) fn now(&self) -> Duration {
+        lock(&self.begun).elapsed()
+    }
+
+    pub(crate) fn dice(&self) -> MutexGuard<'_, fastrand::Rng> {
+        lock(&self.dice)
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        lock(&self.counts).clone()
+    }
+
+    pub(crate) fn tasks(&self) -> Vec<Task> {
+        lock(&self.ecs).tasks.clone()
+    }
+
+    /// The tasks that were launched since this was asked last.
+    pub(crate) fn launched(&self) -> Vec<Task> {
+        let mut ecs = lock(&self.ecs);
+        let news = std::mem::take(&mut ecs.news);
+        news.into_iter().filter_map(|index| ecs.tasks.get(index).cloned()).collect()
+    }
+
+    /// A task changes.
+    pub(crate) fn change(&self, agent: &AgentId, status: &AgentStatus) {
+        if let Some(task) = lock(&self.ecs).tasks.iter_mut().find(|task| task.agent == *agent) {
+            task.status = status.clone();
+        }
+    }
+
+    /// The pushes to come have so many jobs.
+    pub(crate) fn pushes_have(&self, jobs: usize, critical: bool) {
+        *lock(&self.jobs) = (jobs, critical);
+    }
+
+    pub(crate) fn engine(self: &Arc<Self>) -> Engine {
+        let port = Arc::new(Port(self.clone()));
+        Engine {
+            ledger: port.clone(),
+            agents: port.clone(),
+            hosts: port.clone(),
+            store: port.clone(),
+            notifier: port.clone(),
+            pipelines: port.clone(),
+            source: port.clone(),
+            services: port.clone(),
+            backups: port.clone(),
+            meter: port.clone(),
+            clock: port,
+            depth: 0,
+        }
+    }
+
+    pub(crate) fn starter(self: &Arc<Self>) -> Starter {
+        Starter { engine: self.engine() }
+    }
+
+    /// Half of the time of a request: it is under way, or its reply is.
+    async fn half(&self, mean: Duration) {
+        let share = lock(&self.dice).f64();
+        tokio::time::sleep(mean.mul_f64(0.25 + 0.5 * share)).await;
+    }
+
+    async fn request(&self, kind: &'static str, times: u64, mean: Duration) {
+        *lock(&self.counts).by_kind.entry(kind).or_default() += times;
+        self.half(mean).await;
+        self.half(mean).await;
+    }
+
+    /// One try of `RunTask`; none if it is throttled.
+    fn run_task(&self, attempt: &AttemptId, capacity: Capacity) -> Option<AgentId> {
+        let now = self.now();
+        let mut ecs = lock(&self.ecs);
+        lock(&self.counts).run_task += 1;
+        let token = attempt.launch_token(capacity);
+        let known = ecs.tokens.get(&token).copied();
+        if let Some((requests, launches)) = &mut ecs.limits {
+            // A request that launches nothing new needs no place among the launches.
+            let served = requests.take(now) && (known.is_some() || launches.get_mut(&capacity).is_none_or(|bucket| bucket.take(now)));
+            if !served {
+                lock(&self.counts).throttled += 1;
+                return None;
+            }
+        }
+        if let Some(task) = known.and_then(|index| ecs.tasks.get(index)) {
+            return Some(task.agent.clone());
+        }
+        let index = ecs.tasks.len();
+        let agent: AgentId = format!("arn:aws:ecs:us-east-1:123456789012:task/ci/{index:032x}").parse().ok()?;
+        ecs.tasks.push(Task {
+            attempt: attempt.clone(),
+            agent: agent.clone(),
+            capacity,
+            status: AgentStatus::Starting,
+            at: now,
+        });
+        ecs.tokens.insert(token, index);
+        ecs.news.push(index);
+        Some(agent)
+    }
+}
+
+/// The engine's ports.
+struct Port(Arc<Cloud>);
+
+fn none<T>() -> Result<T, Fault> {
+    Err(Fault::lasting("a storm needs none of this"))
+}
+
+#[async_trait]
+impl Clock for Port {
+    fn now(&self) -> Timestamp {
+        let beginning = Timestamp::from_second(BEGINNING).unwrap_or_default();
+        beginning.checked_add(self.0.now()).unwrap_or(Timestamp::MAX)
+    }
+
+    async fn pause(&self, about: Duration) {
+        tokio::time::sleep(about).await;
+    }
+}
+
+impl Meter for Port {
+    fn count(&self, _: Option<&RepositoryName>, _: &[Measure]) {}
+}
+
+#[async_trait]
+impl Ledger for Port {
+    async fn create(&self, run: &Run, builds: &[Build]) -> Result<Created, Fault> {
+        self.0.request("TransactWriteItems", 1, TABLE).await;
+        self.0.ledger.create(run, builds).await
+    }
+
+    async fn run(&self, id: &RunId) -> Result<Option<Versioned<Run>>, Fault> {
+        self.0.request("GetItem", 1, TABLE).await;
+        self.0.ledger.run(id).await
+    }
+
+    async fn build(&self, id: &BuildId) -> Result<Option<Versioned<Build>>, Fault> {
+        self.0.request("GetItem", 1, TABLE).await;
+        self.0.ledger.build(id).await
+    }
+
+    async fn builds_of(&self, run: &RunId) -> Result<Vec<Versioned<Build>>, Fault> {
+        self.0.request("Query", 1, TABLE).await;
+        self.0.ledger.builds_of(run).await
+    }
+
+    async fn update_run(&self, expected: u64, next: &Run) -> Result<Written, Fault> {
+        self.0.request("PutItem", 1, TABLE).await;
+        self.0.ledger.update_run(expected, next).await
+    }
+
+    async fn update_build(&self, expected: u64, next: &Build) -> Result<Written, Fault> {
+        self.0.request("PutItem", 1, TABLE).await;
+        self.0.ledger.update_build(expected, next).await
+    }
+
+    async fn pool(&self, agent: &AgentName) -> Result<Option<Versioned<Pool>>, Fault> {
+        self.0.request("GetItem", 1, TABLE).await;
+        self.0.ledger.pool(agent).await
+    }
+
+    async fn update_pool(&self, expected: u64, next: &Pool) -> Result<Written, Fault> {
+        self.0.request("PutItem", 1, TABLE).await;
+        self.0.ledger.update_pool(expected, next).await
+    }
+
+    async fn branch(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<Versioned<Branch>>, Fault> {
+        self.0.request("GetItem", 1, TABLE).await;
+        self.0.ledger.branch(repository, reference).await
+    }
+
+    async fn update_branch(&self, expected: u64, next: &Branch) -> Result<Written, Fault> {
+        self.0.request("PutItem", 1, TABLE).await;
+        self.0.ledger.update_branch(expected, next).await
+    }
+
+    async fn document(&self, key: &DocumentKey) -> Result<Option<Versioned<String>>, Fault> {
+        self.0.request("GetItem", 1, TABLE).await;
+        self.0.ledger.document(key).await
+    }
+
+    async fn update_document(&self, expected: u64, next: &Document) -> Result<Written, Fault> {
+        self.0.request("PutItem", 1, TABLE).await;
+        self.0.ledger.update_document(expected, next).await
+    }
+
+    async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
+        let queries = match lane {
+            Lane::Launches => 1,
+            Lane::Rest => 4,
+        };
+        self.0.request("Query", queries, TABLE).await;
+        self.0.ledger.due(lane, now, limit).await
+    }
+
+    async fn note_outcome(&self, of: &Lineage, run: &RunId, created: Timestamp, outcome: Outcome) -> Result<Option<Outcome>, Fault> {
+        self.0.request("UpdateItem", 1, TABLE).await;
+        self.0.ledger.note_outcome(of, run, created, outcome).await
+    }
+
+    async fn runs_of(&self, _: &RepositoryName, _: usize) -> Result<Vec<Versioned<Run>>, Fault> {
+        none()
+    }
+}
+
+#[async_trait]
+impl Agents for Port {
+    async fn launch(&self, _: &BuildSpec, attempt: &AttemptId, capacity: Capacity, _: bool) -> Result<Launch, Fault> {
+        let mut tries = 0;
+        loop {
+            self.0.half(RUN_TASK).await;
+            let agent = self.0.run_task(attempt, capacity);
+            self.0.half(RUN_TASK).await;
+            if let Some(agent) = agent {
+                return Ok(Launch::Accepted(agent));
+            }
+            tries += 1;
+            if tries >= self.0.sdk_tries {
+                let text = "ThrottlingException: Rate exceeded".to_owned();
+                return Ok(Launch::Refused(Refusal::Throttled(text)));
+            }
+            let share = lock(&self.0.dice).f64();
+            tokio::time::sleep((SDK_BACKOFF * 2u32.pow(tries - 1)).mul_f64(share)).await;
+        }
+    }
+
+    async fn stop(&self, _: &AgentId, _: &str) -> Result<(), Fault> {
+        self.0.half(OTHER).await;
+        Ok(())
+    }
+
+    async fn find(&self, _: &BuildSpec, _: &AttemptId) -> Result<Vec<Observation>, Fault> {
+        none()
+    }
+
+    async fn describe(&self, agents: &[AgentId]) -> (Vec<(AgentId, Option<Observation>)>, Option<Fault>) {
+        self.0.half(OTHER).await;
+        let ecs = lock(&self.0.ecs);
+        let look = |agent: &AgentId| {
+            let task = ecs.tasks.iter().find(|task| task.agent == *agent)?;
+            Some(Observation {
+                agent: agent.clone(),
+                version: None,
+                capacity: Some(task.capacity),
+                status: task.status.clone(),
+            })
+        };
+        (agents.iter().map(|agent| (agent.clone(), look(agent))).collect(), None)
+    }
+
+    async fn identify(&self, _: &AgentId) -> Result<Option<(AttemptId, Observation)>, Fault> {
+        none()
+    }
+}
+
+#[async_trait]
+impl Store for Port {
+    fn bucket(&self) -> &'static str {
+        "suite"
+    }
+
+    fn configuration_place(&self) -> String {
+        "s3://suite/config/bellhop.yaml".to_owned()
+    }
+
+    async fn configuration(&self) -> Result<Option<String>, Fault> {
+        self.0.half(OTHER).await;
+        Ok(Some(CONFIG.to_owned()))
+    }
+
+    async fn put(&self, _: &str, _: &str, _: String) -> Result<(), Fault> {
+        self.0.half(OTHER).await;
+        Ok(())
+    }
+
+    /// An agent that is taken back leaves no report.
+    async fn agent_report(&self, _: &AttemptId) -> Result<Option<Report>, Fault> {
+        self.0.half(OTHER).await;
+        Ok(None)
+    }
+
+    async fn artifacts(&self, _: &AttemptId, _: usize) -> Result<(Vec<Artifact>, u64), Fault> {
+        none()
+    }
+
+    async fn artifact(&self, _: &AttemptId, _: &str, _: u64) -> Result<Option<String>, Fault> {
+        none()
+    }
+}
+
+#[async_trait]
+impl Notifier for Port {
+    async fn publish(&self, _: &Message) -> Result<(), Fault> {
+        self.0.half(OTHER).await;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Source for Port {
+    async fn file(&self, _: &RepositoryName, _: &CommitId, _: &str) -> Result<Option<SourceFile>, Fault> {
+        self.0.half(OTHER).await;
+        let (jobs, critical) = *lock(&self.0.jobs);
+        let jobs: String = (0..jobs)
+            .map(|number| format!("  job-{number}: {{ agent: small, run: make, critical: {critical} }}\n"))
+            .collect();
+        Ok(Some(SourceFile::Text(format!("version: 1\njobs:\n{jobs}"))))
+    }
+
+    async fn message(&self, _: &RepositoryName, _: &CommitId) -> Result<Option<String>, Fault> {
+        self.0.half(OTHER).await;
+        Ok(Some("a change".to_owned()))
+    }
+
+    async fn changed(&self, _: &RepositoryName, _: &CommitId, _: &CommitId) -> Result<Option<Vec<String>>, Fault> {
+        none()
+    }
+
+    async fn default_branch(&self, _: &RepositoryName) -> Result<Option<String>, Fault> {
+        none()
+    }
+
+    async fn tip(&self, _: &RepositoryName, _: &str) -> Result<Option<CommitId>, Fault> {
+        none()
+    }
+}
+
+#[async_trait]
+impl Hosts for Port {
+    async fn find(&self, _: &InstanceId, _: &[String]) -> Result<Option<Host>, Fault> {
+        none()
+    }
+
+    async fn occupants(&self, _: &Host) -> Result<Vec<Occupant>, Fault> {
+        none()
+    }
+
+    async fn drain(&self, _: &Host) -> Result<(), Fault> {
+        none()
+    }
+}
+
+#[async_trait]
+impl Pipelines for Port {
+    async fn answer(&self, _: &PipelineJobId, _: &PipelineAnswer) -> Result<Answered, Fault> {
+        none()
+    }
+}
+
+#[async_trait]
+impl Services for Port {
+    async fn restart(&self, _: &str, _: &str, _: Timestamp) -> Result<Restarted, Fault> {
+        none()
+    }
+}
+
+#[async_trait]
+impl Backups for Port {
+    async fn back_up(&self, _: &Definition, _: &str) -> Result<Begun, Fault> {
+        none()
+    }
+
+    async fn copy(&self, _: &Definition, _: &str, _: &str) -> Result<Begun, Fault> {
+        none()
+    }
+
+    async fn restore(&self, _: &Definition, _: &str, _: &str, _: &str) -> Result<Begun, Fault> {
+        none()
+    }
+
+    async fn job(&self, _: JobKind, _: &str) -> Result<Option<JobSeen>, Fault> {
+        none()
+    }
+
+    async fn newest(&self, _: &str, _: &str) -> Result<Option<Point>, Fault> {
+        none()
+    }
+
+    async fn remove(&self, _: &str, _: &str) -> Result<RemovalSeen, Fault> {
+        none()
+    }
+
+    async fn removal(&self, _: &str) -> Result<RemovalSeen, Fault> {
+        none()
+    }
+}
