@@ -25,6 +25,8 @@ enum Part {
     Memory,
     /// Decisions, and reading events and pipeline files, in memory alone
     Decide,
+    /// How long a Spot storm's replacements take, in virtual time
+    Storm,
 }
 
 /// What `cargo xtask bench` may be told.
@@ -72,6 +74,12 @@ impl Options {
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let out = target().join("bench");
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    if options.wants(Part::Storm) {
+        storm(&out).await?;
+    }
+    if options.only == [Part::Storm] {
+        return Ok(());
+    }
     let mut build = cargo();
     build.args(["build", "--release", "--package", "bellhop-bench"]);
     run_openly("building the benchmarks", &mut build).await?;
@@ -96,7 +104,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     if options.wants(Part::Decide) {
         bench.arg("--criterion").arg(criterion(&out).await?);
     }
-    for part in options.only.iter().filter_map(ValueEnum::to_possible_value) {
+    let measured = options.only.iter().filter(|part| **part != Part::Storm);
+    for part in measured.filter_map(ValueEnum::to_possible_value) {
         bench.arg("--only").arg(part.get_name());
     }
     if let Some(roots) = &options.roots {
@@ -152,6 +161,14 @@ async fn criterion(out: &Path) -> anyhow::Result<PathBuf> {
         .env("CRITERION_HOME", &folder);
     run_quietly("Measuring decisions and reading (half a minute, once built)", &mut bench).await?;
     Ok(folder)
+}
+
+/// Plays Spot storms of 1,000 and 10,000 builds, and leaves what they came to in `storm.json`.
+async fn storm(out: &Path) -> anyhow::Result<()> {
+    let mut storm = cargo();
+    storm.args(["run", "--release", "--package", "bellhop-simulation", "--example", "storm", "--"]);
+    storm.arg("--json").arg(out.join("storm.json"));
+    run_openly("playing Spot storms", &mut storm).await
 }
 
 /// Installs the Node.js twin as its lock file says. Gives its folder.
