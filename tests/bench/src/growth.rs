@@ -20,8 +20,8 @@ use crate::table::Item;
 const JOBS: [usize; 3] = [1, 10, 100];
 /// How many builds are open.
 const OPEN: [usize; 3] = [10, 1_000, 100_000];
-/// How many due records one sweep takes on (`shared/engine/src/sweep.rs`).
-const TAKEN: usize = 1_000;
+/// How many due builds one sweep is given, beside those that fall to a minute: what it reads at a time (`shared/engine/src/sweep.rs`).
+const MANY: usize = 1_000;
 /// How often the sweep looks at a running build, in its own minutes (`CHECK_RUNNING` in `shared/domain/src/build.rs`).
 const LOOK_MINUTES: usize = 5;
 /// How many sweeps are measured in each state, after one that is not.
@@ -104,7 +104,7 @@ pub(crate) async fn growth(places: &Places, cloud: &Cloud) -> anyhow::Result<Gro
     let mut sweeps = Vec::new();
     for open in OPEN {
         // Nothing, what falls to one minute, and everything, as far as a sweep takes it.
-        for due in BTreeSet::from([0, open / LOOK_MINUTES, open.min(TAKEN)]) {
+        for due in BTreeSet::from([0, open / LOOK_MINUTES, open.min(MANY)]) {
             let swept = sweep(places, cloud, &pattern, open, due).await;
             sweeps.push(swept.with_context(|| format!("a sweep of {open} open builds, {due} of them due"))?);
         }
@@ -179,7 +179,7 @@ pub(crate) async fn full_sweep(places: &Places, cloud: &Cloud) -> anyhow::Result
         function: "sweep",
         deciding: "",
         event: places.event("schedule/sweep.json")?,
-        known: Pattern::make(places, cloud).await?.ledger(TAKEN, TAKEN)?,
+        known: Pattern::make(places, cloud).await?.ledger(MANY, MANY)?,
     })
 }
 
@@ -424,9 +424,8 @@ async fn sweep(places: &Places, cloud: &Cloud, pattern: &Pattern, open: usize, d
         }
         let said: Value = serde_json::from_str(&answer.text)?;
         advanced = said["advanced"].as_u64().context("a sweep does not say how much it advanced")?;
-        let taken = due.min(TAKEN) as u64;
         ensure!(
-            said["due"] == taken && advanced == taken && said["left"] == 0,
+            said["due"] == due && advanced == due as u64 && said["left"] == 0,
             "the sweep answered {said}"
         );
     }
