@@ -178,7 +178,7 @@ mutants! {
     /// Each form of an alarm's transition is a transition of its own.
     FormsCountedApart: "forms-counted-apart" within 200,
     /// `at-most-every` is not observed.
-    AtMostEveryIgnored: "at-most-every-ignored" within 200,
+    AtMostEveryIgnored: "at-most-every-ignored" within 800,
     /// A service is restarted without a claim.
     ClaimsDropped: "claims-dropped" within 200,
     /// A service counts as restarted, and is not.
