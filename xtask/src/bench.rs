@@ -56,7 +56,7 @@ pub(crate) struct Options {
     /// A folder of functions' binaries that are built already, in place of building them
     #[arg(long)]
     functions: Option<PathBuf>,
-    /// A file of trusted roots for functions to read, in place of the system's
+    /// A file of trusted roots for functions to read, in place of Amazon's
     #[arg(long)]
     roots: Option<PathBuf>,
 }

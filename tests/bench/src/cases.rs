@@ -77,7 +77,7 @@ pub(crate) struct Places {
     pub(crate) events: PathBuf,
     /// The services' base URL.
     pub(crate) url: String,
-    /// The file of trusted roots; the system's without it.
+    /// The file of trusted roots; Amazon's, which are in the functions, without it.
     pub(crate) roots: Option<PathBuf>,
 }
 

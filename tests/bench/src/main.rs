@@ -78,7 +78,7 @@ struct Arguments {
     /// The folder of what criterion measured
     #[arg(long)]
     criterion: Option<PathBuf>,
-    /// The trusted roots that functions read, in place of the system's
+    /// The trusted roots that functions read, in place of Amazon's
     #[arg(long)]
     roots: Option<PathBuf>,
     /// Where the results go
