@@ -6,7 +6,7 @@ use bellhop_domain::alarm::{AlarmChange, AlarmFacts, AlarmId, AlarmState};
 use bellhop_engine::ports::Restarted;
 
 use crate::checks;
-use crate::mutant::Mutant;
+use crate::mutant::{self, Mutant};
 use crate::world::{Invoke, Job, MINUTE, Millis, SECOND, Subject, World, moment, timestamp};
 
 /// The alarms that there may be, and what the suite does about each: two of a service, two that pause starts.
@@ -81,7 +81,7 @@ pub(crate) fn prepare(world: &mut World, length: Millis, hostility: f64) {
         return;
     }
     world.repository.with_scripts(&mut world.alarms.dice);
-    let every = world.alarms.every / SECOND;
+    let every = mutant::told_at_most_every(world) / SECOND;
     let mut rules = String::new();
     for (name, rule) in RULES {
         let there = world.alarms.dice.bool();

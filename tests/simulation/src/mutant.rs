@@ -26,7 +26,7 @@ use crate::backups::{Input, Plan};
 use crate::ecs::{self, Truth};
 use crate::instances::Notice;
 use crate::requests::Request;
-use crate::world::{Job, World, timestamp};
+use crate::world::{Job, Millis, SECOND, World, timestamp};
 use crate::{Options, run};
 
 macro_rules! mutants {
@@ -178,7 +178,7 @@ mutants! {
     /// Each form of an alarm's transition is a transition of its own.
     FormsCountedApart: "forms-counted-apart" within 200,
     /// `at-most-every` is not observed.
-    AtMostEveryIgnored: "at-most-every-ignored" within 800,
+    AtMostEveryIgnored: "at-most-every-ignored" within 200,
     /// A service is restarted without a claim.
     ClaimsDropped: "claims-dropped" within 200,
     /// A service counts as restarted, and is not.
@@ -386,6 +386,16 @@ pub(crate) fn delivered_job(world: &World, job: &PipelineJob) -> PipelineJob {
     job
 }
 
+/// The shortest time between two times that something is done, as the suite says it. The mistake is made here and not in the claims as they are read:
+/// what is read of a claim is written again with it, and the check would see the mistake's moment instead of the claim's.
+pub(crate) fn told_at_most_every(world: &World) -> Millis {
+    if world.is(Mutant::AtMostEveryIgnored) {
+        SECOND
+    } else {
+        world.alarms.every
+    }
+}
+
 /// What EC2 tells of an instance, as it is delivered.
 pub(crate) fn delivered_notice(world: &World, notice: &Notice) -> Notice {
     let mut notice = notice.clone();
@@ -520,13 +530,6 @@ pub(crate) fn read_document(world: &World, key: &DocumentKey, text: &str) -> Str
         && let Ok(mut claim) = serde_json::from_str::<Claim>(text)
     {
         claim.done = false;
-        return serde_json::to_string(&claim).unwrap_or_default();
-    }
-    if world.is(Mutant::AtMostEveryIgnored)
-        && key.kind == DocumentKind::Claim
-        && let Ok(mut claim) = serde_json::from_str::<Claim>(text)
-    {
-        claim.at = timestamp(0);
         return serde_json::to_string(&claim).unwrap_or_default();
     }
     if world.is(Mutant::PausesIgnored) && key.kind == DocumentKind::Pause {
