@@ -436,7 +436,9 @@ fn build_item(build: &Build) -> Result<Item, Fault> {
         &mut item,
         match &build.state {
             BuildState::Finished { at, .. } => Some(*at),
-            _ => None,
+            // The builds of a large run are there before their run. A start that fails in between for good leaves builds that nothing ever comes to.
+            BuildState::Blocked => Some(build.created),
+            BuildState::Waiting | BuildState::Queued { .. } | BuildState::Active => None,
         },
     );
     Ok(item)

@@ -900,7 +900,11 @@ impl Backup {
             WorkId::Backup(slot) => {
                 self.judge(Concern::Backup, slot, &end, BackupTold::Ended(end.clone()), now);
                 if end.how.is_good() {
-                    self.recovered(Concern::Age, slot, now);
+                    // A recovery point is as old as the beginning of its job, which may have been told late.
+                    let limit = self.definition.newest_at_most;
+                    if limit.is_none_or(|limit| later(slot, limit) >= now) {
+                        self.recovered(Concern::Age, slot, now);
+                    }
                     self.copy(slot, now);
                 }
             }

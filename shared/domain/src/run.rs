@@ -102,6 +102,22 @@ pub enum RunState {
     },
 }
 
+/// Why a job cannot be repeated now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotAgain {
+    /// The run has no such job.
+    UnknownJob,
+    /// The job is not over.
+    NotOver,
+    /// Whether a job that was skipped because of it would be repeated with it hangs on another one, which is not over.
+    Undecided {
+        /// The one that was skipped.
+        job: JobName,
+        /// What it needs besides.
+        needs: JobName,
+    },
+}
+
 /// What can happen to a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunEvent {
@@ -283,6 +299,52 @@ impl Run {
             RunState::Open => None,
             RunState::Finished { at, .. } | RunState::Rejected { at, .. } => Some(*at),
         }
+    }
+
+    /// The jobs of a new run that repeats one of this run's: that job, and those that were skipped for nothing but it. A job that another one has had skipped
+    /// as well is not among them: it would go on without what it needs. Those that are needed come first.
+    ///
+    /// # Errors
+    /// [`NotAgain`], while that cannot be said yet.
+    pub fn again(&self, job: &JobName) -> Result<Vec<JobName>, NotAgain> {
+        let state = |name: &JobName| self.jobs.iter().find(|job| job.name == *name).map(|job| &job.state);
+        match state(job) {
+            None => return Err(NotAgain::UnknownJob),
+            Some(JobState::Blocked | JobState::Released) => return Err(NotAgain::NotOver),
+            Some(JobState::Finished { .. }) => {}
+        }
+        let mut again = vec![job.clone()];
+        for other in &self.jobs {
+            let skipped = matches!(
+                other.state,
+                JobState::Finished {
+                    outcome: Outcome::Skipped,
+                    ..
+                }
+            );
+            if !skipped || other.name == *job || !other.needs.iter().any(|need| again.contains(need)) {
+                continue;
+            }
+            let mut open = None;
+            let mut missing = false;
+            for need in other.needs.iter().filter(|need| !again.contains(need)) {
+                match state(need) {
+                    Some(JobState::Finished { outcome, .. }) => missing |= *outcome != Outcome::Succeeded,
+                    _ => open = open.or(Some(need)),
+                }
+            }
+            match open {
+                _ if missing => {}
+                Some(needs) => {
+                    return Err(NotAgain::Undecided {
+                        job: other.name.clone(),
+                        needs: needs.clone(),
+                    });
+                }
+                None => again.push(other.name.clone()),
+            }
+        }
+        Ok(again)
     }
 
     /// When the sweep should look at this run next; `None` when nothing is left to do. Its builds are due by themselves.
@@ -667,6 +729,46 @@ mod tests {
         // A blocked one ends at once.
         let run = decide(&diamond(), &cancel(Some("lint")), 1);
         assert_eq!(effects(&run), ["cancel lint as cancelled", "skip image because of lint"]);
+    }
+
+    fn again(run: &Run, job: &str) -> Result<Vec<String>, NotAgain> {
+        let jobs = run.again(&job.parse().unwrap())?;
+        Ok(jobs.iter().map(ToString::to_string).collect())
+    }
+
+    fn names(names: &[&str]) -> Result<Vec<String>, NotAgain> {
+        Ok(names.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_job_is_repeated_with_what_was_skipped_for_nothing_but_it() {
+        let failed = finish(&diamond(), "build", Outcome::Failed);
+        assert_eq!(again(&failed, "build"), names(&["build", "lint", "test", "image"]));
+        // A skipped one that somebody names runs whatever it needs; those that it needs are not repeated.
+        assert_eq!(again(&failed, "image"), names(&["image"]));
+        let built = finish(&diamond(), "build", Outcome::Succeeded);
+        assert_eq!(again(&built, "build"), names(&["build"]));
+        let one = finish(&finish(&built, "lint", Outcome::Failed), "test", Outcome::Succeeded);
+        assert_eq!(again(&one, "lint"), names(&["lint", "image"]));
+        assert_eq!(again(&one, "test"), names(&["test"]));
+        // After either the image would lack the other.
+        let both = finish(&finish(&built, "lint", Outcome::Failed), "test", Outcome::Failed);
+        assert_eq!(again(&both, "lint"), names(&["lint"]));
+        assert_eq!(again(&both, "test"), names(&["test"]));
+    }
+
+    #[test]
+    fn a_job_is_not_repeated_while_what_that_means_is_open() {
+        let built = finish(&diamond(), "build", Outcome::Succeeded);
+        assert_eq!(again(&built, "deploy"), Err(NotAgain::UnknownJob));
+        assert_eq!(again(&built, "lint"), Err(NotAgain::NotOver));
+        assert_eq!(again(&built, "image"), Err(NotAgain::NotOver));
+        let failed = finish(&built, "lint", Outcome::Failed);
+        let undecided = NotAgain::Undecided {
+            job: "image".parse().unwrap(),
+            needs: "test".parse().unwrap(),
+        };
+        assert_eq!(again(&failed, "lint"), Err(undecided));
     }
 
     fn id(digits: &str) -> PipelineJobId {

@@ -4,10 +4,9 @@ use bellhop_domain::agent::{fits_overrides, script_key};
 use bellhop_domain::build::Build;
 use bellhop_domain::config::{self, OnBehalf, PIPELINE_FILE, PipelineFile, Select, SuiteConfig};
 use bellhop_domain::ids::{AgentName, BuildId, CommitId, JobName, PipelineJobId, Reference, RepositoryName, RunId};
-use bellhop_domain::outcome::Outcome;
 use bellhop_domain::pipeline::{PipelineAnswer, PipelineFailure};
 use bellhop_domain::request::{At, PipelineAsks, PipelineJob, PipelineStart, PipelineWork, Start, StartWhat};
-use bellhop_domain::run::{JobState, Run, RunEvent};
+use bellhop_domain::run::{NotAgain, Run, RunEvent};
 use bellhop_domain::spec::{BuildSpec, Script};
 use bellhop_domain::trigger::Push;
 use futures::future::{join_all, try_join3};
@@ -154,7 +153,7 @@ impl Starter {
         }
     }
 
-    /// Starts a finished build again, with those that were skipped because of it, as a new run.
+    /// Starts a finished build again, with those that were skipped for nothing but it ([`bellhop_domain::run::Run::again`]), as a new run.
     ///
     /// # Errors
     /// As [`Starter::push`].
@@ -164,31 +163,17 @@ impl Starter {
             return refused(format!("there is no run {}", build.run));
         };
         let run = run.record;
-        let outcome_of = |name: &JobName| {
-            run.jobs.iter().find(|job| job.name == *name).map(|job| match &job.state {
-                JobState::Finished { outcome, .. } => Some(*outcome),
-                JobState::Blocked | JobState::Released => None,
-            })
-        };
-        match outcome_of(&build.job) {
-            None => return refused(format!("run {} has no job {}", build.run, build.job)),
-            Some(None) => return refused(format!("build {build} is not over: cancel it first")),
-            Some(Some(_)) => {}
-        }
-        // In the run's order a job stands behind those it needs.
-        let mut again = vec![build.job.clone()];
-        for job in &run.jobs {
-            let skipped = matches!(
-                job.state,
-                JobState::Finished {
-                    outcome: Outcome::Skipped,
-                    ..
-                }
-            );
-            if skipped && job.name != build.job && job.needs.iter().any(|need| again.contains(need)) {
-                again.push(job.name.clone());
+        let again = match run.again(&build.job) {
+            Ok(again) => again,
+            Err(NotAgain::UnknownJob) => return refused(format!("run {} has no job {}", build.run, build.job)),
+            Err(NotAgain::NotOver) => return refused(format!("build {build} is not over: cancel it first")),
+            Err(NotAgain::Undecided { job, needs }) => {
+                return refused(format!(
+                    "{job} was skipped because of {} and needs {needs} as well, which is not over: ask again then",
+                    build.job
+                ));
             }
-        }
+        };
         let push = Push {
             trigger: trigger.to_owned(),
             repository: run.repository.clone(),

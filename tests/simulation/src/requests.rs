@@ -156,6 +156,7 @@ impl Request {
                 let run = world.tables.runs.get(&build.run).map(|run| &run.record);
                 let job = run.and_then(|run| run.jobs.iter().find(|job| job.name == build.job));
                 job.is_some_and(|job| matches!(job.state, JobState::Finished { .. }))
+                    && run.is_some_and(|run| checks::requests::again(run, &build.job).is_some())
             }
         }
     }

@@ -334,6 +334,15 @@ fn an_old_newest_recovery_point_is_told_once_until_there_is_a_newer_one() {
 }
 
 #[test]
+fn a_success_that_is_told_too_late_to_be_fresh_recovers_from_no_age() {
+    let stale = after(&running(&backup(), 0), &newest(30, slot(1)), slot(1));
+    let late = 26 * 60;
+    let done = seen(JobKind::Backup, "job-0", JobState::Completed, None);
+    assert!(after(&stale, &done, slot(late)).troubles.is_empty());
+    assert_eq!(told(&after(&perform_all(&stale), &done, slot(late + 1))).len(), 0);
+}
+
+#[test]
 fn one_job_that_ends_two_troubles_is_told_once() {
     let failed = after(
         &running(&backup(), 0),

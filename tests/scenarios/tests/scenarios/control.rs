@@ -159,6 +159,32 @@ async fn a_retry_is_a_new_run_of_the_failed_build_and_of_what_it_skipped() {
 }
 
 #[tokio::test]
+async fn a_retry_waits_until_it_is_clear_what_goes_with_it() {
+    let file =
+        "version: 1\njobs:\n  a: { agent: small, run: x }\n  b: { agent: small, run: x }\n  c: { agent: small, run: x, needs: [a, b] }\n";
+    let world = World::with_pipeline(file).await;
+    let first = world.start().await;
+    let a = world
+        .tasks()
+        .iter()
+        .position(|task| task.environment["BELLHOP_JOB"] == "a")
+        .unwrap();
+    ends(&world, a, 1).await;
+    let request = json!({ "retry": { "build": format!("{first}/a") } });
+    let answer = ask(&world, request.clone()).await;
+    assert_eq!(
+        answer["error"],
+        "c was skipped because of a and needs b as well, which is not over: ask again then"
+    );
+    assert_eq!(world.tasks().len(), 2);
+
+    ends(&world, 1 - a, 0).await;
+    let answer = ask(&world, request).await;
+    let jobs: Vec<_> = answer["builds"].as_array().unwrap().iter().map(|build| &build["job"]).collect();
+    assert_eq!(jobs, ["a", "c"]);
+}
+
+#[tokio::test]
 async fn the_newest_runs_of_a_repository_are_listed_newest_first() {
     let world = world().await;
     let mut runs = Vec::new();

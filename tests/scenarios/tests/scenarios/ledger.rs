@@ -71,6 +71,25 @@ async fn what_is_over_expires_after_90_days_and_is_due_no_more() {
 }
 
 #[tokio::test]
+async fn a_blocked_build_expires_unless_something_comes_to_it() {
+    let file = "version: 1\njobs:\n  a: { agent: small, run: x }\n  b: { agent: small, run: x, needs: [a] }\n";
+    let world = World::with_pipeline(file).await;
+    world.start().await;
+    let now = world.engine().clock.now().as_second();
+    let b = || async { items(&world, "BUILD#b").await.remove(0) };
+    let expires: i64 = b().await["expires"]["N"].as_str().unwrap().parse().unwrap();
+    assert_eq!((expires - now + 60) / (24 * 3600), 90);
+
+    world.runs(&world.task(0)).await;
+    world.exits(&world.task(0), 0).await;
+    let released = b().await;
+    assert_eq!(
+        (&released["status"]["S"], &released["expires"]),
+        (&"launching".into(), &Value::Null)
+    );
+}
+
+#[tokio::test]
 async fn a_repositorys_newest_runs_come_first() {
     let world = World::new().await;
     let mut runs = vec![world.start().await];

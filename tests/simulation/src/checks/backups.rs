@@ -479,12 +479,17 @@ fn age_at_rest(world: &mut World, backup: &Backup) {
         Some(newest) => (newest + limit + CLOCKS < look.at, newest + limit > look.at + CLOCKS),
         None => (look.none_is_wrong, false),
     };
-    let mut ended = world.checks.backups.ended.iter();
-    let mended = ended.any(|((name, kind, _), how, at)| *name == backup.name && *kind == "backup" && how.is_good() && *at >= look.at);
+    // Since that look a job may have brought a recovery point, as old as the job's slot.
+    let points = || {
+        let jobs = world.checks.backups.ended.iter();
+        jobs.filter(|((name, kind, _), how, at)| *name == backup.name && *kind == "backup" && how.is_good() && *at >= look.at)
+    };
+    let is_mended = points().any(|((.., slot), _, at)| slot + limit > at + CLOCKS);
+    let may_be_mended = points().any(|((.., slot), _, at)| slot + limit + CLOCKS >= *at);
     let trouble = backup.troubles.get(&Concern::Age).map(|trouble| trouble.status.clone());
     let fits = match &trouble {
-        Some(_) => !is_right && !mended,
-        None => !is_wrong || mended,
+        Some(_) => !is_right && !is_mended,
+        None => !is_wrong || may_be_mended,
     };
     check!(
         world,

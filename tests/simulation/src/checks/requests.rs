@@ -27,19 +27,40 @@ fn asked_for<'a>(world: &'a World, run: &Run) -> Option<&'a Request> {
     made.find(|request| request.trigger() == run.trigger).map(AsRef::as_ref)
 }
 
-/// The jobs of a run that repeats a build: it, and what was skipped because of it.
-fn again(before: &Run, build: &JobName) -> BTreeSet<String> {
+/// How a job ended, as its run knows it.
+fn ended(run: &Run, name: &str) -> Option<Outcome> {
+    run.jobs
+        .iter()
+        .find(|job| job.name.as_str() == name)
+        .and_then(|job| match &job.state {
+            JobState::Finished { outcome, .. } => Some(*outcome),
+            JobState::Blocked | JobState::Released => None,
+        })
+}
+
+/// The jobs of a run that repeats a build: it, and what was skipped and has every other thing that it needs. `None` while one of those may come yet.
+pub(crate) fn again(before: &Run, build: &JobName) -> Option<BTreeSet<String>> {
     let mut jobs: BTreeSet<String> = [build.to_string()].into();
     loop {
         let count = jobs.len();
-        for job in &before.jobs {
-            let skipped = matches!(&job.state, JobState::Finished { outcome, .. } if *outcome == Outcome::Skipped);
-            if skipped && job.needs.iter().any(|need| jobs.contains(need.as_str())) {
-                jobs.insert(job.name.to_string());
+        let skipped = before
+            .jobs
+            .iter()
+            .filter(|job| ended(before, job.name.as_str()) == Some(Outcome::Skipped));
+        for job in skipped {
+            let (again, others): (Vec<_>, Vec<_>) = job.needs.iter().partition(|need| jobs.contains(need.as_str()));
+            let others: BTreeSet<Option<Outcome>> = others.iter().map(|need| ended(before, need.as_str())).collect();
+            let lacks = others.iter().flatten().any(|outcome| *outcome != Outcome::Succeeded);
+            if again.is_empty() || lacks || jobs.contains(job.name.as_str()) {
+                continue;
             }
+            if others.contains(&None) {
+                return None;
+            }
+            jobs.insert(job.name.to_string());
         }
         if jobs.len() == count {
-            return jobs;
+            return Some(jobs);
         }
     }
 }
@@ -62,9 +83,9 @@ pub(crate) fn run_created(world: &mut World, run: &Run) {
             let commits = place(start).commits(world, from, world.now);
             Some((whole(commits, makes(world, &run.commit, work(start))), place(start).reference()))
         }
-        (Some(Asks::Retry(build, reference)), _) => world.tables.runs.get(&build.run).map(|before| {
-            let jobs = again(&before.record, &build.job);
-            (whole(vec![before.record.commit.clone()], Makes::Jobs(jobs)), reference.clone())
+        (Some(Asks::Retry(build, reference)), _) => world.tables.runs.get(&build.run).and_then(|before| {
+            let jobs = again(&before.record, &build.job)?;
+            Some((whole(vec![before.record.commit.clone()], Makes::Jobs(jobs)), reference.clone()))
         }),
         (None, Some((PipelineAsks::Start(start), action))) => {
             let from = action.jobs.first().map_or(0, |job| job.opened);
