@@ -27,7 +27,7 @@ pub(crate) async fn build() -> anyhow::Result<PathBuf> {
 
 /// The same, optimised, as they are deployed to AWS but for this machine.
 pub(crate) async fn build_release() -> anyhow::Result<PathBuf> {
-    build_as(&["--release"], "release", "about half an hour").await
+    build_as(&["--release"], "release", "about a quarter of an hour").await
 }
 
 async fn build_as(profile: &[&str], folder: &str, first: &str) -> anyhow::Result<PathBuf> {

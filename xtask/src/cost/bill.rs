@@ -272,7 +272,6 @@ impl Rates<'_> {
         usage.read_units += looks * (left.build_item_bytes / 4096.0).ceil();
         usage.write_units += looks * ((left.build_item_bytes / 1024.0).ceil() + 2.0);
         usage.milliseconds += looks * (2.0 * self.latency("dynamodb")? + self.latency("ecs")?);
-        usage.log_bytes += BUILDS * self.prices.assumed("metric-lines-a-build")? * self.metric_line()?;
         let mut lines = self.lines(usage, "")?;
         // At most one for each call: the cache is each caller's.
         lines.push(self.line("the table's key", invocations, "kms-request")?);
@@ -290,8 +289,7 @@ impl Rates<'_> {
     fn month(&self, measured: &Measured) -> anyhow::Result<Vec<Line>> {
         let hours = self.prices.assumed("hours")?;
         let cold = self.prices.assumed("cold-share-sweep")?;
-        let mut sweeps = self.usage(&measured.sweep, hours * 60.0, cold)?;
-        sweeps.log_bytes += hours * 60.0 * self.metric_line()?;
+        let sweeps = self.usage(&measured.sweep, hours * 60.0, cold)?;
         let mut lines = self.lines(sweeps, "sweep each minute: ")?;
         let check = self.usage(&measured.check, hours / 6.0, 1.0)?;
         let backup = self.usage(&measured.backup, hours / 24.0, 1.0)?;
@@ -315,10 +313,6 @@ impl Rates<'_> {
     }
 
     /// What CloudWatch Logs counts for a line that is a metric.
-    fn metric_line(&self) -> anyhow::Result<f64> {
-        Ok(self.prices.assumed("metric-line-bytes")? + self.prices.assumed("log-line-overhead")?)
-    }
-
     fn controllers(&self) -> anyhow::Result<Vec<(&'static str, Vec<Line>)>> {
         let hours = self.prices.assumed("hours")?;
         Ok(vec![
@@ -374,8 +368,6 @@ mod tests {
             ("looks", 1.0),
             ("busy-hours", 146.0),
             ("busy-metrics", 10.0),
-            ("metric-lines-a-build", 5.0),
-            ("metric-line-bytes", 174.0),
             ("kms-requests-a-message", 2.0),
             ("kms-table-minutes", 5.0),
             ("emails", 1.0),
@@ -477,8 +469,8 @@ mod tests {
         near(amount(lines, "e-mails"), 1000.0);
         near(amount(lines, "the messages' key"), 2000.0);
         near(amount(lines, "the table's key"), 2000.0);
-        // 740 + 10 × 26 + 20 × (448 + 2 × 26) = 11,000 bytes of ten builds, and for metrics 5 × (174 + 26) = 1,000 bytes of each.
-        near(amount(lines, "logs written"), 2_100_000.0 / GB);
+        // 740 + 10 × 26 + 20 × (448 + 2 × 26) = 11,000 bytes of ten builds.
+        near(amount(lines, "logs written"), 1_100_000.0 / GB);
         near(amount(lines, "runs and builds kept"), 4096.0 * 1000.0 * 3.0 / GB);
         near(amount(lines, "their backups"), 35.0 * 4096.0 * 1000.0 * 3.0 / GB);
         near(amount(lines, "reports kept"), 1024.0 * 1000.0 * 3.0 / GB);
@@ -496,7 +488,7 @@ mod tests {
             + 1000.0 * 0.5e-6
             + 1000.0 * 2e-5
             + 4000.0 * 3e-6
-            + 2.1e6 / GB * 0.53
+            + 1.1e6 / GB * 0.53
             + 12_288_000.0 / GB * (0.25 + 0.20 + 35.0 * 0.10)
             + 3_072_000.0 / GB * 0.023;
         near(total(lines), sum);
