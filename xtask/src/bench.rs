@@ -94,7 +94,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     {
         let functions = match &options.functions {
             Some(folder) => std::path::absolute(folder)?,
-            None => functions::build_release().await?,
+            None => functions::build_release().await?.binaries,
         };
         bench.arg("--functions").arg(&functions);
         if with_contenders {

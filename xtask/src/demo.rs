@@ -75,8 +75,7 @@ impl Demo {
     pub(crate) async fn begin() -> anyhow::Result<Self> {
         let begun = Instant::now();
         let venv = Venv::local_aws().await?;
-        functions::build().await?;
-        let stack = Stack::start(&venv, "INFO").await?;
+        let stack = Stack::start(&venv, &functions::build().await?, "INFO").await?;
         println!(
             "The local AWS is up, with infra/template.yaml deployed ({:.1} s).\n",
             begun.elapsed().as_secs_f64()

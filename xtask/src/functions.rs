@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use tokio::process::Command;
 
-use crate::workspace::{cargo, run_openly, target};
+use crate::python::Venv;
+use crate::workspace::{cargo, root, run_openly, run_quietly, target};
 
 /// The functions there are, by the names of their binaries.
 pub(crate) const FUNCTIONS: [&str; 9] = [
@@ -19,34 +20,56 @@ pub(crate) const FUNCTIONS: [&str; 9] = [
     "sweep",
 ];
 
-/// Builds the functions, and lays each out as `cargo lambda build` does, `lambda/NAME/bootstrap`, which is where the template looks for it. Gives the
-/// folder of the plain binaries.
-pub(crate) async fn build() -> anyhow::Result<PathBuf> {
-    build_as(&[], "debug", "about five minutes").await
+/// Functions that were built, for this machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Functions {
+    /// The folder of the binaries, each under its function's name.
+    pub(crate) binaries: PathBuf,
 }
 
-/// The same, optimised, as they are deployed to AWS but for this machine.
-pub(crate) async fn build_release() -> anyhow::Result<PathBuf> {
-    build_as(&["--release"], "release", "about a quarter of an hour").await
+impl Functions {
+    /// Packs them for the local AWS. Gives each one's package by its name. They are beside the binaries, and not in `target/lambda`: what is there is
+    /// built for AWS, and may be about to be deployed.
+    pub(crate) async fn pack(&self, venv: &Venv) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
+        let packages = self.binaries.join("packages");
+        let mut pack = Command::new(venv.program("python"));
+        pack.arg(root().join("tests/local/package.py"))
+            .arg(&self.binaries)
+            .arg(&packages)
+            .args(FUNCTIONS);
+        run_quietly("Packing the functions", &mut pack).await?;
+        Ok(FUNCTIONS.map(|name| (name, packages.join(format!("{name}.zip")))).into())
+    }
 }
 
-async fn build_as(profile: &[&str], folder: &str, first: &str) -> anyhow::Result<PathBuf> {
+/// Builds the functions.
+pub(crate) async fn build() -> anyhow::Result<Functions> {
     let mut command = cargo();
-    // Chosen by their binaries, as `cargo lambda` does it, so that the SDKs are compiled once for both, and for the tests.
-    command.args(["build", "--workspace"]).args(profile);
+    // Chosen by their binaries, as `cargo lambda watch` does it, so that the SDKs are compiled once for both, and for the tests.
+    command.args(["build", "--workspace"]);
     for name in FUNCTIONS {
         command.args(["--bin", name]);
     }
-    println!("Building the functions (the first time {first}: the AWS SDKs are large)");
+    println!("Building the functions (the first time about five minutes: the AWS SDKs are large)");
     run_openly("building the functions", &mut command).await?;
-    let binaries = target().join(folder);
+    Ok(Functions {
+        binaries: target().join("debug"),
+    })
+}
+
+/// Builds them as they are deployed to AWS, but for this machine.
+pub(crate) async fn build_release() -> anyhow::Result<Functions> {
+    let mut command = cargo();
+    // By their packages, as for AWS: nothing that others of the workspace ask for is in them.
+    command.args(["build", "--release"]);
     for name in FUNCTIONS {
-        let folder = target().join("lambda").join(name);
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        let bootstrap = folder.join("bootstrap");
-        std::fs::copy(binaries.join(name), &bootstrap).with_context(|| format!("cannot write {}", bootstrap.display()))?;
+        command.args(["--package", &format!("bellhop-{name}")]);
     }
-    Ok(binaries)
+    println!("Building the functions (the first time about a quarter of an hour: the AWS SDKs are large)");
+    run_openly("building the functions", &mut command).await?;
+    Ok(Functions {
+        binaries: target().join("release"),
+    })
 }
 
 /// The template's output with the address of a function's dead-letter queue.

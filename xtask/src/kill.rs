@@ -30,8 +30,7 @@ const RECLAIM_ONE_IN: u32 = 4;
 /// A build was lost or doubled, or something is still pending at the end.
 pub(crate) async fn run(builds: usize, kills: u32) -> anyhow::Result<()> {
     let venv = Venv::local_aws().await?;
-    functions::build().await?;
-    let stack = Stack::start(&venv, "INFO").await?;
+    let stack = Stack::start(&venv, &functions::build().await?, "INFO").await?;
     let queue = stack.aws.subscribe_queue(stack.output("TopicArn")?, "bellhop-kill").await?;
     let shop = Shop::create(&stack).await?;
     let pipeline = "version: 1\njobs:\n  test:\n    agent: small\n    run: sleep $((RANDOM % 16 + 2))\n    queue-timeout: 30m\n";

@@ -16,8 +16,7 @@ use crate::workspace::{root, target};
 /// Something could not be set up.
 pub(crate) async fn run() -> anyhow::Result<()> {
     let venv = Venv::local_aws().await?;
-    functions::build().await?;
-    let stack = Stack::start(&venv, "INFO").await?;
+    let stack = Stack::start(&venv, &functions::build().await?, "INFO").await?;
     let shop = Shop::create(&stack).await?;
     shop.push().await?;
     println!("The local AWS is up, with infra/template.yaml deployed.");

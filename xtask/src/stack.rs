@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command as StdCommand, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use bellhop_stand_in::{Agents, BuildProcessOptions, Builds, Options, ProcessOptions, Project, StandIn, Timing};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -16,6 +16,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::aws::LocalAws;
+use crate::functions::Functions;
 use crate::python::Venv;
 use crate::workspace::{root, run_quietly};
 
@@ -56,9 +57,9 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// Starts everything on free ports, deploys the template, and puts the suite configuration into its bucket. Needs the functions built, which log
-    /// from this level up.
-    pub(crate) async fn start(venv: &Venv, log_level: &str) -> anyhow::Result<Self> {
+    /// Starts everything on free ports, deploys the template with these functions, which log from this level up, and puts the suite configuration into
+    /// its bucket.
+    pub(crate) async fn start(venv: &Venv, functions: &Functions, log_level: &str) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("bellhop-local-").tempdir()?;
         let at = folder.path();
         let (port, own_port) = (free_port()?, free_port()?);
@@ -103,7 +104,7 @@ impl Stack {
             folder,
         };
         stack.wait_until_up().await?;
-        stack.deploy().await?;
+        stack.deploy(functions).await?;
         stack.configure(CONFIGURATION).await?;
         Ok(stack)
     }
@@ -188,9 +189,16 @@ impl Stack {
         Ok(())
     }
 
-    async fn deploy(&mut self) -> anyhow::Result<()> {
+    async fn deploy(&mut self, functions: &Functions) -> anyhow::Result<()> {
         let packaged = self.folder().join("packaged.yaml");
-        let template = root().join("infra/template.yaml");
+        let template = self.folder().join("template.yaml");
+        let mut text = std::fs::read_to_string(root().join("infra/template.yaml")).context("cannot read infra/template.yaml")?;
+        for (name, package) in functions.pack(&self.venv).await? {
+            let deployed = format!("../target/lambda/{name}/");
+            ensure!(text.contains(&deployed), "infra/template.yaml does not take {name} from {deployed}");
+            text = text.replace(&deployed, &package.display().to_string());
+        }
+        std::fs::write(&template, text).with_context(|| format!("cannot write {}", template.display()))?;
         self.cli("Creating a bucket for the functions' code", |cli| {
             cli.args(["s3", "mb", &format!("s3://{PACKAGES}")])
         })

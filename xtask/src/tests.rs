@@ -102,18 +102,18 @@ pub(crate) async fn run(only: &[String]) -> anyhow::Result<()> {
         steps.run("entrypoint", &mut suite_of(&venv, &scripts, "entrypoint")).await?;
     }
 
-    let binaries = functions::build().await?;
+    let functions = functions::build().await?;
     if wants("environment") {
         let mut tests = suite_of(&venv, &scripts, "environment");
-        steps.run("environment", tests.env("BELLHOP_BINARIES", &binaries)).await?;
+        steps.run("environment", tests.env("BELLHOP_BINARIES", &functions.binaries)).await?;
     }
     if ["rust", "acknowledged", "cargo-lambda"].into_iter().any(wants) {
-        let stack = Stack::start(&venv, "TRACE").await?;
+        let stack = Stack::start(&venv, &functions, "TRACE").await?;
         if wants("rust") {
             let environment = [
                 ("BELLHOP_LOCAL_AWS", stack.ministack_url().to_owned()),
                 ("BELLHOP_TABLE", stack.output("TableName")?.to_owned()),
-                ("BELLHOP_BINARIES", binaries.display().to_string()),
+                ("BELLHOP_BINARIES", functions.binaries.display().to_string()),
             ];
             let tests = ["test", "--quiet", "--workspace", "--all-features", "--no-fail-fast"];
             steps.cargo("rust", &tests, &environment).await?;

@@ -24,11 +24,20 @@ pub(crate) fn target() -> PathBuf {
 /// The cargo that runs this program.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What `cargo run` tells this program of its own package. Build scripts that look at such variables (ring's does) would run again, and the SDKs be
+    // compiled again, whenever somebody builds here without this program in between.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_package(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
     command
         .current_dir(root())
         .env("CARGO_TARGET_DIR", target())
         .env_remove("CARGO_BUILD_TARGET");
     command
+}
+
+fn is_of_package(name: &str) -> bool {
+    name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
 }
 
 /// A line that turns while something goes on, with a clock.

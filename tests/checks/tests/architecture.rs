@@ -173,3 +173,38 @@ fn a_main_is_a_page_at_most() {
     }
     assert!(seen >= 7);
 }
+
+/// The features that each package is compiled with for these kinds of dependencies, as cargo resolves them for the whole workspace.
+fn features(edges: &str, more: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
+    let output = std::process::Command::new(env!("CARGO"))
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .args(["tree", "--workspace", "--locked", "--prefix", "none"])
+        .args(["--format", "{p}|{f}", "--edges", edges])
+        .args(more)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    // A line without a package is between two members; "(*)" says that what is below stands further up.
+    let lines = String::from_utf8(output.stdout).unwrap();
+    for (package, features) in lines.lines().filter_map(|line| line.trim_end_matches(" (*)").split_once('|')) {
+        all.entry(package.to_owned()).or_default().insert(features.to_owned());
+    }
+    all
+}
+
+#[test]
+fn tests_compile_nothing_again_that_the_functions_have() {
+    let for_programs = features("normal,build", &[]);
+    let mut for_tests = features("normal,build,dev", &["--all-features"]);
+    assert!(for_programs.keys().any(|package| package.starts_with("aws-sdk-ecs ")));
+    for_tests.retain(|package, _| for_programs.contains_key(package));
+    assert!(
+        for_programs == for_tests,
+        "tests need other features of a dependency; name what asks for them in tests/checks/Cargo.toml, beside the others: {:?}",
+        for_tests
+            .iter()
+            .filter(|(package, features)| for_programs[*package] != **features)
+            .collect::<Vec<_>>()
+    );
+}

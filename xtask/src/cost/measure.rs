@@ -44,11 +44,11 @@ pub(super) async fn measure(builds: u32) -> anyhow::Result<Measured> {
         "with fewer builds than {RECLAIM_ONE_IN} none is interrupted"
     );
     let venv = Venv::local_aws().await?;
-    let binaries = functions::build_release().await?;
-    let stack = Stack::start(&venv, "INFO").await?;
+    let functions = functions::build_release().await?;
+    let stack = Stack::start(&venv, &functions, "INFO").await?;
     let mut init_cpu_ms = BTreeMap::new();
     for name in FUNCTIONS {
-        init_cpu_ms.insert(name.to_owned(), rounded(start_ms(&stack, &binaries.join(name), name)?));
+        init_cpu_ms.insert(name.to_owned(), rounded(start_ms(&stack, &functions.binaries.join(name), name)?));
     }
     let mut meter = Meter::begin(&stack);
 
