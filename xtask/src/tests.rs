@@ -18,7 +18,7 @@ use crate::pipeline;
 use crate::python::Venv;
 use crate::spot;
 use crate::stack::{Stack, free_port};
-use crate::workspace::{cargo, root, run_openly, run_silently, target};
+use crate::workspace::{cargo, root, run_openly, run_silently, target, without_package};
 
 /// How many builds there are when functions are killed, and how many kills: enough for each kind of death, in two minutes.
 const KILL_BUILDS: usize = 10;
@@ -193,7 +193,7 @@ async fn cargo_lambda_answers(stack: &Stack, venv: &Venv) -> anyhow::Result<()> 
     let log = std::fs::File::create(target().join("cargo-lambda-watch.log"))?;
     let environment = stack.environment()?;
     let mut watch = Command::new(venv.program("cargo-lambda"));
-    watch
+    without_package(&mut watch)
         .current_dir(root())
         .args(["lambda", "watch", "--ignore-changes", "--invoke-port", &port])
         .envs(environment)

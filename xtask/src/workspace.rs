@@ -16,7 +16,7 @@ pub(crate) fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// Where these commands have cargo build, install things and leave things: always here, because the template names its functions by their place.
+/// Where these commands have cargo build, install things and leave things: always here, whatever `CARGO_TARGET_DIR` says.
 pub(crate) fn target() -> PathBuf {
     root().join("target")
 }
@@ -24,20 +24,23 @@ pub(crate) fn target() -> PathBuf {
 /// The cargo that runs this program.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What `cargo run` tells this program of its own package. Build scripts that look at such variables (ring's does) would run again, and the SDKs be
-    // compiled again, whenever somebody builds here without this program in between.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_package(&name.to_string_lossy())) {
-        command.env_remove(name);
-    }
-    command
+    without_package(&mut command)
         .current_dir(root())
         .env("CARGO_TARGET_DIR", target())
         .env_remove("CARGO_BUILD_TARGET");
     command
 }
 
-fn is_of_package(name: &str) -> bool {
-    name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+/// Keeps from a command that builds what `cargo run` has told this program of its own package. Build scripts that look at such variables (ring's does) would
+/// run again, and everything behind them be compiled again, whenever somebody builds here without this program in between.
+pub(crate) fn without_package(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
 }
 
 /// A line that turns while something goes on, with a clock.
