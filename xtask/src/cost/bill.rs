@@ -312,7 +312,7 @@ impl Rates<'_> {
         Ok(vec![self.line("metrics of builds", metrics * share, "cloudwatch-metric")?])
     }
 
-    /// What CloudWatch Logs counts for a line that is a metric.
+    /// What controllers that are always there cost a month, line by line.
     fn controllers(&self) -> anyhow::Result<Vec<(&'static str, Vec<Line>)>> {
         let hours = self.prices.assumed("hours")?;
         Ok(vec![
