@@ -53,6 +53,8 @@ const SHARDS: u8 = 4;
 const LAUNCHES: &str = "launch";
 /// How long finished runs and builds are kept, and a branch after the last push whose run it names.
 const KEEP_SECONDS: i64 = 90 * 24 * 60 * 60;
+/// How long a build is kept that waits for others, counted from when it was created: longer than any run takes.
+const KEEP_BLOCKED_SECONDS: i64 = 400 * 24 * 60 * 60;
 /// How long it is remembered how the last run of a branch or tag ended, counted from when it was created.
 const KEEP_OUTCOME_SECONDS: i64 = 400 * 24 * 60 * 60;
 /// How often a transaction is tried that met another one on the same items.
@@ -420,7 +422,7 @@ fn run_item(run: &Run) -> Result<Item, Fault> {
         text(format!("{}#{}", run.created.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"), run.id)),
     );
     add_due(&mut item, run.id.as_str(), run.due());
-    add_expiry(&mut item, run.finished_at());
+    add_expiry(&mut item, run.finished_at(), KEEP_SECONDS);
     Ok(item)
 }
 
@@ -432,15 +434,12 @@ fn build_item(build: &Build) -> Result<Item, Fault> {
         Lane::Launches => add_due_in(&mut item, LAUNCHES.to_owned(), build.due()),
         Lane::Rest => add_due(&mut item, id.run.as_str(), build.due()),
     }
-    add_expiry(
-        &mut item,
-        match &build.state {
-            BuildState::Finished { at, .. } => Some(*at),
-            // The builds of a large run are there before their run. A start that fails in between for good leaves builds that nothing ever comes to.
-            BuildState::Blocked => Some(build.created),
-            BuildState::Waiting | BuildState::Queued { .. } | BuildState::Active => None,
-        },
-    );
+    match &build.state {
+        BuildState::Finished { at, .. } => add_expiry(&mut item, Some(*at), KEEP_SECONDS),
+        // The builds of a large run are there before their run. A start that fails in between for good leaves builds that nothing ever comes to.
+        BuildState::Blocked => add_expiry(&mut item, Some(build.created), KEEP_BLOCKED_SECONDS),
+        BuildState::Waiting | BuildState::Queued { .. } | BuildState::Active => {}
+    }
     Ok(item)
 }
 
@@ -454,7 +453,7 @@ fn branch_item(branch: &Branch) -> Result<Item, Fault> {
     let mut item = record_item(repository_pk(&branch.repository), branch_sk(&branch.reference), branch)?;
     // Branches have names alike; repositories less so.
     add_due(&mut item, branch.repository.as_str(), branch.due());
-    add_expiry(&mut item, branch.newest.as_ref().map(|newest| newest.at));
+    add_expiry(&mut item, branch.newest.as_ref().map(|newest| newest.at), KEEP_SECONDS);
     Ok(item)
 }
 
@@ -509,9 +508,9 @@ fn add_due_in(item: &mut Item, shard: String, due: Option<Timestamp>) {
     }
 }
 
-fn add_expiry(item: &mut Item, finished: Option<Timestamp>) {
-    if let Some(finished) = finished {
-        item.insert("expires".to_owned(), number(finished.as_second() + KEEP_SECONDS));
+fn add_expiry(item: &mut Item, from: Option<Timestamp>, seconds: i64) {
+    if let Some(from) = from {
+        item.insert("expires".to_owned(), number(from.as_second() + seconds));
     }
 }
 

@@ -78,7 +78,7 @@ async fn a_blocked_build_expires_unless_something_comes_to_it() {
     let now = world.engine().clock.now().as_second();
     let b = || async { items(&world, "BUILD#b").await.remove(0) };
     let expires: i64 = b().await["expires"]["N"].as_str().unwrap().parse().unwrap();
-    assert_eq!((expires - now + 60) / (24 * 3600), 90);
+    assert_eq!((expires - now + 60) / (24 * 3600), 400);
 
     world.runs(&world.task(0)).await;
     world.exits(&world.task(0), 0).await;
