@@ -894,15 +894,17 @@ impl Backup {
             at: at.unwrap_or(now),
         };
         work.end = Some(end.clone());
+        let since = work.since;
         self.outbox
             .remove_where(|pending| matches!(&pending.effect, BackupEffect::Start(other) | BackupEffect::Look(other) if *other == id));
         match id {
             WorkId::Backup(slot) => {
                 self.judge(Concern::Backup, slot, &end, BackupTold::Ended(end.clone()), now);
                 if end.how.is_good() {
-                    // A recovery point is as old as the beginning of its job, which may have been told late.
+                    // A recovery point is as old as the beginning of its job, which may end, or be told, late. The slot may be long before that, where a
+                    // schedule was handed back.
                     let limit = self.definition.newest_at_most;
-                    if limit.is_none_or(|limit| later(slot, limit) >= now) {
+                    if limit.is_none_or(|limit| later(since, limit) >= now) {
                         self.recovered(Concern::Age, slot, now);
                     }
                     self.copy(slot, now);

@@ -73,7 +73,7 @@ pub(crate) struct Job {
     pub(crate) token: String,
     /// What is backed up, or was.
     pub(crate) resource: String,
-    begun: Millis,
+    pub(crate) begun: Millis,
     pub(crate) ends_at: Millis,
     /// How it ends.
     pub(crate) ends: JobState,

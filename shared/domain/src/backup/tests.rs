@@ -339,7 +339,19 @@ fn a_success_that_is_told_too_late_to_be_fresh_recovers_from_no_age() {
     let late = 26 * 60;
     let done = seen(JobKind::Backup, "job-0", JobState::Completed, None);
     assert!(after(&stale, &done, slot(late)).troubles.is_empty());
-    assert_eq!(told(&after(&perform_all(&stale), &done, slot(late + 1))).len(), 0);
+    let too_late = after(&perform_all(&stale), &done, slot(late + 1));
+    assert_eq!(told(&too_late).len(), 0);
+    assert!(too_late.troubles.contains_key(&Concern::Age));
+}
+
+#[test]
+fn a_schedule_that_is_handed_back_late_brings_a_fresh_recovery_point() {
+    let now = 27 * 60;
+    let stale = perform_all(&after(&backup(), &newest(30, slot(now)), slot(now)));
+    let asked = perform_all(&after(&stale, &scheduled(slot(0), "by-0"), slot(now)));
+    let running = after(&asked, &started(WorkId::Backup(slot(0)), "job-0"), slot(now));
+    let done = after(&running, &seen(JobKind::Backup, "job-0", JobState::Completed, None), slot(now + 5));
+    assert_eq!(told(&done), ["recovered from stale"]);
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub(crate) struct Seen {
     left_over: BTreeSet<String>,
     /// How each job is known to have ended, in the order of the decisions, and when that was decided.
     ended: Vec<(Named, How, Millis)>,
+    /// When each of those was decided upon, and when AWS Backup has begun it, if it has.
+    began: BTreeMap<Named, (Millis, Option<Millis>)>,
     /// The jobs that were decided upon, by who asked for them.
     asked: BTreeMap<(String, String), Millis>,
     /// The last time that the newest recovery point of a resource was looked for: when, what was found, and whether a missing one would be wrong.
@@ -242,6 +244,7 @@ fn ended(world: &mut World, backup: &Backup, id: WorkId, work: &Work, how: How) 
     let now = world.now;
     let name = named(&backup.name, id);
     let truth = work.id.as_ref().and_then(|job| world.backups.job(kind(id), job));
+    let began = (moment(work.since), truth.map(|job| job.begun));
     let is_real = match (how, truth) {
         (How::Refused, None) => {
             let given_up = moment(work.since) + Millis::try_from(START_WITHIN.as_millis()).unwrap_or(Millis::MAX) <= now + CLOCKS;
@@ -279,6 +282,7 @@ fn ended(world: &mut World, backup: &Backup, id: WorkId, work: &Work, how: How) 
         !again,
         "{name:?} ends a second time, as {how:?}"
     );
+    world.checks.backups.began.insert(name.clone(), began);
     world.checks.backups.ended.push((name, how, now));
 }
 
@@ -479,13 +483,14 @@ fn age_at_rest(world: &mut World, backup: &Backup) {
         Some(newest) => (newest + limit + CLOCKS < look.at, newest + limit > look.at + CLOCKS),
         None => (look.none_is_wrong, false),
     };
-    // Since that look a job may have brought a recovery point, as old as the job's slot.
+    // Since that look a job may have brought a recovery point, as old as its beginning, of which Bellhop knows only that it decided upon it before.
     let points = || {
         let jobs = world.checks.backups.ended.iter();
-        jobs.filter(|((name, kind, _), how, at)| *name == backup.name && *kind == "backup" && how.is_good() && *at >= look.at)
+        let good = jobs.filter(|((name, kind, _), how, at)| *name == backup.name && *kind == "backup" && how.is_good() && *at >= look.at);
+        good.filter_map(|(name, _, at)| world.checks.backups.began.get(name).map(|(decided, begun)| (*decided, *begun, *at)))
     };
-    let is_mended = points().any(|((.., slot), _, at)| slot + limit > at + CLOCKS);
-    let may_be_mended = points().any(|((.., slot), _, at)| slot + limit + CLOCKS >= *at);
+    let is_mended = points().any(|(decided, _, at)| decided + limit > at + CLOCKS);
+    let may_be_mended = points().any(|(_, begun, at)| begun.is_some_and(|begun| begun + limit + CLOCKS >= at));
     let trouble = backup.troubles.get(&Concern::Age).map(|trouble| trouble.status.clone());
     let fits = match &trouble {
         Some(_) => !is_right && !is_mended,
