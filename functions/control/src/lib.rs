@@ -66,8 +66,15 @@ async fn answer(starter: &Starter, request: Result<Request, String>, trigger: &s
             of_started(engine, started).await
         }
         Request::Retry(build) => {
-            let started = starter.retry(&build, &format!("control/{trigger}")).await?;
-            of_started(engine, started).await
+            let (started, left_out) = match starter.retry(&build, &format!("control/{trigger}")).await? {
+                Ok(retried) => (Ok(retried.started), retried.left_out),
+                Err(refused) => (Err(refused), Vec::new()),
+            };
+            let mut answer = of_started(engine, started).await?;
+            if !left_out.is_empty() {
+                answer["left-out"] = json!(left_out);
+            }
+            Ok(answer)
         }
         Request::CancelRun(run) => cancel(engine, &run, None).await,
         Request::CancelBuild(build) => cancel(engine, &build.run, Some(build.job)).await,

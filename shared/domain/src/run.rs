@@ -102,6 +102,15 @@ pub enum RunState {
     },
 }
 
+/// What a new run that repeats a job of another one has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Again {
+    /// Its jobs. Those that are needed come first.
+    pub jobs: Vec<JobName>,
+    /// Those that were skipped, hang on one of the jobs or on one of these, and are not among the jobs: they would go on without something that they need.
+    pub left_out: Vec<JobName>,
+}
+
 /// Why a job cannot be repeated now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotAgain {
@@ -302,18 +311,22 @@ impl Run {
     }
 
     /// The jobs of a new run that repeats one of this run's: that job, and those that were skipped for nothing but it. A job that another one has had skipped
-    /// as well is not among them: it would go on without what it needs. Those that are needed come first.
+    /// as well is not among them: it would go on without what it needs. So is one that was skipped itself repeated alone: what stopped it would stop what
+    /// hangs on it.
     ///
     /// # Errors
     /// [`NotAgain`], while that cannot be said yet.
-    pub fn again(&self, job: &JobName) -> Result<Vec<JobName>, NotAgain> {
+    pub fn again(&self, job: &JobName) -> Result<Again, NotAgain> {
         let state = |name: &JobName| self.jobs.iter().find(|job| job.name == *name).map(|job| &job.state);
-        match state(job) {
+        let alone = match state(job) {
             None => return Err(NotAgain::UnknownJob),
             Some(JobState::Blocked | JobState::Released) => return Err(NotAgain::NotOver),
-            Some(JobState::Finished { .. }) => {}
-        }
-        let mut again = vec![job.clone()];
+            Some(JobState::Finished { outcome, .. }) => *outcome == Outcome::Skipped,
+        };
+        let mut again = Again {
+            jobs: vec![job.clone()],
+            left_out: Vec::new(),
+        };
         for other in &self.jobs {
             let skipped = matches!(
                 other.state,
@@ -322,26 +335,27 @@ impl Run {
                     ..
                 }
             );
-            if !skipped || other.name == *job || !other.needs.iter().any(|need| again.contains(need)) {
+            let hangs_on_it = |need: &JobName| again.jobs.contains(need) || again.left_out.contains(need);
+            if !skipped || other.name == *job || !other.needs.iter().any(hangs_on_it) {
                 continue;
             }
             let mut open = None;
-            let mut missing = false;
-            for need in other.needs.iter().filter(|need| !again.contains(need)) {
+            let mut missing = alone;
+            for need in other.needs.iter().filter(|need| !again.jobs.contains(need)) {
                 match state(need) {
                     Some(JobState::Finished { outcome, .. }) => missing |= *outcome != Outcome::Succeeded,
                     _ => open = open.or(Some(need)),
                 }
             }
             match open {
-                _ if missing => {}
+                _ if missing => again.left_out.push(other.name.clone()),
                 Some(needs) => {
                     return Err(NotAgain::Undecided {
                         job: other.name.clone(),
                         needs: needs.clone(),
                     });
                 }
-                None => again.push(other.name.clone()),
+                None => again.jobs.push(other.name.clone()),
             }
         }
         Ok(again)
@@ -731,30 +745,38 @@ mod tests {
         assert_eq!(effects(&run), ["cancel lint as cancelled", "skip image because of lint"]);
     }
 
-    fn again(run: &Run, job: &str) -> Result<Vec<String>, NotAgain> {
-        let jobs = run.again(&job.parse().unwrap())?;
-        Ok(jobs.iter().map(ToString::to_string).collect())
+    fn again(run: &Run, job: &str) -> Result<(Vec<String>, Vec<String>), NotAgain> {
+        let again = run.again(&job.parse().unwrap())?;
+        let names = |jobs: Vec<JobName>| jobs.iter().map(ToString::to_string).collect();
+        Ok((names(again.jobs), names(again.left_out)))
     }
 
-    fn names(names: &[&str]) -> Result<Vec<String>, NotAgain> {
-        Ok(names.iter().map(ToString::to_string).collect())
+    fn names(jobs: &[&str], left_out: &[&str]) -> Result<(Vec<String>, Vec<String>), NotAgain> {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        Ok((names(jobs), names(left_out)))
     }
 
     #[test]
     fn a_job_is_repeated_with_what_was_skipped_for_nothing_but_it() {
         let failed = finish(&diamond(), "build", Outcome::Failed);
-        assert_eq!(again(&failed, "build"), names(&["build", "lint", "test", "image"]));
-        // A skipped one that somebody names runs whatever it needs; those that it needs are not repeated.
-        assert_eq!(again(&failed, "image"), names(&["image"]));
+        assert_eq!(again(&failed, "build"), names(&["build", "lint", "test", "image"], &[]));
         let built = finish(&diamond(), "build", Outcome::Succeeded);
-        assert_eq!(again(&built, "build"), names(&["build"]));
+        assert_eq!(again(&built, "build"), names(&["build"], &[]));
         let one = finish(&finish(&built, "lint", Outcome::Failed), "test", Outcome::Succeeded);
-        assert_eq!(again(&one, "lint"), names(&["lint", "image"]));
-        assert_eq!(again(&one, "test"), names(&["test"]));
+        assert_eq!(again(&one, "lint"), names(&["lint", "image"], &[]));
+        assert_eq!(again(&one, "test"), names(&["test"], &["image"]));
         // After either the image would lack the other.
         let both = finish(&finish(&built, "lint", Outcome::Failed), "test", Outcome::Failed);
-        assert_eq!(again(&both, "lint"), names(&["lint"]));
-        assert_eq!(again(&both, "test"), names(&["test"]));
+        assert_eq!(again(&both, "lint"), names(&["lint"], &["image"]));
+        assert_eq!(again(&both, "test"), names(&["test"], &["image"]));
+    }
+
+    #[test]
+    fn a_skipped_job_is_repeated_alone() {
+        let failed = finish(&diamond(), "build", Outcome::Failed);
+        // It runs without what it needs, because somebody has named it; nobody has named what hangs on it.
+        assert_eq!(again(&failed, "image"), names(&["image"], &[]));
+        assert_eq!(again(&failed, "test"), names(&["test"], &["image"]));
     }
 
     #[test]

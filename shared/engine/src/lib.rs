@@ -33,5 +33,5 @@ pub mod conformance;
 pub use backup::{Asked, Keeper, PerBackup};
 pub use engine::{Engine, Handled};
 pub use fault::{Fault, FaultKind};
-pub use start::{NothingWhy, Refused, Started, Starter};
+pub use start::{NothingWhy, Refused, Retried, Started, Starter};
 pub use sweep::Swept;

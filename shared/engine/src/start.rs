@@ -6,7 +6,7 @@ use bellhop_domain::config::{self, OnBehalf, PIPELINE_FILE, PipelineFile, Select
 use bellhop_domain::ids::{AgentName, BuildId, CommitId, JobName, PipelineJobId, Reference, RepositoryName, RunId};
 use bellhop_domain::pipeline::{PipelineAnswer, PipelineFailure};
 use bellhop_domain::request::{At, PipelineAsks, PipelineJob, PipelineStart, PipelineWork, Start, StartWhat};
-use bellhop_domain::run::{NotAgain, Run, RunEvent};
+use bellhop_domain::run::{Again, NotAgain, Run, RunEvent};
 use bellhop_domain::spec::{BuildSpec, Script};
 use bellhop_domain::trigger::Push;
 use futures::future::{join_all, try_join3};
@@ -44,6 +44,15 @@ pub enum Started {
     Again(RunId),
     /// Nothing, and nobody is told.
     Nothing(NothingWhy),
+}
+
+/// What came of asking for a build once more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retried {
+    /// What was started.
+    pub started: Started,
+    /// What was skipped and hangs on it, and is not repeated with it.
+    pub left_out: Vec<JobName>,
 }
 
 /// Why a push starts nothing.
@@ -157,19 +166,19 @@ impl Starter {
     ///
     /// # Errors
     /// As [`Starter::push`].
-    pub async fn retry(&self, build: &BuildId, trigger: &str) -> Result<Result<Started, Refused>, Fault> {
+    pub async fn retry(&self, build: &BuildId, trigger: &str) -> Result<Result<Retried, Refused>, Fault> {
         let refused = |text: String| Ok(Err(Refused(text)));
         let Some(run) = self.engine.ledger.run(&build.run).await? else {
             return refused(format!("there is no run {}", build.run));
         };
         let run = run.record;
-        let again = match run.again(&build.job) {
+        let Again { jobs: again, left_out } = match run.again(&build.job) {
             Ok(again) => again,
             Err(NotAgain::UnknownJob) => return refused(format!("run {} has no job {}", build.run, build.job)),
             Err(NotAgain::NotOver) => return refused(format!("build {build} is not over: cancel it first")),
             Err(NotAgain::Undecided { job, needs }) => {
                 return refused(format!(
-                    "{job} was skipped because of {} and needs {needs} as well, which is not over: ask again then",
+                    "{job} was skipped because of {} and needs {needs} as well, which is not over: ask again then, or cancel {needs}, which leaves {job} out",
                     build.job
                 ));
             }
@@ -198,11 +207,13 @@ impl Starter {
             spec.needs.retain(|need| again.contains(need));
             specs.push(spec);
         }
-        if self.engine.ledger.run(&id).await?.is_some() {
-            return Ok(Ok(Started::Again(id)));
-        }
-        let plan = Plan::Builds { specs, supersedes: false };
-        self.carry_out(id, &push, plan, None).await.map(Ok)
+        let started = if self.engine.ledger.run(&id).await?.is_some() {
+            Started::Again(id)
+        } else {
+            let plan = Plan::Builds { specs, supersedes: false };
+            self.carry_out(id, &push, plan, None).await?
+        };
+        Ok(Ok(Retried { started, left_out }))
     }
 
     /// Takes a job of CodePipeline: starts the run that it asks for, or lets the run that it comes back for know its new id. What cannot be done is

@@ -22,7 +22,7 @@ use crate::ecs::{Task, Truth, short};
 use crate::instances::is_doomed;
 use crate::ledger::describe;
 use crate::source::{Expected, JobTruth};
-use crate::world::{HOUR, MINUTE, Millis, SECOND, Subject, World, timestamp};
+use crate::world::{HOUR, Job, MINUTE, Millis, SECOND, Subject, World, timestamp};
 
 /// How long an agent that is not wanted (any more) may go on without having been told to stop, once the faults have stopped: the longest wait of an
 /// effect that was tried in vain, the time that is spent on looking for the agent of a lost launch, and some sweeps.
@@ -48,6 +48,8 @@ pub(crate) struct Checks {
     cancelled: BTreeMap<RunId, Millis>,
     /// The runs that each branch has been told of.
     entered: BTreeMap<(RepositoryName, Reference), BTreeSet<RunId>>,
+    /// Runs whose start ended in a dead letter, or of which whoever asked was told that there is none.
+    pub(crate) given_up: BTreeSet<RunId>,
     /// How often each build and run was decided to be over.
     closed: BTreeMap<String, u32>,
     /// What was seen of backups.
@@ -959,13 +961,28 @@ pub(crate) fn at_rest(world: &mut World) {
     }
 }
 
+/// Lambda has given up an invocation that was to start a run.
+pub(crate) fn given_up(world: &mut World, job: &Job) {
+    let run = match job {
+        Job::Request(request) => Some(request.run()),
+        Job::Pipeline(job) => {
+            let mut actions = world.codepipeline.actions.iter();
+            let action = actions.find(|action| action.jobs.iter().any(|other| *other.id() == job.id));
+            action.and_then(|action| action.run())
+        }
+        _ => None,
+    };
+    world.checks.given_up.extend(run);
+}
+
 fn build_at_rest(world: &mut World, id: &BuildId) {
     let Some(build) = world.tables.builds.get(id).map(|build| build.record.clone()) else {
         return;
     };
     let over = build.outcome().is_some() && build.outbox.pending().is_empty() && !build.attempts.iter().any(|attempt| attempt.is_live());
-    // A start can fail for good between the builds of a large run and the run: whoever asked was told so, and nothing was to come of them yet.
-    let never_begun = build.state == BuildState::Blocked && build.due().is_none() && !world.tables.runs.contains_key(&id.run);
+    // A start can fail for good between the builds of a large run and the run, with a dead letter or an answer that says so; nothing was to come of them yet.
+    let given_up = world.checks.given_up.contains(&id.run) && !world.tables.runs.contains_key(&id.run);
+    let never_begun = build.state == BuildState::Blocked && build.due().is_none() && given_up;
     check!(world, id, "every-build-ends", over || never_begun, "{}", describe(&build));
     let Some(outcome) = build.outcome() else { return };
     artifacts::at_rest(world, &build);

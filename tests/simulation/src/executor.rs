@@ -472,6 +472,7 @@ impl World {
             return;
         }
         self.statistics.dead_letters += 1;
+        checks::given_up(self, &invoke.job);
         self.note("dead letter", invoke.job.about(), String::new);
         if self.calm() {
             self.hand_back(MINUTE, invoke.job);

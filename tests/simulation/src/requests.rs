@@ -318,7 +318,7 @@ pub(crate) async fn take(shared: &Shared, starter: &Starter, request: &Request) 
     };
     let started = match &request.asks {
         Asks::Start(start) => starter.request(start, &trigger).await?,
-        Asks::Retry(build, _) => starter.retry(build, &trigger).await?,
+        Asks::Retry(build, _) => starter.retry(build, &trigger).await?.map(|retried| retried.started),
     };
     checks::requests::told(&mut lock(shared), request, &started, possible.then_some(begun));
     Ok(())

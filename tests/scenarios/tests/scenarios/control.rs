@@ -174,7 +174,7 @@ async fn a_retry_waits_until_it_is_clear_what_goes_with_it() {
     let answer = ask(&world, request.clone()).await;
     assert_eq!(
         answer["error"],
-        "c was skipped because of a and needs b as well, which is not over: ask again then"
+        "c was skipped because of a and needs b as well, which is not over: ask again then, or cancel b, which leaves c out"
     );
     assert_eq!(world.tasks().len(), 2);
 
@@ -182,6 +182,26 @@ async fn a_retry_waits_until_it_is_clear_what_goes_with_it() {
     let answer = ask(&world, request).await;
     let jobs: Vec<_> = answer["builds"].as_array().unwrap().iter().map(|build| &build["job"]).collect();
     assert_eq!(jobs, ["a", "c"]);
+}
+
+#[tokio::test]
+async fn a_retry_says_what_it_leaves_out() {
+    let file =
+        "version: 1\njobs:\n  a: { agent: small, run: x }\n  b: { agent: small, run: x }\n  c: { agent: small, run: x, needs: [a, b] }\n";
+    let world = World::with_pipeline(file).await;
+    let first = world.start().await;
+    ends(&world, 0, 1).await;
+    ends(&world, 1, 1).await;
+    let request = json!({ "retry": { "build": format!("{first}/a") } });
+    let answer = world.control_as("again", &request).await.unwrap();
+    let jobs: Vec<_> = answer["builds"].as_array().unwrap().iter().map(|build| &build["job"]).collect();
+    assert_eq!(jobs, ["a"]);
+    assert_eq!(answer["left-out"], json!(["c"]));
+    assert_eq!(world.control_as("again", &request).await.unwrap()["left-out"], json!(["c"]));
+
+    let answer = ask(&world, json!({ "retry": { "build": format!("{first}/c") } })).await;
+    let jobs: Vec<_> = answer["builds"].as_array().unwrap().iter().map(|build| &build["job"]).collect();
+    assert_eq!((jobs, &answer["left-out"]), (vec![&json!("c")], &Value::Null));
 }
 
 #[tokio::test]

@@ -12,14 +12,21 @@ use crate::codepipeline;
 use crate::requests::{Asks, Makes, Request, makes, place, work};
 use crate::world::{Millis, Subject, World};
 
-/// A job that a build needs is no part of its run: the run repeats a build whose needs were fulfilled in the run before.
+/// A job that a build needs is no part of its run: the run repeats others of a run before, in which that job had succeeded. The build that somebody has
+/// named runs whatever it needs.
 pub(crate) fn is_left_out(world: &World, build: &BuildId, need: &str) -> bool {
     let Some(run) = world.tables.runs.get(&build.run).map(|run| &run.record) else {
         // In parts, the builds of a large run come before it; none of them runs before the run is there.
         return false;
     };
-    let again = asked_for(world, run).is_some_and(|request| matches!(request.asks, Asks::Retry(..)));
-    again && run.jobs.iter().all(|job| job.name.as_str() != need)
+    let Some(Asks::Retry(named, _)) = asked_for(world, run).map(|request| &request.asks) else {
+        return false;
+    };
+    let had_succeeded = || {
+        let before = world.tables.runs.get(&named.run);
+        before.is_some_and(|before| ended(&before.record, need) == Some(Outcome::Succeeded))
+    };
+    run.jobs.iter().all(|job| job.name.as_str() != need) && (build.job == named.job || had_succeeded())
 }
 
 fn asked_for<'a>(world: &'a World, run: &Run) -> Option<&'a Request> {
@@ -38,9 +45,13 @@ fn ended(run: &Run, name: &str) -> Option<Outcome> {
         })
 }
 
-/// The jobs of a run that repeats a build: it, and what was skipped and has every other thing that it needs. `None` while one of those may come yet.
+/// The jobs of a run that repeats a build: it, and what was skipped and has every other thing that it needs, but nothing beside a build that was skipped
+/// itself. `None` while one of those may come yet.
 pub(crate) fn again(before: &Run, build: &JobName) -> Option<BTreeSet<String>> {
     let mut jobs: BTreeSet<String> = [build.to_string()].into();
+    if ended(before, build.as_str()) == Some(Outcome::Skipped) {
+        return Some(jobs);
+    }
     loop {
         let count = jobs.len();
         let skipped = before
@@ -145,6 +156,8 @@ pub(crate) fn told(world: &mut World, request: &Request, started: &Result<Starte
     check!(world, &run, "requests-are-fulfilled", holds, "{started:?} for {:?}", request.asks);
     if fulfilled {
         world.requests.fulfilled.insert(request.trigger());
+    } else {
+        world.checks.given_up.insert(run);
     }
 }
 
