@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use tokio::process::Command;
 
 /// A `git` command that takes nothing from the environment it is called in: a stand-in that is started from a Git hook
@@ -112,7 +112,8 @@ impl Repository {
         let listing = self
             .run(["--literal-pathspecs", "ls-tree", "--full-tree", "-z", commit, "--", path])
             .await?
-            .unwrap_or_default();
+            // A path that is not there is an empty listing.
+            .with_context(|| format!("commit {commit} cannot be listed"))?;
         let listing = text(&listing);
         let entry = listing.split('\0').find_map(|line| {
             let (entry, name) = line.split_once('\t')?;
@@ -208,6 +209,8 @@ impl Repository {
         let arguments = arguments.iter().map(OsStr::new);
         let output = git(folder.into_iter().chain(arguments)).output().await;
         let output = output.context("cannot run git")?;
+        // Killed by a signal, it has said nothing about what it was asked.
+        ensure!(output.status.code().is_some(), "git ended with {}", output.status);
         Ok(output.status.success().then_some(output.stdout))
     }
 }
