@@ -26,7 +26,15 @@ pub(crate) fn is_left_out(world: &World, build: &BuildId, need: &str) -> bool {
         let before = world.tables.runs.get(&named.run);
         before.is_some_and(|before| ended(&before.record, need) == Some(Outcome::Succeeded))
     };
-    run.jobs.iter().all(|job| job.name.as_str() != need) && (build.job == named.job || had_succeeded())
+    // The run before may have been a repetition too.
+    let was_left_out = || {
+        let before = BuildId {
+            run: named.run.clone(),
+            job: build.job.clone(),
+        };
+        is_left_out(world, &before, need)
+    };
+    run.jobs.iter().all(|job| job.name.as_str() != need) && (build.job == named.job || had_succeeded() || was_left_out())
 }
 
 fn asked_for<'a>(world: &'a World, run: &Run) -> Option<&'a Request> {
