@@ -53,7 +53,8 @@ const SHARDS: u8 = 4;
 const LAUNCHES: &str = "launch";
 /// How long finished runs and builds are kept, and a branch after the last push whose run it names.
 const KEEP_SECONDS: i64 = 90 * 24 * 60 * 60;
-/// How long a build is kept that waits for others, counted from when it was created: longer than any run takes.
+/// How long a build is kept that waits for others, counted from when it was created. It is not written while it waits, and a long chain of jobs
+/// of a day each, with as much time to wait for an agent, may take longer than [`KEEP_SECONDS`].
 const KEEP_BLOCKED_SECONDS: i64 = 400 * 24 * 60 * 60;
 /// How long it is remembered how the last run of a branch or tag ended, counted from when it was created.
 const KEEP_OUTCOME_SECONDS: i64 = 400 * 24 * 60 * 60;

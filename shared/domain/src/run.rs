@@ -311,8 +311,8 @@ impl Run {
     }
 
     /// The jobs of a new run that repeats one of this run's: that job, and those that were skipped for nothing but it. A job that another one has had skipped
-    /// as well is not among them: it would go on without what it needs. So is one that was skipped itself repeated alone: what stopped it would stop what
-    /// hangs on it.
+    /// as well is not among them: it would go on without what it needs. For the same reason a job that was skipped itself is repeated alone: what
+    /// stopped it holds for what hangs on it too.
     ///
     /// # Errors
     /// [`NotAgain`], while that cannot be said yet.
