@@ -5,7 +5,7 @@ use bellhop_domain::outcome::Outcome;
 use bellhop_domain::report;
 use bellhop_domain::request::{Request, Start};
 use bellhop_domain::run::RunEvent;
-use bellhop_engine::{Engine, Fault, Handled, Refused, Started, Starter};
+use bellhop_engine::{Engine, Fault, Handled, Refused, Retried, Started, Starter};
 use bellhop_events::{Event, control, parse};
 use bellhop_runtime::Invocation;
 use serde_json::{Value, json};
@@ -65,17 +65,16 @@ async fn answer(starter: &Starter, request: Result<Request, String>, trigger: &s
             let started = starter.request(&start, &name_of(&start, trigger)).await?;
             of_started(engine, started).await
         }
-        Request::Retry(build) => {
-            let (started, left_out) = match starter.retry(&build, &format!("control/{trigger}")).await? {
-                Ok(retried) => (Ok(retried.started), retried.left_out),
-                Err(refused) => (Err(refused), Vec::new()),
-            };
-            let mut answer = of_started(engine, started).await?;
-            if !left_out.is_empty() {
-                answer["left-out"] = json!(left_out);
+        Request::Retry(build) => match starter.retry(&build, &format!("control/{trigger}")).await? {
+            Ok(Retried { started, left_out }) => {
+                let mut answer = of_started(engine, Ok(started)).await?;
+                if !left_out.is_empty() {
+                    answer["left-out"] = json!(left_out);
+                }
+                Ok(answer)
             }
-            Ok(answer)
-        }
+            Err(refused) => of_started(engine, Err(refused)).await,
+        },
         Request::CancelRun(run) => cancel(engine, &run, None).await,
         Request::CancelBuild(build) => cancel(engine, &build.run, Some(build.job)).await,
         Request::Show(run) => show(engine, &run).await,
