@@ -21,7 +21,7 @@ pub(crate) const FUNCTIONS: [&str; 9] = [
 ];
 
 /// Functions that were built, for this machine.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Functions {
     /// The folder of the binaries, each under its function's name.
     pub(crate) binaries: PathBuf,
@@ -44,31 +44,25 @@ impl Functions {
 
 /// Builds the functions.
 pub(crate) async fn build() -> anyhow::Result<Functions> {
-    let mut command = cargo();
     // Chosen by their binaries, as `cargo lambda watch` does it, so that the SDKs are compiled once for both, and for the tests.
-    command.args(["build", "--workspace"]);
-    for name in FUNCTIONS {
-        command.args(["--bin", name]);
-    }
-    println!("Building the functions (the first time about five minutes: the AWS SDKs are large)");
-    run_openly("building the functions", &mut command).await?;
-    Ok(Functions {
-        binaries: target().join("debug"),
-    })
+    let mut arguments = vec!["--workspace".to_owned()];
+    arguments.extend(FUNCTIONS.map(|name| format!("--bin={name}")));
+    build_as(&arguments, "debug", "about five minutes").await
 }
 
 /// Builds them as they are deployed to AWS, but for this machine.
 pub(crate) async fn build_release() -> anyhow::Result<Functions> {
-    let mut command = cargo();
     // By their packages, as for AWS: nothing that others of the workspace ask for is in them.
-    command.args(["build", "--release"]);
-    for name in FUNCTIONS {
-        command.args(["--package", &format!("bellhop-{name}")]);
-    }
-    println!("Building the functions (the first time about a quarter of an hour: the AWS SDKs are large)");
-    run_openly("building the functions", &mut command).await?;
+    let mut arguments = vec!["--release".to_owned()];
+    arguments.extend(FUNCTIONS.map(|name| format!("--package=bellhop-{name}")));
+    build_as(&arguments, "release", "about a quarter of an hour").await
+}
+
+async fn build_as(arguments: &[String], folder: &str, first: &str) -> anyhow::Result<Functions> {
+    println!("Building the functions (the first time {first}: the AWS SDKs are large)");
+    run_openly("building the functions", cargo().arg("build").args(arguments)).await?;
     Ok(Functions {
-        binaries: target().join("release"),
+        binaries: target().join(folder),
     })
 }
 
