@@ -13,6 +13,14 @@ jobs:
   tag: { agent: small, run: make release, on: { push: { tags: ['*'] } } }
 ";
 
+const BOTH_NEEDED: &str = r"
+version: 1
+jobs:
+  a: { agent: small, run: x }
+  b: { agent: small, run: x }
+  c: { agent: small, run: x, needs: [a, b] }
+";
+
 async fn world() -> World {
     World::with_pipeline(FILE).await
 }
@@ -25,6 +33,21 @@ async fn ends(world: &World, place: usize, exit_code: i32) {
     let task = world.task(place);
     world.runs(&task).await;
     world.exits(&task, exit_code).await;
+}
+
+/// Where the task of a job stands among the tasks: those of one run are launched side by side.
+fn place_of(world: &World, job: &str) -> usize {
+    world
+        .tasks()
+        .iter()
+        .position(|task| task.environment["BELLHOP_JOB"] == job)
+        .unwrap()
+}
+
+/// The jobs of a run that was answered.
+fn jobs(answer: &Value) -> Vec<&str> {
+    let builds = answer["builds"].as_array().unwrap();
+    builds.iter().map(|build| build["job"].as_str().unwrap()).collect()
 }
 
 #[tokio::test]
@@ -124,11 +147,7 @@ async fn a_cancelled_build_skips_what_needs_it_and_nothing_else() {
         "version: 1\njobs:\n  a: { agent: small, run: x }\n  b: { agent: small, run: x, needs: [a] }\n  c: { agent: small, run: x }\n";
     let world = World::with_pipeline(file).await;
     let run = world.start().await;
-    let place = world
-        .tasks()
-        .iter()
-        .position(|task| task.environment["BELLHOP_JOB"] == "a")
-        .unwrap();
+    let place = place_of(&world, "a");
     world.runs(&world.task(place)).await;
     ask(&world, json!({ "cancel": { "build": format!("{run}/a") } })).await;
     world.task_events(&world.ecs().settle_stop(&world.task(place), 143).unwrap()).await;
@@ -160,15 +179,9 @@ async fn a_retry_is_a_new_run_of_the_failed_build_and_of_what_it_skipped() {
 
 #[tokio::test]
 async fn a_retry_waits_until_it_is_clear_what_goes_with_it() {
-    let file =
-        "version: 1\njobs:\n  a: { agent: small, run: x }\n  b: { agent: small, run: x }\n  c: { agent: small, run: x, needs: [a, b] }\n";
-    let world = World::with_pipeline(file).await;
+    let world = World::with_pipeline(BOTH_NEEDED).await;
     let first = world.start().await;
-    let a = world
-        .tasks()
-        .iter()
-        .position(|task| task.environment["BELLHOP_JOB"] == "a")
-        .unwrap();
+    let a = place_of(&world, "a");
     ends(&world, a, 1).await;
     let request = json!({ "retry": { "build": format!("{first}/a") } });
     let answer = ask(&world, request.clone()).await;
@@ -180,28 +193,24 @@ async fn a_retry_waits_until_it_is_clear_what_goes_with_it() {
 
     ends(&world, 1 - a, 0).await;
     let answer = ask(&world, request).await;
-    let jobs: Vec<_> = answer["builds"].as_array().unwrap().iter().map(|build| &build["job"]).collect();
-    assert_eq!(jobs, ["a", "c"]);
+    assert_eq!(jobs(&answer), ["a", "c"]);
 }
 
 #[tokio::test]
 async fn a_retry_says_what_it_leaves_out() {
-    let file =
-        "version: 1\njobs:\n  a: { agent: small, run: x }\n  b: { agent: small, run: x }\n  c: { agent: small, run: x, needs: [a, b] }\n";
-    let world = World::with_pipeline(file).await;
+    let world = World::with_pipeline(BOTH_NEEDED).await;
     let first = world.start().await;
     ends(&world, 0, 1).await;
     ends(&world, 1, 1).await;
     let request = json!({ "retry": { "build": format!("{first}/a") } });
     let answer = world.control_as("again", &request).await.unwrap();
-    let jobs: Vec<_> = answer["builds"].as_array().unwrap().iter().map(|build| &build["job"]).collect();
-    assert_eq!(jobs, ["a"]);
+    assert_eq!(jobs(&answer), ["a"]);
     assert_eq!(answer["left-out"], json!(["c"]));
     assert_eq!(world.control_as("again", &request).await.unwrap()["left-out"], json!(["c"]));
 
     let answer = ask(&world, json!({ "retry": { "build": format!("{first}/c") } })).await;
-    let jobs: Vec<_> = answer["builds"].as_array().unwrap().iter().map(|build| &build["job"]).collect();
-    assert_eq!((jobs, &answer["left-out"]), (vec![&json!("c")], &Value::Null));
+    assert_eq!(jobs(&answer), ["c"]);
+    assert_eq!(answer["left-out"], Value::Null);
 }
 
 #[tokio::test]
