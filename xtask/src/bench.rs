@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use tokio::process::Command;
 
-use crate::functions::{self, FUNCTIONS};
-use crate::python::Venv;
-use crate::workspace::{cargo, root, run_openly, run_quietly, target};
+use xtask::functions::{self, FUNCTIONS};
+use xtask::python::Venv;
+use xtask::workspace::{cargo, root, run_openly, run_quietly, target};
 
 /// What may be measured alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -166,7 +166,8 @@ async fn criterion(out: &Path) -> anyhow::Result<PathBuf> {
 /// Plays Spot storms of 1,000 and 10,000 builds, and leaves what they came to in `storm.json`.
 async fn storm(out: &Path) -> anyhow::Result<()> {
     let mut storm = cargo();
-    storm.args(["run", "--release", "--package", "bellhop-simulation", "--example", "storm", "--"]);
+    storm.args(["run", "--release", "--package", "bellhop-simulation", "--features", "programs"]);
+    storm.args(["--example", "storm", "--"]);
     storm.arg("--json").arg(out.join("storm.json"));
     run_openly("playing Spot storms", &mut storm).await
 }

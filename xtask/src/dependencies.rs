@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use tokio::process::Command;
 
-use crate::python::Venv;
-use crate::workspace::{git, root, run_openly, run_silently};
+use xtask::python::Venv;
+use xtask::workspace::{git, root, run_openly, run_silently};
 
 /// What `deny.toml` has that only one of the two workspaces needs is no mistake in the other.
 const OF_THE_OTHER: [&str; 6] = [

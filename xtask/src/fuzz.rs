@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use tokio::process::Command;
 
-use crate::workspace::{cargo, root, run_openly, run_quietly, target};
+use xtask::workspace::{cargo, root, run_openly, run_quietly, target};
 
 /// The version that is installed.
 const CARGO_FUZZ: &str = "0.13.2";

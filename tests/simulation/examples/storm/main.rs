@@ -1,8 +1,8 @@
 //! A Spot storm in virtual time: many builds are interrupted within minutes, and all want a replacement of a service that launches so many a second.
 //!
 //! ```text
-//! cargo run --release -p bellhop-simulation --example storm
-//! cargo run --release -p bellhop-simulation --example storm -- --builds 10000 --within 10 --json storm.json
+//! cargo run --release -p bellhop-simulation --features programs --example storm
+//! cargo run --release -p bellhop-simulation --features programs --example storm -- --builds 10000 --within 10 --json storm.json
 //! ```
 //!
 //! Domain and engine are the real ones; AWS is a small model of it. `docs/performance.md` says what it comes to.

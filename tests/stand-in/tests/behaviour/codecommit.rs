@@ -247,3 +247,25 @@ async fn differences_come_in_pages() {
     let (_, body) = call(&setup, "GetDifferences", &too_many).await;
     assert_eq!(body["__type"], "InvalidMaxResultsException");
 }
+
+#[tokio::test]
+async fn a_git_that_does_not_work_is_an_error_and_no_missing_commit_or_file() {
+    let setup = start().await;
+    let clone = clone(&setup).await;
+    std::fs::write(clone.join("a"), "1").unwrap();
+    let commit = commit(&clone, "one");
+    git(&clone, &["push", "--quiet", "origin", "main"]);
+    let repository = PathBuf::from(setup.codecommit().clone_url("shop"));
+    let get = json!({ "repositoryName": "shop", "commitSpecifier": commit, "filePath": "a" });
+    assert_eq!(call(&setup, "GetFile", &get).await.0, 200);
+
+    std::fs::rename(repository.join("objects"), repository.join("away")).unwrap();
+    for (operation, request) in [
+        ("GetFile", get),
+        ("GetCommit", json!({ "repositoryName": "shop", "commitId": commit })),
+        ("GetBranch", json!({ "repositoryName": "shop", "branchName": "main" })),
+    ] {
+        let (status, answer) = call(&setup, operation, &request).await;
+        assert_eq!(status, 500, "{operation}: {answer}");
+    }
+}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 
 use crate::stack::Stack;
-use crate::workspace::{git, root, run_silently};
+use xtask::workspace::{git, root, run_silently};
 
 /// The project.
 pub(crate) struct Shop {

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::workspace::root;
+use xtask::workspace::root;
 
 /// What was measured on a local AWS. `cargo xtask cost` writes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 
 use crate::cost::bill::{BUILDS, Costs, Line, Template, total};
 use crate::cost::input::{self, Measured, Phase, Prices};
-use crate::workspace::root;
+use xtask::workspace::root;
 
 const END: &str = "<!-- end -->";
 /// Builds a month, for the table of months.

@@ -6,8 +6,8 @@ use anyhow::{Context as _, bail, ensure};
 use bellhop_stand_in::{ARTIFACT_CREDENTIALS, Entry};
 use serde_json::{Value, json};
 
-use crate::functions::FUNCTIONS;
 use crate::stack::{SECRET_KEY, SESSION_TOKEN, Stack};
+use xtask::functions::FUNCTIONS;
 
 /// The value of a variable of a job's. It goes to the job's agent, and nowhere else.
 pub(crate) const OF_THE_JOB: &str = "correct-horse-battery-staple";

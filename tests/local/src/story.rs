@@ -9,8 +9,8 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::aws::LocalAws;
-use crate::functions::FUNCTIONS;
 use crate::stack::Stack;
+use xtask::functions::FUNCTIONS;
 
 /// How long a line is held back, so that one from the logs, which come a little later, still gets before it.
 const HOLD_MS: i64 = 400;

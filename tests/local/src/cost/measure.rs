@@ -12,12 +12,11 @@ use serde_json::{Value, json};
 use crate::aws::LocalAws;
 use crate::cost::input::{Left, Measured, Phase, Work};
 use crate::cost::processes::{Used, Watch, start_ms};
-use crate::functions::{self, FUNCTIONS};
-use crate::python::Venv;
 use crate::roles::Roles;
 use crate::shop::Shop;
 use crate::stack::Stack;
-use crate::workspace::{root, spinner};
+use xtask::functions::{FUNCTIONS, Functions};
+use xtask::workspace::{root, spinner};
 
 /// How many builds there are at a time: so few that the machine keeps up, as it has to do with agents and all.
 const AT_A_TIME: u32 = 5;
@@ -43,9 +42,8 @@ pub(super) async fn measure(builds: u32) -> anyhow::Result<Measured> {
         builds >= RECLAIM_ONE_IN,
         "with fewer builds than {RECLAIM_ONE_IN} none is interrupted"
     );
-    let venv = Venv::local_aws().await?;
-    let functions = functions::build_release().await?;
-    let stack = Stack::start(&venv, &functions, "INFO").await?;
+    let functions = Functions::release();
+    let stack = Stack::with(&functions, "INFO").await?;
     let mut init_cpu_ms = BTreeMap::new();
     for name in FUNCTIONS {
         init_cpu_ms.insert(name.to_owned(), rounded(start_ms(&stack, &functions.binaries.join(name), name)?));

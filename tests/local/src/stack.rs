@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command as StdCommand, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use bellhop_stand_in::{Agents, BuildProcessOptions, Builds, Options, ProcessOptions, Project, StandIn, Timing};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -16,9 +16,9 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::aws::LocalAws;
-use crate::functions::Functions;
-use crate::python::Venv;
-use crate::workspace::{root, run_quietly};
+use xtask::functions::Functions;
+use xtask::python::Venv;
+use xtask::workspace::{root, run_quietly};
 
 /// The region of everything.
 const REGION: &str = "us-east-1";
@@ -37,6 +37,8 @@ pub(crate) const SESSION_TOKEN: &str = "local0session0token0of0the0functions0and
 const START: Duration = Duration::from_secs(30);
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(5);
+/// The lowest port that a system gives away by itself: Linux's, the other systems' are higher.
+const GIVEN_AWAY: u16 = 32_768;
 /// Spot's two minutes, shortened. The agents are told by `BELLHOP_STOP_TIMEOUT`, as their task definition tells them on AWS.
 pub(crate) const SPOT_WARNING: Duration = Duration::from_secs(4);
 /// The project of CodeBuild that the template's parameter `AgentProjects` names by default.
@@ -57,9 +59,15 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// Starts everything on free ports, deploys the template with these functions, which log from this level up, and puts the suite configuration into
-    /// its bucket.
-    pub(crate) async fn start(venv: &Venv, functions: &Functions, log_level: &str) -> anyhow::Result<Self> {
+    /// Starts everything on free ports, deploys the template with the functions as tests have them, which log from this level up, and puts the suite
+    /// configuration into its bucket.
+    pub(crate) async fn start(log_level: &str) -> anyhow::Result<Self> {
+        Self::with(&Functions::debug(), log_level).await
+    }
+
+    /// The same with other binaries of the functions.
+    pub(crate) async fn with(functions: &Functions, log_level: &str) -> anyhow::Result<Self> {
+        let venv = &Venv::local_aws().await?;
         let folder = tempfile::Builder::new().prefix("bellhop-local-").tempdir()?;
         let at = folder.path();
         let (port, own_port) = (free_port()?, free_port()?);
@@ -127,10 +135,10 @@ impl Stack {
     }
 
     /// What the AWS CLI has to find in its environment, with the CLI itself on the path: name and value.
-    pub(crate) fn client_environment(&self, venv: &Venv) -> anyhow::Result<Vec<(&'static str, String)>> {
+    pub(crate) fn client_environment(&self) -> anyhow::Result<Vec<(&'static str, String)>> {
         let mut all = credentials();
         all.extend([
-            ("PATH", path_with(venv)?),
+            ("PATH", path_with(&self.venv)?),
             ("AWS_ENDPOINT_URL", self.url.clone()),
             ("AWS_PAGER", String::new()),
         ]);
@@ -178,12 +186,17 @@ impl Stack {
         Ok(items.iter().all(|item| item.get("due_shard").is_none()))
     }
 
-    async fn wait_until_up(&self) -> anyhow::Result<()> {
+    async fn wait_until_up(&mut self) -> anyhow::Result<()> {
         let begun = Instant::now();
-        while !self.aws.is_up().await {
-            if begun.elapsed() > START {
-                bail!("ministack did not come up within {} s:\n{}", START.as_secs(), self.log_tail(60));
-            }
+        // An answer alone is no proof. Where its port was taken meanwhile, ministack ends, and what answers is another stack's: functions would be deployed to
+        // that, and read repositories in which the commits of this one are not.
+        let listens = format!("Running on {}", self.url);
+        while !(self.log_tail(usize::MAX).contains(&listens) && self.aws.is_up().await) {
+            ensure!(
+                begun.elapsed() < START && self.ministack.is_at_work()?,
+                "ministack did not come up:\n{}",
+                self.log_tail(60)
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(())
@@ -284,12 +297,18 @@ impl Ministack {
             .env("AWS_ENDPOINT_URL", endpoint)
             .env("AWS_LAMBDA_LOG_FORMAT", "JSON")
             .env("AWS_LAMBDA_LOG_LEVEL", log_level)
+            // Lambda waits a minute, and then two.
+            .env("LAMBDA_ASYNC_RETRY_BASE_SECONDS", "0.2")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
             .context("cannot start ministack")?;
         Ok(Self(child))
+    }
+
+    fn is_at_work(&mut self) -> anyhow::Result<bool> {
+        Ok(self.0.try_wait()?.is_none())
     }
 }
 
@@ -355,8 +374,10 @@ fn path_with(venv: &Venv) -> anyhow::Result<String> {
     Ok(path.to_string_lossy().into_owned())
 }
 
-/// A port of 127.0.0.1 that nobody listens on at this moment.
+/// A port of 127.0.0.1 that nobody listens on at this moment. Systems give connections, and whoever asks for any port, one of [`GIVEN_AWAY`] or above: one
+/// from below that is still free when its user comes to it.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port on 127.0.0.1")?;
-    Ok(listener.local_addr()?.port())
+    let candidates = std::iter::repeat_with(|| fastrand::u16(10_000..GIVEN_AWAY)).take(1000);
+    let mut free = candidates.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().context("no free port on 127.0.0.1")
 }

@@ -10,17 +10,19 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::functions::{self, FUNCTIONS, dead_letter_output};
-use crate::python::Venv;
+use crate::clock::Clock;
 use crate::roles::Roles;
 use crate::shop::Shop;
 use crate::stack::Stack;
-use crate::workspace::{root, run_silently, spinner};
+use xtask::functions::{FUNCTIONS, dead_letter_output};
+use xtask::workspace::{root, run_silently, spinner};
 
 /// How long everything may take: the sweep comes once a minute, and takes up what was left a minute before.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// The longest pause between two kills: long enough for a function to come to its work on a busy machine.
 const PAUSE_MS: u64 = 500;
+/// How far the clock is turned in each round after the killing.
+const TURN: Duration = Duration::from_secs(2);
 /// Every so many tasks on Spot one is taken back.
 const RECLAIM_ONE_IN: u32 = 4;
 
@@ -29,8 +31,8 @@ const RECLAIM_ONE_IN: u32 = 4;
 /// # Errors
 /// A build was lost or doubled, or something is still pending at the end.
 pub(crate) async fn run(builds: usize, kills: u32) -> anyhow::Result<()> {
-    let venv = Venv::local_aws().await?;
-    let stack = Stack::start(&venv, &functions::build().await?, "INFO").await?;
+    let mut clock = Clock::start()?;
+    let stack = Stack::start("INFO").await?;
     let queue = stack.aws.subscribe_queue(stack.output("TopicArn")?, "bellhop-kill").await?;
     let shop = Shop::create(&stack).await?;
     let pipeline = "version: 1\njobs:\n  test:\n    agent: small\n    run: sleep $((RANDOM % 16 + 2))\n    queue-timeout: 30m\n";
@@ -42,7 +44,6 @@ pub(crate) async fn run(builds: usize, kills: u32) -> anyhow::Result<()> {
     let bar = spinner(&format!("{builds} builds, {kills} kills"));
     let mut world = World {
         stack: &stack,
-        venv: &venv,
         killed: 0,
         considered: BTreeSet::new(),
         reclaimed: 0,
@@ -60,9 +61,10 @@ pub(crate) async fn run(builds: usize, kills: u32) -> anyhow::Result<()> {
         if told == builds && world.killed >= kills && stack.is_at_rest().await? {
             break;
         }
-        // After the killing the operator redrives what Lambda gave up.
+        // After the killing the operator redrives what Lambda gave up, and nobody waits for the sweep's minutes.
         if world.killed >= kills {
             world.redrive().await?;
+            clock.turn(TURN)?;
         }
         if begun.elapsed() > PATIENCE {
             let records = world.records().await?;
@@ -91,7 +93,6 @@ pub(crate) async fn run(builds: usize, kills: u32) -> anyhow::Result<()> {
 
 struct World<'a> {
     stack: &'a Stack,
-    venv: &'a Venv,
     killed: u32,
     /// Spot tasks that were considered for a reclaim.
     considered: BTreeSet<String>,
@@ -159,7 +160,7 @@ impl World<'_> {
             redrive
                 .arg(format!("bellhop-{function}"))
                 .arg(queue)
-                .envs(self.stack.client_environment(self.venv)?);
+                .envs(self.stack.client_environment()?);
             let said = run_silently("infra/redrive", &mut redrive, |_| {}).await?;
             let count: u32 = said
                 .split_whitespace()

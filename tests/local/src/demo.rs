@@ -9,9 +9,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::functions;
 use crate::local;
-use crate::python::Venv;
 use crate::roles::Roles;
 use crate::shop::Shop;
 use crate::stack::Stack;
@@ -64,7 +62,6 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
 /// A stack, a project, and somebody who listens to what is told.
 pub(crate) struct Demo {
     begun: Instant,
-    venv: Venv,
     pub(crate) stack: Stack,
     queue: String,
     pub(crate) shop: Shop,
@@ -74,21 +71,14 @@ impl Demo {
     /// Brings everything up that a story takes place in.
     pub(crate) async fn begin() -> anyhow::Result<Self> {
         let begun = Instant::now();
-        let venv = Venv::local_aws().await?;
-        let stack = Stack::start(&venv, &functions::build().await?, "INFO").await?;
+        let stack = Stack::start("INFO").await?;
         println!(
             "The local AWS is up, with infra/template.yaml deployed ({:.1} s).\n",
             begun.elapsed().as_secs_f64()
         );
         let queue = stack.aws.subscribe_queue(stack.output("TopicArn")?, "bellhop-demo").await?;
         let shop = Shop::create(&stack).await?;
-        Ok(Self {
-            begun,
-            venv,
-            stack,
-            queue,
-            shop,
-        })
+        Ok(Self { begun, stack, queue, shop })
     }
 
     /// Holds the functions' calls against their roles, which ends a story, and keeps everything up where that is wanted.
@@ -97,7 +87,7 @@ impl Demo {
         println!("\nDone in {:.1} s.", self.begun.elapsed().as_secs_f64());
         if keep {
             println!("\nEverything stays up.");
-            local::stay(&self.stack, &self.venv, &self.shop).await?;
+            local::stay(&self.stack, &self.shop).await?;
         }
         Ok(())
     }

@@ -10,8 +10,8 @@ use anyhow::{Context as _, bail, ensure};
 use bellhop_stand_in::Entry;
 use serde_json::Value;
 
-use crate::functions::FUNCTIONS;
 use crate::stack::Stack;
+use xtask::functions::FUNCTIONS;
 
 /// What is allowed and does not show in the functions' own calls: the functions, the action, and who uses it when. The functions share their policies,
 /// because each of them may be the one in whose hands a build's next step comes.

@@ -1,10 +1,12 @@
-//! The simulation: the real domain and engine in a hostile world that one seed decides.
+//! The simulation: the real domain and engine in a hostile world that one seed decides. `cargo xtask simulate` runs it.
+#![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
 use bellhop_simulation::{Mutant, MutantResult, Options, Statistics};
+use clap::Parser;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -12,11 +14,37 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// How many violations are shown with their traces.
 const SHOWN: usize = 3;
 
+/// Simulates a hostile world, in which nothing may be lost or doubled.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How many worlds
+    #[arg(long, default_value_t = 300)]
+    seeds: u64,
+    /// The first seed; the same seed is always the same world
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// How long each world is hostile, in virtual minutes
+    #[arg(long, default_value_t = 60)]
+    minutes: u32,
+    /// Make mistakes on purpose instead, and see that each is found
+    #[arg(long)]
+    mutants: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    if arguments.mutants {
+        mutants()
+    } else {
+        run(arguments.seeds, arguments.seed, arguments.minutes)
+    }
+}
+
 /// Simulates so many worlds from a seed on, each hostile for so many virtual minutes.
 ///
 /// # Errors
 /// Something that must hold did not: its seed and its trace are printed.
-pub(crate) async fn run(seeds: u64, first: u64, minutes: u32) -> anyhow::Result<()> {
+fn run(seeds: u64, first: u64, minutes: u32) -> anyhow::Result<()> {
     ensure!(seeds > 0, "there is nothing to simulate");
     let last = first.checked_add(seeds).context("there are not so many seeds from this one on")?;
     let options = Options {
@@ -24,10 +52,9 @@ pub(crate) async fn run(seeds: u64, first: u64, minutes: u32) -> anyhow::Result<
         ..Options::default()
     };
     let begun = Instant::now();
-    let summary = behind_bar(seeds, move |bar| {
-        bellhop_simulation::simulate(first..last, &options, threads(), |done| bar.set_position(done))
-    })
-    .await?;
+    let bar = bar(seeds);
+    let summary = bellhop_simulation::simulate(first..last, &options, threads(), |done| bar.set_position(done));
+    bar.finish_and_clear();
     let took = begun.elapsed();
     for violation in summary.violations.iter().take(SHOWN) {
         println!("{violation}\n");
@@ -56,12 +83,11 @@ pub(crate) async fn run(seeds: u64, first: u64, minutes: u32) -> anyhow::Result<
 ///
 /// # Errors
 /// One was not found within its number of seeds.
-pub(crate) async fn mutants() -> anyhow::Result<()> {
+fn mutants() -> anyhow::Result<()> {
     let begun = Instant::now();
-    let results = behind_bar(Mutant::ALL.len() as u64, |bar| {
-        bellhop_simulation::mutants(threads(), |_| bar.inc(1))
-    })
-    .await?;
+    let bar = bar(Mutant::ALL.len() as u64);
+    let results = bellhop_simulation::mutants(threads(), |_| bar.inc(1));
+    bar.finish_and_clear();
     let took = begun.elapsed();
     println!("{}", findings(&results));
     let missed: Vec<&str> = results
@@ -74,22 +100,6 @@ pub(crate) async fn mutants() -> anyhow::Result<()> {
     }
     println!("{} mistakes made in {:.1} s, all found.", results.len(), took.as_secs_f64());
     Ok(())
-}
-
-/// Computes in threads of its own, behind a bar that shows how far it is. Whoever drops the future takes the bar away.
-async fn behind_bar<T: Send + 'static>(length: u64, compute: impl FnOnce(&ProgressBar) -> T + Send + 'static) -> anyhow::Result<T> {
-    let bar = Cleared(bar(length));
-    let shared = bar.0.clone();
-    Ok(tokio::task::spawn_blocking(move || compute(&shared)).await?)
-}
-
-/// A bar that leaves nothing behind on the screen.
-struct Cleared(ProgressBar);
-
-impl Drop for Cleared {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
-    }
 }
 
 fn findings(results: &[MutantResult]) -> Table {

@@ -1,0 +1,192 @@
+//! Every command that the local AWS prints for people, run as they would; and every function called by hand with its sample events.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use tokio::process::Command;
+use xtask::workspace::{root, run_silently, target, without_package};
+
+use crate::local::{self, Line, SOURCE, WATCH};
+use crate::shop::Shop;
+use crate::stack::{Stack, free_port};
+
+/// How long `cargo lambda` may take for a function's first answer; it has cargo look at everything first.
+const FIRST_ANSWER: Duration = Duration::from_secs(300);
+/// How long the shop's pushed commit may take until its run is in the table.
+const RUN: Duration = Duration::from_secs(30);
+
+/// What functions answer to samples, of which every one that people are told to try must be here: the function, the sample, a part of the answer. The stack
+/// may know an event from the line before: nothing here asks for more than an answer that is right both times.
+const ANSWERS: &[(&str, &str, &str)] = &[
+    ("push", "target/push.json", "\"builds\":1"),
+    ("push", "events/codecommit/push.json", "no .bellhop.yaml at the commit"),
+    ("push", "events/codecommit/trigger-test.json", "skipped"),
+    ("task-state", "events/ecs/spot-warning.json", "no such build"),
+    ("task-state", "events/ecs/foreign-service.json", "skipped"),
+    ("build-state", "events/codebuild/succeeded.json", "no such build"),
+    ("build-state", "events/codebuild/foreign.json", "skipped"),
+    (
+        "spot-interruption",
+        "events/ec2/spot-warning.json",
+        "in none of the suite's clusters",
+    ),
+    (
+        "spot-interruption",
+        "events/ec2/spot-warning-stop.json",
+        "in none of the suite's clusters",
+    ),
+    (
+        "spot-interruption",
+        "events/ec2/spot-warning-hibernate.json",
+        "in none of the suite's clusters",
+    ),
+    ("spot-interruption", "events/ec2/rebalance.json", "in none of the suite's clusters"),
+    ("alarm", "events/alarm/alarm.json", "\"state\":\"ALARM\""),
+    ("alarm", "events/alarm/in-sns.json", "ignored: seen before"),
+    ("alarm", "events/alarm/contributor.json", "\"alarm\":\"dead-letters\""),
+    ("pipeline", "events/codepipeline/misspelt.json", "refused"),
+    ("pipeline", "events/codepipeline/state-change.json", "skipped"),
+    ("control", "events/control/list.json", "\"runs\""),
+    ("control", "events/control/misspelt.json", "did you mean repository?"),
+    ("backup", "events/backup/check.json", "backups"),
+    ("backup", "events/backup/completed.json", "no backup of this suite has started it"),
+    ("backup", "events/backup/misspelt.json", "did you mean time?"),
+    ("backup", "events/schedule/backups.json", "backups"),
+    ("sweep", "events/schedule/sweep.json", "\"due\""),
+];
+
+/// Folders of samples of which each is given to a function, whatever it answers.
+const SAMPLES: [(&str, &str); 3] = [("spot-interruption", "ec2"), ("alarm", "alarm"), ("backup", "backup")];
+
+/// Runs every command.
+///
+/// # Errors
+/// One failed, or was answered with something else than it should be.
+pub(crate) async fn run() -> anyhow::Result<()> {
+    let stack = Stack::start("INFO").await?;
+    let shop = Shop::create(&stack).await?;
+    shop.push().await?;
+    let lines = local::lines(&stack, &shop).await?;
+    let port = free_port()?;
+    let log = target().join("cargo-lambda-watch.log");
+    let output = std::fs::File::create(&log)?;
+    let mut watch = shell(WATCH, port)
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .process_group(0)
+        .spawn()
+        .context("cannot start bash")?;
+    let group = watch.id();
+    let done = all(&stack, &lines, port).await;
+    // cargo-lambda, the cargos that it started, and the functions that those run.
+    if let Some(group) = group.and_then(|id| i32::try_from(id).ok()) {
+        nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::Signal::SIGTERM)?;
+    }
+    watch.wait().await?;
+    if let Err(error) = done {
+        bail!("{error:#}\n{}", std::fs::read_to_string(log).unwrap_or_default());
+    }
+    Ok(())
+}
+
+async fn all(stack: &Stack, lines: &[Line], port: u16) -> anyhow::Result<()> {
+    for Line { command, .. } in lines {
+        // The two that every other needs, and the one that does not end.
+        if command == SOURCE || command == WATCH {
+            continue;
+        }
+        let expected = match command.strip_prefix("cargo lambda invoke ") {
+            Some(arguments) => answer_to(arguments)?,
+            None => "",
+        };
+        let answer = answered(command, port).await?;
+        ensure!(answer.contains(expected), "`{command}` was answered with {answer}");
+        println!("{command}: {}", answer.lines().next().unwrap_or("done"));
+        if command.starts_with("git ") {
+            // The functions behind the stack's rules, not those of `cargo lambda watch`, take this one.
+            is_logged(stack).await?;
+        }
+    }
+    for (function, sample, expected) in more()? {
+        let command = format!("cargo lambda invoke {function} --data-file {sample}");
+        let answer = answered(&command, port).await?;
+        ensure!(answer.contains(expected), "{function} answered {sample} with {answer}");
+        println!("{function} {sample}: {}", answer.trim());
+    }
+    Ok(())
+}
+
+/// What `FUNCTION --data-file SAMPLE` is answered with.
+fn answer_to(arguments: &str) -> anyhow::Result<&'static str> {
+    let known = ANSWERS
+        .iter()
+        .find(|(function, sample, _)| arguments == format!("{function} --data-file {sample}"));
+    let (.., expected) = known.with_context(|| format!("nothing says what `{arguments}` is answered with"))?;
+    Ok(expected)
+}
+
+/// The samples that people are not told to try.
+fn more() -> anyhow::Result<Vec<(&'static str, String, &'static str)>> {
+    let mut all: Vec<(&str, String, &str)> = ANSWERS
+        .iter()
+        .map(|(function, sample, part)| (*function, (*sample).to_owned(), *part))
+        .collect();
+    for (function, folder) in SAMPLES {
+        let at = root().join("events").join(folder);
+        for entry in std::fs::read_dir(&at).with_context(|| format!("cannot read {}", at.display()))? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let sample = format!("events/{folder}/{name}");
+            if name.ends_with(".json") && !all.iter().any(|(_, known, _)| *known == sample) {
+                all.push((function, sample, ""));
+            }
+        }
+    }
+    // Pushed once, above: a second run of the same commit is none.
+    all.retain(|(_, sample, _)| sample != "target/push.json");
+    all.sort();
+    Ok(all)
+}
+
+/// A command as a person gives it to a shell, but for cargo-lambda's port: the usual one may be taken here.
+fn shell(command: &str, port: u16) -> Command {
+    let mut command = command.to_owned();
+    if command.starts_with("cargo lambda ") {
+        command.push_str(&format!(" --invoke-port {port}"));
+    }
+    let mut bash = Command::new("bash");
+    without_package(&mut bash)
+        .current_dir(root())
+        .args(["-o", "errexit", "-o", "pipefail", "-c"])
+        .arg(format!("{SOURCE}\n{command}"))
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    bash
+}
+
+/// What a command prints.
+async fn answered(command: &str, port: u16) -> anyhow::Result<String> {
+    let begun = Instant::now();
+    loop {
+        match run_silently(command, &mut shell(command, port), |_| {}).await {
+            // cargo-lambda's server needs a moment before it listens.
+            Err(error) if begun.elapsed() < FIRST_ANSWER && error.to_string().contains("Connection refused") => {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// Waits until the deployed function has logged a run.
+async fn is_logged(stack: &Stack) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    loop {
+        let lines = stack.aws.log_lines("/aws/lambda/bellhop-push", 0).await?;
+        if lines.iter().filter(|(_, line)| line.contains("run started")).count() >= 2 {
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < RUN, "the pushed commit started no run within {} s", RUN.as_secs());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}

@@ -1,0 +1,117 @@
+//! The local AWS, kept running, and how people use it.
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use serde_json::Value;
+use xtask::python::Venv;
+use xtask::workspace::{root, target};
+
+use crate::shop::Shop;
+use crate::stack::Stack;
+
+/// Starts the local AWS and keeps it running until Ctrl-C.
+///
+/// # Errors
+/// Something could not be set up.
+pub(crate) async fn run() -> anyhow::Result<()> {
+    let stack = Stack::start("INFO").await?;
+    let shop = Shop::create(&stack).await?;
+    shop.push().await?;
+    println!("The local AWS is up, with infra/template.yaml deployed.");
+    stay(&stack, &shop).await
+}
+
+/// Says how to use a stack, and waits for ever.
+pub(crate) async fn stay(stack: &Stack, shop: &Shop) -> anyhow::Result<()> {
+    println!("\nIn another terminal, in {}:\n", root().display());
+    for Line { command, comment } in lines(stack, shop).await? {
+        match comment {
+            Some(comment) => println!("  {command:<40}     # {comment}"),
+            None => println!("  {command}"),
+        }
+    }
+    println!("\nCtrl-C ends it.");
+    std::future::pending::<()>().await;
+    Ok(())
+}
+
+/// A command to try at a terminal, in the workspace's root.
+pub(crate) struct Line {
+    /// What a shell is given.
+    pub(crate) command: String,
+    /// What it does, where it does not say so itself.
+    pub(crate) comment: Option<&'static str>,
+}
+
+/// The command that puts into a shell what the others need.
+pub(crate) const SOURCE: &str = "source target/local.env";
+/// The command that serves the functions, and does not end.
+pub(crate) const WATCH: &str = "cargo lambda watch --ignore-changes";
+
+/// Writes the files that the commands need, and gives the commands, in their order.
+pub(crate) async fn lines(stack: &Stack, shop: &Shop) -> anyhow::Result<Vec<Line>> {
+    write_environment(stack).await?;
+    write_push_event(shop).await?;
+    let with = |command: &str, comment| Line {
+        command: command.to_owned(),
+        comment: Some(comment),
+    };
+    let mut all = vec![
+        with(SOURCE, "where the local AWS is, and what the functions need"),
+        with(WATCH, "serves the functions; the first call of each builds it"),
+        with(
+            "cargo lambda invoke push --data-file target/push.json",
+            "a push of the shop's last commit",
+        ),
+    ];
+    let clone = shop.folder().display();
+    let commands = [
+        "cargo lambda invoke push --data-file events/codecommit/push.json".to_owned(),
+        "cargo lambda invoke task-state --data-file events/ecs/spot-warning.json".to_owned(),
+        "cargo lambda invoke build-state --data-file events/codebuild/succeeded.json".to_owned(),
+        "cargo lambda invoke spot-interruption --data-file events/ec2/spot-warning.json".to_owned(),
+        "cargo lambda invoke alarm --data-file events/alarm/alarm.json".to_owned(),
+        "cargo lambda invoke backup --data-file events/backup/check.json".to_owned(),
+        "cargo lambda invoke control --data-file events/control/list.json".to_owned(),
+        "cargo lambda invoke sweep --data-file events/schedule/sweep.json".to_owned(),
+        "aws dynamodb scan --table-name $BELLHOP_TABLE".to_owned(),
+        format!("git -C {clone} commit --allow-empty -m again && git -C {clone} push origin HEAD:main"),
+    ];
+    all.extend(commands.map(|command| Line { command, comment: None }));
+    all.extend([
+        with(
+            "aws logs filter-log-events --log-group-name /aws/lambda/bellhop-push --query 'events[].message' --output text",
+            "what a function of the deployed stack logged",
+        ),
+        with("curl -s $AWS_ENDPOINT_URL/_stand-in/tasks", "the agents"),
+        with(
+            "curl -s -X POST $AWS_ENDPOINT_URL/_stand-in/reclaim-spot",
+            "takes all Spot capacity back",
+        ),
+    ]);
+    Ok(all)
+}
+
+/// Writes what [`SOURCE`] reads.
+async fn write_environment(stack: &Stack) -> anyhow::Result<()> {
+    let (cargo_lambda, local_aws) = (Venv::cargo_lambda().await?, Venv::local_aws().await?);
+    let path = std::env::join_paths([cargo_lambda.programs(), local_aws.programs()])?;
+    let mut text = format!("export PATH={}:$PATH\nexport AWS_PAGER=\n", path.to_string_lossy());
+    for (name, value) in stack.environment()? {
+        text.push_str(&format!("export {name}={value}\n"));
+    }
+    let file = target().join("local.env");
+    std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Writes a push event of the shop's last commit, with an id of its own.
+async fn write_push_event(shop: &Shop) -> anyhow::Result<()> {
+    let sample = root().join("events/codecommit/push.json");
+    let text = std::fs::read_to_string(&sample).with_context(|| format!("cannot read {}", sample.display()))?;
+    let mut event: Value = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", sample.display()))?;
+    let commit = shop.git(["rev-parse", "HEAD"]).await?;
+    event["id"] = format!("by-hand-{}", Timestamp::now().as_millisecond()).into();
+    event["detail"]["commitId"] = commit.trim().into();
+    let file = target().join("push.json");
+    std::fs::write(&file, format!("{event:#}\n")).with_context(|| format!("cannot write {}", file.display()))
+}

@@ -1,0 +1,118 @@
+//! The local AWS with everything deployed, the stories told on it, and the checks that need it.
+//!
+//! `cargo xtask` builds this program and the functions, installs what Python brings, and then starts it.
+#![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
+#![cfg_attr(test, expect(clippy::unwrap_used, clippy::panic, reason = "tests"))]
+
+mod acknowledged;
+mod alarms;
+mod aws;
+mod backups;
+mod clock;
+mod commands;
+mod cost;
+mod demo;
+mod kill;
+mod local;
+mod pipeline;
+mod roles;
+mod secrets;
+mod shop;
+mod spot;
+mod stack;
+mod story;
+mod with;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use xtask::run_until_stopped;
+
+/// The local AWS, and what is shown and checked on it.
+#[derive(Debug, Parser)]
+#[command(name = "bellhop-local", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Tells a story
+    Demo {
+        /// Which one
+        #[arg(value_enum, default_value_t = Story::Push)]
+        story: Story,
+        /// Leave everything running afterwards, and say how to use it
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Keeps the local AWS running
+    Local,
+    /// Kills functions at random moments while they carry builds
+    Kill {
+        /// How many builds there are at a time
+        #[arg(long)]
+        builds: usize,
+        /// How many function processes are killed
+        #[arg(long)]
+        kills: u32,
+    },
+    /// Measures so many builds with the release binaries, and computes docs/cost.md
+    Cost {
+        /// How many builds are measured; without it docs/cost.md is computed from what was measured before
+        #[arg(long)]
+        builds: Option<u32>,
+    },
+    /// Tries every row of the table "what is acknowledged, and what is retried"
+    Acknowledged,
+    /// Runs every command that `local` prints
+    Commands,
+    /// Runs a program with a local AWS in its environment
+    With {
+        /// The program and its arguments
+        #[arg(required = true, trailing_var_arg = true)]
+        program: Vec<std::ffi::OsString>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Story {
+    /// A push that loses its Spot agent, and one that fails
+    Push,
+    /// Tests on Spot and an image on CodeBuild, for a push and for an action of CodePipeline
+    Pipeline,
+    /// An instance of EC2 that is taken away, with two builds and somebody else's task on it
+    Spot,
+    /// An alarm in three forms that has a service restarted, and its flapping
+    Alarm,
+    /// A backup that fails and recovers, its copy, and a restore test
+    Backup,
+}
+
+fn main() -> ExitCode {
+    run_until_stopped(run(Arguments::parse().command))
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Demo { story: Story::Push, keep } => demo::run(keep).await,
+        Command::Demo {
+            story: Story::Pipeline,
+            keep,
+        } => pipeline::run(keep).await,
+        Command::Demo { story: Story::Spot, keep } => spot::run(keep).await,
+        Command::Demo { story: Story::Alarm, keep } => alarms::run(keep).await,
+        Command::Demo {
+            story: Story::Backup,
+            keep,
+        } => backups::run(keep).await,
+        Command::Local => local::run().await,
+        Command::Kill { builds, kills } => kill::run(builds, kills).await,
+        Command::Cost { builds: Some(builds) } => cost::run(builds).await,
+        Command::Cost { builds: None } => cost::page(),
+        Command::Acknowledged => acknowledged::run().await,
+        Command::Commands => commands::run().await,
+        Command::With { program } => with::run(&program).await,
+    }
+}

@@ -1,0 +1,66 @@
+//! Building what the commands run, and running it.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use xtask::functions::FUNCTIONS;
+use xtask::python::Venv;
+use xtask::workspace::{cargo, root, run_openly, target};
+
+/// The program that keeps the local AWS, of `tests/local`.
+const LOCAL: &str = "bellhop-local";
+
+/// Where that program is once it is built.
+pub(crate) fn local() -> PathBuf {
+    target().join("debug").join(LOCAL)
+}
+
+/// Has the functions and the program of the local AWS built, and Python's side of it installed meanwhile; cargo-lambda too, where it is wanted.
+///
+/// # Errors
+/// Something does not compile or cannot be installed.
+pub(crate) async fn local_aws(with_cargo_lambda: bool) -> anyhow::Result<()> {
+    let install = async {
+        Venv::local_aws().await?;
+        if with_cargo_lambda {
+            Venv::cargo_lambda().await?;
+        }
+        Ok(())
+    };
+    println!("Building the functions (the first time some minutes: the AWS SDKs are large)");
+    let mut build = cargo();
+    build.arg("build").args(programs());
+    tokio::try_join!(install, run_openly("building the functions", &mut build))?;
+    Ok(())
+}
+
+/// What cargo is told to build the functions and the program of the local AWS.
+pub(crate) fn programs() -> Vec<String> {
+    // Chosen by their binaries, as `cargo lambda watch` does it, so that the SDKs are compiled once for both, and for the tests.
+    let binaries = FUNCTIONS.iter().chain([&LOCAL]).map(|name| format!("--bin={name}"));
+    std::iter::once("--workspace".to_owned()).chain(binaries).collect()
+}
+
+/// Becomes the program of the local AWS.
+///
+/// # Errors
+/// It cannot be started. Otherwise this does not come back.
+pub(crate) fn become_local(arguments: &[&str]) -> anyhow::Result<()> {
+    let mut program = std::process::Command::new(local());
+    let error = program.current_dir(root()).args(arguments).exec();
+    Err(error).with_context(|| format!("cannot start {}", local().display()))
+}
+
+/// Builds and runs the simulation.
+///
+/// # Errors
+/// It does not compile, or it found something.
+pub(crate) async fn simulate(arguments: &[&str]) -> anyhow::Result<()> {
+    let mut command = cargo();
+    command
+        .args(["run", "--quiet", "--profile", "simulation", "--package", "bellhop-simulation"])
+        .args(["--features", "programs", "--example", "simulate", "--"])
+        .args(arguments);
+    run_openly("the simulation", &mut command).await
+}
