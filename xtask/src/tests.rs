@@ -11,7 +11,7 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 use xtask::functions::Functions;
 use xtask::python::Venv;
-use xtask::workspace::{cargo, root, target};
+use xtask::workspace::{cargo, root, run_silently, target};
 
 use crate::build;
 use crate::dependencies;
@@ -119,8 +119,6 @@ impl Tests<'_> {
         }
         tokio::try_join!(self.rust(), self.python(), self.on_the_local_aws(), self.stories())?;
         if self.wants("commands") {
-            self.functions().await?;
-            Venv::cargo_lambda().await?;
             // cargo-lambda calls cargo, which works for one at a time.
             self.local("commands", &["commands"]).await?;
         }
@@ -150,6 +148,7 @@ impl Tests<'_> {
         }
         if self.wants("lints") || self.wants("rust") {
             self.functions().await?;
+            lints_are_found().await?;
             let mut build = linted(cargo());
             build.args(["test", "--no-run", "--quiet", "--workspace", "--all-features", "--all-targets"]);
             self.steps.run("lints", &mut build).await?;
@@ -203,6 +202,10 @@ impl Tests<'_> {
             let mut tests = suite(self.local_aws().await?, "environment");
             self.steps.run("environment", tests.env("BELLHOP_BINARIES", binaries)).await?;
         }
+        if self.wants("commands") {
+            // Beside what cargo has still to do.
+            Venv::cargo_lambda().await?;
+        }
         Ok(())
     }
 
@@ -249,6 +252,26 @@ fn linted(mut command: Command) -> Command {
         // What `cargo clippy -- --deny warnings` sets.
         .env("CLIPPY_ARGS", "--deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
     command
+}
+
+/// Sees that a file which clippy has something against is refused that way: how `cargo clippy` speaks to its compiler is written down nowhere.
+async fn lints_are_found() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    std::fs::write(
+        folder.path().join("lib.rs"),
+        "pub fn is_there(a: Option<u8>) -> bool { a.is_some() == true }\n",
+    )?;
+    let mut driver = linted(Command::new(clippy()));
+    driver
+        .current_dir(folder.path())
+        .args(["rustc", "--crate-type=lib", "--emit=metadata", "lib.rs"]);
+    let compiled = run_silently("clippy-driver", &mut driver, |_| {}).await;
+    let refused = compiled.err().map(|error| error.to_string()).unwrap_or_default();
+    ensure!(
+        refused.contains("clippy::bool_comparison"),
+        "clippy does not find what it should: {refused:?}"
+    );
+    Ok(())
 }
 
 /// clippy's compiler, beside the cargo that runs this.
