@@ -1,7 +1,11 @@
 //! The newest run of a branch whose pushes supersede each other, so that a newer push cancels the older one's unfinished run, and an older push that
 //! arrives late cancels its own.
 //!
-//! One run at a time is remembered: every other one was the newest once and was cancelled when it was replaced, or was older from the start.
+//! Events tell the time of a push in whole seconds. Within one, each push names the commit that was there before it, so that pushes which follow each other are
+//! put in order in whatever order they come. Those between which a push is still missing stay side by side until it comes: the newest is never cancelled by
+//! mistake.
+
+use std::cmp::Ordering;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,6 +23,12 @@ pub struct Branch {
     pub reference: Reference,
     /// The run of the newest push that is known.
     pub newest: Option<Pushed>,
+    /// Runs of the same second, of which it is not known yet whether they are newer.
+    #[serde(default)]
+    pub beside: Vec<Pushed>,
+    /// Runs of the same second that were superseded; at most [`MOST_PASSED`].
+    #[serde(default)]
+    pub passed: Vec<Pushed>,
     /// What is still to be done.
     pub outbox: Outbox<BranchEffect>,
 }
@@ -60,14 +70,13 @@ pub enum BranchEffect {
     },
 }
 
+/// How many superseded pushes of one second are remembered.
+pub const MOST_PASSED: usize = 50;
+
 impl Pushed {
-    /// Whether this push came after another one. Events tell the time in whole seconds: within one, the commits before tell.
-    fn is_newer_than(&self, other: &Self) -> bool {
-        if self.at != other.at {
-            return self.at > other.at;
-        }
-        // Pushes of unknown order: whoever is here later counts as the newer one.
-        other.previous.as_ref() != Some(&self.commit)
+    /// Whether this push came directly after another one of the same second.
+    fn follows(&self, other: &Self) -> bool {
+        self.previous.as_ref() == Some(&other.commit)
     }
 }
 
@@ -79,6 +88,8 @@ impl Branch {
             repository,
             reference,
             newest: None,
+            beside: Vec::new(),
+            passed: Vec::new(),
             outbox: Outbox::default(),
         }
     }
@@ -106,20 +117,71 @@ impl Branch {
     }
 
     fn entered(&mut self, pushed: &Pushed, now: Timestamp) -> bool {
-        let (run, by) = match &self.newest {
-            Some(newest) if newest.run == pushed.run => return false,
-            Some(newest) if pushed.is_newer_than(newest) => (newest.run.clone(), pushed.run.clone()),
-            Some(newest) => (pushed.run.clone(), newest.run.clone()),
-            None => {
-                self.newest = Some(pushed.clone());
-                return true;
-            }
-        };
-        if by == pushed.run {
+        let Some(newest) = self.newest.clone() else {
             self.newest = Some(pushed.clone());
+            return true;
+        };
+        if self.of_the_second().any(|known| known.run == pushed.run) {
+            return false;
         }
-        self.outbox.push(BranchEffect::Supersede { run, by }, now);
+        match pushed.at.cmp(&newest.at) {
+            Ordering::Less => self.supersede(pushed, &newest, now),
+            Ordering::Greater => {
+                for older in std::iter::once(newest).chain(std::mem::take(&mut self.beside)) {
+                    self.supersede(&older, pushed, now);
+                }
+                self.passed.clear();
+                self.newest = Some(pushed.clone());
+            }
+            Ordering::Equal => self.entered_in_the_same_second(pushed, now),
+        }
         true
+    }
+
+    fn entered_in_the_same_second(&mut self, pushed: &Pushed, now: Timestamp) {
+        // Where a branch goes back to an earlier commit, that commit's follower is no follower of this push.
+        let before = self.before(pushed);
+        let follower = self
+            .of_the_second()
+            .find(|known| known.follows(pushed) && !before.contains(&known.run))
+            .cloned();
+        let newest = self.newest.take().into_iter().chain(std::mem::take(&mut self.beside));
+        let (followed, mut left): (Vec<Pushed>, Vec<Pushed>) = newest.partition(|known| pushed.follows(known));
+        for older in followed {
+            self.supersede(&older, pushed, now);
+            self.passed.push(older);
+        }
+        match follower.filter(|_| !left.is_empty()) {
+            Some(newer) => {
+                self.supersede(pushed, &newer, now);
+                self.passed.push(pushed.clone());
+            }
+            None => left.push(pushed.clone()),
+        }
+        let most = self.passed.len().saturating_sub(MOST_PASSED);
+        self.passed.drain(..most);
+        self.newest = left.pop();
+        self.beside = left;
+    }
+
+    /// The runs of the pushes that led to this one, as far as they are known.
+    fn before(&self, pushed: &Pushed) -> Vec<RunId> {
+        let (mut all, mut last) = (Vec::new(), pushed);
+        while let Some(earlier) = self.of_the_second().find(|known| last.follows(known) && !all.contains(&known.run)) {
+            all.push(earlier.run.clone());
+            last = earlier;
+        }
+        all
+    }
+
+    /// Every push that is known of the newest one's second.
+    fn of_the_second(&self) -> impl Iterator<Item = &Pushed> {
+        self.newest.iter().chain(&self.beside).chain(&self.passed)
+    }
+
+    fn supersede(&mut self, older: &Pushed, by: &Pushed, now: Timestamp) {
+        let (run, by) = (older.run.clone(), by.run.clone());
+        self.outbox.push(BranchEffect::Supersede { run, by }, now);
     }
 }
 
@@ -183,6 +245,45 @@ mod tests {
         let swapped = enter(&enter(&branch(), second), first);
         assert_eq!(superseded(&in_order), ["aaaaaaaaaa by bbbbbbbbbb"]);
         assert_eq!(superseded(&swapped), superseded(&in_order));
+    }
+
+    #[test]
+    fn three_pushes_of_one_second_leave_the_last_in_whatever_order_they_come() {
+        let pushes = [
+            pushed("aaaaaaaaaa", 10, '1', Some('0')),
+            pushed("bbbbbbbbbb", 10, '2', Some('1')),
+            pushed("cccccccccc", 10, '3', Some('2')),
+        ];
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let branch = order.iter().fold(branch(), |branch, index| enter(&branch, pushes[*index].clone()));
+            let mut cancelled: Vec<String> = superseded(&branch).iter().map(|pair| pair[..10].to_owned()).collect();
+            cancelled.sort();
+            assert_eq!(cancelled, ["aaaaaaaaaa", "bbbbbbbbbb"], "{order:?}");
+            assert_eq!(branch.newest.as_ref().unwrap().run.as_str(), "cccccccccc", "{order:?}");
+            assert_eq!(branch.beside, [], "{order:?}");
+            let later = enter(&branch, pushed("dddddddddd", 11, '4', Some('3')));
+            assert!(superseded(&later).contains(&"cccccccccc by dddddddddd".to_owned()), "{order:?}");
+        }
+    }
+
+    #[test]
+    fn pushes_of_one_second_with_one_missing_between_them_are_not_cancelled_before_it_comes() {
+        let third = enter(&branch(), pushed("cccccccccc", 10, '3', Some('2')));
+        let beside = enter(&third, pushed("aaaaaaaaaa", 10, '1', Some('0')));
+        assert_eq!(superseded(&beside), [""; 0]);
+        let later = enter(&beside, pushed("dddddddddd", 12, '5', None));
+        assert_eq!(superseded(&later), ["aaaaaaaaaa by dddddddddd", "cccccccccc by dddddddddd"]);
+    }
+
+    #[test]
+    fn a_branch_that_goes_back_within_a_second_keeps_the_last_push() {
+        let there = enter(
+            &enter(&branch(), pushed("aaaaaaaaaa", 10, '1', None)),
+            pushed("bbbbbbbbbb", 10, '2', Some('1')),
+        );
+        let back = enter(&there, pushed("cccccccccc", 10, '1', Some('2')));
+        assert_eq!(superseded(&back), ["aaaaaaaaaa by bbbbbbbbbb", "bbbbbbbbbb by cccccccccc"]);
+        assert_eq!(back.newest.unwrap().run.as_str(), "cccccccccc");
     }
 
     #[test]
