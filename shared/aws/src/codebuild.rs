@@ -8,7 +8,7 @@ use aws_sdk_codebuild::Client;
 use aws_sdk_codebuild::operation::start_build::StartBuildError;
 use aws_sdk_codebuild::types::{
     ArtifactNamespace, ArtifactPackaging, ArtifactsType, Build, BuildPhase, EnvironmentVariable, EnvironmentVariableType, ProjectArtifacts,
-    ProjectEnvironment, SortOrderType, SourceType, StatusType,
+    ProjectEnvironment, SourceType, StatusType,
 };
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
@@ -16,7 +16,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bellhop_domain::Capacity;
 use bellhop_domain::build::Refusal;
 use bellhop_domain::codebuild::{artifacts_place, buildspec, clone_url, environment, queued_timeout_minutes, timeout_minutes};
-use bellhop_domain::ids::{AgentId, AttemptId};
+use bellhop_domain::ids::{AgentId, AttemptId, LaunchId};
 use bellhop_domain::observation::{AgentStatus, Observation};
 use bellhop_domain::spec::{BuildSpec, CodeBuildExecutor, Executor};
 use bellhop_engine::Fault;
@@ -75,7 +75,8 @@ impl CodeBuildAgents {
             .client
             .list_builds_for_project()
             .project_name(project)
-            .sort_order(SortOrderType::Descending)
+            // The newest come first by themselves (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_ListBuildsForProject.html>), and users
+            // have met an InvalidInputException for `sortOrder` beside the next page's token: it is left out.
             .into_paginator()
             .send();
         let (mut found, mut newest) = (Vec::new(), None);
@@ -115,7 +116,9 @@ impl CodeBuildAgents {
 
 #[async_trait]
 impl Agents for CodeBuildAgents {
-    async fn launch(&self, spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, again: bool) -> Result<Launch, Fault> {
+    async fn launch(&self, spec: &BuildSpec, launch: &LaunchId, again: bool) -> Result<Launch, Fault> {
+        let LaunchId { attempt, capacity, .. } = launch;
+        let capacity = *capacity;
         let project = &template_of(spec)?.project;
         if again && let Some(agent) = self.started_before(project, attempt).await? {
             return Ok(Launch::Accepted(agent));
@@ -132,7 +135,7 @@ impl Agents for CodeBuildAgents {
             .client
             .start_build()
             .project_name(project)
-            .idempotency_token(attempt.launch_token(capacity))
+            .idempotency_token(launch.token())
             .source_type_override(SourceType::Codecommit)
             .source_location_override(clone_url(region, &spec.repository))
             .source_version(spec.commit.as_str())
@@ -164,14 +167,14 @@ impl Agents for CodeBuildAgents {
             }
         }
         match refusal_of_error(&error) {
-            Some(refusal) => Ok(Launch::Refused(refusal)),
+            Some(refusal) => Ok(Launch::refused(refusal)),
             None => Err(fault(format_args!("launch {attempt} on CodeBuild"), error)),
         }
     }
 
     /// CodeBuild takes no reason.
     async fn stop(&self, agent: &AgentId, _reason: &str) -> Result<(), Fault> {
-        let error = match self.client.stop_build().id(agent.as_str()).send().await {
+        let error = match self.client.stop_build().id(build_id(agent)).send().await {
             Ok(_) => return Ok(()),
             Err(error) => error,
         };
@@ -179,7 +182,7 @@ impl Agents for CodeBuildAgents {
             Some("ResourceNotFoundException") => Ok(()),
             // What is over cannot be stopped. Whether that is what stands in the way is better asked than read out of the words.
             Some("InvalidInputException") => {
-                let builds = self.get(vec![agent.as_str().to_owned()]).await?;
+                let builds = self.get(vec![build_id(agent).to_owned()]).await?;
                 let under_way = builds.iter().any(|build| build.build_status() == Some(&StatusType::InProgress));
                 if under_way {
                     Err(fault(format_args!("stop {agent}"), error))
@@ -203,7 +206,7 @@ impl Agents for CodeBuildAgents {
     async fn describe(&self, agents: &[AgentId]) -> (Vec<(AgentId, Option<Observation>)>, Option<Fault>) {
         let (mut all, mut fault) = (Vec::with_capacity(agents.len()), None);
         for agents in agents.chunks(DESCRIBE) {
-            let builds = match self.get(agents.iter().map(|agent| agent.as_str().to_owned()).collect()).await {
+            let builds = match self.get(agents.iter().map(|agent| build_id(agent).to_owned()).collect()).await {
                 Ok(builds) => builds,
                 // The other portions are answered all the same.
                 Err(other) => {
@@ -223,7 +226,7 @@ impl Agents for CodeBuildAgents {
     }
 
     async fn identify(&self, agent: &AgentId) -> Result<Option<(AttemptId, Observation)>, Fault> {
-        let builds = self.get(vec![agent.as_str().to_owned()]).await?;
+        let builds = self.get(vec![build_id(agent).to_owned()]).await?;
         Ok(builds
             .iter()
             .find(|build| build.arn() == Some(agent.as_str()))
@@ -271,6 +274,13 @@ fn artifacts(spec: &BuildSpec, attempt: &AttemptId, bucket: &str) -> Result<Proj
     artifacts
         .build()
         .map_err(|error| Fault::lasting("the place of the artifacts could not be built").caused_by(error))
+}
+
+/// A build's id, `PROJECT:UUID`, in its ARN. That is what the API documents for `ids` and `id`
+/// (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_BatchGetBuilds.html>); that ARNs work as well is written nowhere.
+fn build_id(agent: &AgentId) -> &str {
+    let arn = agent.as_str();
+    arn.split_once(":build/").map_or(arn, |(_, id)| id)
 }
 
 fn agent_id(arn: &str) -> Result<AgentId, Fault> {
@@ -401,7 +411,7 @@ mod tests {
         let (aws, wire) = Wire::replying(replies);
         let launched = aws
             .agents("suite")
-            .launch(&spec(), &testing::attempt(), Capacity::CodeBuild, again)
+            .launch(&spec(), &testing::attempt().launch(Capacity::CodeBuild), again)
             .await;
         (launched, wire.operations())
     }
@@ -409,7 +419,7 @@ mod tests {
     async fn start_of(spec: &BuildSpec) -> Value {
         let (aws, wire) = Wire::replying([ok(&json!({ "build": build("new", "IN_PROGRESS", NOW) }))]);
         let agents = aws.agents("suite");
-        let launched = agents.launch(spec, &testing::attempt(), Capacity::CodeBuild, false).await;
+        let launched = agents.launch(spec, &testing::attempt().launch(Capacity::CodeBuild), false).await;
         assert_eq!(launched.unwrap(), Launch::Accepted(agent("new")));
         let [(operation, body)]: [(String, Value); 1] = wire.asked().try_into().unwrap();
         assert_eq!(operation, "StartBuild");
@@ -422,7 +432,7 @@ mod tests {
         let plain = |name: &str, value: &str| json!({ "name": name, "value": value, "type": "PLAINTEXT" });
         let expected = json!({
             "projectName": "ci-docker",
-            "idempotencyToken": testing::attempt().launch_token(Capacity::CodeBuild),
+            "idempotencyToken": testing::attempt().launch(Capacity::CodeBuild).token(),
             "sourceTypeOverride": "CODECOMMIT",
             "sourceLocationOverride": "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/shop",
             "sourceVersion": "0123456789abcdef0123456789abcdef01234567",
@@ -469,7 +479,7 @@ mod tests {
         let codebuild = CodeBuildAgents::new(aws.lazy(aws_sdk_codebuild::Client::new), "suite", Some("eu-west-1"));
         let homeless = CodeBuildAgents::new(aws.lazy(aws_sdk_codebuild::Client::new), "suite", None);
         for (agents, spec) in [(&codebuild, &stored), (&codebuild, &ecs_spec()), (&homeless, &spec())] {
-            let launched = agents.launch(spec, &testing::attempt(), Capacity::CodeBuild, false).await;
+            let launched = agents.launch(spec, &testing::attempt().launch(Capacity::CodeBuild), false).await;
             assert_eq!(launched.unwrap_err().kind, FaultKind::Lasting);
         }
         assert!(wire.asked().is_empty());
@@ -518,7 +528,7 @@ mod tests {
             ("ValidationException", Refusal::Invalid(text("ValidationException"))),
         ] {
             let (launched, _) = launch(vec![refused(code, "no")], false).await;
-            assert_eq!(launched.unwrap(), Launch::Refused(expected));
+            assert_eq!(launched.unwrap(), Launch::refused(expected));
         }
         for open in [broken(), refused("ExpiredTokenException", "no"), ok(&json!({}))] {
             let (launched, _) = launch(vec![open.clone()], false).await;
@@ -535,7 +545,7 @@ mod tests {
         assert_eq!(launched.unwrap_err().kind, FaultKind::Passing);
         let wrong = refused("InvalidInputException", "Cannot specify queuedTimeoutInMinutes for lambda compute");
         let (launched, _) = launch(vec![wrong, listed(&[], None)], false).await;
-        assert!(matches!(launched.unwrap(), Launch::Refused(Refusal::Invalid(words)) if words.ends_with("lambda compute")));
+        assert!(matches!(launched.unwrap(), Launch::Refused { refusal: Refusal::Invalid(words), .. } if words.ends_with("lambda compute")));
     }
 
     async fn find(replies: Vec<Reply>) -> (Result<Vec<String>, Fault>, usize) {
@@ -598,7 +608,7 @@ mod tests {
         let stop = async |replies: Vec<Reply>| {
             let (aws, wire) = Wire::replying(replies);
             let stopped = aws.agents("suite").stop(&agent("a"), "superseded").await;
-            assert_eq!(wire.asked()[0], ("StopBuild".to_owned(), json!({ "id": arn("a") })));
+            assert_eq!(wire.asked()[0], ("StopBuild".to_owned(), json!({ "id": "ci-docker:a" })));
             stopped
         };
         let not_now = || refused("InvalidInputException", "no");

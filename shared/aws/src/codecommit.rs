@@ -12,10 +12,9 @@ use bellhop_engine::ports::{Source, SourceFile};
 use crate::config::Lazy;
 use crate::fault::{code_of, fault};
 
-/// Past this many changed paths a comparison is given up, and every path counts as changed: five pages of CodeCommit's largest size.
+/// Past this many changed paths a comparison is given up, and every path counts as changed. How large a page may be is documented nowhere
+/// (<https://docs.aws.amazon.com/codecommit/latest/APIReference/API_GetDifferences.html>), so that CodeCommit chooses it.
 const CHANGED_LIMIT: usize = 2000;
-/// CodeCommit's largest page of differences.
-const PAGE: i32 = 400;
 
 /// What CodeCommit says of something that is not there. A push may be overtaken by the deletion of its branch or repository.
 const MISSING: [&str; 8] = [
@@ -95,7 +94,6 @@ impl Source for CodeCommit {
             .repository_name(repository.as_str())
             .before_commit_specifier(before.as_str())
             .after_commit_specifier(after.as_str())
-            .max_results(PAGE)
             .into_paginator()
             .send();
         let mut paths = Vec::new();

@@ -15,7 +15,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bellhop_domain::Capacity;
 use bellhop_domain::agent::environment;
 use bellhop_domain::build::Refusal;
-use bellhop_domain::ids::{AgentId, AttemptId};
+use bellhop_domain::ids::{AgentId, AttemptId, LaunchId};
 use bellhop_domain::observation::{AgentStatus, Observation};
 use bellhop_domain::spec::{BuildSpec, EcsExecutor, Executor};
 use bellhop_engine::Fault;
@@ -77,7 +77,13 @@ impl EcsAgents {
 #[async_trait]
 impl Agents for EcsAgents {
     /// ECS remembers a token for as long as the task is there and beyond, so that it makes no difference whether it was called before.
-    async fn launch(&self, spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, _again: bool) -> Result<Launch, Fault> {
+    ///
+    /// What it remembers is "the result of the original request", and AWS's own sample of that has `failures` in it
+    /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html>): a 200 without a task spends the token. An error does not; an agent
+    /// may have come of it.
+    async fn launch(&self, spec: &BuildSpec, launch: &LaunchId, _again: bool) -> Result<Launch, Fault> {
+        let LaunchId { attempt, capacity, .. } = launch;
+        let capacity = *capacity;
         let ecs = template_of(spec)?;
         let mut request = self
             .client
@@ -85,7 +91,7 @@ impl Agents for EcsAgents {
             .cluster(ecs.cluster(capacity))
             .task_definition(&ecs.task_definition)
             .count(1)
-            .client_token(attempt.launch_token(capacity))
+            .client_token(launch.token())
             .started_by(attempt.started_by())
             .set_network_configuration(network(ecs)?)
             .overrides(overrides(spec, ecs, attempt, capacity, &self.bucket));
@@ -102,7 +108,10 @@ impl Agents for EcsAgents {
         match request.send().await {
             Ok(reply) => match reply.tasks().first().and_then(Task::task_arn) {
                 Some(arn) => Ok(Launch::Accepted(agent_id(arn)?)),
-                None => Ok(Launch::Refused(refusal_of_failures(reply.failures()))),
+                None => Ok(Launch::Refused {
+                    refusal: refusal_of_failures(reply.failures()),
+                    spent: true,
+                }),
             },
             Err(error) => match error.as_service_error() {
                 Some(RunTaskError::ConflictException(conflict)) => match conflict.resource_ids().first() {
@@ -114,7 +123,7 @@ impl Agents for EcsAgents {
                     )),
                 },
                 _ => match refusal_of_error(&error) {
-                    Some(refusal) => Ok(Launch::Refused(refusal)),
+                    Some(refusal) => Ok(Launch::refused(refusal)),
                     None => Err(fault(format_args!("launch {attempt} on {capacity}"), error)),
                 },
             },

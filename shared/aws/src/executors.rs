@@ -1,8 +1,7 @@
 //! Agents of every service, each asked for where it is: a new one by its template, an existing one by the service in its ARN.
 
 use async_trait::async_trait;
-use bellhop_domain::Capacity;
-use bellhop_domain::ids::{AgentId, AttemptId};
+use bellhop_domain::ids::{AgentId, AttemptId, LaunchId};
 use bellhop_domain::observation::Observation;
 use bellhop_domain::spec::{BuildSpec, Executor};
 use bellhop_engine::Fault;
@@ -46,8 +45,8 @@ fn service_of(agent: &AgentId) -> Option<&str> {
 
 #[async_trait]
 impl Agents for Executors {
-    async fn launch(&self, spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, again: bool) -> Result<Launch, Fault> {
-        self.by_template(spec).launch(spec, attempt, capacity, again).await
+    async fn launch(&self, spec: &BuildSpec, launch: &LaunchId, again: bool) -> Result<Launch, Fault> {
+        self.by_template(spec).launch(spec, launch, again).await
     }
 
     async fn stop(&self, agent: &AgentId, reason: &str) -> Result<(), Fault> {
@@ -81,6 +80,8 @@ impl Agents for Executors {
 mod tests {
     use serde_json::json;
 
+    use bellhop_domain::Capacity;
+
     use super::*;
     use crate::testing::{Wire, attempt, broken, ecs_spec, ok, spec};
 
@@ -97,8 +98,11 @@ mod tests {
         let build = ok(&json!({ "build": { "arn": BUILD } }));
         let (aws, wire) = Wire::replying([task, build]);
         let agents = aws.agents("suite");
-        let on_ecs = agents.launch(&ecs_spec(), &attempt(), Capacity::OnDemand, false).await.unwrap();
-        let on_codebuild = agents.launch(&spec(), &attempt(), Capacity::CodeBuild, false).await.unwrap();
+        let on_ecs = agents
+            .launch(&ecs_spec(), &attempt().launch(Capacity::OnDemand), false)
+            .await
+            .unwrap();
+        let on_codebuild = agents.launch(&spec(), &attempt().launch(Capacity::CodeBuild), false).await.unwrap();
         assert_eq!(on_ecs, Launch::Accepted(agent(TASK)));
         assert_eq!(on_codebuild, Launch::Accepted(agent(BUILD)));
         assert_eq!(wire.operations(), ["RunTask", "StartBuild"]);

@@ -133,6 +133,9 @@ pub struct Attempt {
     /// How often its launch met a rate limit.
     #[serde(default)]
     pub throttles: u32,
+    /// How many of its launches were refused under a token that is spent by that: the next launch has another.
+    #[serde(default)]
+    pub round: u32,
     /// What the last refusal said.
     pub last_refusal: Option<String>,
     /// When its launch was last decided, or accepted.
@@ -269,8 +272,12 @@ pub enum BuildEvent {
         attempt: u32,
         /// The capacity of the launch.
         capacity: Capacity,
+        /// Its round.
+        round: u32,
         /// Why.
         refusal: Refusal,
+        /// Its token is answered with this refusal from now on.
+        spent: bool,
     },
     /// Something was seen of an agent of this build.
     Agent {
@@ -320,12 +327,15 @@ pub enum BuildEffect {
         /// What is told then.
         news: BuildNews,
     },
-    /// Launch an agent, with the attempt's and capacity's idempotency token.
+    /// Launch an agent, under the idempotency token of attempt, capacity and round.
     Launch {
         /// The attempt.
         attempt: u32,
         /// The capacity.
         capacity: Capacity,
+        /// The round.
+        #[serde(default)]
+        round: u32,
     },
     /// Look for the agent of a launch whose reply never came.
     Find {
@@ -416,6 +426,7 @@ impl Attempt {
             queued: now,
             refusals: 0,
             throttles: 0,
+            round: 0,
             last_refusal: None,
             launched: None,
             started: None,
@@ -639,8 +650,10 @@ impl Build {
             BuildEvent::LaunchRefused {
                 attempt,
                 capacity,
+                round,
                 refusal,
-            } => self.launch_refused(*attempt, *capacity, refusal, now),
+                spent,
+            } => self.launch_refused(*attempt, (*capacity, *round), refusal, *spent, now),
             BuildEvent::Agent { attempt, observation } => self.observed(*attempt, observation, now),
             BuildEvent::Deferred(id) => {
                 if !self.outbox.defer(*id, now) {
@@ -753,6 +766,7 @@ impl Build {
                 BuildEffect::Launch {
                     attempt: attempt.number,
                     capacity: attempt.capacity,
+                    round: attempt.round,
                 },
                 now,
             );
@@ -817,14 +831,32 @@ impl Build {
 
     fn clear_launch(&mut self, number: u32, on: Capacity) -> bool {
         self.outbox.remove_where(
-            |pending| matches!(&pending.effect, BuildEffect::Launch { attempt, capacity } if *attempt == number && *capacity == on),
+            |pending| matches!(&pending.effect, BuildEffect::Launch { attempt, capacity, .. } if *attempt == number && *capacity == on),
         )
     }
 
-    fn launch_refused(&mut self, number: u32, capacity: Capacity, refusal: &Refusal, now: Timestamp) -> Result<(), Ignored> {
+    fn launch_refused(
+        &mut self,
+        number: u32,
+        (capacity, round): (Capacity, u32),
+        refusal: &Refusal,
+        spent: bool,
+        now: Timestamp,
+    ) -> Result<(), Ignored> {
+        // Somebody else was answered likewise before, and the launch of the next round may be under way.
+        if self
+            .attempts
+            .iter()
+            .any(|attempt| attempt.number == number && attempt.round > round)
+        {
+            return Err(Ignored::Stale);
+        }
         let cleared = self.clear_launch(number, capacity);
         if !self.awaits_launch(number, capacity) {
             return if cleared { Ok(()) } else { Err(Ignored::Stale) };
+        }
+        if spent && let Some(attempt) = self.attempts.last_mut() {
+            attempt.round = attempt.round.saturating_add(1);
         }
         match refusal {
             Refusal::NoCapacity(_) if capacity == Capacity::Spot => {
@@ -1137,10 +1169,12 @@ impl Build {
         };
         let exit_code = container.and_then(|container| container.exit_code);
         let container_reason = container.and_then(|container| container.reason.as_deref());
+        // A report explains, and never upgrades: whoever runs in the agent can write one, and the exit code is the service's.
+        let contradicted = |report: &Report| report.exit_code == 0 && exit_code.is_some_and(|code| code != 0);
         let by_itself = stop
             .report
             .as_ref()
-            .filter(|report| !report.signalled && report.phase == ReportPhase::Script);
+            .filter(|report| !report.signalled && report.phase == ReportPhase::Script && !contradicted(report));
         let interrupted = stop.cause == StopCause::Interrupted || matches!(attempt.phase, Phase::Interrupted { .. });
         if let Phase::Stopping { why, .. } = attempt.phase {
             return match why {
@@ -1165,7 +1199,8 @@ impl Build {
                 cause: format!("the commit could not be checked out: {words}"),
             };
         }
-        let out_of_memory = container_reason.is_some_and(|reason| reason.starts_with("OutOfMemory"));
+        // Exit code 0 is the script's own, whatever else in its container ran out of memory.
+        let out_of_memory = exit_code != Some(0) && container_reason.is_some_and(|reason| reason.starts_with("OutOfMemory"));
         if let Some(report) = by_itself {
             return if report.exit_code == 0 {
                 End::Succeeded

@@ -328,17 +328,50 @@ impl AttemptId {
         })
     }
 
-    /// The idempotency token for launching this attempt on a capacity: the same for every try of it, another for another attempt or capacity.
-    /// 40 characters, within ECS's and CodeBuild's 64.
+    /// Its first launch on a capacity.
     #[must_use]
-    pub fn launch_token(&self, capacity: crate::Capacity) -> String {
+    pub fn launch(&self, capacity: crate::Capacity) -> LaunchId {
+        LaunchId {
+            attempt: self.clone(),
+            capacity,
+            round: 0,
+        }
+    }
+}
+
+/// A launch of an attempt's: what all tries of it have in common, and its idempotency token stands for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LaunchId {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The capacity that is asked for.
+    pub capacity: crate::Capacity,
+    /// How many launches of the attempt were refused under a token that would be answered with the same refusal again.
+    pub round: u32,
+}
+
+impl LaunchId {
+    /// Its idempotency token: the same for every try of it, another for another attempt, capacity or round. 40 characters, within ECS's and CodeBuild's
+    /// 64.
+    #[must_use]
+    pub fn token(&self) -> String {
         let mut hash = Sha256::new();
-        hash.update(self.started_by().as_bytes());
+        hash.update(self.attempt.started_by().as_bytes());
         hash.update([0]);
-        hash.update(capacity.as_str().as_bytes());
+        hash.update(self.capacity.as_str().as_bytes());
+        if self.round > 0 {
+            hash.update([0]);
+            hash.update(self.round.to_be_bytes());
+        }
         let mut text = data_encoding::HEXLOWER.encode(&hash.finalize());
         text.truncate(40);
         text
+    }
+}
+
+impl fmt::Display for LaunchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.attempt, self.capacity)
     }
 }
 
@@ -429,11 +462,21 @@ mod tests {
     fn a_launch_token_never_changes() {
         let token = |number, capacity| {
             let build = "abcdefghij/test".parse().unwrap();
-            AttemptId { build, number }.launch_token(capacity)
+            AttemptId { build, number }.launch(capacity).token()
         };
         assert_eq!(token(1, Capacity::Spot), "14e3efa959a563087946f41861a3aac3cc3c1d45");
         assert_eq!(token(1, Capacity::Spot).len(), 40);
         assert_ne!(token(1, Capacity::Spot), token(1, Capacity::OnDemand));
         assert_ne!(token(1, Capacity::Spot), token(2, Capacity::Spot));
+    }
+
+    #[test]
+    fn every_round_of_a_launch_has_a_token_of_its_own() {
+        let build = "abcdefghij/test".parse().unwrap();
+        let first = AttemptId { build, number: 1 }.launch(Capacity::Spot);
+        let rounds = [0, 1, 2, 256].map(|round| LaunchId { round, ..first.clone() }.token());
+        let different: std::collections::BTreeSet<_> = rounds.iter().collect();
+        assert_eq!(different.len(), rounds.len());
+        assert!(rounds.iter().all(|token| token.len() == 40));
     }
 }

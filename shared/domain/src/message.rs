@@ -18,8 +18,9 @@ use crate::run::{JobState, Run, RunJob, RunState};
 
 /// The longest SMS text, in characters.
 pub const SMS_LIMIT: usize = 140;
-/// The longest subject that SNS takes, in ASCII characters.
-pub const SUBJECT_LIMIT: usize = 100;
+/// The longest subject that SNS takes, in ASCII characters: "must be less than 100 characters long"
+/// (<https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>).
+pub const SUBJECT_LIMIT: usize = 99;
 /// The most characters of a repository's or a branch's name in a title.
 const NAME_LIMIT: usize = 30;
 

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bellhop_domain::build::{Build, BuildEffect, BuildEvent, BuildNews, Phase, Refusal};
 use bellhop_domain::decision::{Decision, Ignored};
+use bellhop_domain::ids::LaunchId;
 use bellhop_domain::measure;
 use bellhop_domain::message;
 use bellhop_domain::observation::{AgentStatus, Observation, StopCause};
@@ -98,8 +99,8 @@ impl Record for Build {
         let id = &self.spec.id;
         let performed = BuildEvent::Performed(pending.id);
         match &pending.effect {
-            BuildEffect::Launch { attempt, capacity } => {
-                let (attempt, capacity) = (*attempt, *capacity);
+            BuildEffect::Launch { attempt, capacity, round } => {
+                let (attempt, capacity, round) = (*attempt, *capacity, *round);
                 let again = may_have_been_tried(self, pending, attempt, engine.clock.now());
                 if self.spec.pausable
                     && let Some(why) = engine.paused().await?
@@ -113,21 +114,29 @@ impl Record for Build {
                     return Ok(vec![BuildEvent::LaunchRefused {
                         attempt,
                         capacity,
+                        round,
                         refusal,
+                        spent: false,
                     }]);
                 }
-                let launch = engine.agents.launch(&self.spec, &self.attempt_id(attempt), capacity, again).await?;
-                Ok(vec![match launch {
+                let launch = LaunchId {
+                    attempt: self.attempt_id(attempt),
+                    capacity,
+                    round,
+                };
+                Ok(vec![match engine.agents.launch(&self.spec, &launch, again).await? {
                     Launch::Accepted(agent) => {
                         tracing::info!(build = %id, attempt, %capacity, agent = agent.as_str(), "agent launched");
                         BuildEvent::LaunchAccepted { attempt, capacity, agent }
                     }
-                    Launch::Refused(refusal) => {
+                    Launch::Refused { refusal, spent } => {
                         tracing::warn!(build = %id, attempt, %capacity, ?refusal, "launch refused");
                         BuildEvent::LaunchRefused {
                             attempt,
                             capacity,
+                            round,
                             refusal,
+                            spent,
                         }
                     }
                 }])

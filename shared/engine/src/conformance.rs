@@ -318,7 +318,9 @@ pub async fn launches_are_due_by_themselves(ledger: &dyn Ledger) {
     let refused = BuildEvent::LaunchRefused {
         attempt: 1,
         capacity: released.attempts[0].capacity,
+        round: 0,
         refusal: Refusal::Throttled("Rate exceeded".to_owned()),
+        spent: false,
     };
     let queued = decide(&released, &refused, given.created);
     let at = queued.due().unwrap();

@@ -11,9 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellhop_domain::Capacity;
 use bellhop_domain::build::{Build, BuildEvent, Refusal, THROTTLED_WAIT};
-use bellhop_domain::ids::{AgentId, AttemptId, BuildId};
+use bellhop_domain::ids::{AgentId, AttemptId, BuildId, LaunchId};
 use bellhop_domain::observation::Observation;
 use bellhop_domain::spec::BuildSpec;
 use futures::future::join_all;
@@ -131,14 +130,17 @@ pub(crate) struct Paced {
 
 #[async_trait]
 impl Agents for Paced {
-    async fn launch(&self, spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, again: bool) -> Result<Launch, Fault> {
-        let launch = self.agents.launch(spec, attempt, capacity, again).await;
-        match &launch {
+    async fn launch(&self, spec: &BuildSpec, launch: &LaunchId, again: bool) -> Result<Launch, Fault> {
+        let launched = self.agents.launch(spec, launch, again).await;
+        match &launched {
             Ok(Launch::Accepted(_)) => self.pace.accepted(),
-            Ok(Launch::Refused(Refusal::Throttled(_))) => self.pace.throttled(self.clock.now()),
-            Ok(Launch::Refused(_)) | Err(_) => {}
+            Ok(Launch::Refused {
+                refusal: Refusal::Throttled(_),
+                ..
+            }) => self.pace.throttled(self.clock.now()),
+            Ok(Launch::Refused { .. }) | Err(_) => {}
         }
-        launch
+        launched
     }
 
     async fn stop(&self, agent: &AgentId, reason: &str) -> Result<(), Fault> {

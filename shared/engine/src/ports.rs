@@ -4,13 +4,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellhop_domain::Capacity;
 use bellhop_domain::backup::{Definition, JobKind, JobSeen, Point, RemovalSeen};
 use bellhop_domain::branch::Branch;
 use bellhop_domain::build::{Build, Refusal};
 use bellhop_domain::found::Artifact;
 use bellhop_domain::ids::{
-    AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, JobName, PipelineJobId, Reference, RepositoryName, RunId,
+    AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, JobName, LaunchId, PipelineJobId, Reference, RepositoryName, RunId,
 };
 use bellhop_domain::instance::{ForeignTask, Host};
 use bellhop_domain::measure::Measure;
@@ -206,18 +205,31 @@ pub enum Launch {
     /// There is one, new or from an earlier try with the same token.
     Accepted(AgentId),
     /// There is none.
-    Refused(Refusal),
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// The launch's token is answered with this refusal from now on, whatever has changed: the next try needs another.
+        spent: bool,
+    },
+}
+
+impl Launch {
+    /// A refusal that leaves the launch's token as it was.
+    #[must_use]
+    pub fn refused(refusal: Refusal) -> Self {
+        Self::Refused { refusal, spent: false }
+    }
 }
 
 /// Where agents come from: an executor's service.
 #[async_trait]
 pub trait Agents: Send + Sync {
-    /// Launches an agent for an attempt, under the attempt's and capacity's token: however often it is called, there is one agent. `again` says that
-    /// it may have been called before: CodeBuild remembers a token for five minutes only, and then has to be asked first.
+    /// Launches an agent under the launch's token: however often it is called, there is one agent. `again` says that it may have been called before:
+    /// CodeBuild remembers a token for five minutes only, and then has to be asked first.
     ///
     /// # Errors
     /// When it is not known whether an agent came of it. The effect stays in the outbox then.
-    async fn launch(&self, spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, again: bool) -> Result<Launch, Fault>;
+    async fn launch(&self, spec: &BuildSpec, launch: &LaunchId, again: bool) -> Result<Launch, Fault>;
 
     /// Asks an agent to stop. An agent that has stopped, or is not known any more, is no error.
     async fn stop(&self, agent: &AgentId, reason: &str) -> Result<(), Fault>;

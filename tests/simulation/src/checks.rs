@@ -7,7 +7,7 @@ use bellhop_domain::Capacity;
 use bellhop_domain::agent::report_key;
 use bellhop_domain::branch::{Branch, BranchEffect};
 use bellhop_domain::build::{Build, BuildEffect, BuildState, End, Phase, StopWhy};
-use bellhop_domain::ids::{AttemptId, BuildId, Reference, RepositoryName, RunId};
+use bellhop_domain::ids::{AttemptId, BuildId, LaunchId, Reference, RepositoryName, RunId};
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::pool::{Pool, Waiting};
 use bellhop_domain::run::{JobState, Run, RunState};
@@ -111,6 +111,19 @@ pub(crate) fn cancelled(world: &mut World, run: &RunId) {
 /// A launch was refused for good.
 pub(crate) fn forbidden(world: &mut World, attempt: &AttemptId) {
     world.checks.forbidden.insert(attempt.clone());
+}
+
+/// A launch is answered with the refusal that its token was spent on.
+pub(crate) fn refused_again(world: &mut World, launch: &LaunchId, of: &LaunchId) {
+    check!(
+        world,
+        &launch.attempt.build,
+        "no-try-under-a-spent-token",
+        launch == of,
+        "round {} of {launch} has the token of round {} of {of}",
+        launch.round,
+        of.round
+    );
 }
 
 /// A launch's token is spent on a task already.

@@ -8,7 +8,7 @@ use bellhop_domain::Capacity;
 use bellhop_domain::agent::result_key;
 use bellhop_domain::build::Refusal;
 use bellhop_domain::codebuild;
-use bellhop_domain::ids::{AgentId, AttemptId};
+use bellhop_domain::ids::{AgentId, AttemptId, LaunchId};
 use bellhop_domain::observation::{Observation, Report, ReportPhase};
 use bellhop_domain::spec::{BuildSpec, Executor};
 use bellhop_engine::ports::Launch;
@@ -38,6 +38,8 @@ const EXITED: &str = "Essential container in task exited";
 pub(crate) struct Ecs {
     pub(crate) tasks: Vec<Task>,
     tokens: BTreeMap<String, usize>,
+    /// Tokens that were refused in a 200, with the launch and the refusal.
+    spent: BTreeMap<String, (LaunchId, Refusal)>,
     by_agent: BTreeMap<AgentId, usize>,
 }
 
@@ -310,14 +312,18 @@ pub(crate) fn cluster(agent: &AgentId) -> &str {
 }
 
 /// `RunTask`.
-pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity) -> Launch {
+///
+/// Errors leave the token as it was. A 200 without a task spends it: the same token gives the same refusal again
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html>).
+pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, launch: &LaunchId) -> Launch {
     let build = &spec.id;
-    let capacity = mutant::launch_capacity(world, capacity);
+    let attempt = &launch.attempt;
+    let capacity = mutant::launch_capacity(world, launch.capacity);
     let refused = |world: &mut World, refusal: Refusal| {
         world.note("RunTask refused", build, || format!("{attempt} on {capacity}: {refusal:?}"));
         world.statistics.refusals += 1;
         checks::refused(world, attempt, capacity);
-        Launch::Refused(refusal)
+        Launch::refused(refusal)
     };
     // A rate limit stands before everything else, even before the token of a task that exists.
     if world.spell(Spell::Throttled) && world.rng.bool() {
@@ -332,7 +338,23 @@ pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, attempt: &AttemptId,
         );
     }
     let on_codebuild = matches!(spec.executor, Executor::CodeBuild(_));
-    let token = mutant::token(world, attempt, capacity);
+    let token = mutant::token(
+        world,
+        &LaunchId {
+            capacity,
+            ..launch.clone()
+        },
+    );
+    if let Some((of, refusal)) = world.ecs.spent.get(&token).cloned() {
+        checks::refused_again(world, launch, &of);
+        world.note("RunTask refused again", build, || format!("{launch}: {refusal:?}"));
+        return Launch::Refused { refusal, spent: true };
+    }
+    let spend = |world: &mut World, refusal: Refusal| {
+        world.ecs.spent.insert(token.clone(), (launch.clone(), refusal.clone()));
+        refused(world, refusal.clone());
+        Launch::Refused { refusal, spent: true }
+    };
     let remembered = |task: &&Task| !on_codebuild || world.now < task.created + TOKEN_LIFE;
     let known = world.ecs.tokens.get(&token).and_then(|task| world.ecs.tasks.get(*task));
     if let Some(task) = known.filter(remembered) {
@@ -343,7 +365,7 @@ pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, attempt: &AttemptId,
         return Launch::Accepted(agent);
     }
     if world.spell(Spell::NoCapacity) && !on_codebuild || capacity == Capacity::Spot && world.spell(Spell::NoSpot) {
-        return refused(
+        return spend(
             world,
             Refusal::NoCapacity(
                 "Capacity is unavailable at this time. Please try again later or in a different availability zone".to_owned(),
@@ -351,15 +373,18 @@ pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, attempt: &AttemptId,
         );
     }
     if world.spell(Spell::AccountLimit) && world.ecs.tasks.iter().filter(|task| task.lives()).count() >= 2 {
-        return refused(
-            world,
-            Refusal::AccountLimit("You've reached the limit on the number of vCPUs you can run concurrently".to_owned()),
-        );
+        let refusal = Refusal::AccountLimit("You've reached the limit on the number of vCPUs you can run concurrently".to_owned());
+        // It comes among the failures of a 200 and as an error.
+        return if !on_codebuild && world.rng.bool() {
+            spend(world, refusal)
+        } else {
+            refused(world, refusal)
+        };
     }
     let host = if instances::has_agents_of(spec) {
         let Some(host) = instances::place(world, capacity) else {
             let words = "RESOURCE:MEMORY: no instance has room for it";
-            return refused(world, Refusal::NoCapacity(words.to_owned()));
+            return spend(world, Refusal::NoCapacity(words.to_owned()));
         };
         Some(host)
     } else {

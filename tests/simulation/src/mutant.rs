@@ -6,7 +6,7 @@ use bellhop_domain::Capacity;
 use bellhop_domain::alarm::{AlarmChange, Claim, Pauses};
 use bellhop_domain::backup::{Backup, BackupEffect, BackupTold, WorkId};
 use bellhop_domain::build::{Build, BuildEffect, BuildState};
-use bellhop_domain::ids::{AttemptId, BuildId, PipelineJobId};
+use bellhop_domain::ids::{AttemptId, BuildId, LaunchId, PipelineJobId};
 use bellhop_domain::instance::{Action, Instance, What};
 use bellhop_domain::observation::{AgentStatus, Observation, Report, ReportPhase};
 use bellhop_domain::outcome::Outcome;
@@ -73,6 +73,8 @@ mutants! {
     TokenUnstable: "token-unstable" within 20,
     /// An attempt has the same token on Spot and on demand.
     TokenIgnoresCapacity: "token-ignores-capacity" within 200,
+    /// A launch that was refused in a 200 is tried again under the token that gives this refusal again.
+    TokenIgnoresRound: "token-ignores-round" within 100,
     /// All attempts of a build have the same token.
     TokenIgnoresAttempt: "token-ignores-attempt" within 50,
     /// Agents are launched before the decision is stored.
@@ -253,17 +255,16 @@ impl Mutant {
 }
 
 /// The token of a launch.
-pub(crate) fn token(world: &mut World, attempt: &AttemptId, capacity: Capacity) -> String {
+pub(crate) fn token(world: &mut World, launch: &LaunchId) -> String {
+    let mut launch = launch.clone();
     match world.mutant {
-        Some(Mutant::TokenUnstable) => format!("{}{}", attempt.launch_token(capacity), world.rng.u64(..)),
-        Some(Mutant::TokenIgnoresCapacity) => attempt.launch_token(Capacity::OnDemand),
-        Some(Mutant::TokenIgnoresAttempt) => AttemptId {
-            number: 1,
-            ..attempt.clone()
-        }
-        .launch_token(capacity),
-        _ => attempt.launch_token(capacity),
+        Some(Mutant::TokenUnstable) => return format!("{}{}", launch.token(), world.rng.u64(..)),
+        Some(Mutant::TokenIgnoresCapacity) => launch.capacity = Capacity::OnDemand,
+        Some(Mutant::TokenIgnoresAttempt) => launch.attempt.number = 1,
+        Some(Mutant::TokenIgnoresRound) => launch.round = 0,
+        _ => {}
     }
+    launch.token()
 }
 
 pub(crate) fn launch_capacity(world: &World, capacity: Capacity) -> Capacity {
@@ -652,8 +653,13 @@ pub(crate) fn before_commit(world: &mut World, next: &Build) {
         return;
     }
     for pending in next.outbox.pending() {
-        if let BuildEffect::Launch { attempt, capacity } = &pending.effect {
-            ecs::run_task(world, &next.spec, &next.attempt_id(*attempt), *capacity);
+        if let BuildEffect::Launch { attempt, capacity, round } = &pending.effect {
+            let launch = LaunchId {
+                attempt: next.attempt_id(*attempt),
+                capacity: *capacity,
+                round: *round,
+            };
+            ecs::run_task(world, &next.spec, &launch);
         }
     }
 }

@@ -11,13 +11,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellhop_domain::Capacity;
 use bellhop_domain::agent::result_key;
 use bellhop_domain::backup::{Definition, JobKind, JobSeen, Point, RemovalSeen};
 use bellhop_domain::branch::Branch;
 use bellhop_domain::build::Build;
 use bellhop_domain::found::Artifact;
-use bellhop_domain::ids::{AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, PipelineJobId, Reference, RepositoryName, RunId};
+use bellhop_domain::ids::{
+    AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, LaunchId, PipelineJobId, Reference, RepositoryName, RunId,
+};
 use bellhop_domain::instance::Host;
 use bellhop_domain::measure::Measure;
 use bellhop_domain::message::Message;
@@ -431,10 +432,10 @@ impl Ledger for Port {
 
 #[async_trait]
 impl Agents for Port {
-    async fn launch(&self, spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, again: bool) -> Result<Launch, Fault> {
-        let (spec, attempt) = (spec.clone(), attempt.clone());
+    async fn launch(&self, spec: &BuildSpec, launch: &LaunchId, again: bool) -> Result<Launch, Fault> {
+        let (spec, launch) = (spec.clone(), launch.clone());
         if again && matches!(spec.executor, Executor::CodeBuild(_)) {
-            let attempt = attempt.clone();
+            let attempt = launch.attempt.clone();
             let before = self
                 .call(Service::Other, "ListBuildsForProject", &spec.id, move |world| {
                     ecs::started_before(world, &attempt)
@@ -445,7 +446,7 @@ impl Agents for Port {
             }
         }
         self.call(Service::Launches, "RunTask", &spec.id.clone(), move |world| {
-            ecs::run_task(world, &spec, &attempt, capacity)
+            ecs::run_task(world, &spec, &launch)
         })
         .await
     }

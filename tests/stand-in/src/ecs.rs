@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::events::Events;
@@ -54,6 +54,9 @@ struct State {
     /// The places of the tasks, by id.
     places: HashMap<String, usize>,
     tokens: HashMap<String, Launched>,
+    /// The failures of requests that were answered without a task, by their client token: the same token gets the same answer
+    /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html>).
+    failures: HashMap<String, Value>,
     /// The container definitions, CPU and memory of the registered revisions, by family.
     definitions: BTreeMap<String, Vec<Value>>,
     services: Vec<services::Service>,
@@ -531,6 +534,13 @@ impl Ecs {
 }
 
 impl State {
+    /// The answer of a RunTask without a task, which its client token has from now on.
+    fn fail(&mut self, token: Option<&str>, failures: Value) -> Value {
+        let answer = json!({ "tasks": [], "failures": &failures });
+        self.failures.extend(token.map(|token| (token.to_owned(), failures)));
+        answer
+    }
+
     fn place(&self, task: &str) -> Option<usize> {
         self.places.get(id_of(task)).copied()
     }

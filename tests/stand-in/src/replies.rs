@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::calls::{Call, Protocol};
 use crate::support::uuid;
@@ -141,17 +141,6 @@ pub(crate) fn success(call: &Call, body: &Value) -> Response<Body> {
         Protocol::RestJson | Protocol::Query | Protocol::S3 => "application/json",
     };
     respond(StatusCode::OK, content_type, &uuid(), body.to_string())
-}
-
-/// RunTask's success that carries a failure and no task.
-pub(crate) fn no_capacity() -> Value {
-    json!({
-        "tasks": [],
-        "failures": [{
-            "reason": "Capacity is unavailable at this time. Please try again later or in a different \
-                       availability zone",
-        }],
-    })
 }
 
 fn json_type(version: &str) -> &'static str {

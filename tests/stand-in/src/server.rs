@@ -97,7 +97,7 @@ async fn work(cloud: &Cloud, parts: &Parts, body: Bytes) -> Response<Body> {
     if let Some(Fault::Delay(delay)) = fault {
         tokio::time::sleep(delay).await;
     }
-    let refusal = fault.as_ref().and_then(|fault| refusal(fault, &call));
+    let refusal = fault.as_ref().and_then(|fault| refusal(cloud, fault, &call));
     let response = match refusal {
         Some(response) => response,
         None => {
@@ -119,11 +119,11 @@ async fn work(cloud: &Cloud, parts: &Parts, body: Bytes) -> Response<Body> {
 }
 
 /// The answer of a request that must not take effect.
-fn refusal(fault: &Fault, call: &Call) -> Option<Response<Body>> {
+fn refusal(cloud: &Cloud, fault: &Fault, call: &Call) -> Option<Response<Body>> {
     let error = match fault {
         Fault::LoseReply | Fault::Delay(_) => return None,
         Fault::Refuse => return Some(cut()),
-        Fault::NoCapacity => return Some(replies::success(call, &replies::no_capacity())),
+        Fault::NoCapacity => return Some(replies::success(call, &cloud.ecs.has_no_capacity(call))),
         Fault::Throttle => AwsError::throttle(call),
         Fault::DisguisedThrottle => AwsError::client("ClientException", "Rate exceeded"),
         Fault::ServerError => AwsError::server(call),

@@ -83,7 +83,9 @@ impl Story {
         self.happens(&BuildEvent::LaunchRefused {
             attempt,
             capacity,
+            round: 0,
             refusal,
+            spent: false,
         })
     }
 
@@ -251,7 +253,7 @@ fn todo(build: &Build) -> Vec<String> {
         BuildEffect::Ask => "ask for a place".to_owned(),
         BuildEffect::Leave => "leave its place".to_owned(),
         BuildEffect::Collect { attempt, .. } => format!("collect {attempt}"),
-        BuildEffect::Launch { attempt, capacity } => format!("launch {attempt} on {capacity}"),
+        BuildEffect::Launch { attempt, capacity, .. } => format!("launch {attempt} on {capacity}"),
         BuildEffect::Find { attempt } => format!("find {attempt}"),
         BuildEffect::Stop { agent, reason } => format!("stop {}: {reason}", name(agent)),
         BuildEffect::Announce(BuildNews::Retrying { attempt, capacity, .. }) => format!("announce attempt {attempt} on {capacity}"),
@@ -293,6 +295,11 @@ fn exited(code: i32) -> Stop {
 
 fn taken_back() -> Stop {
     stop(StopCause::Interrupted, "Your Spot Task was interrupted.", Some(143))
+}
+
+/// Taken back as well, after the script had ended by itself.
+fn finished_in_time() -> Stop {
+    stop(StopCause::Interrupted, "Your Spot Task was interrupted.", Some(0))
 }
 
 fn out_of_memory() -> Stop {
@@ -1030,7 +1037,7 @@ mod lost_replies {
         Story::new(spec())
             .up()
             .warned("1a")
-            .stopped("1a", reporting(taken_back(), script_ended(0)))
+            .stopped("1a", reporting(finished_in_time(), script_ended(0)))
             .performed()
             .expect_live(&["2?"])
             .accepted(ON_DEMAND, "2a")
@@ -1045,7 +1052,7 @@ mod lost_replies {
         Story::new(spec())
             .up()
             .warned("1a")
-            .stopped("1a", reporting(taken_back(), script_ended(0)))
+            .stopped("1a", reporting(finished_in_time(), script_ended(0)))
             .refused(2, ON_DEMAND, throttled())
             .expect_ignored(Ignored::Stale)
             .expect_finished(Outcome::Succeeded, "");
@@ -1095,6 +1102,59 @@ mod ends {
             &report,
             &format!("`{}...` (line 7) ended with exit code 2", "x".repeat(LONGEST_COMMAND - 3)),
         );
+    }
+
+    /// RunTask gives the refusal of a 200 again for its token, for hours.
+    #[test]
+    fn a_refusal_that_spends_the_token_is_followed_by_another_round() {
+        let refused = |round, spent| BuildEvent::LaunchRefused {
+            attempt: 1,
+            capacity: Capacity::Spot,
+            round,
+            refusal: Refusal::AccountLimit("You've reached the limit on the number of tasks".to_owned()),
+            spent,
+        };
+        let next = |build: &Build, event: &BuildEvent, second| match build.decide(event, t(second)) {
+            Decision::Next(next) => *next,
+            Decision::Ignored(reason) => panic!("ignored: {reason}"),
+        };
+        let tried = |build: &Build, second| next(build, &BuildEvent::Tick { looked: t(second) }, second);
+        let rounds = |build: &Build| -> Vec<u32> {
+            let launches = build.outbox.pending().iter().filter_map(|pending| match pending.effect {
+                BuildEffect::Launch { round, .. } => Some(round),
+                _ => None,
+            });
+            launches.collect()
+        };
+        let ready = Build::ready(spec(), t(0));
+        assert_eq!(rounds(&ready), [0]);
+        let again = tried(&next(&ready, &refused(0, false), 1), 60);
+        assert_eq!(rounds(&again), [0], "an error may have been no answer to the launch itself");
+        let other = tried(&next(&again, &refused(0, true), 61), 200);
+        assert_eq!(rounds(&other), [1]);
+        // Whoever asked beside it was given the same answer, and comes late with it.
+        assert_eq!(other.decide(&refused(0, true), t(201)), Decision::Ignored(Ignored::Stale));
+        assert_eq!(rounds(&tried(&next(&other, &refused(1, true), 202), 900)), [2]);
+    }
+
+    #[test]
+    fn a_report_makes_no_success_of_another_exit_code() {
+        Story::new(spec())
+            .up()
+            .stopped("1a", reporting(exited(3), script_ended(0)))
+            .expect_finished(Outcome::Failed, "the script ended with exit code 3");
+        let taken = Story::new(spec()).up().stopped("1a", reporting(taken_back(), script_ended(0)));
+        assert_eq!(taken.build.attempts[0].end(), Some(&End::Interrupted));
+    }
+
+    #[test]
+    fn exit_code_0_is_a_success_whatever_ran_out_of_memory_beside_the_script() {
+        let mut stop = exited(0);
+        stop.containers[0].reason = out_of_memory().containers[0].reason.clone();
+        for stop in [stop.clone(), reporting(stop, script_ended(0))] {
+            let story = Story::new(spec()).up().stopped("1a", stop);
+            assert_eq!(story.build.attempts[0].end(), Some(&End::Succeeded));
+        }
     }
 
     #[test]
@@ -1199,9 +1259,13 @@ mod ends {
     #[test]
     fn what_the_script_did_by_itself_counts_however_its_agent_ended() {
         for stop in [stopped_by_a_person(), lost(), taken_back()] {
+            let mut unkilled = stop.clone();
+            for container in &mut unkilled.containers {
+                container.exit_code = Some(0);
+            }
             Story::new(spec())
                 .up()
-                .stopped("1a", reporting(stop.clone(), script_ended(0)))
+                .stopped("1a", reporting(unkilled, script_ended(0)))
                 .expect_finished(Outcome::Succeeded, "");
             Story::new(spec())
                 .up()
@@ -1315,7 +1379,7 @@ mod interruptions {
             .accepted(ON_DEMAND, "2a")
             .running("2a")
             .performed()
-            .stopped("1a", reporting(taken_back(), script_ended(0)))
+            .stopped("1a", reporting(finished_in_time(), script_ended(0)))
             .expect_finished(Outcome::Succeeded, "")
             .expect_todo(&[
                 "stop 2a: bellhop: the build is over",
@@ -1333,7 +1397,7 @@ mod interruptions {
         Story::new(spec())
             .up()
             .warned("1a")
-            .stopped("1a", reporting(taken_back(), script_ended(0)))
+            .stopped("1a", reporting(finished_in_time(), script_ended(0)))
             .expect_todo(&[
                 "announce attempt 2 on on-demand",
                 "find 2",
@@ -1350,7 +1414,7 @@ mod interruptions {
             .warned("1a")
             .refused(2, ON_DEMAND, no_capacity())
             .performed()
-            .stopped("1a", reporting(taken_back(), script_ended(0)))
+            .stopped("1a", reporting(finished_in_time(), script_ended(0)))
             .expect_finished(Outcome::Succeeded, "")
             // The refusal may not have been true.
             .expect_todo(&["find 2", "announce succeeded by 1", "tell the run succeeded"])
@@ -1403,7 +1467,7 @@ mod interruptions {
         Story::new(relaunched_when_stopped())
             .up()
             .warned("1a")
-            .stopped("1a", reporting(taken_back(), script_ended(0)))
+            .stopped("1a", reporting(finished_in_time(), script_ended(0)))
             .expect_finished(Outcome::Succeeded, "")
             .expect_attempts(&[SPOT])
             .expect_rest();
@@ -1458,7 +1522,7 @@ mod interruptions {
             .expect_finished(Outcome::Interrupted, "its agent was taken back")
             .expect_rest();
         twice
-            .stopped("3a", reporting(taken_back(), script_ended(0)))
+            .stopped("3a", reporting(finished_in_time(), script_ended(0)))
             .expect_finished(Outcome::Succeeded, "");
     }
 
@@ -1963,7 +2027,7 @@ mod any_order {
 
     #[test]
     fn a_success_in_the_window_ends_the_same() {
-        for story in in_every_order(&spec(), &course(reporting(taken_back(), script_ended(0)))) {
+        for story in in_every_order(&spec(), &course(reporting(finished_in_time(), script_ended(0)))) {
             // Whether a replacement was launched depends on what was heard first. It is stopped in any case.
             let story = story.expect_finished(Outcome::Succeeded, "").performed();
             let replaced = story.build.attempts.len() > 1;

@@ -642,9 +642,10 @@ impl<'de> Deserialize<'de> for EnvName {
                 quoted(&name)
             )));
         }
-        if name == "CI" || name.starts_with("BELLHOP_") || name.starts_with("AWS_") {
+        // CodeBuild refuses its own prefix in the overrides of a build.
+        if name == "CI" || ["BELLHOP_", "AWS_", "CODEBUILD_"].iter().any(|prefix| name.starts_with(prefix)) {
             return Err(serde::de::Error::custom(format!(
-                "{} is set for the job: expected another name than CI, BELLHOP_… and AWS_…",
+                "{} is set for the job: expected another name than CI, BELLHOP_…, AWS_… and CODEBUILD_…",
                 quoted(&name)
             )));
         }

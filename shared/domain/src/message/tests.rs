@@ -275,13 +275,17 @@ fn how_every_other_end_is_told() {
     let refused = BuildEvent::LaunchRefused {
         attempt: 1,
         capacity: Capacity::Spot,
+        round: 0,
         refusal: Refusal::Invalid("ClusterNotFoundException: Cluster not found.".to_owned()),
+        spent: false,
     };
     assert_snapshot!(title(&after(&Build::ready(patient.clone(), t(0)), &refused, 1)), @"shop main: test had an infrastructure failure: the agent cannot be launched: ClusterNotFoundException: Cluster not found.");
     let throttled = BuildEvent::LaunchRefused {
         attempt: 1,
         capacity: Capacity::Spot,
+        round: 0,
         refusal: Refusal::AccountLimit("You've reached the limit on the number of vCPUs".to_owned()),
+        spent: false,
     };
     let waiting = after(&Build::ready(patient, t(0)), &throttled, 1);
     let tried = after(&waiting, &BuildEvent::Tick { looked: t(20) }, 20);
@@ -414,7 +418,7 @@ fn a_run_that_succeeded() {
 fn a_rejected_run() {
     let wrong = ".bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: small, docker)";
     let message = told_of_run(&Run::rejected("abcdefghij".parse().unwrap(), &push(), wrong.to_owned(), t(0)));
-    assert_snapshot!(message.subject, @"shop main: nothing was run: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in c...");
+    assert_snapshot!(message.subject, @"shop main: nothing was run: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in ...");
     assert_snapshot!(message.sms, @"shop main: nothing was run: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`...");
     assert_snapshot!(message.email, @r#"
     shop main: nothing was run: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: small, docker)
@@ -460,7 +464,9 @@ fn any_branch_and_any_cause_fit() {
             let refused = BuildEvent::LaunchRefused {
                 attempt: 1,
                 capacity: Capacity::Spot,
+                round: 0,
                 refusal: Refusal::Invalid(cause.to_owned()),
+                spent: false,
             };
             let message = told(&after(&Build::ready(spec, t(0)), &refused, 1));
             assert!(message.subject.contains("had an infrastructure failure"), "{}", message.subject);

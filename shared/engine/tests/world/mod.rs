@@ -11,7 +11,9 @@ use bellhop_domain::backup::{Definition, JobKind, JobSeen, Point, RemovalSeen};
 use bellhop_domain::branch::Branch;
 use bellhop_domain::build::{Build, BuildEvent, Refusal};
 use bellhop_domain::found::Artifact;
-use bellhop_domain::ids::{AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, PipelineJobId, Reference, RepositoryName, RunId};
+use bellhop_domain::ids::{
+    AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, LaunchId, PipelineJobId, Reference, RepositoryName, RunId,
+};
 use bellhop_domain::instance::Host;
 use bellhop_domain::measure::Measure;
 use bellhop_domain::message::Message;
@@ -450,14 +452,15 @@ impl FakeAgents {
 
 #[async_trait]
 impl Agents for FakeAgents {
-    async fn launch(&self, _: &BuildSpec, attempt: &AttemptId, capacity: Capacity, _: bool) -> Result<Launch, Fault> {
+    async fn launch(&self, _: &BuildSpec, launch: &LaunchId, _: bool) -> Result<Launch, Fault> {
+        let (attempt, capacity) = (&launch.attempt, launch.capacity);
         tokio::task::yield_now().await;
         let call = format!("{}/{} on {capacity}", attempt.build.job, attempt.number);
         self.calls.lock().unwrap().push(call);
         if let Some(refusal) = self.refusals.lock().unwrap().pop_front() {
-            return Ok(Launch::Refused(refusal));
+            return Ok(Launch::refused(refusal));
         }
-        let token = attempt.launch_token(capacity);
+        let token = launch.token();
         let agent: AgentId = format!("arn:aws:ecs:us-east-1:123456789012:task/ci/{token}").parse().unwrap();
         self.known.lock().unwrap().entry(token).or_insert_with(|| Known {
             agent: agent.clone(),

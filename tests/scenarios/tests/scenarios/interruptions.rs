@@ -199,7 +199,7 @@ async fn a_task_that_the_token_is_spent_on_is_adopted() {
     let request = json!({
         "cluster": "ci-spot",
         "taskDefinition": "bellhop-agent-small:1",
-        "clientToken": attempt.launch_token(Capacity::Spot),
+        "clientToken": attempt.launch(Capacity::Spot).token(),
         "startedBy": attempt.started_by(),
         "capacityProviderStrategy": [{ "capacityProvider": "FARGATE_SPOT", "weight": 1 }],
         "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-0a"] } },

@@ -10,7 +10,9 @@ use bellhop_domain::backup::{Definition, JobKind, JobSeen, Point, RemovalSeen};
 use bellhop_domain::branch::Branch;
 use bellhop_domain::build::{Build, Refusal};
 use bellhop_domain::found::Artifact;
-use bellhop_domain::ids::{AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, PipelineJobId, Reference, RepositoryName, RunId};
+use bellhop_domain::ids::{
+    AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, LaunchId, PipelineJobId, Reference, RepositoryName, RunId,
+};
 use bellhop_domain::instance::Host;
 use bellhop_domain::measure::Measure;
 use bellhop_domain::message::Message;
@@ -192,11 +194,12 @@ impl Cloud {
     }
 
     /// One try of `RunTask`; none if it is throttled.
-    fn run_task(&self, attempt: &AttemptId, capacity: Capacity) -> Option<AgentId> {
+    fn run_task(&self, launch: &LaunchId) -> Option<AgentId> {
+        let (attempt, capacity) = (&launch.attempt, launch.capacity);
         let now = self.now();
         let mut ecs = lock(&self.ecs);
         lock(&self.counts).run_task += 1;
-        let token = attempt.launch_token(capacity);
+        let token = launch.token();
         let known = ecs.tokens.get(&token).copied();
         if let Some((requests, launches)) = &mut ecs.limits {
             // A request that launches nothing new needs no place among the launches.
@@ -330,11 +333,11 @@ impl Ledger for Port {
 
 #[async_trait]
 impl Agents for Port {
-    async fn launch(&self, _: &BuildSpec, attempt: &AttemptId, capacity: Capacity, _: bool) -> Result<Launch, Fault> {
+    async fn launch(&self, _: &BuildSpec, launch: &LaunchId, _: bool) -> Result<Launch, Fault> {
         let mut tries = 0;
         loop {
             self.0.half(RUN_TASK).await;
-            let agent = self.0.run_task(attempt, capacity);
+            let agent = self.0.run_task(launch);
             self.0.half(RUN_TASK).await;
             if let Some(agent) = agent {
                 return Ok(Launch::Accepted(agent));
@@ -342,7 +345,7 @@ impl Agents for Port {
             tries += 1;
             if tries >= self.0.sdk_tries {
                 let text = "ThrottlingException: Rate exceeded".to_owned();
-                return Ok(Launch::Refused(Refusal::Throttled(text)));
+                return Ok(Launch::refused(Refusal::Throttled(text)));
             }
             let share = lock(&self.0.dice).f64();
             tokio::time::sleep((SDK_BACKOFF * 2u32.pow(tries - 1)).mul_f64(share)).await;

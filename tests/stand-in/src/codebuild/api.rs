@@ -166,11 +166,12 @@ impl CodeBuild {
 
     fn stop_build(&self, request: &Value) -> Result<Answer, AwsError> {
         let name = request["id"].as_str().unwrap_or_default();
-        if !is_build_id(id_of(name)) {
+        // Documented is the id. That AWS takes an ARN as well is nothing to rely on.
+        if !is_build_id(name) {
             return Err(invalid("Invalid build ID"));
         }
         let mut state = lock(&self.inner.state);
-        let runner = state.runners.remove(id_of(name));
+        let runner = state.runners.remove(name);
         let Some(build) = state.find_mut(name) else {
             return Err(not_found(format!("Build not found: {name}")));
         };
@@ -200,7 +201,7 @@ impl CodeBuild {
         let state = lock(&self.inner.state);
         let (mut builds, mut missing) = (Vec::new(), Vec::new());
         for id in ids {
-            match state.find(id) {
+            match state.find(id).filter(|_| is_build_id(id)) {
                 Some(build) => builds.push(build.description()),
                 None => missing.push(id),
             }
@@ -217,6 +218,9 @@ impl CodeBuild {
             .filter(|build| build.plan.project == project.name)
             .map(|build| build.id.as_str())
             .collect();
+        if request["sortOrder"].is_string() && request["nextToken"].is_string() {
+            return Err(invalid("sortOrder cannot be used together with nextToken"));
+        }
         match request["sortOrder"].as_str() {
             None | Some("DESCENDING") => ids.reverse(),
             Some("ASCENDING") => {}

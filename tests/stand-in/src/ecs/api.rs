@@ -33,6 +33,14 @@ impl Ecs {
         }
     }
 
+    /// RunTask's success that carries a failure and no task, because there is no capacity.
+    pub(crate) fn has_no_capacity(&self, call: &Call) -> Value {
+        let reason = "Capacity is unavailable at this time. Please try again later or in a different availability zone";
+        let failures = json!([{ "reason": reason }]);
+        let token = call.json().ok().and_then(|request| request["clientToken"].as_str());
+        lock(&self.inner.state).fail(token, failures)
+    }
+
     fn run_task(&self, request: &Value) -> Result<Answer, AwsError> {
         let mut state = lock(&self.inner.state);
         let cluster = state.cluster(request)?;
@@ -72,6 +80,13 @@ impl Ecs {
             });
         }
 
+        if let Some(failures) = token.and_then(|token| state.failures.get(token)) {
+            return Ok(Answer {
+                body: json!({ "tasks": [], "failures": failures }),
+                note: Some("(refused token)".to_owned()),
+            });
+        }
+
         let text = |value: &Value, default: &str| value.as_str().unwrap_or(default).to_owned();
         let mut ids = Vec::new();
         for _ in 0..count {
@@ -81,7 +96,7 @@ impl Ecs {
                     Some((instance, provider)) => (Some(provider), Some(instance)),
                     None => {
                         let failures = json!([{ "arn": self.cluster_arn(&cluster), "reason": "RESOURCE:CPU" }]);
-                        return Ok(json!({ "tasks": [], "failures": failures }).into());
+                        return Ok(state.fail(token, failures).into());
                     }
                 },
             };

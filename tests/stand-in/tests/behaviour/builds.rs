@@ -363,8 +363,9 @@ async fn builds_are_found_by_id_and_by_project() {
         .codebuild_call("BatchGetBuilds", &json!({ "ids": [builds[1], "gone:1", arn] }))
         .await;
     let found: Vec<_> = body["builds"].as_array().unwrap().iter().map(|build| build["id"].clone()).collect();
-    assert_eq!(found, [builds[1].as_str(), builds[0].as_str()]);
-    assert_eq!(body["buildsNotFound"], json!(["gone:1"]));
+    assert_eq!(found, [builds[1].as_str()]);
+    // That ARNs are taken as well is documented nowhere.
+    assert_eq!(body["buildsNotFound"], json!(["gone:1", arn]));
     for ids in [json!([]), json!(builds)] {
         let (_, body) = setup.codebuild_call("BatchGetBuilds", &json!({ "ids": ids })).await;
         assert_eq!(body["__type"], "InvalidInputException");
@@ -386,6 +387,10 @@ async fn builds_are_found_by_id_and_by_project() {
         (json!({ "projectName": "other" }), "ResourceNotFoundException"),
         (json!({ "projectName": "ci-docker", "nextToken": "x" }), "InvalidInputException"),
         (json!({ "projectName": "ci-docker", "sortOrder": "x" }), "InvalidInputException"),
+        (
+            json!({ "projectName": "ci-docker", "sortOrder": "DESCENDING", "nextToken": first["nextToken"] }),
+            "InvalidInputException",
+        ),
     ];
     for (request, code) in bad {
         let (_, body) = setup.codebuild_call("ListBuildsForProject", &request).await;

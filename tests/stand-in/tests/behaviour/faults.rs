@@ -49,12 +49,14 @@ async fn spot_can_be_out_of_capacity() {
     let reason = body["failures"][0]["reason"].as_str().unwrap();
     assert!(reason.starts_with("Capacity is unavailable at this time."));
 
-    let mut on_demand = on_spot("token");
+    let mut on_demand = on_spot("token-of-on-demand");
     on_demand["capacityProviderStrategy"][0]["capacityProvider"] = "FARGATE".into();
     setup.launch(&on_demand).await;
     assert_eq!(setup.faults().fired(rule), 1);
 
+    // There is some again. The token has its answer all the same.
     setup.faults().remove(rule);
+    assert_eq!(setup.ecs_call("RunTask", &on_spot("token")).await, (200, body));
     setup.launch(&on_spot("another")).await;
 }
 

@@ -62,7 +62,7 @@ fn an_attempt_that_was_never_launched_leaves_nothing_to_look_for() {
         .warned("1a")
         .expect_status("queued")
         .at(20)
-        .stopped("1a", reporting(taken_back(), script_ended(0)))
+        .stopped("1a", reporting(finished_in_time(), script_ended(0)))
         .expect_finished(Outcome::Succeeded, "")
         .expect_todo(&[
             "announce attempt 2 on on-demand",

@@ -90,7 +90,7 @@ enum Step {
     /// The agent of the oldest pending launch is seen before the launch is answered.
     Overtake(AgentStatus),
     /// The oldest pending launch is refused.
-    Refuse(Refusal),
+    Refuse(Refusal, bool),
     /// Something is seen of the current attempt's agent, or of the one before it.
     OfAttempt {
         back: usize,
@@ -210,8 +210,9 @@ fn events() -> impl Strategy<Value = BuildEvent> {
         1 => attempts().prop_map(|attempt| BuildEvent::Collected { attempt, found: Found::default() }),
         2 => (attempts(), capacities(), agents())
             .prop_map(|(attempt, capacity, agent)| BuildEvent::LaunchAccepted { attempt, capacity, agent }),
-        2 => (attempts(), capacities(), refusals())
-            .prop_map(|(attempt, capacity, refusal)| BuildEvent::LaunchRefused { attempt, capacity, refusal }),
+        2 => (attempts(), capacities(), 0..3u32, refusals(), any::<bool>()).prop_map(|(attempt, capacity, round, refusal, spent)| {
+            BuildEvent::LaunchRefused { attempt, capacity, round, refusal, spent }
+        }),
         6 => (attempts(), agents(), prop::option::of(0..12u64), prop::option::of(capacities()), statuses()).prop_map(
             |(attempt, agent, version, capacity, status)| BuildEvent::Agent {
                 attempt,
@@ -227,7 +228,7 @@ fn steps() -> impl Strategy<Value = Step> {
         3 => events().prop_map(Step::Event),
         4 => Just(Step::Accept),
         2 => statuses().prop_map(Step::Overtake),
-        2 => refusals().prop_map(Step::Refuse),
+        2 => (refusals(), any::<bool>()).prop_map(|(refusal, spent)| Step::Refuse(refusal, spent)),
         6 => (0..2usize, prop::bool::weighted(0.8), statuses())
             .prop_map(|(back, newer, status)| Step::OfAttempt { back, newer, status }),
         3 => (0..8usize).prop_map(Step::Perform),
@@ -239,18 +240,18 @@ fn steps() -> impl Strategy<Value = Step> {
 /// What a step means for a build as it is, if it means anything.
 fn event(build: &Build, step: Step, now: Timestamp) -> Option<BuildEvent> {
     let launch = build.outbox.pending().iter().find_map(|pending| match &pending.effect {
-        BuildEffect::Launch { attempt, capacity } => Some((*attempt, *capacity)),
+        BuildEffect::Launch { attempt, capacity, round } => Some((*attempt, *capacity, *round)),
         _ => None,
     });
     match step {
         Step::Event(event) => Some(event),
         Step::Accept => {
-            let (attempt, capacity) = launch?;
+            let (attempt, capacity, _) = launch?;
             let agent = launched(attempt, capacity);
             Some(BuildEvent::LaunchAccepted { attempt, capacity, agent })
         }
         Step::Overtake(status) => {
-            let (attempt, capacity) = launch?;
+            let (attempt, capacity, _) = launch?;
             let observation = Observation {
                 agent: launched(attempt, capacity),
                 version: None,
@@ -259,12 +260,14 @@ fn event(build: &Build, step: Step, now: Timestamp) -> Option<BuildEvent> {
             };
             Some(BuildEvent::Agent { attempt, observation })
         }
-        Step::Refuse(refusal) => {
-            let (attempt, capacity) = launch?;
+        Step::Refuse(refusal, spent) => {
+            let (attempt, capacity, round) = launch?;
             Some(BuildEvent::LaunchRefused {
                 attempt,
                 capacity,
+                round,
                 refusal,
+                spent,
             })
         }
         Step::OfAttempt { back, newer, status } => {
@@ -338,10 +341,12 @@ fn wind_down(mut build: Build, mut now: Timestamp) {
         let pending: Vec<_> = build.outbox.pending().to_vec();
         for pending in pending {
             let answer = match pending.effect {
-                BuildEffect::Launch { attempt, capacity } => BuildEvent::LaunchRefused {
+                BuildEffect::Launch { attempt, capacity, round } => BuildEvent::LaunchRefused {
                     attempt,
                     capacity,
+                    round,
                     refusal: account_limit(),
+                    spent: true,
                 },
                 BuildEffect::Collect { attempt, .. } => BuildEvent::Collected {
                     attempt,
@@ -415,8 +420,8 @@ proptest! {
             for attempt in &build.attempts {
                 let wants_one = attempt.phase == Phase::Launching && attempt.agent.is_none();
                 let asked = |effect: &BuildEffect| {
-                    matches!(effect, BuildEffect::Launch { attempt: number, capacity }
-                        if *number == attempt.number && *capacity == attempt.capacity)
+                    matches!(effect, BuildEffect::Launch { attempt: number, capacity, round }
+                        if *number == attempt.number && *capacity == attempt.capacity && *round == attempt.round)
                 };
                 prop_assert_eq!(wants_one, build.outbox.any(asked), "{:?}", attempt);
             }

@@ -140,15 +140,15 @@ fn names_and_variables() {
         ),
         (
             "{ CI: x }",
-            ".CI: `CI` is set for the job: expected another name than CI, BELLHOP_… and AWS_…",
+            ".CI: `CI` is set for the job: expected another name than CI, BELLHOP_…, AWS_… and CODEBUILD_…",
         ),
         (
             "{ BELLHOP_RUN: x }",
-            ".BELLHOP_RUN: `BELLHOP_RUN` is set for the job: expected another name than CI, BELLHOP_… and AWS_…",
+            ".BELLHOP_RUN: `BELLHOP_RUN` is set for the job: expected another name than CI, BELLHOP_…, AWS_… and CODEBUILD_…",
         ),
         (
             "{ AWS_REGION: x }",
-            ".AWS_REGION: `AWS_REGION` is set for the job: expected another name than CI, BELLHOP_… and AWS_…",
+            ".AWS_REGION: `AWS_REGION` is set for the job: expected another name than CI, BELLHOP_…, AWS_… and CODEBUILD_…",
         ),
         ("{ A: }", ".A: expected a value, and there is none"),
         ("{ A: [x] }", ".A: expected a single value, such as a text or a number"),
