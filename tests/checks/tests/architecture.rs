@@ -211,3 +211,36 @@ fn tests_compile_nothing_again_that_the_functions_have() {
             .collect::<Vec<_>>()
     );
 }
+
+/// Functions have no tests of their own: to link an empty one for each takes longer than most tests.
+#[test]
+fn a_target_that_is_not_tested_has_no_tests() {
+    let mut seen = 0;
+    for package in metadata().workspace_packages() {
+        let untested = package
+            .targets
+            .iter()
+            .filter(|target| !target.test && (target.is_lib() || target.is_bin()));
+        for target in untested {
+            let sources = if target.is_lib() {
+                target.src_path.parent().unwrap()
+            } else {
+                &target.src_path
+            };
+            assert!(
+                !has_tests(sources.as_std_path()),
+                "{sources} has tests that nobody runs: see `test` in its Cargo.toml"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen >= 18, "{seen}");
+}
+
+fn has_tests(sources: &std::path::Path) -> bool {
+    if sources.is_dir() {
+        return std::fs::read_dir(sources).unwrap().any(|entry| has_tests(&entry.unwrap().path()));
+    }
+    let text = std::fs::read_to_string(sources).unwrap();
+    text.contains("#[test]") || text.contains("#[tokio::test")
+}

@@ -1,0 +1,3 @@
+//! The simulation, with every test run.
+
+mod worlds;
