@@ -166,12 +166,19 @@ impl Engine {
 
     async fn sweep_others(&self, others: Vec<Other>, until: Timestamp) -> Tally {
         let mut tally = Tally::default();
-        for item in others {
+        // Side by side: a service that takes its time with one of them makes none of the others late, such as an action that is to be continued.
+        let work = others.into_iter().map(async |item| {
             if self.clock.now() >= until {
-                tally.swept.left += 1;
-                continue;
+                return None;
             }
-            tally.count(self.sweep_other(item).await);
+            Some(self.sweep_other(item).await)
+        });
+        let mut work = stream::iter(work).buffer_unordered(SIDE_BY_SIDE);
+        while let Some(result) = work.next().await {
+            match result {
+                Some(result) => tally.count(result),
+                None => tally.swept.left += 1,
+            }
         }
         tally
     }

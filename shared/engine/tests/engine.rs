@@ -397,6 +397,25 @@ mod builds {
     }
 
     #[tokio::test]
+    async fn a_run_whose_message_hangs_holds_up_no_other() {
+        let world = World::new();
+        let mut runs = Vec::new();
+        for trigger in ["one", "two", "three"] {
+            let run = world.started(trigger).await;
+            let id = job(&run, "test");
+            world.inbox.closed.store(2, Ordering::SeqCst);
+            assert!(world.seen(&id, stopped(1)).await.is_err());
+            runs.push(run);
+        }
+        assert_eq!(world.told("run"), nothing());
+        // The one that has been due longest.
+        *world.inbox.hangs.lock().unwrap() = runs.first().cloned();
+        let swept = tokio::time::timeout(Duration::from_millis(200), world.sweep()).await;
+        assert!(swept.is_err(), "its message should hang");
+        assert_eq!(world.told("run"), ["failed", "failed"]);
+    }
+
+    #[tokio::test]
     async fn a_failed_effect_is_performed_when_the_same_event_comes_again_a_minute_later() {
         let world = World::new();
         let id = up(&world).await;

@@ -755,6 +755,8 @@ pub(crate) struct Inbox {
     pub(crate) messages: Mutex<Vec<Message>>,
     /// So many messages to come cannot be sent.
     pub(crate) closed: AtomicUsize,
+    /// The run whose own messages never come to an answer.
+    pub(crate) hangs: Mutex<Option<RunId>>,
 }
 
 #[async_trait]
@@ -763,6 +765,10 @@ impl Notifier for Inbox {
         tokio::task::yield_now().await;
         if take(&self.closed) {
             return Err(Fault::passing("publish: no reply"));
+        }
+        let hangs = self.hangs.lock().unwrap().clone();
+        if hangs.is_some_and(|run| message.document["kind"] == "run" && message.document["run"] == run.as_str()) {
+            std::future::pending::<()>().await;
         }
         self.messages.lock().unwrap().push(message.clone());
         Ok(())
