@@ -1,5 +1,5 @@
 /* A clock that tests can turn: preloaded into a program, it adds to the time of day the nanoseconds that stand, as one number of 64 bits, in the file that
-   CLOCK_FILE names. Every program that is preloaded sees a change at once. What measures durations (CLOCK_MONOTONIC) is left alone. */
+   BELLHOP_CLOCK_FILE names. Every program that is preloaded sees a change at once. What measures durations (CLOCK_MONOTONIC) is left alone. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
@@ -16,7 +16,7 @@ static const volatile int64_t *ahead;
 
 __attribute__((constructor)) static void begin(void)
 {
-    const char *path = getenv("CLOCK_FILE");
+    const char *path = getenv("BELLHOP_CLOCK_FILE");
     int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (file < 0)
         return;
@@ -30,8 +30,9 @@ int clock_gettime(clockid_t which, struct timespec *now)
 {
     int failed = (int)syscall(SYS_clock_gettime, which, now);
     if (!failed && which == CLOCK_REALTIME && ahead) {
-        int64_t nanoseconds = now->tv_nsec + *ahead % SECOND;
-        now->tv_sec += *ahead / SECOND + nanoseconds / SECOND;
+        int64_t by = *ahead;
+        int64_t nanoseconds = now->tv_nsec + by % SECOND;
+        now->tv_sec += by / SECOND + nanoseconds / SECOND;
         now->tv_nsec = nanoseconds % SECOND;
     }
     return failed;

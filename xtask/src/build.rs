@@ -52,15 +52,24 @@ pub(crate) fn become_local(arguments: &[&str]) -> anyhow::Result<()> {
     Err(error).with_context(|| format!("cannot start {}", local().display()))
 }
 
-/// Builds and runs the simulation.
+/// Becomes cargo, which builds and runs the simulation.
 ///
 /// # Errors
-/// It does not compile, or it found something.
-pub(crate) async fn simulate(arguments: &[&str]) -> anyhow::Result<()> {
+/// It cannot be started. Otherwise this does not come back.
+pub(crate) fn become_simulation(arguments: &[&str]) -> anyhow::Result<()> {
     let mut command = cargo();
     command
         .args(["run", "--quiet", "--profile", "simulation", "--package", "bellhop-simulation"])
         .args(["--features", "programs", "--example", "simulate", "--"])
         .args(arguments);
-    run_openly("the simulation", &mut command).await
+    let error = command.as_std_mut().exec();
+    Err(error).context("cannot start cargo")
+}
+
+/// Has the program of the local AWS alone built.
+///
+/// # Errors
+/// It does not compile.
+pub(crate) async fn local_alone() -> anyhow::Result<()> {
+    run_openly("building", cargo().args(["build", "--workspace"]).arg(format!("--bin={LOCAL}"))).await
 }

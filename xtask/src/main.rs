@@ -115,7 +115,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
             build::become_local(&["kill", "--builds", &builds.to_string(), "--kills", &kills.to_string()])
         }
         Command::Cost { page: true, .. } => {
-            build::local_aws(false).await?;
+            build::local_alone().await?;
             build::become_local(&["cost"])
         }
         Command::Cost { builds, .. } => {
@@ -124,10 +124,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
             build::become_local(&["cost", "--builds", &builds.to_string()])
         }
         Command::Fuzz { seconds } => fuzz::run(seconds).await,
-        Command::Simulate { mutants: true, .. } => build::simulate(&["--mutants"]).await,
+        Command::Simulate { mutants: true, .. } => build::become_simulation(&["--mutants"]),
         Command::Simulate { seeds, seed, minutes, .. } => {
             let [seeds, seed, minutes] = [seeds, seed, u64::from(minutes)].map(|number| number.to_string());
-            build::simulate(&["--seeds", &seeds, "--seed", &seed, "--minutes", &minutes]).await
+            build::become_simulation(&["--seeds", &seeds, "--seed", &seed, "--minutes", &minutes])
         }
         Command::Bench(options) => bench::run(options).await,
         Command::Test(options) => tests::run(&options).await,

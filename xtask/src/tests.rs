@@ -153,9 +153,14 @@ impl Tests<'_> {
         if self.wants("lints") || self.wants("rust") {
             self.functions().await?;
             lints_are_found().await?;
-            let mut build = linted(cargo());
-            build.args(["test", "--no-run", "--quiet", "--workspace", "--all-features", "--all-targets"]);
-            self.steps.run("lints", &mut build).await?;
+            let mut programs = linted(cargo());
+            programs.args(["build", "--quiet", "--workspace", "--all-features", "--bins"]);
+            let mut tests = linted(cargo());
+            // Not all targets, which would be those without tests as well.
+            tests.args(["test", "--no-run", "--quiet", "--workspace", "--all-features"]);
+            tests.args(["--tests", "--examples", "--bench", "decide"]);
+            self.steps.run("lints", &mut programs).await?;
+            self.steps.run("lints-of-tests", &mut tests).await?;
         }
         if self.wants("rust") {
             self.local_aws().await?;

@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
 /// How long a program that is asked to end may take.
 const END: Duration = Duration::from_secs(10);
+/// How long the last lines of a program may take that has ended.
+const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// The workspace's root.
 pub fn root() -> PathBuf {
@@ -100,32 +102,42 @@ pub async fn run_silently(what: &str, command: &mut Command, each: impl Fn(&str)
 /// # Errors
 /// It cannot be started.
 pub async fn run_with_lines(command: &mut Command, each: impl Fn(&str)) -> anyhow::Result<ExitStatus> {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = Terminated(child.with_context(|| format!("cannot start {}", name_of(command)))?);
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn();
+    let mut child = Group(child.with_context(|| format!("cannot start {}", name_of(command)))?);
     let (stdout, stderr) = (child.0.stdout.take(), child.0.stderr.take());
-    tokio::join!(for_each_line(stdout, &each), for_each_line(stderr, &each));
-    Ok(child.0.wait().await?)
+    let lines = async { tokio::join!(for_each_line(stdout, &each), for_each_line(stderr, &each)) };
+    tokio::pin!(lines);
+    let status = tokio::select! {
+        _ = &mut lines => return Ok(child.0.wait().await?),
+        status = child.0.wait() => status?,
+    };
+    // What it left running may hold its output open for ever.
+    let _ = tokio::time::timeout(LAST_LINES, lines).await;
+    Ok(status)
 }
 
-/// A program that is asked to end when nobody waits for it any more, so that it can end what it started itself.
-struct Terminated(Child);
+/// A program and everything that it starts, in a process group of its own. It is asked to end when nobody waits for it any more, and killed if that does not
+/// do.
+pub struct Group(pub Child);
 
-impl Drop for Terminated {
+impl Drop for Group {
     fn drop(&mut self) {
         let Some(id) = self.0.id().and_then(|id| i32::try_from(id).ok()) else {
             return;
         };
-        // An error says that it has ended already.
-        let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
+        let group = Pid::from_raw(id);
+        // Each error says that all of it has ended already.
+        let _ = killpg(group, Signal::SIGTERM);
         let begun = Instant::now();
-        while matches!(self.0.try_wait(), Ok(None)) {
-            if begun.elapsed() > END {
-                // An error says that it has just ended.
-                let _ = self.0.start_kill();
-                return;
-            }
+        while matches!(self.0.try_wait(), Ok(None)) && begun.elapsed() < END {
             std::thread::sleep(Duration::from_millis(20));
         }
+        let _ = killpg(group, Signal::SIGKILL);
     }
 }
 
@@ -166,9 +178,9 @@ async fn collect(pipe: Option<impl AsyncRead + Unpin>, show: &impl Fn(&str)) -> 
 
 async fn for_each_line(pipe: Option<impl AsyncRead + Unpin>, each: &impl Fn(&str)) {
     if let Some(pipe) = pipe {
-        let mut lines = BufReader::new(pipe).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            each(&line);
+        let mut lines = BufReader::new(pipe).split(b'\n');
+        while let Ok(Some(line)) = lines.next_segment().await {
+            each(&String::from_utf8_lossy(&line));
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Events tell the time of a push in whole seconds. Within one, each push names the commit that was there before it, so that pushes which follow each other are
 //! put in order in whatever order they come. Those between which a push is still missing stay side by side until it comes: the newest is never cancelled by
-//! mistake.
+//! mistake. So do those whose order the commits leave open, because the branch went back to an earlier one within the second.
 
 use std::cmp::Ordering;
 
@@ -145,8 +145,18 @@ impl Branch {
             .of_the_second()
             .find(|known| known.follows(pushed) && !before.contains(&known.run))
             .cloned();
+        let candidates = self.newest.iter().chain(&self.beside).filter(|known| pushed.follows(known)).count();
+        // Two pushes may each be to the commit that was there before the other one. Which was first shows in what one of them followed beside.
+        let proven: Vec<RunId> = self
+            .of_the_second()
+            .filter(|known| {
+                let follows_another = self.of_the_second().any(|other| other.run != known.run && known.follows(other));
+                pushed.follows(known) && (!known.follows(pushed) || candidates == 1 && follows_another)
+            })
+            .map(|known| known.run.clone())
+            .collect();
         let newest = self.newest.take().into_iter().chain(std::mem::take(&mut self.beside));
-        let (followed, mut left): (Vec<Pushed>, Vec<Pushed>) = newest.partition(|known| pushed.follows(known));
+        let (followed, mut left): (Vec<Pushed>, Vec<Pushed>) = newest.partition(|known| proven.contains(&known.run));
         for older in followed {
             self.supersede(&older, pushed, now);
             self.passed.push(older);
@@ -284,6 +294,26 @@ mod tests {
         let back = enter(&there, pushed("cccccccccc", 10, '1', Some('2')));
         assert_eq!(superseded(&back), ["aaaaaaaaaa by bbbbbbbbbb", "bbbbbbbbbb by cccccccccc"]);
         assert_eq!(back.newest.unwrap().run.as_str(), "cccccccccc");
+    }
+
+    #[test]
+    fn the_last_of_a_second_is_not_cancelled_where_the_branch_went_back_and_forth() {
+        let there_and_back = [
+            pushed("aaaaaaaaaa", 10, '1', Some('0')),
+            pushed("bbbbbbbbbb", 10, '2', Some('1')),
+            pushed("cccccccccc", 10, '1', Some('2')),
+        ];
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let branch = order
+                .iter()
+                .fold(branch(), |branch, index| enter(&branch, there_and_back[*index].clone()));
+            assert!(!superseded(&branch).iter().any(|pair| pair.starts_with("cccccccccc")), "{order:?}");
+        }
+        // And there again, of which the event comes before the one of the way back.
+        let again = pushed("dddddddddd", 10, '2', Some('1'));
+        let [a, b, c] = there_and_back;
+        let branch = [a, b, again, c].into_iter().fold(branch(), |branch, pushed| enter(&branch, pushed));
+        assert!(!superseded(&branch).iter().any(|pair| pair.starts_with("dddddddddd")));
     }
 
     #[test]

@@ -1160,7 +1160,8 @@ impl Build {
         self.look_for_another_of(index, now);
     }
 
-    /// What a stopped agent says about the attempt. The exit code is the last thing to ask: a script may answer SIGTERM with exit code 0.
+    /// What a stopped agent says about the attempt. Exit code 0 alone proves no success, since a script may answer SIGTERM with it; another exit code excludes
+    /// one. Where the service tells none, as of an agent that is lost, the report's stands.
     fn verdict(&self, attempt: &Attempt, stop: &Stop) -> End {
         // A build of CodeBuild has no containers: everything about its script stands in its report.
         let container = match &self.spec.executor {

@@ -396,7 +396,7 @@ mod builds {
         assert_eq!(world.told("build"), ["failed"]);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_run_whose_message_hangs_holds_up_no_other() {
         let world = World::new();
         let mut runs = Vec::new();

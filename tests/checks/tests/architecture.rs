@@ -242,5 +242,6 @@ fn has_tests(sources: &std::path::Path) -> bool {
         return std::fs::read_dir(sources).unwrap().any(|entry| has_tests(&entry.unwrap().path()));
     }
     let text = std::fs::read_to_string(sources).unwrap();
-    text.contains("#[test]") || text.contains("#[tokio::test")
+    let has_examples = text.lines().any(|line| line.trim_start().starts_with("/// ```"));
+    text.contains("#[test]") || text.contains("#[tokio::test") || has_examples
 }

@@ -5,7 +5,7 @@
 
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,7 +13,10 @@ use anyhow::{Context as _, bail, ensure};
 use xtask::workspace::root;
 
 /// The variable that names the file with the time by which the clock is ahead.
-const FILE: &str = "CLOCK_FILE";
+const FILE: &str = "BELLHOP_CLOCK_FILE";
+/// The names of the clock's files.
+const LIBRARY: &str = "clock.so";
+const AHEAD: &str = "ahead";
 /// The variable that names what is loaded before libc.
 const PRELOAD: &str = "LD_PRELOAD";
 
@@ -39,8 +42,8 @@ impl Clock {
             };
             return clock.checked();
         }
-        let folder = tempfile::Builder::new().prefix("bellhop-clock-").tempdir()?.keep();
-        let library = folder.join("clock.so");
+        let folder = tempfile::Builder::new().prefix("bellhop-clock-").tempdir()?;
+        let (library, file) = (folder.path().join(LIBRARY), folder.path().join(AHEAD));
         let compiled = Command::new("cc")
             .args(["-shared", "-fPIC", "-O1", "-o"])
             .arg(&library)
@@ -48,13 +51,15 @@ impl Clock {
             .status()
             .context("a C compiler is needed, as for Rust: cc")?;
         ensure!(compiled.success(), "tests/local/clock.c does not compile");
-        let file = folder.join("ahead");
         std::fs::write(&file, 0_i64.to_ne_bytes())?;
+        // From here on it is the started program's.
+        let folder = folder.keep();
         let error = Command::new(std::env::current_exe()?)
             .args(std::env::args_os().skip(1))
             .env(FILE, file)
             .env(PRELOAD, library)
             .exec();
+        remove(&folder);
         bail!("this program cannot be started again: {error}");
     }
 
@@ -66,7 +71,7 @@ impl Clock {
         if let Some((folder, ahead)) = &mut self.turned {
             *ahead += by;
             let nanoseconds = i64::try_from(ahead.as_nanos())?;
-            let file = std::fs::File::options().write(true).open(folder.join("ahead"))?;
+            let file = std::fs::File::options().write(true).open(folder.join(AHEAD))?;
             // In one piece: the others read it at any moment.
             file.write_all_at(&nanoseconds.to_ne_bytes(), 0)?;
         }
@@ -86,8 +91,15 @@ impl Clock {
 impl Drop for Clock {
     fn drop(&mut self) {
         if let Some((folder, _)) = &self.turned {
-            // What is left of it is two small files in the folder for such.
-            let _ = std::fs::remove_dir_all(folder);
+            remove(folder);
         }
     }
+}
+
+/// Removes the clock's files and their folder. What is left after an error is two small files in the folder for such.
+fn remove(folder: &Path) {
+    for name in [LIBRARY, AHEAD] {
+        let _ = std::fs::remove_file(folder.join(name));
+    }
+    let _ = std::fs::remove_dir(folder);
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use tokio::process::Command;
-use xtask::workspace::{root, run_silently, target, without_package};
+use xtask::workspace::{Group, root, run_silently, target, without_package};
 
 use crate::local::{self, Line, SOURCE, WATCH};
 use crate::shop::Shop;
@@ -56,6 +56,14 @@ const ANSWERS: &[(&str, &str, &str)] = &[
     ("sweep", "events/schedule/sweep.json", "\"due\""),
 ];
 
+/// Parts of what other commands print.
+const PRINTED: &[(&str, &str)] = &[
+    ("aws dynamodb scan", "\"Items\""),
+    ("aws logs", "run started"),
+    ("curl -fsS $", "\"taskDefinition\""),
+    ("curl -fsS -X POST", "\"reclaimed\""),
+];
+
 /// Folders of samples of which each is given to a function, whatever it answers.
 const SAMPLES: [(&str, &str); 3] = [("spot-interruption", "ec2"), ("alarm", "alarm"), ("backup", "backup")];
 
@@ -71,19 +79,16 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let port = free_port()?;
     let log = target().join("cargo-lambda-watch.log");
     let output = std::fs::File::create(&log)?;
-    let mut watch = shell(WATCH, port)
+    let watch = shell(WATCH, port)
         .stdout(output.try_clone()?)
         .stderr(output)
         .process_group(0)
         .spawn()
         .context("cannot start bash")?;
-    let group = watch.id();
+    // With cargo-lambda end the cargos that it started, and the functions that those run.
+    let watch = Group(watch);
     let done = all(&stack, &lines, port).await;
-    // cargo-lambda, the cargos that it started, and the functions that those run.
-    if let Some(group) = group.and_then(|id| i32::try_from(id).ok()) {
-        nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::Signal::SIGTERM)?;
-    }
-    watch.wait().await?;
+    drop(watch);
     if let Err(error) = done {
         bail!("{error:#}\n{}", std::fs::read_to_string(log).unwrap_or_default());
     }
@@ -98,7 +103,10 @@ async fn all(stack: &Stack, lines: &[Line], port: u16) -> anyhow::Result<()> {
         }
         let expected = match command.strip_prefix("cargo lambda invoke ") {
             Some(arguments) => answer_to(arguments)?,
-            None => "",
+            None => PRINTED
+                .iter()
+                .find(|(begin, _)| command.starts_with(begin))
+                .map_or("", |(_, part)| part),
         };
         let answer = answered(command, port).await?;
         ensure!(answer.contains(expected), "`{command}` was answered with {answer}");

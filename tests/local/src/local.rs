@@ -83,9 +83,9 @@ pub(crate) async fn lines(stack: &Stack, shop: &Shop) -> anyhow::Result<Vec<Line
             "aws logs filter-log-events --log-group-name /aws/lambda/bellhop-push --query 'events[].message' --output text",
             "what a function of the deployed stack logged",
         ),
-        with("curl -s $AWS_ENDPOINT_URL/_stand-in/tasks", "the agents"),
+        with("curl -fsS $AWS_ENDPOINT_URL/_stand-in/tasks", "the agents"),
         with(
-            "curl -s -X POST $AWS_ENDPOINT_URL/_stand-in/reclaim-spot",
+            "curl -fsS -X POST $AWS_ENDPOINT_URL/_stand-in/reclaim-spot",
             "takes all Spot capacity back",
         ),
     ]);

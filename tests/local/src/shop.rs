@@ -21,6 +21,9 @@ impl Shop {
         };
         copy_files(&root().join("tests/local/shop"), &shop.clone)?;
         shop.git(["init", "--quiet"]).await?;
+        // For people who commit in it, and have told git nothing about themselves on this machine.
+        shop.git(["config", "user.name", "Ada"]).await?;
+        shop.git(["config", "user.email", "ada@example.com"]).await?;
         shop.git(["remote", "add", "origin", &repository.to_string_lossy()]).await?;
         shop.commit("Sell bread").await?;
         Ok(shop)

@@ -233,9 +233,6 @@ impl Stack {
                 STACK,
                 "--capabilities",
                 "CAPABILITY_IAM",
-                // CloudFormation takes no larger template than 51,200 bytes by itself.
-                "--s3-bucket",
-                PACKAGES,
             ])
             .args([
                 "--no-fail-on-empty-changeset",
