@@ -1,5 +1,6 @@
 //! Building what the commands run, and running it.
 
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 
@@ -56,7 +57,7 @@ pub(crate) fn become_local(arguments: &[&str]) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// It cannot be started. Otherwise this does not come back.
-pub(crate) fn become_simulation(arguments: &[&str]) -> anyhow::Result<()> {
+pub(crate) fn become_simulation(arguments: &[OsString]) -> anyhow::Result<()> {
     let mut command = cargo();
     command
         .args(["run", "--quiet", "--profile", "simulation", "--package", "bellhop-simulation"])

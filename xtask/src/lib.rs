@@ -3,6 +3,7 @@
 
 pub mod functions;
 pub mod python;
+pub mod story;
 pub mod workspace;
 
 use std::process::ExitCode;

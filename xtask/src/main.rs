@@ -8,11 +8,13 @@ mod fuzz;
 mod steps;
 mod tests;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use xtask::functions;
 use xtask::run_until_stopped;
+use xtask::story::Story;
 
 /// The commands of the project.
 #[derive(Debug, Parser)]
@@ -24,10 +26,11 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Shows a push being built, losing its Spot agent half-way, and its owner being told; then a push that fails
+    /// Tells a story on a local AWS: of a push that loses its Spot agent half-way, unless another is wanted
     Demo {
-        /// Another story
-        story: Option<Other>,
+        /// Which story
+        #[arg(value_enum, default_value_t = Story::Push)]
+        story: Story,
         /// Leave everything running afterwards, and say how to use it
         #[arg(long)]
         keep: bool,
@@ -58,38 +61,17 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
-    /// Simulates a hostile world, in which nothing may be lost or doubled
+    /// Simulates a hostile world, in which nothing may be lost or doubled; `--help` says how
+    #[command(disable_help_flag = true)]
     Simulate {
-        /// How many worlds
-        #[arg(long, default_value_t = 300)]
-        seeds: u64,
-        /// The first seed; the same seed is always the same world
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-        /// How long each world is hostile, in virtual minutes
-        #[arg(long, default_value_t = 60)]
-        minutes: u32,
-        /// Make mistakes on purpose instead, and see that each is found
-        #[arg(long)]
-        mutants: bool,
+        /// What the simulation is told
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
     },
     /// Measures the functions: cold starts, events, memory, and how long it takes to the call that matters
     Bench(bench::Options),
     /// Runs every check and test there is
     Test(tests::Options),
-}
-
-/// Stories beside the first one.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Other {
-    /// Tests on Spot and an image on CodeBuild, for a push and for an action of CodePipeline
-    Pipeline,
-    /// An instance of EC2 that is taken away, with two builds and somebody else's task on it
-    Spot,
-    /// An alarm in three forms that has a service restarted, and its flapping
-    Alarm,
-    /// A backup that fails and recovers, its copy, and a restore test
-    Backup,
 }
 
 fn main() -> ExitCode {
@@ -100,9 +82,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Demo { story, keep } => {
             build::local_aws(keep).await?;
-            let story = story.as_ref().and_then(ValueEnum::to_possible_value);
-            let mut arguments = vec!["demo"];
-            arguments.extend(story.as_ref().map(clap::builder::PossibleValue::get_name));
+            let mut arguments = vec!["demo", story.name()];
             arguments.extend(keep.then_some("--keep"));
             build::become_local(&arguments)
         }
@@ -124,11 +104,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
             build::become_local(&["cost", "--builds", &builds.to_string()])
         }
         Command::Fuzz { seconds } => fuzz::run(seconds).await,
-        Command::Simulate { mutants: true, .. } => build::become_simulation(&["--mutants"]),
-        Command::Simulate { seeds, seed, minutes, .. } => {
-            let [seeds, seed, minutes] = [seeds, seed, u64::from(minutes)].map(|number| number.to_string());
-            build::become_simulation(&["--seeds", &seeds, "--seed", &seed, "--minutes", &minutes])
-        }
+        Command::Simulate { arguments } => build::become_simulation(&arguments),
         Command::Bench(options) => bench::run(options).await,
         Command::Test(options) => tests::run(&options).await,
     }

@@ -11,6 +11,7 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 use xtask::functions::Functions;
 use xtask::python::Venv;
+use xtask::story::Story;
 use xtask::workspace::{cargo, root, run_silently, target};
 
 use crate::build;
@@ -235,14 +236,13 @@ impl Tests<'_> {
 
     /// The demos.
     async fn stories(&self) -> anyhow::Result<()> {
-        for story in ["push", "pipeline", "spot", "alarm", "backup"] {
-            let step = if story == "push" {
-                "demo".to_owned()
-            } else {
-                format!("demo-{story}")
+        for story in Story::ALL {
+            let step = match story {
+                Story::Push => "demo".to_owned(),
+                other => format!("demo-{}", other.name()),
             };
             if self.wants(&step) {
-                self.local(&step, &["demo", story]).await?;
+                self.local(&step, &["demo", story.name()]).await?;
             }
         }
         Ok(())

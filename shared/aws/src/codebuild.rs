@@ -14,7 +14,6 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bellhop_domain::Capacity;
-use bellhop_domain::build::Refusal;
 use bellhop_domain::codebuild::{artifacts_place, buildspec, clone_url, environment, queued_timeout_minutes, timeout_minutes};
 use bellhop_domain::ids::{AgentId, AttemptId, LaunchId};
 use bellhop_domain::observation::{AgentStatus, Observation};
@@ -25,7 +24,7 @@ use bellhop_events::codebuild::{BuildFacts, PhaseContext, PhaseFacts, attempt};
 
 use crate::clock::timestamp;
 use crate::config::Lazy;
-use crate::fault::{code_of, fault, is_throttle};
+use crate::fault::{code_of, fault, refusal_of};
 
 /// How many builds CodeBuild describes in one call. It lists as many on a page.
 const DESCRIBE: usize = 100;
@@ -34,14 +33,6 @@ const PAGES: usize = 10;
 /// How many seconds before the project's newest build one that is looked for can have been started: an attempt takes a day at the most, and is
 /// looked for from its launch on.
 const LOOK_BACK: i64 = 25 * 60 * 60;
-
-/// Errors of StartBuild that say that this launch can never succeed.
-const NEVER: [&str; 4] = [
-    "AccessDeniedException",
-    "InvalidInputException",
-    "ResourceNotFoundException",
-    "ValidationException",
-];
 
 /// AWS CodeBuild.
 #[derive(Debug, Clone)]
@@ -166,7 +157,7 @@ impl Agents for CodeBuildAgents {
                 );
             }
         }
-        match refusal_of_error(&error) {
+        match refusal_of(&error) {
             Some(refusal) => Ok(Launch::refused(refusal)),
             None => Err(fault(format_args!("launch {attempt} on CodeBuild"), error)),
         }
@@ -295,20 +286,6 @@ fn speaks_of_the_token(error: &SdkError<StartBuildError, Response>) -> bool {
     ["token", "idempoten", "mismatch"].iter().any(|word| message.contains(word))
 }
 
-/// What an error of StartBuild means, where it proves that no build came of it. `None` leaves that open: a time-out, a fault of the service.
-fn refusal_of_error(error: &SdkError<StartBuildError, Response>) -> Option<Refusal> {
-    let service = error.as_service_error()?;
-    let code = service.code().unwrap_or_default();
-    let text = format!("{code}: {}", service.message().unwrap_or_default());
-    if is_throttle(code) {
-        return Some(Refusal::Throttled(text));
-    }
-    if code == "AccountLimitExceededException" {
-        return Some(Refusal::AccountLimit(text));
-    }
-    NEVER.contains(&code).then_some(Refusal::Invalid(text))
-}
-
 fn observe(build: &Build) -> Option<Observation> {
     match facts(build).observation() {
         Ok(observation) => Some(observation),
@@ -362,6 +339,7 @@ fn phase(phase: &BuildPhase) -> PhaseFacts {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 mod tests {
+    use bellhop_domain::build::Refusal;
     use bellhop_domain::spec::Script;
     use bellhop_engine::FaultKind;
     use serde_json::{Value, json};

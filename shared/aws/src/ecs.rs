@@ -20,27 +20,15 @@ use bellhop_domain::observation::{AgentStatus, Observation};
 use bellhop_domain::spec::{BuildSpec, EcsExecutor, Executor};
 use bellhop_engine::Fault;
 use bellhop_engine::ports::{Agents, Launch};
+use bellhop_events::refusal::Class;
 use bellhop_events::task::{self, ContainerFacts, TaskFacts};
 
 use crate::clock::timestamp;
 use crate::config::Lazy;
-use crate::fault::{code_of, fault, is_disguised_throttle, is_throttle};
+use crate::fault::{code_of, fault, refusal_of};
 
 /// The most characters that ECS takes as the reason of a stop.
 const REASON_LIMIT: usize = 255;
-
-/// Errors of RunTask that say that this launch can never succeed.
-const NEVER: [&str; 9] = [
-    "AccessDeniedException",
-    "BlockedException",
-    "ClientException",
-    "ClusterNotFoundException",
-    "InvalidParameterException",
-    "PlatformTaskDefinitionIncompatibilityException",
-    "PlatformUnknownException",
-    "UnsupportedFeatureException",
-    "ValidationException",
-];
 
 /// Amazon ECS.
 #[derive(Debug, Clone)]
@@ -122,7 +110,7 @@ impl Agents for EcsAgents {
                         error,
                     )),
                 },
-                _ => match refusal_of_error(&error) {
+                _ => match refusal_of(&error) {
                     Some(refusal) => Ok(Launch::refused(refusal)),
                     None => Err(fault(format_args!("launch {attempt} on {capacity}"), error)),
                 },
@@ -269,34 +257,13 @@ fn refusal_of_failures(failures: &[Failure]) -> Refusal {
         Some(detail) => format!("{reason} ({detail})"),
         None => reason.to_owned(),
     };
-    if ["MISSING", "ATTRIBUTE", "LOCATION", "INACTIVE"]
-        .iter()
-        .any(|word| reason.starts_with(word))
-    {
-        Refusal::Invalid(text)
-    } else {
-        Refusal::NoCapacity(text)
+    match Class::of_reason(reason) {
+        Class::Permanent => Refusal::Invalid(text),
+        Class::Throttled => Refusal::Throttled(text),
+        Class::AccountLimit => Refusal::AccountLimit(text),
+        // A reason that is not known is waited out: there is no task, whatever it says.
+        Class::NoCapacity | Class::Transient | Class::Unknown => Refusal::NoCapacity(text),
     }
-}
-
-/// What an error of RunTask means, where it proves that no task came of it. `None` leaves that open: a time-out, a fault of the service.
-fn refusal_of_error(error: &SdkError<RunTaskError, Response>) -> Option<Refusal> {
-    let service = error.as_service_error()?;
-    let code = service.code().unwrap_or_default();
-    let message = service.message().unwrap_or_default();
-    let text = || format!("{code}: {message}");
-    // Throttles and limits of Fargate also come as errors that look like the caller's.
-    if is_throttle(code) || is_disguised_throttle(message) {
-        return Some(Refusal::Throttled(text()));
-    }
-    if message.contains("reached the limit on the number of") || code == "LimitExceededException" {
-        return Some(Refusal::AccountLimit(text()));
-    }
-    if message.contains("Capacity is unavailable") {
-        return Some(Refusal::NoCapacity(text()));
-    }
-    // Everything else leaves open what became of the launch, or is a passing fault of our own, such as a signature that came too late.
-    NEVER.contains(&code).then(|| Refusal::Invalid(text()))
 }
 
 pub(crate) fn observe(task: &Task) -> Option<Observation> {

@@ -78,9 +78,8 @@ impl Agents for Executors {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 mod tests {
-    use serde_json::json;
-
     use bellhop_domain::Capacity;
+    use serde_json::json;
 
     use super::*;
     use crate::testing::{Wire, attempt, broken, ecs_spec, ok, spec};

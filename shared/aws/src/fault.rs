@@ -1,33 +1,11 @@
-//! Errors of the SDK as faults: which of them pass, in one place.
+//! Errors of the SDK as faults and as refusals of a launch. What they mean stands in one table, [`bellhop_events::refusal`].
 
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use bellhop_domain::build::Refusal;
 use bellhop_engine::{Fault, FaultKind};
-
-/// Error codes of throttles, over all services.
-const THROTTLES: [&str; 8] = [
-    "Throttling",
-    "ThrottlingException",
-    "ThrottledException",
-    "TooManyRequestsException",
-    "RequestLimitExceeded",
-    "ProvisionedThroughputExceededException",
-    "RequestThrottled",
-    "SlowDown",
-];
-
-/// Error codes of faults of a service's own.
-const UNAVAILABLE: [&str; 8] = [
-    "InternalFailure",
-    "InternalServerError",
-    "InternalError",
-    "InternalErrorException",
-    "ServerException",
-    "ServiceUnavailable",
-    "ServiceUnavailableException",
-    "TransactionInProgressException",
-];
+use bellhop_events::refusal::Class;
 
 /// An error of the SDK as a fault. `what` says what was to be done, as in "read build x".
 pub(crate) fn fault<E>(what: impl std::fmt::Display, error: SdkError<E, Response>) -> Fault
@@ -54,22 +32,31 @@ fn passes<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> bool {
     match error {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
         SdkError::ServiceError(service) => {
-            let code = service.err().code().unwrap_or_default();
-            let message = service.err().message().unwrap_or_default();
-            service.raw().status().is_server_error() || is_throttle(code) || is_disguised_throttle(message) || UNAVAILABLE.contains(&code)
+            let class = class_of(service.err());
+            service.raw().status().is_server_error() || matches!(class, Class::Throttled | Class::Transient)
         }
         _ => false,
     }
 }
 
-/// Whether an error code is a throttle's.
-pub(crate) fn is_throttle(code: &str) -> bool {
-    THROTTLES.contains(&code)
+/// What a service's error means.
+pub(crate) fn class_of(error: &impl ProvideErrorMetadata) -> Class {
+    Class::of_error(error.code().unwrap_or_default(), error.message().unwrap_or_default())
 }
 
-/// Whether the words of an error are a throttle's: ECS also gives them under the codes of the caller's own mistakes.
-pub(crate) fn is_disguised_throttle(message: &str) -> bool {
-    message.contains("Rate exceeded") || message.contains("Throttling")
+/// What an error says of a launch, where it proves that no agent came of it. `None` leaves that open: a time-out, a fault of the service.
+pub(crate) fn refusal_of<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> Option<Refusal> {
+    let service = error.as_service_error()?;
+    let code = service.code().unwrap_or_default();
+    let text = format!("{code}: {}", service.message().unwrap_or_default());
+    match class_of(service) {
+        Class::Throttled => Some(Refusal::Throttled(text)),
+        Class::AccountLimit => Some(Refusal::AccountLimit(text)),
+        Class::NoCapacity => Some(Refusal::NoCapacity(text)),
+        Class::Permanent => Some(Refusal::Invalid(text)),
+        Class::Unknown if code == "AccessDeniedException" => Some(Refusal::Invalid(text)),
+        Class::Transient | Class::Unknown => None,
+    }
 }
 
 /// The code of a service's error; `None` where no service answered, or without one.

@@ -16,7 +16,8 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::config::Lazy;
 use crate::ecs::{attempt_of, observe};
-use crate::fault::{code_of, fault, is_disguised_throttle};
+use crate::fault::{class_of, code_of, fault};
+use bellhop_events::refusal::Class;
 
 /// How many tasks ECS describes in one call.
 const DESCRIBE: usize = 100;
@@ -138,12 +139,11 @@ impl Hosts for EcsHosts {
 
 /// Whether an error says that the instance or its cluster is not there any more.
 fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> bool {
-    let message = error.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default();
-    match code_of(error) {
-        Some("ClusterNotFoundException") => true,
-        Some("InvalidParameterException") => !is_disguised_throttle(message),
-        _ => false,
-    }
+    // ECS gives throttles under the code of a caller's mistake as well.
+    let is_permanent = error
+        .as_service_error()
+        .is_some_and(|service| class_of(service) == Class::Permanent);
+    is_permanent && matches!(code_of(error), Some("ClusterNotFoundException" | "InvalidParameterException"))
 }
 
 /// Whose a task is. A task that is told to stop, or has stopped, goes its own way already.

@@ -19,6 +19,7 @@ mod decode;
 mod ec2;
 mod ecs;
 mod fields;
+pub mod refusal;
 pub mod task;
 mod wrapping;
 

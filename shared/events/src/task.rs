@@ -10,6 +10,8 @@ use bellhop_domain::ids::{AttemptId, InvalidId};
 use bellhop_domain::observation::{AgentStatus, ContainerEnd, Observation, Stop, StopCause};
 use jiff::Timestamp;
 
+use crate::refusal::Class;
+
 /// What every agent finds its build in.
 const BUILD: &str = "BELLHOP_BUILD";
 /// What every agent finds its attempt's number in.
@@ -21,8 +23,6 @@ pub(crate) const CAPACITY: &str = "BELLHOP_CAPACITY";
 const INTERRUPTION_CODES: [&str; 2] = ["SpotInterruption", "TerminationNotice"];
 /// How the reason of such a task begins. Warnings without any stop code are known, so that the words have to do.
 const INTERRUPTION_REASON: &str = "Your Spot Task was interrupted";
-/// How a task that was accepted and then found no capacity says so; it has no stop code of its own.
-const NO_CAPACITY_REASON: &str = "Capacity is unavailable at this time";
 /// How the reason begins when an essential container ended by itself.
 const EXITED_REASON: &str = "Essential container in task exited";
 
@@ -167,10 +167,10 @@ impl TaskFacts {
         }
         match self.stop_code.as_deref() {
             Some("EssentialContainerExited") => StopCause::Exited,
-            Some("TaskFailedToStart") if self.stopped_reason.as_deref().is_some_and(|r| r.contains(NO_CAPACITY_REASON)) => {
-                StopCause::NoCapacity
-            }
-            Some("TaskFailedToStart") => StopCause::FailedToStart,
+            Some("TaskFailedToStart") => match self.stopped_reason.as_deref().map(Class::of_reason) {
+                Some(Class::NoCapacity) => StopCause::NoCapacity,
+                _ => StopCause::FailedToStart,
+            },
             Some("UserInitiated" | "ServiceSchedulerInitiated") => StopCause::Requested,
             None if self.reason_begins(EXITED_REASON) && self.containers.iter().any(|c| c.exit_code.is_some()) => StopCause::Exited,
             _ => StopCause::Other,

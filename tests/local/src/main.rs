@@ -25,8 +25,9 @@ mod with;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use xtask::run_until_stopped;
+use xtask::story::Story;
 
 /// The local AWS, and what is shown and checked on it.
 #[derive(Debug, Parser)]
@@ -41,7 +42,7 @@ enum Command {
     /// Tells a story
     Demo {
         /// Which one
-        #[arg(value_enum, default_value_t = Story::Push)]
+        #[arg(value_enum)]
         story: Story,
         /// Leave everything running afterwards, and say how to use it
         #[arg(long)]
@@ -76,37 +77,19 @@ enum Command {
     },
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Story {
-    /// A push that loses its Spot agent, and one that fails
-    Push,
-    /// Tests on Spot and an image on CodeBuild, for a push and for an action of CodePipeline
-    Pipeline,
-    /// An instance of EC2 that is taken away, with two builds and somebody else's task on it
-    Spot,
-    /// An alarm in three forms that has a service restarted, and its flapping
-    Alarm,
-    /// A backup that fails and recovers, its copy, and a restore test
-    Backup,
-}
-
 fn main() -> ExitCode {
     run_until_stopped(run(Arguments::parse().command))
 }
 
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Demo { story: Story::Push, keep } => demo::run(keep).await,
-        Command::Demo {
-            story: Story::Pipeline,
-            keep,
-        } => pipeline::run(keep).await,
-        Command::Demo { story: Story::Spot, keep } => spot::run(keep).await,
-        Command::Demo { story: Story::Alarm, keep } => alarms::run(keep).await,
-        Command::Demo {
-            story: Story::Backup,
-            keep,
-        } => backups::run(keep).await,
+        Command::Demo { story, keep } => match story {
+            Story::Push => demo::run(keep).await,
+            Story::Pipeline => pipeline::run(keep).await,
+            Story::Spot => spot::run(keep).await,
+            Story::Alarm => alarms::run(keep).await,
+            Story::Backup => backups::run(keep).await,
+        },
         Command::Local => local::run().await,
         Command::Kill { builds, kills } => kill::run(builds, kills).await,
         Command::Cost { builds: Some(builds) } => cost::run(builds).await,
