@@ -36,7 +36,7 @@ pub(crate) async fn local_aws(with_cargo_lambda: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What cargo is told to build the functions and the program of the local AWS.
+/// The arguments with which cargo builds the functions and the program of the local AWS.
 pub(crate) fn programs() -> Vec<String> {
     // Chosen by their binaries, as `cargo lambda watch` does it, so that the SDKs are compiled once for both, and for the tests.
     let binaries = FUNCTIONS.iter().chain([&LOCAL]).map(|name| format!("--bin={name}"));

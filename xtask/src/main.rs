@@ -64,7 +64,7 @@ enum Command {
     /// Simulates a hostile world, in which nothing may be lost or doubled; `--help` says how
     #[command(disable_help_flag = true)]
     Simulate {
-        /// What the simulation is told
+        /// The simulation's own arguments
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },

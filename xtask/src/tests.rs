@@ -130,12 +130,12 @@ impl Tests<'_> {
         Ok(())
     }
 
-    /// The environment with the local AWS, installed by whoever needs it first.
+    /// The environment with the local AWS. The first step that needs it installs it.
     async fn local_aws(&self) -> anyhow::Result<&Venv> {
         self.local_aws.get_or_try_init(Venv::local_aws).await
     }
 
-    /// The functions and the local AWS's program, built by whoever needs them first.
+    /// The functions and the local AWS's program. The first step that needs them builds them.
     async fn functions(&self) -> anyhow::Result<&Functions> {
         let build = async {
             let mut build = linted(cargo());
@@ -257,7 +257,7 @@ impl Tests<'_> {
 
 /// Has cargo compile the workspace with clippy's lints on the way, and take each for an error: one compilation for lints and tests.
 ///
-/// The packages behind the workspace are compiled as always. Whoever calls cargo in a program that is started here calls it likewise, so that nothing is
+/// The packages behind the workspace are compiled as always. Programs that are started here and call cargo do so likewise, so that nothing is
 /// compiled twice.
 fn linted(mut command: Command) -> Command {
     command

@@ -1170,7 +1170,7 @@ impl Build {
         };
         let exit_code = container.and_then(|container| container.exit_code);
         let container_reason = container.and_then(|container| container.reason.as_deref());
-        // A report explains, and never upgrades: whoever runs in the agent can write one, and the exit code is the service's.
+        // A report explains, and never upgrades: any program in the agent can write one. The exit code is the service's.
         let contradicted = |report: &Report| report.exit_code == 0 && exit_code.is_some_and(|code| code != 0);
         let by_itself = stop
             .report

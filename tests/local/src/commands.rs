@@ -156,7 +156,7 @@ fn more() -> anyhow::Result<Vec<(&'static str, String, &'static str)>> {
     Ok(all)
 }
 
-/// A command as a person gives it to a shell, but for cargo-lambda's port: the usual one may be taken here.
+/// A command as a person gives it to a shell. Only cargo-lambda's port is another one: the usual one may be taken here.
 fn shell(command: &str, port: u16) -> Command {
     let mut command = command.to_owned();
     if command.starts_with("cargo lambda ") {

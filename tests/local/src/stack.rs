@@ -371,8 +371,8 @@ fn path_with(venv: &Venv) -> anyhow::Result<String> {
     Ok(path.to_string_lossy().into_owned())
 }
 
-/// A port of 127.0.0.1 that nobody listens on at this moment. Systems give connections, and whoever asks for any port, one of [`GIVEN_AWAY`] or above: one
-/// from below that is still free when its user comes to it.
+/// A port of 127.0.0.1 on which no program listens at this moment. Operating systems hand out ports from [`GIVEN_AWAY`] on, so that a lower one is still free
+/// when its user binds it.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
     let candidates = std::iter::repeat_with(|| fastrand::u16(10_000..GIVEN_AWAY)).take(1000);
     let mut free = candidates.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());

@@ -1132,7 +1132,7 @@ mod ends {
         assert_eq!(rounds(&again), [0], "an error may have been no answer to the launch itself");
         let other = tried(&next(&again, &refused(0, true), 61), 200);
         assert_eq!(rounds(&other), [1]);
-        // Whoever asked beside it was given the same answer, and comes late with it.
+        // A second function asked at the same moment, got the same answer, and reports it late.
         assert_eq!(other.decide(&refused(0, true), t(201)), Decision::Ignored(Ignored::Stale));
         assert_eq!(rounds(&tried(&next(&other, &refused(1, true), 202), 900)), [2]);
     }
