@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use tokio::process::Command;
-
 use xtask::functions::{self, FUNCTIONS};
 use xtask::python::Venv;
 use xtask::workspace::{cargo, root, run_openly, run_quietly, target};

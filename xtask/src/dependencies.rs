@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use tokio::process::Command;
-
 use xtask::python::Venv;
 use xtask::workspace::{git, root, run_openly, run_silently};
 

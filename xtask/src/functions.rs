@@ -28,14 +28,14 @@ pub struct Functions {
 }
 
 impl Functions {
-    /// As tests and demos have them: [`build`] makes them.
+    /// As tests and demos have them: `cargo xtask` builds them before it starts what needs them.
     pub fn debug() -> Self {
         Self {
             binaries: target().join("debug"),
         }
     }
 
-    /// As they are deployed to AWS, but for this machine: [`build_release`] makes them.
+    /// With the profile of a deployment, for this machine: [`build_release`] makes them.
     pub fn release() -> Self {
         Self {
             binaries: target().join("release"),
@@ -59,7 +59,7 @@ impl Functions {
     }
 }
 
-/// Builds them as they are deployed to AWS, but for this machine.
+/// Builds them with the profile of a deployment, for this machine.
 ///
 /// # Errors
 /// They do not compile; cargo's output says why.

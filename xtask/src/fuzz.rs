@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use tokio::process::Command;
-
 use xtask::workspace::{cargo, root, run_openly, run_quietly, target};
 
 /// The version that is installed.

@@ -16,7 +16,7 @@ const FIRST_ANSWER: Duration = Duration::from_secs(300);
 /// How long the shop's pushed commit may take until its run is in the table.
 const RUN: Duration = Duration::from_secs(30);
 
-/// What functions answer to samples, of which every one that people are told to try must be here: the function, the sample, a part of the answer. The stack
+/// What functions answer to samples: the function, the sample, a part of the answer. Every sample in a printed command must be here. The stack
 /// may know an event from the line before: nothing here asks for more than an answer that is right both times.
 const ANSWERS: &[(&str, &str, &str)] = &[
     ("push", "target/push.json", "\"builds\":1"),
@@ -134,7 +134,7 @@ fn answer_to(arguments: &str) -> anyhow::Result<&'static str> {
     Ok(expected)
 }
 
-/// The samples that people are not told to try.
+/// The samples that are in no printed command, and those that are, once more.
 fn more() -> anyhow::Result<Vec<(&'static str, String, &'static str)>> {
     let mut all: Vec<(&str, String, &str)> = ANSWERS
         .iter()

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
 use xtask::workspace::root;
 
 /// What was measured on a local AWS. `cargo xtask cost` writes it.
