@@ -146,8 +146,13 @@ impl Agents for EcsAgents {
                 .cluster(cluster)
                 .started_by(attempt.started_by())
                 .send()
-                .await
-                .map_err(|error| fault(format_args!("list the tasks of {attempt}"), error))?;
+                .await;
+            let reply = match reply {
+                Ok(reply) => reply,
+                // A cluster that is not there has no tasks.
+                Err(error) if code_of(&error) == Some("ClusterNotFoundException") => continue,
+                Err(error) => return Err(fault(format_args!("list the tasks of {attempt}"), error)),
+            };
             let agents: Vec<AgentId> = reply.task_arns().iter().map(|arn| agent_id(arn)).collect::<Result<_, _>>()?;
             if !agents.is_empty() {
                 let tasks = self.describe_in(cluster, &agents).await?;
@@ -261,8 +266,9 @@ fn refusal_of_failures(failures: &[Failure]) -> Refusal {
         Class::Permanent => Refusal::Invalid(text),
         Class::Throttled => Refusal::Throttled(text),
         Class::AccountLimit => Refusal::AccountLimit(text),
-        // A reason that is not known is waited out: there is no task, whatever it says.
-        Class::NoCapacity | Class::Transient | Class::Unknown => Refusal::NoCapacity(text),
+        Class::NoCapacity => Refusal::NoCapacity(text),
+        Class::Transient => Refusal::Transient(text),
+        Class::Unknown => Refusal::Unknown(text),
     }
 }
 

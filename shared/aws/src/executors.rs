@@ -1,6 +1,9 @@
 //! Agents of every service, each asked for where it is: a new one by its template, an existing one by the service in its ARN.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use bellhop_domain::build::Refusal;
 use bellhop_domain::ids::{AgentId, AttemptId, LaunchId};
 use bellhop_domain::observation::Observation;
 use bellhop_domain::spec::{BuildSpec, Executor};
@@ -9,6 +12,9 @@ use bellhop_engine::ports::{Agents, Launch};
 use futures::future::join;
 
 use crate::{CodeBuildAgents, EcsAgents};
+
+/// How long after a refusal for good it is looked whether what was missing is there.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// ECS and CodeBuild.
 #[derive(Debug, Clone)]
@@ -45,8 +51,20 @@ fn service_of(agent: &AgentId) -> Option<&str> {
 
 #[async_trait]
 impl Agents for Executors {
+    /// What AWS refuses for good may have been created a moment ago, as a cluster or a task definition of the same deployment: it is asked once more
+    /// whether it is there by now.
     async fn launch(&self, spec: &BuildSpec, launch: &LaunchId, again: bool) -> Result<Launch, Fault> {
-        self.by_template(spec).launch(spec, launch, again).await
+        let agents = self.by_template(spec);
+        match agents.launch(spec, launch, again).await? {
+            Launch::Refused {
+                refusal: Refusal::Invalid(_),
+                spent: false,
+            } => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                agents.launch(spec, launch, again).await
+            }
+            launched => Ok(launched),
+        }
     }
 
     async fn stop(&self, agent: &AgentId, reason: &str) -> Result<(), Fault> {
@@ -82,7 +100,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::testing::{Wire, attempt, broken, ecs_spec, ok, spec};
+    use crate::testing::{Wire, attempt, broken, ecs_spec, ok, refused, spec};
 
     const TASK: &str = "arn:aws:ecs:eu-west-1:123456789012:task/ci/0f1e2d3c";
     const BUILD: &str = "arn:aws:codebuild:eu-west-1:123456789012:build/ci-docker:0f1e2d3c";
@@ -105,6 +123,22 @@ mod tests {
         assert_eq!(on_ecs, Launch::Accepted(agent(TASK)));
         assert_eq!(on_codebuild, Launch::Accepted(agent(BUILD)));
         assert_eq!(wire.operations(), ["RunTask", "StartBuild"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_for_good_is_asked_for_once_more() {
+        let missing = || refused("ClusterNotFoundException", "Cluster not found.");
+        let task = ok(&json!({ "tasks": [{ "taskArn": TASK }] }));
+        let (aws, wire) = Wire::replying([missing(), task, missing(), missing()]);
+        let agents = aws.agents("suite");
+        let launch = attempt().launch(Capacity::OnDemand);
+        assert_eq!(
+            agents.launch(&ecs_spec(), &launch, false).await.unwrap(),
+            Launch::Accepted(agent(TASK))
+        );
+        let refusal = Refusal::Invalid("ClusterNotFoundException: Cluster not found.".to_owned());
+        assert_eq!(agents.launch(&ecs_spec(), &launch, false).await.unwrap(), Launch::refused(refusal));
+        assert_eq!(wire.operations(), ["RunTask"; 4]);
     }
 
     #[tokio::test]

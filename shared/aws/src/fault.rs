@@ -46,7 +46,9 @@ pub(crate) fn class_of(error: &impl ProvideErrorMetadata) -> Class {
 
 /// What an error says of a launch, where it proves that no agent came of it. `None` leaves that open: a time-out, a fault of the service.
 pub(crate) fn refusal_of<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> Option<Refusal> {
-    let service = error.as_service_error()?;
+    let SdkError::ServiceError(answer) = error else { return None };
+    let service = answer.err();
+    let is_open = answer.raw().status().is_server_error();
     let code = service.code().unwrap_or_default();
     let text = format!("{code}: {}", service.message().unwrap_or_default());
     match class_of(service) {
@@ -54,8 +56,9 @@ pub(crate) fn refusal_of<E: ProvideErrorMetadata>(error: &SdkError<E, Response>)
         Class::AccountLimit => Some(Refusal::AccountLimit(text)),
         Class::NoCapacity => Some(Refusal::NoCapacity(text)),
         Class::Permanent => Some(Refusal::Invalid(text)),
-        Class::Unknown if code == "AccessDeniedException" => Some(Refusal::Invalid(text)),
-        Class::Transient | Class::Unknown => None,
+        Class::Transient | Class::Unknown if is_open => None,
+        Class::Transient => Some(Refusal::Transient(text)),
+        Class::Unknown => Some(Refusal::Unknown(text)),
     }
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::{Decision, Ignored};
 use crate::ids::JobName;
-use crate::outbox::{EffectId, Outbox, PERFORM_WITHIN, Pending, later};
+use crate::outbox::{Deferral, Effect, EffectId, Outbox, PERFORM_WITHIN, Pending, TELL_FOR, TRY_FOR, later};
 
 /// Two times of one state that are no further apart than this are one transition: the forms of an event round them differently.
 pub const SAME_WITHIN: Duration = Duration::from_secs(2);
@@ -23,10 +23,10 @@ pub const FLAP_WINDOW: Duration = Duration::from_secs(10 * 60);
 pub const FLAPS: usize = 5;
 /// How long a flapping alarm has to keep its state until people are told which one it is.
 pub const SETTLED_AFTER: Duration = Duration::from_secs(10 * 60);
-/// How often it is tried to do what an alarm asks for: about a quarter of an hour.
-pub const REMEDY_TRIES: u32 = 6;
 /// The longest that one alarm keeps starts paused: nobody may ever hear of its end.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
+/// The most characters that are kept of why something could not be done.
+const MESSAGE_LIMIT: usize = 300;
 /// How long an alarm that nothing is heard of is remembered.
 const KEEP: Duration = Duration::from_secs(90 * 24 * 3600);
 
@@ -290,8 +290,8 @@ pub enum AlarmEvent {
     },
     /// An effect has taken place.
     Performed(EffectId),
-    /// An effect was tried in vain; it stays in the outbox, unless it was tried often enough.
-    Deferred(EffectId),
+    /// An effect was tried in vain, for this reason; it stays in the outbox, unless it is abandoned.
+    Deferred(EffectId, String),
     /// Time has passed.
     Tick,
 }
@@ -314,6 +314,16 @@ pub enum AlarmEffect {
     },
     /// Tell people.
     Tell(Box<AlarmNews>),
+}
+
+impl Effect for AlarmEffect {
+    fn abandoned_after(&self) -> Option<Duration> {
+        match self {
+            Self::Remedy { .. } => Some(TRY_FOR),
+            Self::Resume { .. } => None,
+            Self::Tell(_) => Some(TELL_FOR),
+        }
+    }
 }
 
 /// Something about an alarm that is told to people.
@@ -404,7 +414,7 @@ impl Alarm {
             AlarmEvent::Performed(id) => {
                 self.outbox.remove(*id);
             }
-            AlarmEvent::Deferred(id) => self.deferred(*id, now),
+            AlarmEvent::Deferred(id, why) => self.deferred(*id, why, now),
             AlarmEvent::Tick => {
                 if self.settles().is_some_and(|at| at <= now) {
                     self.flapping = None;
@@ -521,6 +531,10 @@ impl Alarm {
             return;
         };
         self.outbox.remove(effect);
+        self.remedy_is_over(at, remedy, outcome, now);
+    }
+
+    fn remedy_is_over(&mut self, at: Timestamp, remedy: Remedy, outcome: &Remedied, now: Timestamp) {
         if remedy.action == RemedyAction::PauseStarts && !matches!(outcome, Remedied::Done(_)) && self.paused.is_some() {
             // It may have been written all the same, or stand since the alarm went off before.
             self.resume(now);
@@ -541,23 +555,29 @@ impl Alarm {
         }
     }
 
-    fn deferred(&mut self, id: EffectId, now: Timestamp) {
-        self.outbox.defer(id, now);
-        let Some(pending) = self.outbox.pending().iter().find(|pending| pending.id == id).cloned() else {
-            return;
-        };
-        let AlarmEffect::Remedy { remedy, .. } = pending.effect else {
-            return;
-        };
-        if pending.tries >= REMEDY_TRIES {
-            let why = format!("it was tried {REMEDY_TRIES} times in vain; the log of the function says why");
-            self.remedied(id, &Remedied::Failed(why), now);
-        } else if let Some(transition) = self.untold.take() {
-            let news = RemedyNews {
-                remedy,
-                outcome: Remedied::TriedAgain,
-            };
-            self.tell_unless_flapping(transition, Some(news), now);
+    fn deferred(&mut self, id: EffectId, why: &str, now: Timestamp) {
+        match self.outbox.defer(id, now) {
+            Deferral::Abandoned(AlarmEffect::Remedy { at, remedy }) => {
+                let outcome = Remedied::Failed(crate::config::shown(why, MESSAGE_LIMIT));
+                self.remedy_is_over(at, remedy, &outcome, now);
+            }
+            // Nobody can be told that nobody can be told: it is counted.
+            Deferral::Abandoned(_) | Deferral::Unknown => {}
+            Deferral::Again => {
+                let remedy = self.outbox.pending().iter().find_map(|pending| match &pending.effect {
+                    AlarmEffect::Remedy { remedy, .. } if pending.id == id => Some(remedy.clone()),
+                    _ => None,
+                });
+                if let Some(remedy) = remedy
+                    && let Some(transition) = self.untold.take()
+                {
+                    let news = RemedyNews {
+                        remedy,
+                        outcome: Remedied::TriedAgain,
+                    };
+                    self.tell_unless_flapping(transition, Some(news), now);
+                }
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::decision::{Decision, Ignored};
-use crate::outbox::{EffectId, Outbox, later};
+use crate::outbox::{Abandoned, Deferral, Effect, EffectId, Outbox, TELL_FOR, later};
 use crate::serde_duration;
 
 /// Schedules that are less than this apart are one: a schedule may come late and twice, and people press twice.
@@ -176,6 +176,9 @@ pub struct Work {
     pub looks: u32,
     /// How it ended; `None` while it has not.
     pub end: Option<End>,
+    /// The service could not be asked for it for so long that it is not asked any more: its event tells.
+    #[serde(default)]
+    pub unasked: bool,
 }
 
 /// How a job ended.
@@ -412,8 +415,8 @@ pub enum BackupEvent {
     Removal(RemovalSeen),
     /// An effect has taken place.
     Performed(EffectId),
-    /// An effect was tried in vain; it stays in the outbox.
-    Deferred(EffectId),
+    /// An effect was tried in vain, for this reason; it stays in the outbox, unless it is abandoned.
+    Deferred(EffectId, String),
     /// Time has passed.
     Tick,
 }
@@ -502,6 +505,17 @@ pub enum BackupTold {
         /// Why.
         why: String,
     },
+    /// Something could not be found out.
+    Abandoned(Abandoned),
+}
+
+impl Effect for BackupEffect {
+    fn abandoned_after(&self) -> Option<Duration> {
+        Some(match self {
+            Self::Start(_) => START_WITHIN,
+            Self::Look(_) | Self::Check | Self::Remove { .. } | Self::LookRemoval { .. } | Self::Tell(_) => TELL_FOR,
+        })
+    }
 }
 
 /// The name of the backup of the suite's own table.
@@ -546,12 +560,13 @@ impl Work {
             heard: now,
             looks: 0,
             end: None,
+            unasked: false,
         }
     }
 
     /// When it should be asked for; `None` while it has not been started, and once it is over.
     fn due(&self) -> Option<Timestamp> {
-        (self.id.is_some() && self.end.is_none()).then(|| later(self.heard, doubled(LOOK_AFTER, self.looks)))
+        (self.id.is_some() && self.end.is_none() && !self.unasked).then(|| later(self.heard, doubled(LOOK_AFTER, self.looks)))
     }
 
     fn is(&self, id: &str) -> bool {
@@ -753,7 +768,7 @@ impl Backup {
             BackupEvent::Performed(id) => {
                 self.outbox.remove(*id);
             }
-            BackupEvent::Deferred(id) => self.deferred(*id, now),
+            BackupEvent::Deferred(id, why) => self.deferred(*id, why, now),
             BackupEvent::Tick => self.tick(now),
         }
         self.forget();
@@ -830,18 +845,50 @@ impl Backup {
         }
     }
 
-    /// A job that cannot be started for hours is worth no more tries; the next schedule has its own.
-    fn deferred(&mut self, id: EffectId, now: Timestamp) {
-        self.outbox.defer(id, now);
-        let pending = self.outbox.pending().iter().find(|pending| pending.id == id);
-        if let Some(BackupEffect::Start(work)) = pending.map(|pending| pending.effect.clone())
-            && self.work(work).is_some_and(|work| later(work.since, START_WITHIN) <= now)
-        {
-            self.outbox.remove(id);
-            let words = format!("it could not be started for {}", humantime::format_duration(START_WITHIN));
-            // Where it is over already, there is nothing to give up.
-            let _ = self.ended(work, How::Refused, Some(&words), None, now);
+    fn deferred(&mut self, id: EffectId, why: &str, now: Timestamp) {
+        let Deferral::Abandoned(effect) = self.outbox.defer(id, now) else {
+            return;
+        };
+        let why = crate::config::shown(why, MESSAGE_LIMIT);
+        match effect {
+            // The next schedule has a job of its own.
+            BackupEffect::Start(work) => {
+                let words = format!("it could not be started for {}: {why}", humantime::format_duration(START_WITHIN));
+                // Where it is over already, there is nothing to give up.
+                let _ = self.ended(work, How::Refused, Some(&words), None, now);
+            }
+            BackupEffect::Look(work) => {
+                if let Some(work) = self.work_mut(work).filter(|work| work.end.is_none()) {
+                    work.unasked = true;
+                    let what = format!("ask AWS Backup for job {}", work.id.as_deref().unwrap_or_default());
+                    self.tell_abandoned(what, why, "it is not asked for any more; its event tells how it ends", now);
+                } else {
+                    self.give_up_created(&why, now);
+                }
+            }
+            BackupEffect::Check => self.tell_abandoned(
+                "look for the newest recovery point".to_owned(),
+                why,
+                "its age is not known until the next check",
+                now,
+            ),
+            BackupEffect::Remove { .. } | BackupEffect::LookRemoval { .. } => {
+                let _ = self.removal(&RemovalSeen::Failed(why), now);
+            }
+            // Nobody can be told that nobody can be told: it is counted.
+            BackupEffect::Tell(_) => {}
         }
+    }
+
+    fn tell_abandoned(&mut self, what: String, why: String, then: &str, at: Timestamp) {
+        let what = Abandoned {
+            what,
+            why,
+            now: then.to_owned(),
+            advice: "see to what the service says".to_owned(),
+            at,
+        };
+        self.tell(at, BackupTold::Abandoned(what), at);
     }
 
     fn seen(&mut self, seen: &JobSeen, now: Timestamp) -> Result<(), Ignored> {

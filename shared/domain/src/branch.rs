@@ -6,13 +6,14 @@
 //! mistake. So do those whose order the commits leave open, because the branch went back to an earlier one within the second.
 
 use std::cmp::Ordering;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::decision::{Decision, Ignored};
 use crate::ids::{CommitId, Reference, RepositoryName, RunId};
-use crate::outbox::{EffectId, Outbox};
+use crate::outbox::{Deferral, Effect, EffectId, Outbox};
 
 /// A branch and its newest run: the record in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +54,8 @@ pub enum BranchEvent {
     Entered(Pushed),
     /// An effect has taken place.
     Performed(EffectId),
-    /// An effect was tried in vain; it stays in the outbox.
-    Deferred(EffectId),
+    /// An effect was tried in vain, for this reason; it stays in the outbox.
+    Deferred(EffectId, String),
 }
 
 /// What is to be done for a branch. May be performed more than once.
@@ -68,6 +69,13 @@ pub enum BranchEffect {
         /// The newer one.
         by: RunId,
     },
+}
+
+impl Effect for BranchEffect {
+    /// Never: it is what one record tells another.
+    fn abandoned_after(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// How many superseded pushes of one second are remembered.
@@ -107,7 +115,7 @@ impl Branch {
         let changed = match event {
             BranchEvent::Entered(pushed) => next.entered(pushed, now),
             BranchEvent::Performed(id) => next.outbox.remove(*id),
-            BranchEvent::Deferred(id) => next.outbox.defer(*id, now),
+            BranchEvent::Deferred(id, _) => next.outbox.defer(*id, now) != Deferral::Unknown,
         };
         if changed {
             Decision::Next(Box::new(next))

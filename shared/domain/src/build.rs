@@ -4,6 +4,9 @@
 //! An event about an agent is matched to an attempt by its number and then to the attempt's agent by the agent's id, so that an agent that should
 //! not exist (the reply to its launch was lost, and another took its place) is recognised and stopped.
 
+mod abandoned;
+mod refused;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,16 +18,27 @@ use crate::decision::{Decision, Ignored};
 use crate::found::{Found, Tests};
 use crate::ids::{AgentId, AttemptId, JobName};
 use crate::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
-use crate::outbox::{EffectId, Outbox, later};
+use crate::outbox::{Abandoned, Effect, EffectId, Outbox, TELL_FOR, TRY_FOR, later};
 use crate::outcome::Outcome;
 use crate::spec::{BuildSpec, Executor, Relaunch, RetryOn};
 
-/// How long an accepted agent may take to come up. Fargate pulls large images in minutes; what takes longer never comes.
+/// How long an accepted agent may take to come up. Fargate pulls large images in minutes; what takes longer never comes. A group of instances that finds
+/// no Spot capacity leaves its tasks PROVISIONING without a word: on-demand capacity follows then.
 pub const LAUNCH_TIMEOUT: Duration = Duration::from_secs(20 * 60);
+/// The same on on-demand capacity of ECS, which nothing follows: a capacity provider with managed scaling starts an instance first, and keeps the task
+/// PROVISIONING for up to half an hour
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/asg-capacity-providers.html>).
+pub const ON_DEMAND_LAUNCH_TIMEOUT: Duration = Duration::from_secs(35 * 60);
+/// How long an agent that was told to stop may take to say that it has: after that it counts as lost. A task has two minutes for it; what takes longer has
+/// lost its host's connection, and may never say so.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// For how long a launch is tried that is refused for a reason which the table of refusals does not know: a missing permission, for instance, which a
+/// new stack gets a moment later.
+pub const UNKNOWN_FOR: Duration = Duration::from_secs(15 * 60);
+/// How long nobody can be asked about a build's agents, until time is held against them all the same.
+pub const UNSEEN_FOR: Duration = Duration::from_secs(30 * 60);
 /// How often a running agent is asked for, in case its events were lost.
 pub const CHECK_RUNNING: Duration = Duration::from_secs(5 * 60);
-/// How often it is tried to look what a build left behind, before people are told without it: about a quarter of an hour.
-pub const COLLECT_TRIES: u32 = 5;
 /// How often an agent is asked for that should change soon: coming up, interrupted, stopping.
 pub const CHECK_CHANGING: Duration = Duration::from_secs(60);
 /// How long to look for the agent of a launch whose reply never came, before concluding that there is none.
@@ -64,6 +78,9 @@ pub struct Build {
     /// What the attempt that decided it left behind, once that has been looked at.
     #[serde(default)]
     pub found: Option<Found>,
+    /// Since when nobody can be asked about its agents.
+    #[serde(default)]
+    pub unseen: Option<Timestamp>,
     /// When the run was created.
     pub created: Timestamp,
     /// What is still to be done.
@@ -138,6 +155,12 @@ pub struct Attempt {
     pub round: u32,
     /// What the last refusal said.
     pub last_refusal: Option<String>,
+    /// What a person can do about that refusal.
+    #[serde(default)]
+    pub advice: Option<String>,
+    /// Since when its launch has been refused for a reason that is not known.
+    #[serde(default)]
+    pub unknown: Option<Timestamp>,
     /// When its launch was last decided, or accepted.
     pub launched: Option<Timestamp>,
     /// When its agent was up.
@@ -187,7 +210,7 @@ pub enum StopWhy {
     BuildOver,
     /// It ran longer than the job's `timeout`.
     Timeout,
-    /// Its agent did not come up within [`LAUNCH_TIMEOUT`].
+    /// Its agent did not come up within [`ON_DEMAND_LAUNCH_TIMEOUT`].
     NeverUp,
 }
 
@@ -225,8 +248,11 @@ pub struct Stray {
     pub agent: AgentId,
     /// The attempt whose name it carries.
     pub attempt: u32,
-    /// Proven stopped.
+    /// Proven stopped, or told to for so long that it counts as lost.
     pub stopped: bool,
+    /// When it was taken for one.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
     /// When it was last looked at on purpose.
     pub checked: Timestamp,
 }
@@ -288,11 +314,12 @@ pub enum BuildEvent {
     },
     /// An effect has taken place.
     Performed(EffectId),
-    /// An effect was tried in vain; it stays in the outbox.
-    Deferred(EffectId),
+    /// An effect was tried in vain, for this reason; it stays in the outbox, unless it is abandoned.
+    Deferred(EffectId, String),
     /// Time has passed.
     Tick {
-        /// When [`Build::agents_to_check`] was asked, and those agents looked at. An agent's time that has run out since is not held against it yet.
+        /// When [`Build::agents_to_check`] was asked, and those agents looked at; [`Timestamp::MIN`] where they could not be. An agent's time that has run
+        /// out since is not held against it yet, unless nobody could look for [`UNSEEN_FOR`].
         looked: Timestamp,
     },
 }
@@ -306,10 +333,14 @@ pub enum Refusal {
     Throttled(String),
     /// A limit of the account on what may run at once.
     AccountLimit(String),
+    /// The service's own trouble, where it is certain that no agent came of it.
+    Transient(String),
     /// An alarm keeps agents from being launched; none was asked for.
     Paused(String),
-    /// The launch can never succeed as it is: an unknown cluster or task definition, a missing permission.
+    /// The launch can never succeed as it is: an unknown cluster or task definition.
     Invalid(String),
+    /// A reason that is not known, a missing permission among them: it may be mended within minutes.
+    Unknown(String),
 }
 
 /// What is to be done for a build. Every one of them may be performed more than once.
@@ -367,6 +398,26 @@ pub enum BuildEffect {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BuildNews {
+    /// A launch was refused for a reason that is not known, and is tried again for a while.
+    Refused {
+        /// The attempt.
+        attempt: u32,
+        /// What it is to run on.
+        capacity: Capacity,
+        /// What the service said.
+        cause: String,
+        /// Until when it is tried again.
+        until: Timestamp,
+        /// When it was refused.
+        at: Timestamp,
+    },
+    /// Something that was to be done for the build was abandoned.
+    Abandoned {
+        /// The effect, by number.
+        number: u64,
+        /// What it was, and what follows.
+        what: Abandoned,
+    },
     /// An attempt ended or is about to, and another takes its place.
     Retrying {
         /// The new attempt.
@@ -391,6 +442,17 @@ pub enum BuildNews {
         /// When that was decided.
         at: Timestamp,
     },
+}
+
+impl Effect for BuildEffect {
+    fn abandoned_after(&self) -> Option<Duration> {
+        match self {
+            // A launch ends with the build's queue-timeout; records are told for as long as it takes.
+            Self::Launch { .. } | Self::Ask | Self::Leave | Self::TellRun { .. } => None,
+            Self::Collect { .. } | Self::Find { .. } | Self::Stop { .. } => Some(TRY_FOR),
+            Self::Announce(_) => Some(TELL_FOR),
+        }
+    }
 }
 
 impl BuildEffect {
@@ -428,6 +490,8 @@ impl Attempt {
             throttles: 0,
             round: 0,
             last_refusal: None,
+            advice: None,
+            unknown: None,
             launched: None,
             started: None,
             checked: now,
@@ -481,6 +545,7 @@ impl Build {
             strays: Vec::new(),
             place: Place::None,
             found: None,
+            unseen: None,
             created: now,
             outbox: Outbox::default(),
         }
@@ -655,17 +720,7 @@ impl Build {
                 spent,
             } => self.launch_refused(*attempt, (*capacity, *round), refusal, *spent, now),
             BuildEvent::Agent { attempt, observation } => self.observed(*attempt, observation, now),
-            BuildEvent::Deferred(id) => {
-                if !self.outbox.defer(*id, now) {
-                    return Err(Ignored::NothingNew);
-                }
-                // People and the jobs that wait are told without it, if it cannot be had.
-                let given_up = self.outbox.pending().iter().find_map(|pending| match &pending.effect {
-                    BuildEffect::Collect { attempt, .. } if pending.id == *id && pending.tries >= COLLECT_TRIES => Some(*attempt),
-                    _ => None,
-                });
-                given_up.map_or(Ok(()), |attempt| self.collected(attempt, None, now))
-            }
+            BuildEvent::Deferred(id, why) => self.deferred(*id, why, now),
             BuildEvent::Performed(id) => {
                 if self.outbox.remove(*id) {
                     Ok(())
@@ -822,10 +877,10 @@ impl Build {
     /// and no retry is used up.
     fn renumber(&mut self, number: u32, cause: String, now: Timestamp) {
         let Some(attempt) = self.attempts.last() else { return };
-        let (capacity, queued, refusals, throttles) = (attempt.capacity, attempt.queued, attempt.refusals, attempt.throttles);
+        let before = attempt.clone();
         self.end_attempt(number, End::Infrastructure { cause }, now);
-        let mut next = Attempt::new(number + 1, capacity, now);
-        (next.queued, next.refusals, next.throttles) = (queued, refusals, throttles);
+        let mut next = Attempt::new(number + 1, before.capacity, now);
+        (next.queued, next.refusals, next.throttles, next.unknown) = (before.queued, before.refusals, before.throttles, before.unknown);
         self.attempts.push(next);
     }
 
@@ -835,107 +890,20 @@ impl Build {
         )
     }
 
-    fn launch_refused(
-        &mut self,
-        number: u32,
-        (capacity, round): (Capacity, u32),
-        refusal: &Refusal,
-        spent: bool,
-        now: Timestamp,
-    ) -> Result<(), Ignored> {
-        // Somebody else was answered likewise before, and the launch of the next round may be under way.
-        if self
-            .attempts
-            .iter()
-            .any(|attempt| attempt.number == number && attempt.round > round)
-        {
-            return Err(Ignored::Stale);
-        }
-        let cleared = self.clear_launch(number, capacity);
-        if !self.awaits_launch(number, capacity) {
-            return if cleared { Ok(()) } else { Err(Ignored::Stale) };
-        }
-        if spent && let Some(attempt) = self.attempts.last_mut() {
-            attempt.round = attempt.round.saturating_add(1);
-        }
-        match refusal {
-            Refusal::NoCapacity(_) if capacity == Capacity::Spot => {
-                self.fall_back_to_on_demand(now);
-                if let Some(attempt) = self.attempts.last_mut() {
-                    attempt.fell_back = true;
-                }
-            }
-            Refusal::NoCapacity(text) | Refusal::AccountLimit(text) => self.requeue(text, now),
-            Refusal::Throttled(text) => self.line_up(text, now),
-            Refusal::Paused(text) => self.pause(text, now),
-            Refusal::Invalid(text) => {
-                let cause = format!("the agent cannot be launched: {}", brief(text, LONGEST_WORDS));
-                self.end_attempt(number, End::Infrastructure { cause: cause.clone() }, now);
-                if let Some(attempt) = self.attempts.last_mut() {
-                    attempt.fell_back = true;
-                    attempt.checked = now;
-                }
-                // An interrupted attempt may still win inside its two minutes; its end decides then.
-                if !self.attempts.iter().any(Attempt::is_live) {
-                    self.finish(Outcome::InfrastructureFailed, Some(cause), now);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The same attempt on on-demand capacity, at once: no capacity is no failure.
-    fn fall_back_to_on_demand(&mut self, now: Timestamp) {
-        if let Some(attempt) = self.attempts.last_mut() {
-            attempt.capacity = Capacity::OnDemand;
-            attempt.agent = None;
-            attempt.seen = 0;
-        }
-        self.launch(now);
-    }
-
-    /// The current attempt waits for its next try.
-    fn requeue(&mut self, refusal: &str, now: Timestamp) {
-        let Some(attempt) = self.attempts.last_mut() else { return };
-        attempt.phase = Phase::Waiting;
-        attempt.refusals += 1;
-        attempt.last_refusal = Some(brief(refusal, LONGEST_WORDS));
-        let refusals = attempt.refusals;
-        let wait = self.jittered(doubled(REFUSED_BACKOFF, refusals - 1), refusals);
-        self.state = BuildState::Queued {
-            not_before: later(now, wait),
-        };
-    }
-
-    /// The current attempt waits for the service's next tokens.
-    fn line_up(&mut self, throttle: &str, now: Timestamp) {
-        let Some(attempt) = self.attempts.last_mut() else { return };
-        attempt.phase = Phase::Waiting;
-        attempt.throttles = attempt.throttles.saturating_add(1);
-        attempt.last_refusal = Some(brief(throttle, LONGEST_WORDS));
-        let throttles = attempt.throttles;
-        let wait = self.jittered(THROTTLED_WAIT, throttles);
-        self.state = BuildState::Queued {
-            not_before: later(now, wait),
-        };
-    }
-
-    /// The current attempt waits until starts are not paused any more. Nothing was asked of the service, so no wait has to grow.
-    fn pause(&mut self, why: &str, now: Timestamp) {
-        let Some(attempt) = self.attempts.last_mut() else { return };
-        attempt.phase = Phase::Waiting;
-        attempt.last_refusal = Some(brief(why, LONGEST_WORDS));
-        self.state = BuildState::Queued {
-            not_before: later(now, PAUSED_WAIT),
-        };
-    }
-
     /// How long an accepted agent may take to come up. A build of CodeBuild may wait in CodeBuild's own queue before.
-    fn launch_timeout(&self) -> Duration {
+    fn launch_timeout(&self, capacity: Capacity) -> Duration {
         match self.spec.executor {
+            Executor::Ecs(_) if capacity == Capacity::OnDemand => ON_DEMAND_LAUNCH_TIMEOUT,
             Executor::Ecs(_) => LAUNCH_TIMEOUT,
             Executor::CodeBuild(_) => LAUNCH_TIMEOUT.saturating_add(self.spec.queue_timeout),
         }
+    }
+
+    fn never_up(&self, capacity: Capacity) -> String {
+        format!(
+            "the agent did not come up within {}",
+            humantime::format_duration(self.launch_timeout(capacity))
+        )
     }
 
     fn queue_deadline(&self, attempt: &Attempt) -> Timestamp {
@@ -957,6 +925,7 @@ impl Build {
             return match seen.status {
                 AgentStatus::Stopped(_) if !stray.stopped => {
                     stray.stopped = true;
+                    self.drop_stop(&seen.agent);
                     Ok(())
                 }
                 _ => Err(Ignored::OtherAgent),
@@ -1068,6 +1037,7 @@ impl Build {
             agent: seen.agent.clone(),
             attempt: number,
             stopped: false,
+            since: Some(now),
             checked: now,
         });
         self.outbox.push(
@@ -1107,32 +1077,26 @@ impl Build {
         let number = attempt.number;
         let is_current = index + 1 == self.attempts.len();
         let finished = self.outcome().is_some();
-        let reason = brief(stop.reason.as_deref().unwrap_or("no capacity"), LONGEST_WORDS);
-        if stop.cause == StopCause::NoCapacity && attempt.phase == Phase::Launching && is_current && !finished {
-            if attempt.capacity == Capacity::Spot {
-                self.strays.extend(attempt.agent.clone().map(|agent| Stray {
-                    agent,
-                    attempt: number,
-                    stopped: true,
-                    checked: now,
-                }));
-                self.fall_back_to_on_demand(now);
-            } else {
-                // The idempotency token of this attempt is spent on an agent that never ran: only another attempt can be launched.
-                self.renumber(number, reason.clone(), now);
-                self.requeue(&reason, now);
-            }
+        if is_current && !finished && self.never_ran(index, stop, now) {
             return;
         }
+        let Some(attempt) = self.attempts.get(index) else { return };
         let end = self.verdict(attempt, stop);
         self.end_attempt(number, end.clone(), now);
-        if finished {
+        self.ended(index, &end, now);
+    }
+
+    /// What follows for the build from the end of one of its attempts.
+    fn ended(&mut self, index: usize, end: &End, now: Timestamp) {
+        let Some(attempt) = self.attempts.get(index) else { return };
+        let number = attempt.number;
+        if self.outcome().is_some() {
             return;
         }
-        if end == End::Succeeded {
+        if *end == End::Succeeded {
             self.finish_by(number, Outcome::Succeeded, None, now);
-        } else if is_current {
-            self.retry_or_finish(number, &end, now);
+        } else if index + 1 == self.attempts.len() {
+            self.retry_or_finish(number, end, now);
         } else {
             match self.attempts.last().map(|attempt| attempt.phase.clone()) {
                 // The current attempt is interrupted too, and had to wait with its replacement until this one was gone.
@@ -1153,6 +1117,9 @@ impl Build {
         };
         if let Some(attempt) = self.attempts.get_mut(index) {
             attempt.phase = Phase::Ended { at: now, end };
+            if let Some(agent) = attempt.agent.clone() {
+                self.drop_stop(&agent);
+            }
         }
         // Not a look that is still to come: another agent than this attempt's may be what it is for.
         self.outbox
@@ -1182,10 +1149,7 @@ impl Build {
                 StopWhy::Timeout => End::TimedOut,
                 StopWhy::BuildOver => End::Unneeded,
                 StopWhy::NeverUp => End::Infrastructure {
-                    cause: format!(
-                        "the agent did not come up within {}",
-                        humantime::format_duration(self.launch_timeout())
-                    ),
+                    cause: self.never_up(attempt.capacity),
                 },
             };
         }
@@ -1249,7 +1213,7 @@ impl Build {
             (StopCause::Exited, None) => End::Infrastructure {
                 cause: format!("the container ended without an exit code: {}", words()),
             },
-            (StopCause::FailedToStart | StopCause::NoCapacity, _) => End::Infrastructure {
+            (StopCause::FailedToStart | StopCause::NoCapacity | StopCause::NotNow, _) => End::Infrastructure {
                 cause: format!("the agent did not start: {}", words()),
             },
             (StopCause::Requested, _) => End::Infrastructure {
@@ -1423,18 +1387,12 @@ impl Build {
             return Err(Ignored::NotDue);
         }
         let before = self.clone();
+        let held = self.held(looked, now);
         for index in 0..self.attempts.len() {
-            self.tick_attempt(index, looked, now);
+            self.tick_attempt(index, looked, held, now);
         }
         for index in 0..self.strays.len() {
-            if let Some(stray) = self.strays.get_mut(index)
-                && !stray.stopped
-                && later(stray.checked, CHECK_CHANGING) <= now
-            {
-                stray.checked = now;
-                let agent = stray.agent.clone();
-                self.stop(&agent, StopWhy::BuildOver, now);
-            }
+            self.tick_stray(index, held, now);
         }
         if self.state == BuildState::Waiting && self.attempts.last().is_some_and(|attempt| self.queue_deadline(attempt) <= now) {
             self.give_up_waiting(now);
@@ -1468,10 +1426,39 @@ impl Build {
             "no agent within its queue-timeout of {}: {why}",
             humantime::format_duration(self.spec.queue_timeout),
         );
-        self.finish(Outcome::TimedOut, Some(cause), now);
+        let unknown = self.attempts.last().is_some_and(|attempt| attempt.unknown.is_some());
+        let outcome = if unknown {
+            Outcome::InfrastructureFailed
+        } else {
+            Outcome::TimedOut
+        };
+        self.finish(outcome, Some(cause), now);
     }
 
-    fn tick_attempt(&mut self, index: usize, looked: Timestamp, now: Timestamp) {
+    fn tick_stray(&mut self, index: usize, held: Timestamp, now: Timestamp) {
+        let Some(stray) = self.strays.get_mut(index).filter(|stray| !stray.stopped) else {
+            return;
+        };
+        if stray.since.is_some_and(|since| later(since, STOP_TIMEOUT) <= held) {
+            self.lose_stray(index, now);
+        } else if later(stray.checked, CHECK_CHANGING) <= now {
+            stray.checked = now;
+            let agent = stray.agent.clone();
+            self.stop(&agent, StopWhy::BuildOver, now);
+        }
+    }
+
+    /// The moment up to which time is held against agents: when they were looked at, or now, where nobody could do that for [`UNSEEN_FOR`].
+    fn held(&mut self, looked: Timestamp, now: Timestamp) -> Timestamp {
+        if looked > Timestamp::MIN {
+            self.unseen = None;
+            return looked;
+        }
+        let since = *self.unseen.get_or_insert(now);
+        if later(since, UNSEEN_FOR) <= now { now } else { looked }
+    }
+
+    fn tick_attempt(&mut self, index: usize, looked: Timestamp, held: Timestamp, now: Timestamp) {
         let over = self.outcome().is_some();
         let Some(attempt) = self.attempts.get(index) else { return };
         let number = attempt.number;
@@ -1489,20 +1476,20 @@ impl Build {
                 }
             }
             (Phase::Launching, Some(_)) => {
-                if later(attempt.launched.unwrap_or(now), self.launch_timeout()) <= now {
+                if later(attempt.launched.unwrap_or(now), self.launch_timeout(attempt.capacity)) <= held {
                     self.stop_attempt(index, StopWhy::NeverUp, now);
                     return;
                 }
             }
             (Phase::Interrupted { at }, Some(_)) if attempt.started.is_none() => {
                 // Whatever was to take it away has not, and it did not come up either.
-                if later(*at, self.launch_timeout()) <= now {
+                if later(*at, self.launch_timeout(attempt.capacity)) <= held {
                     self.stop_attempt(index, StopWhy::NeverUp, now);
                     return;
                 }
             }
             (Phase::Running | Phase::Interrupted { .. }, _) => {
-                if self.is_overtime(attempt, looked) {
+                if self.is_overtime(attempt, held) {
                     let is_current = index + 1 == self.attempts.len();
                     self.stop_attempt(index, StopWhy::Timeout, now);
                     // A next attempt must not run beside this one: it waits for the proof that this one has stopped.
@@ -1511,6 +1498,10 @@ impl Build {
                     }
                     return;
                 }
+            }
+            (Phase::Stopping { at, .. }, Some(_)) if later(*at, STOP_TIMEOUT) <= held => {
+                self.lose(index, "it does not say that it has stopped", now);
+                return;
             }
             (Phase::Stopping { why, .. }, Some(agent)) => {
                 if later(attempt.checked, CHECK_CHANGING) <= now {

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::decision::{Decision, Ignored};
 use crate::ids::{BuildId, InstanceId};
 use crate::message::{Message, Notice, Severity};
-use crate::outbox::{EffectId, Outbox, later};
+use crate::outbox::{Abandoned, Deferral, Effect, EffectId, Outbox, TELL_FOR, TRY_FOR, later};
 
 /// How long a record is kept after the last that was heard of its instance: ids of instances are never used again, so it only has to outlive whatever
 /// repeats a notice.
@@ -22,6 +22,8 @@ const KEEP: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// Notices of one interruption come within this time of each other. An instance that was stopped or hibernated may come back under its id, and be taken
 /// away again.
 const ONE_INTERRUPTION: Duration = Duration::from_secs(10 * 60);
+/// How long it is tried in vain to tell the builds on an instance that it is taken away.
+const INTERRUPT_FOR: Duration = Duration::from_secs(5 * 60);
 /// The most tasks of others that a message names.
 const FOREIGN_NAMED: usize = 20;
 
@@ -121,8 +123,8 @@ pub enum InstanceEvent {
     },
     /// An effect has taken place.
     Performed(EffectId),
-    /// An effect was tried in vain; it stays in the outbox.
-    Deferred(EffectId),
+    /// An effect was tried in vain, for this reason; it stays in the outbox, unless it is abandoned.
+    Deferred(EffectId, String),
 }
 
 /// What is to be done for an instance. Every one of them may be performed more than once.
@@ -142,6 +144,23 @@ pub enum InstanceEffect {
         /// The tasks that nobody here looks after.
         foreign: Vec<ForeignTask>,
     },
+    /// Tell people what could not be done.
+    TellAbandoned {
+        /// Tells it from others.
+        number: u64,
+        /// What it was.
+        what: Abandoned,
+    },
+}
+
+impl Effect for InstanceEffect {
+    fn abandoned_after(&self) -> Option<Duration> {
+        Some(match self {
+            Self::Interrupt => INTERRUPT_FOR,
+            Self::Drain => TRY_FOR,
+            Self::Tell { .. } | Self::TellAbandoned { .. } => TELL_FOR,
+        })
+    }
 }
 
 impl Instance {
@@ -228,13 +247,39 @@ impl Instance {
                     return Err(Ignored::NothingNew);
                 }
             }
-            InstanceEvent::Deferred(id) => {
-                if !self.outbox.defer(*id, now) {
-                    return Err(Ignored::NothingNew);
-                }
-            }
+            InstanceEvent::Deferred(id, why) => match self.outbox.defer(*id, now) {
+                Deferral::Unknown => return Err(Ignored::NothingNew),
+                Deferral::Again => {}
+                Deferral::Abandoned(effect) => self.abandoned(&effect, why, now),
+            },
         }
         Ok(())
+    }
+
+    fn abandoned(&mut self, effect: &InstanceEffect, why: &str, at: Timestamp) {
+        let (what, now, advice) = match effect {
+            InstanceEffect::Interrupt => (
+                "tell the builds on it that it is taken away",
+                "they are started again when ECS tells that their tasks have stopped",
+                "see to what the service says",
+            ),
+            InstanceEffect::Drain => (
+                "drain it",
+                "ECS may still place tasks on it",
+                "see to what the service says, and drain the instance by hand if it is still there",
+            ),
+            // Nobody can be told that nobody can be told: it is counted.
+            InstanceEffect::Tell { .. } | InstanceEffect::TellAbandoned { .. } => return,
+        };
+        let what = Abandoned {
+            what: what.to_owned(),
+            why: why.to_owned(),
+            now: now.to_owned(),
+            advice: advice.to_owned(),
+            at,
+        };
+        let number = self.outbox.pushed();
+        self.outbox.push(InstanceEffect::TellAbandoned { number, what }, at);
     }
 }
 
@@ -400,7 +445,7 @@ mod tests {
     #[test]
     fn an_effect_that_failed_is_due_again() {
         let warned = take(&instance(), &warning(0), 0);
-        let deferred = take(&warned, &InstanceEvent::Deferred(warned.outbox.pending()[0].id), 5);
+        let deferred = take(&warned, &InstanceEvent::Deferred(warned.outbox.pending()[0].id, "no".to_owned()), 5);
         assert_eq!(deferred.due(), Some(t(60)));
         assert_eq!(deferred.expires(), Some(later(t(0), KEEP)));
     }

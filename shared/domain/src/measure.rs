@@ -28,6 +28,8 @@ pub enum Measure {
     Relaunched(Duration),
     /// How long an agent was up, and on what.
     Agent(Capacity, Duration),
+    /// So many effects were tried in vain for too long, and are given up.
+    Abandoned(u64),
     /// For how long the longest overdue record has been due when a sweep begins; zero where none is.
     Overdue(Duration),
 }

@@ -1,7 +1,9 @@
 //! What people are told: one JSON document for programs, and texts for e-mail and SMS.
 
+mod abandoned;
 mod backup;
 
+pub use abandoned::{about_abandoned_of_instance, about_abandoned_of_run};
 pub use backup::{about_backup, about_no_backups};
 
 use std::fmt::Write as _;
@@ -174,6 +176,26 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
     let spec = &build.spec;
     let place = place(&spec.repository, &spec.reference);
     let (status, severity, attempt, capacity, cause, time, title) = match news {
+        BuildNews::Abandoned { number, what } => return abandoned::about_build(build, *number, what),
+        BuildNews::Refused {
+            attempt,
+            capacity,
+            cause,
+            until,
+            at,
+        } => (
+            "retrying",
+            Severity::Warning,
+            Some(*attempt),
+            Some(*capacity),
+            Some(cause),
+            *at,
+            format!(
+                "{place}: {} cannot be launched, and is tried until {}: {cause}",
+                spec.id.job,
+                minute(*until)
+            ),
+        ),
         BuildNews::Retrying {
             attempt,
             capacity,
@@ -211,6 +233,7 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
     let shown = match news {
         BuildNews::Retrying { attempt, .. } => attempt.checked_sub(1),
         BuildNews::Finished { attempt, .. } => *attempt,
+        BuildNews::Refused { .. } | BuildNews::Abandoned { .. } => None,
     };
     let agent = build
         .attempts
@@ -229,6 +252,11 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
     row("Build", &spec.id.to_string());
     if let Some(cause) = cause {
         row("Cause", cause);
+    }
+    let advice = refused(build, news);
+    if let Some((now, advice)) = &advice {
+        row("Bellhop", now);
+        row("You can", advice);
     }
     for attempt in &build.attempts {
         row(
@@ -261,6 +289,9 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
         ("cause", json!(cause)),
         ("links", Value::Object(links)),
     ];
+    if let Some((now, advice)) = advice {
+        more.extend([("now", json!(now)), ("advice", json!(advice))]);
+    }
     more.extend(tests.map(|tests| ("tests", json!(tests))));
     more.extend(found.filter(|found| found.count > 0).map(|found| {
         let files: Vec<&str> = found
@@ -274,7 +305,8 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
     Facts {
         id: match news {
             BuildNews::Retrying { attempt, .. } => format!("{}/retrying/{attempt}", spec.id),
-            BuildNews::Finished { .. } => format!("{}/{status}", spec.id),
+            BuildNews::Refused { attempt, .. } => format!("{}/refused/{attempt}", spec.id),
+            BuildNews::Finished { .. } | BuildNews::Abandoned { .. } => format!("{}/{status}", spec.id),
         },
         kind: "build",
         severity,
@@ -289,6 +321,25 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
         body,
     }
     .message()
+}
+
+/// What Bellhop does about a launch that was refused, and what a person can do; `None` where no refusal is what the news are about.
+fn refused(build: &Build, news: &BuildNews) -> Option<(String, String)> {
+    let attempt = build.attempts.last().filter(|attempt| attempt.agent.is_none())?;
+    let now = match news {
+        BuildNews::Refused { until, .. } => format!("it is tried again until {}, and has failed then", minute(*until)),
+        BuildNews::Finished {
+            outcome: Outcome::TimedOut | Outcome::InfrastructureFailed,
+            ..
+        } => "it is not tried again".to_owned(),
+        BuildNews::Finished { .. } | BuildNews::Retrying { .. } | BuildNews::Abandoned { .. } => return None,
+    };
+    Some((now, attempt.advice.clone()?))
+}
+
+/// A moment as people want it.
+fn minute(at: Timestamp) -> String {
+    at.strftime("%H:%M UTC").to_string()
 }
 
 /// What people are told about a finished run; `None` while it is not finished.

@@ -64,6 +64,8 @@ pub enum StopCause {
     FailedToStart,
     /// It never came up because there was no capacity.
     NoCapacity,
+    /// It never came up for a reason that passes: a limit of the account, a rate limit, the service's own trouble.
+    NotNow,
     /// Its capacity was taken back.
     Interrupted,
     /// Somebody asked for it: this suite, or a person.

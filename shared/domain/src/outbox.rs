@@ -2,6 +2,8 @@
 //!
 //! An effect is stored in the same write as the decision that wants it, and taken out by the write that records its outcome. Whoever dies in between
 //! leaves it behind, and the sweep performs it again; every effect is therefore idempotent.
+//!
+//! Every effect ends: it takes place, or, where a service outside refuses it for too long, it is abandoned, and people are told.
 
 use std::time::Duration;
 
@@ -14,6 +16,45 @@ pub const PERFORM_WITHIN: Duration = Duration::from_secs(60);
 
 /// The longest wait between two tries of an effect.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(16 * 60);
+
+/// How long an agent, an instance or a target of a remedy is asked in vain for something.
+pub const TRY_FOR: Duration = Duration::from_secs(15 * 60);
+
+/// How long it is tried in vain to tell people something, or to write a report.
+pub const TELL_FOR: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Something that is to be done.
+pub trait Effect {
+    /// How long it is tried in vain until it is abandoned; `None` for what one record tells another, which is never given up, and for what ends in
+    /// another way.
+    fn abandoned_after(&self) -> Option<Duration>;
+}
+
+/// What comes of a try that was in vain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deferral<E> {
+    /// The outbox does not have the effect (any more).
+    Unknown,
+    /// It is tried again.
+    Again,
+    /// It was tried for long enough: it is not in the outbox any more.
+    Abandoned(E),
+}
+
+/// An effect that was abandoned, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abandoned {
+    /// What was to be done, as in "stop the agent".
+    pub what: String,
+    /// What stood in the way, in the words of the service.
+    pub why: String,
+    /// What Bellhop does now.
+    pub now: String,
+    /// What a person can do.
+    pub advice: String,
+    /// When it was abandoned.
+    pub at: Timestamp,
+}
 
 /// Names an effect within its outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -29,6 +70,9 @@ pub struct Pending<E> {
     /// How often it was tried in vain.
     #[serde(default)]
     pub tries: u32,
+    /// When it was tried in vain the first time.
+    #[serde(default)]
+    pub failing: Option<Timestamp>,
     /// What is to be done.
     pub effect: E,
 }
@@ -47,6 +91,9 @@ impl<E> Pending<E> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outbox<E> {
     next: u64,
+    /// How many were abandoned.
+    #[serde(default)]
+    abandoned: u64,
     pending: Vec<Pending<E>>,
 }
 
@@ -54,6 +101,7 @@ impl<E> Default for Outbox<E> {
     fn default() -> Self {
         Self {
             next: 0,
+            abandoned: 0,
             pending: Vec::new(),
         }
     }
@@ -66,6 +114,7 @@ impl<E> Outbox<E> {
             id: EffectId(self.next),
             since: now,
             tries: 0,
+            failing: None,
             effect,
         });
         self.next += 1;
@@ -76,14 +125,40 @@ impl<E> Outbox<E> {
         self.remove_where(|pending| pending.id == id)
     }
 
-    /// Notes that an effect was tried in vain. Gives whether it was there.
-    pub fn defer(&mut self, id: EffectId, now: Timestamp) -> bool {
-        let Some(pending) = self.pending.iter_mut().find(|pending| pending.id == id) else {
-            return false;
+    /// Notes that an effect was tried in vain.
+    pub fn defer(&mut self, id: EffectId, now: Timestamp) -> Deferral<E>
+    where
+        E: Effect,
+    {
+        let Some(index) = self.pending.iter().position(|pending| pending.id == id) else {
+            return Deferral::Unknown;
         };
-        pending.tries = pending.tries.saturating_add(1);
-        pending.since = now;
-        true
+        if let Some(pending) = self.pending.get_mut(index) {
+            pending.tries = pending.tries.saturating_add(1);
+            pending.since = now;
+            let failing = *pending.failing.get_or_insert(now);
+            if pending
+                .effect
+                .abandoned_after()
+                .is_none_or(|patience| later(failing, patience) > now)
+            {
+                return Deferral::Again;
+            }
+        }
+        self.abandoned += 1;
+        Deferral::Abandoned(self.pending.remove(index).effect)
+    }
+
+    /// How many effects there ever were.
+    #[must_use]
+    pub fn pushed(&self) -> u64 {
+        self.next
+    }
+
+    /// How many effects were abandoned so far.
+    #[must_use]
+    pub fn abandoned(&self) -> u64 {
+        self.abandoned
     }
 
     /// Takes out every effect that fits. Gives whether there was one.
@@ -126,6 +201,29 @@ mod tests {
     use super::*;
     use crate::testing::t;
 
+    impl Effect for &str {
+        fn abandoned_after(&self) -> Option<Duration> {
+            (*self == "effect").then_some(TRY_FOR)
+        }
+    }
+
+    #[test]
+    fn an_effect_is_abandoned_once_it_has_failed_for_its_time() {
+        let mut outbox = Outbox::default();
+        outbox.push("effect", t(0));
+        outbox.push("told by a record", t(0));
+        let (id, told) = (outbox.pending[0].id, outbox.pending[1].id);
+        // Its time counts from the first try in vain: nobody may have come to it for an hour.
+        assert_eq!(outbox.defer(id, t(3600)), Deferral::Again);
+        assert_eq!(outbox.defer(id, t(3600 + 899)), Deferral::Again);
+        assert_eq!(outbox.defer(id, t(3600 + 900)), Deferral::Abandoned("effect"));
+        assert_eq!(outbox.defer(id, t(3600 + 901)), Deferral::Unknown);
+        for day in 0..90 {
+            assert_eq!(outbox.defer(told, t(day * 86_400)), Deferral::Again);
+        }
+        assert_eq!((outbox.abandoned(), outbox.pending().len()), (1, 1));
+    }
+
     #[test]
     fn each_try_in_vain_doubles_the_wait() {
         let mut outbox = Outbox::default();
@@ -135,14 +233,14 @@ mod tests {
         let mut waits = Vec::new();
         for second in 0..7 {
             waits.push(outbox.pending[0].due().as_second() - outbox.pending[0].since.as_second());
-            assert!(outbox.defer(id, t(second)));
+            assert_eq!(outbox.defer(id, t(second)), Deferral::Again);
             assert_eq!(outbox.pending[0].since, t(second));
         }
         assert_eq!(waits, [60, 60, 120, 240, 480, 960, 960]);
         assert_eq!((outbox.pending[1].tries, outbox.pending[1].since), (0, t(1000)));
-        assert!(outbox.defer(other, t(1)));
+        assert_eq!(outbox.defer(other, t(1)), Deferral::Again);
         assert!(outbox.remove(other));
-        assert!(!outbox.defer(other, t(2)));
+        assert_eq!(outbox.defer(other, t(2)), Deferral::Unknown);
         assert_eq!(outbox.pending[0].since, t(6));
     }
 }

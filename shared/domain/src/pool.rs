@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::{Decision, Ignored};
 use crate::ids::{AgentName, BuildId};
-use crate::outbox::{EffectId, Outbox, later};
+use crate::outbox::{Effect, EffectId, Outbox, later};
 
 /// The most builds that can wait in one pool: with them its record stays well below the 400 KB of a DynamoDB item. Those beyond are turned away and
 /// ask again.
@@ -67,8 +67,8 @@ pub enum PoolEvent {
     Gone(Vec<BuildId>),
     /// An effect has taken place.
     Performed(EffectId),
-    /// An effect was tried in vain; it stays in the outbox.
-    Deferred(EffectId),
+    /// An effect was tried in vain, for this reason; it stays in the outbox.
+    Deferred(EffectId, String),
     /// Time has passed.
     Tick,
 }
@@ -84,6 +84,13 @@ pub enum PoolEffect {
     },
     /// Look whether those that hold a place, or wait for one, are still there.
     Audit,
+}
+
+impl Effect for PoolEffect {
+    /// Never: it is what one record tells another.
+    fn abandoned_after(&self) -> Option<Duration> {
+        None
+    }
 }
 
 impl Pool {
@@ -147,7 +154,7 @@ impl Pool {
             PoolEvent::Performed(id) => {
                 self.outbox.remove(*id);
             }
-            PoolEvent::Deferred(id) => {
+            PoolEvent::Deferred(id, _) => {
                 self.outbox.defer(*id, now);
             }
             PoolEvent::Tick => {

@@ -1,5 +1,7 @@
 //! A run: all builds that one trigger starts, the order among them, and its one closing.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +9,7 @@ use crate::branch::Pushed;
 use crate::decision::{Decision, Ignored};
 use crate::found::Tests;
 use crate::ids::{CommitId, JobName, PipelineJobId, Reference, RepositoryName, RunId};
-use crate::outbox::{EffectId, Outbox};
+use crate::outbox::{Abandoned, Deferral, Effect, EffectId, Outbox, TELL_FOR};
 use crate::outcome::Outcome;
 use crate::pipeline::{Action, ActionState, GONE_AFTER};
 use crate::spec::{BuildSpec, Successes};
@@ -43,6 +45,9 @@ pub struct Run {
     pub outbox: Outbox<RunEffect>,
 }
 
+/// How long it is tried in vain to tell an action something. CodePipeline gives up a job of a Lambda function that says nothing for 20 minutes
+/// (<https://docs.aws.amazon.com/codepipeline/latest/userguide/limits.html>).
+const ANSWER_FOR: Duration = Duration::from_secs(20 * 60);
 /// The most earlier jobs of an action that are remembered: those of its 24 hours.
 const MOST_EARLIER: usize = 300;
 
@@ -160,8 +165,8 @@ pub enum RunEvent {
     Tick,
     /// An effect has taken place.
     Performed(EffectId),
-    /// An effect was tried in vain; it stays in the outbox.
-    Deferred(EffectId),
+    /// An effect was tried in vain, for this reason; it stays in the outbox, unless it is abandoned.
+    Deferred(EffectId, String),
 }
 
 /// What is to be done for a run. Every one of them may be performed more than once.
@@ -205,6 +210,23 @@ pub enum RunEffect {
     Announce,
     /// Write the run's report to the bucket.
     Report,
+    /// Tell people what could not be done.
+    TellAbandoned {
+        /// Tells it from others.
+        number: u64,
+        /// What it was.
+        what: Abandoned,
+    },
+}
+
+impl Effect for RunEffect {
+    fn abandoned_after(&self) -> Option<Duration> {
+        match self {
+            Self::Release { .. } | Self::Skip { .. } | Self::Cancel { .. } | Self::Enter(_) => None,
+            Self::Continue { .. } | Self::Answer { .. } => Some(ANSWER_FOR),
+            Self::Announce | Self::Report | Self::TellAbandoned { .. } => Some(TELL_FOR),
+        }
+    }
 }
 
 impl Run {
@@ -380,13 +402,14 @@ impl Run {
 
     fn apply(&mut self, event: &RunEvent, now: Timestamp) -> Result<(), Ignored> {
         match event {
-            RunEvent::Deferred(id) => {
-                if self.outbox.defer(*id, now) {
+            RunEvent::Deferred(id, why) => match self.outbox.defer(*id, now) {
+                Deferral::Unknown => Err(Ignored::NothingNew),
+                Deferral::Again => Ok(()),
+                Deferral::Abandoned(effect) => {
+                    self.abandoned(&effect, why, now);
                     Ok(())
-                } else {
-                    Err(Ignored::NothingNew)
                 }
-            }
+            },
             RunEvent::Performed(id) => {
                 if self.outbox.remove(*id) {
                     Ok(())
@@ -496,6 +519,44 @@ impl Run {
             .remove_where(|pending| matches!(pending.effect, RunEffect::Continue { .. } | RunEffect::Answer { .. }));
         self.answer_if_over(now);
         Ok(())
+    }
+
+    fn abandoned(&mut self, effect: &RunEffect, why: &str, at: Timestamp) {
+        let action = "tell the action of CodePipeline";
+        let (what, now, advice) = match effect {
+            RunEffect::Continue { job } | RunEffect::Answer { job } => {
+                if let Some(action) = self.action.as_mut().filter(|action| action.job == *job) {
+                    action.state = ActionState::Over;
+                }
+                let is_over = self.state != RunState::Open;
+                (
+                    if is_over {
+                        format!("{action} how the run ended")
+                    } else {
+                        format!("{action} that the run goes on")
+                    },
+                    "the action fails after CodePipeline's own time limit; the run is as it is",
+                    "see to what the service says, and retry the stage",
+                )
+            }
+            RunEffect::Report => (
+                "write the run's report".to_owned(),
+                "the run has no report in the bucket",
+                "see to what the service says; `show` gives the same facts",
+            ),
+            // Nobody can be told that nobody can be told: it is counted.
+            RunEffect::Announce | RunEffect::TellAbandoned { .. } => return,
+            RunEffect::Release { .. } | RunEffect::Skip { .. } | RunEffect::Cancel { .. } | RunEffect::Enter(_) => return,
+        };
+        let what = Abandoned {
+            what,
+            why: why.to_owned(),
+            now: now.to_owned(),
+            advice: advice.to_owned(),
+            at,
+        };
+        let number = self.outbox.pushed();
+        self.outbox.push(RunEffect::TellAbandoned { number, what }, at);
     }
 
     fn answer_if_over(&mut self, now: Timestamp) {
@@ -640,6 +701,7 @@ mod tests {
                 RunEffect::Answer { job } => format!("answer {}", &job.as_str()[..2]),
                 RunEffect::Announce => "announce".to_owned(),
                 RunEffect::Report => "report".to_owned(),
+                RunEffect::TellAbandoned { what, .. } => format!("tell that it could not {}", what.what),
             })
             .collect()
     }
@@ -880,14 +942,14 @@ mod tests {
         let run = finish(&diamond(), "build", Outcome::Succeeded);
         assert_eq!(run.due(), Some(t(120)));
         let id = run.outbox.pending()[0].id;
-        let Decision::Next(deferred) = run.decide(&RunEvent::Deferred(id), t(90)) else {
+        let Decision::Next(deferred) = run.decide(&RunEvent::Deferred(id, String::new()), t(90)) else {
             panic!("it was pending")
         };
         assert_eq!((deferred.outbox.pending()[0].since, deferred.due()), (t(90), Some(t(120))));
         let Decision::Next(done) = run.decide(&RunEvent::Performed(id), t(90)) else {
             panic!("it was pending")
         };
-        for gone in [RunEvent::Performed(id), RunEvent::Deferred(id)] {
+        for gone in [RunEvent::Performed(id), RunEvent::Deferred(id, String::new())] {
             assert_eq!(done.decide(&gone, t(91)), Decision::Ignored(Ignored::NothingNew));
         }
     }

@@ -213,8 +213,8 @@ impl Record for Alarm {
         Alarm::decide(self, event, now)
     }
 
-    fn deferred(effect: EffectId) -> AlarmEvent {
-        AlarmEvent::Deferred(effect)
+    fn deferred(effect: EffectId, why: String) -> AlarmEvent {
+        AlarmEvent::Deferred(effect, why)
     }
 
     fn outbox(&self) -> &Outbox<AlarmEffect> {

@@ -280,8 +280,8 @@ impl Record for Backup {
         Backup::decide(self, event, now)
     }
 
-    fn deferred(effect: EffectId) -> BackupEvent {
-        BackupEvent::Deferred(effect)
+    fn deferred(effect: EffectId, why: String) -> BackupEvent {
+        BackupEvent::Deferred(effect, why)
     }
 
     fn outbox(&self) -> &Outbox<BackupEffect> {

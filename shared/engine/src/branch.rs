@@ -25,8 +25,8 @@ impl Record for Branch {
         Branch::decide(self, event, now)
     }
 
-    fn deferred(effect: EffectId) -> BranchEvent {
-        BranchEvent::Deferred(effect)
+    fn deferred(effect: EffectId, why: String) -> BranchEvent {
+        BranchEvent::Deferred(effect, why)
     }
 
     fn outbox(&self) -> &Outbox<BranchEffect> {

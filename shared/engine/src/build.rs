@@ -7,7 +7,7 @@ use bellhop_domain::ids::LaunchId;
 use bellhop_domain::measure;
 use bellhop_domain::message;
 use bellhop_domain::observation::{AgentStatus, Observation, StopCause};
-use bellhop_domain::outbox::{EffectId, Outbox, PERFORM_WITHIN, Pending};
+use bellhop_domain::outbox::{EffectId, Outbox, PERFORM_WITHIN, Pending, TRY_FOR};
 use bellhop_domain::pool::PoolEvent;
 use bellhop_domain::run::RunEvent;
 use bellhop_domain::spec::Executor;
@@ -42,8 +42,8 @@ impl Record for Build {
         Build::decide(self, event, now)
     }
 
-    fn deferred(effect: EffectId) -> BuildEvent {
-        BuildEvent::Deferred(effect)
+    fn deferred(effect: EffectId, why: String) -> BuildEvent {
+        BuildEvent::Deferred(effect, why)
     }
 
     fn outbox(&self) -> &Outbox<BuildEffect> {
@@ -85,12 +85,20 @@ impl Record for Build {
                 let clean = matches!(stop.containers.as_slice(), [only] if only.exit_code == Some(0));
                 clean && !matches!(open.phase, Phase::Interrupted { .. })
             }
-            StopCause::FailedToStart | StopCause::NoCapacity | StopCause::Definition => true,
+            StopCause::FailedToStart | StopCause::NoCapacity | StopCause::NotNow | StopCause::Definition => true,
             StopCause::Interrupted | StopCause::Requested | StopCause::TimedOut | StopCause::Other => false,
         };
         let on_ecs = matches!(self.spec.executor, Executor::Ecs(_));
         if on_ecs && stop.report.is_none() && !says_all {
-            stop.report = engine.store.agent_report(&self.attempt_id(*attempt)).await?;
+            let since = stop.at.unwrap_or(open.checked);
+            match engine.store.agent_report(&self.attempt_id(*attempt)).await {
+                Ok(report) => stop.report = report,
+                // The exit code and the service's words decide without it, rather than nobody.
+                Err(fault) if measure::between(since, engine.clock.now()) >= TRY_FOR => {
+                    tracing::error!(build = %self.spec.id, attempt, error = %fault, "the agent's report cannot be read: it is judged without");
+                }
+                Err(fault) => return Err(fault),
+            }
         }
         Ok(())
     }
@@ -171,7 +179,8 @@ impl Record for Build {
                     None => Ok(Vec::new()),
                     Some(Handled::Ignored(Ignored::Full)) => {
                         tracing::warn!(build = %id, agent = %self.spec.agent, "too many builds wait for this agent: it asks again later");
-                        Ok(vec![BuildEvent::Deferred(pending.id)])
+                        let why = "too many builds wait for this agent".to_owned();
+                        Ok(vec![BuildEvent::Deferred(pending.id, why)])
                     }
                     Some(_) => Ok(vec![performed]),
                 }

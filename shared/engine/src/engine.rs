@@ -8,6 +8,7 @@ use bellhop_domain::branch::{Branch, BranchEvent};
 use bellhop_domain::build::BuildEvent;
 use bellhop_domain::decision::{Decision, Ignored};
 use bellhop_domain::ids::{AgentName, BuildId, Reference, RepositoryName, RunId};
+use bellhop_domain::measure::Measure;
 use bellhop_domain::outbox::{EffectId, Outbox, Pending};
 use bellhop_domain::pool::{Pool, PoolEvent};
 use bellhop_domain::run::RunEvent;
@@ -87,8 +88,8 @@ pub(crate) trait Record: Clone + PartialEq + Send + Sync + 'static {
     fn name(&self) -> String;
     fn decide(&self, event: &Self::Event, now: Timestamp) -> Decision<Self>;
     fn outbox(&self) -> &Outbox<Self::Effect>;
-    /// The event that an effect was tried in vain.
-    fn deferred(effect: EffectId) -> Self::Event;
+    /// The event that an effect was tried in vain, and why.
+    fn deferred(effect: EffectId, why: String) -> Self::Event;
     /// The record as it is in the ledger now.
     async fn reload(&self, engine: &Engine) -> Result<Option<Versioned<Self>>, Fault>;
     /// Stores `self` in place of the version expected.
@@ -248,6 +249,11 @@ impl Engine {
                     continue;
                 }
                 next.count(Some(&current.record), &*self.meter);
+                let abandoned = next.outbox().abandoned().saturating_sub(current.record.outbox().abandoned());
+                if abandoned > 0 {
+                    tracing::error!(record = next.name(), "something was tried in vain for too long, and is given up");
+                    self.meter.count(None, &[Measure::Abandoned(abandoned)]);
+                }
                 effects.extend(next.outbox().since(current.record.outbox()).cloned());
                 current = stored;
             } else if effects.is_empty() {
@@ -277,9 +283,9 @@ impl Engine {
             match outcome {
                 Ok(more) => events.extend(more),
                 Err(other) => {
-                    tracing::error!(record = current.record.name(), error = %other, "an effect could not be performed; it stays in the outbox");
+                    tracing::error!(record = current.record.name(), error = %other, "an effect could not be performed");
+                    events.push(R::deferred(pending.id, other.what.clone()));
                     fault.get_or_insert(other);
-                    events.push(R::deferred(pending.id));
                 }
             }
         }

@@ -5,6 +5,7 @@ use bellhop_domain::build::BuildEvent;
 use bellhop_domain::decision::Decision;
 use bellhop_domain::ids::{AttemptId, InstanceId};
 use bellhop_domain::instance::{self, Instance, InstanceEffect, InstanceEvent, What};
+use bellhop_domain::message;
 use bellhop_domain::observation::{AgentStatus, Observation};
 use bellhop_domain::outbox::{EffectId, Outbox, Pending};
 use futures::stream::{self, StreamExt};
@@ -87,8 +88,8 @@ impl Record for Instance {
         Instance::decide(self, event, now)
     }
 
-    fn deferred(effect: EffectId) -> InstanceEvent {
-        InstanceEvent::Deferred(effect)
+    fn deferred(effect: EffectId, why: String) -> InstanceEvent {
+        InstanceEvent::Deferred(effect, why)
     }
 
     fn outbox(&self) -> &Outbox<InstanceEffect> {
@@ -148,6 +149,13 @@ impl Record for Instance {
             InstanceEffect::Drain => {
                 engine.hosts.drain(&self.host).await?;
                 tracing::info!(instance = %self.id, cluster = self.host.cluster, "instance drained");
+                Ok(vec![performed])
+            }
+            InstanceEffect::TellAbandoned { number, what } => {
+                engine
+                    .notifier
+                    .publish(&message::about_abandoned_of_instance(self, *number, what))
+                    .await?;
                 Ok(vec![performed])
             }
             InstanceEffect::Tell { warned, builds, foreign } => {

@@ -34,8 +34,8 @@ impl Record for Pool {
         Pool::decide(self, event, now)
     }
 
-    fn deferred(effect: EffectId) -> PoolEvent {
-        PoolEvent::Deferred(effect)
+    fn deferred(effect: EffectId, why: String) -> PoolEvent {
+        PoolEvent::Deferred(effect, why)
     }
 
     fn outbox(&self) -> &Outbox<PoolEffect> {

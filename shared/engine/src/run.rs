@@ -37,8 +37,8 @@ impl Record for Run {
         Run::decide(self, event, now)
     }
 
-    fn deferred(effect: EffectId) -> RunEvent {
-        RunEvent::Deferred(effect)
+    fn deferred(effect: EffectId, why: String) -> RunEvent {
+        RunEvent::Deferred(effect, why)
     }
 
     fn outbox(&self) -> &Outbox<RunEffect> {
@@ -97,6 +97,12 @@ impl Record for Run {
                 {
                     engine.notifier.publish(&message).await?;
                 }
+            }
+            RunEffect::TellAbandoned { number, what } => {
+                engine
+                    .notifier
+                    .publish(&message::about_abandoned_of_run(self, *number, what))
+                    .await?;
             }
             RunEffect::Report => {
                 let builds = engine.ledger.builds_of(&self.id).await?;

@@ -215,8 +215,8 @@ impl Engine {
         builds
     }
 
-    /// Asks for those agents of builds that should be asked for. Each build comes with the events to take to it: none where its agents could not be
-    /// asked for, because time may only be held against an agent that was looked at. What is overdue is performed all the same.
+    /// Asks for those agents of builds that should be asked for. Each build comes with the events to take to it. Where its agents could not be asked for,
+    /// they say so: time may only be held against an agent that was looked at, or that nobody could be asked about for long.
     pub(crate) async fn look(&self, builds: Vec<Versioned<Build>>, tally: &mut Tally) -> Vec<(Versioned<Build>, Vec<BuildEvent>)> {
         let now = self.clock.now();
         let wanted: Vec<AgentId> = builds
@@ -243,10 +243,13 @@ impl Engine {
                         Some(BuildEvent::Agent { attempt, observation })
                     })
                     .collect();
-                let events = looked.map_or_else(Vec::new, |mut events| {
-                    events.push(BuildEvent::Tick { looked: now });
-                    events
-                });
+                let events = match looked {
+                    Some(mut events) => {
+                        events.push(BuildEvent::Tick { looked: now });
+                        events
+                    }
+                    None => vec![BuildEvent::Tick { looked: Timestamp::MIN }],
+                };
                 (build, events)
             })
             .collect()

@@ -64,7 +64,12 @@ pub const RULES: [Rule; 10] = [
     Rule {
         class: Class::Transient,
         codes: &[],
-        words: &["Unable to assume the service linked role"],
+        words: &[
+            "Unable to assume the service linked role",
+            "InternalError",
+            "Internal error",
+            "internal error",
+        ],
         source: "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html",
     },
     Rule {
@@ -209,6 +214,11 @@ mod tests {
             (
                 "InvalidParameterException",
                 "Unable to assume the service linked role.",
+                Class::Transient,
+            ),
+            (
+                "InvalidParameterException",
+                "Error retrieving subnet information for [subnet-0a]: An internal error has occurred (ErrorCode: InternalError)",
                 Class::Transient,
             ),
             ("TransactionConflictException", "", Class::Transient),

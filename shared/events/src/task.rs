@@ -169,7 +169,8 @@ impl TaskFacts {
             Some("EssentialContainerExited") => StopCause::Exited,
             Some("TaskFailedToStart") => match self.stopped_reason.as_deref().map(Class::of_reason) {
                 Some(Class::NoCapacity) => StopCause::NoCapacity,
-                _ => StopCause::FailedToStart,
+                Some(Class::AccountLimit | Class::Throttled | Class::Transient) => StopCause::NotNow,
+                Some(Class::Permanent | Class::Unknown) | None => StopCause::FailedToStart,
             },
             Some("UserInitiated" | "ServiceSchedulerInitiated") => StopCause::Requested,
             None if self.reason_begins(EXITED_REASON) && self.containers.iter().any(|c| c.exit_code.is_some()) => StopCause::Exited,
@@ -340,6 +341,18 @@ mod tests {
                 "Capacity is unavailable at this time. Please try again later",
                 StopCause::NoCapacity,
             ),
+            ("TaskFailedToStart", "RESOURCE:MEMORY", StopCause::NoCapacity),
+            ("TaskFailedToStart", "EMPTY CAPACITY PROVIDER", StopCause::NoCapacity),
+            ("TaskFailedToStart", "NO ACTIVE INSTANCES", StopCause::NoCapacity),
+            ("TaskFailedToStart", "AGENT", StopCause::NoCapacity),
+            (
+                "TaskFailedToStart",
+                "Unexpected EC2 error while attempting to Create Network Interface with public IP assignment disabled in subnet 'subnet-0a': \
+                 InsufficientFreeAddressesInSubnet",
+                StopCause::NotNow,
+            ),
+            ("TaskFailedToStart", "Request limit exceeded.", StopCause::NotNow),
+            ("TaskFailedToStart", "InternalError: internal error", StopCause::NotNow),
             ("SpotInterruption", SPOT, StopCause::Interrupted),
             ("TerminationNotice", "", StopCause::Interrupted),
             ("", SPOT, StopCause::Interrupted),

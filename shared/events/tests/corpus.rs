@@ -570,6 +570,7 @@ fn found(event: &Event) -> Expected {
                         StopCause::Exited => "exited",
                         StopCause::FailedToStart => "failed to start",
                         StopCause::NoCapacity => "no capacity",
+                        StopCause::NotNow => "not now",
                         StopCause::Interrupted => "interrupted",
                         StopCause::Requested => "requested",
                         StopCause::TimedOut => "timed out",

@@ -56,7 +56,7 @@ fn build_goes_on(build: &Build, now: Timestamp) {
     build.agents_to_check(now);
     let mut events = vec![BuildEvent::Tick { looked: now }, BuildEvent::Released];
     for pending in build.outbox.pending() {
-        events.extend([BuildEvent::Performed(pending.id), BuildEvent::Deferred(pending.id)]);
+        events.extend([BuildEvent::Performed(pending.id), BuildEvent::Deferred(pending.id, String::new())]);
     }
     for attempt in &build.attempts {
         let Some(agent) = &attempt.agent else { continue };

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use bellhop_domain::Capacity;
 use bellhop_domain::agent::report_key;
 use bellhop_domain::branch::{Branch, BranchEffect};
-use bellhop_domain::build::{Build, BuildEffect, BuildState, End, Phase, StopWhy};
+use bellhop_domain::build::{Attempt, Build, BuildEffect, BuildState, End, Phase, STOP_TIMEOUT, StopWhy, UNKNOWN_FOR};
 use bellhop_domain::ids::{AttemptId, BuildId, LaunchId, Reference, RepositoryName, RunId};
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::pool::{Pool, Waiting};
@@ -18,11 +18,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::ecs::{Task, Truth, short};
+use crate::ecs::{Failure, Task, Truth, short};
 use crate::instances::is_doomed;
 use crate::ledger::describe;
 use crate::source::{Expected, JobTruth};
-use crate::world::{HOUR, Job, MINUTE, Millis, SECOND, Subject, World, timestamp};
+use crate::world::{HOUR, Job, MINUTE, Millis, SECOND, Subject, World, moment, timestamp};
 
 /// How long an agent that is not wanted (any more) may go on without having been told to stop, once the faults have stopped: the longest wait of an
 /// effect that was tried in vain, the time that is spent on looking for the agent of a lost launch, and some sweeps.
@@ -40,6 +40,8 @@ pub(crate) struct Checks {
     refused: BTreeSet<(AttemptId, Capacity)>,
     /// Attempts of which a launch was refused for good.
     forbidden: BTreeSet<AttemptId>,
+    /// Builds of which a launch was denied, and since when.
+    denied: BTreeMap<BuildId, Millis>,
     /// Launches that made a task.
     launched: BTreeSet<(AttemptId, Capacity)>,
     /// Runs that somebody wanted to cancel, or a job of them.
@@ -111,6 +113,12 @@ pub(crate) fn cancelled(world: &mut World, run: &RunId) {
 /// A launch was refused for good.
 pub(crate) fn forbidden(world: &mut World, attempt: &AttemptId) {
     world.checks.forbidden.insert(attempt.clone());
+}
+
+/// A launch was refused for a reason that nobody knows.
+pub(crate) fn denied(world: &mut World, attempt: &AttemptId) {
+    let now = world.now;
+    world.checks.denied.entry(attempt.build.clone()).or_insert(now);
 }
 
 /// A launch is answered with the refusal that its token was spent on.
@@ -215,9 +223,9 @@ pub(crate) fn launching(world: &mut World, spec: &BuildSpec, attempt: &AttemptId
     );
 
     // An attempt whose accepted launch found no capacity after all takes another number, and no retry.
-    let without_capacity = world
-        .tasks_of(id)
-        .filter(|task| task.capacity == Capacity::OnDemand && task.never_ran() && task.disturbed);
+    let without_capacity = world.tasks_of(id).filter(|task| {
+        task.never_ran() && task.disturbed && (task.capacity == Capacity::OnDemand || task.failure == Some(Failure::NotNow))
+    });
     // So does one whose token was spent on an agent that was taken for a stray.
     let spent = world.tables.builds.get(id).map_or(0, |build| {
         let attempts = build.record.attempts.iter();
@@ -266,7 +274,8 @@ pub(crate) fn launching(world: &mut World, spec: &BuildSpec, attempt: &AttemptId
     for other in others {
         // A launch on Spot that was refused and, at another try, not: found by its events, and stopped.
         let abandoned = world.checks.refused.contains(&(other.attempt.clone(), other.capacity)) && !is_named(world, &other);
-        if abandoned {
+        let lost = is_given_up(world, &other) && (!job.relaunch_stopped || is_stray(world, &other));
+        if abandoned || lost {
             continue;
         }
         let name = short(&other.agent).to_owned();
@@ -372,7 +381,7 @@ pub(crate) fn places_written(world: &mut World, previous: Option<&Pool>, next: &
     for build in gone.filter(|build| !next.holders.contains_key(build)) {
         let lives = world.tasks_of(build).find(|task| {
             let abandoned = world.checks.refused.contains(&(task.attempt.clone(), task.capacity)) && !is_named(world, task);
-            task.lives() && !abandoned
+            task.lives() && !abandoned && !is_given_up(world, task)
         });
         let lives = lives.map(|task| short(&task.agent).to_owned());
         check!(
@@ -451,6 +460,82 @@ fn is_named(world: &World, task: &Task) -> bool {
     })
 }
 
+fn is_stray(world: &World, task: &Task) -> bool {
+    let build = world.tables.builds.get(&task.attempt.build);
+    build.is_some_and(|build| build.record.strays.iter().any(|stray| stray.agent == task.agent))
+}
+
+/// Whether nobody can stop a task, or learn that it has stopped, so that it counts as lost: in truth, and not as the record has it.
+pub(crate) fn is_out_of_reach(world: &World, task: &Task) -> bool {
+    task.deaf || world.was_denied(&["StopTask", "ListTasks", "DescribeTasks"])
+}
+
+/// Whether a task that lives was given up, as it may be.
+fn is_given_up(world: &World, task: &Task) -> bool {
+    let Some(build) = world.tables.builds.get(&task.attempt.build).map(|build| &build.record) else {
+        return false;
+    };
+    let mut attempts = build.attempts.iter().filter(|attempt| attempt.agent.as_ref() == Some(&task.agent));
+    let mut strays = build.strays.iter().filter(|stray| stray.agent == task.agent);
+    is_out_of_reach(world, task) && (attempts.any(|attempt| attempt.end().is_some()) || strays.any(|stray| stray.stopped))
+}
+
+/// An attempt counts as over whose agent was told to stop, and has not said that it has: it must have had its time for that.
+fn lost(world: &mut World, build: &Build, before: &Attempt) {
+    let Phase::Stopping { at, .. } = &before.phase else { return };
+    let Some(task) = before.agent.as_ref().and_then(|agent| world.task(agent)) else {
+        return;
+    };
+    let (lives, reachable) = (task.lives(), !is_out_of_reach(world, task));
+    let waited = world.now.saturating_sub(moment(*at)) + CLOCKS;
+    let name = short(&task.agent).to_owned();
+    check!(
+        world,
+        &build.spec.id,
+        "lost-after-its-time",
+        !lives || waited >= Millis::try_from(STOP_TIMEOUT.as_millis()).unwrap_or(Millis::MAX),
+        "{name} counts as lost after {waited} ms"
+    );
+    world.statistics.given_up += u64::from(lives);
+    check!(
+        world,
+        &build.spec.id,
+        "only-the-lost-are-given-up",
+        !lives || !reachable,
+        "{name} is given up, and could have been stopped"
+    );
+}
+
+/// An attempt counts as over whose agent never ran for want of something that others have, or that comes back: that is nobody's failure.
+fn never_ran(world: &mut World, previous: Option<&Build>, next: &Build, before: &Attempt) {
+    let is_current = previous.is_some_and(|previous| previous.outcome().is_none() && previous.attempts.len() == before.number as usize);
+    let Some(task) = before.agent.as_ref().and_then(|agent| world.task(agent)).filter(|_| is_current) else {
+        return;
+    };
+    let for_want = task.failure == Some(Failure::NotNow) && before.phase == Phase::Launching;
+    let never_up = matches!(before.phase, Phase::Stopping { why: StopWhy::NeverUp, .. }) && task.never_ran();
+    let job_waits = world.job(&next.spec).is_some_and(|job| job.relaunch_stopped);
+    let gives_way = never_up && before.capacity == Capacity::Spot && !job_waits;
+    let before_retries = previous.map(|previous| previous.retries.clone()).unwrap_or_default();
+    check!(
+        world,
+        &next.spec.id,
+        "want-is-no-failure",
+        !for_want || next.retries == before_retries,
+        "attempt {} found no room, and that counts as a failure: {}",
+        before.number,
+        describe(next)
+    );
+    check!(
+        world,
+        &next.spec.id,
+        "on-demand-follows-spot",
+        !gives_way,
+        "attempt {} never came up on Spot, and does not go to on-demand",
+        before.number
+    );
+}
+
 pub(crate) fn build_written(world: &mut World, previous: Option<&Build>, next: &Build) {
     let id = &next.spec.id;
     reads_back(world, id, next);
@@ -512,6 +597,8 @@ pub(crate) fn build_written(world: &mut World, previous: Option<&Build>, next: &
             .is_some_and(|job| matches!(job.state, JobState::Finished { .. }));
     check!(world, id, "run-is-told", !over || tells || knows, "{}", describe(next));
 
+    let abandoned = |build: &Build| build.outbox.abandoned();
+    world.statistics.given_up += abandoned(next).saturating_sub(previous.map_or(0, abandoned));
     let previous_attempts = previous.map(|previous| previous.attempts.as_slice()).unwrap_or_default();
     if let Some(previous) = previous {
         let kept = previous
@@ -550,6 +637,10 @@ pub(crate) fn build_written(world: &mut World, previous: Option<&Build>, next: &
         {
             let was_stopping = before.is_some_and(|before| matches!(before.phase, Phase::Stopping { .. }));
             attempt_ended(world, next, attempt, end, was_stopping);
+            if let Some(before) = before.cloned() {
+                lost(world, next, &before);
+                never_ran(world, previous, next, &before);
+            }
         }
     }
     artifacts::found(world, previous, next);
@@ -568,13 +659,13 @@ fn closed(world: &mut World, about: Subject, name: String) {
 }
 
 /// The judgement on an attempt, against what its agent really did.
-fn attempt_ended(world: &mut World, build: &Build, attempt: &bellhop_domain::build::Attempt, end: &End, was_stopping: bool) {
+fn attempt_ended(world: &mut World, build: &Build, attempt: &Attempt, end: &End, was_stopping: bool) {
     let id = &build.spec.id;
     let task = attempt.agent.as_ref().and_then(|agent| world.task(agent)).cloned();
     let truth = task.as_ref().map_or(Truth::Open, |task| task.truth);
     let now = world.now;
     let number = attempt.number;
-    let reported = task.as_ref().is_some_and(|task| task.reported);
+    let reported = task.as_ref().is_some_and(|task| task.reported) && !world.was_denied(&["GetReport"]);
     // Without a report nobody can tell whether the script ended by itself or because the container beside it had ended, and not whether an exit code
     // is the script's or the entry point's.
     let alone = !reported && task.as_ref().is_some_and(|task| task.sidecar_ended_first);
@@ -619,23 +710,40 @@ fn attempt_ended(world: &mut World, build: &Build, attempt: &bellhop_domain::bui
         End::TimedOut => {
             let timeout = world.job(&build.spec).map_or(0, |job| job.timeout);
             let ran = task.as_ref().map_or(0, |task| {
-                let until = task.known_end().unwrap_or(now);
+                // Nobody learns of the end of an agent that ECS does not hear of.
+                let until = task.known_end().filter(|_| !task.deaf).unwrap_or(now);
                 task.up_since().map_or(0, |since| until.saturating_sub(since))
             });
             check!(
                 world,
                 id,
                 "timeout-is-real",
-                ran + CLOCKS >= timeout,
+                // Its end was not to be seen.
+                ran + CLOCKS >= timeout || world.was_denied(&["DescribeTasks"]),
                 "attempt {number} ran {ran} ms of its {timeout} ms"
             );
         }
         End::Infrastructure { cause } => {
             let spent = task.is_none() && world.tasks_of(id).any(|other| other.attempt.number == number && !other.goes_on());
-            let forbidden = task.is_none() && world.checks.forbidden.contains(&build.attempt_id(number));
+            let denied = world.checks.denied.get(id).copied();
+            if let Some(since) = denied.filter(|_| cause.contains("AccessDenied")) {
+                let millis = |time: std::time::Duration| Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX);
+                let has_waited = moment(attempt.queued).saturating_add(millis(build.spec.queue_timeout)) <= now + CLOCKS;
+                check!(
+                    world,
+                    id,
+                    "unknown-is-tried-for-a-while",
+                    has_waited || now.saturating_sub(since) + CLOCKS >= millis(UNKNOWN_FOR),
+                    "attempt {number} ends {} ms after it was denied first",
+                    now.saturating_sub(since)
+                );
+            }
+            let forbidden = task.is_none() && (denied.is_some() || world.checks.forbidden.contains(&build.attempt_id(number)));
+            let unseen = world.was_denied(&["DescribeTasks"]);
             let excused = twin
                 || spent
                 || forbidden
+                || unseen
                 || task.as_ref().is_some_and(|task| {
                     task.disturbed || truth == Truth::NotCheckedOut || task.never_ran() && was_stopping || is_forgotten(task, now)
                 });
@@ -719,11 +827,13 @@ fn build_finished(world: &mut World, previous: Option<&Build>, build: &Build) {
             );
         }
         Outcome::InfrastructureFailed => {
+            // Of a launch that is denied until the build's time in the queue is over nothing has ended.
+            let denied = build.attempts.last().is_some_and(|attempt| attempt.unknown.is_some());
             check!(
                 world,
                 id,
                 "infrastructure-is-to-blame",
-                ended(|end| matches!(end, End::Infrastructure { .. })),
+                denied || ended(|end| matches!(end, End::Infrastructure { .. })),
                 "{}",
                 describe(build)
             );
@@ -878,6 +988,9 @@ pub(crate) fn inspect(world: &mut World) {
             task.unwanted_since = since;
             task.known_since = known_since;
         }
+        if world.ecs.tasks.get(index).is_some_and(|task| is_out_of_reach(world, task)) {
+            continue;
+        }
         check!(
             world,
             &attempt.build,
@@ -1006,6 +1119,36 @@ fn build_at_rest(world: &mut World, id: &BuildId) {
         .keys()
         .filter_map(|message| message.strip_prefix(&prefix).map(str::to_owned))
         .collect();
+    if world.was_denied(&["Publish"]) {
+        return;
+    }
+    let remarks = ["refused/", "abandoned/"];
+    let (remarks, told): (Vec<String>, Vec<String>) = told
+        .into_iter()
+        .partition(|told| remarks.iter().any(|remark| told.starts_with(remark)));
+    // One that had no time left ended at once, and that is told.
+    let BuildState::Finished { at: ended, .. } = build.state else {
+        return;
+    };
+    let told_of = |attempt: &&Attempt| attempt.unknown.is_some_and(|since| since < ended);
+    let refused = build.attempts.iter().filter(told_of).count();
+    let told_refused = remarks.iter().filter(|remark| remark.starts_with("refused/")).count();
+    check!(
+        world,
+        id,
+        "unknown-is-told",
+        (refused > 0) == (told_refused > 0) && told_refused <= refused,
+        "{refused} attempts were refused for a reason that nobody knows, and told were {remarks:?}"
+    );
+    let told_abandoned = remarks.len() - told_refused;
+    check!(
+        world,
+        id,
+        "what-is-given-up-is-told",
+        u64::try_from(told_abandoned).is_ok_and(|told| told >= build.outbox.abandoned()),
+        "{} effects were given up, and told were {remarks:?}",
+        build.outbox.abandoned()
+    );
     let ends: Vec<&String> = told.iter().filter(|told| !told.starts_with("retrying/")).collect();
     // What is skipped is told by the run's message alone.
     let expected = match outcome {
@@ -1090,7 +1233,7 @@ fn run_at_rest(world: &mut World, id: &bellhop_domain::ids::RunId) {
     cancelled_at_rest(world, &run);
     let over = run.finished_at().is_some() && run.outbox.pending().is_empty();
     check!(world, id, "every-run-ends", over, "{:?}", run.state);
-    let told = world.bucket.messages.contains_key(&format!("{id}/{}", run.status()));
+    let told = world.was_denied(&["Publish"]) || world.bucket.messages.contains_key(&format!("{id}/{}", run.status()));
     check!(
         world,
         id,
@@ -1109,7 +1252,7 @@ fn run_at_rest(world: &mut World, id: &bellhop_domain::ids::RunId) {
         world,
         id,
         "runs-have-reports",
-        status == Some(run.status()),
+        status == Some(run.status()) || world.was_denied(&["PutObject"]),
         "the report says {status:?} of a run that is {}",
         run.status()
     );
@@ -1136,7 +1279,7 @@ fn run_at_rest(world: &mut World, id: &bellhop_domain::ids::RunId) {
         world,
         id,
         "reports-are-true",
-        reported == truly,
+        reported == truly || world.was_denied(&["PutObject"]),
         "the report says {reported:?}, and it was {truly:?}"
     );
     let worst = run.jobs.iter().filter_map(|job| match job.state {

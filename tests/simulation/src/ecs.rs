@@ -32,6 +32,20 @@ const REMEMBERED: Millis = HOUR;
 const TOKEN_LIFE: Millis = 5 * MINUTE;
 
 const INTERRUPTED: &str = "Your Spot Task was interrupted.";
+/// What a task says that never came up because there was no capacity.
+const NO_CAPACITY: [&str; 4] = [
+    "Capacity is unavailable at this time. Please try again later or in a different availability zone",
+    "RESOURCE:MEMORY",
+    "EMPTY CAPACITY PROVIDER",
+    "NO ACTIVE INSTANCES",
+];
+/// What a task says that never came up for want of something that comes back.
+const NOT_NOW: [&str; 4] = [
+    "Unexpected EC2 error while attempting to Create Network Interface: InsufficientFreeAddressesInSubnet",
+    "You've reached the limit on the number of vCPUs you can run concurrently",
+    "Request limit exceeded.",
+    "InternalError: an internal error has occurred",
+];
 const EXITED: &str = "Essential container in task exited";
 
 #[derive(Default)]
@@ -71,6 +85,8 @@ pub(crate) enum Step {
     Reclaimed,
     StoppedByOutsider,
     HostLost,
+    /// ECS hears no more of it.
+    Disconnected,
     /// CodeBuild ends a build that takes too long.
     TimesOut,
 }
@@ -78,6 +94,8 @@ pub(crate) enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
     NoCapacity,
+    /// For want of something that comes back.
+    NotNow,
     NoImage,
     /// It waited in CodeBuild's queue for too long.
     LeftQueue,
@@ -119,7 +137,7 @@ pub(crate) struct Task {
     created: Millis,
     /// After how long CodeBuild ends it.
     longest: Option<Millis>,
-    failure: Option<Failure>,
+    pub(crate) failure: Option<Failure>,
     container: String,
     version: u64,
     last_status: &'static str,
@@ -141,6 +159,8 @@ pub(crate) struct Task {
     /// Somebody outside stopped it, or its host was lost, or it did not come up.
     pub(crate) disturbed: bool,
     pub(crate) told_to_stop: bool,
+    /// Its instance has no connection any more: ECS knows what it is told to do, and not what it does.
+    pub(crate) deaf: bool,
     pub(crate) truth: Truth,
     /// The agent's own report is in the bucket.
     pub(crate) reported: bool,
@@ -197,7 +217,7 @@ impl Task {
     }
 
     fn facts(&self) -> TaskFacts {
-        let ends_known = self.ended.is_some() && self.last_status != "RUNNING";
+        let ends_known = self.ended.is_some() && self.last_status != "RUNNING" && !self.deaf;
         let mut containers = vec![ContainerFacts {
             name: self.container.clone(),
             last_status: Some(if ends_known { "STOPPED" } else { "RUNNING" }.to_owned()),
@@ -329,12 +349,17 @@ pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, launch: &LaunchId) -
     if world.spell(Spell::Throttled) && world.rng.bool() {
         return refused(world, Refusal::Throttled("ThrottlingException: Rate exceeded".to_owned()));
     }
-    if world.spell(Spell::Forbidden) {
+    if world.spell(Spell::Missing) {
         checks::forbidden(world, attempt);
         world.statistics.refused_for_good += 1;
+        return refused(world, Refusal::Invalid("ClientException: TaskDefinition not found.".to_owned()));
+    }
+    if world.spell(Spell::Forbidden) || world.denied("RunTask") {
+        checks::denied(world, attempt);
+        world.statistics.denials += 1;
         return refused(
             world,
-            Refusal::Invalid("AccessDeniedException: not authorized to perform: ecs:RunTask".to_owned()),
+            mutant::unknown(world, "AccessDeniedException: not authorized to perform: ecs:RunTask"),
         );
     }
     let on_codebuild = matches!(spec.executor, Executor::CodeBuild(_));
@@ -450,6 +475,7 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, (capacity, h
         reclaimed: None,
         disturbed: false,
         told_to_stop: false,
+        deaf: false,
         truth: Truth::Open,
         reported: false,
         ending,
@@ -479,6 +505,9 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, (capacity, h
     let first = if world.chance(share(hostility.late_no_capacity)) {
         let wait = world.between_log(5 * SECOND, 180 * SECOND);
         Some((wait, Step::Fails(Failure::NoCapacity)))
+    } else if world.chance(share(hostility.not_now)) && !on_codebuild {
+        let wait = world.between_log(5 * SECOND, 180 * SECOND);
+        Some((wait, Step::Fails(Failure::NotNow)))
     } else if world.chance(share(hostility.no_start)) {
         let wait = world.between_log(5 * SECOND, 180 * SECOND);
         Some((wait, Step::Fails(Failure::NoImage)))
@@ -518,6 +547,10 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, (capacity, h
     if world.chance(share(hostility.host_lost)) {
         let wait = world.between_log(SECOND, 20 * MINUTE);
         world.schedule_in(wait, Happening::Task(index, Step::HostLost));
+    }
+    if world.chance(share(hostility.disconnected)) && !on_codebuild {
+        let wait = world.between_log(SECOND, 20 * MINUTE);
+        world.schedule_in(wait, Happening::Task(index, Step::Disconnected));
     }
     if task.sidecar && world.chance(share(0.1)) {
         let wait = world.between_log(30 * SECOND, 20 * MINUTE);
@@ -713,6 +746,12 @@ impl World {
                     task.reclaimed = Some(self.now);
                 }
             }
+            Step::Disconnected if task.lives() && !self.calm() => {
+                self.disturb(index);
+                if let Some(task) = self.ecs.tasks.get_mut(index) {
+                    task.deaf = true;
+                }
+            }
             Step::StoppedByOutsider if task.goes_on() && !self.calm() => {
                 self.disturb(index);
                 begin_stop(self, index, "UserInitiated", "Task stopped by user");
@@ -736,6 +775,7 @@ impl World {
         let Some(task) = self.ecs.tasks.get_mut(index).filter(|task| task.lives()) else {
             return;
         };
+        task.deaf = false;
         task.disturbed = true;
         task.script_over = true;
         if !task.is_stopping() {
@@ -755,6 +795,9 @@ impl World {
 
     fn status(&mut self, index: usize, status: &'static str) {
         if let Some(task) = self.ecs.tasks.get_mut(index) {
+            if task.deaf {
+                return;
+            }
             task.last_status = status;
             task.version += 1;
         }
@@ -781,9 +824,8 @@ impl World {
             task.stop_code = Some("TaskFailedToStart");
             task.stopped_reason = Some(
                 match failure {
-                    Failure::NoCapacity => {
-                        "Capacity is unavailable at this time. Please try again later or in a different availability zone"
-                    }
+                    Failure::NoCapacity => NO_CAPACITY[index % NO_CAPACITY.len()],
+                    Failure::NotNow => NOT_NOW[index % NOT_NOW.len()],
                     Failure::NoImage | Failure::LeftQueue => "CannotPullContainerError: pull image manifest has been retried 5 time(s)",
                 }
                 .to_owned(),
@@ -869,6 +911,10 @@ fn begin_stop(world: &mut World, index: usize, code: &'static str, reason: &str)
     let up = task.started_at.is_some();
     let on_codebuild = task.on_codebuild;
     let patient = task.entry_point && task.capacity == Capacity::Spot;
+    if task.deaf {
+        // ECS says what it wants, and the instance does not hear it.
+        return changed(world, index);
+    }
     if !up {
         task.ended = Some(now);
     }

@@ -16,7 +16,7 @@ use crate::hostility::SPELLS;
 use crate::mutant::{self, Mutant};
 use crate::ports::Port;
 use crate::world::{HOUR, Happening, Invoke, Job, MINUTE, Millis, SECOND, Shared, Subject, Who, World, lock, timestamp};
-use crate::{Options, Outcome, alarms, backups, checks, codepipeline, instances, requests};
+use crate::{Options, Outcome, alarms, backups, checks, codepipeline, denials, instances, requests};
 
 /// How long the world may take to come to rest once the faults have stopped.
 const REST_WITHIN: Millis = 26 * HOUR;
@@ -94,6 +94,7 @@ fn prepare(world: &mut World, options: &Options) {
     instances::prepare(world, length, options.hostility);
     backups::prepare(world, length, options.hostility);
     alarms::prepare(world, length, options.hostility);
+    denials::prepare(world, length, options.hostility);
     for (at, push) in pushes {
         let job = Job::Push(Arc::new(push));
         let share = world.hostility.push_repeated;
@@ -210,6 +211,7 @@ impl Executor {
                     world.spells.insert(spell);
                 }
             }
+            Happening::Denial(operation, begins) => world.deny(operation, begins),
             Happening::MassReclaim => world.mass_reclaim(),
             Happening::Minute => world.minute(),
             Happening::Calm => world.calm_down(),
@@ -541,7 +543,12 @@ impl World {
     fn rest(&mut self, at_work: usize) {
         let unrest = if at_work > 0 || self.on_the_way > 0 {
             Some(format!("{at_work} invocations are at work, {} on their way", self.on_the_way))
-        } else if let Some(task) = self.ecs.tasks.iter().find(|task| !task.is_gone()) {
+        } else if let Some(task) = self
+            .ecs
+            .tasks
+            .iter()
+            .find(|task| !task.is_gone() && !checks::is_out_of_reach(self, task))
+        {
             Some(format!("task {} of {} is not gone", crate::ecs::short(&task.agent), task.attempt))
         } else if let Some(action) = self.codepipeline.unrest() {
             Some(action)

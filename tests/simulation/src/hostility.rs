@@ -15,13 +15,15 @@ pub(crate) enum Spell {
     Throttled,
     /// The ledger is throttled.
     LedgerThrottled,
-    /// `RunTask` is refused for good: somebody has taken a permission or a task definition away, and will bring it back.
+    /// `RunTask` is refused for a reason that nobody knows: somebody has taken a permission away, and will bring it back.
     Forbidden,
+    /// `RunTask` is refused for good: somebody has taken a task definition away, and will bring it back.
+    Missing,
     /// Hardly a request to ECS, S3, SNS and CodeCommit is served.
     Outage,
 }
 
-pub(crate) const SPELLS: [Spell; 7] = [
+pub(crate) const SPELLS: [Spell; 8] = [
     Spell::NoSpot,
     Spell::NoCapacity,
     Spell::AccountLimit,
@@ -29,14 +31,15 @@ pub(crate) const SPELLS: [Spell; 7] = [
     Spell::LedgerThrottled,
     Spell::Forbidden,
     Spell::Outage,
+    Spell::Missing,
 ];
 
 impl Spell {
     /// How likely one that could come does come. What ends every build that meets it must leave the others something to do.
     pub(crate) fn share(self) -> f64 {
         match self {
-            Self::Forbidden => 0.1,
-            Self::Outage => 0.4,
+            Self::Missing => 0.1,
+            Self::Outage | Self::Forbidden => 0.4,
             Self::NoSpot | Self::NoCapacity | Self::AccountLimit | Self::Throttled | Self::LedgerThrottled => 1.0,
         }
     }
@@ -77,6 +80,10 @@ pub(crate) struct Hostility {
     /// A task does not come up: no capacity after all, no image, or just nothing.
     pub(crate) late_no_capacity: f64,
     pub(crate) no_start: f64,
+    /// A task does not come up, for want of something that comes back: an address, a vCPU, a token of EC2.
+    pub(crate) not_now: f64,
+    /// A task's instance loses its connection: ECS hears of it no more.
+    pub(crate) disconnected: f64,
     pub(crate) never_up: f64,
     /// A script hangs.
     pub(crate) hangs: f64,
@@ -136,6 +143,8 @@ impl Hostility {
             host_lost: share(0.08),
             late_no_capacity: share(0.25),
             no_start: share(0.12),
+            not_now: share(0.12),
+            disconnected: share(0.06),
             never_up: share(0.08),
             hangs: share(0.12),
             push_repeated: share(0.6),

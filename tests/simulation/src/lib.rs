@@ -10,6 +10,7 @@ mod backups;
 mod bucket;
 mod checks;
 mod codepipeline;
+mod denials;
 mod ecs;
 mod executor;
 mod hostility;
@@ -98,6 +99,10 @@ pub struct Statistics {
     pub refusals: u64,
     /// Those of them that it refused for good.
     pub refused_for_good: u64,
+    /// Requests that were denied.
+    pub denials: u64,
+    /// Things that were given up, and agents that were.
+    pub given_up: u64,
     /// Tasks whose Spot capacity was taken back.
     pub interruptions: u64,
     /// Invocations of functions.
@@ -151,6 +156,8 @@ impl Statistics {
         self.removed += other.removed;
         self.refusals += other.refusals;
         self.refused_for_good += other.refused_for_good;
+        self.denials += other.denials;
+        self.given_up += other.given_up;
         self.interruptions += other.interruptions;
         self.invocations += other.invocations;
         self.deaths += other.deaths;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use bellhop_domain::Capacity;
 use bellhop_domain::alarm::{AlarmChange, Claim, Pauses};
 use bellhop_domain::backup::{Backup, BackupEffect, BackupTold, WorkId};
-use bellhop_domain::build::{Build, BuildEffect, BuildState};
+use bellhop_domain::build::{Build, BuildEffect, BuildState, Phase, Refusal, StopWhy};
 use bellhop_domain::ids::{AttemptId, BuildId, LaunchId, PipelineJobId};
 use bellhop_domain::instance::{Action, Instance, What};
-use bellhop_domain::observation::{AgentStatus, Observation, Report, ReportPhase};
+use bellhop_domain::observation::{AgentStatus, Observation, Report, ReportPhase, StopCause};
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::pipeline::{ActionState, PipelineAnswer, PipelineFailure};
 use bellhop_domain::pool::{Pool, PoolEffect};
@@ -19,7 +19,7 @@ use bellhop_engine::ports::{Document, DocumentKey, DocumentKind, Occupant};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::alarms::Form;
 use crate::backups::{Input, Plan};
@@ -69,6 +69,24 @@ macro_rules! mutants {
 }
 
 mutants! {
+    /// A launch that is refused for a reason nobody knows has failed at once.
+    UnknownIsFinal: "unknown-is-final" within 200,
+    /// Nobody is told that a launch is refused for a reason nobody knows.
+    UnknownUntold: "unknown-untold" within 200,
+    /// What is tried in vain is tried for ever.
+    NothingAbandoned: "nothing-abandoned" within 200,
+    /// Nobody is told of what is given up.
+    AbandonedUntold: "abandoned-untold" within 200,
+    /// An agent that never says that it has stopped is waited for.
+    LostWaitedFor: "lost-waited-for" within 200,
+    /// An agent counts as lost as soon as it is told to stop.
+    LostAtOnce: "lost-at-once" within 200,
+    /// What nobody can be asked about is waited for.
+    UnseenWaitedFor: "unseen-waited-for" within 500,
+    /// A limit of the account that shows only once a task is accepted counts as a failure.
+    LimitsAreFailures: "limits-are-failures" within 200,
+    /// A Spot agent that never comes up is followed by another one on Spot.
+    NeverUpOnSpotAgain: "never-up-on-spot-again" within 500,
     /// Every `RunTask` has a token of its own.
     TokenUnstable: "token-unstable" within 20,
     /// An attempt has the same token on Spot and on demand.
@@ -290,6 +308,34 @@ pub(crate) fn drops_stop(world: &World, index: usize) -> bool {
 pub(crate) fn before_write_of_build(world: &World, build: &mut Build) {
     match world.mutant {
         Some(Mutant::OutboxForgotten) => forget_outbox(build),
+        Some(Mutant::NothingAbandoned) => change_effects(build, |effect| {
+            effect.remove("failing");
+        }),
+        Some(Mutant::UnseenWaitedFor) => build.unseen = None,
+        Some(Mutant::LostWaitedFor) => {
+            for attempt in &mut build.attempts {
+                if let Phase::Stopping { at, .. } = &mut attempt.phase {
+                    *at = timestamp(world.now);
+                }
+            }
+            for stray in &mut build.strays {
+                stray.since = None;
+            }
+        }
+        Some(Mutant::LostAtOnce) => {
+            for attempt in &mut build.attempts {
+                if let Phase::Stopping { at, .. } = &mut attempt.phase {
+                    *at = timestamp(0);
+                }
+            }
+        }
+        Some(Mutant::NeverUpOnSpotAgain) => {
+            for attempt in &mut build.attempts {
+                if let Phase::Stopping { at, why: StopWhy::NeverUp } = &attempt.phase {
+                    attempt.started = Some(*at);
+                }
+            }
+        }
         Some(Mutant::LateSuccessCounts) => {
             let succeeded = world
                 .ecs
@@ -424,8 +470,31 @@ pub(crate) fn delivered_alarm(world: &World, form: &Form) -> AlarmChange {
     change
 }
 
+fn fail_for_want(observation: &mut Observation) {
+    if let AgentStatus::Stopped(stop) = &mut observation.status
+        && stop.cause == StopCause::NotNow
+    {
+        stop.cause = StopCause::FailedToStart;
+    }
+}
+
+/// A refusal for a reason that nobody knows.
+pub(crate) fn unknown(world: &World, words: &str) -> Refusal {
+    let words = words.to_owned();
+    if world.is(Mutant::UnknownIsFinal) {
+        Refusal::Invalid(words)
+    } else {
+        Refusal::Unknown(words)
+    }
+}
+
 /// Whether a message is not sent.
 pub(crate) fn drops_message(world: &World, id: &str) -> bool {
+    match world.mutant {
+        Some(Mutant::UnknownUntold) => return id.contains("/refused/"),
+        Some(Mutant::AbandonedUntold) => return id.contains("/abandoned/"),
+        _ => {}
+    }
     let of = match world.mutant {
         Some(Mutant::ForeignUntold) => "instance/",
         Some(Mutant::AlarmsUntold) => "alarm/",
@@ -634,13 +703,16 @@ pub(crate) fn read_build(world: &World, build: &mut Build) {
 
 /// Moves what is pending into a future that never comes.
 fn forget_outbox<T: Serialize + DeserializeOwned>(record: &mut T) {
+    change_effects(record, |effect| {
+        effect.insert("since".to_owned(), Value::from("9000-01-01T00:00:00Z"));
+    });
+}
+
+/// Changes each pending effect of a record.
+fn change_effects<T: Serialize + DeserializeOwned>(record: &mut T, change: impl Fn(&mut Map<String, Value>)) {
     let Ok(mut value) = serde_json::to_value(&*record) else { return };
     if let Some(pending) = value.pointer_mut("/outbox/pending").and_then(Value::as_array_mut) {
-        for effect in pending {
-            if let Some(since) = effect.get_mut("since") {
-                *since = Value::from("9000-01-01T00:00:00Z");
-            }
-        }
+        pending.iter_mut().filter_map(Value::as_object_mut).for_each(change);
     }
     if let Ok(forgetful) = serde_json::from_value(value) {
         *record = forgetful;
@@ -710,6 +782,7 @@ pub(crate) fn delivered_event(world: &World, attempt: &AttemptId, observation: &
                 observation.agent = agent.clone();
             }
         }
+        (Some(Mutant::LimitsAreFailures), _) => fail_for_want(&mut observation),
         (Some(Mutant::EveryStopIsInterruption), _) if observation.status == AgentStatus::Stopping => {
             observation.status = AgentStatus::Interrupted;
         }

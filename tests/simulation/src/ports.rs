@@ -157,6 +157,11 @@ impl Port {
             match answer {
                 Answer::Reply(reply) => return Ok(reply),
                 Answer::TryAgain => {}
+                Answer::Denied => {
+                    lock(&self.world).note("denied", about, || what.to_owned());
+                    let words = "AccessDeniedException: the suite is not authorized to do that";
+                    return Err(Fault::lasting(format!("failed to call {what}: {words}")));
+                }
                 Answer::Fault => {
                     lock(&self.world).note("fault", about, || what.to_owned());
                     return Err(Fault::passing(format!("{what}: the service does not answer")));
@@ -175,6 +180,12 @@ impl Port {
         tries: u32,
     ) -> (Millis, Answer<T>) {
         let mut world = lock(&self.world);
+        // A launch is a question of its own: it is answered with a refusal.
+        if service != Service::Launches && world.denied(what) {
+            world.statistics.denials += 1;
+            drop(world);
+            return (self.latency(), Answer::Denied);
+        }
         match fate(&mut world, service) {
             Fate::Served => {
                 let reply = effect(&mut world);
@@ -216,6 +227,8 @@ enum Answer<T> {
     TryAgain,
     /// Nothing, and that is that.
     Fault,
+    /// That it may not do that.
+    Denied,
 }
 
 fn fate(world: &mut World, service: Service) -> Fate {
@@ -719,7 +732,7 @@ impl Store for Port {
 
     async fn agent_report(&self, attempt: &AttemptId) -> Result<Option<Report>, Fault> {
         let attempt = attempt.clone();
-        self.call(Service::Other, "GetObject", &attempt.build.clone(), move |world| {
+        self.call(Service::Other, "GetReport", &attempt.build.clone(), move |world| {
             if world.is(Mutant::ExitCodeIsProof) {
                 return mutant::report_from_exit_code(world, &attempt);
             }

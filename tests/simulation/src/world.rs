@@ -16,6 +16,7 @@ use crate::backups::{self, Backups};
 use crate::bucket::Bucket;
 use crate::checks::Checks;
 use crate::codepipeline::{self, CodePipeline};
+use crate::denials::Denials;
 use crate::ecs::{Ecs, Step};
 use crate::hostility::{Hostility, Spell};
 use crate::instances::{self, Instances, Notice};
@@ -73,6 +74,8 @@ pub(crate) enum Happening {
     TimeOut(u64),
     /// The weather turns bad for a while, or good again.
     Weather(Spell, bool),
+    /// A service denies an operation from now on, or not any more.
+    Denial(&'static str, bool),
     /// The Spot capacity of all tasks is taken back at once.
     MassReclaim,
     /// The minute of the sweep's schedule.
@@ -222,6 +225,8 @@ pub(crate) struct World {
     pub(crate) alarms: Alarms,
     /// With dice of their own.
     pub(crate) backups: Backups,
+    /// With dice of their own.
+    pub(crate) denials: Denials,
     pub(crate) checks: Checks,
     pub(crate) statistics: Statistics,
     /// Events and pushes on their way to a function, and invocations that will be tried again.
@@ -267,6 +272,7 @@ impl World {
             instances: Instances::new(options.seed),
             alarms: Alarms::new(options.seed),
             backups: Backups::new(options.seed),
+            denials: Denials::new(options.seed),
             checks: Checks::default(),
             statistics: Statistics::default(),
             on_the_way: 0,

@@ -204,7 +204,7 @@ fn what_cannot_be_done_at_once_is_told_and_tried_again_and_given_up() {
     let mut story = Story::new(Wanted::Remedy(restart()));
     story.changes(ALARM, 100);
     let [effect] = story.remedies()[..] else { panic!("one remedy") };
-    story.takes(&AlarmEvent::Deferred(effect), 101);
+    story.takes(&AlarmEvent::Deferred(effect, "no".to_owned()), 101);
     assert_eq!(story.told(), ["Changed ALARM TriedAgain"]);
     let mut late = Story {
         alarm: story.alarm.clone(),
@@ -213,8 +213,8 @@ fn what_cannot_be_done_at_once_is_told_and_tried_again_and_given_up() {
     };
     late.remedied(Remedied::Done(None), 161);
     assert_eq!(late.told(), ["Remedied ALARM done"]);
-    for number in 2..=REMEDY_TRIES {
-        story.takes(&AlarmEvent::Deferred(effect), 100 + i64::from(number) * 100);
+    for second in [200, 1000, 1001] {
+        story.takes(&AlarmEvent::Deferred(effect, "AccessDeniedException: no".to_owned()), second);
     }
     assert_eq!(story.told(), ["Remedied ALARM failed"]);
     assert_eq!((story.remedies(), story.alarm.due()), (vec![], None));

@@ -109,6 +109,7 @@ fn told(backup: &Backup) -> Vec<String> {
                 BackupTold::Recovered { from, copy, .. } => format!("recovered from {from}{}", if *copy { " (copy)" } else { "" }),
                 BackupTold::RestoreTested { took, .. } => format!("restored in {}s", took.as_secs()),
                 BackupTold::RestoreFailed { .. } => "restore failed".to_owned(),
+                BackupTold::Abandoned(what) => format!("could not {}", what.what),
                 BackupTold::LeftOver { why, .. } => format!("left over: {why}"),
             }),
             _ => None,
@@ -252,9 +253,11 @@ fn a_job_that_is_refused_or_cannot_be_started_is_told() {
     assert_eq!(effects(&refused), [&BackupEffect::Check; 0]);
 
     let id = asked.outbox.pending()[0].id;
-    let tried = after(&asked, &BackupEvent::Deferred(id), slot(12 * 60 - 1));
+    let why = || "failed to start it: SomeException: not now".to_owned();
+    let tried = after(&asked, &BackupEvent::Deferred(id, why()), slot(0));
+    let tried = after(&tried, &BackupEvent::Deferred(id, why()), slot(12 * 60 - 1));
     assert_eq!(effects(&tried).len(), 1);
-    let given_up = after(&tried, &BackupEvent::Deferred(id), slot(12 * 60));
+    let given_up = after(&tried, &BackupEvent::Deferred(id, why()), slot(12 * 60));
     assert_eq!((told(&given_up), effects(&given_up).len()), (vec!["failed".to_owned()], 0));
 }
 

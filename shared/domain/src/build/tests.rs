@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
 
 mod edges;
+mod outside;
 mod properties;
 
 use super::*;
@@ -257,6 +258,8 @@ fn todo(build: &Build) -> Vec<String> {
         BuildEffect::Find { attempt } => format!("find {attempt}"),
         BuildEffect::Stop { agent, reason } => format!("stop {}: {reason}", name(agent)),
         BuildEffect::Announce(BuildNews::Retrying { attempt, capacity, .. }) => format!("announce attempt {attempt} on {capacity}"),
+        BuildEffect::Announce(BuildNews::Refused { attempt, .. }) => format!("announce that {attempt} is refused"),
+        BuildEffect::Announce(BuildNews::Abandoned { what, .. }) => format!("announce: could not {}", what.what),
         BuildEffect::Announce(BuildNews::Finished { outcome, attempt, .. }) => {
             format!(
                 "announce {outcome} by {}",
@@ -809,12 +812,13 @@ mod launching {
 
     #[test]
     fn an_agent_that_never_comes_up_is_stopped_and_replaced_when_it_has_stopped() {
-        Story::new(spec())
-            .accepted(SPOT, "1a")
-            .tick(19 * MINUTE)
+        let critical = BuildSpec { critical: true, ..spec() };
+        Story::new(critical)
+            .accepted(ON_DEMAND, "1a")
+            .tick(34 * MINUTE)
             .expect_live(&["1a"])
             .expect_todo(&[])
-            .tick(20 * MINUTE)
+            .tick(35 * MINUTE)
             .expect_todo(&["stop 1a: bellhop: the agent did not come up in time"])
             .expect_live(&["1a"])
             .stopped("1a", stopped_by_a_person())
@@ -2217,12 +2221,18 @@ mod artifacts {
     #[test]
     fn people_are_told_without_it_after_some_tries() {
         let mut story = kept().stopped("1a", exited(0));
-        for _ in 0..COLLECT_TRIES {
-            story = story.expect_todo(&["collect 1"]);
-            let id = story.build.outbox.pending()[0].id;
-            story = story.happens(&BuildEvent::Deferred(id));
+        let id = story.build.outbox.pending()[0].id;
+        for second in [0, 60, 180, 420, 899, 900] {
+            story = story
+                .expect_todo(&["collect 1"])
+                .at(second)
+                .happens(&BuildEvent::Deferred(id, "no".to_owned()));
         }
-        story.expect_todo(&["announce succeeded by 1", "tell the run succeeded"]);
+        story.expect_todo(&[
+            "announce succeeded by 1",
+            "tell the run succeeded",
+            "announce: could not look what attempt 1 left behind",
+        ]);
     }
 
     #[test]

@@ -85,6 +85,10 @@ pub fn about_backup(backup: &Backup, news: &BackupNews) -> Message {
             rows.push(("Newest", "newest", newest.to_string()));
             None
         }
+        BackupTold::Abandoned(what) => {
+            rows.extend([("Bellhop", "now", what.now.clone()), ("You can", "advice", what.advice.clone())]);
+            None
+        }
         BackupTold::Missing | BackupTold::Recovered { .. } => None,
     };
     rows.extend(job.map(|job| ("Job", "job_id", job)));
@@ -174,6 +178,10 @@ fn told(name: &str, news: &BackupNews, vault: &str) -> Told {
         BackupTold::RestoreFailed { end, .. } => {
             let title = format!("backup {name}: the newest recovery point could not be restored{}", why(end));
             ("restore-failed", Severity::Error, title, end.message.clone())
+        }
+        BackupTold::Abandoned(what) => {
+            let title = format!("backup {name}: {}", what.title());
+            ("abandoned", Severity::Error, title, Some(what.why.clone()))
         }
         BackupTold::LeftOver { why, .. } => {
             let title = format!("backup {name}: what a restore test created was not removed: {why}");

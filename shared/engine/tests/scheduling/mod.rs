@@ -524,7 +524,7 @@ mod collecting {
         for _ in 0..40 {
             let _ = world.sweep().await;
         }
-        assert_eq!(world.told("build"), ["failed"]);
+        assert_eq!(world.told("build"), ["abandoned", "failed"]);
         assert_eq!(world.run(&run).await.status(), "failed");
         let event = BuildEvent::Collected {
             attempt: 1,

@@ -154,6 +154,8 @@ fn table(statistics: &Statistics) -> Table {
         ("restored resources removed", statistics.removed),
         ("launches refused", statistics.refusals),
         ("launches refused for good", statistics.refused_for_good),
+        ("requests denied", statistics.denials),
+        ("effects and agents given up", statistics.given_up),
         ("Spot interruptions", statistics.interruptions),
         ("invocations", statistics.invocations),
         ("invocations that died", statistics.deaths),

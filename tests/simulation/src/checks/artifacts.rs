@@ -1,6 +1,6 @@
 //! What must hold of what builds leave behind.
 
-use bellhop_domain::build::{Attempt, Build, COLLECT_TRIES, End};
+use bellhop_domain::build::{Attempt, Build, End};
 use bellhop_domain::found::Tests;
 use bellhop_domain::ids::AttemptId;
 use bellhop_domain::outcome::Outcome;
@@ -71,7 +71,7 @@ pub(super) fn at_rest(world: &mut World, build: &Build) {
         world,
         &build.spec.id,
         "what-is-left-is-found",
-        build.found.is_some() || in_vain >= COLLECT_TRIES,
+        build.found.is_some() || in_vain >= 2,
         "nothing is known of it, and looking was in vain {in_vain} times"
     );
 }

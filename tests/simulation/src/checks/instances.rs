@@ -171,7 +171,10 @@ pub(crate) fn written(world: &mut World, previous: Option<&Document>, next: &Doc
         decided <= warnings,
         "{id} is interrupted {decided} times, and EC2 takes it away {warnings} times"
     );
-    let performed = before.is_some_and(|before| !interrupts(&before).is_subset(&pending));
+    let given_up = before
+        .as_ref()
+        .is_some_and(|before| before.outbox.abandoned() < record.outbox.abandoned());
+    let performed = !given_up && before.is_some_and(|before| !interrupts(&before).is_subset(&pending));
     if performed {
         interrupted(world, &record);
     }
@@ -185,7 +188,7 @@ fn interrupted(world: &mut World, record: &Instance) {
     let mine = |look: &&Look| who == Who::Nature || look.who == who;
     let told = record.outbox.pending().iter().find_map(|pending| match &pending.effect {
         InstanceEffect::Tell { foreign, .. } => Some(foreign.as_slice()),
-        InstanceEffect::Interrupt | InstanceEffect::Drain => None,
+        InstanceEffect::Interrupt | InstanceEffect::Drain | InstanceEffect::TellAbandoned { .. } => None,
     });
     let told = told.unwrap_or_default();
     let fits = |look: &&Look| look.foreign == told;
@@ -277,25 +280,40 @@ pub(crate) fn at_rest(world: &mut World) {
             .filter(|message| message.starts_with(&prefix))
             .cloned()
             .collect();
+        let denied = |operations: &[&str]| world.was_denied(operations);
+        let (undrainable, unlisted) = (denied(&["UpdateContainerInstancesState"]), denied(&["ListTasks", "DescribeTasks"]));
+        let untold = denied(&["Publish"]);
+        let told_abandoned = world
+            .bucket
+            .messages
+            .keys()
+            .any(|message| message.starts_with(&format!("instance/{id}/abandoned/")));
+        check!(
+            world,
+            Subject::World,
+            "what-is-given-up-is-told",
+            record.outbox.abandoned() == 0 || told_abandoned || untold,
+            "something was given up for {id}, and nobody was told"
+        );
         check!(
             world,
             Subject::World,
             "instances-are-drained",
-            drained,
+            drained || undrainable,
             "{id} is not drained: {record:?}"
         );
         check!(
             world,
             Subject::World,
             "builds-on-it-are-told",
-            looked || record.warned.is_none(),
+            looked || unlisted || record.outbox.abandoned() > 0 || record.warned.is_none(),
             "nobody has looked who is on {id}"
         );
         check!(
             world,
             Subject::World,
             "others-on-it-are-told-of",
-            told.len() == beside_others,
+            told.len() == beside_others || untold,
             "others were on {id} {beside_others} times, and told were {told:?}"
         );
     }

@@ -35,6 +35,8 @@ fn nothing_is_violated_in_400_worlds() {
         counts.removed / 10,
         counts.refusals / 100,
         counts.refused_for_good,
+        counts.denials,
+        counts.given_up,
         counts.interruptions / 100,
         counts.deaths / 100,
         counts.errors / 100,

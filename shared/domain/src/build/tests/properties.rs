@@ -99,8 +99,12 @@ enum Step {
     },
     /// One of the pending effects has been performed.
     Perform(usize),
+    /// One of the pending effects was tried in vain.
+    Defer(usize),
     /// The sweep comes by when the build is due.
     TickWhenDue,
+    /// The same, and nobody can be asked for agents.
+    TickUnseen,
     Pass(i64),
 }
 
@@ -156,6 +160,11 @@ fn refusals() -> impl Strategy<Value = Refusal> {
     let invalid = Refusal::Invalid("MISSING".to_owned());
     prop_oneof![
         8 => select(vec![no_capacity(), throttled(), account_limit()]),
+        3 => select(vec![
+            Refusal::Transient("InternalError".to_owned()),
+            Refusal::Unknown("AccessDeniedException: no".to_owned()),
+            Refusal::Paused("an alarm".to_owned()),
+        ]),
         1 => Just(invalid),
     ]
 }
@@ -179,6 +188,7 @@ fn stops() -> impl Strategy<Value = Stop> {
         out_of_memory(),
         failed_to_start(),
         without_capacity(),
+        stop(StopCause::NotNow, "InsufficientFreeAddressesInSubnet", None),
         stopped_by_a_person(),
         lost(),
     ]);
@@ -232,7 +242,9 @@ fn steps() -> impl Strategy<Value = Step> {
         6 => (0..2usize, prop::bool::weighted(0.8), statuses())
             .prop_map(|(back, newer, status)| Step::OfAttempt { back, newer, status }),
         3 => (0..8usize).prop_map(Step::Perform),
+        2 => (0..8usize).prop_map(Step::Defer),
         3 => Just(Step::TickWhenDue),
+        1 => Just(Step::TickUnseen),
         2 => prop_oneof![0..90i64, 0..4000i64].prop_map(Step::Pass),
     ]
 }
@@ -294,6 +306,12 @@ fn event(build: &Build, step: Step, now: Timestamp) -> Option<BuildEvent> {
                 _ => Some(BuildEvent::Performed(pending.id)),
             }
         }
+        Step::Defer(index) => {
+            let pending = build.outbox.pending();
+            let pending = pending.get(index % pending.len().max(1))?;
+            Some(BuildEvent::Deferred(pending.id, "no answer".to_owned()))
+        }
+        Step::TickUnseen => Some(BuildEvent::Tick { looked: Timestamp::MIN }),
         Step::TickWhenDue | Step::Pass(_) => Some(BuildEvent::Tick { looked: now }),
     }
 }
@@ -305,7 +323,7 @@ fn launched(attempt: u32, capacity: Capacity) -> AgentId {
 
 fn moment(build: &Build, now: Timestamp, step: &Step) -> Timestamp {
     match step {
-        Step::TickWhenDue => build.due().map_or(now, |due| due.max(now)),
+        Step::TickWhenDue | Step::TickUnseen => build.due().map_or(now, |due| due.max(now)),
         Step::Pass(seconds) => later(now, Duration::from_secs(seconds.unsigned_abs())),
         _ => now,
     }
@@ -382,6 +400,35 @@ fn wind_down(mut build: Build, mut now: Timestamp) {
     panic!("the build does not come to an end: {build:?}");
 }
 
+/// From here on no service answers any more, and nothing is heard of any agent; only records hear each other. The build has to end by itself, and every
+/// effect with it.
+fn fall_silent(mut build: Build, mut now: Timestamp) {
+    build = step(&build, &BuildEvent::Released, now);
+    let begun = now;
+    for _ in 0..4000 {
+        for pending in build.outbox.pending().to_vec() {
+            if pending.tries > 0 && pending.due() > now {
+                continue;
+            }
+            let answer = match pending.effect {
+                BuildEffect::Ask | BuildEffect::Leave | BuildEffect::TellRun { .. } => BuildEvent::Performed(pending.id),
+                _ => BuildEvent::Deferred(pending.id, "AccessDeniedException: no".to_owned()),
+            };
+            build = step(&build, &answer, now);
+        }
+        let Some(due) = build.due() else {
+            assert!(build.outcome().is_some(), "nothing is due, and there is no outcome: {build:?}");
+            assert_eq!((live(&build).len(), build.outbox.pending().len()), (0, 0));
+            let took = now.duration_since(begun);
+            assert!(took.as_hours() < 30, "it took {took}");
+            return;
+        };
+        now = now.max(due).max(later(now, Duration::from_secs(60)));
+        build = step(&build, &BuildEvent::Tick { looked: Timestamp::MIN }, now);
+    }
+    panic!("the build does not come to an end: {build:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -401,6 +448,22 @@ proptest! {
             }
         }
         wind_down(build, now);
+    }
+
+    #[test]
+    fn a_build_ends_although_no_service_ever_answers_again(
+        spec in specs(),
+        steps in prop::collection::vec(steps(), 0..40),
+    ) {
+        let mut now = t(0);
+        let mut build = Build::ready(spec, now);
+        for next in steps {
+            now = moment(&build, now, &next);
+            if let Some(event) = event(&build, next, now) {
+                build = step(&build, &event, now);
+            }
+        }
+        fall_silent(build, now);
     }
 
     /// As long as events are true, an attempt that is to have an agent always has one, or a launch that will get it one.

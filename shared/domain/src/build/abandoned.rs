@@ -1,0 +1,157 @@
+//! What becomes of a build where something outside cannot be had: an effect that was tried in vain for its time, and an agent that never says that it
+//! has stopped.
+
+use jiff::Timestamp;
+
+use super::{Build, BuildEffect, BuildNews, End, LONGEST_WORDS, Phase, StopWhy, brief};
+use crate::Capacity;
+use crate::decision::Ignored;
+use crate::ids::AgentId;
+use crate::outbox::{Abandoned, Deferral, EffectId};
+use crate::outcome::Outcome;
+use crate::spec::Relaunch;
+
+impl Build {
+    pub(super) fn deferred(&mut self, id: EffectId, why: &str, now: Timestamp) -> Result<(), Ignored> {
+        let launched = self.outbox.pending().iter().find_map(|pending| match &pending.effect {
+            BuildEffect::Launch { attempt, .. } if pending.id == id => Some(*attempt),
+            _ => None,
+        });
+        let effect = match self.outbox.defer(id, now) {
+            Deferral::Unknown => return Err(Ignored::NothingNew),
+            Deferral::Again => {
+                // People read it once the queue-timeout is over.
+                if let Some(attempt) = self.attempts.iter_mut().find(|attempt| Some(attempt.number) == launched) {
+                    attempt.last_refusal = Some(brief(why, LONGEST_WORDS));
+                }
+                return Ok(());
+            }
+            Deferral::Abandoned(effect) => effect,
+        };
+        match effect {
+            BuildEffect::Collect { attempt, news } => {
+                // People and the jobs that wait are told without it.
+                self.tell(news, now);
+                self.tell_abandoned(
+                    format!("look what attempt {attempt} left behind"),
+                    why,
+                    "Its outcome stands; its message and its report name no artifacts and no tests",
+                    "See to what the service says, and look into the bucket for the artifacts",
+                    now,
+                );
+            }
+            BuildEffect::Find { attempt } => self.not_found(attempt, why, now),
+            BuildEffect::Stop { agent, .. } => self.not_stopped(&agent, why, now),
+            // Nobody can be told that nobody can be told: it is counted.
+            BuildEffect::Announce(_) => {}
+            BuildEffect::Launch { .. } | BuildEffect::Ask | BuildEffect::Leave | BuildEffect::TellRun { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// It cannot be looked for the agent of a launch. One that shows up later is stopped as a stray.
+    fn not_found(&mut self, number: u32, why: &str, now: Timestamp) {
+        self.tell_abandoned(
+            format!("look for an agent of attempt {number} that nobody waits for"),
+            why,
+            "It is not looked for any more; an agent of it that tells of itself is stopped",
+            "See to what the service says, and look among the running agents for one of this build",
+            now,
+        );
+        let Some(index) = self.attempts.iter().position(|attempt| attempt.number == number) else {
+            return;
+        };
+        if let Some(attempt) = self.attempts.get_mut(index) {
+            attempt.fell_back = false;
+            if matches!(attempt.phase, Phase::Stopping { .. }) && attempt.agent.is_none() {
+                self.end_attempt(number, End::Unneeded, now);
+            }
+        }
+    }
+
+    fn not_stopped(&mut self, agent: &AgentId, why: &str, now: Timestamp) {
+        if let Some(index) = self.strays.iter().position(|stray| stray.agent == *agent) {
+            self.tell_lost(agent, why, now);
+            if let Some(stray) = self.strays.get_mut(index) {
+                stray.stopped = true;
+            }
+        } else if let Some(index) = self.attempts.iter().position(|attempt| attempt.agent.as_ref() == Some(agent)) {
+            self.lose(index, why, now);
+        }
+    }
+
+    /// Gives an agent up that is no attempt's.
+    pub(super) fn lose_stray(&mut self, index: usize, now: Timestamp) {
+        let Some(stray) = self.strays.get_mut(index) else { return };
+        stray.stopped = true;
+        let agent = stray.agent.clone();
+        self.drop_stop(&agent);
+        self.tell_lost(&agent, "it does not say that it has stopped", now);
+    }
+
+    /// Gives an attempt's agent up that was told to stop: nobody waits for it any more, and its place is free.
+    pub(super) fn lose(&mut self, index: usize, why: &str, now: Timestamp) {
+        let Some(attempt) = self.attempts.get(index) else { return };
+        let (Phase::Stopping { why: stopped_for, .. }, Some(agent)) = (attempt.phase.clone(), attempt.agent.clone()) else {
+            return;
+        };
+        let (number, capacity, ran) = (attempt.number, attempt.capacity, attempt.started.is_some());
+        let is_open = index + 1 == self.attempts.len() && self.outcome().is_none();
+        let must_be_proven = self.spec.relaunch == Relaunch::Stopped;
+        self.drop_stop(&agent);
+        self.tell_lost(&agent, why, now);
+        let is_never_up = stopped_for == StopWhy::NeverUp;
+        if is_never_up && is_open && capacity == Capacity::Spot && !ran && !must_be_proven {
+            self.leave_agent_behind(index, now);
+            return self.fall_back_to_on_demand(now);
+        }
+        let end = match stopped_for {
+            StopWhy::BuildOver => End::Unneeded,
+            StopWhy::Timeout => End::TimedOut,
+            StopWhy::NeverUp => End::Infrastructure {
+                cause: self.never_up(capacity),
+            },
+        };
+        self.end_attempt(number, end.clone(), now);
+        if is_open && must_be_proven {
+            let (outcome, cause) = match end {
+                End::Infrastructure { cause } => (Outcome::InfrastructureFailed, cause),
+                _ => (Outcome::TimedOut, self.timeout_cause()),
+            };
+            let cause = format!("{cause}; its agent may still run, so that it is not tried again (`relaunch: stopped`)");
+            self.finish_by(number, outcome, Some(cause), now);
+        } else {
+            self.ended(index, &end, now);
+        }
+    }
+
+    /// Nobody has to stop an agent any more that has stopped, or counts as lost.
+    pub(super) fn drop_stop(&mut self, of: &AgentId) {
+        self.outbox
+            .remove_where(|pending| matches!(&pending.effect, BuildEffect::Stop { agent, .. } if agent == of));
+    }
+
+    fn tell_lost(&mut self, agent: &AgentId, why: &str, now: Timestamp) {
+        self.tell_abandoned(
+            format!("stop the agent {agent}"),
+            why,
+            "It counts as lost: its place is free, and it may still run",
+            "Look at the agent, and stop it by hand if it runs",
+            now,
+        );
+    }
+
+    fn tell_abandoned(&mut self, what: String, why: &str, then: &str, advice: &str, at: Timestamp) {
+        let news = BuildNews::Abandoned {
+            number: self.outbox.pushed(),
+            what: Abandoned {
+                what,
+                why: brief(why, LONGEST_WORDS),
+                now: then.to_owned(),
+                advice: advice.to_owned(),
+                at,
+            },
+        };
+        self.outbox.push(BuildEffect::Announce(news), at);
+    }
+}

@@ -1,0 +1,209 @@
+//! What follows from a refused launch, and from an accepted one whose agent never came up.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    Attempt, Build, BuildEffect, BuildNews, BuildState, End, LONGEST_WORDS, PAUSED_WAIT, Phase, REFUSED_BACKOFF, Refusal, StopWhy, Stray,
+    THROTTLED_WAIT, UNKNOWN_FOR, brief, doubled,
+};
+use crate::Capacity;
+use crate::decision::Ignored;
+use crate::observation::{Stop, StopCause};
+use crate::outbox::later;
+use crate::outcome::Outcome;
+
+impl Refusal {
+    /// What the service said.
+    #[must_use]
+    pub fn said(&self) -> &str {
+        match self {
+            Self::NoCapacity(text)
+            | Self::Throttled(text)
+            | Self::AccountLimit(text)
+            | Self::Transient(text)
+            | Self::Paused(text)
+            | Self::Invalid(text)
+            | Self::Unknown(text) => text,
+        }
+    }
+
+    /// What a person can do about it, for an agent template.
+    fn advice(&self, agent: &str) -> String {
+        match self {
+            Self::NoCapacity(_) => format!("give the agent `{agent}` subnets in more zones or another size, or wait and retry the build"),
+            Self::Throttled(_) => "ask AWS for a higher rate of launches, or start fewer builds at once".to_owned(),
+            Self::AccountLimit(_) => format!("raise the limit in Service Quotas, or lower `max-concurrent` of the agent `{agent}`"),
+            Self::Transient(_) => "see the AWS Health Dashboard, and retry the build once the service is well".to_owned(),
+            Self::Paused(_) => "see to what the alarm is about".to_owned(),
+            Self::Invalid(_) => format!("mend the agent `{agent}` in the suite configuration, or what it names, and retry the build"),
+            Self::Unknown(_) => format!("give the functions the permission that is missing, or see to what the agent `{agent}` names"),
+        }
+    }
+}
+
+impl Build {
+    pub(super) fn launch_refused(
+        &mut self,
+        number: u32,
+        (capacity, round): (Capacity, u32),
+        refusal: &Refusal,
+        spent: bool,
+        now: Timestamp,
+    ) -> Result<(), Ignored> {
+        // Somebody else was answered likewise before, and the launch of the next round may be under way.
+        if self
+            .attempts
+            .iter()
+            .any(|attempt| attempt.number == number && attempt.round > round)
+        {
+            return Err(Ignored::Stale);
+        }
+        let cleared = self.clear_launch(number, capacity);
+        if !self.awaits_launch(number, capacity) {
+            return if cleared { Ok(()) } else { Err(Ignored::Stale) };
+        }
+        let advice = refusal.advice(self.spec.agent.as_str());
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.round = attempt.round.saturating_add(u32::from(spent));
+            attempt.last_refusal = Some(brief(refusal.said(), LONGEST_WORDS));
+            attempt.advice = Some(advice);
+        }
+        match refusal {
+            Refusal::NoCapacity(_) if capacity == Capacity::Spot => {
+                self.fall_back_to_on_demand(now);
+                if let Some(attempt) = self.attempts.last_mut() {
+                    attempt.fell_back = true;
+                }
+            }
+            Refusal::NoCapacity(_) | Refusal::AccountLimit(_) | Refusal::Transient(_) => self.requeue(now),
+            Refusal::Throttled(_) => self.line_up(now),
+            // Nothing was asked of the service, so no wait has to grow.
+            Refusal::Paused(_) => self.wait_for(PAUSED_WAIT, now),
+            Refusal::Invalid(text) => self.cannot_launch(number, text, now),
+            Refusal::Unknown(text) => self.refused_for_unknown(number, text, now),
+        }
+        Ok(())
+    }
+
+    fn cannot_launch(&mut self, number: u32, text: &str, now: Timestamp) {
+        let cause = format!("the agent cannot be launched: {}", brief(text, LONGEST_WORDS));
+        self.end_attempt(number, End::Infrastructure { cause: cause.clone() }, now);
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.fell_back = true;
+            attempt.checked = now;
+        }
+        // An interrupted attempt may still win inside its two minutes; its end decides then.
+        if !self.attempts.iter().any(Attempt::is_live) {
+            self.finish(Outcome::InfrastructureFailed, Some(cause), now);
+        }
+    }
+
+    /// A refusal that nothing is known about: people are told at once, and it is tried again for a while.
+    fn refused_for_unknown(&mut self, number: u32, text: &str, now: Timestamp) {
+        let Some(attempt) = self.attempts.last_mut() else { return };
+        let first = attempt.unknown.is_none();
+        let since = *attempt.unknown.get_or_insert(now);
+        let capacity = attempt.capacity;
+        let until = later(since, UNKNOWN_FOR).min(later(attempt.queued, self.spec.queue_timeout));
+        if until <= now {
+            return self.cannot_launch(number, text, now);
+        }
+        self.requeue(now);
+        if let BuildState::Queued { not_before } = &mut self.state {
+            *not_before = (*not_before).min(until);
+        }
+        if first {
+            let news = BuildNews::Refused {
+                attempt: number,
+                capacity,
+                cause: brief(text, LONGEST_WORDS),
+                until,
+                at: now,
+            };
+            self.outbox.push(BuildEffect::Announce(news), now);
+        }
+    }
+
+    /// Whether a current attempt's agent never ran, for want of something that others have or that comes back: then the attempt goes on, and no retry
+    /// is used up.
+    pub(super) fn never_ran(&mut self, index: usize, stop: &Stop, now: Timestamp) -> bool {
+        let Some(attempt) = self.attempts.get(index) else { return false };
+        let (number, capacity) = (attempt.number, attempt.capacity);
+        let comes_up = attempt.phase == Phase::Launching;
+        let never_up = matches!(attempt.phase, Phase::Stopping { why: StopWhy::NeverUp, .. }) && attempt.started.is_none();
+        let text = stop.reason.as_deref().unwrap_or("no capacity");
+        let refusal = match stop.cause {
+            StopCause::NoCapacity if comes_up => Refusal::NoCapacity(text.to_owned()),
+            StopCause::NotNow if comes_up => Refusal::AccountLimit(text.to_owned()),
+            _ if never_up && capacity == Capacity::Spot => Refusal::NoCapacity("it did not come up in time".to_owned()),
+            _ => return false,
+        };
+        let reason = brief(refusal.said(), LONGEST_WORDS);
+        let advice = refusal.advice(self.spec.agent.as_str());
+        if capacity == Capacity::Spot && matches!(refusal, Refusal::NoCapacity(_)) {
+            self.leave_agent_behind(index, now);
+            self.fall_back_to_on_demand(now);
+        } else {
+            // The idempotency token of this attempt is spent on an agent that never ran: only another attempt can be launched.
+            self.renumber(number, reason.clone(), now);
+            self.requeue(now);
+        }
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.last_refusal = Some(reason);
+            attempt.advice = Some(advice);
+        }
+        true
+    }
+
+    /// The attempt goes on without its agent, which has stopped or counts as lost; its later events are not the attempt's.
+    pub(super) fn leave_agent_behind(&mut self, index: usize, now: Timestamp) {
+        let Some(attempt) = self.attempts.get(index) else { return };
+        let stray = attempt.agent.clone().map(|agent| Stray {
+            agent,
+            attempt: attempt.number,
+            stopped: true,
+            since: Some(now),
+            checked: now,
+        });
+        self.strays.extend(stray);
+    }
+
+    /// The same attempt on on-demand capacity, at once: no capacity is no failure.
+    pub(super) fn fall_back_to_on_demand(&mut self, now: Timestamp) {
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.capacity = Capacity::OnDemand;
+            attempt.agent = None;
+            attempt.seen = 0;
+        }
+        self.launch(now);
+    }
+
+    /// The current attempt waits for its next try, longer each time.
+    fn requeue(&mut self, now: Timestamp) {
+        let Some(attempt) = self.attempts.last_mut() else { return };
+        attempt.refusals = attempt.refusals.saturating_add(1);
+        let refusals = attempt.refusals;
+        let wait = self.jittered(doubled(REFUSED_BACKOFF, refusals - 1), refusals);
+        self.wait_for(wait, now);
+    }
+
+    /// The current attempt waits for the service's next tokens.
+    fn line_up(&mut self, now: Timestamp) {
+        let Some(attempt) = self.attempts.last_mut() else { return };
+        attempt.throttles = attempt.throttles.saturating_add(1);
+        let throttles = attempt.throttles;
+        let wait = self.jittered(THROTTLED_WAIT, throttles);
+        self.wait_for(wait, now);
+    }
+
+    fn wait_for(&mut self, wait: Duration, now: Timestamp) {
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.phase = Phase::Waiting;
+        }
+        self.state = BuildState::Queued {
+            not_before: later(now, wait),
+        };
+    }
+}
