@@ -276,7 +276,9 @@ impl Engine {
                     next
                 };
                 let Some((build, events)) = next else { return tally };
-                tally.count(self.advance(build, events, Overdue::Perform).await);
+                let name = format!("build {}", build.record.spec.id);
+                let work = self.advance(build, events, Overdue::Perform);
+                tally.count(self.in_its_time(name, work, until).await);
                 at_work.fetch_sub(1, Ordering::Relaxed);
             }
         });

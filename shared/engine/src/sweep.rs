@@ -1,7 +1,11 @@
 //! The one timer and the one repairer.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::mem::{Discriminant, discriminant};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bellhop_domain::build::{Build, BuildEvent};
@@ -10,8 +14,9 @@ use bellhop_domain::measure::{self, Measure};
 use bellhop_domain::observation::{AgentStatus, Observation, Stop, StopCause};
 use bellhop_domain::pool::PoolEvent;
 use bellhop_domain::run::{Run, RunEvent};
-use futures::future::join;
-use futures::stream::{self, StreamExt};
+use bellhop_domain::spec::Executor;
+use futures::future::{BoxFuture, Either, FutureExt, join, join_all, poll_fn, select};
+use futures::stream::{self, FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 
 use crate::engine::Overdue;
@@ -25,6 +30,16 @@ pub(crate) const LIMIT: usize = 1000;
 pub(crate) const SIDE_BY_SIDE: usize = 16;
 /// How many agents ECS describes in one call.
 const DESCRIBE: usize = 100;
+/// How long one record may be worked on: longer than one request with all its tries, so that a service that does not answer is noted as such with the
+/// effect, and long before the sweep's own time is over.
+const RECORD: Duration = Duration::from_secs(25);
+/// How long a record may be worked on after the moment from which on nothing new is started, where it was started shortly before: what the function
+/// keeps of its time for that (functions/sweep), and a little less.
+const ENDING: Duration = Duration::from_secs(18);
+/// After how long a record no longer counts as one of those worked on side by side: another one is started in its place.
+const SLOW: Duration = Duration::from_secs(2);
+/// How long the answer may take that others wait for: what a record says, how agents are.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// A due record that is no build.
 enum Other {
@@ -32,6 +47,17 @@ enum Other {
     Pool(AgentName),
     Branch(RepositoryName, Reference),
     Document(DocumentKey),
+}
+
+impl fmt::Display for Other {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Run(id) => write!(f, "run {id}"),
+            Self::Pool(agent) => write!(f, "pool {agent}"),
+            Self::Branch(repository, reference) => write!(f, "branch {reference} of {repository}"),
+            Self::Document(key) => key.fmt(f),
+        }
+    }
 }
 
 /// What a sweep did.
@@ -54,10 +80,22 @@ pub(crate) struct Tally {
     fault: Option<Fault>,
 }
 
+/// Records that take their time, worked on beside those whose turn it is.
+type Slow<'a> = FuturesUnordered<BoxFuture<'a, Result<Handled, Fault>>>;
+
+/// What became of a record when it was its turn.
+enum Turn<'a> {
+    Over(Result<Handled, Fault>),
+    /// It takes its time.
+    Slow(BoxFuture<'a, Result<Handled, Fault>>),
+    /// The sweep's time is over.
+    Left,
+}
+
 impl Engine {
     /// Looks at everything that is due: launches what waited long enough, stops what ran too long, performs what others left unperformed, and asks for
     /// agents that were not heard of for a while. Launches go on for as long as some are refused by a rate limit, beside everything else. Starts nothing new
-    /// after `until`.
+    /// after `until`. Each record has a time limit of its own, so that a service that does not answer holds up none but those that need it.
     ///
     /// # Errors
     /// When the ledger cannot tell what is due, or at least one record could not be worked on: the first such fault, after all others were tried.
@@ -139,6 +177,7 @@ impl Engine {
 
     async fn sweep_builds(&self, ids: &[BuildId], until: Timestamp) -> Tally {
         let mut tally = Tally::default();
+        let mut slow = Slow::new();
         // In portions, so that what was asked of ECS is still true when it is decided upon.
         for portion in ids.chunks(DESCRIBE) {
             if self.clock.now() >= until {
@@ -147,39 +186,89 @@ impl Engine {
             }
             let builds = self.load(portion, &mut tally).await;
             let work = self.look(builds, &mut tally).await;
-            let work = work.into_iter().map(async |(build, events)| {
-                if self.clock.now() >= until {
-                    return None;
-                }
-                Some(self.advance(build, events, Overdue::Perform).await)
+            let work = work.into_iter().map(|(build, events)| {
+                let name = format!("build {}", build.record.spec.id);
+                (name, self.advance(build, events, Overdue::Perform))
             });
-            let mut work = stream::iter(work).buffer_unordered(SIDE_BY_SIDE);
-            while let Some(result) = work.next().await {
-                match result {
-                    Some(result) => tally.count(result),
-                    None => tally.swept.left += 1,
+            self.side_by_side(work.collect(), &mut slow, until, &mut tally).await;
+        }
+        self.finish(slow, &mut tally).await;
+        tally
+    }
+
+    /// Works on records side by side. Those that take their time are left in `slow`, beside which the others go on.
+    async fn side_by_side<'a>(
+        &'a self,
+        work: Vec<(String, BoxFuture<'a, Result<Handled, Fault>>)>,
+        slow: &mut Slow<'a>,
+        until: Timestamp,
+        tally: &mut Tally,
+    ) {
+        let work = work.into_iter().map(async |(name, work)| {
+            if self.clock.now() >= until {
+                return Turn::Left;
+            }
+            let work = self.in_its_time(name, work, until).boxed();
+            match select(work, self.clock.pause(SLOW)).await {
+                Either::Left((result, _)) => Turn::Over(result),
+                Either::Right(((), work)) => Turn::Slow(work),
+            }
+        });
+        let mut turns = stream::iter(work).buffer_unordered(SIDE_BY_SIDE);
+        loop {
+            let turn = poll_fn(|context| {
+                while let Poll::Ready(Some(result)) = slow.poll_next_unpin(context) {
+                    tally.count(result);
                 }
+                turns.poll_next_unpin(context)
+            });
+            match turn.await {
+                Some(Turn::Over(result)) => tally.count(result),
+                Some(Turn::Slow(work)) => slow.push(work),
+                Some(Turn::Left) => tally.swept.left += 1,
+                None => return,
             }
         }
-        tally
+    }
+
+    /// Waits for those that take their time.
+    async fn finish(&self, mut slow: Slow<'_>, tally: &mut Tally) {
+        while let Some(result) = slow.next().await {
+            tally.count(result);
+        }
+    }
+
+    /// Works on a record for no longer than its time. What is left of it then stays as it would if the function had died: in the outbox, and due.
+    pub(crate) async fn in_its_time(
+        &self,
+        name: String,
+        work: impl Future<Output = Result<Handled, Fault>>,
+        until: Timestamp,
+    ) -> Result<Handled, Fault> {
+        let left = until
+            .checked_add(ENDING)
+            .map_or(RECORD, |end| measure::between(self.clock.now(), end));
+        match self.within(RECORD.min(left), work).await {
+            Some(result) => result,
+            None => Err(Fault::passing(format!("{name} was not worked off within its time; it stays due"))),
+        }
+    }
+
+    /// What comes of work within a time; `None` if it is not done by then.
+    async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        match select(pin!(work), self.clock.pause(limit)).await {
+            Either::Left((result, _)) => Some(result),
+            Either::Right(((), _)) => None,
+        }
     }
 
     async fn sweep_others(&self, others: Vec<Other>, until: Timestamp) -> Tally {
         let mut tally = Tally::default();
+        let mut slow = Slow::new();
         // Side by side: a service that takes its time with one of them makes none of the others late, such as an action that is to be continued.
-        let work = others.into_iter().map(async |item| {
-            if self.clock.now() >= until {
-                return None;
-            }
-            Some(self.sweep_other(item).await)
-        });
-        let mut work = stream::iter(work).buffer_unordered(SIDE_BY_SIDE);
-        while let Some(result) = work.next().await {
-            match result {
-                Some(result) => tally.count(result),
-                None => tally.swept.left += 1,
-            }
-        }
+        let work = others.into_iter().map(|item| (item.to_string(), self.sweep_other(item).boxed()));
+        self.side_by_side(work.collect(), &mut slow, until, &mut tally).await;
+        self.finish(slow, &mut tally).await;
         tally
     }
 
@@ -204,7 +293,11 @@ impl Engine {
 
     /// Reads builds. One that cannot be read holds up none of the others.
     pub(crate) async fn load(&self, ids: &[BuildId], tally: &mut Tally) -> Vec<Versioned<Build>> {
-        let mut loading = stream::iter(ids.iter().map(|id| self.ledger.build(id))).buffered(SIDE_BY_SIDE);
+        let loading = ids.iter().map(async |id| {
+            let loaded = self.within(ANSWER, self.ledger.build(id)).await;
+            loaded.unwrap_or_else(|| Err(Fault::passing(format!("build {id} was not read within {} s", ANSWER.as_secs()))))
+        });
+        let mut loading = stream::iter(loading).buffered(SIDE_BY_SIDE);
         let mut builds = Vec::with_capacity(ids.len());
         while let Some(loaded) = loading.next().await {
             match loaded {
@@ -219,13 +312,25 @@ impl Engine {
     /// they say so: time may only be held against an agent that was looked at, or that nobody could be asked about for long.
     pub(crate) async fn look(&self, builds: Vec<Versioned<Build>>, tally: &mut Tally) -> Vec<(Versioned<Build>, Vec<BuildEvent>)> {
         let now = self.clock.now();
-        let wanted: Vec<AgentId> = builds
-            .iter()
-            .flat_map(|build| build.record.agents_to_check(now).into_iter().map(|(_, agent)| agent))
-            .collect();
+        // Each service for itself: one that does not answer keeps none of the others' agents from being looked at.
+        let mut wanted: Vec<(Discriminant<Executor>, Vec<AgentId>)> = Vec::new();
+        for build in &builds {
+            let agents = build.record.agents_to_check(now).into_iter().map(|(_, agent)| agent);
+            let service = discriminant(&build.record.spec.executor);
+            match wanted.iter_mut().find(|(of, _)| *of == service) {
+                Some((_, wanted)) => wanted.extend(agents),
+                None => wanted.push((service, agents.collect())),
+            }
+        }
+        let asking = wanted.iter().flat_map(|(_, agents)| agents.chunks(DESCRIBE)).map(async |agents| {
+            let answer = self.within(ANSWER, self.agents.describe(agents)).await;
+            answer.unwrap_or_else(|| {
+                let what = format!("{} agents were not described within {} s", agents.len(), ANSWER.as_secs());
+                (Vec::new(), Some(Fault::passing(what)))
+            })
+        });
         let mut seen: HashMap<AgentId, Option<Observation>> = HashMap::new();
-        for agents in wanted.chunks(DESCRIBE) {
-            let (described, unanswered) = self.agents.describe(agents).await;
+        for (described, unanswered) in join_all(asking).await {
             seen.extend(described);
             if let Some(fault) = unanswered {
                 tally.count(Err(fault));

@@ -6,6 +6,7 @@ mod alarms;
 mod backups;
 mod instances;
 mod scheduling;
+mod slow;
 mod world;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -394,25 +395,6 @@ mod builds {
         assert_eq!(world.build(&id).await.due(), None);
         assert_eq!(world.sweep().await.unwrap().due, 0);
         assert_eq!(world.told("build"), ["failed"]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_run_whose_message_hangs_holds_up_no_other() {
-        let world = World::new();
-        let mut runs = Vec::new();
-        for trigger in ["one", "two", "three"] {
-            let run = world.started(trigger).await;
-            let id = job(&run, "test");
-            world.inbox.closed.store(2, Ordering::SeqCst);
-            assert!(world.seen(&id, stopped(1)).await.is_err());
-            runs.push(run);
-        }
-        assert_eq!(world.told("run"), nothing());
-        // The one that has been due longest.
-        *world.inbox.hangs.lock().unwrap() = runs.first().cloned();
-        let swept = tokio::time::timeout(Duration::from_millis(200), world.sweep()).await;
-        assert!(swept.is_err(), "its message should hang");
-        assert_eq!(world.told("run"), ["failed", "failed"]);
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! A small world around the engine: every port is there, remembers what was asked of it, and can be told to fail.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -245,8 +245,15 @@ impl Clock for SteppedClock {
     }
 
     async fn pause(&self, about: Duration) {
-        self.pass(about);
-        tokio::task::yield_now().await;
+        if about <= Duration::from_secs(1) {
+            self.pass(about);
+            tokio::task::yield_now().await;
+        } else {
+            // A time limit of something: with Tokio's clock paused, it is over when nothing else goes on.
+            let over = self.0.load(Ordering::SeqCst) + i64::try_from(about.as_millis()).unwrap();
+            tokio::time::sleep(about).await;
+            self.0.fetch_max(over, Ordering::SeqCst);
+        }
     }
 }
 
@@ -395,6 +402,8 @@ pub(crate) struct FakeAgents {
     pub(crate) lost_replies: AtomicUsize,
     /// So many questions to come get no answer.
     pub(crate) silent: AtomicUsize,
+    /// So many questions to come are never over.
+    pub(crate) hanging: AtomicUsize,
 }
 
 #[derive(Clone)]
@@ -493,6 +502,9 @@ impl Agents for FakeAgents {
         tokio::task::yield_now().await;
         if take(&self.silent) {
             return (Vec::new(), Some(Fault::passing("describe agents: no reply")));
+        }
+        if take(&self.hanging) {
+            std::future::pending::<()>().await;
         }
         let known = self.known.lock().unwrap();
         let look = |agent: &AgentId| known.values().find(|known| known.agent == *agent).map(Known::observation);
@@ -755,8 +767,8 @@ pub(crate) struct Inbox {
     pub(crate) messages: Mutex<Vec<Message>>,
     /// So many messages to come cannot be sent.
     pub(crate) closed: AtomicUsize,
-    /// The run whose own messages never come to an answer.
-    pub(crate) hangs: Mutex<Option<RunId>>,
+    /// The runs whose messages, and those of their builds, never come to an answer.
+    pub(crate) hangs: Mutex<BTreeSet<RunId>>,
 }
 
 #[async_trait]
@@ -766,8 +778,8 @@ impl Notifier for Inbox {
         if take(&self.closed) {
             return Err(Fault::passing("publish: no reply"));
         }
-        let hangs = self.hangs.lock().unwrap().clone();
-        if hangs.is_some_and(|run| message.document["kind"] == "run" && message.document["run"] == run.as_str()) {
+        let of = message.document["run"].as_str().and_then(|run| run.parse().ok());
+        if of.is_some_and(|run| self.hangs.lock().unwrap().contains(&run)) {
             std::future::pending::<()>().await;
         }
         self.messages.lock().unwrap().push(message.clone());
