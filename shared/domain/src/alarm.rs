@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::{Decision, Ignored};
 use crate::ids::JobName;
-use crate::outbox::{Deferral, Effect, EffectId, Outbox, PERFORM_WITHIN, Pending, TELL_FOR, TRY_FOR, later};
+use crate::outbox::{Deferral, Effect, EffectId, Outbox, PERFORM_WITHIN, TELL_FOR, TRY_FOR, later};
 
 /// Two times of one state that are no further apart than this are one transition: the forms of an event round them differently.
 pub const SAME_WITHIN: Duration = Duration::from_secs(2);
@@ -213,6 +213,11 @@ pub enum Remedied {
     Failed(String),
     /// It could not be done yet, and is tried again.
     TriedAgain,
+    /// Another alarm's try to do it may be under way. It is done for this one, unless that try is known to have done it.
+    Waits {
+        /// Since when the other alarm wants it.
+        since: Timestamp,
+    },
     /// The alarm was over before it was done.
     NotNeeded,
     /// It would be done, were it not for `dry-run`.
@@ -288,6 +293,13 @@ pub enum AlarmEvent {
         /// What became of it.
         outcome: Remedied,
     },
+    /// What was to be done waits for what another alarm may have under way.
+    Waits {
+        /// The effect, which stays in the outbox.
+        effect: EffectId,
+        /// Since when the other alarm wants it.
+        since: Timestamp,
+    },
     /// An effect has taken place.
     Performed(EffectId),
     /// An effect was tried in vain, for this reason; it stays in the outbox, unless it is abandoned.
@@ -307,6 +319,13 @@ pub enum AlarmEffect {
         /// What to do.
         remedy: Remedy,
     },
+    /// Let others have the target of what could not be done.
+    Release {
+        /// The occasion, as for the remedy.
+        at: Timestamp,
+        /// What could not be done.
+        remedy: Remedy,
+    },
     /// Let starts go on that the alarm keeps paused.
     Resume {
         /// Every pause that was asked for up to here is over.
@@ -320,7 +339,7 @@ impl Effect for AlarmEffect {
     fn abandoned_after(&self) -> Option<Duration> {
         match self {
             Self::Remedy { .. } => Some(TRY_FOR),
-            Self::Resume { .. } => None,
+            Self::Resume { .. } | Self::Release { .. } => None,
             Self::Tell(_) => Some(TELL_FOR),
         }
     }
@@ -411,6 +430,7 @@ impl Alarm {
         match event {
             AlarmEvent::Changed { change, wanted } => return self.changed(change, wanted, now),
             AlarmEvent::Remedied { effect, outcome } => self.remedied(*effect, outcome, now),
+            AlarmEvent::Waits { effect, since } => self.waits(*effect, *since, now),
             AlarmEvent::Performed(id) => {
                 self.outbox.remove(*id);
             }
@@ -522,19 +542,26 @@ impl Alarm {
         self.unconfigured = None;
     }
 
+    /// What is to be done under this name, and the occasion.
+    fn wanted(&self, effect: EffectId) -> Option<(Timestamp, Remedy)> {
+        let pending = self.outbox.pending().iter().find(|pending| pending.id == effect)?;
+        match &pending.effect {
+            AlarmEffect::Remedy { at, remedy } => Some((*at, remedy.clone())),
+            _ => None,
+        }
+    }
+
     fn remedied(&mut self, effect: EffectId, outcome: &Remedied, now: Timestamp) {
-        let Some(Pending {
-            effect: AlarmEffect::Remedy { at, remedy },
-            ..
-        }) = self.outbox.pending().iter().find(|pending| pending.id == effect).cloned()
-        else {
-            return;
-        };
+        let Some((at, remedy)) = self.wanted(effect) else { return };
         self.outbox.remove(effect);
         self.remedy_is_over(at, remedy, outcome, now);
     }
 
     fn remedy_is_over(&mut self, at: Timestamp, remedy: Remedy, outcome: &Remedied, now: Timestamp) {
+        if remedy.action != RemedyAction::PauseStarts && matches!(outcome, Remedied::Failed(_)) {
+            let remedy = remedy.clone();
+            self.outbox.push(AlarmEffect::Release { at, remedy }, now);
+        }
         if remedy.action == RemedyAction::PauseStarts && !matches!(outcome, Remedied::Done(_)) && self.paused.is_some() {
             // It may have been written all the same, or stand since the alarm went off before.
             self.resume(now);
@@ -555,6 +582,16 @@ impl Alarm {
         }
     }
 
+    /// What is wanted stays wanted, and is tried again like what was decided now. It ends with the claim: done or failed, and after `at-most-every` for sure.
+    fn waits(&mut self, effect: EffectId, since: Timestamp, now: Timestamp) {
+        let Some((_, remedy)) = self.wanted(effect) else { return };
+        self.outbox.postpone(effect, now);
+        if let Some(transition) = self.untold.take() {
+            let outcome = Remedied::Waits { since };
+            self.tell_unless_flapping(transition, Some(RemedyNews { remedy, outcome }), now);
+        }
+    }
+
     fn deferred(&mut self, id: EffectId, why: &str, now: Timestamp) {
         match self.outbox.defer(id, now) {
             Deferral::Abandoned(AlarmEffect::Remedy { at, remedy }) => {
@@ -564,11 +601,7 @@ impl Alarm {
             // Nobody can be told that nobody can be told: it is counted.
             Deferral::Abandoned(_) | Deferral::Unknown => {}
             Deferral::Again => {
-                let remedy = self.outbox.pending().iter().find_map(|pending| match &pending.effect {
-                    AlarmEffect::Remedy { remedy, .. } if pending.id == id => Some(remedy.clone()),
-                    _ => None,
-                });
-                if let Some(remedy) = remedy
+                if let Some((_, remedy)) = self.wanted(id)
                     && let Some(transition) = self.untold.take()
                 {
                     let news = RemedyNews {
@@ -654,43 +687,76 @@ pub struct Claim {
     pub target: String,
     /// The occasion ([`Alarm::occasion`]).
     pub by: String,
-    /// When.
+    /// When. What was begun at the target since then counts as done for this claim.
     pub at: Timestamp,
     /// How long the record matters.
     pub until: Timestamp,
     /// Whether it was done. Until then the claim only keeps others away for as long as somebody may be at it.
     pub done: bool,
+    /// When it was tried last.
+    #[serde(default)]
+    pub tried: Option<Timestamp>,
+    /// When it was done, or failed for good.
+    #[serde(default)]
+    pub over: Option<Timestamp>,
 }
 
 /// What came of claiming a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claimed {
-    /// It is this occasion's, since this moment: the claim is new, or the same occasion's as before.
+    /// It is this occasion's: the claim is new, or the same occasion's as before.
     Yes(Claim),
-    /// It is another occasion's still, since this moment.
-    No(Timestamp),
+    /// It was done for another occasion at this moment, which is not long ago.
+    Done(Timestamp),
+    /// Another occasion wants it since this moment, and may be at it now.
+    Busy(Timestamp),
 }
 
 impl Claim {
     /// What an occasion gets of a target, whose claim may be there already.
     #[must_use]
     pub fn take(present: Option<&Self>, target: &str, by: &str, every: Duration, now: Timestamp) -> Claimed {
+        // Whoever repeats a try of this occasion has to meet its claim.
+        let until = later(now, every.max(Duration::from_secs(24 * 3600)));
+        let own = Self {
+            target: target.to_owned(),
+            by: by.to_owned(),
+            at: now,
+            until,
+            done: false,
+            tried: Some(now),
+            over: None,
+        };
         match present {
-            Some(claim) if claim.by == by => Claimed::Yes(claim.clone()),
-            Some(claim) if later(claim.at, if claim.done { every } else { every.min(PERFORM_WITHIN) }) > now => Claimed::No(claim.at),
-            _ => Claimed::Yes(Self {
-                target: target.to_owned(),
-                by: by.to_owned(),
-                at: match present {
-                    // It is not known to be done, and may be: what was begun since then counts.
-                    Some(claim) if !claim.done && later(claim.at, every) > now => claim.at,
-                    _ => now,
-                },
-                // Whoever repeats a try of this occasion has to meet its claim.
-                until: later(now, every.max(Duration::from_secs(24 * 3600))),
-                done: false,
-            }),
+            Some(claim) if claim.by == by && claim.done => Claimed::Yes(claim.clone()),
+            Some(claim) if claim.by == by => Claimed::Yes(Self { at: claim.at, ..own }),
+            Some(claim) if claim.done && later(claim.ended(), every) > now => Claimed::Done(claim.ended()),
+            Some(claim) if claim.may_be_tried(every, now) => Claimed::Busy(claim.at),
+            // It is not known to be done, and may be: what was begun since then counts.
+            Some(claim) if !claim.done && later(claim.at, every) > now => Claimed::Yes(Self { at: claim.at, ..own }),
+            _ => Claimed::Yes(own),
         }
+    }
+
+    /// This claim once its occasion's remedy was done, or has failed for good; `None` where that changes nothing.
+    #[must_use]
+    pub fn end(&self, by: &str, done: bool, now: Timestamp) -> Option<Self> {
+        let is_news = self.by == by && !self.done && (done || self.over.is_none());
+        is_news.then(|| Self {
+            done,
+            over: Some(now),
+            ..self.clone()
+        })
+    }
+
+    /// Whether somebody may be at it: as long as a function may work that has begun.
+    fn may_be_tried(&self, every: Duration, now: Timestamp) -> bool {
+        let tried = self.tried.unwrap_or(self.at);
+        !self.done && self.over.is_none() && later(tried, every.min(PERFORM_WITHIN)) > now
+    }
+
+    fn ended(&self) -> Timestamp {
+        self.over.unwrap_or(self.at)
     }
 }
 

@@ -161,6 +161,12 @@ impl<E> Outbox<E> {
         self.abandoned
     }
 
+    /// Notes that an effect has to wait. Gives whether it was there.
+    pub fn postpone(&mut self, id: EffectId, now: Timestamp) -> bool {
+        let pending = self.pending.iter_mut().find(|pending| pending.id == id);
+        pending.map(|pending| pending.since = now).is_some()
+    }
+
     /// Takes out every effect that fits. Gives whether there was one.
     pub fn remove_where(&mut self, fits: impl Fn(&Pending<E>) -> bool) -> bool {
         let before = self.pending.len();

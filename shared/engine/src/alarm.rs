@@ -91,18 +91,17 @@ impl Engine {
         )))
     }
 
-    /// Notes that what a target was claimed for has been done.
-    async fn claim_is_done(&self, remedy: &Remedy, occasion: &str) -> Result<(), Fault> {
+    /// Notes that what a target was claimed for has been done, or has failed for good.
+    async fn end_claim(&self, remedy: &Remedy, occasion: &str, done: bool) -> Result<(), Fault> {
         let key = claim_key(&remedy.action.target());
         for _ in 0..CONFLICTS {
             let Some(Versioned { version, record }) = self.load_kept::<Claim>(&key).await? else {
                 return Ok(());
             };
-            if record.by != occasion || record.done {
+            let Some(ended) = record.end(occasion, done, self.clock.now()) else {
                 return Ok(());
-            }
-            let done = Claim { done: true, ..record };
-            if matches!(self.store_kept(version, &done).await?, Written::Stored(_)) {
+            };
+            if matches!(self.store_kept(version, &ended).await?, Written::Stored(_)) {
                 return Ok(());
             }
         }
@@ -237,12 +236,17 @@ impl Record for Alarm {
         let performed = AlarmEvent::Performed(pending.id);
         match &pending.effect {
             AlarmEffect::Remedy { at, remedy } => {
+                let (effect, target) = (pending.id, remedy.action.target());
                 let outcome = perform_remedy(self, engine, *at, remedy).await?;
-                tracing::info!(alarm = self.id.name, target = remedy.action.target(), ?outcome, "acted on an alarm");
-                Ok(vec![AlarmEvent::Remedied {
-                    effect: pending.id,
-                    outcome,
+                tracing::info!(alarm = self.id.name, target, ?outcome, "acted on an alarm");
+                Ok(vec![match outcome {
+                    Remedied::Waits { since } => AlarmEvent::Waits { effect, since },
+                    outcome => AlarmEvent::Remedied { effect, outcome },
                 }])
+            }
+            AlarmEffect::Release { at, remedy } => {
+                engine.end_claim(remedy, &self.occasion(*at), false).await?;
+                Ok(vec![performed])
             }
             AlarmEffect::Resume { until } => {
                 engine.change_pauses(|pauses| pauses.resume(&self.id, *until)).await?;
@@ -270,11 +274,12 @@ async fn perform_remedy(alarm: &Alarm, engine: &Engine, at: Timestamp, remedy: &
     }
     let since = match engine.claim(remedy, &occasion).await? {
         Claimed::Yes(claim) => claim.at,
-        Claimed::No(since) => return Ok(Remedied::Held { since }),
+        Claimed::Done(since) => return Ok(Remedied::Held { since }),
+        Claimed::Busy(since) => return Ok(Remedied::Waits { since }),
     };
     let outcome = act(engine, remedy, &occasion, since).await?;
     if matches!(outcome, Remedied::Done(_)) {
-        engine.claim_is_done(remedy, &occasion).await?;
+        engine.end_claim(remedy, &occasion, true).await?;
     }
     Ok(outcome)
 }

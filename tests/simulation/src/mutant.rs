@@ -211,6 +211,8 @@ mutants! {
     AlarmsUntold: "alarms-untold" within 200,
     /// What was done counts as not done, and is claimed again before its time.
     ClaimsTakenOver: "claims-taken-over" within 200,
+    /// What another alarm has claimed counts as done.
+    ClaimsCountAsDone: "claims-count-as-done" within 200,
     /// Every delivery of a schedule counts as another one.
     SlotsIgnored: "slots-ignored" within 200,
     /// Every `StartBackupJob` has a token of its own.
@@ -595,11 +597,11 @@ pub(crate) fn read_document(world: &World, key: &DocumentKey, text: &str) -> Str
         }
         return serde_json::to_string(&backup).unwrap_or_default();
     }
-    if world.is(Mutant::ClaimsTakenOver)
+    if matches!(world.mutant, Some(Mutant::ClaimsTakenOver | Mutant::ClaimsCountAsDone))
         && key.kind == DocumentKind::Claim
         && let Ok(mut claim) = serde_json::from_str::<Claim>(text)
     {
-        claim.done = false;
+        claim.done = world.is(Mutant::ClaimsCountAsDone);
         return serde_json::to_string(&claim).unwrap_or_default();
     }
     if world.is(Mutant::PausesIgnored) && key.kind == DocumentKind::Pause {

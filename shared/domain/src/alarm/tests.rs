@@ -217,7 +217,8 @@ fn what_cannot_be_done_at_once_is_told_and_tried_again_and_given_up() {
         story.takes(&AlarmEvent::Deferred(effect, "AccessDeniedException: no".to_owned()), second);
     }
     assert_eq!(story.told(), ["Remedied ALARM failed"]);
-    assert_eq!((story.remedies(), story.alarm.due()), (vec![], None));
+    assert_eq!(story.remedies(), []);
+    assert!(releases(&story.alarm));
 }
 
 #[test]
@@ -369,37 +370,137 @@ fn a_pause_that_could_not_be_had_is_none_and_one_from_before_ends_with_it() {
 }
 
 #[test]
-fn a_target_is_claimed_once_in_a_while_and_by_one_occasion() {
-    let every = Duration::from_secs(1800);
-    let claim = |present: Option<&Claim>, by: &str, at: i64| Claim::take(present, "restart-service/c/s", by, every, t(at));
-    let Claimed::Yes(first) = claim(None, "a", 0) else {
-        panic!("nobody has it")
+fn what_waits_for_another_alarm_stays_wanted_and_is_told_at_once() {
+    let mut story = Story::new(Wanted::Remedy(restart()));
+    story.changes(ALARM, 100);
+    let [effect] = story.remedies()[..] else { panic!("one remedy") };
+    let waits = AlarmEvent::Waits { effect, since: t(90) };
+    story.takes(&waits, 101);
+    assert_eq!(story.told(), ["Changed ALARM Waits { since: 2026-09-21T14:14:50Z }"]);
+    assert_eq!((story.remedies(), story.alarm.due()), (vec![effect], Some(t(161))));
+    // However often it waits, that is no try in vain.
+    for minute in 1..100 {
+        story.takes(&waits, 101 + minute * 60);
+    }
+    assert_eq!((story.told(), story.remedies()), (vec![], vec![effect]));
+    let mut held = Story {
+        alarm: story.alarm.clone(),
+        remedy: story.remedy.clone(),
+        told: Vec::new(),
     };
-    assert_eq!(
-        claim(Some(&first), "a", 5000),
-        Claimed::Yes(first.clone()),
-        "however late it is repeated"
-    );
-    let done = Claim {
-        done: true,
-        ..first.clone()
+    held.remedied(Remedied::Held { since: t(6100) }, 6161);
+    assert_eq!((held.told(), held.alarm.due()), (vec![], None));
+    let mut over = Story {
+        alarm: story.alarm.clone(),
+        remedy: story.remedy.clone(),
+        told: Vec::new(),
     };
-    assert_eq!(claim(Some(&done), "b", 1799), Claimed::No(t(0)));
-    let Claimed::Yes(second) = claim(Some(&done), "b", 1800) else {
-        panic!("the time is over")
-    };
-    assert_eq!((second.by.as_str(), second.at, second.done), ("b", t(1800), false));
+    over.changes(FINE, 6161);
+    assert_eq!((over.told(), over.remedies()), (vec!["Changed OK".to_owned()], vec![]));
+    story.remedied(Remedied::Done(None), 6161);
+    assert_eq!((story.told(), story.alarm.due()), (vec!["Remedied ALARM done".to_owned()], None));
+}
 
-    // What was not done is another's to do, once nobody can be at it any more. It may have been done all the same, since the first one's moment.
-    assert_eq!(claim(Some(&first), "b", 59), Claimed::No(t(0)));
-    let Claimed::Yes(third) = claim(Some(&first), "b", 60) else {
-        panic!("nobody is at it")
-    };
-    assert_eq!((third.by.as_str(), third.at), ("b", t(0)));
-    let Claimed::Yes(late) = claim(Some(&first), "b", 1800) else {
-        panic!("nobody is at it")
-    };
-    assert_eq!(late.at, t(1800));
+fn releases(alarm: &Alarm) -> bool {
+    alarm
+        .outbox
+        .any(|effect| matches!(effect, AlarmEffect::Release { at, .. } if *at == t(100)))
+}
+
+#[test]
+fn what_failed_lets_go_of_its_target() {
+    let mut refused = Story::new(Wanted::Remedy(restart()));
+    refused.changes(ALARM, 100).remedied(Remedied::Failed("no".to_owned()), 101);
+    assert!(releases(&refused.alarm));
+    let mut given_up = Story::new(Wanted::Remedy(restart()));
+    given_up.changes(ALARM, 100);
+    let [effect] = given_up.remedies()[..] else { panic!("one remedy") };
+    for number in 1..=REMEDY_TRIES {
+        assert!(!releases(&given_up.alarm));
+        given_up.takes(&AlarmEvent::Deferred(effect), 100 + i64::from(number) * 100);
+    }
+    assert!(releases(&given_up.alarm));
+    let mut done = Story::new(Wanted::Remedy(restart()));
+    done.changes(ALARM, 100).remedied(Remedied::Done(None), 101);
+    assert!(!releases(&done.alarm));
+}
+
+const EVERY: Duration = Duration::from_secs(1800);
+
+fn claim(present: Option<&Claim>, by: &str, at: i64) -> Claimed {
+    Claim::take(present, "restart-service/c/s", by, EVERY, t(at))
+}
+
+fn claimed(present: Option<&Claim>, by: &str, at: i64) -> Claim {
+    match claim(present, by, at) {
+        Claimed::Yes(claim) => claim,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_target_is_claimed_once_in_a_while_and_by_one_occasion() {
+    let first = claimed(None, "a", 0);
+    let again = claimed(Some(&first), "a", 5000);
+    assert_eq!((again.by.as_str(), again.at), ("a", t(0)), "however late it is repeated");
+    let done = first.end("a", true, t(10)).unwrap();
+    assert_eq!(claim(Some(&done), "a", 5000), Claimed::Yes(done.clone()));
+    assert_eq!(
+        (done.end("a", true, t(11)), done.end("a", false, t(11)), done.end("b", true, t(11))),
+        (None, None, None)
+    );
+    assert_eq!(claim(Some(&done), "b", 1809), Claimed::Done(t(10)));
+    let second = claimed(Some(&done), "b", 1810);
+    assert_eq!((second.by.as_str(), second.at, second.done), ("b", t(1810), false));
+}
+
+#[test]
+fn a_claim_that_is_not_done_keeps_others_away_while_somebody_may_be_at_it() {
+    let first = claimed(None, "a", 0);
+    assert_eq!(claim(Some(&first), "b", 59), Claimed::Busy(t(0)));
+    // It may have been done all the same, since the first one's moment.
+    let second = claimed(Some(&first), "b", 60);
+    assert_eq!((second.by.as_str(), second.at), ("b", t(0)));
+    // Each try counts.
+    let again = claimed(Some(&first), "a", 50);
+    assert_eq!(claim(Some(&again), "b", 109), Claimed::Busy(t(0)));
+    assert_eq!(claimed(Some(&again), "b", 110).at, t(0));
+    let late = claimed(Some(&first), "a", 1790);
+    assert_eq!(claim(Some(&late), "b", 1810), Claimed::Busy(t(0)));
+    assert_eq!(claimed(Some(&first), "b", 1800).at, t(1800));
+    let at_any_time = Claim::take(Some(&first), "restart-service/c/s", "b", Duration::ZERO, t(0));
+    assert!(matches!(at_any_time, Claimed::Yes(_)), "{at_any_time:?}");
+}
+
+#[test]
+fn a_claim_whose_remedy_failed_is_anothers_at_once() {
+    let failed = claimed(None, "a", 0).end("a", false, t(10)).unwrap();
+    assert_eq!(failed.end("a", false, t(11)), None);
+    let second = claimed(Some(&failed), "b", 10);
+    assert_eq!((second.by.as_str(), second.at, second.over), ("b", t(0), None));
+    assert_eq!(failed.end("b", true, t(11)), None);
+    // The late repetition of the first one's try is a try.
+    let again = claimed(Some(&failed), "a", 20);
+    assert_eq!(claim(Some(&again), "b", 21), Claimed::Busy(t(0)));
+}
+
+#[test]
+fn the_time_between_two_counts_from_when_it_was_done() {
+    let second = claimed(Some(&claimed(None, "a", 0)), "b", 1500);
+    let done = second.end("b", true, t(1500)).unwrap();
+    assert_eq!(claim(Some(&done), "c", 1800), Claimed::Done(t(1500)));
+    assert_eq!(claimed(Some(&done), "c", 3300).at, t(3300));
+}
+
+#[test]
+fn claims_from_before_are_understood() {
+    let stored = r#"{"target":"restart-service/c/s","by":"a","at":"2026-09-21T14:13:20Z","until":"2026-09-22T14:13:20Z","done":true}"#;
+    let stored: Claim = serde_json::from_str(stored).unwrap();
+    let at = stored.at;
+    assert_eq!(
+        Claim::take(Some(&stored), "restart-service/c/s", "b", EVERY, later(at, EVERY / 2)),
+        Claimed::Done(at)
+    );
 }
 
 #[test]

@@ -232,6 +232,10 @@ fn sentence(remedy: &Remedy, outcome: &Remedied) -> String {
         ),
         Remedied::Failed(why) => format!("{what} could not be {verb}: {why}"),
         Remedied::TriedAgain => format!("{what} could not be {verb} yet, and it is tried again"),
+        Remedied::Waits { since } => format!(
+            "{what} is not {verb} yet: another alarm asked for that at {}, and what comes of it is not known yet",
+            since.strftime("%H:%M UTC")
+        ),
         Remedied::NotNeeded => format!("{what} is left as it is, as the alarm has changed since"),
         Remedied::DryRun => format!("{what} would be {verb}, but for dry-run"),
     }
@@ -243,6 +247,7 @@ fn outcome(outcome: &Remedied) -> &'static str {
         Remedied::Held { .. } => "held",
         Remedied::Failed(_) => "failed",
         Remedied::TriedAgain => "tried-again",
+        Remedied::Waits { .. } => "waits",
         Remedied::NotNeeded => "not-needed",
         Remedied::DryRun => "dry-run",
     }

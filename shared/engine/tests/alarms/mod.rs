@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bellhop_domain::alarm::{AlarmChange, AlarmFacts, AlarmId, AlarmState, LONGEST_PAUSE};
+use bellhop_domain::alarm::{AlarmChange, AlarmFacts, AlarmId, AlarmState, LONGEST_PAUSE, REMEDY_TRIES};
 use bellhop_domain::decision::Ignored;
 use bellhop_engine::Handled;
 use bellhop_engine::ports::Clock;
@@ -112,6 +112,59 @@ async fn two_alarms_share_their_targets_restarts() {
     goes(&world, "other-unhealthy", ALARM).await;
     assert_eq!(restarts(&world), 1);
     assert_eq!(told(&world), ["alarm: done", "alarm: held", "alarm: failed"]);
+}
+
+#[tokio::test]
+async fn what_waits_for_another_alarms_restart_is_done_if_that_is_not() {
+    let world = world();
+    world.services.refused.store(REMEDY_TRIES as usize, Ordering::SeqCst);
+    assert!(world.engine().alarm(change(&world, "jenkins-unhealthy", ALARM)).await.is_err());
+    goes(&world, "jenkins-slow", ALARM).await;
+    assert_eq!(told(&world), ["alarm: tried-again", "alarm: waits"]);
+    // Each of the two goes on for itself, until the service answers.
+    while world.services.refused.load(Ordering::SeqCst) > 0 {
+        let _ = world.sweep().await;
+    }
+    for _ in 0..20 {
+        world.sweep().await.unwrap();
+    }
+    assert_eq!((told(&world), restarts(&world)), (vec!["remedied: done".to_owned()], 1));
+}
+
+#[tokio::test]
+async fn what_waits_for_another_alarms_restart_is_not_done_again() {
+    let world = world();
+    world.services.lost.store(1, Ordering::SeqCst);
+    assert!(world.engine().alarm(change(&world, "jenkins-unhealthy", ALARM)).await.is_err());
+    goes(&world, "jenkins-slow", ALARM).await;
+    assert_eq!(told(&world), ["alarm: tried-again", "alarm: waits"]);
+    for _ in 0..20 {
+        world.sweep().await.unwrap();
+    }
+    assert_eq!((told(&world), restarts(&world)), (vec!["remedied: done".to_owned()], 1));
+}
+
+#[tokio::test]
+async fn a_restart_that_is_refused_holds_back_no_other() {
+    let world = world();
+    goes(&world, "other-unhealthy", ALARM).await;
+    goes(&world, "other-slow", ALARM).await;
+    assert_eq!(told(&world), ["alarm: failed", "alarm: failed"]);
+}
+
+#[tokio::test]
+async fn what_waits_is_not_done_for_an_alarm_that_is_over() {
+    let world = world();
+    world.services.refused.store(1, Ordering::SeqCst);
+    assert!(world.engine().alarm(change(&world, "jenkins-unhealthy", ALARM)).await.is_err());
+    goes(&world, "jenkins-slow", ALARM).await;
+    goes(&world, "jenkins-unhealthy", FINE).await;
+    goes(&world, "jenkins-slow", FINE).await;
+    for _ in 0..3 {
+        world.sweep().await.unwrap();
+    }
+    assert_eq!(told(&world), ["alarm: tried-again", "alarm: waits", "ok", "ok"]);
+    assert_eq!(restarts(&world), 0);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A small world around the engine: every port is there, remembers what was asked of it, and can be told to fail.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -659,6 +659,8 @@ pub(crate) struct FakeServices {
     pub(crate) restarts: Mutex<Vec<(String, Timestamp)>>,
     /// So many requests to come take place and get no reply.
     pub(crate) lost: AtomicUsize,
+    /// So many requests to come get no reply, and nothing comes of them.
+    pub(crate) refused: AtomicUsize,
 }
 
 #[async_trait]
@@ -667,6 +669,9 @@ impl Services for FakeServices {
         tokio::task::yield_now().await;
         if service != "jenkins" {
             return Ok(Restarted::No(format!("there is no service {service} in cluster {cluster}")));
+        }
+        if take(&self.refused) {
+            return Err(Fault::passing("restart: the service is not available"));
         }
         let restart = (format!("{cluster}/{service}"), since);
         let mut restarts = self.restarts.lock().unwrap();
@@ -798,6 +803,8 @@ pub(crate) struct FakeRepository {
     pub(crate) tip: Mutex<Option<CommitId>>,
     /// How often commits were compared.
     pub(crate) comparisons: AtomicUsize,
+    /// It is there no more.
+    pub(crate) gone: AtomicBool,
 }
 
 #[async_trait]
@@ -820,7 +827,8 @@ impl Source for FakeRepository {
     }
 
     async fn default_branch(&self, repository: &RepositoryName) -> Result<Option<String>, Fault> {
-        Ok((repository.as_str() == "shop").then(|| "main".to_owned()))
+        let is_there = repository.as_str() == "shop" && !self.gone.load(Ordering::SeqCst);
+        Ok(is_there.then(|| "main".to_owned()))
     }
 
     async fn tip(&self, repository: &RepositoryName, branch: &str) -> Result<Option<CommitId>, Fault> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bellhop_domain::alarm::{Alarm, AlarmEffect, AlarmNewsKind, AlarmState, Claim, Pauses, Remedied, RemedyAction};
+use bellhop_domain::alarm::{Alarm, AlarmEffect, AlarmNewsKind, AlarmState, Claim, Pauses, Remedied, RemedyAction, RemedyNews};
 use bellhop_domain::backup::Backup;
 use bellhop_domain::ids::AttemptId;
 use bellhop_engine::ports::{Document, DocumentKey, DocumentKind};
@@ -25,6 +25,8 @@ pub(crate) struct Seen {
     taken: BTreeMap<(String, Millis), bool>,
     /// Every claim that was stored: target and moment.
     claims: BTreeSet<(String, Millis)>,
+    /// Every target for which something is known to be done, and when that was.
+    fulfilled: BTreeSet<(String, Millis)>,
     /// Which alarms keep starts paused, since when by the clock of the world.
     pauses: BTreeMap<String, Millis>,
     /// When starts were last paused.
@@ -65,8 +67,10 @@ fn claim_written(world: &mut World, previous: Option<Claim>, next: &Document) {
     super::reads_back(world, Subject::World, &claim);
     let every = world.alarms.every;
     // What was not done may be another occasion's to do before its time.
-    let apart = previous
-        .is_none_or(|previous| previous.by == claim.by || !previous.done || moment(claim.at) + CLOCKS >= moment(previous.at) + every);
+    let apart = previous.is_none_or(|previous| {
+        let ended = moment(previous.over.unwrap_or(previous.at));
+        previous.by == claim.by || !previous.done || moment(claim.at) + CLOCKS >= ended + every
+    });
     check!(
         world,
         Subject::World,
@@ -77,7 +81,47 @@ fn claim_written(world: &mut World, previous: Option<Claim>, next: &Document) {
         claim.by,
         claim.at
     );
+    if claim.done {
+        let ended = moment(claim.over.unwrap_or(claim.at));
+        world.checks.alarms.fulfilled.insert((claim.target.clone(), ended));
+    }
     world.checks.alarms.claims.insert((claim.target, moment(claim.at)));
+}
+
+/// What was to be done about an alarm is not to be done any more, and the alarm has not changed: it was done, for this alarm or another one not long ago, or
+/// people are told that it failed.
+fn remedies_settled(world: &mut World, previous: &Alarm, next: &Alarm) {
+    for pending in previous.outbox.pending() {
+        let AlarmEffect::Remedy { at, remedy } = &pending.effect else {
+            continue;
+        };
+        let goes_on = next.outbox.pending().iter().any(|other| other.id == pending.id);
+        let changed = next.current.as_ref().is_none_or(|current| current.at != *at);
+        if goes_on || changed || remedy.action == RemedyAction::PauseStarts {
+            continue;
+        }
+        let target = remedy.action.target();
+        let recently = moment(*at).saturating_sub(world.alarms.every + CLOCKS);
+        let done = world
+            .checks
+            .alarms
+            .fulfilled
+            .iter()
+            .any(|(of, when)| *of == target && *when >= recently);
+        let failed = next.outbox.any(|effect| {
+            let AlarmEffect::Tell(news) = effect else { return false };
+            let failed = |news: &RemedyNews| matches!(news.outcome, Remedied::Failed(_));
+            news.transition.at == *at && news.remedy.as_ref().is_some_and(failed)
+        });
+        check!(
+            world,
+            Subject::World,
+            "wanted-remedies-are-not-lost",
+            done || failed,
+            "{} wants {target} since {at} no more, and it was not done",
+            next.id.key()
+        );
+    }
 }
 
 fn pauses_written(world: &mut World, next: &Document) {
@@ -132,6 +176,9 @@ fn alarm_written(world: &mut World, previous: Option<Alarm>, next: &Document) {
     {
         let taken = (key.clone(), moment(untold.at));
         world.checks.alarms.taken.insert(taken, false);
+    }
+    if let Some(previous) = &previous {
+        remedies_settled(world, previous, &alarm);
     }
     let paused = alarm.paused.is_some() && current.is_some_and(|current| current.state == AlarmState::Ok);
     check!(world, Subject::World, "pauses-end", !paused, "{key} is OK, and keeps starts paused");

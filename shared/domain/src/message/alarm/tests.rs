@@ -286,6 +286,7 @@ fn what_was_done_is_a_sentence() {
         restart(Remedied::Held { since: at("13:50:00") }).unwrap(),
         restart(Remedied::Failed("there is no such service".to_owned())).unwrap(),
         restart(Remedied::TriedAgain).unwrap(),
+        restart(Remedied::Waits { since: at("13:50:00") }).unwrap(),
         restart(Remedied::NotNeeded).unwrap(),
         restart(Remedied::DryRun).unwrap(),
         job(Remedied::Done(Some("run abcdefghij".to_owned()))),
@@ -300,6 +301,7 @@ fn what_was_done_is_a_sentence() {
     service jenkins of cluster ci-main was not restarted again: that is done at most every 30m, last at 13:50 UTC
     service jenkins of cluster ci-main could not be restarted: there is no such service
     service jenkins of cluster ci-main could not be restarted yet, and it is tried again
+    service jenkins of cluster ci-main is not restarted yet: another alarm asked for that at 13:50 UTC, and what comes of it is not known yet
     service jenkins of cluster ci-main is left as it is, as the alarm has changed since
     service jenkins of cluster ci-main would be restarted, but for dry-run
     job clean-workspaces was started (run abcdefghij)
