@@ -38,11 +38,33 @@ pub struct Run {
     pub state: RunState,
     /// Whether a success is told.
     pub successes: Successes,
+    /// Where its jobs come from.
+    #[serde(default, skip_serializing_if = "Origin::is_pipeline_file")]
+    pub origin: Origin,
     /// The action of CodePipeline that waits for it, if one does.
     #[serde(default)]
     pub action: Option<Action>,
     /// What is still to be done.
     pub outbox: Outbox<RunEffect>,
+}
+
+/// Where the jobs of a run come from, and are planned from where they are repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The pipeline file at the commit.
+    #[default]
+    PipelineFile,
+    /// The jobs of the suite configuration.
+    Suite,
+    /// An action of CodePipeline, with a script and an agent of its own.
+    Action,
+}
+
+impl Origin {
+    fn is_pipeline_file(&self) -> bool {
+        *self == Self::PipelineFile
+    }
 }
 
 /// How long it is tried in vain to tell an action something. CodePipeline gives up a job of a Lambda function that says nothing for 20 minutes
@@ -282,9 +304,16 @@ impl Run {
             jobs: Vec::new(),
             state,
             successes,
+            origin: Origin::default(),
             action: None,
             outbox: Outbox::default(),
         }
+    }
+
+    /// The same new run, with jobs that come from here.
+    #[must_use]
+    pub fn from_origin(self, origin: Origin) -> Self {
+        Self { origin, ..self }
     }
 
     /// The same new run, which an action of CodePipeline waits for under this job id. `about` is the run's job that the action's output names.

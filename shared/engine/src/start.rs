@@ -6,7 +6,7 @@ use bellhop_domain::config::{self, OnBehalf, PIPELINE_FILE, PipelineFile, Select
 use bellhop_domain::ids::{AgentName, BuildId, CommitId, JobName, PipelineJobId, Reference, RepositoryName, RunId};
 use bellhop_domain::pipeline::{PipelineAnswer, PipelineFailure};
 use bellhop_domain::request::{At, PipelineAsks, PipelineJob, PipelineStart, PipelineWork, Start, StartWhat};
-use bellhop_domain::run::{Again, NotAgain, Run, RunEvent};
+use bellhop_domain::run::{Again, NotAgain, Origin, Run, RunEvent};
 use bellhop_domain::spec::{BuildSpec, Script};
 use bellhop_domain::trigger::Push;
 use futures::future::{join_all, try_join3};
@@ -81,7 +81,11 @@ impl std::fmt::Display for NothingWhy {
 pub struct Refused(pub String);
 
 enum Plan {
-    Builds { specs: Vec<BuildSpec>, supersedes: bool },
+    Builds {
+        specs: Vec<BuildSpec>,
+        origin: Origin,
+        supersedes: bool,
+    },
     Rejected(String),
     Nothing(NothingWhy),
 }
@@ -100,6 +104,8 @@ enum WantedJobs<'a> {
     AllOfBranch,
     /// One, and those it needs.
     Job(&'a JobName),
+    /// These of a run before.
+    Again(&'a [JobName]),
     /// A script that stands in no pipeline file.
     Script {
         name: JobName,
@@ -162,7 +168,10 @@ impl Starter {
         }
     }
 
-    /// Starts a finished build again, with those that were skipped for nothing but it ([`bellhop_domain::run::Run::again`]), as a new run.
+    /// Starts a finished build again, with those that were skipped for nothing but it ([`bellhop_domain::run::Run::again`]), as a new run of the same commit.
+    ///
+    /// It is planned like one that somebody starts now: from where its jobs come from, and by the suite configuration of today. What is not allowed any more is
+    /// refused.
     ///
     /// # Errors
     /// As [`Starter::push`].
@@ -193,27 +202,84 @@ impl Starter {
             at: None,
         };
         let id = RunId::derive(&push.trigger, &push.reference);
-        let mut specs = Vec::with_capacity(again.len());
-        for name in &again {
-            let old = BuildId {
-                run: build.run.clone(),
-                job: name.clone(),
-            };
-            let Some(old) = self.engine.ledger.build(&old).await? else {
-                return refused(format!("build {old} has expired"));
-            };
-            let mut spec = old.record.spec;
-            spec.id.run = id.clone();
-            spec.needs.retain(|need| again.contains(need));
-            specs.push(spec);
-        }
         let started = if self.engine.ledger.run(&id).await?.is_some() {
             Started::Again(id)
         } else {
-            let plan = Plan::Builds { specs, supersedes: false };
-            self.carry_out(id, &push, plan, None).await?
+            match self.plan_again(&id, &push, &run, build, &again).await? {
+                Ok(plan) => self.carry_out(id, &push, plan, None).await?,
+                Err(why) => return refused(format!("build {build} is not started again: {why}")),
+            }
         };
         Ok(Ok(Retried { started, left_out }))
+    }
+
+    /// Plans jobs of a run before anew, or says why that cannot be and what helps.
+    async fn plan_again(
+        &self,
+        id: &RunId,
+        push: &Push,
+        before: &Run,
+        build: &BuildId,
+        jobs: &[JobName],
+    ) -> Result<Result<Plan, String>, Fault> {
+        let repository = &push.repository;
+        if self.engine.source.default_branch(repository).await?.is_none() {
+            return Ok(Err(format!(
+                "there is no repository {repository} any more, or nothing in it; nothing of it can be started"
+            )));
+        }
+        let plan = match before.origin {
+            Origin::PipelineFile => self.plan(id, push, &WantedJobs::Again(jobs)).await?,
+            Origin::Suite => {
+                let suite = match self.suite().await? {
+                    Ok(suite) => suite,
+                    Err(message) => return Ok(Err(message)),
+                };
+                let Some(job) = suite.jobs.get(&build.job) else {
+                    return Ok(Err(format!(
+                        "{}: the suite's administrators can put it back",
+                        suite.no_job(&build.job)
+                    )));
+                };
+                if job.repository != *repository || push.reference.branch() != Some(job.branch.as_str()) {
+                    return Ok(Err(format!(
+                        "job {} is of branch {} of repository {} now: start it in place of that",
+                        build.job, job.branch, job.repository
+                    )));
+                }
+                let what = WantedJobs::Script {
+                    name: build.job.clone(),
+                    agent: &job.agent,
+                    run: &job.run,
+                    on_behalf: OnBehalf::Suite,
+                };
+                self.plan(id, push, &what).await?
+            }
+            Origin::Action => {
+                // The script is the action's own; it is nowhere else.
+                let stored = self.engine.ledger.build(build).await?.map(|stored| stored.record.spec);
+                let Some((agent, Script::Inline(run))) = stored.map(|spec| (spec.agent, spec.script)) else {
+                    return Ok(Err("its script has expired: retry the action in CodePipeline".to_owned()));
+                };
+                let what = WantedJobs::Script {
+                    name: build.job.clone(),
+                    agent: &agent,
+                    run: &run,
+                    on_behalf: OnBehalf::Action,
+                };
+                self.plan(id, push, &what).await?
+            }
+        };
+        Ok(match plan {
+            Plan::Builds { .. } => Ok(plan),
+            Plan::Rejected(message) => Err(format!(
+                "{message}. It is planned anew, by the suite configuration of today: the suite's administrators can allow it; otherwise start a commit that does without"
+            )),
+            Plan::Nothing(_) => Err(format!(
+                "there is no {PIPELINE_FILE} at commit {} of {repository} any more: start a commit that is there",
+                push.commit.short()
+            )),
+        })
     }
 
     /// Takes a job of CodePipeline: starts the run that it asks for, or lets the run that it comes back for know its new id. What cannot be done is
@@ -325,7 +391,7 @@ impl Starter {
         let about = match wanted.what {
             WantedJobs::Job(job) => Some(job.clone()),
             WantedJobs::Script { name, .. } => Some(name),
-            WantedJobs::ByFilters | WantedJobs::AllOfBranch => None,
+            WantedJobs::ByFilters | WantedJobs::AllOfBranch | WantedJobs::Again(_) => None,
         };
         self.carry_out(id, push, plan, wanted.action.cloned().zip(about)).await
     }
@@ -351,10 +417,11 @@ impl Starter {
                     }
                 }
             }
-            Plan::Builds { specs, supersedes } => {
+            Plan::Builds { specs, origin, supersedes } => {
                 let specs = self.store_large_scripts(specs).await?;
                 let at_once = specs.len() < TRANSACTION;
                 let (run, builds) = Run::create(id.clone(), push, specs, at_once, now);
+                let run = run.from_origin(origin);
                 let run = with_action(if supersedes { run.superseding(push, now) } else { run });
                 match self.engine.ledger.create(&run, &builds).await? {
                     Created::AlreadyExists => Ok(Started::Again(id)),
@@ -385,6 +452,10 @@ impl Starter {
                 match config::plan_script(id, push, name.clone(), (agent, run), &suite, *on_behalf) {
                     Ok(spec) => Plan::Builds {
                         specs: vec![spec],
+                        origin: match on_behalf {
+                            OnBehalf::Suite => Origin::Suite,
+                            OnBehalf::Action => Origin::Action,
+                        },
                         supersedes: false,
                     },
                     Err(error) => Plan::Rejected(error.to_string()),
@@ -433,12 +504,17 @@ impl Starter {
         };
         let select = match wanted {
             WantedJobs::Job(job) => Select::Job(job),
+            WantedJobs::Again(jobs) => Select::Exactly(jobs),
             _ => Select::ByFilters(changed.as_deref()),
         };
         let supersedes = by_push && push.reference.branch().is_some_and(|branch| file.concurrency().supersedes(branch));
         Ok(match config::plan(id, push, &file, &suite, select) {
             Ok(specs) if specs.is_empty() => Plan::Nothing(NothingWhy::NoJobWanted),
-            Ok(specs) => Plan::Builds { specs, supersedes },
+            Ok(specs) => Plan::Builds {
+                specs,
+                origin: Origin::PipelineFile,
+                supersedes,
+            },
             Err(error) => Plan::Rejected(error.to_string()),
         })
     }

@@ -167,22 +167,27 @@ impl PipelineFile {
     /// or not its own filter wants the push: without it the other could not start.
     ///
     /// # Errors
-    /// When the one job that is selected is not in the file.
+    /// When a job that is selected is not in the file.
     pub(super) fn wanted(&self, reference: &Reference, select: Select<'_>) -> Result<Vec<&Job>, FileError> {
         let index: HashMap<&JobName, usize> = self.jobs.iter().enumerate().map(|(i, job)| (&job.name, i)).collect();
+        let named = match select {
+            Select::ByFilters(_) => &[],
+            Select::Job(name) => std::slice::from_ref(name),
+            Select::Exactly(names) => names,
+        };
+        if let Some(name) = named.iter().find(|name| !index.contains_key(name)) {
+            let known = suggestion(name.as_str(), self.jobs.iter().map(|job| job.name.as_str()));
+            let message = format!("there is no job `{name}`{known}");
+            return Err(self.source.error(&FieldPath::top("jobs"), message));
+        }
         let mut wanted: Vec<bool> = match select {
             Select::ByFilters(changed) => self.jobs.iter().map(|job| job.wanted_by(reference, changed)).collect(),
-            Select::Job(name) if index.contains_key(name) => self.jobs.iter().map(|job| job.name == *name).collect(),
-            Select::Job(name) => {
-                let known = suggestion(name.as_str(), self.jobs.iter().map(|job| job.name.as_str()));
-                return Err(self
-                    .source
-                    .error(&FieldPath::top("jobs"), format!("there is no job `{name}`{known}")));
-            }
+            Select::Job(_) | Select::Exactly(_) => self.jobs.iter().map(|job| named.contains(&job.name)).collect(),
         };
+        let with_needs = !matches!(select, Select::Exactly(_));
         // Against the order, so that a job comes up before the jobs that it needs.
         for &i in self.order.iter().rev() {
-            if wanted[i] {
+            if wanted[i] && with_needs {
                 for need in &self.jobs[i].needs {
                     if let Some(&needed) = index.get(need) {
                         wanted[needed] = true;

@@ -21,6 +21,8 @@ pub enum Select<'a> {
     ByFilters(Option<&'a [String]>),
     /// This one, whatever its filter says.
     Job(&'a JobName),
+    /// These and no others, whatever they need: what they need of each other, they wait for.
+    Exactly(&'a [JobName]),
 }
 
 /// The builds of the run that a push, or a person, starts, each after the builds that it needs, and otherwise in the file's order; none where no job wants the
@@ -39,7 +41,15 @@ pub fn plan(run: &RunId, push: &Push, file: &PipelineFile, config: &SuiteConfig,
     for job in file.jobs() {
         permitted_agent(job, push, file, config)?;
     }
-    wanted.into_iter().map(|job| build(run, push, job, file, config)).collect()
+    let mut specs = Vec::with_capacity(wanted.len());
+    for job in wanted {
+        let mut spec = build(run, push, job, file, config)?;
+        if let Select::Exactly(names) = select {
+            spec.needs.retain(|need| names.contains(need));
+        }
+        specs.push(spec);
+    }
+    Ok(specs)
 }
 
 fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &SuiteConfig) -> Result<BuildSpec, FileError> {
@@ -147,7 +157,7 @@ pub fn plan_script(
     })
 }
 
-/// On whose behalf a script runs that stands in no pipeline file.
+/// On whose behalf a script runs that stands in no pipeline file: where a run's job comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnBehalf {
     /// The suite's administrators.

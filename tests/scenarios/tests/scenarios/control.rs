@@ -214,6 +214,19 @@ async fn a_retry_says_what_it_leaves_out() {
 }
 
 #[tokio::test]
+async fn a_retry_of_what_is_not_allowed_any_more_is_refused() {
+    let world = world().await;
+    let first = world.start().await;
+    ends(&world, 0, 1).await;
+    let agents = "version: 1\nagents:\n  small: { ecs: { cluster: ci, task-definition: a, subnets: [s] } }\n";
+    world.configure(&format!("{agents}repositories:\n  shop: {{ agents: [] }}\n")).await;
+    let answer = ask(&world, json!({ "retry": { "build": format!("{first}/build") } })).await;
+    let error = answer["error"].as_str().unwrap();
+    assert!(error.contains("does not let `shop` use the agent `small`"), "{error}");
+    assert_eq!(world.tasks().len(), 1);
+}
+
+#[tokio::test]
 async fn the_newest_runs_of_a_repository_are_listed_newest_first() {
     let world = world().await;
     let mut runs = Vec::new();

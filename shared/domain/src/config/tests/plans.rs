@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::pipeline;
 use crate::agent::{fits_overrides, script_key};
 use crate::config::{OnBehalf, PipelineFile, Select, SuiteConfig, plan, plan_script};
-use crate::ids::RunId;
+use crate::ids::{JobName, RunId};
 use crate::spec::{BuildSpec, CodeBuildExecutor, EcsExecutor, Executor, Relaunch, RetryPolicy, Script, Successes};
 use crate::trigger::Push;
 
@@ -201,6 +201,31 @@ fn one_job_comes_with_those_it_needs_whatever_its_filter_says() {
         selected("tset").unwrap_err(),
         ".bellhop.yaml, line 2, jobs: there is no job `tset`; did you mean `test`? (known: build, test, deploy)"
     );
+}
+
+#[test]
+fn what_is_repeated_waits_for_nothing_that_is_not() {
+    let text = "version: 1\njobs:\n  build: { agent: small, run: x }\n  image: { agent: small, run: x, needs: [build, test] }\n  \
+                test: { agent: small, run: x, needs: [build], on: { push: { tags: ['v*'] } } }\n";
+    let push = push("refs/heads/main");
+    let run = RunId::derive(&push.trigger, &push.reference);
+    let selected = |jobs: &[&str], config: &str| {
+        let jobs: Vec<JobName> = jobs.iter().map(|job| job.parse().unwrap()).collect();
+        let (file, config) = (PipelineFile::parse(text).unwrap(), SuiteConfig::parse(config).unwrap());
+        let specs = plan(&run, &push, &file, &config, Select::Exactly(&jobs)).map_err(|error| error.to_string())?;
+        let needs = |spec: &BuildSpec| spec.needs.iter().map(JobName::to_string).collect::<Vec<_>>().join(" ");
+        Ok::<_, String>(
+            specs
+                .iter()
+                .map(|spec| format!("{}: {}", spec.id.job, needs(spec)))
+                .collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(selected(&["image"], AGENTS).unwrap(), ["image: "]);
+    assert_eq!(selected(&["image", "test"], AGENTS).unwrap(), ["test: ", "image: test"]);
+    assert!(selected(&["image", "tset"], AGENTS).unwrap_err().contains("there is no job `tset`"));
+    let none = AGENTS.replace("  small:", "  other:");
+    assert!(selected(&["image"], &none).unwrap_err().contains("there is no agent `small`"));
 }
 
 #[test]
