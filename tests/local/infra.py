@@ -58,9 +58,9 @@ class Template:
         }
 
     def patterns(self, **parameters):
-        """The event patterns of the rules, by the rules' names, with these parameters and the defaults of the others, in a stack named
+        """The event patterns of the rules, by the rules' names, with these parameters and the defaults of the others, in a suite named
         bellhop."""
-        values = {"AWS::StackName": "bellhop", **self.defaults(), **parameters}
+        values = {"Suite": "bellhop", **self.defaults(), **parameters}
         return {
             name: resolve(rule["EventPattern"], values)
             for name, rule in self.of_type("AWS::Events::Rule").items()

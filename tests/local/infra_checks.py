@@ -356,6 +356,36 @@ ENDPOINTS = {
     "logs": "Interface",
     "git-codecommit": "Interface",
 }
+# The most characters of what a stack names, by type and property.
+LONGEST_NAMES = {
+    ("AWS::Lambda::Function", "FunctionName"): 64,
+    ("AWS::Backup::BackupVault", "BackupVaultName"): 50,
+    ("AWS::Backup::BackupPlan", "BackupPlan", "BackupPlanName"): 50,
+    ("AWS::CloudWatch::Alarm", "AlarmName"): 255,
+    ("AWS::CloudWatch::Dashboard", "DashboardName"): 255,
+    ("AWS::Logs::LogGroup", "LogGroupName"): 512,
+}
+
+
+def names(template):
+    """Names that are longer than their service takes in a suite whose own name is as long as it may be, and names that nothing limits."""
+    longest = {name: "x" * parameter["MaxLength"] for name, parameter in template.document.get("Parameters", {}).items() if "MaxLength" in parameter}
+    # The longest that there are; the stack's name is as long as CloudFormation lets it be.
+    longest = Unknown({"AWS::StackName": "x" * 128, "AWS::Region": "ap-southeast-1", **longest})
+    found = []
+    for (kind, *path), most in LONGEST_NAMES.items():
+        for resource, properties in template.of_type(kind).items():
+            name = properties
+            for key in path:
+                name = name.get(key, {}) if isinstance(name, dict) else {}
+            if name == {}:
+                continue
+            name = resolve(name, longest)
+            if "${" in name:
+                found.append(f"{resource}: nothing limits {name}")
+            elif len(name) > most:
+                found.append(f"{resource}: {path[-1]} may have {len(name)} characters, and {kind} takes {most}")
+    return found
 
 
 def agents_start(template):
@@ -660,6 +690,7 @@ CHECKS = {
     "dead letters": dead_letters,
     "permissions": permissions,
     "ingress": ingress,
+    "names": names,
     "agents start": agents_start,
     "alarms": alarms,
     "metrics": metrics,

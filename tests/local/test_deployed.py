@@ -24,7 +24,6 @@ from local_aws import CREDENTIALS, REGION, LocalAws
 ACCOUNT = "000000000000"
 STACK = "bellhop"
 PSEUDO = {
-    "AWS::StackName": STACK,
     "AWS::Region": REGION,
     "AWS::AccountId": ACCOUNT,
     "AWS::Partition": "aws",
@@ -286,9 +285,10 @@ def kept(template, promise, deployed):
 
 
 def that_fulfil_conditions(template, topic):
-    """The parameters with which every condition holds: what is empty or off by default is given a topic's ARN, a word, or turned on, as it allows."""
+    """The parameters with which every condition holds: what is empty or off by default is given a topic's ARN, a word, or turned on, as it allows; and those
+    without which there is no stack."""
     asked = {node["Ref"] for _, node in walk(template.document["Conditions"]) if isinstance(node, dict) and "Ref" in node}
-    values = {}
+    values = {"Suite": STACK}
     for name, parameter in template.document["Parameters"].items():
         if name in asked and str(parameter["Default"]) in ("", "false"):
             allowed = parameter.get("AllowedValues", [topic, "word"])

@@ -70,7 +70,7 @@ def asked_for(binary, library, folder):
 def given(template):
     """The variables that the template gives each function, by the functions' names."""
     return {
-        function["FunctionName"]["Fn::Sub"].removeprefix("${AWS::StackName}-"): set(function["Environment"]["Variables"])
+        function["FunctionName"]["Fn::Sub"].removeprefix("${Suite}-"): set(function["Environment"]["Variables"])
         for function in template.of_type("AWS::Lambda::Function").values()
     }
 

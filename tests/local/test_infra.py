@@ -48,6 +48,18 @@ SCHEDULES = [
 ]
 
 
+def function_named_by_the_stack(template):
+    template.properties("PushFunction")["FunctionName"] = {"Fn::Sub": "${AWS::StackName}-push"}
+
+
+def longer_suite(template):
+    template.document["Parameters"]["Suite"]["MaxLength"] = 47
+
+
+def suite_of_any_length(template):
+    del template.document["Parameters"]["Suite"]["MaxLength"]
+
+
 def role_statements(template, name):
     return template.properties(name)["Policies"][0]["PolicyDocument"]["Statement"]
 
@@ -488,6 +500,9 @@ FAULTS = [
     (agents_open_to_a_group, "ingress", ["EachOther", "connect to agents"], "agents.yaml"),
     (endpoints_open_to_all, "ingress", ["EndpointSecurityGroup: 0.0.0.0/0"], "network.yaml"),
     (endpoints_open_to_all_of_ipv6, "ingress", ["EndpointSecurityGroup: ::/0"], "network.yaml"),
+    (function_named_by_the_stack, "names", ["PushFunction: FunctionName may have 133 characters, and AWS::Lambda::Function takes 64"]),
+    (longer_suite, "names", ["SpotInterruptionFunction: FunctionName may have 65 characters"]),
+    (suite_of_any_length, "names", ["BackupVault: nothing limits ${Suite}"]),
     (no_login_to_the_registry, "agents start", ["ExecutionRole may not ecr:GetAuthorizationToken"], "agents.yaml"),
     (no_layers, "agents start", ["ExecutionRole may not ecr:GetDownloadUrlForLayer on AgentImages"], "agents.yaml"),
     (logs_of_another_group, "agents start", ["ExecutionRole may not logs:PutLogEvents on AgentLogGroup"], "agents.yaml"),

@@ -80,7 +80,7 @@ TOO_WIDE = [
 
 
 # What the template calls the suite.
-SUITE_NAME = {"Fn::If": ["HasSuite", {"Ref": "Suite"}, {"Ref": "AWS::StackName"}]}
+SUITE_NAME = {"Ref": "Suite"}
 
 
 class Rules(unittest.TestCase):
@@ -174,7 +174,7 @@ class Rules(unittest.TestCase):
             ]:
                 self.assertEqual(outputs[output]["Value"], value, output)
             properties = self.template.properties(function)
-            name = properties["FunctionName"]["Fn::Sub"].removeprefix("${AWS::StackName}-")
+            name = properties["FunctionName"]["Fn::Sub"].removeprefix("${Suite}-")
             self.assertEqual(properties["Environment"]["Variables"]["AWS_SDK_UA_APP_ID"], f"bellhop-{name}")
             self.assertEqual(properties["Environment"]["Variables"]["BELLHOP_SUITE"], SUITE_NAME)
 
@@ -183,7 +183,7 @@ class Rules(unittest.TestCase):
         for name, alarm in self.template.of_type("AWS::CloudWatch::Alarm").items():
             actions = [{"Ref": "Topic"}] if "AlarmActions" in alarm else None
             self.assertEqual((alarm.get("AlarmActions"), alarm.get("OKActions")), (actions, actions), name)
-            alarm_name = resolve(alarm.get("AlarmName", f"bellhop-{name}-1A2B3C4D5E6F"), {"AWS::StackName": "bellhop"})
+            alarm_name = resolve(alarm.get("AlarmName", f"bellhop-{name}-1A2B3C4D5E6F"), {"Suite": "bellhop"})
             told_by_function = self.matches(
                 "AlarmFunctionAlarmChanged",
                 "aws.cloudwatch",

@@ -22,7 +22,7 @@ use xtask::workspace::{root, run_quietly};
 
 /// The region of everything.
 const REGION: &str = "us-east-1";
-/// The stack's name.
+/// The stack's name, and the suite's.
 const STACK: &str = "bellhop";
 /// Where the CLI puts the functions' code for CloudFormation.
 const PACKAGES: &str = "bellhop-packages";
@@ -225,6 +225,7 @@ impl Stack {
         .await?;
         // The architecture of this machine: its binaries run here.
         let architecture = format!("Architecture={}", if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" });
+        let suite = format!("Suite={STACK}");
         self.cli("Deploying infra/template.yaml", |cli| {
             cli.args([
                 "cloudformation",
@@ -241,6 +242,7 @@ impl Stack {
                 PACKAGES,
                 "--parameter-overrides",
                 &architecture,
+                &suite,
                 "--template-file",
             ])
             .arg(&packaged)
