@@ -81,6 +81,8 @@ pub struct RestoreTest {
 /// A backup: the record in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backup {
+    /// The suite that it is one of. Another suite may have one of the same name at the same time.
+    pub suite: String,
     /// Its name in the suite configuration.
     pub name: String,
     /// Its definition, as it was the last time that the configuration was read for it.
@@ -596,8 +598,9 @@ impl WorkId {
 impl Backup {
     /// A backup that nothing has happened to yet.
     #[must_use]
-    pub fn new(name: &str, definition: Definition, now: Timestamp) -> Self {
+    pub fn new(suite: &str, name: &str, definition: Definition, now: Timestamp) -> Self {
         Self {
+            suite: suite.to_owned(),
             name: name.to_owned(),
             definition,
             jobs: Vec::new(),
@@ -609,12 +612,12 @@ impl Backup {
         }
     }
 
-    /// The idempotency token of a job: the same however often it is started, and another for every other job.
+    /// The idempotency token of a job: the same however often it is started, and another for every other job and in every other suite.
     #[must_use]
     pub fn token(&self, work: WorkId) -> String {
         let (word, slot) = work.word();
         let mut hash = Sha256::new();
-        for part in [word, &self.name, &slot.to_string()] {
+        for part in [&self.suite, word, &self.name, &slot.to_string()] {
             hash.update(part.as_bytes());
             hash.update([0]);
         }

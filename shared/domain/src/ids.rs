@@ -149,11 +149,14 @@ impl CommitId {
 }
 
 impl RunId {
-    /// The run that a trigger starts for a reference. The same trigger and reference always give the same id, which is what makes a repeated
-    /// trigger start nothing twice.
+    /// The run that a trigger starts in a suite for a reference. The same trigger and reference always give the same id, which is what makes a repeated
+    /// trigger start nothing twice. Another suite that gets the same trigger has another run: everything that a run's id is part of (the `startedBy` and
+    /// the token of a launch, the keys of its artifacts) is the suite's own with it.
     #[must_use]
-    pub fn derive(trigger: &str, reference: &Reference) -> Self {
+    pub fn derive(suite: &str, trigger: &str, reference: &Reference) -> Self {
         let mut hash = Sha256::new();
+        hash.update(suite.as_bytes());
+        hash.update([0]);
         hash.update(trigger.as_bytes());
         hash.update([0]);
         hash.update(reference.full().as_bytes());
@@ -351,7 +354,8 @@ pub struct LaunchId {
 }
 
 impl LaunchId {
-    /// Its idempotency token: the same for every try of it, another for another attempt, capacity or round. 40 characters, within ECS's and CodeBuild's
+    /// Its idempotency token: the same for every try of it, another for another attempt, capacity or round, and another for another suite, whose runs
+    /// have other ids. 40 characters, within ECS's and CodeBuild's
     /// 64.
     #[must_use]
     pub fn token(&self) -> String {
@@ -388,14 +392,38 @@ mod tests {
     use crate::Capacity;
 
     #[test]
-    fn a_run_id_depends_on_trigger_and_reference_alone() {
+    fn a_run_id_depends_on_suite_trigger_and_reference_alone() {
         let main: Reference = "refs/heads/main".parse().unwrap();
         let next: Reference = "refs/heads/next".parse().unwrap();
-        let id = RunId::derive("4f5c1a2e", &main);
-        assert_eq!(id, RunId::derive("4f5c1a2e", &main));
-        assert_ne!(id, RunId::derive("4f5c1a2e", &next));
-        assert_ne!(id, RunId::derive("4f5c1a2f", &main));
+        let id = RunId::derive("ci", "4f5c1a2e", &main);
+        assert_eq!(id, RunId::derive("ci", "4f5c1a2e", &main));
+        assert_ne!(id, RunId::derive("ci", "4f5c1a2e", &next));
+        assert_ne!(id, RunId::derive("ci", "4f5c1a2f", &main));
+        assert_ne!(id, RunId::derive("ci4f", "5c1a2e", &main));
         assert_eq!(id, id.as_str().parse().unwrap());
+    }
+
+    /// A trigger that is repeated after an update of the suite must find the run that it started before.
+    #[test]
+    fn a_run_id_never_changes() {
+        let main: Reference = "refs/heads/main".parse().unwrap();
+        assert_eq!(RunId::derive("ci", "4f5c1a2e", &main).as_str(), "zr2gqdrpuu");
+    }
+
+    /// Two suites may watch one repository and start agents on one cluster: ECS would take their launches for one, and each the other's agents for its own.
+    #[test]
+    fn suites_share_neither_started_by_nor_token() {
+        let main: Reference = "refs/heads/main".parse().unwrap();
+        let attempt = |suite| AttemptId {
+            build: BuildId {
+                run: RunId::derive(suite, "4f5c1a2e", &main),
+                job: "test".parse().unwrap(),
+            },
+            number: 1,
+        };
+        let (one, other) = (attempt("ci"), attempt("ci-next"));
+        assert_ne!(one.started_by(), other.started_by());
+        assert_ne!(one.launch(Capacity::Spot).token(), other.launch(Capacity::Spot).token());
     }
 
     #[test]

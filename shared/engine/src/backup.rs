@@ -202,7 +202,7 @@ impl Engine {
         let stored = self.stored_backup(name).await?;
         Ok(stored.unwrap_or_else(|| Versioned {
             version: 0,
-            record: Backup::new(name, definition.clone(), self.clock.now()),
+            record: Backup::new(&self.suite, name, definition.clone(), self.clock.now()),
         }))
     }
 

@@ -27,6 +27,8 @@ const DEEPEST: u8 = 16;
 /// Everything that decides and acts on builds and runs.
 #[derive(Clone)]
 pub struct Engine {
+    /// The suite's name, by which its runs and tokens differ from those of other suites in the account.
+    pub suite: Arc<str>,
     /// The memory.
     pub ledger: Arc<dyn Ledger>,
     /// Where agents come from.
@@ -111,6 +113,12 @@ pub(crate) trait Record: Clone + PartialEq + Send + Sync + 'static {
 pub(crate) const SIDE_BY_SIDE: usize = 16;
 
 impl Engine {
+    /// The run that a trigger starts here for a reference.
+    #[must_use]
+    pub fn run_id(&self, trigger: &str, reference: &Reference) -> RunId {
+        RunId::derive(&self.suite, trigger, reference)
+    }
+
     /// Takes an event to a build.
     ///
     /// # Errors

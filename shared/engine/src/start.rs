@@ -201,7 +201,7 @@ impl Starter {
             by: run.by.clone(),
             at: None,
         };
-        let id = RunId::derive(&push.trigger, &push.reference);
+        let id = self.engine.run_id(&push.trigger, &push.reference);
         let started = if self.engine.ledger.run(&id).await?.is_some() {
             Started::Again(id)
         } else {
@@ -356,7 +356,7 @@ impl Starter {
         };
         let commit: CommitId = match at {
             At::Commit(commit) => commit.clone(),
-            At::Default | At::Branch(_) => match self.begun(&RunId::derive(trigger, &reference), repository, &branch).await? {
+            At::Default | At::Branch(_) => match self.begun(&self.engine.run_id(trigger, &reference), repository, &branch).await? {
                 Some(commit) => commit,
                 None => return Ok(Err(Refused(format!("there is no branch {branch} in a repository {repository}")))),
             },
@@ -382,7 +382,7 @@ impl Starter {
     }
 
     async fn start(&self, push: &Push, wanted: Wanted<'_>) -> Result<Started, Fault> {
-        let id = RunId::derive(&push.trigger, &push.reference);
+        let id = self.engine.run_id(&push.trigger, &push.reference);
         // Most repeated triggers end here, for the price of one read. The others end at the conditional write below.
         if self.engine.ledger.run(&id).await?.is_some() {
             return Ok(Started::Again(id));

@@ -8,6 +8,7 @@ mod backups;
 mod instances;
 mod scheduling;
 mod slow;
+mod suites;
 mod world;
 
 use std::collections::{BTreeMap, VecDeque};

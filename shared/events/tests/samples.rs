@@ -21,6 +21,8 @@ const PUSHED: &str = "2a4c6e8091b3d5f7092b4d6f8193a5c7e9fb0d1e";
 const FEATURE: &str = "3b5d7f91a2c4e6081a3c5e709284b6d8fa0c1e2f";
 const MERGED: &str = "4c6e80a2b3d5f7192b4d6f8103a5c7e90b1d2f30";
 const MAIN: &str = "refs/heads/main";
+/// The name of the suite whose runs the samples are about, which is the local one's.
+const SUITE: &str = "bellhop";
 const PUSH_ID: &str = "7c1f0e52-3b7a-4d0e-9a51-2f6f0f1f8a3d";
 const PUSHED_AT: &str = "2026-03-02T09:14:03Z";
 /// Made from what the notification tells: its repository, reference, commit and time.
@@ -868,7 +870,7 @@ fn push(trigger: &str, reference: &str, commit: &str, previous: Option<&str>, by
 
 /// The run that the first push starts.
 fn first_run() -> RunId {
-    RunId::derive(PUSH_ID, &MAIN.parse().unwrap())
+    RunId::derive(SUITE, PUSH_ID, &MAIN.parse().unwrap())
 }
 
 /// The one attempt that all samples of ECS tasks of ours tell of.
@@ -955,7 +957,7 @@ fn the_agents_samples_continue_the_pushs() {
     let [Event::Push(push)] = events.as_slice() else {
         panic!("no push: {events:?}");
     };
-    assert_eq!(RunId::derive(&push.trigger, &push.reference), attempt().build.run);
+    assert_eq!(RunId::derive(SUITE, &push.trigger, &push.reference), attempt().build.run);
 }
 
 #[test]

@@ -15,20 +15,18 @@ const NAMESPACE: &str = "Bellhop";
 /// Writes what is counted to standard output, beside the log.
 pub(crate) struct Metrics {
     /// The value of the dimension `Suite`; without it nothing is written.
-    suite: Option<String>,
+    suite: String,
 }
 
 impl Metrics {
-    pub(crate) fn new(suite: Option<&str>) -> Self {
-        Self {
-            suite: suite.map(str::to_owned),
-        }
+    pub(crate) fn new(suite: &str) -> Self {
+        Self { suite: suite.to_owned() }
     }
 }
 
 impl Meter for Metrics {
     fn count(&self, repository: Option<&RepositoryName>, measures: &[Measure]) {
-        let Some(suite) = &self.suite else { return };
+        let suite = &self.suite;
         let now = Timestamp::now();
         let lines: String = measures.iter().map(|measure| line(suite, repository, measure, now)).collect();
         // A log that cannot be written is nobody's build's business.

@@ -18,8 +18,9 @@ pub struct Settings {
     pub topic_arn: String,
     /// `BELLHOP_CONFIG_KEY`: the suite configuration's key in the bucket.
     pub config_key: String,
-    /// `BELLHOP_SUITE`: the name under which metrics are kept; without it there are none.
-    pub suite: Option<String>,
+    /// `BELLHOP_SUITE`: the suite's name, in its metrics and in what its run ids and tokens are derived from; unless it is set, the table's name. No other
+    /// suite of the account and region may have it.
+    pub suite: String,
     /// `BELLHOP_BACKUP_VAULT`, `BELLHOP_BACKUP_ROLE_ARN` and `BELLHOP_TABLE_ARN`: the backup of the suite's own table, where all three are set.
     pub table_backup: Option<Definition>,
 }
@@ -50,21 +51,21 @@ impl Settings {
             optional("BELLHOP_BACKUP_VAULT"),
             optional("BELLHOP_BACKUP_ROLE_ARN"),
         );
-        let suite = optional("BELLHOP_SUITE");
         let mut required = |name: &'static str| {
             lookup(name).filter(|value| !value.is_empty()).unwrap_or_else(|| {
                 missing.push(name);
                 String::new()
             })
         };
+        let table = required("BELLHOP_TABLE");
         let settings = Self {
-            table: required("BELLHOP_TABLE"),
+            suite: optional("BELLHOP_SUITE").unwrap_or_else(|| table.clone()),
+            table,
             bucket: required("BELLHOP_BUCKET"),
             topic_arn: required("BELLHOP_TOPIC_ARN"),
             config_key: lookup("BELLHOP_CONFIG_KEY")
                 .filter(|key| !key.is_empty())
                 .unwrap_or_else(|| CONFIG_KEY.to_owned()),
-            suite,
             table_backup: match backup {
                 (Some(table), Some(vault), Some(role)) => Some(Definition::of_suite_table(&table, &vault, &role)),
                 _ => None,
@@ -117,13 +118,18 @@ mod tests {
     }
 
     #[test]
-    fn metrics_are_kept_where_the_suite_has_a_name() {
+    fn a_suite_is_called_like_its_table_unless_it_has_a_name() {
         let suite = |name: &str| {
-            let settings = Settings::from_lookup(|wanted| Some(if wanted == "BELLHOP_SUITE" { name } else { "x" }.to_owned()));
+            let settings = Settings::from_lookup(|wanted| match wanted {
+                "BELLHOP_SUITE" => (name != "unset").then(|| name.to_owned()),
+                "BELLHOP_TABLE" => Some("ci-Table-1A2B".to_owned()),
+                _ => Some("x".to_owned()),
+            });
             settings.map(|settings| settings.suite)
         };
-        assert_eq!(suite("ci"), Ok(Some("ci".to_owned())));
-        assert_eq!(suite(""), Ok(None));
+        assert_eq!(suite("ci"), Ok("ci".to_owned()));
+        assert_eq!(suite(""), Ok("ci-Table-1A2B".to_owned()));
+        assert_eq!(suite("unset"), Ok("ci-Table-1A2B".to_owned()));
     }
 
     #[test]

@@ -43,6 +43,7 @@ impl Suite {
             ..
         } = &self.settings;
         Engine {
+            suite: suite.as_str().into(),
             ledger: Arc::new(self.aws.ledger(table)),
             agents: Arc::new(self.aws.agents(bucket)),
             hosts: Arc::new(self.aws.hosts()),
@@ -52,7 +53,7 @@ impl Suite {
             source: Arc::new(self.aws.codecommit()),
             services: Arc::new(self.aws.services()),
             backups: Arc::new(self.aws.backups()),
-            meter: Arc::new(Metrics::new(suite.as_deref())),
+            meter: Arc::new(Metrics::new(suite)),
             clock: Arc::new(SystemClock),
             depth: 0,
         }

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 /// The run of the samples.
-const RUN: &str = "gsr6q5kpfc";
+const RUN: &str = "tntzkamwvn";
 const CONFIGURATION: &str = "
 version: 1
 agents:

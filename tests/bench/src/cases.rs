@@ -27,7 +27,7 @@ const ON_ECS: &str = "version: 1\njobs:\n  test: { agent: small, run: make test 
 const ON_CODEBUILD: &str = "version: 1\njobs:\n  image: { agent: docker, run: make image }\n";
 const ON_BOTH: &str = "version: 1\njobs:\n  test: { agent: small, run: make test }\n  image: { agent: docker, run: make image }\n";
 /// The run that the samples are about.
-const SAMPLE_RUN: &str = "gsr6q5kpfc";
+const SAMPLE_RUN: &str = "tntzkamwvn";
 /// Parts of an answer that would say that nothing was done.
 const NOTHING_DONE: [&str; 6] = [
     "\"ignored:",
@@ -93,7 +93,7 @@ impl Places {
             ("BELLHOP_TABLE", "bellhop"),
             ("BELLHOP_BUCKET", "bellhop"),
             ("BELLHOP_TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:bellhop"),
-            ("BELLHOP_SUITE", "bench"),
+            ("BELLHOP_SUITE", "bellhop"),
             ("BELLHOP_TABLE_ARN", "arn:aws:dynamodb:us-east-1:123456789012:table/bellhop"),
             ("BELLHOP_BACKUP_VAULT", "bellhop"),
             ("BELLHOP_BACKUP_ROLE_ARN", "arn:aws:iam::123456789012:role/backup"),

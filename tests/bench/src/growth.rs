@@ -27,7 +27,7 @@ const LOOK_MINUTES: usize = 5;
 /// How many sweeps are measured in each state, after one that is not.
 const SWEEPS: usize = 5;
 /// The run of the samples, and what in them is about one job of it.
-const SAMPLE_RUN: &str = "gsr6q5kpfc";
+const SAMPLE_RUN: &str = "tntzkamwvn";
 const SAMPLE_TASK: &str = "8c2e4a6f0b1d4c3e9a5b7d9f1e3c5a70";
 
 /// What was found.

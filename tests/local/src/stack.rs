@@ -173,6 +173,7 @@ impl Stack {
             ("BELLHOP_TABLE", self.output("TableName")?.to_owned()),
             ("BELLHOP_BUCKET", self.output("BucketName")?.to_owned()),
             ("BELLHOP_TOPIC_ARN", self.output("TopicArn")?.to_owned()),
+            ("BELLHOP_SUITE", STACK.to_owned()),
         ]);
         Ok(all)
     }

@@ -139,10 +139,10 @@ impl World {
         };
         let settings = Settings {
             table: name.clone(),
+            suite: name.clone(),
             bucket: name,
             topic_arn,
             config_key: CONFIG_KEY.to_owned(),
-            suite: None,
             table_backup: None,
         };
         stand_in.codecommit().create(REPOSITORY).await.expect("a repository");
@@ -257,7 +257,7 @@ impl World {
     /// # Errors
     /// The handler's.
     pub async fn push_warm(&self, starter: &Starter, event: &Value) -> Result<Value, Fault> {
-        if let Some(run) = run_of(event) {
+        if let Some(run) = run_of(&self.settings.suite, event) {
             *self.newest_run.lock().expect("no test panics while it holds the lock") = Some(run);
         }
         bellhop_push::handle(starter, event).await
@@ -687,9 +687,9 @@ fn configuration(small: Option<u32>, docker: Option<u32>) -> String {
 }
 
 /// The run that an event of EventBridge's about a push starts, if it starts one.
-fn run_of(event: &Value) -> Option<RunId> {
+fn run_of(suite: &str, event: &Value) -> Option<RunId> {
     let reference = event["detail"]["referenceFullName"].as_str()?.parse().ok()?;
-    Some(RunId::derive(event["id"].as_str()?, &reference))
+    Some(RunId::derive(suite, event["id"].as_str()?, &reference))
 }
 
 /// What an agent reports whose script ended by itself.

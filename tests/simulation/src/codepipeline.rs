@@ -147,7 +147,7 @@ pub(crate) fn work(start: &PipelineStart) -> Work<'_> {
 
 /// The run that an action asks for, by its first job.
 pub(crate) fn run_of(first: &PipelineJobId, start: &PipelineStart) -> RunId {
-    RunId::derive(&format!("codepipeline/{first}"), &place(start).reference())
+    RunId::derive(crate::SUITE, &format!("codepipeline/{first}"), &place(start).reference())
 }
 
 /// The last digits of a job's id.

@@ -148,7 +148,7 @@ fn cancel_some(world: &mut World, pushes: &[(Millis, Push)]) {
     }
     for (at, push) in pushes {
         while world.dice.u32(0..3) == 0 {
-            let run = RunId::derive(&push.trigger, &push.reference);
+            let run = RunId::derive(crate::SUITE, &push.trigger, &push.reference);
             let job = (world.dice.u32(0..3) == 0).then(|| format!("job-{}", world.dice.u32(0..4)));
             let job = job.map(|job| job.parse().expect("it is a job's name"));
             let longest = if world.dice.bool() { MINUTE } else { 30 * MINUTE };
@@ -413,7 +413,7 @@ fn extra_attempts(build: &bellhop_domain::build::Build) -> u64 {
 impl Job {
     pub(crate) fn about(&self) -> Subject {
         match self {
-            Self::Push(push) => Subject::Run(RunId::derive(&push.trigger, &push.reference)),
+            Self::Push(push) => Subject::Run(RunId::derive(crate::SUITE, &push.trigger, &push.reference)),
             Self::Agent(attempt, _) | Self::Unnamed(attempt, _) => Subject::from(&attempt.build),
             Self::Cancel(run, _) => Subject::from(run),
             Self::Request(request) => Subject::Run(request.run()),

@@ -30,6 +30,9 @@ use std::time::{Duration, Instant};
 
 pub use mutant::{Mutant, MutantResult};
 
+/// The suite's name.
+const SUITE: &str = "simulation";
+
 /// What a simulation is made of. The same options always give the same simulation, step by step.
 #[derive(Debug, Clone)]
 pub struct Options {

@@ -87,6 +87,7 @@ impl Port {
     pub(crate) fn engine(&self) -> Engine {
         let port = Arc::new(self.clone());
         Engine {
+            suite: crate::SUITE.into(),
             ledger: port.clone(),
             agents: port.clone(),
             store: port.clone(),

@@ -142,7 +142,7 @@ impl Request {
             Asks::Start(start) => place(start).reference(),
             Asks::Retry(_, reference) => reference.clone(),
         };
-        RunId::derive(&self.trigger(), &reference)
+        RunId::derive(crate::SUITE, &self.trigger(), &reference)
     }
 
     /// Whether it can be fulfilled now.
@@ -198,7 +198,14 @@ pub(crate) fn prepare(world: &mut World, length: Millis, pushes: &[(Millis, Push
     // What may be asked for once more.
     let mut runs: Vec<(Millis, RunId, Reference, Option<JobName>)> = pushes
         .iter()
-        .map(|(at, push)| (*at, RunId::derive(&push.trigger, &push.reference), push.reference.clone(), None))
+        .map(|(at, push)| {
+            (
+                *at,
+                RunId::derive(crate::SUITE, &push.trigger, &push.reference),
+                push.reference.clone(),
+                None,
+            )
+        })
         .chain(world.codepipeline.actions.iter().filter_map(of_action))
         .collect();
     for number in 0..world.asks.u64(1..=2 + length / (8 * MINUTE)) {

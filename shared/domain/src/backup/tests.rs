@@ -28,7 +28,7 @@ fn tested() -> Definition {
 }
 
 fn backup() -> Backup {
-    Backup::new("suite-table", definition(), t(0))
+    Backup::new("ci", "suite-table", definition(), t(0))
 }
 
 fn after(backup: &Backup, event: &BackupEvent, now: Timestamp) -> Backup {
@@ -146,7 +146,19 @@ fn a_schedule_that_comes_twice_starts_one_job() {
 #[test]
 fn a_token_never_changes() {
     let work = WorkId::Backup(Timestamp::from_second(1_790_000_040).unwrap());
-    assert_eq!(backup().token(work), "b8d1050bac2632439ca503c41a1c17ecd13b84d1");
+    assert_eq!(backup().token(work), "165eddecbc83917c472daba0de173ea1fc3f5735");
+}
+
+/// Every suite has a backup of its own table, of the same name and at the same time unless somebody changed the schedule. AWS Backup would take their jobs
+/// for one, and what their restore tests create would have one name.
+#[test]
+fn suites_share_neither_token_nor_restored_name() {
+    let work = |slot| [WorkId::Backup(slot), WorkId::Copy(slot), WorkId::Restore(slot)];
+    let (one, other) = (backup(), Backup::new("ci-next", "suite-table", definition(), t(0)));
+    for work in work(slot(0)) {
+        assert_ne!(one.token(work), other.token(work), "{work:?}");
+    }
+    assert_ne!(one.restored_name(slot(0)), other.restored_name(slot(0)));
 }
 
 #[test]

@@ -242,7 +242,7 @@ mod tests {
     }
 
     fn message(what: BackupTold) -> Message {
-        let backup = Backup::new("suite-table", definition(), t(0));
+        let backup = Backup::new("ci", "suite-table", definition(), t(0));
         about_backup(
             &backup,
             &BackupNews {

@@ -15,7 +15,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 
 use super::{RUNNING, calls};
-use crate::world::{World, job, push};
+use crate::world::{SUITE, World, job, push};
 
 fn live(world: &World) -> usize {
     world.agents.live().len()
@@ -71,7 +71,7 @@ mod limits {
         }
         let ids: Vec<BuildId> = pushes
             .iter()
-            .map(|push| job(&RunId::derive(&push.trigger, &push.reference), "test"))
+            .map(|push| job(&RunId::derive(SUITE, &push.trigger, &push.reference), "test"))
             .collect();
         for _ in 0..60 {
             world.sweep().await.unwrap();

@@ -32,6 +32,9 @@ use bellhop_engine::ports::{
 use bellhop_engine::{Engine, Fault, Handled, Started, Starter, Swept};
 use jiff::Timestamp;
 
+/// The suite's name.
+pub(crate) const SUITE: &str = "ci";
+
 const CONFIG: &str = "
 version: 1
 agents:
@@ -53,6 +56,8 @@ jobs:
 /// The world.
 #[derive(Clone, Default)]
 pub(crate) struct World {
+    /// The suite's name.
+    pub(crate) suite: Arc<str>,
     pub(crate) clock: Arc<SteppedClock>,
     pub(crate) ledger: Arc<FaultyLedger>,
     pub(crate) agents: Arc<FakeAgents>,
@@ -79,10 +84,25 @@ impl Meter for Counted {
 impl World {
     /// A suite with one agent template, and a repository with one job.
     pub(crate) fn new() -> Self {
-        let world = Self::default();
+        let world = Self {
+            suite: SUITE.into(),
+            ..Self::default()
+        };
         world.configure(CONFIG);
         world.pipeline(PIPELINE);
         world
+    }
+
+    /// Another suite in the same account: with a table, a bucket and a topic of its own, on the same cluster, and with the same repository.
+    pub(crate) fn other_suite(&self, name: &str) -> Self {
+        let own = Self::new();
+        Self {
+            suite: name.into(),
+            ledger: own.ledger,
+            bucket: own.bucket,
+            inbox: own.inbox,
+            ..self.clone()
+        }
     }
 
     pub(crate) fn configure(&self, text: &str) {
@@ -100,6 +120,7 @@ impl World {
 
     pub(crate) fn engine(&self) -> Engine {
         Engine {
+            suite: self.suite.clone(),
             ledger: self.ledger.clone(),
             agents: self.agents.clone(),
             store: self.bucket.clone(),

@@ -191,7 +191,9 @@ async fn a_task_that_the_token_is_spent_on_is_adopted() {
     let world = World::new().await;
     let push = world.push_event();
     // Somebody launched it before with something else in the request, as an older version of a function would.
-    let run = bellhop_domain::ids::RunId::derive(push["id"].as_str().unwrap(), &"refs/heads/main".parse().unwrap());
+    let run = world
+        .engine()
+        .run_id(push["id"].as_str().unwrap(), &"refs/heads/main".parse().unwrap());
     let attempt = AttemptId {
         build: format!("{run}/test").parse().unwrap(),
         number: 1,

@@ -33,6 +33,8 @@ use tokio::time::Instant;
 
 use crate::bucket::{Bucket, Rate};
 
+/// The suite's name.
+pub(crate) const SUITE: &str = "storm";
 /// When the storm begins.
 const BEGINNING: i64 = 1_790_000_000;
 /// What the requests of each service take, on an average. They take between half of that and one and a half times as long.
@@ -162,6 +164,7 @@ impl Cloud {
     pub(crate) fn engine(self: &Arc<Self>) -> Engine {
         let port = Arc::new(Port(self.clone()));
         Engine {
+            suite: SUITE.into(),
             ledger: port.clone(),
             agents: port.clone(),
             hosts: port.clone(),

@@ -216,7 +216,10 @@ async fn storm(arguments: &Arguments, builds: usize, sweep_at: u64) -> Result<St
 fn waited(tasks: &[&Task], pushed: &BTreeMap<String, Duration>) -> Duration {
     let begun = pushed.iter().map(|(trigger, at)| {
         let push = push(trigger);
-        (bellhop_domain::ids::RunId::derive(&push.trigger, &push.reference), *at)
+        (
+            bellhop_domain::ids::RunId::derive(cloud::SUITE, &push.trigger, &push.reference),
+            *at,
+        )
     });
     let begun: BTreeMap<_, _> = begun.collect();
     let waits = tasks

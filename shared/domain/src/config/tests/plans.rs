@@ -28,7 +28,7 @@ fn push(reference: &str) -> Push {
 
 fn try_plan(file: &str, config: &str, reference: &str, changed: Option<&[&str]>) -> Result<Vec<BuildSpec>, String> {
     let push = push(reference);
-    let run = RunId::derive(&push.trigger, &push.reference);
+    let run = RunId::derive("ci", &push.trigger, &push.reference);
     let file = PipelineFile::parse(file).unwrap();
     let config = SuiteConfig::parse(config).unwrap();
     let changed: Option<Vec<String>> = changed.map(|paths| paths.iter().map(|path| (*path).to_owned()).collect());
@@ -47,7 +47,7 @@ fn a_build_is_frozen_with_all_that_it_takes() {
     );
     let builds = try_plan(&text, &format!("{AGENTS}notify: {{ successes: none }}\n"), "refs/heads/main", None).unwrap();
     let push = push("refs/heads/main");
-    let run = RunId::derive("event", &push.reference);
+    let run = RunId::derive("ci", "event", &push.reference);
     assert_eq!(
         builds,
         [BuildSpec {
@@ -191,7 +191,7 @@ fn one_job_comes_with_those_it_needs_whatever_its_filter_says() {
                 deploy: { agent: small, run: x, needs: [build], on: { push: { tags: ['v*'] } } }\n";
     let selected = |job: &str| {
         let push = push("refs/heads/main");
-        let run = RunId::derive(&push.trigger, &push.reference);
+        let run = RunId::derive("ci", &push.trigger, &push.reference);
         let (file, config) = (PipelineFile::parse(text).unwrap(), SuiteConfig::parse(AGENTS).unwrap());
         let specs = plan(&run, &push, &file, &config, Select::Job(&job.parse().unwrap())).map_err(|error| error.to_string())?;
         Ok::<_, String>(specs.iter().map(|spec| spec.id.job.to_string()).collect::<Vec<_>>())
@@ -231,7 +231,7 @@ fn what_is_repeated_waits_for_nothing_that_is_not() {
 #[test]
 fn a_script_of_an_action_may_use_what_its_repository_may() {
     let push = push("refs/heads/main");
-    let run = RunId::derive(&push.trigger, &push.reference);
+    let run = RunId::derive("ci", &push.trigger, &push.reference);
     let config = SuiteConfig::parse(AGENTS).unwrap();
     let plan = |agent: &str, on_behalf| {
         let agent = agent.parse().unwrap();
