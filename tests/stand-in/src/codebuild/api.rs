@@ -69,6 +69,10 @@ impl CodeBuild {
     fn start_build(&self, body: &Value, caller: Option<&str>) -> Result<Answer, AwsError> {
         let request: StartBuild =
             serde_json::from_value(body.clone()).map_err(|error| AwsError::client("SerializationException", error.to_string()))?;
+        let mut own = request.environment_variables_override.iter();
+        if own.any(|variable| variable.name.starts_with("CODEBUILD_")) {
+            return Err(invalid("No user environment variables can start with `CODEBUILD_`"));
+        }
         let mut state = lock(&self.inner.state);
         let project = state.project(&request.project_name)?;
         let token = request.idempotency_token.clone();

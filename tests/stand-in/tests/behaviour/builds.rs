@@ -244,6 +244,13 @@ async fn requests_that_codebuild_refuses() {
             with("environmentVariablesOverride", json!([{ "name": "", "value": "" }])),
             "InvalidInputException",
         ),
+        (
+            with(
+                "environmentVariablesOverride",
+                json!([{ "name": "STAGE", "value": "live" }, { "name": "CODEBUILD_STAGE", "value": "live" }]),
+            ),
+            "InvalidInputException",
+        ),
         (with("environmentVariablesOverride", json!("A=1")), "SerializationException"),
         (json!({ "projectName": "no-source" }), "InvalidInputException"),
         (

@@ -150,6 +150,10 @@ fn names_and_variables() {
             "{ AWS_REGION: x }",
             ".AWS_REGION: `AWS_REGION` is set for the job: expected another name than CI, BELLHOP_…, AWS_… and CODEBUILD_…",
         ),
+        (
+            "{ CODEBUILD_SRC_DIR: x }",
+            ".CODEBUILD_SRC_DIR: `CODEBUILD_SRC_DIR` is set for the job: expected another name than CI, BELLHOP_…, AWS_… and CODEBUILD_…",
+        ),
         ("{ A: }", ".A: expected a value, and there is none"),
         ("{ A: [x] }", ".A: expected a single value, such as a text or a number"),
         ("{ A: \"\\0\" }", ".A: the value has a NUL character, which no variable can hold"),
