@@ -182,6 +182,35 @@ mod tests {
         assert_eq!(closed.unwrap_err().kind, FaultKind::Lasting);
     }
 
+    /// No maximum of `MaxResults` is documented, so that a number that works today may be refused tomorrow.
+    #[tokio::test]
+    async fn changed_paths_are_counted_here_and_pages_are_as_large_as_codecommit_makes_them() {
+        let page = |from: usize, to: usize, next: Option<&str>| {
+            let differences: Vec<_> = (from..to)
+                .map(|number| json!({ "afterBlob": { "path": format!("{number:04}") } }))
+                .collect();
+            ok(&json!({ "differences": differences, "NextToken": next }))
+        };
+        let compared = async |replies: Vec<Reply>| {
+            let (aws, wire) = Wire::replying(replies);
+            let commit = COMMIT.parse().unwrap();
+            let changed = aws.codecommit().changed(&shop(), &commit, &commit).await.unwrap();
+            (changed.map(|paths| paths.len()), wire.asked())
+        };
+        let request = |token: Option<&str>| {
+            let mut request = json!({ "repositoryName": "shop", "beforeCommitSpecifier": COMMIT, "afterCommitSpecifier": COMMIT });
+            if let Some(token) = token {
+                request["NextToken"] = json!(token);
+            }
+            ("GetDifferences".to_owned(), request)
+        };
+        let (paths, asked) = compared(vec![page(0, 1500, Some("more")), page(1500, 2000, None)]).await;
+        assert_eq!((paths, asked), (Some(2000), vec![request(None), request(Some("more"))]));
+        // Past the limit no further page is asked for.
+        let (paths, asked) = compared(vec![page(0, 1500, Some("more")), page(1500, 2001, Some("yet more"))]).await;
+        assert_eq!((paths, asked), (None, vec![request(None), request(Some("more"))]));
+    }
+
     #[tokio::test]
     async fn a_branch_has_a_tip_or_is_not_there() {
         let branch = |commit: &str| ok(&json!({ "branch": { "branchName": "release/1", "commitId": commit } }));
