@@ -503,10 +503,19 @@ fn removal_progress(removal: &RemovalView, fails: bool) -> Answer {
 }
 
 fn check_windows(request: &Value) -> Result<(), AwsError> {
-    if request["StartWindowMinutes"].as_i64().is_some_and(|minutes| minutes < 60) {
+    let start = request["StartWindowMinutes"].as_i64();
+    if start.is_some_and(|minutes| minutes < 60) {
         return Err(AwsError::client(
             "InvalidParameterValueException",
             "The start window must be at least 60 minutes",
+        ));
+    }
+    // What plans' rules are held to. Where one is left out its default counts: 8 hours, and 7 days.
+    let complete = request["CompleteWindowMinutes"].as_i64().unwrap_or(7 * 24 * 60);
+    if complete < start.unwrap_or(8 * 60) + 60 {
+        return Err(AwsError::client(
+            "InvalidParameterValueException",
+            "The complete window must be at least 60 minutes longer than the start window",
         ));
     }
     let lifecycle = &request["Lifecycle"];

@@ -375,11 +375,7 @@ impl Check<'_> {
             if backup.start_within.is_some_and(|start| start < HOUR) {
                 return Err(self.source.error(&at.key("start-within"), "expected at least 1h"));
             }
-            if let (Some(start), Some(complete)) = (backup.start_within, backup.complete_within)
-                && complete <= start
-            {
-                return Err(self.source.error(&at.key("complete-within"), "expected more than `start-within`"));
-            }
+            self.windows(&at, &backup)?;
             if let (Some(cold), Some(delete)) = (backup.cold_after, backup.delete_after)
                 && delete.saturating_sub(cold) < 90 * DAY
             {
@@ -390,6 +386,27 @@ impl Check<'_> {
             backups.insert(name, backup);
         }
         Ok(backups)
+    }
+
+    /// AWS Backup wants 60 minutes between the end of the start window and the end of the whole. A window that is left out has its default length.
+    fn windows(&self, at: &FieldPath, backup: &Definition) -> Result<(), FileError> {
+        let start = backup.start_within.unwrap_or(8 * HOUR);
+        let complete = backup.complete_within.unwrap_or(7 * DAY);
+        if complete >= start.saturating_add(HOUR) {
+            return Ok(());
+        }
+        let (key, message) = match (backup.start_within, backup.complete_within) {
+            (Some(_), Some(_)) => ("complete-within", "expected at least 60 minutes more than `start-within`"),
+            (None, _) => (
+                "complete-within",
+                "expected at least 60 minutes more than `start-within`, which is 8h where it is left out",
+            ),
+            (_, None) => (
+                "start-within",
+                "expected at least 60 minutes less than `complete-within`, which is 7d where it is left out",
+            ),
+        };
+        Err(self.source.error(&at.clone().key(key), message))
     }
 
     fn restore_test(&self, at: &FieldPath, resource: &str, raw: RawRestoreTest) -> Result<RestoreTest, FileError> {

@@ -44,11 +44,15 @@ async fn what_the_service_would_refuse_is_refused() {
     let setup = start().await;
     let whole = json!({
         "BackupVaultName": "ci", "ResourceArn": TABLE, "IamRoleArn": "role", "StartWindowMinutes": 60,
-        "Lifecycle": { "MoveToColdStorageAfterDays": 30, "DeleteAfterDays": 120 },
+        "CompleteWindowMinutes": 120, "Lifecycle": { "MoveToColdStorageAfterDays": 30, "DeleteAfterDays": 120 },
     });
     for (field, value) in [
         ("ResourceArn", json!(null)),
         ("StartWindowMinutes", json!(59)),
+        ("StartWindowMinutes", json!(61)),
+        // The default is 8 hours.
+        ("StartWindowMinutes", json!(null)),
+        ("CompleteWindowMinutes", json!(119)),
         ("Lifecycle", json!({ "MoveToColdStorageAfterDays": 30, "DeleteAfterDays": 119 })),
     ] {
         let mut request = whole.clone();
@@ -57,6 +61,17 @@ async fn what_the_service_would_refuse_is_refused() {
         assert_eq!(status, 400, "{field}");
     }
     assert_eq!(setup.backup_call(Method::PUT, "/backup-jobs", &whole).await.0, 200);
+    // Nor is a start window as long as the complete window's default, 7 days.
+    for (start, status) in [(7 * 24 * 60 - 60, 200), (7 * 24 * 60 - 59, 400)] {
+        let mut request = whole.clone();
+        request["StartWindowMinutes"] = json!(start);
+        request["CompleteWindowMinutes"] = json!(null);
+        assert_eq!(
+            setup.backup_call(Method::PUT, "/backup-jobs", &request).await.0,
+            status,
+            "{start} minutes"
+        );
+    }
     for path in ["/backup-jobs/x", "/copy-jobs/x", "/restore-jobs/x"] {
         let (_, error) = setup.backup_call(Method::GET, path, &json!({})).await;
         assert_eq!(error["__type"], "ResourceNotFoundException");

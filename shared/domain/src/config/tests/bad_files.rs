@@ -531,8 +531,16 @@ fn backups_keep_to_the_rules_of_the_service() {
     for (keys, expected) in [
         ("start-within: 30m", "start-within: expected at least 1h"),
         (
-            "start-within: 2h, complete-within: 1h",
-            "complete-within: expected more than `start-within`",
+            "start-within: 2h, complete-within: 179m",
+            "complete-within: expected at least 60 minutes more than `start-within`",
+        ),
+        (
+            "complete-within: 2h",
+            "complete-within: expected at least 60 minutes more than `start-within`, which is 8h where it is left out",
+        ),
+        (
+            "start-within: 7d",
+            "start-within: expected at least 60 minutes less than `complete-within`, which is 7d where it is left out",
         ),
         (
             "complete-within: 90s",

@@ -118,8 +118,10 @@ fn times_of_a_backup() {
     };
     for keys in [
         "start-within: 1h",
-        "complete-within: 1m",
-        "start-within: 1h, complete-within: 61m",
+        "complete-within: 9h",
+        "start-within: 1h, complete-within: 2h",
+        "start-within: 10079m, complete-within: 10139m",
+        "start-within: 167h",
         "cold-after: 1d, delete-after: 91d",
         "cold-after: 30d",
         "delete-after: 1d",
@@ -130,7 +132,12 @@ fn times_of_a_backup() {
         ("start-within: 59m", "expected at least 1h"),
         ("start-within: 0s", "expected whole minutes"),
         ("newest-at-most: 90s", "expected whole minutes"),
-        ("start-within: 1h, complete-within: 1h", "expected more than `start-within`"),
+        (
+            "start-within: 1h, complete-within: 119m",
+            "at least 60 minutes more than `start-within`",
+        ),
+        ("complete-within: 539m", "at least 60 minutes more than `start-within`"),
+        ("start-within: 10021m", "at least 60 minutes less than `complete-within`"),
         ("cold-after: 1d, delete-after: 90d", "at least 90 days more"),
         ("cold-after: 100d, delete-after: 1d", "at least 90 days more"),
     ] {
