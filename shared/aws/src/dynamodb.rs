@@ -30,7 +30,7 @@ use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_engine::Fault;
 use bellhop_engine::ports::{
-    Created, Document, DocumentKey, DocumentKind, DueItem, Lane, Ledger, Lineage, TRANSACTION, Versioned, Written,
+    Created, Document, DocumentKey, DocumentKind, DueItem, Lane, Ledger, Lineage, TRANSACTION, Versioned, Written, fits_transaction,
 };
 use futures::future::try_join_all;
 use jiff::Timestamp;
@@ -235,12 +235,13 @@ impl DynamoLedger {
 #[async_trait]
 impl Ledger for DynamoLedger {
     async fn create(&self, run: &Run, builds: &[Build]) -> Result<Created, Fault> {
+        let at_once = fits_transaction(builds.iter().map(|build| &build.spec));
         let run = run_item(run)?;
         let builds = builds.iter().map(build_item).collect::<Result<Vec<_>, _>>()?;
         if builds.is_empty() {
             return self.put_if_absent(run).await;
         }
-        if builds.len() < TRANSACTION {
+        if at_once {
             return self.create_together(std::iter::once(run).chain(builds).collect()).await;
         }
         // The builds are blocked, so nobody acts on them before their run is there, and it comes last. Builds of an earlier try that died in between
@@ -593,3 +594,7 @@ fn text(value: impl Into<String>) -> AttributeValue {
 fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+mod tests;

@@ -136,8 +136,8 @@ impl std::fmt::Display for DocumentKey {
 /// The memory of the suite. Reads are strongly consistent, except those of [`Ledger::due`].
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Stores a new run and its builds, unless a run of its id exists. The run is never visible without all of its builds. Up to
-    /// [`TRANSACTION`] records are stored in one step; beyond that, the builds are stored first and must therefore be blocked.
+    /// Stores a new run and its builds, unless a run of its id exists. The run is never visible without all of its builds. What
+    /// [`fits_transaction`] is stored in one step; beyond that, the builds are stored first and must therefore be blocked.
     async fn create(&self, run: &Run, builds: &[Build]) -> Result<Created, Fault>;
 
     /// Reads a run.
@@ -187,6 +187,16 @@ pub trait Ledger: Send + Sync {
 
 /// The most records that [`Ledger::create`] stores in one step: the limit of a DynamoDB transaction.
 pub const TRANSACTION: usize = 100;
+/// The most bytes that the builds' specifications may have for one step. The limit of a DynamoDB transaction is 4 MB
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html>); the rest is left to the run and to what else a record holds.
+const TRANSACTION_BYTES: usize = 3_000_000;
+
+/// Whether a run of these builds is created in one step.
+pub fn fits_transaction<'a>(specs: impl ExactSizeIterator<Item = &'a BuildSpec>) -> bool {
+    // What cannot be written as JSON cannot be stored either, and storing it says so.
+    let length = |spec| serde_json::to_vec(spec).map_or(0, |json| json.len());
+    specs.len() < TRANSACTION && specs.map(length).sum::<usize>() <= TRANSACTION_BYTES
+}
 
 /// What follows what: the runs of a branch or tag, or the builds of one job on it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -13,7 +13,7 @@ use futures::future::{join_all, try_join3};
 use futures::stream::{self, StreamExt};
 
 use crate::engine::SIDE_BY_SIDE;
-use crate::ports::{Created, SourceFile, TRANSACTION};
+use crate::ports::{Created, SourceFile, fits_transaction};
 use crate::{Engine, Fault};
 
 /// Starts runs.
@@ -419,7 +419,7 @@ impl Starter {
             }
             Plan::Builds { specs, origin, supersedes } => {
                 let specs = self.store_large_scripts(specs).await?;
-                let at_once = specs.len() < TRANSACTION;
+                let at_once = fits_transaction(specs.iter());
                 let (run, builds) = Run::create(id.clone(), push, specs, at_once, now);
                 let run = run.from_origin(origin);
                 let run = with_action(if supersedes { run.superseding(push, now) } else { run });
