@@ -356,6 +356,8 @@ ENDPOINTS = {
     "logs": "Interface",
     "git-codecommit": "Interface",
 }
+# Those whose names begin with cn. in China; every service's there is listed by `aws ec2 describe-vpc-endpoint-services`.
+NAMED_OTHERWISE_IN_CHINA = {"ecr.api", "ecr.dkr", "sts"}
 # The most characters of what a stack names, by type and property.
 LONGEST_NAMES = {
     ("AWS::Lambda::Function", "FunctionName"): 64,
@@ -365,6 +367,16 @@ LONGEST_NAMES = {
     ("AWS::CloudWatch::Dashboard", "DashboardName"): 255,
     ("AWS::Logs::LogGroup", "LogGroupName"): 512,
 }
+
+
+def service_of(endpoint):
+    """The service of an endpoint, and whether its name begins otherwise in China."""
+    name = endpoint["ServiceName"]["Fn::Sub"]
+    if isinstance(name, str):
+        return name.removeprefix("com.amazonaws.${AWS::Region}."), False
+    text, own = name
+    in_china = own == {"Prefix": {"Fn::If": ["InChina", "cn.com.amazonaws", "com.amazonaws"]}}
+    return text.removeprefix("${Prefix}.${AWS::Region}."), in_china
 
 
 def names(template):
@@ -388,6 +400,11 @@ def names(template):
     return found
 
 
+def partitions(template):
+    """ARNs of one partition alone."""
+    return [f"{'/'.join(map(str, path))}: {node}" for path, node in walk(template.document) if isinstance(node, str) and "arn:aws:" in node]
+
+
 def agents_start(template):
     """What an agent would lack to start, or its network to be made."""
     found = []
@@ -409,7 +426,9 @@ def agents_start(template):
         return found
     endpoints = {}
     for name, endpoint in template.of_type("AWS::EC2::VPCEndpoint").items():
-        service = endpoint["ServiceName"]["Fn::Sub"].removeprefix("com.amazonaws.${AWS::Region}.")
+        service, in_china = service_of(endpoint)
+        if in_china != (service in NAMED_OTHERWISE_IN_CHINA):
+            found.append(f"{name}: there is no such service in China" if in_china else f"{name}: the service has another name in China")
         endpoints[service] = endpoint.get("VpcEndpointType", "Gateway")
         if endpoints[service] == "Interface" and endpoint.get("PrivateDnsEnabled") is not True:
             found.append(f"{name}: nobody finds it under the service's own name")
@@ -691,6 +710,7 @@ CHECKS = {
     "permissions": permissions,
     "ingress": ingress,
     "names": names,
+    "partitions": partitions,
     "agents start": agents_start,
     "alarms": alarms,
     "metrics": metrics,

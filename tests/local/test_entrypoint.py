@@ -560,6 +560,12 @@ class EntryPoint(unittest.TestCase):
         self.assertEqual(agent.code, 0, agent.output())
         self.assertIn("\nside\n", agent.output())
 
+    def test_a_checkout_in_china(self):
+        elsewhere = "https://git-codecommit.cn-north-1.amazonaws.com.cn/v1/repos/"
+        agent = self.agent("git remote get-url origin", AWS_REGION="cn-north-1", GIT_CONFIG_VALUE_0=elsewhere).run()
+        self.assertEqual(agent.code, 0, agent.output())
+        self.assertIn("/repositories/shop\n", agent.output())
+
     def test_a_tag(self):
         agent = self.agent("cat number", BELLHOP_REF="refs/tags/v1", BELLHOP_COMMIT=self.side).run()
         self.assertEqual(agent.code, 0, agent.output())

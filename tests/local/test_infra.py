@@ -60,6 +60,19 @@ def suite_of_any_length(template):
     del template.document["Parameters"]["Suite"]["MaxLength"]
 
 
+def arn_of_one_partition(template):
+    template.properties("Bucket")["BucketArn"] = "arn:aws:s3:::bucket"
+
+
+def registry_outside_of_china_alone(template):
+    template.properties("EcrApiEndpoint")["ServiceName"] = {"Fn::Sub": "com.amazonaws.${AWS::Region}.ecr.api"}
+
+
+def logs_that_china_does_not_know(template):
+    prefix = {"Fn::If": ["InChina", "cn.com.amazonaws", "com.amazonaws"]}
+    template.properties("LogsEndpoint")["ServiceName"] = {"Fn::Sub": ["${Prefix}.${AWS::Region}.logs", {"Prefix": prefix}]}
+
+
 def role_statements(template, name):
     return template.properties(name)["Policies"][0]["PolicyDocument"]["Statement"]
 
@@ -503,6 +516,9 @@ FAULTS = [
     (function_named_by_the_stack, "names", ["PushFunction: FunctionName may have 133 characters, and AWS::Lambda::Function takes 64"]),
     (longer_suite, "names", ["SpotInterruptionFunction: FunctionName may have 65 characters"]),
     (suite_of_any_length, "names", ["BackupVault: nothing limits ${Suite}"]),
+    (arn_of_one_partition, "partitions", ["arn:aws:s3:::bucket"]),
+    (registry_outside_of_china_alone, "agents start", ["EcrApiEndpoint: the service has another name in China"], "network.yaml"),
+    (logs_that_china_does_not_know, "agents start", ["LogsEndpoint: there is no such service in China"], "network.yaml"),
     (no_login_to_the_registry, "agents start", ["ExecutionRole may not ecr:GetAuthorizationToken"], "agents.yaml"),
     (no_layers, "agents start", ["ExecutionRole may not ecr:GetDownloadUrlForLayer on AgentImages"], "agents.yaml"),
     (logs_of_another_group, "agents start", ["ExecutionRole may not logs:PutLogEvents on AgentLogGroup"], "agents.yaml"),
