@@ -75,6 +75,9 @@ pub struct Build {
     /// Its place among those that its agent template has, where that has a limit.
     #[serde(default)]
     pub place: Place,
+    /// How often it has given a place back to ask for another one later.
+    #[serde(default)]
+    pub turn: u32,
     /// What the attempt that decided it left behind, once that has been looked at.
     #[serde(default)]
     pub found: Option<Found>,
@@ -268,7 +271,10 @@ pub enum BuildEvent {
         because: JobName,
     },
     /// It has a place among those of its agent template.
-    Granted,
+    Granted {
+        /// The turn that it is for.
+        turn: u32,
+    },
     /// It is not wanted any more.
     Cancelled {
         /// [`Outcome::Cancelled`] or [`Outcome::Superseded`].
@@ -350,7 +356,10 @@ pub enum BuildEffect {
     /// Ask for a place among those of the agent template.
     Ask,
     /// Give that place back.
-    Leave,
+    Leave {
+        /// The turn that is over.
+        turn: u32,
+    },
     /// Look what the deciding attempt left behind, before anybody is told that the build is over.
     Collect {
         /// The attempt.
@@ -448,7 +457,7 @@ impl Effect for BuildEffect {
     fn abandoned_after(&self) -> Option<Duration> {
         match self {
             // A launch ends with the build's queue-timeout; records are told for as long as it takes.
-            Self::Launch { .. } | Self::Ask | Self::Leave | Self::TellRun { .. } => None,
+            Self::Launch { .. } | Self::Ask | Self::Leave { .. } | Self::TellRun { .. } => None,
             Self::Collect { .. } | Self::Find { .. } | Self::Stop { .. } => Some(TRY_FOR),
             Self::Announce(_) => Some(TELL_FOR),
         }
@@ -544,6 +553,7 @@ impl Build {
             attempts: Vec::new(),
             strays: Vec::new(),
             place: Place::None,
+            turn: 0,
             found: None,
             unseen: None,
             created: now,
@@ -678,7 +688,7 @@ impl Build {
                 BuildState::Finished { .. } => Err(Ignored::Over),
                 BuildState::Waiting | BuildState::Queued { .. } | BuildState::Active => Err(Ignored::NothingNew),
             },
-            BuildEvent::Granted => self.granted(now),
+            BuildEvent::Granted { turn } => self.granted(*turn, now),
             BuildEvent::Cancelled { outcome, cause } => match self.state {
                 BuildState::Finished { .. } => Err(Ignored::Over),
                 BuildState::Blocked => {
@@ -736,17 +746,34 @@ impl Build {
         let wanted = if self.spec.critical { Capacity::OnDemand } else { Capacity::Spot };
         let capacity = self.spec.executor.nearest(wanted);
         self.attempts.push(Attempt::new(1, capacity, now));
-        if self.spec.limit.is_some() {
-            self.state = BuildState::Waiting;
-            self.place = Place::Wanted;
-            self.outbox.push(BuildEffect::Ask, now);
-        } else {
-            self.launch(now);
-        }
+        self.launch_in_a_place(now);
     }
 
-    fn granted(&mut self, now: Timestamp) -> Result<(), Ignored> {
+    /// Launches the current attempt, or asks for the place that it has to have first.
+    fn launch_in_a_place(&mut self, now: Timestamp) {
+        if self.spec.limit.is_none() || self.place == Place::Held {
+            return self.launch(now);
+        }
+        self.state = BuildState::Waiting;
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.phase = Phase::Waiting;
+        }
+        self.ask(now);
+    }
+
+    fn ask(&mut self, now: Timestamp) {
+        if self.place == Place::Left {
+            self.turn = self.turn.saturating_add(1);
+        }
+        self.place = Place::Wanted;
+        self.outbox.remove_where(|pending| pending.effect == BuildEffect::Ask);
+        self.outbox.push(BuildEffect::Ask, now);
+    }
+
+    fn granted(&mut self, turn: u32, now: Timestamp) -> Result<(), Ignored> {
         match self.place {
+            // Of an earlier turn: the one that it has asked for is still to come.
+            Place::Wanted | Place::Held if turn < self.turn => Err(Ignored::Stale),
             Place::Wanted => {
                 self.place = Place::Held;
                 self.outbox.remove_where(|pending| pending.effect == BuildEffect::Ask);
@@ -759,8 +786,7 @@ impl Build {
             // It asked twice, and the second time was heard after it had left. A leave that is still in the outbox may have been heard before that, so
             // that it proves nothing: another one takes its place.
             Place::None | Place::Left => {
-                self.outbox.remove_where(|pending| pending.effect == BuildEffect::Leave);
-                self.outbox.push(BuildEffect::Leave, now);
+                self.leave_place(now);
                 Ok(())
             }
         }
@@ -771,10 +797,15 @@ impl Build {
         let has_one = matches!(self.place, Place::Wanted | Place::Held);
         let something_runs = self.attempts.iter().any(Attempt::is_live) || self.strays.iter().any(|stray| !stray.stopped);
         if has_one && self.outcome().is_some() && !something_runs {
-            self.place = Place::Left;
-            self.outbox.remove_where(|pending| pending.effect == BuildEffect::Ask);
-            self.outbox.push(BuildEffect::Leave, now);
+            self.leave_place(now);
         }
+    }
+
+    fn leave_place(&mut self, now: Timestamp) {
+        self.place = Place::Left;
+        self.outbox
+            .remove_where(|pending| matches!(pending.effect, BuildEffect::Ask | BuildEffect::Leave { .. }));
+        self.outbox.push(BuildEffect::Leave { turn: self.turn }, now);
     }
 
     /// Everybody is told that the build is over, now that it is known what it left behind, or that this cannot be known.
@@ -1011,6 +1042,10 @@ impl Build {
             && let Phase::Stopping { why, .. } = attempt.phase
         {
             self.stop(&seen.agent, why, now);
+        }
+        if newly_known && self.place == Place::Left && self.outcome().is_none() {
+            // Its launch had been denied, and came through all the same.
+            self.ask(now);
         }
         if news || newly_known { Ok(()) } else { Err(Ignored::NothingNew) }
     }
@@ -1401,11 +1436,11 @@ impl Build {
             // Nobody gives up what was never tried, however late this look at it comes.
             let ready = *not_before <= now;
             if ready && attempt.launched.is_none() {
-                self.launch(now);
+                self.launch_in_a_place(now);
             } else if self.queue_deadline(attempt) <= now {
                 self.give_up_waiting(now);
             } else if ready {
-                self.launch(now);
+                self.launch_in_a_place(now);
             }
         }
         if *self == before { Err(Ignored::NotDue) } else { Ok(()) }

@@ -1,7 +1,8 @@
 //! The places of an agent template with `max-concurrent`: who holds one, and who waits for one, in which order.
 //!
 //! A build asks for a place before its first launch and keeps it until it is over and nothing runs for it any more; a replacement takes over its
-//! build's place. Builds are remembered by their ids, not counted, so that asking and leaving twice changes nothing, and whatever died on the way is
+//! build's place. One that waits for something else, a permission, gives it back meanwhile, and takes another turn later: what is heard late of an earlier
+//! turn takes no place away. Builds are remembered by their ids, not counted, so that asking and leaving twice changes nothing, and whatever died on the way is
 //! made good by the outboxes on both sides.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,9 @@ pub struct Pool {
     pub holders: BTreeMap<BuildId, Timestamp>,
     /// Who waits for one. The first is next.
     pub waiting: BTreeSet<Waiting>,
+    /// The turn of each of them that has come more than once.
+    #[serde(default)]
+    pub turns: BTreeMap<BuildId, u32>,
     /// When it was last looked whether they are all still there.
     pub audited: Timestamp,
     /// What is still to be done.
@@ -57,11 +61,15 @@ pub enum PoolEvent {
         since: Timestamp,
         /// How many places there are now.
         limit: u32,
+        /// How often it has given a place back before.
+        turn: u32,
     },
     /// A build needs no place, or none any more.
     Leave {
         /// The build.
         build: BuildId,
+        /// The turn that is over.
+        turn: u32,
     },
     /// Builds that are over, or that the ledger does not have any more.
     Gone(Vec<BuildId>),
@@ -102,6 +110,7 @@ impl Pool {
             limit: 0,
             holders: BTreeMap::new(),
             waiting: BTreeSet::new(),
+            turns: BTreeMap::new(),
             audited: now,
             outbox: Outbox::default(),
         }
@@ -127,13 +136,17 @@ impl Pool {
     fn apply(&mut self, event: &PoolEvent, now: Timestamp) -> Result<(), Ignored> {
         let before = self.clone();
         match event {
-            PoolEvent::Ask { build, since, limit } => {
+            PoolEvent::Ask { build, since, limit, turn } => {
                 self.limit = *limit;
+                if *turn > self.turn(build) {
+                    self.turns.insert(build.clone(), *turn);
+                }
                 if self.holders.contains_key(build) {
                     // It would not ask if it knew.
                     self.grant(build, now);
                 } else if !self.waiting.iter().any(|waiting| waiting.build == *build) {
                     if self.waiting.len() >= MOST_WAITING {
+                        self.turns.remove(build);
                         return Err(Ignored::Full);
                     }
                     if self.waiting.is_empty() {
@@ -145,7 +158,12 @@ impl Pool {
                     });
                 }
             }
-            PoolEvent::Leave { build } => self.remove(build),
+            PoolEvent::Leave { build, turn } => {
+                if *turn < self.turn(build) {
+                    return Err(Ignored::Stale);
+                }
+                self.remove(build);
+            }
             PoolEvent::Gone(builds) => {
                 for build in builds {
                     self.remove(build);
@@ -191,7 +209,14 @@ impl Pool {
             .any(|effect| matches!(effect, PoolEffect::Grant { build } if build == wanted))
     }
 
+    /// How often a build had given a place back before it asked for the one that it holds or waits for.
+    #[must_use]
+    pub fn turn(&self, build: &BuildId) -> u32 {
+        self.turns.get(build).copied().unwrap_or(0)
+    }
+
     fn remove(&mut self, gone: &BuildId) {
+        self.turns.remove(gone);
         self.holders.remove(gone);
         self.waiting.retain(|waiting| waiting.build != *gone);
         self.outbox
@@ -225,12 +250,13 @@ mod tests {
             build: id(job),
             since: t(since),
             limit,
+            turn: 0,
         };
         take(pool, &event, since)
     }
 
     fn leave(pool: &Pool, job: &str) -> Pool {
-        take(pool, &PoolEvent::Leave { build: id(job) }, 100)
+        take(pool, &PoolEvent::Leave { build: id(job), turn: 0 }, 100)
     }
 
     fn grants(pool: &Pool) -> Vec<String> {
@@ -271,7 +297,7 @@ mod tests {
         let pool = leave(&leave(&perform_all(&pool), "a"), "a");
         assert_eq!(grants(&pool), ["b"]);
         assert_eq!(
-            pool.decide(&PoolEvent::Leave { build: id("a") }, t(9)),
+            pool.decide(&PoolEvent::Leave { build: id("a"), turn: 0 }, t(9)),
             Decision::Ignored(Ignored::NothingNew)
         );
     }
@@ -280,6 +306,27 @@ mod tests {
     fn a_holder_that_asks_again_did_not_hear_of_its_place() {
         let pool = perform_all(&ask(&pool(), "a", 0, 1));
         assert_eq!(grants(&ask(&pool, "a", 0, 1)), ["a"]);
+    }
+
+    #[test]
+    fn what_is_heard_late_of_an_earlier_turn_takes_no_place_away() {
+        let again = |pool: &Pool, turn| {
+            let (build, since, limit) = (id("a"), t(5), 1);
+            take(pool, &PoolEvent::Ask { build, since, limit, turn }, 5)
+        };
+        let first = perform_all(&ask(&pool(), "a", 0, 1));
+        let late = PoolEvent::Leave { build: id("a"), turn: 0 };
+        for pool in [
+            again(&leave(&first, "a"), 1),
+            again(&first, 1),
+            again(&ask(&leave(&first, "a"), "a", 0, 1), 1),
+        ] {
+            assert_eq!((pool.holders.len(), pool.turn(&id("a"))), (1, 1));
+            assert_eq!(grants(&pool), ["a"]);
+            assert_eq!(pool.decide(&late, t(6)), Decision::Ignored(Ignored::Stale));
+            let left = take(&pool, &PoolEvent::Leave { build: id("a"), turn: 1 }, 7);
+            assert_eq!((left.holders.len(), left.turns.len()), (0, 0));
+        }
     }
 
     #[test]
@@ -315,6 +362,7 @@ mod tests {
             build: id("late"),
             since: t(5),
             limit: 1,
+            turn: 0,
         };
         assert_eq!(full.decide(&late, t(5)), Decision::Ignored(Ignored::Full));
         assert!(serde_json::to_string(&full).unwrap().len() < 390_000);

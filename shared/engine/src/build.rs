@@ -174,6 +174,7 @@ impl Record for Build {
                     build: id.clone(),
                     since: self.attempts.last().map_or(self.created, |attempt| attempt.queued),
                     limit,
+                    turn: self.turn,
                 };
                 match engine.tell_pool(&self.spec.agent, event).await? {
                     None => Ok(Vec::new()),
@@ -185,8 +186,11 @@ impl Record for Build {
                     Some(_) => Ok(vec![performed]),
                 }
             }
-            BuildEffect::Leave => {
-                let event = PoolEvent::Leave { build: id.clone() };
+            BuildEffect::Leave { turn } => {
+                let event = PoolEvent::Leave {
+                    build: id.clone(),
+                    turn: *turn,
+                };
                 let told = engine.tell_pool(&self.spec.agent, event).await?;
                 Ok(told.map(|_| performed).into_iter().collect())
             }

@@ -57,11 +57,13 @@ impl Record for Pool {
     async fn perform(&self, engine: &Engine, pending: &Pending<PoolEffect>) -> Result<Vec<PoolEvent>, Fault> {
         let performed = PoolEvent::Performed(pending.id);
         match &pending.effect {
-            PoolEffect::Grant { build } => Ok(match engine.tell_build(build, BuildEvent::Granted).await? {
-                None => Vec::new(),
-                Some(Handled::Done | Handled::Ignored(_)) => vec![performed],
-                Some(Handled::Unknown) => vec![performed, PoolEvent::Gone(vec![build.clone()])],
-            }),
+            PoolEffect::Grant { build } => Ok(
+                match engine.tell_build(build, BuildEvent::Granted { turn: self.turn(build) }).await? {
+                    None => Vec::new(),
+                    Some(Handled::Done | Handled::Ignored(_)) => vec![performed],
+                    Some(Handled::Unknown) => vec![performed, PoolEvent::Gone(vec![build.clone()])],
+                },
+            ),
             PoolEffect::Audit => {
                 let waiting = self.waiting.iter().take(WAITING_AUDITED).map(|waiting| &waiting.build);
                 let known: Vec<BuildId> = self.holders.keys().chain(waiting).cloned().collect();
@@ -84,6 +86,7 @@ impl Record for Pool {
     }
 }
 
+/// One that is not over may come back at any moment, and leaves by itself.
 fn has_left(build: &Build) -> bool {
-    matches!(build.place, Place::None | Place::Left)
+    build.outcome().is_some() && matches!(build.place, Place::None | Place::Left)
 }

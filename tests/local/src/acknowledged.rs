@@ -613,12 +613,20 @@ impl Table<'_> {
             ("a throttle of RunTask", Fault::Throttle),
             ("a throttle of RunTask in disguise", Fault::DisguisedThrottle),
             ("an account limit", Fault::AccountLimit),
+            (
+                "a missing permission",
+                Fault::Error {
+                    status: 400,
+                    code: "AccessDeniedException".to_owned(),
+                    message: "This launch is not allowed.".to_owned(),
+                },
+            ),
         ] {
             let run = self.launch("no-launch-now", what, fault, "queued").await?;
             self.mended(what, &run, "succeeded", 1);
         }
         self.configure_with("notify: { successes: changes }\n").await?;
-        for code in ["ClusterNotFoundException", "AccessDeniedException", "InvalidParameterException"] {
+        for code in ["ClusterNotFoundException", "InvalidParameterException"] {
             let fault = Fault::Error {
                 status: 400,
                 code: code.to_owned(),

@@ -255,7 +255,15 @@ pub(crate) fn launching(world: &mut World, spec: &BuildSpec, attempt: &AttemptId
             .pools
             .get(&spec.agent)
             .is_some_and(|pool| pool.record.holders.contains_key(id));
-        check!(world, id, "no-agent-without-a-place", held, "{attempt} is launched without a place");
+        // A request that was delayed comes through after another one was denied, and the place was given back.
+        let denied = world.checks.denied.contains_key(id);
+        check!(
+            world,
+            id,
+            "no-agent-without-a-place",
+            held || denied,
+            "{attempt} is launched without a place"
+        );
     }
     let since = world.checks.cancelled.get(&id.run).copied();
     let late = since.is_some_and(|since| match world.calm_since {

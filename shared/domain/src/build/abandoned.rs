@@ -44,7 +44,7 @@ impl Build {
             BuildEffect::Stop { agent, .. } => self.not_stopped(&agent, why, now),
             // Nobody can be told that nobody can be told: it is counted.
             BuildEffect::Announce(_) => {}
-            BuildEffect::Launch { .. } | BuildEffect::Ask | BuildEffect::Leave | BuildEffect::TellRun { .. } => {}
+            BuildEffect::Launch { .. } | BuildEffect::Ask | BuildEffect::Leave { .. } | BuildEffect::TellRun { .. } => {}
         }
         Ok(())
     }

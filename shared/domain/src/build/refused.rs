@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Attempt, Build, BuildEffect, BuildNews, BuildState, End, LONGEST_WORDS, PAUSED_WAIT, Phase, REFUSED_BACKOFF, Refusal, StopWhy, Stray,
-    THROTTLED_WAIT, UNKNOWN_FOR, brief, doubled,
+    Attempt, Build, BuildEffect, BuildNews, BuildState, End, LONGEST_WORDS, PAUSED_WAIT, Phase, Place, REFUSED_BACKOFF, Refusal, StopWhy,
+    Stray, THROTTLED_WAIT, UNKNOWN_FOR, brief, doubled,
 };
 use crate::Capacity;
 use crate::decision::Ignored;
@@ -113,6 +113,10 @@ impl Build {
         self.requeue(now);
         if let BuildState::Queued { not_before } = &mut self.state {
             *not_before = (*not_before).min(until);
+        }
+        // Others may have its place meanwhile, unless something runs for the build beside this attempt, or may.
+        if self.place == Place::Held && !self.attempts.iter().any(Attempt::is_live) && self.strays.iter().all(|stray| stray.stopped) {
+            self.leave_place(now);
         }
         if first {
             let news = BuildNews::Refused {

@@ -252,7 +252,7 @@ fn live(build: &Build) -> Vec<String> {
 fn todo(build: &Build) -> Vec<String> {
     let words = |effect: &BuildEffect| match effect {
         BuildEffect::Ask => "ask for a place".to_owned(),
-        BuildEffect::Leave => "leave its place".to_owned(),
+        BuildEffect::Leave { .. } => "leave its place".to_owned(),
         BuildEffect::Collect { attempt, .. } => format!("collect {attempt}"),
         BuildEffect::Launch { attempt, capacity, .. } => format!("launch {attempt} on {capacity}"),
         BuildEffect::Find { attempt } => format!("find {attempt}"),
@@ -2082,9 +2082,9 @@ mod places {
             .expect_todo(&["ask for a place"])
             .expect_status("queued")
             .performed()
-            .happens(&BuildEvent::Granted)
+            .happens(&BuildEvent::Granted { turn: 0 })
             .expect_todo(&["launch 1 on spot"])
-            .happens(&BuildEvent::Granted)
+            .happens(&BuildEvent::Granted { turn: 0 })
             .expect_ignored(Ignored::NothingNew)
             .accepted(SPOT, "1a")
             .running("1a")
@@ -2093,14 +2093,14 @@ mod places {
             .performed()
             .expect_rest()
             // The build had asked twice, and the second time was heard late.
-            .happens(&BuildEvent::Granted)
+            .happens(&BuildEvent::Granted { turn: 0 })
             .expect_todo(&["leave its place"]);
     }
 
     #[test]
     fn the_place_is_kept_while_the_interrupted_attempt_and_its_replacement_run() {
         Story::new(limited())
-            .happens(&BuildEvent::Granted)
+            .happens(&BuildEvent::Granted { turn: 0 })
             .accepted(SPOT, "1a")
             .running("1a")
             .warned("1a")
@@ -2112,7 +2112,7 @@ mod places {
             .stopped("2a", exited(0))
             .expect_live(&[]);
         let story = Story::new(limited())
-            .happens(&BuildEvent::Granted)
+            .happens(&BuildEvent::Granted { turn: 0 })
             .accepted(SPOT, "1a")
             .running("1a")
             .happens(&cancelled(Outcome::Cancelled))
@@ -2146,7 +2146,7 @@ mod places {
         };
         build = *left;
         let heard: Vec<EffectId> = build.outbox.pending().iter().map(|pending| pending.id).collect();
-        let Decision::Next(granted) = build.decide(&BuildEvent::Granted, t(2)) else {
+        let Decision::Next(granted) = build.decide(&BuildEvent::Granted { turn: 0 }, t(2)) else {
             panic!("the place was ignored");
         };
         build = *granted;
@@ -2156,7 +2156,7 @@ mod places {
             }
         }
         let todo: Vec<&BuildEffect> = build.outbox.pending().iter().map(|pending| &pending.effect).collect();
-        assert_eq!(todo, [&BuildEffect::Leave]);
+        assert_eq!(todo, [&BuildEffect::Leave { turn: 0 }]);
     }
 }
 

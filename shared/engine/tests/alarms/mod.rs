@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bellhop_domain::alarm::{AlarmChange, AlarmFacts, AlarmId, AlarmState, LONGEST_PAUSE, REMEDY_TRIES};
+use bellhop_domain::alarm::{AlarmChange, AlarmFacts, AlarmId, AlarmState, LONGEST_PAUSE};
 use bellhop_domain::decision::Ignored;
 use bellhop_engine::Handled;
 use bellhop_engine::ports::Clock;
@@ -117,7 +117,8 @@ async fn two_alarms_share_their_targets_restarts() {
 #[tokio::test]
 async fn what_waits_for_another_alarms_restart_is_done_if_that_is_not() {
     let world = world();
-    world.services.refused.store(REMEDY_TRIES as usize, Ordering::SeqCst);
+    // For a quarter of an hour, with waits that double.
+    world.services.refused.store(6, Ordering::SeqCst);
     assert!(world.engine().alarm(change(&world, "jenkins-unhealthy", ALARM)).await.is_err());
     goes(&world, "jenkins-slow", ALARM).await;
     assert_eq!(told(&world), ["alarm: tried-again", "alarm: waits"]);

@@ -22,6 +22,7 @@ mod memory;
 mod needs;
 mod order;
 mod pipelines;
+mod refusals;
 mod repairs;
 mod repeated;
 mod scripts;

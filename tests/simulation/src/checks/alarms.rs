@@ -102,12 +102,12 @@ fn remedies_settled(world: &mut World, previous: &Alarm, next: &Alarm) {
         }
         let target = remedy.action.target();
         let recently = moment(*at).saturating_sub(world.alarms.every + CLOCKS);
-        let done = world
-            .checks
-            .alarms
-            .fulfilled
-            .iter()
-            .any(|(of, when)| *of == target && *when >= recently);
+        let known = |(of, when): &(String, Millis)| *of == target && *when >= recently;
+        let done = world.checks.alarms.fulfilled.iter().any(known)
+            || match &remedy.action {
+                RemedyAction::RestartService { .. } => world.alarms.deployments.iter().any(|(at, _)| *at + SKEW >= recently),
+                action => is_done(world, &next.id.key(), action, &next.occasion(*at)),
+            };
         let failed = next.outbox.any(|effect| {
             let AlarmEffect::Tell(news) = effect else { return false };
             let failed = |news: &RemedyNews| matches!(news.outcome, Remedied::Failed(_));

@@ -89,6 +89,45 @@ fn a_permission_that_comes_within_the_quarter_of_an_hour_loses_nothing() {
 }
 
 #[test]
+fn a_build_that_waits_for_a_permission_gives_its_place_to_others_and_asks_again() {
+    let limited = BuildSpec { limit: Some(1), ..spec() };
+    let story = Story::new(limited)
+        .expect_todo(&["ask for a place"])
+        .happens(&BuildEvent::Granted { turn: 0 })
+        .expect_todo(&["launch 1 on spot"])
+        .refused(1, SPOT, unknown())
+        .expect_todo(&["leave its place", "announce that 1 is refused"])
+        .performed()
+        .tick_when_due()
+        .expect_todo(&["ask for a place"])
+        .expect_status("queued")
+        // Its first place, heard of late.
+        .happens(&BuildEvent::Granted { turn: 0 })
+        .expect_ignored(Ignored::Stale)
+        .happens(&BuildEvent::Granted { turn: 1 })
+        .expect_todo(&["launch 1 on spot"])
+        .accepted(SPOT, "1a")
+        .running("1a")
+        .stopped("1a", exited(0))
+        .expect_status("succeeded");
+    assert!(story.build.outbox.any(|effect| *effect == BuildEffect::Leave { turn: 1 }));
+}
+
+#[test]
+fn an_agent_that_came_through_although_denied_asks_for_its_place() {
+    Story::new(BuildSpec { limit: Some(1), ..spec() })
+        .happens(&BuildEvent::Granted { turn: 0 })
+        .refused(1, SPOT, unknown())
+        .performed()
+        .running("1a")
+        .expect_status("running")
+        .expect_todo(&["ask for a place"])
+        .happens(&BuildEvent::Granted { turn: 1 })
+        .stopped("1a", exited(0))
+        .expect_todo(&["announce succeeded by 1", "tell the run succeeded", "leave its place"]);
+}
+
+#[test]
 fn an_unknown_refusal_is_tried_no_longer_than_the_queue_timeout() {
     let brief = BuildSpec {
         queue_timeout: Duration::from_secs(40),
@@ -153,14 +192,14 @@ fn an_agent_on_demand_gets_the_half_hour_that_an_instance_may_take() {
 #[test]
 fn an_agent_that_never_says_that_it_has_stopped_counts_as_lost() {
     let mut story = Story::new(BuildSpec { limit: Some(1), ..spec() })
-        .happens(&BuildEvent::Granted)
+        .happens(&BuildEvent::Granted { turn: 0 })
         .up()
         .happens(&cancelled(Outcome::Cancelled))
         .performed();
     while story.build.outcome().is_none() || story.build.attempts[0].is_live() {
         story = story.tick_when_due();
         assert!(story.second < HOUR, "it keeps its place");
-        if !story.build.outbox.any(|effect| matches!(effect, BuildEffect::Leave)) {
+        if !story.build.outbox.any(|effect| matches!(effect, BuildEffect::Leave { .. })) {
             story = story.expect_todo(&["stop 1a: bellhop: the build is over"]).performed();
         }
     }

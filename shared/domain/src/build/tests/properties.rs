@@ -66,7 +66,7 @@ pub(super) fn check_step(before: &Build, after: &Build) {
     let unheard = before.state == BuildState::Blocked && matches!(after.outcome(), Some(Outcome::Cancelled | Outcome::Superseded));
     assert_eq!(run_told, told + usize::from(unheard), "words to the run");
     let places = |build: &Build| u8::from(matches!(build.place, Place::Wanted | Place::Held));
-    let left = pushed(|effect| *effect == BuildEffect::Leave);
+    let left = pushed(|effect| matches!(effect, BuildEffect::Leave { .. }));
     assert!(
         left >= usize::from(places(before) > places(after)),
         "a place that is not given back"
@@ -216,7 +216,7 @@ fn events() -> impl Strategy<Value = BuildEvent> {
         1 => Just(BuildEvent::Released),
         1 => Just(BuildEvent::Skipped { because: "lint".parse().unwrap() }),
         1 => Just(cancelled(Outcome::Cancelled)),
-        2 => Just(BuildEvent::Granted),
+        2 => (0..2u32).prop_map(|turn| BuildEvent::Granted { turn }),
         1 => attempts().prop_map(|attempt| BuildEvent::Collected { attempt, found: Found::default() }),
         2 => (attempts(), capacities(), agents())
             .prop_map(|(attempt, capacity, agent)| BuildEvent::LaunchAccepted { attempt, capacity, agent }),
@@ -411,7 +411,7 @@ fn fall_silent(mut build: Build, mut now: Timestamp) {
                 continue;
             }
             let answer = match pending.effect {
-                BuildEffect::Ask | BuildEffect::Leave | BuildEffect::TellRun { .. } => BuildEvent::Performed(pending.id),
+                BuildEffect::Ask | BuildEffect::Leave { .. } | BuildEffect::TellRun { .. } => BuildEvent::Performed(pending.id),
                 _ => BuildEvent::Deferred(pending.id, "AccessDeniedException: no".to_owned()),
             };
             build = step(&build, &answer, now);
@@ -472,7 +472,7 @@ proptest! {
         let mut now = t(0);
         let mut build = Build::ready(spec, now);
         for next in steps {
-            if matches!(next, Step::Event(_)) && !matches!(next, Step::Event(BuildEvent::Granted)) {
+            if matches!(next, Step::Event(_)) && !matches!(next, Step::Event(BuildEvent::Granted { .. })) {
                 continue;
             }
             now = moment(&build, now, &next);

@@ -208,7 +208,7 @@ fn what_is_repeated_waits_for_nothing_that_is_not() {
     let text = "version: 1\njobs:\n  build: { agent: small, run: x }\n  image: { agent: small, run: x, needs: [build, test] }\n  \
                 test: { agent: small, run: x, needs: [build], on: { push: { tags: ['v*'] } } }\n";
     let push = push("refs/heads/main");
-    let run = RunId::derive(&push.trigger, &push.reference);
+    let run = RunId::derive("ci", &push.trigger, &push.reference);
     let selected = |jobs: &[&str], config: &str| {
         let jobs: Vec<JobName> = jobs.iter().map(|job| job.parse().unwrap()).collect();
         let (file, config) = (PipelineFile::parse(text).unwrap(), SuiteConfig::parse(config).unwrap());
