@@ -757,6 +757,10 @@ impl Build {
         self.state = BuildState::Waiting;
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.phase = Phase::Waiting;
+            // Its time in the queue begins with its first question, however late this look at it comes.
+            if attempt.launched.is_none() {
+                attempt.queued = now;
+            }
         }
         self.ask(now);
     }

@@ -823,6 +823,7 @@ fn ask(pool: &Pool, given: &Given, job: &str) -> Pool {
         build: given.spec(job).id,
         since: given.created,
         limit: 1,
+        turn: 0,
     };
     match pool.decide(&event, given.created) {
         Decision::Next(next) => *next,
