@@ -199,7 +199,7 @@ async fn a_task_that_does_not_heed_its_stop_is_told_again() {
 }
 
 #[tokio::test]
-async fn an_agent_that_never_comes_up_is_given_up() {
+async fn a_spot_agent_that_never_comes_up_is_followed_by_on_demand() {
     let world = World::new().await;
     world.start().await;
     let task = world.task(0);
@@ -211,9 +211,10 @@ async fn an_agent_that_never_comes_up_is_given_up() {
     );
     world.task_events(&world.ecs().settle_stop(&task, None).unwrap()).await;
 
+    let build = world.build("test").await;
     assert_eq!(
-        attempts(&world.build("test").await),
-        ["1 spot infrastructure-failed", "2 spot waiting"]
+        (attempts(&build), build.retries),
+        (vec!["1 on-demand launching".to_owned()], vec![0, 0])
     );
 }
 

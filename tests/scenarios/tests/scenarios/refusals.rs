@@ -137,7 +137,7 @@ async fn a_permission_that_is_missing_is_told_at_once_and_waited_for() {
     world.runs(&world.task(0)).await;
     world.exits(&world.task(0), 0).await;
     assert_eq!(attempts(&world.build("test").await), ["1 spot succeeded"]);
-    assert_eq!(world.told().await, ["build test retrying", "build test succeeded", "run succeeded"]);
+    assert_eq!(world.told().await, ["build test succeeded", "run succeeded"]);
 }
 
 #[tokio::test]
@@ -153,8 +153,8 @@ async fn a_permission_that_never_comes_ends_the_build_in_the_words_of_aws() {
     assert_eq!(
         world.told().await,
         [
-            "build test retrying",
             "build test infrastructure-failed",
+            "build test retrying",
             "run infrastructure-failed"
         ]
     );
@@ -185,10 +185,12 @@ async fn an_agent_that_nobody_may_stop_is_given_up_and_told_once() {
     assert_eq!(sweeps(&world, 10).await, 0);
     let build = world.build("test").await;
     assert_eq!((build.due(), build.attempts[0].is_live()), (None, false));
-    let told = world.told().await;
-    assert_eq!(told.iter().filter(|told| *told == "build test abandoned").count(), 1, "{told:?}");
     let messages = world.messages().await;
-    let given_up = messages.iter().find(|message| message.document["status"] == "abandoned").unwrap();
+    let abandoned: Vec<_> = messages
+        .iter()
+        .filter(|message| message.document["status"] == "abandoned")
+        .collect();
+    let [given_up] = abandoned[..] else { panic!("{abandoned:?}") };
     assert!(
         given_up.document["cause"].as_str().unwrap().contains("ecs:StopTask"),
         "{}",
