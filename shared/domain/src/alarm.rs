@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::{Decision, Ignored};
 use crate::ids::JobName;
-use crate::outbox::{Deferral, Effect, EffectId, Outbox, PERFORM_WITHIN, TELL_FOR, TRY_FOR, later};
+use crate::outbox::{Deferral, Effect, EffectId, ONE_QUESTION, Outbox, PERFORM_WITHIN, SEVERAL_QUESTIONS, TELL_FOR, TRY_FOR, later};
 
 /// Two times of one state that are no further apart than this are one transition: the forms of an event round them differently.
 pub const SAME_WITHIN: Duration = Duration::from_secs(2);
@@ -343,6 +343,15 @@ impl Effect for AlarmEffect {
             Self::Tell(_) => Some(TELL_FOR),
         }
     }
+
+    fn time_limit(&self) -> Option<Duration> {
+        match self {
+            // It may start a whole run.
+            Self::Remedy { .. } => Some(SEVERAL_QUESTIONS),
+            Self::Resume { .. } | Self::Release { .. } => None,
+            Self::Tell(_) => Some(ONE_QUESTION),
+        }
+    }
 }
 
 /// Something about an alarm that is told to people.
@@ -642,8 +651,9 @@ impl Alarm {
     }
 
     fn resume(&mut self, now: Timestamp) {
-        self.paused = None;
-        self.outbox.push(AlarmEffect::Resume { until: now }, now);
+        // Whoever decided upon the pause may have had a clock that is ahead of this one.
+        let until = self.paused.take().map_or(now, |since| since.max(now));
+        self.outbox.push(AlarmEffect::Resume { until }, now);
     }
 
     fn tell_unless_flapping(&mut self, transition: Transition, remedy: Option<RemedyNews>, now: Timestamp) {

@@ -82,6 +82,7 @@ pub struct RestoreTest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backup {
     /// The suite that it is one of. Another suite may have one of the same name at the same time.
+    #[serde(default)]
     pub suite: String,
     /// Its name in the suite configuration.
     pub name: String,
@@ -178,7 +179,7 @@ pub struct Work {
     pub looks: u32,
     /// How it ended; `None` while it has not.
     pub end: Option<End>,
-    /// The service could not be asked for it for so long that it is not asked any more: its event tells.
+    /// The service could not be asked for it for so long that it is not asked before the next check.
     #[serde(default)]
     pub unasked: bool,
 }
@@ -677,11 +678,18 @@ impl Backup {
     }
 
     /// Every job that was started and is not known to be over.
-    fn underway(&self) -> Vec<WorkId> {
+    fn open(&self) -> Vec<WorkId> {
         let jobs = self.jobs.iter().flat_map(|job| [WorkId::Backup(job.slot), WorkId::Copy(job.slot)]);
         jobs.chain(self.test.as_ref().map(|test| WorkId::Restore(test.slot)))
-            .filter(|id| self.work(*id).is_some_and(|work| work.due().is_some()))
+            .filter(|id| self.work(*id).is_some_and(|work| work.id.is_some() && work.end.is_none()))
             .collect()
+    }
+
+    /// Those of them that are asked for.
+    fn underway(&self) -> Vec<WorkId> {
+        let mut open = self.open();
+        open.retain(|id| self.work(*id).is_some_and(|work| work.due().is_some()));
+        open
     }
 
     fn removal_due(&self) -> Option<Timestamp> {
@@ -725,8 +733,12 @@ impl Backup {
             BackupEvent::Scheduled { definition, slot, by } => self.scheduled(definition, *slot, by, now)?,
             BackupEvent::Check { definition } => {
                 self.definition.clone_from(definition);
-                for work in self.underway() {
-                    self.look(work, now);
+                // Also for what nobody could be asked about for a while.
+                for id in self.open() {
+                    if let Some(work) = self.work_mut(id) {
+                        work.unasked = false;
+                    }
+                    self.look(id, now);
                 }
                 self.effect_once(BackupEffect::Check, now);
             }
@@ -864,7 +876,12 @@ impl Backup {
                 if let Some(work) = self.work_mut(work).filter(|work| work.end.is_none()) {
                     work.unasked = true;
                     let what = format!("ask AWS Backup for job {}", work.id.as_deref().unwrap_or_default());
-                    self.tell_abandoned(what, why, "it is not asked for any more; its event tells how it ends", now);
+                    self.tell_abandoned(
+                        what,
+                        why,
+                        "it is asked for again with the next check; its event may tell its end before",
+                        now,
+                    );
                 } else {
                     self.give_up_created(&why, now);
                 }
@@ -888,7 +905,7 @@ impl Backup {
             what,
             why,
             now: then.to_owned(),
-            advice: "see to what the service says".to_owned(),
+            advice: "give the functions the permission that is missing, or see whether the service is well".to_owned(),
             at,
         };
         self.tell(at, BackupTold::Abandoned(what), at);

@@ -18,7 +18,7 @@ use crate::decision::{Decision, Ignored};
 use crate::found::{Found, Tests};
 use crate::ids::{AgentId, AttemptId, JobName};
 use crate::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
-use crate::outbox::{Abandoned, Effect, EffectId, Outbox, TELL_FOR, TRY_FOR, later};
+use crate::outbox::{Abandoned, Effect, EffectId, ONE_QUESTION, Outbox, SEVERAL_QUESTIONS, TELL_FOR, TRY_FOR, later};
 use crate::outcome::Outcome;
 use crate::spec::{BuildSpec, Executor, Relaunch, RetryOn};
 
@@ -84,6 +84,9 @@ pub struct Build {
     /// Since when nobody can be asked about its agents.
     #[serde(default)]
     pub unseen: Option<Timestamp>,
+    /// People were told that nobody can.
+    #[serde(default)]
+    pub blind: bool,
     /// When the run was created.
     pub created: Timestamp,
     /// What is still to be done.
@@ -164,6 +167,9 @@ pub struct Attempt {
     /// Since when its launch has been refused for a reason that is not known.
     #[serde(default)]
     pub unknown: Option<Timestamp>,
+    /// Its agent counts as lost: if it is seen again, it is stopped again.
+    #[serde(default)]
+    pub lost: bool,
     /// When its launch was last decided, or accepted.
     pub launched: Option<Timestamp>,
     /// When its agent was up.
@@ -253,6 +259,9 @@ pub struct Stray {
     pub attempt: u32,
     /// Proven stopped, or told to for so long that it counts as lost.
     pub stopped: bool,
+    /// It counts as lost: if it is seen again, it is stopped again.
+    #[serde(default)]
+    pub lost: bool,
     /// When it was taken for one.
     #[serde(default)]
     pub since: Option<Timestamp>,
@@ -415,6 +424,8 @@ pub enum BuildNews {
         capacity: Capacity,
         /// What the service said.
         cause: String,
+        /// What a person can do.
+        advice: String,
         /// Until when it is tried again.
         until: Timestamp,
         /// When it was refused.
@@ -462,6 +473,15 @@ impl Effect for BuildEffect {
             Self::Announce(_) => Some(TELL_FOR),
         }
     }
+
+    fn time_limit(&self) -> Option<Duration> {
+        match self {
+            Self::Launch { .. } | Self::Ask | Self::Leave { .. } | Self::TellRun { .. } => None,
+            // It lists and reads many files, or asks for the tasks of two clusters.
+            Self::Collect { .. } | Self::Find { .. } => Some(SEVERAL_QUESTIONS),
+            Self::Stop { .. } | Self::Announce(_) => Some(ONE_QUESTION),
+        }
+    }
 }
 
 impl BuildEffect {
@@ -501,6 +521,7 @@ impl Attempt {
             last_refusal: None,
             advice: None,
             unknown: None,
+            lost: false,
             launched: None,
             started: None,
             checked: now,
@@ -556,6 +577,7 @@ impl Build {
             turn: 0,
             found: None,
             unseen: None,
+            blind: false,
             created: now,
             outbox: Outbox::default(),
         }
@@ -628,7 +650,7 @@ impl Build {
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         let queue = match (&self.state, self.attempts.last()) {
-            (BuildState::Waiting, Some(attempt)) => Some(self.queue_deadline(attempt)),
+            (BuildState::Waiting, Some(attempt)) => Some(self.waiting_deadline(attempt)),
             _ => self.launch_due(),
         };
         let watched = self
@@ -945,6 +967,12 @@ impl Build {
         later(attempt.queued, self.spec.queue_timeout)
     }
 
+    /// When a build has waited for a place for long enough: one whose launch was denied before waits no longer than for the permission.
+    fn waiting_deadline(&self, attempt: &Attempt) -> Timestamp {
+        let queue = self.queue_deadline(attempt);
+        attempt.unknown.map_or(queue, |since| queue.min(later(since, UNKNOWN_FOR)))
+    }
+
     /// Between three quarters of a wait and all of it, so that builds refused together do not come back together. The share depends on the build and
     /// the round alone: `decide` has no dice.
     fn jittered(&self, wait: Duration, round: u32) -> Duration {
@@ -963,6 +991,8 @@ impl Build {
                     self.drop_stop(&seen.agent);
                     Ok(())
                 }
+                AgentStatus::Stopped(_) | AgentStatus::Stopping => Err(Ignored::OtherAgent),
+                _ if stray.lost => self.stop_again(&seen.agent, now),
                 _ => Err(Ignored::OtherAgent),
             };
         }
@@ -988,7 +1018,12 @@ impl Build {
             return self.stray(number, seen, now);
         }
         if matches!(attempt.phase, Phase::Ended { .. }) {
-            return Err(Ignored::AttemptOver);
+            let is_back = attempt.lost && !matches!(seen.status, AgentStatus::Stopped(_) | AgentStatus::Stopping);
+            return if is_back {
+                self.stop_again(&seen.agent, now)
+            } else {
+                Err(Ignored::AttemptOver)
+            };
         }
         if let Some(version) = seen.version {
             if version <= attempt.seen {
@@ -1054,6 +1089,15 @@ impl Build {
         if news || newly_known { Ok(()) } else { Err(Ignored::NothingNew) }
     }
 
+    /// An agent that counted as lost goes on: whoever could not be told to stop then may be told now.
+    fn stop_again(&mut self, agent: &AgentId, now: Timestamp) -> Result<(), Ignored> {
+        if self.is_to_stop(agent) {
+            return Err(Ignored::NothingNew);
+        }
+        self.stop(agent, StopWhy::BuildOver, now);
+        Ok(())
+    }
+
     /// Looks, once, for the agent of a launch that was refused on other capacity and may have come through all the same.
     fn look_for_another_of(&mut self, index: usize, now: Timestamp) {
         if let Some(attempt) = self.attempts.get_mut(index).filter(|attempt| attempt.fell_back) {
@@ -1076,6 +1120,7 @@ impl Build {
             agent: seen.agent.clone(),
             attempt: number,
             stopped: false,
+            lost: false,
             since: Some(now),
             checked: now,
         });
@@ -1089,11 +1134,13 @@ impl Build {
         Ok(())
     }
 
-    fn stop(&mut self, agent: &AgentId, why: StopWhy, now: Timestamp) {
-        if self
-            .outbox
+    fn is_to_stop(&self, agent: &AgentId) -> bool {
+        self.outbox
             .any(|effect| matches!(effect, BuildEffect::Stop { agent: other, .. } if other == agent))
-        {
+    }
+
+    fn stop(&mut self, agent: &AgentId, why: StopWhy, now: Timestamp) {
+        if self.is_to_stop(agent) {
             return;
         }
         let reason = match why {
@@ -1344,7 +1391,7 @@ impl Build {
         let number = last + 1;
         if retry.wait.is_zero() {
             self.attempts.push(Attempt::new(number, capacity, now));
-            self.launch(now);
+            self.launch_in_a_place(now);
         } else {
             let not_before = later(now, self.jittered(retry.wait, number));
             // The backoff is no time in the queue, or a short `queue-timeout` would keep the retry from ever being launched.
@@ -1433,7 +1480,7 @@ impl Build {
         for index in 0..self.strays.len() {
             self.tick_stray(index, held, now);
         }
-        if self.state == BuildState::Waiting && self.attempts.last().is_some_and(|attempt| self.queue_deadline(attempt) <= now) {
+        if self.state == BuildState::Waiting && self.attempts.last().is_some_and(|attempt| self.waiting_deadline(attempt) <= now) {
             self.give_up_waiting(now);
         }
         if let (BuildState::Queued { not_before }, Some(attempt)) = (&self.state, self.attempts.last()) {
@@ -1452,6 +1499,11 @@ impl Build {
 
     fn give_up_waiting(&mut self, now: Timestamp) {
         let last = self.attempts.last().and_then(|attempt| attempt.last_refusal.clone());
+        let unknown = self.attempts.last().is_some_and(|attempt| attempt.unknown.is_some());
+        if let (true, Some(attempt), Some(refusal)) = (unknown, self.attempts.last(), &last) {
+            let (number, refusal) = (attempt.number, refusal.clone());
+            return self.cannot_launch(number, &refusal, now);
+        }
         let why = match (&self.state, last) {
             (BuildState::Waiting, _) => format!(
                 "all {} places of the agent `{}` were taken",
@@ -1465,24 +1517,22 @@ impl Build {
             "no agent within its queue-timeout of {}: {why}",
             humantime::format_duration(self.spec.queue_timeout),
         );
-        let unknown = self.attempts.last().is_some_and(|attempt| attempt.unknown.is_some());
-        let outcome = if unknown {
-            Outcome::InfrastructureFailed
-        } else {
-            Outcome::TimedOut
-        };
-        self.finish(outcome, Some(cause), now);
+        self.finish(Outcome::TimedOut, Some(cause), now);
     }
 
     fn tick_stray(&mut self, index: usize, held: Timestamp, now: Timestamp) {
         let Some(stray) = self.strays.get_mut(index).filter(|stray| !stray.stopped) else {
             return;
         };
-        if stray.since.is_some_and(|since| later(since, STOP_TIMEOUT) <= held) {
-            self.lose_stray(index, now);
-        } else if later(stray.checked, CHECK_CHANGING) <= now {
+        let agent = stray.agent.clone();
+        let is_late = stray.since.is_some_and(|since| later(since, STOP_TIMEOUT) <= held);
+        let is_due = later(stray.checked, CHECK_CHANGING) <= now;
+        if is_due {
             stray.checked = now;
-            let agent = stray.agent.clone();
+        }
+        if is_late && !self.is_to_stop(&agent) {
+            self.lose_stray(index, now);
+        } else if is_due {
             self.stop(&agent, StopWhy::BuildOver, now);
         }
     }
@@ -1494,7 +1544,14 @@ impl Build {
             return looked;
         }
         let since = *self.unseen.get_or_insert(now);
-        if later(since, UNSEEN_FOR) <= now { now } else { looked }
+        if later(since, UNSEEN_FOR) > now {
+            return looked;
+        }
+        if !self.blind {
+            self.blind = true;
+            self.tell_blind(now);
+        }
+        now
     }
 
     fn tick_attempt(&mut self, index: usize, looked: Timestamp, held: Timestamp, now: Timestamp) {
@@ -1538,8 +1595,9 @@ impl Build {
                     return;
                 }
             }
-            (Phase::Stopping { at, .. }, Some(_)) if later(*at, STOP_TIMEOUT) <= held => {
-                self.lose(index, "it does not say that it has stopped", now);
+            // A wish that could not be told yet ends by itself, in the words of the service.
+            (Phase::Stopping { at, .. }, Some(agent)) if later(*at, STOP_TIMEOUT) <= held && !self.is_to_stop(agent) => {
+                self.lose(index, abandoned::NOT_STOPPED, now);
                 return;
             }
             (Phase::Stopping { why, .. }, Some(agent)) => {

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::decision::{Decision, Ignored};
 use crate::ids::{BuildId, InstanceId};
 use crate::message::{Message, Notice, Severity};
-use crate::outbox::{Abandoned, Deferral, Effect, EffectId, Outbox, TELL_FOR, TRY_FOR, later};
+use crate::outbox::{Abandoned, Deferral, Effect, EffectId, ONE_QUESTION, Outbox, TELL_FOR, TRY_FOR, later};
 
 /// How long a record is kept after the last that was heard of its instance: ids of instances are never used again, so it only has to outlive whatever
 /// repeats a notice.
@@ -161,6 +161,14 @@ impl Effect for InstanceEffect {
             Self::Tell { .. } | Self::TellAbandoned { .. } => TELL_FOR,
         })
     }
+
+    fn time_limit(&self) -> Option<Duration> {
+        match self {
+            // It launches the replacement of every build on the instance: nothing of that is cut off for the sake of one that takes its time.
+            Self::Interrupt => None,
+            Self::Drain | Self::Tell { .. } | Self::TellAbandoned { .. } => Some(ONE_QUESTION),
+        }
+    }
 }
 
 impl Instance {
@@ -260,13 +268,13 @@ impl Instance {
         let (what, now, advice) = match effect {
             InstanceEffect::Interrupt => (
                 "tell the builds on it that it is taken away",
-                "they are started again when ECS tells that their tasks have stopped",
-                "see to what the service says",
+                "they are started again when ECS tells that their tasks have stopped; whose other tasks go with the instance is not told",
+                "give the functions the permission that is missing, or see whether the service is well",
             ),
             InstanceEffect::Drain => (
                 "drain it",
                 "ECS may still place tasks on it",
-                "see to what the service says, and drain the instance by hand if it is still there",
+                "drain the instance by hand if it is still there, and give the functions the permission that is missing",
             ),
             // Nobody can be told that nobody can be told: it is counted.
             InstanceEffect::Tell { .. } | InstanceEffect::TellAbandoned { .. } => return,
@@ -448,6 +456,43 @@ mod tests {
         let deferred = take(&warned, &InstanceEvent::Deferred(warned.outbox.pending()[0].id, "no".to_owned()), 5);
         assert_eq!(deferred.due(), Some(t(60)));
         assert_eq!(deferred.expires(), Some(later(t(0), KEEP)));
+    }
+
+    #[test]
+    fn an_instance_that_cannot_be_drained_or_looked_at_is_told_of_once() {
+        let mut warned = take(&instance(), &warning(0), 0);
+        for pending in warned.outbox.pending().to_vec() {
+            for second in [0, 60, 299, 300, 900] {
+                let deferred = InstanceEvent::Deferred(pending.id, "failed to ask: AccessDeniedException: no".to_owned());
+                if let Decision::Next(next) = warned.decide(&deferred, t(second)) {
+                    warned = *next;
+                }
+            }
+        }
+        let [
+            InstanceEffect::TellAbandoned { what: first, .. },
+            InstanceEffect::TellAbandoned { number, what },
+        ] = &wants(&warned)[..]
+        else {
+            panic!("{warned:?}")
+        };
+        assert_eq!(
+            (first.what.as_str(), first.at),
+            ("tell the builds on it that it is taken away", t(300))
+        );
+        assert_eq!((what.what.as_str(), what.at), ("drain it", t(900)));
+        let message = crate::message::about_abandoned_of_instance(&warned, *number, what);
+        assert_eq!(
+            message.sms,
+            "i-0123456789abcdef0 of cluster ci: could not drain it: AccessDeniedException: no"
+        );
+        assert_eq!(
+            message.email,
+            "i-0123456789abcdef0 of cluster ci: could not drain it: AccessDeniedException: no\n\n\
+             Cause:      failed to ask: AccessDeniedException: no\n\
+             Bellhop:    ECS may still place tasks on it\n\
+             You can:    drain the instance by hand if it is still there, and give the functions the permission that is missing\n"
+        );
     }
 
     fn foreign(belongs_to: &str, started_by: Option<&str>) -> ForeignTask {

@@ -183,6 +183,7 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
             cause,
             until,
             at,
+            ..
         } => (
             "retrying",
             Severity::Warning,
@@ -325,16 +326,20 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
 
 /// What Bellhop does about a launch that was refused, and what a person can do; `None` where no refusal is what the news are about.
 fn refused(build: &Build, news: &BuildNews) -> Option<(String, String)> {
-    let attempt = build.attempts.last().filter(|attempt| attempt.agent.is_none())?;
-    let now = match news {
-        BuildNews::Refused { until, .. } => format!("it is tried again until {}, and has failed then", minute(*until)),
+    match news {
+        BuildNews::Refused { until, advice, .. } => {
+            let now = format!("it is tried again until {}; then the build has failed", minute(*until));
+            Some((now, advice.clone()))
+        }
         BuildNews::Finished {
             outcome: Outcome::TimedOut | Outcome::InfrastructureFailed,
             ..
-        } => "it is not tried again".to_owned(),
-        BuildNews::Finished { .. } | BuildNews::Retrying { .. } | BuildNews::Abandoned { .. } => return None,
-    };
-    Some((now, attempt.advice.clone()?))
+        } => {
+            let attempt = build.attempts.last().filter(|attempt| attempt.agent.is_none())?;
+            Some(("it is not tried again".to_owned(), attempt.advice.clone()?))
+        }
+        BuildNews::Finished { .. } | BuildNews::Retrying { .. } | BuildNews::Abandoned { .. } => None,
+    }
 }
 
 /// A moment as people want it.

@@ -23,11 +23,22 @@ pub const TRY_FOR: Duration = Duration::from_secs(15 * 60);
 /// How long it is tried in vain to tell people something, or to write a report.
 pub const TELL_FOR: Duration = Duration::from_secs(2 * 60 * 60);
 
+/// How long a service may take to answer one question: longer than any that answers, and less than what a swept record has for everything.
+pub const ONE_QUESTION: Duration = Duration::from_secs(15);
+
+/// The same for an effect that asks several.
+pub const SEVERAL_QUESTIONS: Duration = Duration::from_secs(20);
+
 /// Something that is to be done.
 pub trait Effect {
     /// How long it is tried in vain until it is abandoned; `None` for what one record tells another, which is never given up, and for what ends in
     /// another way.
     fn abandoned_after(&self) -> Option<Duration>;
+
+    /// How long one try may take; `None` where whoever performs it has no other bound than its own. A try that takes longer is one in vain.
+    fn time_limit(&self) -> Option<Duration> {
+        self.abandoned_after().map(|_| ONE_QUESTION)
+    }
 }
 
 /// What comes of a try that was in vain.
@@ -77,13 +88,16 @@ pub struct Pending<E> {
     pub effect: E,
 }
 
-impl<E> Pending<E> {
+impl<E: Effect> Pending<E> {
     /// When the sweep should perform it: [`PERFORM_WITHIN`] after it was decided or tried once in vain, and after twice as long with each further try, up
-    /// to [`LONGEST_WAIT`]. What cannot be performed for hours must not stand before everything else in every sweep.
+    /// to [`LONGEST_WAIT`], and up to an eighth of the time after which it is abandoned. What cannot be performed for hours must not stand before everything
+    /// else in every sweep.
     #[must_use]
     pub fn due(&self) -> Timestamp {
         let doublings = self.tries.saturating_sub(1).min(8);
-        later(self.since, PERFORM_WITHIN.saturating_mul(1 << doublings).min(LONGEST_WAIT))
+        let patience = self.effect.abandoned_after().unwrap_or(Duration::MAX);
+        let longest = LONGEST_WAIT.min(patience / 8).max(PERFORM_WITHIN);
+        later(self.since, PERFORM_WITHIN.saturating_mul(1 << doublings).min(longest))
     }
 }
 
@@ -161,10 +175,12 @@ impl<E> Outbox<E> {
         self.abandoned
     }
 
-    /// Notes that an effect has to wait. Gives whether it was there.
+    /// Notes that an effect has to wait, as if it had not been tried before. Gives whether it was there.
     pub fn postpone(&mut self, id: EffectId, now: Timestamp) -> bool {
         let pending = self.pending.iter_mut().find(|pending| pending.id == id);
-        pending.map(|pending| pending.since = now).is_some()
+        pending
+            .map(|pending| (pending.since, pending.tries, pending.failing) = (now, 0, None))
+            .is_some()
     }
 
     /// Takes out every effect that fits. Gives whether there was one.
@@ -192,7 +208,10 @@ impl<E> Outbox<E> {
 
     /// When the sweep should perform what is pending; `None` if nothing is.
     #[must_use]
-    pub fn due(&self) -> Option<Timestamp> {
+    pub fn due(&self) -> Option<Timestamp>
+    where
+        E: Effect,
+    {
         self.pending.iter().map(Pending::due).min()
     }
 }
@@ -242,8 +261,13 @@ mod tests {
             assert_eq!(outbox.defer(id, t(second)), Deferral::Again);
             assert_eq!(outbox.pending[0].since, t(second));
         }
-        assert_eq!(waits, [60, 60, 120, 240, 480, 960, 960]);
-        assert_eq!((outbox.pending[1].tries, outbox.pending[1].since), (0, t(1000)));
+        assert_eq!(waits, [60, 60, 112, 112, 112, 112, 112]);
+        let told = outbox.pending[1].id;
+        for _ in 0..9 {
+            outbox.defer(told, t(1000));
+        }
+        assert_eq!(outbox.pending[1].due(), later(t(1000), LONGEST_WAIT));
+        assert_eq!((outbox.pending[1].tries, outbox.pending[1].since), (9, t(1000)));
         assert_eq!(outbox.defer(other, t(1)), Deferral::Again);
         assert!(outbox.remove(other));
         assert_eq!(outbox.defer(other, t(2)), Deferral::Unknown);

@@ -145,7 +145,8 @@ impl Pool {
                     // It would not ask if it knew.
                     self.grant(build, now);
                 } else if !self.waiting.iter().any(|waiting| waiting.build == *build) {
-                    if self.waiting.len() >= MOST_WAITING {
+                    // The turns take room in the record as well.
+                    if self.waiting.len() + self.turns.len() >= MOST_WAITING + usize::from(*turn > 0) {
                         self.turns.remove(build);
                         return Err(Ignored::Full);
                     }

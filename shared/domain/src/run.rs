@@ -564,14 +564,14 @@ impl Run {
                     } else {
                         format!("{action} that the run goes on")
                     },
-                    "the action fails after CodePipeline's own time limit; the run is as it is",
-                    "see to what the service says, and retry the stage",
+                    "the action fails after CodePipeline's own time limit; the run goes its way",
+                    "give the functions the permission that is missing, and retry the stage",
                 )
             }
             RunEffect::Report => (
                 "write the run's report".to_owned(),
                 "the run has no report in the bucket",
-                "see to what the service says; `show` gives the same facts",
+                "give the functions the permission that is missing; `show` gives the same facts",
             ),
             // Nobody can be told that nobody can be told: it is counted.
             RunEffect::Announce | RunEffect::TellAbandoned { .. } => return,
@@ -941,6 +941,52 @@ mod tests {
         let run = finish(&run, "build", Outcome::Cancelled);
         let run = decide(&run, &RunEvent::ActionJob(id("b2")), 2000);
         assert_eq!(effects(&run).last().unwrap(), "answer b2");
+    }
+
+    /// What fits is tried in vain at these seconds.
+    fn in_vain(run: &Run, fits: fn(&RunEffect) -> bool, seconds: &[i64]) -> Run {
+        let id = run.outbox.pending().iter().find(|pending| fits(&pending.effect)).unwrap().id;
+        seconds.iter().fold(run.clone(), |run, second| {
+            decide(
+                &run,
+                &RunEvent::Deferred(id, "failed to ask: AccessDeniedException: no".to_owned()),
+                *second,
+            )
+        })
+    }
+
+    #[test]
+    fn an_action_that_cannot_be_told_anything_is_given_up_and_that_is_told_once() {
+        let told = "tell that it could not tell the action of CodePipeline";
+        let open = decide(&waited_for(), &RunEvent::Tick, 360);
+        let is_continue = |effect: &RunEffect| matches!(effect, RunEffect::Continue { .. });
+        let given_up = in_vain(&open, is_continue, &[360, 960, 1560]);
+        assert_eq!(effects(&given_up), [format!("{told} that the run goes on")]);
+        assert_eq!((given_up.status(), given_up.action.as_ref().unwrap().due()), ("open", None));
+        // Its end has nobody to be told to.
+        assert_eq!(
+            effects(&finish(&given_up, "build", Outcome::Succeeded))[1..],
+            ["announce", "report"]
+        );
+        let over = finish(&waited_for(), "build", Outcome::Succeeded);
+        let given_up = in_vain(&over, |effect| matches!(effect, RunEffect::Answer { .. }), &[0, 1199, 1200]);
+        assert_eq!(effects(&given_up)[2..], [format!("{told} how the run ended")]);
+    }
+
+    #[test]
+    fn a_report_that_cannot_be_written_is_given_up_and_what_a_record_tells_another_is_not() {
+        let over = finish(&waited_for(), "build", Outcome::Succeeded);
+        let given_up = in_vain(&over, |effect| *effect == RunEffect::Report, &[0, 7199, 7200]);
+        assert_eq!(effects(&given_up).last().unwrap(), "tell that it could not write the run's report");
+        let silent = in_vain(&over, |effect| *effect == RunEffect::Announce, &[0, 7200]);
+        assert_eq!(
+            (effects(&silent), silent.outbox.abandoned()),
+            (vec!["report".to_owned(), "answer a1".to_owned()], 1)
+        );
+        let failed = finish(&diamond(), "build", Outcome::Failed);
+        let release = |effect: &RunEffect| matches!(effect, RunEffect::Skip { .. } | RunEffect::Release { .. });
+        let told = in_vain(&failed, release, &[0, 7200, 90 * 86_400]);
+        assert_eq!(effects(&told), effects(&failed));
     }
 
     #[test]

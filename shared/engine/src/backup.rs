@@ -194,7 +194,12 @@ impl Engine {
 
     /// A backup as it is in the ledger.
     async fn stored_backup(&self, name: &str) -> Result<Option<Versioned<Backup>>, Fault> {
-        self.load_kept(&key(name)).await
+        let mut stored: Option<Versioned<Backup>> = self.load_kept(&key(name)).await?;
+        // One that was stored before it knew its suite.
+        if let Some(stored) = stored.as_mut().filter(|stored| stored.record.suite.is_empty()) {
+            stored.record.suite = self.suite.to_string();
+        }
+        Ok(stored)
     }
 
     /// A backup as it is in the ledger, or a new one.

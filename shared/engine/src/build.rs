@@ -1,10 +1,12 @@
 //! Builds at the edges: how they are stored, and how their effects are performed.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bellhop_domain::build::{Build, BuildEffect, BuildEvent, BuildNews, Phase, Refusal};
 use bellhop_domain::decision::{Decision, Ignored};
 use bellhop_domain::ids::LaunchId;
-use bellhop_domain::measure;
+use bellhop_domain::measure::{self, Measure};
 use bellhop_domain::message;
 use bellhop_domain::observation::{AgentStatus, Observation, StopCause};
 use bellhop_domain::outbox::{EffectId, Outbox, PERFORM_WITHIN, Pending, TRY_FOR};
@@ -17,6 +19,9 @@ use tracing::Span;
 use crate::engine::Record;
 use crate::ports::{Launch, Lineage, Meter, Versioned, Written};
 use crate::{Engine, Fault, Handled};
+
+/// How long the bucket may take to answer what an agent has reported.
+const REPORT: Duration = Duration::from_secs(8);
 
 #[async_trait]
 impl Record for Build {
@@ -91,11 +96,19 @@ impl Record for Build {
         let on_ecs = matches!(self.spec.executor, Executor::Ecs(_));
         if on_ecs && stop.report.is_none() && !says_all {
             let since = stop.at.unwrap_or(open.checked);
-            match engine.store.agent_report(&self.attempt_id(*attempt)).await {
+            let id = self.attempt_id(*attempt);
+            let read = engine.within(REPORT, engine.store.agent_report(&id)).await;
+            match read.unwrap_or_else(|| {
+                Err(Fault::passing(format!(
+                    "the report of {id} was not read within {} s",
+                    REPORT.as_secs()
+                )))
+            }) {
                 Ok(report) => stop.report = report,
                 // The exit code and the service's words decide without it, rather than nobody.
                 Err(fault) if measure::between(since, engine.clock.now()) >= TRY_FOR => {
                     tracing::error!(build = %self.spec.id, attempt, error = %fault, "the agent's report cannot be read: it is judged without");
+                    engine.meter.count(None, &[Measure::Abandoned(1)]);
                 }
                 Err(fault) => return Err(fault),
             }

@@ -9,7 +9,7 @@ use bellhop_domain::build::BuildEvent;
 use bellhop_domain::decision::{Decision, Ignored};
 use bellhop_domain::ids::{AgentName, BuildId, Reference, RepositoryName, RunId};
 use bellhop_domain::measure::Measure;
-use bellhop_domain::outbox::{EffectId, Outbox, Pending};
+use bellhop_domain::outbox::{Effect, EffectId, Outbox, Pending};
 use bellhop_domain::pool::{Pool, PoolEvent};
 use bellhop_domain::run::RunEvent;
 use futures::future::{BoxFuture, FutureExt};
@@ -80,7 +80,7 @@ pub(crate) enum Overdue {
 #[async_trait]
 pub(crate) trait Record: Clone + PartialEq + Send + Sync + 'static {
     type Event: Send + Sync + 'static;
-    type Effect: Clone + Send + Sync + 'static;
+    type Effect: Effect + Clone + Send + Sync + 'static;
 
     /// How often a decision is made anew because somebody else wrote the record first. Most records have few writers, so more than this is a fault of
     /// its own.
@@ -285,7 +285,10 @@ impl Engine {
     async fn settle<R: Record>(&self, current: Versioned<R>, effects: Vec<Pending<R::Effect>>, overdue: Overdue) -> Result<(), Fault> {
         let mut events = Vec::new();
         let mut fault = None;
-        let performing: Vec<_> = effects.iter().map(|pending| current.record.perform(self, pending)).collect();
+        let performing: Vec<_> = effects
+            .iter()
+            .map(|pending| self.perform_in_time(&current.record, pending))
+            .collect();
         let outcomes: Vec<_> = stream::iter(performing).buffered(SIDE_BY_SIDE).collect().await;
         for (pending, outcome) in effects.iter().zip(outcomes) {
             match outcome {
@@ -303,6 +306,16 @@ impl Engine {
         fault.map_or(Ok(()), Err)
     }
 
+    /// Performs an effect within its time, so that a service that does not answer is noted as one, and the effect ends.
+    async fn perform_in_time<R: Record>(&self, record: &R, pending: &Pending<R::Effect>) -> Result<Vec<R::Event>, Fault> {
+        let performing = record.perform(self, pending);
+        let Some(limit) = pending.effect.time_limit() else {
+            return performing.await;
+        };
+        let answer = self.within(limit, performing).await;
+        answer.unwrap_or_else(|| Err(Fault::passing(format!("{}: no answer within {} s", record.name(), limit.as_secs()))))
+    }
+
     async fn after_conflict<R: Record>(&self, record: &R, conflicts: u32) -> Result<Versioned<R>, Fault> {
         let name = record.name();
         if conflicts > R::CONFLICTS {
@@ -317,6 +330,6 @@ impl Engine {
     }
 }
 
-fn overdue_in<E: Clone>(outbox: &Outbox<E>, now: Timestamp) -> impl Iterator<Item = Pending<E>> {
+fn overdue_in<E: Effect + Clone>(outbox: &Outbox<E>, now: Timestamp) -> impl Iterator<Item = Pending<E>> {
     outbox.pending().iter().filter(move |pending| pending.due() <= now).cloned()
 }

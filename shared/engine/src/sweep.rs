@@ -255,7 +255,7 @@ impl Engine {
     }
 
     /// What comes of work within a time; `None` if it is not done by then.
-    async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
         match select(pin!(work), self.clock.pause(limit)).await {
             Either::Left((result, _)) => Some(result),
             Either::Right(((), _)) => None,
@@ -339,22 +339,17 @@ impl Engine {
         builds
             .into_iter()
             .map(|build| {
-                let looked: Option<Vec<BuildEvent>> = build
-                    .record
-                    .agents_to_check(now)
-                    .into_iter()
-                    .map(|(attempt, agent)| {
-                        let observation = seen.get(&agent)?.clone().unwrap_or_else(|| vanished(agent));
-                        Some(BuildEvent::Agent { attempt, observation })
-                    })
-                    .collect();
-                let events = match looked {
-                    Some(mut events) => {
-                        events.push(BuildEvent::Tick { looked: now });
-                        events
+                let (mut events, mut looked) = (Vec::new(), now);
+                for (attempt, agent) in build.record.agents_to_check(now) {
+                    match seen.get(&agent) {
+                        Some(seen) => {
+                            let observation = seen.clone().unwrap_or_else(|| vanished(agent));
+                            events.push(BuildEvent::Agent { attempt, observation });
+                        }
+                        None => looked = Timestamp::MIN,
                     }
-                    None => vec![BuildEvent::Tick { looked: Timestamp::MIN }],
-                };
+                }
+                events.push(BuildEvent::Tick { looked });
                 (build, events)
             })
             .collect()

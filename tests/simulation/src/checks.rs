@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use bellhop_domain::Capacity;
 use bellhop_domain::agent::report_key;
 use bellhop_domain::branch::{Branch, BranchEffect};
-use bellhop_domain::build::{Attempt, Build, BuildEffect, BuildState, End, Phase, STOP_TIMEOUT, StopWhy, UNKNOWN_FOR};
+use bellhop_domain::build::{Attempt, Build, BuildEffect, BuildState, End, Phase, Place, STOP_TIMEOUT, StopWhy, UNKNOWN_FOR};
 use bellhop_domain::ids::{AttemptId, BuildId, LaunchId, Reference, RepositoryName, RunId};
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::pool::{Pool, Waiting};
@@ -230,7 +230,7 @@ pub(crate) fn launching(world: &mut World, spec: &BuildSpec, attempt: &AttemptId
     let spent = world.tables.builds.get(id).map_or(0, |build| {
         let attempts = build.record.attempts.iter();
         attempts
-            .filter(|attempt| attempt.agent.is_none() && attempt.end().is_some())
+            .filter(|attempt| attempt.end().is_some() && (attempt.agent.is_none() || attempt.lost && attempt.started.is_none()))
             .count()
     });
     let extra = u32::try_from(without_capacity.count() + spent).unwrap_or(u32::MAX);
@@ -255,8 +255,12 @@ pub(crate) fn launching(world: &mut World, spec: &BuildSpec, attempt: &AttemptId
             .pools
             .get(&spec.agent)
             .is_some_and(|pool| pool.record.holders.contains_key(id));
-        // A request that was delayed comes through after another one was denied, and the place was given back.
-        let denied = world.checks.denied.contains_key(id);
+        // A request that was delayed comes through after another one was denied, and the place was given back meanwhile.
+        let build = world.tables.builds.get(id).map(|stored| &stored.record);
+        let waits = build
+            .and_then(|build| build.attempts.last())
+            .is_some_and(|attempt| attempt.phase == Phase::Waiting);
+        let denied = waits && world.checks.denied.contains_key(id);
         check!(
             world,
             id,
@@ -387,6 +391,15 @@ pub(crate) fn places_written(world: &mut World, previous: Option<&Pool>, next: &
     }
     let gone = previous.into_iter().flat_map(|previous| previous.holders.keys());
     for build in gone.filter(|build| !next.holders.contains_key(build)) {
+        let record = world.tables.builds.get(build).map(|stored| &stored.record);
+        let needs_it = record.is_some_and(|record| record.place == Place::Held && record.outcome().is_none());
+        check!(
+            world,
+            build,
+            "no-agent-without-a-place",
+            !needs_it,
+            "{build} has its place, and it is taken away"
+        );
         let lives = world.tasks_of(build).find(|task| {
             let abandoned = world.checks.refused.contains(&(task.attempt.clone(), task.capacity)) && !is_named(world, task);
             task.lives() && !abandoned && !is_given_up(world, task)
@@ -489,7 +502,7 @@ fn is_given_up(world: &World, task: &Task) -> bool {
 }
 
 /// An attempt counts as over whose agent was told to stop, and has not said that it has: it must have had its time for that.
-fn lost(world: &mut World, build: &Build, before: &Attempt) {
+fn lost(world: &mut World, build: &Build, before: &Attempt, given_up: bool) {
     let Phase::Stopping { at, .. } = &before.phase else { return };
     let Some(task) = before.agent.as_ref().and_then(|agent| world.task(agent)) else {
         return;
@@ -509,7 +522,8 @@ fn lost(world: &mut World, build: &Build, before: &Attempt) {
         world,
         &build.spec.id,
         "only-the-lost-are-given-up",
-        !lives || !reachable,
+        // In a hostile world anything may fail for a quarter of an hour.
+        !lives || !reachable || given_up && !world.calm(),
         "{name} is given up, and could have been stopped"
     );
 }
@@ -523,7 +537,9 @@ fn never_ran(world: &mut World, previous: Option<&Build>, next: &Build, before: 
     let for_want = task.failure == Some(Failure::NotNow) && before.phase == Phase::Launching;
     let never_up = matches!(before.phase, Phase::Stopping { why: StopWhy::NeverUp, .. }) && task.never_ran();
     let job_waits = world.job(&next.spec).is_some_and(|job| job.relaunch_stopped);
-    let gives_way = never_up && before.capacity == Capacity::Spot && !job_waits;
+    let mut later = next.attempts.iter().filter(|attempt| attempt.number > before.number);
+    let gave_way = later.any(|attempt| attempt.capacity == Capacity::OnDemand);
+    let gives_way = never_up && before.capacity == Capacity::Spot && !job_waits && !gave_way;
     let before_retries = previous.map(|previous| previous.retries.clone()).unwrap_or_default();
     check!(
         world,
@@ -646,7 +662,8 @@ pub(crate) fn build_written(world: &mut World, previous: Option<&Build>, next: &
             let was_stopping = before.is_some_and(|before| matches!(before.phase, Phase::Stopping { .. }));
             attempt_ended(world, next, attempt, end, was_stopping);
             if let Some(before) = before.cloned() {
-                lost(world, next, &before);
+                let given_up = previous.is_some_and(|previous| abandoned(previous) < abandoned(next));
+                lost(world, next, &before, given_up);
                 never_ran(world, previous, next, &before);
             }
         }
@@ -1141,19 +1158,30 @@ fn build_at_rest(world: &mut World, id: &BuildId) {
     let told_of = |attempt: &&Attempt| attempt.unknown.is_some_and(|since| since < ended);
     let refused = build.attempts.iter().filter(told_of).count();
     let told_refused = remarks.iter().filter(|remark| remark.starts_with("refused/")).count();
+    let denied = world.checks.denied.contains_key(id);
     check!(
         world,
         id,
         "unknown-is-told",
-        (refused > 0) == (told_refused > 0) && told_refused <= refused,
+        told_refused >= usize::from(refused > 0) && told_refused <= build.attempts.len() && (denied || told_refused == 0),
         "{refused} attempts were refused for a reason that nobody knows, and told were {remarks:?}"
     );
     let told_abandoned = remarks.len() - told_refused;
+    let lost = build.attempts.iter().filter(|attempt| attempt.lost).count() + build.strays.iter().filter(|stray| stray.lost).count();
+    let most = build.outbox.abandoned() + u64::try_from(lost).unwrap_or(u64::MAX) + u64::from(build.blind);
+    check!(
+        world,
+        id,
+        "given-up-is-told-once",
+        u64::try_from(told_abandoned).is_ok_and(|told| told <= most),
+        "{most} things were given up, and told were {remarks:?}"
+    );
     check!(
         world,
         id,
         "what-is-given-up-is-told",
-        u64::try_from(told_abandoned).is_ok_and(|told| told >= build.outbox.abandoned()),
+        // What is given up once more, of an agent that was seen again, is told already.
+        told_abandoned > 0 || build.outbox.abandoned() == 0,
         "{} effects were given up, and told were {remarks:?}",
         build.outbox.abandoned()
     );

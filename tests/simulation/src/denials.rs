@@ -1,6 +1,6 @@
 //! What AWS does not let the suite do, however often it asks: a permission that somebody has taken away, a quota of zero. For a while, or for good.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::world::{Happening, MINUTE, Millis, SECOND, Subject, World};
 
@@ -26,20 +26,23 @@ const OPERATIONS: [&str; 17] = [
     "GetResourceRequestStatus",
 ];
 
+/// How long something has to be denied to make a difference: anything fails for minutes in a hostile world.
+const MATTERS: Millis = 3 * MINUTE;
+
 /// What is denied, with dice of its own.
 pub(crate) struct Denials {
     dice: fastrand::Rng,
-    now: BTreeSet<&'static str>,
-    /// Everything that was denied at some time.
-    ever: BTreeSet<&'static str>,
+    now: BTreeMap<&'static str, Millis>,
+    /// Everything that was denied at some time, and for how long at most.
+    ever: BTreeMap<&'static str, Millis>,
 }
 
 impl Denials {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             dice: fastrand::Rng::with_seed(seed.rotate_left(17) ^ 0x6465_6e79),
-            now: BTreeSet::new(),
-            ever: BTreeSet::new(),
+            now: BTreeMap::new(),
+            ever: BTreeMap::new(),
         }
     }
 }
@@ -69,20 +72,25 @@ impl World {
         self.note("permission", Subject::World, || {
             format!("{operation} {}", if begins { "is denied" } else { "is allowed again" })
         });
+        let now = self.now;
         if begins {
-            self.denials.now.insert(operation);
-            self.denials.ever.insert(operation);
-        } else {
-            self.denials.now.remove(operation);
+            self.denials.now.entry(operation).or_insert(now);
+        } else if let Some(since) = self.denials.now.remove(operation) {
+            let longest = self.denials.ever.entry(operation).or_default();
+            *longest = (now - since).max(*longest);
         }
     }
 
     pub(crate) fn denied(&self, operation: &str) -> bool {
-        self.denials.now.contains(operation)
+        self.denials.now.contains_key(operation)
     }
 
-    /// Whether one of these was denied at some time.
+    /// Whether one of these was denied for long enough that it makes a difference beside all the other faults.
     pub(crate) fn was_denied(&self, operations: &[&str]) -> bool {
-        operations.iter().any(|operation| self.denials.ever.contains(operation))
+        let of = |operation: &&str| {
+            let now = self.denials.now.get(operation).map(|since| self.now - since);
+            now.max(self.denials.ever.get(operation).copied())
+        };
+        operations.iter().filter_map(of).any(|long| long >= MATTERS)
     }
 }

@@ -18,8 +18,9 @@ use crate::ports::Port;
 use crate::world::{HOUR, Happening, Invoke, Job, MINUTE, Millis, SECOND, Shared, Subject, Who, World, lock, timestamp};
 use crate::{Options, Outcome, alarms, backups, checks, codepipeline, denials, instances, requests};
 
-/// How long the world may take to come to rest once the faults have stopped.
-const REST_WITHIN: Millis = 26 * HOUR;
+/// How long the world may take to come to rest once the faults have stopped: the longest pause of starts, and then a message about its end that may not
+/// be sent.
+const REST_WITHIN: Millis = 28 * HOUR;
 /// How often everything is looked at that must hold over time.
 const INSPECTION: Millis = 20 * SECOND;
 /// The sweep's own time limit, of which it keeps some in reserve.

@@ -85,6 +85,8 @@ mutants! {
     UnseenWaitedFor: "unseen-waited-for" within 500,
     /// A limit of the account that shows only once a task is accepted counts as a failure.
     LimitsAreFailures: "limits-are-failures" within 200,
+    /// What is heard late of a place that was given back takes the next one away.
+    TurnsIgnored: "turns-ignored" within 1500,
     /// A Spot agent that never comes up is followed by another one on Spot.
     NeverUpOnSpotAgain: "never-up-on-spot-again" within 500,
     /// Every `RunTask` has a token of its own.
@@ -653,6 +655,7 @@ pub(crate) fn before_write_of_pool(world: &World, pool: &mut Pool) {
                 }
             }
         }
+        Some(Mutant::TurnsIgnored) => pool.turns.clear(),
         Some(Mutant::LimitExceeded) => {
             if let Some(next) = pool.waiting.pop_first() {
                 pool.holders.insert(next.build.clone(), timestamp(world.now));

@@ -401,6 +401,20 @@ fn what_waits_for_another_alarm_stays_wanted_and_is_told_at_once() {
     assert_eq!((story.told(), story.alarm.due()), (vec!["Remedied ALARM done".to_owned()], None));
 }
 
+/// Found by the simulation: the alarm was OK a moment after it had paused starts, and a clock that was behind decided so. The pause was newer than its end.
+#[test]
+fn a_pause_ends_although_the_clock_of_its_end_is_behind() {
+    let mut story = Story::new(Wanted::Remedy(pause()));
+    story.changes(ALARM, 104);
+    assert_eq!(story.alarm.paused, Some(t(104)));
+    story.hears(change(FINE, 104), 101);
+    let until = story.alarm.outbox.pending().iter().find_map(|pending| match pending.effect {
+        AlarmEffect::Resume { until } => Some(until),
+        _ => None,
+    });
+    assert_eq!(until, Some(t(104)));
+}
+
 fn releases(alarm: &Alarm) -> bool {
     alarm
         .outbox

@@ -273,6 +273,37 @@ fn a_job_that_is_refused_or_cannot_be_started_is_told() {
     assert_eq!((told(&given_up), effects(&given_up).len()), (vec!["failed".to_owned()], 0));
 }
 
+/// What fits is tried in vain for its time.
+fn in_vain(backup: &Backup, fits: fn(&BackupEffect) -> bool) -> Backup {
+    let id = backup.outbox.pending().iter().find(|pending| fits(&pending.effect)).unwrap().id;
+    [100, 219, 220].iter().fold(backup.clone(), |backup, minute| {
+        after(
+            &backup,
+            &BackupEvent::Deferred(id, "failed to ask: AccessDeniedException: no".to_owned()),
+            slot(*minute),
+        )
+    })
+}
+
+#[test]
+fn a_job_that_nobody_may_ask_for_is_not_asked_for_any_more_and_its_event_tells_its_end() {
+    let looked = after(&running(&backup(), 0), &BackupEvent::Tick, slot(20));
+    let given_up = in_vain(&looked, |effect| matches!(effect, BackupEffect::Look(_)));
+    assert_eq!(told(&given_up), ["could not ask AWS Backup for job job-0"]);
+    assert_eq!(perform_all(&given_up).due(), None);
+    let ended = after(&given_up, &seen(JobKind::Backup, "job-0", JobState::Failed, None), slot(300));
+    assert_eq!(told(&ended), ["could not ask AWS Backup for job job-0", "failed"]);
+    let checked = after(
+        &running(&backup(), 0),
+        &BackupEvent::Check {
+            definition: Box::new(backup().definition),
+        },
+        slot(20),
+    );
+    let given_up = in_vain(&checked, |effect| *effect == BackupEffect::Check);
+    assert_eq!(told(&given_up), ["could not look for the newest recovery point"]);
+}
+
 #[test]
 fn a_start_that_is_confirmed_twice_keeps_its_first_id() {
     let job = running(&backup(), 0);

@@ -11,6 +11,9 @@ use crate::outbox::{Abandoned, Deferral, EffectId};
 use crate::outcome::Outcome;
 use crate::spec::Relaunch;
 
+/// Why an agent counts as lost that has been told to stop.
+pub(super) const NOT_STOPPED: &str = "it does not say that it has stopped";
+
 impl Build {
     pub(super) fn deferred(&mut self, id: EffectId, why: &str, now: Timestamp) -> Result<(), Ignored> {
         let launched = self.outbox.pending().iter().find_map(|pending| match &pending.effect {
@@ -33,10 +36,10 @@ impl Build {
                 // People and the jobs that wait are told without it.
                 self.tell(news, now);
                 self.tell_abandoned(
-                    format!("look what attempt {attempt} left behind"),
+                    format!("read the artifacts of attempt {attempt}"),
                     why,
-                    "Its outcome stands; its message and its report name no artifacts and no tests",
-                    "See to what the service says, and look into the bucket for the artifacts",
+                    "its outcome stands; its message and its report name no artifacts and no tests",
+                    "look into the bucket for the artifacts, and give the functions the permission that is missing",
                     now,
                 );
             }
@@ -52,10 +55,10 @@ impl Build {
     /// It cannot be looked for the agent of a launch. One that shows up later is stopped as a stray.
     fn not_found(&mut self, number: u32, why: &str, now: Timestamp) {
         self.tell_abandoned(
-            format!("look for an agent of attempt {number} that nobody waits for"),
+            format!("look for another agent of attempt {number}"),
             why,
-            "It is not looked for any more; an agent of it that tells of itself is stopped",
-            "See to what the service says, and look among the running agents for one of this build",
+            "it is not looked for any more; if an event shows one, it is stopped",
+            "look among the running tasks for one of this build, and give the functions the permission that is missing",
             now,
         );
         let Some(index) = self.attempts.iter().position(|attempt| attempt.number == number) else {
@@ -71,9 +74,10 @@ impl Build {
 
     fn not_stopped(&mut self, agent: &AgentId, why: &str, now: Timestamp) {
         if let Some(index) = self.strays.iter().position(|stray| stray.agent == *agent) {
-            self.tell_lost(agent, why, now);
+            let number = self.strays.get(index).map_or(0, |stray| stray.attempt);
+            self.tell_lost(number, agent, why, now);
             if let Some(stray) = self.strays.get_mut(index) {
-                stray.stopped = true;
+                (stray.stopped, stray.lost) = (true, true);
             }
         } else if let Some(index) = self.attempts.iter().position(|attempt| attempt.agent.as_ref() == Some(agent)) {
             self.lose(index, why, now);
@@ -83,10 +87,9 @@ impl Build {
     /// Gives an agent up that is no attempt's.
     pub(super) fn lose_stray(&mut self, index: usize, now: Timestamp) {
         let Some(stray) = self.strays.get_mut(index) else { return };
-        stray.stopped = true;
-        let agent = stray.agent.clone();
-        self.drop_stop(&agent);
-        self.tell_lost(&agent, "it does not say that it has stopped", now);
+        (stray.stopped, stray.lost) = (true, true);
+        let (number, agent) = (stray.attempt, stray.agent.clone());
+        self.tell_lost(number, &agent, NOT_STOPPED, now);
     }
 
     /// Gives an attempt's agent up that was told to stop: nobody waits for it any more, and its place is free.
@@ -98,11 +101,14 @@ impl Build {
         let (number, capacity, ran) = (attempt.number, attempt.capacity, attempt.started.is_some());
         let is_open = index + 1 == self.attempts.len() && self.outcome().is_none();
         let must_be_proven = self.spec.relaunch == Relaunch::Stopped;
-        self.drop_stop(&agent);
-        self.tell_lost(&agent, why, now);
+        if let Some(attempt) = self.attempts.get_mut(index) {
+            attempt.lost = true;
+        }
+        self.tell_lost(number, &agent, why, now);
         let is_never_up = stopped_for == StopWhy::NeverUp;
         if is_never_up && is_open && capacity == Capacity::Spot && !ran && !must_be_proven {
-            self.leave_agent_behind(index, now);
+            // Under another number: what the lost agent may still write is not the next one's.
+            self.renumber(number, self.never_up(capacity), now);
             return self.fall_back_to_on_demand(now);
         }
         let end = match stopped_for {
@@ -131,12 +137,23 @@ impl Build {
             .remove_where(|pending| matches!(&pending.effect, BuildEffect::Stop { agent, .. } if agent == of));
     }
 
-    fn tell_lost(&mut self, agent: &AgentId, why: &str, now: Timestamp) {
+    fn tell_lost(&mut self, number: u32, agent: &AgentId, why: &str, now: Timestamp) {
         self.tell_abandoned(
-            format!("stop the agent {agent}"),
+            format!("stop the agent of attempt {number}"),
             why,
-            "It counts as lost: its place is free, and it may still run",
-            "Look at the agent, and stop it by hand if it runs",
+            &format!("it counts as lost, and may still run: {agent}"),
+            "look at the agent, and stop it by hand if it runs",
+            now,
+        );
+    }
+
+    /// Nobody can be asked about the build's agents.
+    pub(super) fn tell_blind(&mut self, now: Timestamp) {
+        self.tell_abandoned(
+            "ask how its agents are".to_owned(),
+            "the service has not answered for half an hour; the log of the function `sweep` says why",
+            "its time limits count as if its agents had been seen",
+            "give the functions the permission that is missing, or see whether the service is well",
             now,
         );
     }

@@ -69,6 +69,10 @@ impl Build {
             attempt.round = attempt.round.saturating_add(u32::from(spent));
             attempt.last_refusal = Some(brief(refusal.said(), LONGEST_WORDS));
             attempt.advice = Some(advice);
+            // It is another reason now.
+            if !matches!(refusal, Refusal::Unknown(_) | Refusal::Paused(_)) {
+                attempt.unknown = None;
+            }
         }
         match refusal {
             Refusal::NoCapacity(_) if capacity == Capacity::Spot => {
@@ -87,7 +91,7 @@ impl Build {
         Ok(())
     }
 
-    fn cannot_launch(&mut self, number: u32, text: &str, now: Timestamp) {
+    pub(super) fn cannot_launch(&mut self, number: u32, text: &str, now: Timestamp) {
         let cause = format!("the agent cannot be launched: {}", brief(text, LONGEST_WORDS));
         self.end_attempt(number, End::Infrastructure { cause: cause.clone() }, now);
         if let Some(attempt) = self.attempts.last_mut() {
@@ -95,7 +99,9 @@ impl Build {
             attempt.checked = now;
         }
         // An interrupted attempt may still win inside its two minutes; its end decides then.
-        if !self.attempts.iter().any(Attempt::is_live) {
+        if self.attempts.iter().any(Attempt::is_live) {
+            self.state = BuildState::Active;
+        } else {
             self.finish(Outcome::InfrastructureFailed, Some(cause), now);
         }
     }
@@ -106,6 +112,7 @@ impl Build {
         let first = attempt.unknown.is_none();
         let since = *attempt.unknown.get_or_insert(now);
         let capacity = attempt.capacity;
+        let advice = attempt.advice.clone().unwrap_or_default();
         let until = later(since, UNKNOWN_FOR).min(later(attempt.queued, self.spec.queue_timeout));
         if until <= now {
             return self.cannot_launch(number, text, now);
@@ -123,6 +130,7 @@ impl Build {
                 attempt: number,
                 capacity,
                 cause: brief(text, LONGEST_WORDS),
+                advice,
                 until,
                 at: now,
             };
@@ -161,13 +169,14 @@ impl Build {
         true
     }
 
-    /// The attempt goes on without its agent, which has stopped or counts as lost; its later events are not the attempt's.
-    pub(super) fn leave_agent_behind(&mut self, index: usize, now: Timestamp) {
+    /// The attempt goes on without its agent, which has stopped; its later events are not the attempt's.
+    fn leave_agent_behind(&mut self, index: usize, now: Timestamp) {
         let Some(attempt) = self.attempts.get(index) else { return };
         let stray = attempt.agent.clone().map(|agent| Stray {
             agent,
             attempt: attempt.number,
             stopped: true,
+            lost: false,
             since: Some(now),
             checked: now,
         });

@@ -2231,7 +2231,7 @@ mod artifacts {
         story.expect_todo(&[
             "announce succeeded by 1",
             "tell the run succeeded",
-            "announce: could not look what attempt 1 left behind",
+            "announce: could not read the artifacts of attempt 1",
         ]);
     }
 

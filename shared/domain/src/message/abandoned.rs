@@ -3,9 +3,9 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{Facts, Message, Notice, Severity, place};
+use super::{Facts, Message, Notice, Severity, links, place};
 use crate::build::Build;
 use crate::instance::Instance;
 use crate::outbox::Abandoned;
@@ -42,7 +42,15 @@ impl Abandoned {
 pub(super) fn about_build(build: &Build, number: u64, what: &Abandoned) -> Message {
     let spec = &build.spec;
     let title = format!("{}: {} {}", place(&spec.repository, &spec.reference), spec.id.job, what.title());
-    let mut more = vec![("job", json!(spec.id.job))];
+    let newest = build.attempts.last();
+    let links = newest.and_then(|attempt| attempt.agent.as_ref()).map(links).unwrap_or_default();
+    let links: Map<String, Value> = links.into_iter().map(|(name, link)| (name.to_owned(), json!(link))).collect();
+    let mut more = vec![
+        ("job", json!(spec.id.job)),
+        ("attempt", json!(newest.map(|attempt| attempt.number))),
+        ("capacity", json!(newest.map(|attempt| attempt.capacity))),
+        ("links", Value::Object(links)),
+    ];
     more.extend(what.members());
     Facts {
         id: format!("{}/{STATUS}/{number}", spec.id),

@@ -263,6 +263,57 @@ fn a_build_that_succeeded_at_its_second_attempt() {
 }
 
 #[test]
+fn a_refusal_and_what_is_given_up_say_what_happens_now_and_what_a_person_can_do() {
+    let denied = BuildEvent::LaunchRefused {
+        attempt: 1,
+        capacity: Capacity::Spot,
+        round: 0,
+        refusal: Refusal::Unknown("AccessDeniedException: not authorized to perform: ecs:RunTask".to_owned()),
+        spent: false,
+    };
+    let waiting = after(&Build::ready(spec(), t(0)), &denied, 1);
+    let message = told(&waiting);
+    assert_snapshot!(message.sms, @"shop main: test cannot be launched, and is tried until 14:28 UTC: AccessDeniedException: not authorized to perform: ecs:RunTask");
+    assert_snapshot!(message.email, @r"
+    shop main: test cannot be launched, and is tried until 14:28 UTC: AccessDeniedException: not authorized to perform: ecs:RunTask
+
+    Repository: shop
+    Ref:        refs/heads/main
+    Commit:     0123456789abcdef0123456789abcdef01234567
+    Build:      abcdefghij/test
+    Cause:      AccessDeniedException: not authorized to perform: ecs:RunTask
+    Bellhop:    it is tried again until 14:28 UTC; then the build has failed
+    You can:    give the functions the permission that is missing, or see to what the agent `small` names
+    Attempt 1:  spot, waiting
+    ");
+    assert_eq!(message.document["status"], "retrying");
+
+    let up = running(spec());
+    let cancelled = BuildEvent::Cancelled {
+        outcome: Outcome::Cancelled,
+        cause: "cancelled by hand".to_owned(),
+    };
+    let mut over = after(&up, &cancelled, 100);
+    for pending in over.outbox.pending().to_vec() {
+        over = after(&over, &BuildEvent::Performed(pending.id), 101);
+    }
+    let message = told(&after(&over, &BuildEvent::Tick { looked: t(1000) }, 1000));
+    assert_snapshot!(message.email, @r"
+    shop main: test could not stop the agent of attempt 1: it does not say that it has stopped
+
+    Build:      abcdefghij/test
+    Cause:      it does not say that it has stopped
+    Bellhop:    it counts as lost, and may still run: arn:aws:ecs:us-east-1:123456789012:task/ci-spot/0a1b
+    You can:    look at the agent, and stop it by hand if it runs
+    ");
+    assert_eq!(
+        (message.document["kind"].as_str(), message.document["status"].as_str()),
+        (Some("build"), Some("abandoned"))
+    );
+    assert!(message.sms.chars().count() <= SMS_LIMIT && message.subject.len() <= SUBJECT_LIMIT);
+}
+
+#[test]
 fn how_every_other_end_is_told() {
     let mut patient = spec();
     patient.retry = RetryPolicy::never();

@@ -50,13 +50,29 @@ async fn more_hanging_records_than_a_sweep_works_on_at_once_hold_up_no_other() {
     let fault = sweep.await.unwrap_err();
     assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
     assert_eq!(fault.kind, FaultKind::Passing);
-    let about = |run: &RunId| [format!("run {run} was not"), format!("build {run}/test was not")];
+    let about = |run: &RunId| [format!("run {run}: no answer"), format!("build {run}/test: no answer")];
     let named = runs.iter().take(40).flat_map(about).any(|about| fault.what.starts_with(&about));
     assert!(named, "{fault}");
     // They stay due.
     world.inbox.hangs.lock().unwrap().clear();
+    world.clock.pass(Duration::from_secs(120));
     world.sweep().await.unwrap();
     assert_eq!((world.told("build").len(), world.told("run").len()), (43, 43));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_never_answered_is_given_up() {
+    let world = World::new();
+    let run = unannounced(&world, 1, 0).await.remove(0);
+    let id = job(&run, "test");
+    for _ in 0..180 {
+        let _ = world.sweep().await;
+        world.clock.pass(Duration::from_secs(60));
+    }
+    world.sweep().await.unwrap();
+    let (build, run) = (world.build(&id).await, world.run(&run).await);
+    assert_eq!((build.due(), build.outbox.abandoned()), (None, 1));
+    assert_eq!((run.due(), run.outbox.abandoned()), (None, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -128,6 +128,51 @@ fn an_agent_that_came_through_although_denied_asks_for_its_place() {
 }
 
 #[test]
+fn another_refusal_begins_the_quarter_of_an_hour_anew() {
+    let story = Story::new(spec()).refused(1, SPOT, unknown()).performed().tick_when_due();
+    let mut story = story.refused(1, SPOT, account_limit());
+    while story.second < 20 * MINUTE {
+        story = story.tick_when_due().refused(1, SPOT, account_limit());
+    }
+    story.tick_when_due().refused(1, SPOT, unknown()).expect_status("queued");
+}
+
+#[test]
+fn a_build_that_was_denied_waits_for_a_place_no_longer_than_for_the_permission() {
+    let story = Story::new(BuildSpec { limit: Some(1), ..spec() })
+        .happens(&BuildEvent::Granted { turn: 0 })
+        .refused(1, SPOT, unknown())
+        .performed()
+        .tick_when_due()
+        .performed();
+    story
+        .tick(14 * MINUTE)
+        .expect_status("queued")
+        .tick(15 * MINUTE)
+        .expect_finished(Outcome::InfrastructureFailed, &format!("the agent cannot be launched: {DENIED}"));
+}
+
+#[test]
+fn an_agent_that_counted_as_lost_is_stopped_again_when_it_is_seen() {
+    let story = Story::new(spec())
+        .accepted(SPOT, "1a")
+        .tick(20 * MINUTE)
+        .performed()
+        .tick(35 * MINUTE)
+        .expect_attempts(&[SPOT, ON_DEMAND])
+        .expect_retries(&[0, 0])
+        .performed();
+    story
+        .running("1a@9")
+        .expect_todo(&["launch 2 on on-demand", "stop 1a: bellhop: the build is over"])
+        .running("1a@9")
+        .expect_ignored(Ignored::NothingNew)
+        .performed()
+        .stopped("1a@10", stopped_by_a_person())
+        .expect_ignored(Ignored::AttemptOver);
+}
+
+#[test]
 fn an_unknown_refusal_is_tried_no_longer_than_the_queue_timeout() {
     let brief = BuildSpec {
         queue_timeout: Duration::from_secs(40),
@@ -206,10 +251,7 @@ fn an_agent_that_never_says_that_it_has_stopped_counts_as_lost() {
     assert!((15 * MINUTE..17 * MINUTE).contains(&story.second), "{}", story.second);
     assert_eq!(story.told()[0].why, "it does not say that it has stopped");
     story
-        .expect_todo(&[
-            "announce: could not stop the agent arn:aws:ecs:us-east-1:123456789012:task/ci/1a",
-            "leave its place",
-        ])
+        .expect_todo(&["announce: could not stop the agent of attempt 1", "leave its place"])
         .performed()
         .expect_rest();
 }
@@ -291,6 +333,7 @@ fn time_is_held_against_agents_that_nobody_can_be_asked_about_for_half_an_hour()
     let up = unseen(up, HOUR + 10 * MINUTE).expect_todo(&[]).expect_status("running");
     let up = unseen(up, HOUR + 39 * MINUTE).expect_todo(&[]).expect_status("running");
     let story = unseen(up, HOUR + 40 * MINUTE).expect_todo(&[
+        "announce: could not ask how its agents are",
         "stop 1a: bellhop: the build ran longer than its timeout",
         "announce timed-out by 1",
         "tell the run timed-out",
