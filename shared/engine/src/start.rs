@@ -273,7 +273,7 @@ impl Starter {
         Ok(match plan {
             Plan::Builds { .. } => Ok(plan),
             Plan::Rejected(message) => Err(format!(
-                "{message}. It is planned anew, by the suite configuration of today: the suite's administrators can allow it; otherwise start a commit that does without"
+                "{message}. A retry is planned anew, by the suite configuration of today: mend that, or start a commit that fits it"
             )),
             Plan::Nothing(_) => Err(format!(
                 "there is no {PIPELINE_FILE} at commit {} of {repository} any more: start a commit that is there",

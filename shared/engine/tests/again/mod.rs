@@ -11,7 +11,7 @@ use crate::world::{World, job};
 
 const AGENTS: &str = "version: 1\nagents:\n  big: { ecs: { cluster: ci, task-definition: agent-big, subnets: [subnet-0a] } }\n";
 
-const HELP: &str = "It is planned anew, by the suite configuration of today: the suite's administrators can allow it; otherwise start a commit that does without";
+const HELP: &str = "A retry is planned anew, by the suite configuration of today: mend that, or start a commit that fits it";
 
 /// A run of one job, which failed.
 async fn failed(world: &World, started: Started, name: &str) -> BuildId {
