@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::{Decision, Ignored};
 use crate::ids::JobName;
-use crate::outbox::{Deferral, Effect, EffectId, ONE_QUESTION, Outbox, PERFORM_WITHIN, SEVERAL_QUESTIONS, TELL_FOR, TRY_FOR, later};
+use crate::outbox::{Deferral, Effect, EffectId, Outbox, PERFORM_WITHIN, TELL_FOR, TRY_FOR, later};
 
 /// Two times of one state that are no further apart than this are one transition: the forms of an event round them differently.
 pub const SAME_WITHIN: Duration = Duration::from_secs(2);
@@ -341,15 +341,6 @@ impl Effect for AlarmEffect {
             Self::Remedy { .. } => Some(TRY_FOR),
             Self::Resume { .. } | Self::Release { .. } => None,
             Self::Tell(_) => Some(TELL_FOR),
-        }
-    }
-
-    fn time_limit(&self) -> Option<Duration> {
-        match self {
-            // It may start a whole run.
-            Self::Remedy { .. } => Some(SEVERAL_QUESTIONS),
-            Self::Resume { .. } | Self::Release { .. } => None,
-            Self::Tell(_) => Some(ONE_QUESTION),
         }
     }
 }

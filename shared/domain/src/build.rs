@@ -18,7 +18,7 @@ use crate::decision::{Decision, Ignored};
 use crate::found::{Found, Tests};
 use crate::ids::{AgentId, AttemptId, JobName};
 use crate::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
-use crate::outbox::{Abandoned, Effect, EffectId, ONE_QUESTION, Outbox, SEVERAL_QUESTIONS, TELL_FOR, TRY_FOR, later};
+use crate::outbox::{Abandoned, Effect, EffectId, Outbox, TELL_FOR, TRY_FOR, later};
 use crate::outcome::Outcome;
 use crate::spec::{BuildSpec, Executor, Relaunch, RetryOn};
 
@@ -471,15 +471,6 @@ impl Effect for BuildEffect {
             Self::Launch { .. } | Self::Ask | Self::Leave { .. } | Self::TellRun { .. } => None,
             Self::Collect { .. } | Self::Find { .. } | Self::Stop { .. } => Some(TRY_FOR),
             Self::Announce(_) => Some(TELL_FOR),
-        }
-    }
-
-    fn time_limit(&self) -> Option<Duration> {
-        match self {
-            Self::Launch { .. } | Self::Ask | Self::Leave { .. } | Self::TellRun { .. } => None,
-            // It lists and reads many files, or asks for the tasks of two clusters.
-            Self::Collect { .. } | Self::Find { .. } => Some(SEVERAL_QUESTIONS),
-            Self::Stop { .. } | Self::Announce(_) => Some(ONE_QUESTION),
         }
     }
 }

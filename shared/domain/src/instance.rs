@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::decision::{Decision, Ignored};
 use crate::ids::{BuildId, InstanceId};
 use crate::message::{Message, Notice, Severity};
-use crate::outbox::{Abandoned, Deferral, Effect, EffectId, ONE_QUESTION, Outbox, TELL_FOR, TRY_FOR, later};
+use crate::outbox::{Abandoned, Deferral, Effect, EffectId, ONE_TRY, Outbox, TELL_FOR, TRY_FOR, later};
 
 /// How long a record is kept after the last that was heard of its instance: ids of instances are never used again, so it only has to outlive whatever
 /// repeats a notice.
@@ -166,7 +166,7 @@ impl Effect for InstanceEffect {
         match self {
             // It launches the replacement of every build on the instance: nothing of that is cut off for the sake of one that takes its time.
             Self::Interrupt => None,
-            Self::Drain | Self::Tell { .. } | Self::TellAbandoned { .. } => Some(ONE_QUESTION),
+            Self::Drain | Self::Tell { .. } | Self::TellAbandoned { .. } => Some(ONE_TRY),
         }
     }
 }

@@ -23,11 +23,8 @@ pub const TRY_FOR: Duration = Duration::from_secs(15 * 60);
 /// How long it is tried in vain to tell people something, or to write a report.
 pub const TELL_FOR: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// How long a service may take to answer one question: longer than any that answers, and less than what a swept record has for everything.
-pub const ONE_QUESTION: Duration = Duration::from_secs(15);
-
-/// The same for an effect that asks several.
-pub const SEVERAL_QUESTIONS: Duration = Duration::from_secs(20);
+/// How long one try of an effect may take: longer than one request with all its repetitions, and less than what a swept record has for everything.
+pub const ONE_TRY: Duration = Duration::from_secs(22);
 
 /// Something that is to be done.
 pub trait Effect {
@@ -37,7 +34,7 @@ pub trait Effect {
 
     /// How long one try may take; `None` where whoever performs it has no other bound than its own. A try that takes longer is one in vain.
     fn time_limit(&self) -> Option<Duration> {
-        self.abandoned_after().map(|_| ONE_QUESTION)
+        self.abandoned_after().map(|_| ONE_TRY)
     }
 }
 

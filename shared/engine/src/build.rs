@@ -100,7 +100,7 @@ impl Record for Build {
             let read = engine.within(REPORT, engine.store.agent_report(&id)).await;
             match read.unwrap_or_else(|| {
                 Err(Fault::passing(format!(
-                    "the report of {id} was not read within {} s",
+                    "failed to read the report of {id}: timed out after {} s",
                     REPORT.as_secs()
                 )))
             }) {
