@@ -219,7 +219,7 @@ pub enum StopWhy {
     BuildOver,
     /// It ran longer than the job's `timeout`.
     Timeout,
-    /// Its agent did not come up within [`ON_DEMAND_LAUNCH_TIMEOUT`].
+    /// Its agent did not come up in its time: [`LAUNCH_TIMEOUT`] or [`ON_DEMAND_LAUNCH_TIMEOUT`].
     NeverUp,
 }
 
