@@ -642,7 +642,7 @@ impl Alarm {
     }
 
     fn resume(&mut self, now: Timestamp) {
-        // Whoever decided upon the pause may have had a clock that is ahead of this one.
+        // The clock that decided upon the pause may be ahead of this one.
         let until = self.paused.take().map_or(now, |since| since.max(now));
         self.outbox.push(AlarmEffect::Resume { until }, now);
     }

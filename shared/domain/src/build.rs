@@ -1080,7 +1080,7 @@ impl Build {
         if news || newly_known { Ok(()) } else { Err(Ignored::NothingNew) }
     }
 
-    /// An agent that counted as lost goes on: whoever could not be told to stop then may be told now.
+    /// An agent that counted as lost goes on: a stop that was refused then may be taken now.
     fn stop_again(&mut self, agent: &AgentId, now: Timestamp) -> Result<(), Ignored> {
         if self.is_to_stop(agent) {
             return Err(Ignored::NothingNew);

@@ -32,7 +32,7 @@ pub trait Effect {
     /// another way.
     fn abandoned_after(&self) -> Option<Duration>;
 
-    /// How long one try may take; `None` where whoever performs it has no other bound than its own. A try that takes longer is one in vain.
+    /// How long one try may take; `None` where the function's own time is the only bound. A try that takes longer is one in vain.
     fn time_limit(&self) -> Option<Duration> {
         self.abandoned_after().map(|_| ONE_TRY)
     }
