@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// # Errors
 /// The first fault, after every event of the input was tried. Trying the input again tells and does nothing twice.
 pub async fn handle(engine: &Engine, input: &Value) -> Result<Value, Fault> {
-    bellhop_runtime::each_event(input, async |event| match event {
+    bellhop_runtime::each_event(&*engine.meter, input, async |event| match event {
         Event::Alarm(change) => Some(take(engine, *change).await),
         _ => None,
     })

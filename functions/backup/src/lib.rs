@@ -31,7 +31,7 @@ pub async fn handle(keeper: &Keeper, invocation: &Invocation) -> Result<Value, F
             Event::BackupRequest(Ok(BackupRequest::Start { name, slot })) => started(keeper, Some(&name), slot, &by).await,
             Event::BackupRequest(Ok(BackupRequest::Check)) => keeper.check().await.map(|asked| answer("checked", &asked)),
             Event::BackupRequest(Err(message)) => {
-                tracing::warn!(message, "a request that is not understood");
+                tracing::warn!(why = message, "a request that is not understood");
                 Ok(json!({ "error": message }))
             }
             Event::BackupJob(seen) => changed(keeper, &seen).await,

@@ -56,7 +56,7 @@ async fn answer(starter: &Starter, request: Result<Request, String>, trigger: &s
     let request = match request {
         Ok(request) => request,
         Err(message) => {
-            tracing::warn!(message, "a request that is not understood");
+            tracing::warn!(why = message, "a request that is not understood");
             return Ok(error_of(&message));
         }
     };
@@ -95,7 +95,7 @@ async fn of_started(engine: &Engine, started: Result<Started, Refused>) -> Resul
         Ok(Started::Run { id, .. } | Started::Rejected { id, .. } | Started::Again(id)) => show(engine, &id).await,
         Ok(Started::Nothing(why)) => Ok(error_of(&format!("nothing was started: {why}"))),
         Err(Refused(message)) => {
-            tracing::warn!(message, "a request that cannot be fulfilled");
+            tracing::warn!(why = message, "a request that cannot be fulfilled");
             Ok(error_of(&message))
         }
     }

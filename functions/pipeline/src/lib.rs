@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// # Errors
 /// When a service cannot be reached now. The action is not answered then; trying the input again starts nothing twice.
 pub async fn handle(starter: &Starter, input: &Value) -> Result<Value, Fault> {
-    bellhop_runtime::each_event(input, async |event| match event {
+    bellhop_runtime::each_event(&*starter.engine.meter, input, async |event| match event {
         Event::Pipeline(job) => Some(take(starter, &job).await),
         _ => None,
     })
@@ -28,7 +28,7 @@ async fn take(starter: &Starter, job: &PipelineJob) -> Result<Value, Fault> {
             json!({ "job": id, "run": run, "builds": builds })
         }
         Ok(Started::Rejected { id: run, message }) => {
-            tracing::warn!(job = id, %run, message, "run rejected for a pipeline");
+            tracing::warn!(job = id, %run, why = message, "run rejected for a pipeline");
             json!({ "job": id, "run": run, "rejected": message })
         }
         Ok(Started::Again(run)) => {
@@ -37,7 +37,7 @@ async fn take(starter: &Starter, job: &PipelineJob) -> Result<Value, Fault> {
         }
         Ok(Started::Nothing(why)) => json!({ "job": id, "refused": why.to_string() }),
         Err(Refused(message)) => {
-            tracing::warn!(job = id, message, "an action of a pipeline asks for what cannot be done");
+            tracing::warn!(job = id, why = message, "an action of a pipeline asks for what cannot be done");
             json!({ "job": id, "refused": message })
         }
     })

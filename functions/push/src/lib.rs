@@ -2,8 +2,9 @@
 //!
 //! The event may be EventBridge's, a repository trigger's or a notification rule's, each also inside SNS or SQS, and several in one input.
 
+use bellhop_domain::measure::Measure;
 use bellhop_domain::trigger::Push;
-use bellhop_engine::{Fault, Started, Starter};
+use bellhop_engine::{Fault, NothingWhy, Started, Starter};
 use bellhop_events::Event;
 use serde_json::{Value, json};
 
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 /// # Errors
 /// The first fault, after every push of the input was tried. Trying the input again starts nothing twice.
 pub async fn handle(starter: &Starter, input: &Value) -> Result<Value, Fault> {
-    bellhop_runtime::each_event(input, async |event| match event {
+    bellhop_runtime::each_event(&*starter.engine.meter, input, async |event| match event {
         Event::Push(push) => Some(start(starter, &push).await),
         _ => None,
     })
@@ -27,12 +28,17 @@ async fn start(starter: &Starter, push: &Push) -> Result<Value, Fault> {
             json!({ "run": id, "builds": builds })
         }
         Started::Rejected { id, message } => {
-            tracing::warn!(run = %id, repository, reference, commit, message, "run rejected");
+            tracing::warn!(run = %id, repository, reference, commit, why = message, "run rejected");
             json!({ "run": id, "rejected": message })
         }
         Started::Again(id) => {
             tracing::info!(run = %id, repository, reference, commit, "run started before");
             json!({ "run": id, "again": true })
+        }
+        Started::Nothing(why @ NothingWhy::NoCommit) => {
+            tracing::warn!(repository, reference, commit, why = %why, "nothing to run");
+            starter.engine.meter.count(Some(&push.repository), &[Measure::Dropped]);
+            json!({ "nothing": why.to_string() })
         }
         Started::Nothing(why) => {
             tracing::info!(repository, reference, commit, why = %why, "nothing to run");

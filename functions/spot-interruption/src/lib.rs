@@ -51,7 +51,7 @@ impl Watch {
     /// # Errors
     /// The first fault, after every event of the input was tried. Trying the input again changes nothing twice.
     pub async fn handle(&self, input: &Value) -> Result<Value, Fault> {
-        bellhop_runtime::each_event(input, async |event| match event {
+        bellhop_runtime::each_event(&*self.engine.meter, input, async |event| match event {
             Event::Instance(notice) => Some(self.notice(&notice).await),
             _ => None,
         })

@@ -9,7 +9,7 @@ use serde_json::Value;
 /// # Errors
 /// The first fault, after every event of the input was tried. Trying the input again changes nothing twice.
 pub async fn handle(engine: &Engine, input: &Value) -> Result<Value, Fault> {
-    bellhop_runtime::each_event(input, async |event| match event {
+    bellhop_runtime::each_event(&*engine.meter, input, async |event| match event {
         Event::Agent(change) => Some(bellhop_runtime::take_agent_change(engine, change).await),
         _ => None,
     })

@@ -7,7 +7,7 @@ use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bellhop_domain::ids::{CommitId, RepositoryName};
 use bellhop_engine::Fault;
-use bellhop_engine::ports::{Source, SourceFile};
+use bellhop_engine::ports::{FileAt, Place, Root, Source, SourceFile};
 
 use crate::config::Lazy;
 use crate::fault::{code_of, fault};
@@ -17,12 +17,14 @@ use crate::fault::{code_of, fault};
 const CHANGED_LIMIT: usize = 2000;
 
 /// What CodeCommit says of something that is not there. A push may be overtaken by the deletion of its branch or repository.
-const MISSING: [&str; 8] = [
+const MISSING: [&str; 9] = [
     "RepositoryDoesNotExistException",
     "BranchDoesNotExistException",
     // Git and CodeCommit do not agree on every name; what cannot be a branch there is none there.
     "InvalidBranchNameException",
     "CommitDoesNotExistException",
+    // Also of the id of an object that is no commit, such as an annotated tag's.
+    "InvalidCommitException",
     "CommitIdDoesNotExistException",
     "FileDoesNotExistException",
     "FolderDoesNotExistException",
@@ -47,7 +49,12 @@ fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> bool {
 
 #[async_trait]
 impl Source for CodeCommit {
-    async fn file(&self, repository: &RepositoryName, commit: &CommitId, path: &str) -> Result<Option<SourceFile>, Fault> {
+    async fn file(&self, repository: &RepositoryName, commit: &CommitId, path: &str) -> Result<Option<FileAt>, Fault> {
+        let at = |commit: &str, content| {
+            let commit = commit.parse();
+            let commit = commit.map_err(|error| Fault::lasting(format!("{path} of {repository} is at no commit")).caused_by(error))?;
+            Ok(Some(FileAt { commit, content }))
+        };
         let reply = self
             .client
             .get_file()
@@ -57,19 +64,46 @@ impl Source for CodeCommit {
             .send()
             .await;
         match reply {
-            Ok(file) => Ok(Some(match String::from_utf8(file.file_content.into_inner()) {
-                Ok(text) => SourceFile::Text(text),
-                Err(_) => SourceFile::NotText,
-            })),
-            Err(error) if is_missing(&error) => {
-                if code_of(&error) != Some("FileDoesNotExistException") {
-                    tracing::warn!(%repository, %commit, code = code_of(&error), "what was pushed is not there any more, or not in this region");
-                }
-                Ok(None)
+            Ok(file) => {
+                let text = String::from_utf8(file.file_content.into_inner());
+                at(&file.commit_id, text.map_or(SourceFile::NotText, SourceFile::Text))
             }
-            Err(error) if code_of(&error) == Some("FileTooLargeException") => Ok(Some(SourceFile::TooLarge)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) if code_of(&error) == Some("FileTooLargeException") => at(commit.as_str(), SourceFile::TooLarge),
             Err(error) => Err(fault(format_args!("read {path} of {repository} at {commit}"), error)),
         }
+    }
+
+    async fn root(&self, repository: &RepositoryName, at: &Place) -> Result<Option<Root>, Fault> {
+        let specifier = match at {
+            Place::Commit(commit) => commit.to_string(),
+            Place::Reference(reference) => reference.full(),
+        };
+        let reply = self
+            .client
+            .get_folder()
+            .repository_name(repository.as_str())
+            .commit_specifier(&specifier)
+            .folder_path("/")
+            .send()
+            .await;
+        let folder = match (reply, at) {
+            (Ok(folder), _) => folder,
+            // A commit without a file: it is there.
+            (Err(error), Place::Commit(commit)) if code_of(&error) == Some("FolderDoesNotExistException") => {
+                let (commit, files) = (commit.clone(), Vec::new());
+                return Ok(Some(Root { commit, files }));
+            }
+            (Err(error), _) if is_missing(&error) => return Ok(None),
+            (Err(error), _) => return Err(fault(format_args!("list {repository} at {specifier}"), error)),
+        };
+        let commit = folder.commit_id.parse();
+        let commit = commit.map_err(|error| Fault::lasting(format!("{specifier} of {repository} is at no commit")).caused_by(error))?;
+        let files = folder.files.unwrap_or_default().into_iter();
+        Ok(Some(Root {
+            commit,
+            files: files.filter_map(|file| file.relative_path).collect(),
+        }))
     }
 
     async fn message(&self, repository: &RepositoryName, commit: &CommitId) -> Result<Option<String>, Fault> {
@@ -142,6 +176,7 @@ impl Source for CodeCommit {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 mod tests {
+    use bellhop_domain::ids::Reference;
     use bellhop_engine::FaultKind;
     use serde_json::json;
 
@@ -209,6 +244,48 @@ mod tests {
         // Past the limit no further page is asked for.
         let (paths, asked) = compared(vec![page(0, 1500, Some("more")), page(1500, 2001, Some("yet more"))]).await;
         assert_eq!((paths, asked), (None, vec![request(None), request(Some("more"))]));
+    }
+
+    #[tokio::test]
+    async fn the_top_folder_tells_the_commit_and_the_files() {
+        let tag: Reference = "refs/tags/v1".parse().unwrap();
+        let at = |place: &Place, reply: Reply| {
+            let (aws, wire) = Wire::replying([reply]);
+            let place = place.clone();
+            async move {
+                let root = aws.codecommit().root(&shop(), &place).await;
+                let (operation, request) = wire.asked().remove(0);
+                assert_eq!((operation.as_str(), &request["folderPath"]), ("GetFolder", &json!("/")));
+                (root, request["commitSpecifier"].as_str().unwrap().to_owned())
+            }
+        };
+        let commit = Place::Commit("1".repeat(40).parse().unwrap());
+        let found =
+            json!({ "commitId": COMMIT, "folderPath": "", "files": [{ "relativePath": ".bellhop.yml", "absolutePath": ".bellhop.yml" }] });
+        let (root, asked) = at(&Place::Reference(tag.clone()), ok(&found)).await;
+        assert_eq!(asked, "refs/tags/v1");
+        let root = root.unwrap().unwrap();
+        assert_eq!((root.commit.as_str(), root.files), (COMMIT, vec![".bellhop.yml".to_owned()]));
+        let (empty, asked) = at(&commit, refused("FolderDoesNotExistException", "no")).await;
+        assert_eq!((empty.unwrap().unwrap().files.len(), asked), (0, "1".repeat(40)));
+        for code in [
+            "CommitDoesNotExistException",
+            "InvalidCommitException",
+            "RepositoryDoesNotExistException",
+        ] {
+            assert_eq!(at(&commit, refused(code, "no")).await.0.unwrap(), None, "{code}");
+        }
+        assert!(at(&commit, refused("ThrottlingException", "no")).await.0.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_file_tells_the_commit_that_it_was_found_at() {
+        let reply =
+            ok(&json!({ "commitId": COMMIT, "blobId": "b", "filePath": "a", "fileMode": "NORMAL", "fileSize": 2, "fileContent": "aGk=" }));
+        let (aws, _) = Wire::replying([reply]);
+        let tag: CommitId = "2".repeat(40).parse().unwrap();
+        let file = aws.codecommit().file(&shop(), &tag, "a").await.unwrap().unwrap();
+        assert_eq!((file.commit.as_str(), file.content), (COMMIT, SourceFile::Text("hi".to_owned())));
     }
 
     #[tokio::test]

@@ -2,10 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::shown;
+
 /// The most artifacts that are listed by name. All are kept; this only bounds the records and reports that name them.
 pub const MOST_ARTIFACTS: usize = 100;
 /// The most failed tests that are named.
 pub const MOST_FAILED: usize = 10;
+/// The most reports that are named because they were not read to their end.
+pub const MOST_UNREAD: usize = 5;
+/// The most characters of a report's path that are told.
+const LONGEST_PATH: usize = 120;
 
 /// What the deciding attempt of a build left in the bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,17 +46,37 @@ pub struct Tests {
     pub failed: u64,
     /// How many were skipped.
     pub skipped: u64,
-    /// The names of the first [`MOST_FAILED`] that failed.
+    /// The names of the first [`MOST_FAILED`] that failed, each once: some tools write every try of a test.
     pub failures: Vec<String>,
+    /// How many reports were not read, or not to their end: there may be more tests than these.
+    #[serde(default)]
+    pub unread: u64,
+    /// The first [`MOST_UNREAD`] of them, each as `PATH: why`.
+    #[serde(default)]
+    pub unread_because: Vec<String>,
 }
 
 impl Tests {
-    /// Counts another report's tests as well. Of the names, the first [`MOST_FAILED`] stay.
+    /// Takes note of a report that was not read, or not to its end.
+    pub fn note_unread(&mut self, path: &str, why: &str) {
+        self.unread = self.unread.saturating_add(1);
+        if self.unread_because.len() < MOST_UNREAD {
+            self.unread_because.push(format!("{}: {why}", shown(path, LONGEST_PATH)));
+        }
+    }
+
+    /// Counts another report's tests as well. Of the names, the first [`MOST_FAILED`] and [`MOST_UNREAD`] stay.
     pub fn add(&mut self, other: Self) {
         self.run = self.run.saturating_add(other.run);
         self.failed = self.failed.saturating_add(other.failed);
         self.skipped = self.skipped.saturating_add(other.skipped);
-        let room = MOST_FAILED.saturating_sub(self.failures.len());
-        self.failures.extend(other.failures.into_iter().take(room));
+        for name in other.failures {
+            if self.failures.len() < MOST_FAILED && !self.failures.contains(&name) {
+                self.failures.push(name);
+            }
+        }
+        self.unread = self.unread.saturating_add(other.unread);
+        let room = MOST_UNREAD.saturating_sub(self.unread_because.len());
+        self.unread_because.extend(other.unread_because.into_iter().take(room));
     }
 }

@@ -205,11 +205,18 @@ impl Reference {
     }
 }
 
+/// The longest name of a branch or tag, in characters.
+const LONGEST_REFERENCE: usize = 256;
+/// The same in bytes: it is part of a key of DynamoDB, which takes 1,024 bytes
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
+const LONGEST_REFERENCE_BYTES: usize = 900;
+
 impl FromStr for Reference {
     type Err = InvalidId;
 
-    /// Takes the full name. The rules are Git's own for what must never stand in one (git-check-ref-format), as far as they keep a name harmless
-    /// in a file name, a URL and a log line.
+    /// Takes the full name. The rules are Git's own (<https://git-scm.com/docs/git-check-ref-format>), and CodeCommit's limit of 256 characters
+    /// (<https://docs.aws.amazon.com/codecommit/latest/APIReference/API_BranchInfo.html>): what can be pushed can be built. Such a name may begin with a dash,
+    /// and hold spaces and control characters outside ASCII.
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let invalid = || {
             InvalidId::new(
@@ -218,15 +225,16 @@ impl FromStr for Reference {
                 "refs/heads/NAME or refs/tags/NAME as git-check-ref-format allows it",
             )
         };
-        let harmless = |name: &str| {
-            !name.is_empty()
-                && name.len() <= 256
-                && !name.starts_with(['/', '-'])
-                && !name.ends_with(['/', '.'])
+        let allowed = |name: &str| {
+            name.chars().count() <= LONGEST_REFERENCE
+                && name.len() <= LONGEST_REFERENCE_BYTES
+                && name
+                    .split('/')
+                    .all(|part| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock"))
+                && !name.ends_with('.')
                 && !name.contains("..")
-                && !name.contains("//")
                 && !name.contains("@{")
-                && !name.chars().any(|c| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c))
+                && !name.chars().any(|c| c.is_ascii_control() || " ~^:?*[\\".contains(c))
         };
         let (name, make): (_, fn(String) -> Self) = if let Some(name) = text.strip_prefix("refs/heads/") {
             (name, Self::Branch)
@@ -235,11 +243,7 @@ impl FromStr for Reference {
         } else {
             return Err(invalid());
         };
-        if harmless(name) {
-            Ok(make(name.to_owned()))
-        } else {
-            Err(invalid())
-        }
+        if allowed(name) { Ok(make(name.to_owned())) } else { Err(invalid()) }
     }
 }
 
@@ -462,17 +466,45 @@ mod tests {
     }
 
     #[test]
-    fn references_that_could_do_harm_are_refused() {
+    fn a_reference_is_named_as_git_allows_it() {
         for text in [
             "main",
             "refs/heads/",
             "refs/heads/a b",
             "refs/heads/../x",
             "refs/heads/a\nb",
-            "refs/heads/-x",
+            "refs/heads/a\u{7f}b",
+            "refs/heads/.x",
+            "refs/heads/a/.x",
+            "refs/heads/a.lock",
+            "refs/heads/a.lock/b",
+            "refs/heads/a//b",
+            "refs/heads/a/",
+            "refs/heads/a.",
+            "refs/heads/a@{1}",
+            "refs/heads/a\\b",
             "refs/notes/x",
+            &format!("refs/heads/{}", "a".repeat(257)),
+            &format!("refs/heads/{}", "\u{1f388}".repeat(226)),
         ] {
             assert!(text.parse::<Reference>().is_err(), "{text}");
+        }
+        for name in [
+            "-x",
+            "@",
+            "a@b",
+            "full\u{3000}width",
+            "no\u{a0}break",
+            "next\u{85}line",
+            "{a}",
+            "#1",
+            "a'b\"$(c)",
+            &"a".repeat(256),
+            &"ü".repeat(129),
+            &"ü".repeat(256),
+        ] {
+            let text = format!("refs/heads/{name}");
+            assert_eq!(text.parse::<Reference>().unwrap().branch(), Some(name), "{text}");
         }
         let branch: Reference = "refs/heads/release/1.0".parse().unwrap();
         assert_eq!(branch.branch(), Some("release/1.0"));

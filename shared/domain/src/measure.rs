@@ -30,6 +30,9 @@ pub enum Measure {
     Agent(Capacity, Duration),
     /// So many effects were tried in vain for too long, and are given up.
     Abandoned(u64),
+    /// Something that came in was dropped although it may have been meant for Bellhop: an event that is not understood, or the push of a commit that is
+    /// not there.
+    Dropped,
     /// For how long the longest overdue record has been due when a sweep begins; zero where none is.
     Overdue(Duration),
 }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::build::{Attempt, Build, BuildNews, End, Phase};
+use crate::config::is_unfit;
 use crate::found::{Found, Tests};
 use crate::ids::{AgentId, CommitId, Reference, RepositoryName, RunId};
 use crate::outcome::Outcome;
@@ -94,7 +95,10 @@ pub(crate) struct Notice {
 }
 
 impl Notice {
-    pub(crate) fn message(self) -> Message {
+    pub(crate) fn message(mut self) -> Message {
+        // Names and reasons in it come from outside.
+        self.title = fit(&self.title);
+        self.body = fit(&self.body);
         let mut document = json!({
             "version": 1,
             "id": self.id,
@@ -245,7 +249,7 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
     let mut body = format!("{title}\n\n");
     let mut row = |name: &str, value: &str| {
         // Writing to a String cannot fail.
-        let _ = writeln!(body, "{:<12}{value}", format!("{name}:"));
+        let _ = writeln!(body, "{:<11} {value}", format!("{name}:"));
     };
     row("Repository", spec.repository.as_str());
     row("Ref", &spec.reference.full());
@@ -271,6 +275,9 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
         row("Tests", &counts(tests));
         for name in &tests.failures {
             row("Failed test", name);
+        }
+        for why in &tests.unread_because {
+            row("Not counted", why);
         }
     }
     for line in found.map(artifact_rows).unwrap_or_default() {
@@ -376,7 +383,7 @@ pub fn about_run(run: &Run) -> Option<Message> {
     let mut body = format!("{title}\n\n");
     let mut row = |name: &str, value: &str| {
         // Writing to a String cannot fail.
-        let _ = writeln!(body, "{:<12}{value}", format!("{name}:"));
+        let _ = writeln!(body, "{:<11} {value}", format!("{name}:"));
     };
     row("Repository", run.repository.as_str());
     row("Ref", &run.reference.full());
@@ -404,6 +411,9 @@ pub fn about_run(run: &Run) -> Option<Message> {
             for name in tests.failures.iter().filter(|_| run.jobs.len() <= MANY_JOBS) {
                 let _ = writeln!(body, "    failed: {name}");
             }
+            for why in tests.unread_because.iter().filter(|_| run.jobs.len() <= MANY_JOBS) {
+                let _ = writeln!(body, "    not counted: {why}");
+            }
         }
     }
     let jobs: Vec<Value> = run
@@ -414,7 +424,10 @@ pub fn about_run(run: &Run) -> Option<Message> {
                 let mut document = json!({ "job": job.name, "status": outcome, "cause": cause.as_ref().map(short) });
                 if let (Some(tests), Some(object)) = (tests_of(job), document.as_object_mut()) {
                     let mut tests = tests.clone();
-                    tests.failures.truncate(if run.jobs.len() <= MANY_JOBS { usize::MAX } else { 0 });
+                    if run.jobs.len() > MANY_JOBS {
+                        tests.failures.clear();
+                        tests.unread_because.clear();
+                    }
                     object.insert("tests".to_owned(), json!(tests));
                 }
                 Some(document)
@@ -497,7 +510,17 @@ fn tests_of(job: &RunJob) -> Option<&Tests> {
 /// Tests in numbers.
 fn counts(tests: &Tests) -> String {
     let of = |count: u64, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
-    format!("{} tests{}{}", tests.run, of(tests.failed, "failed"), of(tests.skipped, "skipped"))
+    let unread = match tests.unread {
+        0 => String::new(),
+        1 => "; a report is not counted to its end".to_owned(),
+        unread => format!("; {unread} reports are not counted to their end"),
+    };
+    format!(
+        "{} tests{}{}{unread}",
+        tests.run,
+        of(tests.failed, "failed"),
+        of(tests.skipped, "skipped")
+    )
 }
 
 fn artifact_rows(found: &Found) -> Vec<String> {
@@ -589,8 +612,13 @@ fn printable_ascii(text: &str) -> String {
     ascii
 }
 
+/// A text for people to read: without what does something to the lines that it is shown in, but for line breaks.
+fn fit(text: &str) -> String {
+    text.chars().map(|c| if c != '\n' && is_unfit(c) { ' ' } else { c }).collect()
+}
+
 fn cut(text: &str, limit: usize) -> String {
-    let text = text.replace(['\n', '\r'], " ");
+    let text = text.replace(is_unfit, " ");
     if text.chars().count() <= limit {
         text
     } else {

@@ -316,7 +316,7 @@ impl Record for Backup {
                         BackupEvent::Started { work, id }
                     }
                     Begun::Refused(message) => {
-                        tracing::error!(backup = self.name, ?work, message, "a job was refused");
+                        tracing::error!(backup = self.name, ?work, why = message, "a job was refused");
                         BackupEvent::Refused { work, message }
                     }
                 }

@@ -2,37 +2,78 @@
 
 use bellhop_domain::found::{Found, MOST_ARTIFACTS, Tests};
 use bellhop_domain::ids::AttemptId;
-use bellhop_domain::junit;
-use futures::future::try_join_all;
+use bellhop_domain::junit::{self, Counted, JunitError};
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::{Engine, Fault};
 
-/// How many artifacts are looked through for test reports.
-const LISTED: usize = 1000;
-/// How many XML files are read.
-const MOST_REPORTS: usize = 50;
-/// The largest XML file that is read, in bytes.
-const LARGEST_REPORT: u64 = 4 * 1024 * 1024;
-/// How many are read side by side.
-const SIDE_BY_SIDE: usize = 8;
+/// The most artifacts that are looked through for test reports.
+const LISTED: usize = 10_000;
+/// The most XML files that are read: some seconds' work.
+const MOST_REPORTS: usize = 1_000;
+/// How much of all XML files together is read, in bytes: some seconds' work.
+const MOST_BYTES: u64 = 128 * 1024 * 1024;
+/// How many are read side by side. With the largest reports that is 64 MiB of a function's memory.
+const SIDE_BY_SIDE: usize = 4;
 
-/// Lists an attempt's artifacts, and counts the tests in those that are JUnit reports. XML files that are none are passed over.
+/// Lists an attempt's artifacts, and counts the tests in those that are JUnit reports. XML files of other kinds are passed over; a test report that
+/// is not read to its end is noted.
 pub(crate) async fn collect(engine: &Engine, attempt: &AttemptId) -> Result<Found, Fault> {
     let (mut artifacts, count) = engine.store.artifacts(attempt, LISTED).await?;
-    let reports: Vec<String> = artifacts
-        .iter()
-        .filter(|artifact| artifact.size <= LARGEST_REPORT && artifact.path.ends_with(".xml"))
-        .take(MOST_REPORTS)
-        .map(|artifact| artifact.path.clone())
-        .collect();
-    let mut tests: Option<Tests> = None;
-    // In their order, so that the same files always name the same failures.
-    for portion in reports.chunks(SIDE_BY_SIDE) {
-        let texts = try_join_all(portion.iter().map(|path| engine.store.artifact(attempt, path, LARGEST_REPORT))).await?;
-        for counted in texts.into_iter().flatten().filter_map(|text| junit::count(&text).ok()) {
-            tests.get_or_insert_default().add(counted);
+    let limit = u64::try_from(junit::LARGEST).unwrap_or(u64::MAX);
+    let (mut reports, mut left_out) = (Vec::new(), Vec::new());
+    let mut bytes = 0_u64;
+    for artifact in artifacts.iter().filter(|artifact| may_be_report(&artifact.path)) {
+        let size = artifact.size.min(limit);
+        if reports.len() < MOST_REPORTS && bytes.saturating_add(size) <= MOST_BYTES {
+            bytes = bytes.saturating_add(size);
+            reports.push(artifact.path.clone());
+        } else {
+            left_out.push(artifact.path.clone());
         }
+    }
+    let mut tests: Option<Tests> = None;
+    let mut others = Vec::new();
+    // In their order, so that the same files always name the same failures.
+    let mut counting = stream::iter(reports)
+        .map(|path| async move {
+            // One byte more than is counted tells that there is more.
+            let content = engine.store.artifact(attempt, &path, limit.saturating_add(1)).await?;
+            Ok::<_, Fault>((path, content.map(|content| junit::count(&content))))
+        })
+        .buffered(SIDE_BY_SIDE);
+    while let Some((path, counted)) = counting.try_next().await? {
+        match counted {
+            Some(Ok(Counted { tests: more, incomplete })) => {
+                let tests = tests.get_or_insert_default();
+                tests.add(more);
+                if let Some(why) = incomplete {
+                    tests.note_unread(&path, &format!("counted in part: {why}"));
+                }
+            }
+            Some(Err(JunitError::OtherKind(_))) => {}
+            Some(Err(why @ JunitError::OtherReport(_))) => others.push((path, why)),
+            Some(Err(why)) => tests.get_or_insert_default().note_unread(&path, &why.to_string()),
+            None => tests.get_or_insert_default().note_unread(&path, "it is not there any more"),
+        }
+    }
+    // Beside a report in JUnit's format it tells of the same tests.
+    for (path, why) in others.into_iter().filter(|_| tests.is_none()).collect::<Vec<_>>() {
+        tests.get_or_insert_default().note_unread(&path, &why.to_string());
+    }
+    for path in left_out {
+        let why = format!(
+            "at most {MOST_REPORTS} XML files, and {} MiB of them, are read",
+            MOST_BYTES / 1024 / 1024
+        );
+        tests.get_or_insert_default().note_unread(&path, &why);
     }
     artifacts.truncate(MOST_ARTIFACTS);
     Ok(Found { artifacts, count, tests })
+}
+
+/// By its name: `report.xml`, and `report.junit` of Xcode's tools.
+fn may_be_report(path: &str) -> bool {
+    let extension = path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    matches!(extension.as_deref(), Some("xml" | "junit"))
 }

@@ -282,8 +282,11 @@ pub trait Hosts: Send + Sync {
 /// Where the pushed code is.
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// A file's text at a commit; `None` if the file, the commit or the repository is not there.
-    async fn file(&self, repository: &RepositoryName, commit: &CommitId, path: &str) -> Result<Option<SourceFile>, Fault>;
+    /// A file at a commit; `None` if the file, the commit or the repository is not there.
+    async fn file(&self, repository: &RepositoryName, commit: &CommitId, path: &str) -> Result<Option<FileAt>, Fault>;
+
+    /// The top folder at a commit, a branch or a tag; `None` if that or the repository is not there.
+    async fn root(&self, repository: &RepositoryName, at: &Place) -> Result<Option<Root>, Fault>;
 
     /// A commit's message; `None` if the commit or the repository is not there.
     async fn message(&self, repository: &RepositoryName, commit: &CommitId) -> Result<Option<String>, Fault>;
@@ -296,6 +299,33 @@ pub trait Source: Send + Sync {
 
     /// The commit at the tip of a branch; `None` if there is no such branch or repository.
     async fn tip(&self, repository: &RepositoryName, branch: &str) -> Result<Option<CommitId>, Fault>;
+}
+
+/// A place in the history of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A commit.
+    Commit(CommitId),
+    /// The commit that a branch or tag points to now.
+    Reference(Reference),
+}
+
+/// A file, and where it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileAt {
+    /// The commit: not the one that was asked for where that is the id of an annotated tag.
+    pub commit: CommitId,
+    /// What it holds.
+    pub content: SourceFile,
+}
+
+/// The top folder of a repository at a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    /// The commit.
+    pub commit: CommitId,
+    /// The names of the files in it.
+    pub files: Vec<String>,
 }
 
 /// A file as it was found.
@@ -330,8 +360,8 @@ pub trait Store: Send + Sync {
     /// What an attempt's agent left as artifacts: up to `limit` of them by path, and how many there are in all (counted up to 10,000).
     async fn artifacts(&self, attempt: &AttemptId, limit: usize) -> Result<(Vec<Artifact>, u64), Fault>;
 
-    /// The text of one of these; `None` if it is not there, or no UTF-8 text of at most `limit` bytes.
-    async fn artifact(&self, attempt: &AttemptId, path: &str, limit: u64) -> Result<Option<String>, Fault>;
+    /// The first `limit` bytes of one of these; `None` if it is not there.
+    async fn artifact(&self, attempt: &AttemptId, path: &str, limit: u64) -> Result<Option<Vec<u8>>, Fault>;
 }
 
 /// What came of answering a job of CodePipeline.

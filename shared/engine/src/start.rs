@@ -13,7 +13,7 @@ use futures::future::{join_all, try_join3};
 use futures::stream::{self, StreamExt};
 
 use crate::engine::SIDE_BY_SIDE;
-use crate::ports::{Created, SourceFile, fits_transaction};
+use crate::ports::{Created, FileAt, Place, SourceFile, fits_transaction};
 use crate::{Engine, Fault};
 
 /// Starts runs.
@@ -60,6 +60,8 @@ pub struct Retried {
 pub enum NothingWhy {
     /// There is no pipeline file at the commit: the repository does not use the suite.
     NoPipelineFile,
+    /// The commit, or the repository, is not there: it was removed before anybody looked, or is in another region.
+    NoCommit,
     /// The commit's message asks for it, as with `[skip ci]`.
     Skipped,
     /// No job's filters let the push through.
@@ -70,6 +72,7 @@ impl std::fmt::Display for NothingWhy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::NoPipelineFile => "no .bellhop.yaml at the commit",
+            Self::NoCommit => "the repository has no such commit, in this region",
             Self::Skipped => "the commit message asks to skip it",
             Self::NoJobWanted => "no job wants it",
         })
@@ -206,7 +209,7 @@ impl Starter {
             Started::Again(id)
         } else {
             match self.plan_again(&id, &push, &run, build, &again).await? {
-                Ok(plan) => self.carry_out(id, &push, plan, None).await?,
+                Ok((push, plan)) => self.carry_out(id, &push, plan, None).await?,
                 Err(why) => return refused(format!("build {build} is not started again: {why}")),
             }
         };
@@ -221,14 +224,14 @@ impl Starter {
         before: &Run,
         build: &BuildId,
         jobs: &[JobName],
-    ) -> Result<Result<Plan, String>, Fault> {
+    ) -> Result<Result<(Push, Plan), String>, Fault> {
         let repository = &push.repository;
         if self.engine.source.default_branch(repository).await?.is_none() {
             return Ok(Err(format!(
                 "there is no repository {repository} any more, or nothing in it; nothing of it can be started"
             )));
         }
-        let plan = match before.origin {
+        let (push, plan) = match before.origin {
             Origin::PipelineFile => self.plan(id, push, &WantedJobs::Again(jobs)).await?,
             Origin::Suite => {
                 let suite = match self.suite().await? {
@@ -271,9 +274,13 @@ impl Starter {
             }
         };
         Ok(match plan {
-            Plan::Builds { .. } => Ok(plan),
+            Plan::Builds { .. } => Ok((push, plan)),
             Plan::Rejected(message) => Err(format!(
                 "{message}. A retry is planned anew, by the suite configuration of today: mend that, or start a commit that fits it"
+            )),
+            Plan::Nothing(NothingWhy::NoCommit) => Err(format!(
+                "there is no commit {} in {repository} any more: start a commit that is there",
+                push.commit.short()
             )),
             Plan::Nothing(_) => Err(format!(
                 "there is no {PIPELINE_FILE} at commit {} of {repository} any more: start a commit that is there",
@@ -323,6 +330,14 @@ impl Starter {
             Err(refused) => return Ok(Err(refused)),
         };
         if let Some(commit) = &start.commit {
+            let at = Place::Commit(commit.clone());
+            // The commit of a job's pipeline file is found, or not, with the file.
+            if matches!(start.work, PipelineWork::Script { .. }) && self.engine.source.root(&start.repository, &at).await?.is_none() {
+                return Ok(Err(Refused(format!(
+                    "there is no commit {commit} in the repository {}",
+                    start.repository
+                ))));
+            }
             push.commit = commit.clone();
         }
         let what = match &start.work {
@@ -387,13 +402,13 @@ impl Starter {
         if self.engine.ledger.run(&id).await?.is_some() {
             return Ok(Started::Again(id));
         }
-        let plan = self.plan(&id, push, &wanted.what).await?;
+        let (push, plan) = self.plan(&id, push, &wanted.what).await?;
         let about = match wanted.what {
             WantedJobs::Job(job) => Some(job.clone()),
             WantedJobs::Script { name, .. } => Some(name),
             WantedJobs::ByFilters | WantedJobs::AllOfBranch | WantedJobs::Again(_) => None,
         };
-        self.carry_out(id, push, plan, wanted.action.cloned().zip(about)).await
+        self.carry_out(id, &push, plan, wanted.action.cloned().zip(about)).await
     }
 
     /// Stores the run that was planned, and performs what it has in its outbox. `action` is the job of CodePipeline that waits for it, and the job of
@@ -435,8 +450,9 @@ impl Starter {
         }
     }
 
-    async fn plan(&self, id: &RunId, push: &Push, wanted: &WantedJobs<'_>) -> Result<Plan, Fault> {
-        let store = &self.engine.store;
+    /// Plans a run, and gives the push with the commit that it is of: another one than it says where that is the id of an annotated tag.
+    async fn plan(&self, id: &RunId, push: &Push, wanted: &WantedJobs<'_>) -> Result<(Push, Plan), Fault> {
+        let mut push = push.clone();
         if let WantedJobs::Script {
             name,
             agent,
@@ -446,55 +462,99 @@ impl Starter {
         {
             let suite = match self.suite().await? {
                 Ok(suite) => suite,
-                Err(message) => return Ok(Plan::Rejected(message)),
+                Err(message) => return Ok((push, Plan::Rejected(message))),
             };
-            return Ok(
-                match config::plan_script(id, push, name.clone(), (agent, run), &suite, *on_behalf) {
-                    Ok(spec) => Plan::Builds {
-                        specs: vec![spec],
-                        origin: match on_behalf {
-                            OnBehalf::Suite => Origin::Suite,
-                            OnBehalf::Action => Origin::Action,
-                        },
-                        supersedes: false,
+            let plan = match config::plan_script(id, &push, name.clone(), (agent, run), &suite, *on_behalf) {
+                Ok(spec) => Plan::Builds {
+                    specs: vec![spec],
+                    origin: match on_behalf {
+                        OnBehalf::Suite => Origin::Suite,
+                        OnBehalf::Action => Origin::Action,
                     },
-                    Err(error) => Plan::Rejected(error.to_string()),
+                    supersedes: false,
                 },
-            );
+                Err(error) => Plan::Rejected(error.to_string()),
+            };
+            return Ok((push, plan));
         }
         let by_push = matches!(wanted, WantedJobs::ByFilters);
         let (file, message, suite) = try_join3(
             self.engine.source.file(&push.repository, &push.commit, PIPELINE_FILE),
             async {
-                // Who asks for a run means it, whatever the commit's message says.
-                if by_push {
+                // Who asks for a run means it, whatever the commit's message says; so does who tags a commit.
+                if by_push && push.reference.branch().is_some() {
                     self.engine.source.message(&push.repository, &push.commit).await
                 } else {
                     Ok(None)
                 }
             },
-            store.configuration(),
+            self.engine.store.configuration(),
         )
         .await?;
-        let Some(file) = file else {
-            return Ok(Plan::Nothing(NothingWhy::NoPipelineFile));
+        let file = match file {
+            Some(file) => Ok(file),
+            None => self.look_around(&push).await?,
         };
+        let FileAt { commit, content } = match file {
+            Ok(file) => file,
+            Err(plan) => return Ok((push, plan)),
+        };
+        push.commit = commit;
         if message.as_deref().is_some_and(config::skips) {
-            return Ok(Plan::Nothing(NothingWhy::Skipped));
+            return Ok((push, Plan::Nothing(NothingWhy::Skipped)));
         }
+        let plan = match self.plan_file(id, &push, wanted, content, suite.as_deref()).await? {
+            Ok(plan) => plan,
+            Err(message) => Plan::Rejected(message),
+        };
+        Ok((push, plan))
+    }
+
+    /// Looks for what stands in place of a pipeline file that is not at the pushed commit: the file at the commit of an annotated tag, whose own id the
+    /// event told; a file whose name is nearly right; or nothing, not even the commit.
+    async fn look_around(&self, push: &Push) -> Result<Result<FileAt, Plan>, Fault> {
+        let source = &self.engine.source;
+        let root = match source.root(&push.repository, &Place::Commit(push.commit.clone())).await? {
+            None if push.reference.branch().is_none() => source.root(&push.repository, &Place::Reference(push.reference.clone())).await?,
+            root => root,
+        };
+        let Some(root) = root else {
+            return Ok(Err(Plan::Nothing(NothingWhy::NoCommit)));
+        };
+        if root.commit != push.commit
+            && let Some(file) = source.file(&push.repository, &root.commit, PIPELINE_FILE).await?
+        {
+            return Ok(Ok(file));
+        }
+        Ok(Err(match root.files.iter().find(|name| config::is_misnamed(name)) {
+            Some(name) => Plan::Rejected(format!("{name}: expected {PIPELINE_FILE} as the name of the pipeline file")),
+            None => Plan::Nothing(NothingWhy::NoPipelineFile),
+        }))
+    }
+
+    /// Plans the jobs of a pipeline file, or says what is wrong with it or with the suite configuration.
+    async fn plan_file(
+        &self,
+        id: &RunId,
+        push: &Push,
+        wanted: &WantedJobs<'_>,
+        file: SourceFile,
+        suite: Option<&str>,
+    ) -> Result<Result<Plan, String>, Fault> {
         let text = match file {
             SourceFile::Text(text) => text,
-            SourceFile::NotText => return Ok(Plan::Rejected(format!("{PIPELINE_FILE}: no UTF-8 text"))),
-            SourceFile::TooLarge => return Ok(Plan::Rejected(format!("{PIPELINE_FILE}: too large to be read"))),
+            SourceFile::NotText => return Ok(Err(format!("{PIPELINE_FILE}: it is not UTF-8 text"))),
+            SourceFile::TooLarge => return Ok(Err(format!("{PIPELINE_FILE}: too large to be read"))),
         };
         let file = match PipelineFile::parse(&text) {
             Ok(file) => file,
-            Err(error) => return Ok(Plan::Rejected(error.to_string())),
+            Err(error) => return Ok(Err(error.to_string())),
         };
-        let suite = match self.parse_suite(suite.as_deref()) {
+        let suite = match self.parse_suite(suite) {
             Ok(suite) => suite,
-            Err(message) => return Ok(Plan::Rejected(message)),
+            Err(message) => return Ok(Err(message)),
         };
+        let by_push = matches!(wanted, WantedJobs::ByFilters);
         // A new branch has nothing to be compared with, and then every path counts as changed.
         let changed = match &push.previous {
             Some(previous) if by_push && file.needs_changes(&push.reference) => {
@@ -509,13 +569,13 @@ impl Starter {
         };
         let supersedes = by_push && push.reference.branch().is_some_and(|branch| file.concurrency().supersedes(branch));
         Ok(match config::plan(id, push, &file, &suite, select) {
-            Ok(specs) if specs.is_empty() => Plan::Nothing(NothingWhy::NoJobWanted),
-            Ok(specs) => Plan::Builds {
+            Ok(specs) if specs.is_empty() => Ok(Plan::Nothing(NothingWhy::NoJobWanted)),
+            Ok(specs) => Ok(Plan::Builds {
                 specs,
                 origin: Origin::PipelineFile,
                 supersedes,
-            },
-            Err(error) => Plan::Rejected(error.to_string()),
+            }),
+            Err(error) => Err(error.to_string()),
         })
     }
 

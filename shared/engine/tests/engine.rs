@@ -175,6 +175,75 @@ mod pushes {
     }
 
     #[tokio::test]
+    async fn a_tag_on_a_commit_that_asks_to_be_skipped_is_built() {
+        let world = World::new();
+        world.pipeline("version: 1\njobs:\n  test: { agent: small, run: make, on: { push: { tags: ['v*'] } } }\n");
+        *world.repository.message.lock().unwrap() = "Release 1.2 [skip ci]".to_owned();
+        let mut tag = push("tag");
+        tag.reference = "refs/tags/v1.2".parse().unwrap();
+        assert!(matches!(world.starter().push(&tag).await.unwrap(), Started::Run { builds: 1, .. }));
+    }
+
+    #[tokio::test]
+    async fn an_annotated_tag_that_is_told_by_its_own_id_is_built_at_its_commit() {
+        let world = World::new();
+        world.pipeline("version: 1\njobs:\n  test: { agent: small, run: make, on: { push: { tags: ['v*'] } } }\n");
+        let mut tag = push("tag");
+        tag.reference = "refs/tags/v1.2".parse().unwrap();
+        let of = push("any").commit;
+        tag.commit = "a".repeat(40).parse().unwrap();
+        *world.repository.tag.lock().unwrap() = Some((tag.commit.clone(), of.clone()));
+        let Started::Run { id, .. } = world.starter().push(&tag).await.unwrap() else {
+            panic!("not started")
+        };
+        assert_eq!(world.run(&id).await.commit, of);
+        assert_eq!(world.build(&job(&id, "test")).await.spec.commit, of);
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_is_not_there_is_no_commit_without_a_file() {
+        let world = World::new();
+        world.repository.gone.store(true, Ordering::SeqCst);
+        assert_eq!(started(&world).await, Nothing(NothingWhy::NoCommit));
+    }
+
+    #[tokio::test]
+    async fn a_pipeline_file_of_nearly_the_right_name_rejects_the_push() {
+        for name in [".bellhop.yml", ".Bellhop.yaml", ".BELLHOP.YML"] {
+            let world = World::new();
+            *world.repository.pipeline.lock().unwrap() = None;
+            *world.repository.files.lock().unwrap() = vec!["README.md".to_owned(), name.to_owned()];
+            assert_eq!(
+                rejected(&world).await,
+                format!("{name}: expected .bellhop.yaml as the name of the pipeline file")
+            );
+            assert_eq!(world.told("run"), ["rejected"]);
+        }
+        // As the administrators of a suite keep it in a repository of theirs.
+        let world = World::new();
+        *world.repository.pipeline.lock().unwrap() = None;
+        *world.repository.files.lock().unwrap() = vec!["bellhop.yaml".to_owned()];
+        assert_eq!(started(&world).await, Nothing(NothingWhy::NoPipelineFile));
+    }
+
+    #[tokio::test]
+    async fn an_empty_commit_asks_for_a_build() {
+        for paths in ["'!docs/**'", "'src/**'"] {
+            let world = World::new();
+            world.pipeline(&format!(
+                "version: 1\njobs:\n  test: {{ agent: small, run: make, on: {{ push: {{ paths: [{paths}] }} }} }}\n"
+            ));
+            *world.repository.changed.lock().unwrap() = Some(Vec::new());
+            let mut empty = push("empty");
+            empty.previous = Some("fedcba9876543210fedcba9876543210fedcba98".parse().unwrap());
+            assert!(
+                matches!(world.starter().push(&empty).await.unwrap(), Started::Run { .. }),
+                "{paths}"
+            );
+        }
+    }
+
+    #[tokio::test]
     async fn a_suite_without_a_configuration_rejects_the_push() {
         let world = World::new();
         *world.bucket.configuration.lock().unwrap() = None;

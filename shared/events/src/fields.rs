@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_branch_is_named_shortly() {
-        for name in ["refs/heads/main", "refs/tags/v1", "a b", "a..b", "-x", "a\nb"] {
+        for name in ["refs/heads/main", "refs/tags/v1", "a b", "a..b", ".x", "a\nb"] {
             let object = json!({ "branch": name });
             let error = Fields::of(&object, "start", &["branch"]).unwrap().branch("branch").unwrap_err();
             assert_eq!(

@@ -1,15 +1,18 @@
 //! From an input to its events.
 
+use bellhop_domain::measure::Measure;
 use bellhop_engine::Fault;
-use bellhop_events::Event;
+use bellhop_engine::ports::Meter;
+use bellhop_events::{Event, Reason};
 use serde_json::{Value, json};
 
 /// Takes every event of an input to `each`, one after the other, and answers what became of each part. `each` gives `None` for an event that is another
-/// function's. That, and what is not understood, is logged and acknowledged: trying again would not help.
+/// function's. That, and what is not understood, is logged and acknowledged: trying again would not help. What may have been meant for Bellhop is
+/// counted, and logged as a warning.
 ///
 /// # Errors
 /// The first fault, after every event was tried.
-pub async fn each_event<Each, Answer>(input: &Value, each: Each) -> Result<Value, Fault>
+pub async fn each_event<Each, Answer>(meter: &dyn Meter, input: &Value, each: Each) -> Result<Value, Fault>
 where
     Each: Fn(Event) -> Answer,
     Answer: Future<Output = Option<Result<Value, Fault>>>,
@@ -18,7 +21,13 @@ where
     let mut answers = Vec::new();
     let mut fault = None;
     for skipped in &parsed.skipped {
-        tracing::info!(what = skipped.what, why = %skipped.why, "acknowledged");
+        match skipped.why {
+            Reason::Foreign(_) => tracing::info!(what = skipped.what, why = %skipped.why, "acknowledged"),
+            Reason::Malformed(_) | Reason::Excessive(_) => {
+                tracing::warn!(what = skipped.what, why = %skipped.why, "acknowledged, and not understood");
+                meter.count(None, &[Measure::Dropped]);
+            }
+        }
         answers.push(json!({ "skipped": skipped.to_string() }));
     }
     for event in parsed.events {
@@ -35,4 +44,44 @@ where
         }
     }
     fault.map_or(Ok(Value::Array(answers)), Err)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+mod tests {
+    use std::sync::Mutex;
+
+    use bellhop_domain::ids::RepositoryName;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Counter(Mutex<Vec<Measure>>);
+
+    impl Meter for Counter {
+        fn count(&self, _: Option<&RepositoryName>, measures: &[Measure]) {
+            self.0.lock().unwrap().extend(measures);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_may_have_been_meant_is_counted_and_what_was_not_is_not() {
+        let push = |reference: &str| {
+            json!({ "source": "aws.codecommit", "detail-type": "CodeCommit Repository State Change", "id": "e-1", "detail": {
+                "event": "referenceUpdated", "repositoryName": "shop", "referenceFullName": reference, "commitId": "ab".repeat(20),
+            } })
+        };
+        for (input, dropped) in [
+            (push("refs/heads/main"), 0),
+            (push("refs/heads/full\u{3000}width"), 0),
+            (push("refs/notes/commits"), 0),
+            (json!({ "source": "aws.ec2", "detail-type": "other" }), 0),
+            (push("refs/heads/a..b"), 1),
+            (json!({ "Type": "Notification", "Message": "{\"detail-type\": " }), 1),
+        ] {
+            let counter = Counter::default();
+            each_event(&counter, &input, async |_| Some(Ok(Value::Null))).await.unwrap();
+            assert_eq!(*counter.0.lock().unwrap(), vec![Measure::Dropped; dropped], "{input}");
+        }
+    }
 }

@@ -47,6 +47,7 @@ fn line(suite: &str, repository: Option<&RepositoryName>, measure: &Measure, now
         Measure::Relaunched(took) => ("RelaunchMilliseconds", "Milliseconds", json!(took.as_secs_f64() * 1000.0)),
         Measure::Agent(_, took) => ("AgentSeconds", "Seconds", json!(took.as_secs_f64())),
         Measure::Abandoned(count) => ("Abandoned", "Count", json!(count)),
+        Measure::Dropped => ("DroppedEvents", "Count", json!(1)),
         Measure::Overdue(since) => ("OldestOverdueSeconds", "Seconds", json!(since.as_secs_f64())),
     };
     let mut own: Vec<(&str, &str)> = Vec::new();
@@ -130,6 +131,7 @@ mod tests {
             (Measure::Relaunched(second), "RelaunchMilliseconds", json!(1500.0)),
             (Measure::Agent(Capacity::Spot, second), "AgentSeconds", json!(1.5)),
             (Measure::Abandoned(2), "Abandoned", json!(2)),
+            (Measure::Dropped, "DroppedEvents", json!(1)),
             (Measure::Overdue(second), "OldestOverdueSeconds", json!(1.5)),
         ] {
             let document = read(&measure);

@@ -210,6 +210,7 @@ fn of_effect(entry: &Entry) -> Option<(String, String)> {
     let what = match (entry.service.as_str(), entry.operation.as_str()) {
         ("codecommit", "GetRepository") => "asks for the default branch (CodeCommit GetRepository)".to_owned(),
         ("codecommit", "GetBranch") => "asks for the branch's commit (CodeCommit GetBranch)".to_owned(),
+        ("codecommit", "GetFolder") => "looks for a file beside it (CodeCommit GetFolder)".to_owned(),
         ("codecommit", "GetFile") => "reads .bellhop.yaml (CodeCommit GetFile)".to_owned(),
         ("dynamodb", "TransactWriteItems") => "stores the run and its builds (DynamoDB)".to_owned(),
         ("ecs", "RunTask") => {

@@ -35,8 +35,8 @@ impl Bucket {
     }
 
     /// The text of one of these: a test report, in which a test that is named like the attempt has failed.
-    pub(crate) fn artifact(&self, attempt: &AttemptId, path: &str) -> Option<String> {
+    pub(crate) fn artifact(&self, attempt: &AttemptId, path: &str) -> Option<Vec<u8>> {
         let is_there = path == LEFT && self.left.contains(attempt);
-        is_there.then(|| format!("<testsuite><testcase name='{attempt}'><failure/></testcase></testsuite>"))
+        is_there.then(|| format!("<testsuite><testcase name='{attempt}'><failure/></testcase></testsuite>").into_bytes())
     }
 }

@@ -29,8 +29,8 @@ use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_domain::spec::{BuildSpec, Executor};
 use bellhop_engine::ports::{
-    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, Hosts, Lane, Launch, Ledger, Lineage, Meter,
-    Notifier, Occupant, Pipelines, Restarted, Services, Source, SourceFile, Store, TRANSACTION, Versioned, Written,
+    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, FileAt, Hosts, Lane, Launch, Ledger, Lineage, Meter,
+    Notifier, Occupant, Pipelines, Place, Restarted, Root, Services, Source, SourceFile, Store, TRANSACTION, Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Keeper, Starter};
 use futures::future::join_all;
@@ -665,11 +665,26 @@ fn wanted(kind: JobKind, definition: &Definition, token: &str, point: Option<&st
 
 #[async_trait]
 impl Source for Port {
-    async fn file(&self, _: &RepositoryName, commit: &CommitId, _: &str) -> Result<Option<SourceFile>, Fault> {
+    async fn file(&self, _: &RepositoryName, commit: &CommitId, _: &str) -> Result<Option<FileAt>, Fault> {
         let commit = commit.clone();
         self.call(Service::Other, "GetFile", Subject::World, move |world| {
-            let commit = world.repository.commits.get(commit.as_str())?;
-            commit.file.clone().map(SourceFile::Text)
+            let content = world.repository.commits.get(commit.as_str())?.file.clone();
+            content.map(SourceFile::Text).map(|content| FileAt {
+                commit: commit.clone(),
+                content,
+            })
+        })
+        .await
+    }
+
+    async fn root(&self, _: &RepositoryName, at: &Place) -> Result<Option<Root>, Fault> {
+        let Place::Commit(commit) = at.clone() else {
+            return Err(Fault::lasting("no push here is of a tag"));
+        };
+        self.call(Service::Other, "GetFolder", Subject::World, move |world| {
+            world.repository.commits.get(commit.as_str())?;
+            let (commit, files) = (commit.clone(), Vec::new());
+            Some(Root { commit, files })
         })
         .await
     }
@@ -754,7 +769,7 @@ impl Store for Port {
         self.note_look(&attempt, listed)
     }
 
-    async fn artifact(&self, attempt: &AttemptId, path: &str, _: u64) -> Result<Option<String>, Fault> {
+    async fn artifact(&self, attempt: &AttemptId, path: &str, _: u64) -> Result<Option<Vec<u8>>, Fault> {
         let attempt = mutant::looked_through(&lock(&self.world), attempt);
         let about = Subject::from(&attempt.build);
         let (of, path) = (attempt.clone(), path.to_owned());

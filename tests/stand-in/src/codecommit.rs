@@ -194,6 +194,7 @@ impl CodeCommit {
         let repository = self.find(request)?;
         let body = match call.operation.as_str() {
             "GetFile" => get_file(&repository, request).await?,
+            "GetFolder" => get_folder(&repository, request).await?,
             "GetCommit" => get_commit(&repository, request).await?,
             "GetRepository" => self.get_repository(&repository, request).await?,
             "GetBranch" => get_branch(&repository, request).await?,
@@ -266,19 +267,61 @@ async fn get_file(repository: &Repository, request: &Value) -> Result<Value, Aws
     if content.len() > FILE_LIMIT {
         return Err(AwsError::client("FileTooLargeException", "The file exceeds the limit of 6 MB."));
     }
-    let mode = match mode.as_str() {
-        "100755" => "EXECUTABLE",
-        "120000" => "SYMLINK",
-        _ => "NORMAL",
-    };
     Ok(json!({
         "commitId": commit,
         "blobId": id,
         "filePath": path,
-        "fileMode": mode,
+        "fileMode": file_mode(&mode),
         "fileSize": content.len(),
         "fileContent": BASE64.encode(&content),
     }))
+}
+
+async fn get_folder(repository: &Repository, request: &Value) -> Result<Value, AwsError> {
+    let Some(path) = request["folderPath"].as_str() else {
+        return Err(AwsError::client("PathRequiredException", "A folder path is required."));
+    };
+    let commit = resolve(repository, &request["commitSpecifier"]).await?;
+    let folder = path.trim_matches('/');
+    let entries = repository.folder_at(&commit, folder).await.map_err(broken)?;
+    let Some(entries) = entries else {
+        return Err(AwsError::client(
+            "FolderDoesNotExistException",
+            format!("Could not find folder {path}"),
+        ));
+    };
+    let absolute = |name: &str| {
+        if folder.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{folder}/{name}")
+        }
+    };
+    let of_kind = |kind: &str| entries.iter().filter(|entry| entry.kind == kind).collect::<Vec<_>>();
+    let files: Vec<_> = of_kind("blob")
+        .iter()
+        .map(|entry| {
+            json!({
+                "absolutePath": absolute(&entry.name),
+                "relativePath": entry.name,
+                "blobId": entry.id,
+                "fileMode": file_mode(&entry.mode),
+            })
+        })
+        .collect();
+    let folders: Vec<_> = of_kind("tree")
+        .iter()
+        .map(|entry| json!({ "absolutePath": absolute(&entry.name), "relativePath": entry.name, "treeId": entry.id }))
+        .collect();
+    Ok(json!({ "commitId": commit, "folderPath": folder, "files": files, "subFolders": folders }))
+}
+
+fn file_mode(mode: &str) -> &'static str {
+    match mode {
+        "100755" => "EXECUTABLE",
+        "120000" => "SYMLINK",
+        _ => "NORMAL",
+    }
 }
 
 async fn get_commit(repository: &Repository, request: &Value) -> Result<Value, AwsError> {

@@ -63,6 +63,15 @@ pub(crate) struct Side {
     pub(crate) blob: String,
 }
 
+/// An entry of a folder.
+pub(crate) struct Entry {
+    pub(crate) mode: String,
+    /// `blob`, `tree` or `commit` (a submodule).
+    pub(crate) kind: String,
+    pub(crate) id: String,
+    pub(crate) name: String,
+}
+
 /// The tree without any file, which Git knows in every repository.
 const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
@@ -109,24 +118,48 @@ impl Repository {
 
     /// The file of this path in a commit; None where there is no such path, or it is a folder.
     pub(crate) async fn file(&self, commit: &str, path: &str) -> anyhow::Result<Option<Blob>> {
+        let entries = self.entries(commit, path).await?;
+        let Some(entry) = entries.into_iter().find(|entry| entry.kind == "blob" && entry.name == path) else {
+            return Ok(None);
+        };
+        let content = self.run(["cat-file", "blob", &entry.id]).await?;
+        let content = content.context("the blob is missing")?;
+        Ok(Some(Blob {
+            mode: entry.mode,
+            id: entry.id,
+            content,
+        }))
+    }
+
+    /// What is in a folder of a commit, the top one for an empty path; None where there is nothing.
+    pub(crate) async fn folder_at(&self, commit: &str, path: &str) -> anyhow::Result<Option<Vec<Entry>>> {
+        let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+        let entries = self.entries(commit, if path.is_empty() { "." } else { &prefix }).await?;
+        let entries: Vec<Entry> = entries
+            .into_iter()
+            .map(|entry| Entry {
+                name: entry.name.strip_prefix(&prefix).unwrap_or(&entry.name).to_owned(),
+                ..entry
+            })
+            .collect();
+        Ok((!entries.is_empty()).then_some(entries))
+    }
+
+    /// The entries of a commit's tree that a path names.
+    async fn entries(&self, commit: &str, path: &str) -> anyhow::Result<Vec<Entry>> {
         let listing = self
             .run(["--literal-pathspecs", "ls-tree", "--full-tree", "-z", commit, "--", path])
             .await?
             // A path that is not there is an empty listing.
             .with_context(|| format!("commit {commit} cannot be listed"))?;
-        let listing = text(&listing);
-        let entry = listing.split('\0').find_map(|line| {
+        let entry = |line: &str| {
             let (entry, name) = line.split_once('\t')?;
-            let mut fields = entry.split(' ');
+            let mut fields = entry.split(' ').map(str::to_owned);
             let (mode, kind, id) = (fields.next()?, fields.next()?, fields.next()?);
-            (kind == "blob" && name == path).then(|| (mode.to_owned(), id.to_owned()))
-        });
-        let Some((mode, id)) = entry else {
-            return Ok(None);
+            let name = name.to_owned();
+            Some(Entry { mode, kind, id, name })
         };
-        let content = self.run(["cat-file", "blob", &id]).await?;
-        let content = content.context("the blob is missing")?;
-        Ok(Some(Blob { mode, id, content }))
+        Ok(text(&listing).split('\0').filter_map(entry).collect())
     }
 
     /// The commit of a full id; None where there is none.

@@ -7,6 +7,12 @@ use crate::ids::InvalidId;
 /// The pipeline file's name in messages, and its path in a repository.
 pub const PIPELINE_FILE: &str = ".bellhop.yaml";
 
+/// Whether a file at the root of a repository was meant to be the pipeline file: its name has another case, or the shorter extension.
+#[must_use]
+pub fn is_misnamed(name: &str) -> bool {
+    name != PIPELINE_FILE && matches!(name.to_ascii_lowercase().as_str(), PIPELINE_FILE | ".bellhop.yml")
+}
+
 /// The suite configuration's name in messages.
 pub const SUITE_FILE: &str = "config/bellhop.yaml";
 
@@ -93,19 +99,14 @@ impl FieldPath {
     }
 }
 
-/// A text made fit for one line: at most `limit` characters, and a space for every control character.
+/// Whether a character does something to the line that it is shown in: a control character, a line break, or a change of the direction of writing.
+pub(crate) fn is_unfit(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A text made fit for one line: at most `limit` characters, and a space for every one that does something to the line.
 pub(crate) fn shown(text: &str, limit: usize) -> String {
-    let mut shown: String = text
-        .chars()
-        .take(limit)
-        .map(|c| {
-            if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
-                ' '
-            } else {
-                c
-            }
-        })
-        .collect();
+    let mut shown: String = text.chars().take(limit).map(|c| if is_unfit(c) { ' ' } else { c }).collect();
     if text.chars().nth(limit).is_some() {
         shown.push('…');
     }

@@ -108,18 +108,30 @@ impl PushFilter {
     }
 
     /// Whether the changed files let the job start. `None` says that they are not known, for a new branch or past the limit of a comparison; then
-    /// the job starts, because a job too many does less harm than a change that nobody tested.
+    /// the job starts, because a job too many does less harm than a change that nobody tested. So it does where no file changed: an empty commit asks
+    /// for a build, and what else may have changed, such as a submodule's commit, is not told.
     pub(super) fn wants_changes(&self, reference: &Reference, changed: Option<&[String]>) -> bool {
         match (&self.paths, changed) {
-            (Some(paths), Some(changed)) if self.asks_for_changes(reference) => changed.iter().any(|path| paths.matches(path)),
+            (Some(paths), Some(changed)) if self.asks_for_changes(reference) && !changed.is_empty() => {
+                changed.iter().any(|path| paths.matches(path))
+            }
             _ => true,
         }
     }
 }
 
-/// Whether a commit's message asks for no run: `[skip ci]`, `[ci skip]` or `[no ci]` anywhere in it, in any case.
+/// Whether a commit's message asks for no run: `[skip ci]`, `[ci skip]` or `[no ci]` anywhere in it, in any case, also with `-` or `_` for the space. The
+/// subject of a revert only repeats that of the commit that it takes back.
 #[must_use]
 pub fn skips(message: &str) -> bool {
-    let message = message.to_ascii_lowercase();
-    ["[skip ci]", "[ci skip]", "[no ci]"].iter().any(|token| message.contains(token))
+    let message = message.to_ascii_lowercase().replace(['-', '_'], " ");
+    let said = match message.split_once('\n') {
+        Some((subject, rest)) if subject.starts_with(REVERT) => rest,
+        None if message.starts_with(REVERT) => "",
+        _ => &message,
+    };
+    ["[skip ci]", "[ci skip]", "[no ci]"].iter().any(|token| said.contains(token))
 }
+
+/// How the subject begins that Git gives to a revert, in lower case.
+const REVERT: &str = "revert \"";

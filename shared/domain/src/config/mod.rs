@@ -14,8 +14,8 @@ mod source;
 mod suite;
 mod values;
 
-pub(crate) use error::shown;
-pub use error::{FileError, PIPELINE_FILE, SUITE_FILE, nearest};
+pub use error::{FileError, PIPELINE_FILE, SUITE_FILE, is_misnamed, nearest};
+pub(crate) use error::{is_unfit, shown};
 pub use filter::skips;
 pub use pipeline::{Concurrency, Job, PipelineFile, Work};
 pub use plan::{OnBehalf, Select, plan, plan_script};

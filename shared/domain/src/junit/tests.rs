@@ -4,24 +4,40 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod dialects;
+
 fn tests(run: u64, failed: u64, skipped: u64, failures: &[&str]) -> Tests {
     Tests {
         run,
         failed,
         skipped,
         failures: failures.iter().map(|name| (*name).to_owned()).collect(),
+        ..Tests::default()
     }
 }
 
+/// What a report says that is read to its end.
+fn counted(xml: &str) -> Tests {
+    let Counted { tests, incomplete } = count(xml.as_bytes()).unwrap();
+    assert_eq!(incomplete, None, "{xml}");
+    tests
+}
+
+/// What a report says that is not, and why not.
+fn in_part(bytes: &[u8]) -> (Tests, String) {
+    let Counted { tests, incomplete } = count(bytes).unwrap();
+    (tests, incomplete.unwrap().to_string())
+}
+
 fn refusal(xml: &str) -> String {
-    count(xml).unwrap_err().to_string()
+    count(xml.as_bytes()).unwrap_err().to_string()
 }
 
 // -- what test runners write
 
 #[test]
 fn pytest() {
-    // A test whose teardown breaks as well has a failure and an error: one test that failed.
+    // Older versions write a test whose teardown breaks as well with a failure and an error: one test that failed.
     let xml = r#"<?xml version="1.0" encoding="utf-8"?><testsuites name="pytest tests"><testsuite name="pytest" errors="2" failures="1" skipped="2"
 tests="6" time="0.071" timestamp="2026-05-04T10:11:12.131415+00:00" hostname="build-7"><testcase classname="tests.test_cart" name="test_total" time="0.001" />
 <testcase classname="tests.test_cart" name="test_rounding[0.5-&lt;half&gt;]" time="0.002"><failure message="assert 1 == 2&#10; +  where 1 = round(0.5)">def test_rounding(value):
@@ -32,7 +48,7 @@ E       assert 1 == 2</failure><error message="failed on teardown">RuntimeError<
 <testcase classname="tests.test_db.TestPool" name="test_later" time="0.0"><skipped type="pytest.xfail" message="" /></testcase>
 <testcase classname="" name="tests.test_broken" time="0.000"><error message="collection failure">ImportError</error></testcase></testsuite></testsuites>"#;
     assert_eq!(
-        count(xml).unwrap(),
+        counted(xml),
         tests(
             6,
             3,
@@ -69,7 +85,7 @@ fn surefire() {
   <testcase name="ships" classname="shop.CartTest" time="0"><skipped message="no carrier"/></testcase>
 </testsuite>
 "#;
-    assert_eq!(count(xml).unwrap(), tests(4, 1, 1, &["shop.CartTest.removes"]));
+    assert_eq!(counted(xml), tests(4, 1, 1, &["shop.CartTest.removes"]));
 }
 
 #[test]
@@ -91,7 +107,7 @@ fn nextest() {
     </testsuite>
 </testsuites>
 "#;
-    assert_eq!(count(xml).unwrap(), tests(3, 1, 0, &["shop::cart.removes"]));
+    assert_eq!(counted(xml), tests(3, 1, 0, &["shop::cart.removes"]));
 }
 
 #[test]
@@ -110,7 +126,7 @@ fn jest() {
     </testcase>
   </testsuite>
 </testsuites>"#;
-    assert_eq!(count(xml).unwrap(), tests(3, 1, 1, &["cart removes"]));
+    assert_eq!(counted(xml), tests(3, 1, 1, &["cart removes"]));
 }
 
 #[test]
@@ -136,7 +152,7 @@ fn gotestsum() {
 </testsuites>
 "#;
     assert_eq!(
-        count(xml).unwrap(),
+        counted(xml),
         tests(
             4,
             2,
@@ -151,12 +167,12 @@ fn gotestsum() {
 #[test]
 fn totals_are_not_believed_and_nested_suites_count_once() {
     let xml = r#"<testsuites tests="99" failures="98">
-        <testsuite tests="50" failures="50"><testcase name="a"/>
+        <testsuite tests="50" failures="0"><testcase name="a"/>
             <testsuite tests="49" failures="48"><testcase name="b"><failure/></testcase><testsuite><testcase name="c"/></testsuite></testsuite>
         </testsuite>
         <testcase name="d"><skipped/></testcase>
     </testsuites>"#;
-    assert_eq!(count(xml).unwrap(), tests(4, 1, 1, &["b"]));
+    assert_eq!(counted(xml), tests(4, 1, 1, &["b"]));
 }
 
 #[test]
@@ -166,22 +182,22 @@ fn a_report_without_tests_is_a_report() {
         "<testsuite name='x'></testsuite>",
         "<testsuites><testsuite/></testsuites>",
     ] {
-        assert_eq!(count(xml).unwrap(), tests(0, 0, 0, &[]));
+        assert_eq!(counted(xml), tests(0, 0, 0, &[]));
     }
 }
 
 #[test]
 fn only_what_stands_directly_in_a_suite_or_test_counts() {
-    let xml = "<testsuite><failure/><error/><properties><testcase name='a'><failure/></testcase></properties>\
+    let xml = "<testsuite><properties><testcase name='a'><failure/></testcase><failure/></properties>\
                <testcase name='b'><properties><failure/><skipped/></properties><testcase name='c'/><testsuite><testcase/></testsuite></testcase>\
                <system-out>x</system-out></testsuite>";
-    assert_eq!(count(xml).unwrap(), tests(1, 0, 0, &[]));
+    assert_eq!(counted(xml), tests(1, 0, 0, &[]));
 }
 
 #[test]
-fn a_test_is_counted_once_and_a_failure_outweighs_a_skip() {
-    let xml = "<testsuite><testcase name='a'><skipped/><failure/><failure/><error/></testcase></testsuite>";
-    assert_eq!(count(xml).unwrap(), tests(1, 1, 0, &["a"]));
+fn a_test_is_counted_once() {
+    let xml = "<testsuite><testcase name='a'><failure/><failure/><error/></testcase></testsuite>";
+    assert_eq!(counted(xml), tests(1, 1, 0, &["a"]));
 }
 
 #[test]
@@ -189,23 +205,26 @@ fn namespaces_byte_order_marks_comments_and_declarations_are_no_hindrance() {
     let xml = "\u{feff}<?xml version='1.1' encoding='ISO-8859-1' standalone='yes'?>\n<?xml-stylesheet href='x'?><!-- <testcase> -- -->\n\
                <!DOCTYPE testsuites SYSTEM 'junit.dtd'>\n\
                <j:testsuites xmlns:j='urn:junit'><j:testsuite><j:testcase j:name='not this' name='a'><j:failure/></j:testcase></j:testsuite></j:testsuites>\n";
-    assert_eq!(count(xml).unwrap(), tests(1, 1, 0, &["a"]));
+    assert_eq!(counted(xml), tests(1, 1, 0, &["a"]));
 }
 
 #[test]
 fn reports_one_after_the_other_are_counted_together() {
     let one = "<?xml version='1.0'?>\n<testsuite><testcase name='a'><failure/></testcase></testsuite>\n";
-    assert_eq!(count(&one.repeat(3)).unwrap(), tests(3, 3, 0, &["a", "a", "a"]));
+    assert_eq!(counted(&one.repeat(3)), tests(3, 3, 0, &["a"]));
     assert_eq!(
-        refusal(&format!("{one}<html></html>")),
-        "the file is no JUnit report: it begins with <html>, expected <testsuites> or <testsuite>"
+        in_part(format!("{one}<html></html>").as_bytes()),
+        (
+            tests(1, 1, 0, &["a"]),
+            "it is not a JUnit report: it begins with <html>, expected <testsuites> or <testsuite>".to_owned()
+        )
     );
 }
 
 #[test]
 fn sloppy_text_is_read() {
     let xml = "<testsuite><testcase name=\"a &undefined; &#0; & b\nc\td\" other=unquoted><failure>a && b; <![CDATA[ ]] > ]]>\u{1}\u{1b}[31m</failure></testcase></testsuite>";
-    assert_eq!(count(xml).unwrap(), tests(1, 1, 0, &["a &undefined; &#0; & b c d"]));
+    assert_eq!(counted(xml), tests(1, 1, 0, &["a &undefined; &#0; & b c d"]));
 }
 
 #[test]
@@ -227,14 +246,14 @@ fn names() {
         ),
     ] {
         let xml = format!("<testsuite><testcase {attributes}><error/></testcase></testsuite>");
-        assert_eq!(count(&xml).unwrap().failures, [expected], "{attributes}");
+        assert_eq!(counted(&xml).failures, [expected], "{attributes}");
     }
 }
 
 #[test]
 fn only_the_first_failures_are_named() {
     let cases: String = (0..25).map(|i| format!("<testcase name='t{i}'><failure/></testcase>")).collect();
-    let mut all = count(&format!("<testsuite>{cases}</testsuite>")).unwrap();
+    let mut all = counted(&format!("<testsuite>{cases}</testsuite>"));
     let named: Vec<String> = (0..10).map(|i| format!("t{i}")).collect();
     assert_eq!((all.run, all.failed, &all.failures), (25, 25, &named));
 
@@ -254,28 +273,20 @@ fn only_the_first_failures_are_named() {
 #[test]
 fn what_is_no_report() {
     for (xml, expected) in [
-        ("", "the file is no XML: there is no element"),
-        ("{\"tests\": 3}", "the file is no XML: there is no element"),
-        ("<?xml version='1.0'?><!-- later -->", "the file is no XML: there is no element"),
+        ("", "it is not XML: it has no element"),
+        ("{\"tests\": 3}", "it is not XML: it has no element"),
+        ("<?xml version='1.0'?><!-- later -->", "it is not XML: it has no element"),
         (
             "<coverage line-rate='1'><packages/></coverage>",
-            "the file is no JUnit report: it begins with <coverage>, expected <testsuites> or <testsuite>",
+            "it is not a JUnit report: it begins with <coverage>, expected <testsuites> or <testsuite>",
         ),
         (
             "<testcase name='a'/>",
-            "the file is no JUnit report: it begins with <testcase>, expected <testsuites> or <testsuite>",
+            "it is not a JUnit report: it begins with <testcase>, expected <testsuites> or <testsuite>",
         ),
         (
-            "<testsuite>\n<testcase>\n</testsuite>\n",
-            "line 3: the file is no valid XML: ill-formed document: expected `</testcase>`, but `</testsuite>` was found",
-        ),
-        (
-            "<testsuite>\n<testcase name='a'/>\n",
-            "line 3: the file is no valid XML: it ends before its elements do",
-        ),
-        (
-            "<testsuite>\n<testcase name='a",
-            "line 2: the file is no valid XML: syntax error: attribute value not closed: `'` not found before end of input",
+            "<assemblies><assembly/></assemblies>",
+            "it is a test report of xUnit.net, expected one in JUnit's format",
         ),
     ] {
         assert_eq!(refusal(xml), expected, "{xml}");
@@ -290,7 +301,10 @@ fn an_error_repeats_little_of_the_file_on_one_line() {
         format!("<testsuite><{0}></{0}z></testsuite>", "y".repeat(5_000)),
         "<testsuite></a\nb></testsuite>".to_owned(),
     ] {
-        let message = refusal(&xml);
+        let message = match count(xml.as_bytes()) {
+            Ok(counted) => counted.incomplete.unwrap().to_string(),
+            Err(error) => error.to_string(),
+        };
         assert!(
             message.chars().count() < 300 && !message.chars().any(char::is_control),
             "{message:?}"
@@ -308,31 +322,37 @@ fn entities_are_not_expanded() {
     }
     xml.push_str("<!ENTITY file SYSTEM 'file:///etc/passwd'>\n]>\n");
     xml.push_str("<testsuite><testcase name='&a30;&file;'><failure>&a30;&file;</failure></testcase>&a30;</testsuite>");
-    assert_eq!(count(&xml).unwrap(), tests(1, 1, 0, &["&a30;&file;"]));
+    assert_eq!(counted(&xml), tests(1, 1, 0, &["&a30;&file;"]));
 }
 
 #[test]
 fn size_and_nesting_are_bounded() {
-    let large = " ".repeat(LARGEST + 1);
-    assert_eq!(refusal(&large), "the file has 16777217 bytes: at most 16777216 are read");
+    let large = format!("<testsuite><testcase name='a'/>{}", " ".repeat(LARGEST));
+    assert_eq!(
+        in_part(large.as_bytes()),
+        (tests(1, 0, 0, &[]), "it is larger than 16 MiB".to_owned())
+    );
     let nested = |depth: usize| format!("{}{}", "<testsuite>\n".repeat(depth), "</testsuite>".repeat(depth));
-    assert_eq!(count(&nested(64)).unwrap(), tests(0, 0, 0, &[]));
-    assert_eq!(refusal(&nested(65)), "line 65: more than 64 elements stand in each other");
-    assert!(count(&"<testsuite>".repeat(1_000_000)).is_err());
+    assert_eq!(counted(&nested(64)), tests(0, 0, 0, &[]));
+    assert_eq!(
+        in_part(nested(65).as_bytes()).1,
+        "line 65: more than 64 elements stand in each other"
+    );
+    assert_eq!(in_part("<testsuite>".repeat(1_000_000).as_bytes()).0, tests(0, 0, 0, &[]));
 }
 
 #[test]
 fn the_most_expensive_reports_are_cheap_enough() {
     let attributes: String = (0..200_000).map(|i| format!("a{i}='x' ")).collect();
     let xml = format!("<testsuite><testcase {attributes} name='a'><failure/></testcase></testsuite>");
-    assert_eq!(count(&xml).unwrap(), tests(1, 1, 0, &["a"]));
+    assert_eq!(counted(&xml), tests(1, 1, 0, &["a"]));
     let xml = format!(
         "<testsuite><testcase name='{}'><failure/></testcase></testsuite>",
         "&lt;".repeat(1_000_000)
     );
-    assert_eq!(count(&xml).unwrap().failures[0].chars().count(), 120);
+    assert_eq!(counted(&xml).failures[0].chars().count(), 120);
     let xml = format!("<testsuite>{}</testsuite>", "<testcase><failure/></testcase>".repeat(200_000));
-    assert_eq!(count(&xml).unwrap().failed, 200_000);
+    assert_eq!(counted(&xml).failed, 200_000);
 }
 
 // -- any report
@@ -386,7 +406,9 @@ fn escaped(text: &str) -> String {
 }
 
 fn write(suite: &Suite, prefix: &str, lie: u32, xml: &mut String) {
-    xml.push_str(&format!("<{prefix}testsuite tests=\"{lie}\" failures='{lie}'>"));
+    let has_failures = suite.0.iter().any(|test| test.failures + test.errors > 0);
+    let failures = if has_failures { lie } else { 0 };
+    xml.push_str(&format!("<{prefix}testsuite tests=\"{lie}\" failures='{failures}'>"));
     for test in &suite.0 {
         let class = test.class.as_ref().map(|class| format!(" classname=\"{}\"", escaped(class)));
         xml.push_str(&format!(
@@ -409,7 +431,7 @@ fn write(suite: &Suite, prefix: &str, lie: u32, xml: &mut String) {
 fn expect(suite: &Suite, expected: &mut Tests) {
     for test in &suite.0 {
         expected.run += 1;
-        if test.failures + test.errors > 0 {
+        if test.errors > 0 || test.failures > 0 && test.skips == 0 {
             expected.failed += 1;
             let class = test.class.as_deref().unwrap_or_default().trim();
             let whole = match (class, test.name.trim()) {
@@ -418,7 +440,9 @@ fn expect(suite: &Suite, expected: &mut Tests) {
                 (class, name) if class == name => name.to_owned(),
                 (class, name) => format!("{class}.{name}"),
             };
-            expected.failures.push(whole);
+            if !expected.failures.contains(&whole) {
+                expected.failures.push(whole);
+            }
         } else if test.skips > 0 {
             expected.skipped += 1;
         }
@@ -476,10 +500,10 @@ proptest! {
 
     #[test]
     fn any_text_has_an_answer(text in prop_oneof![any::<String>(), like_a_report()]) {
-        match count(&text) {
-            Ok(tests) => {
+        match count(text.as_bytes()) {
+            Ok(Counted { tests, .. }) => {
                 prop_assert!(tests.failed + tests.skipped <= tests.run);
-                prop_assert_eq!(tests.failures.len() as u64, tests.failed.min(MOST_FAILED as u64));
+                prop_assert!(tests.failures.len() as u64 <= tests.failed && tests.failures.is_empty() == (tests.failed == 0));
                 for name in &tests.failures {
                     prop_assert!(!name.is_empty() && name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control), "{name:?}");
                 }
@@ -499,7 +523,7 @@ proptest! {
         if root || suites.is_empty() {
             xml = format!("<{prefix}testsuites tests='{lie}'>{xml}</{prefix}testsuites>");
         }
-        let counted = count(&xml).unwrap();
+        let counted = counted(&xml);
         prop_assert_eq!((counted.run, counted.failed, counted.skipped), (expected.run, expected.failed, expected.skipped));
         for (name, whole) in counted.failures.iter().zip(&expected.failures) {
             match name.strip_suffix('…') {
@@ -517,8 +541,8 @@ proptest! {
             let mut xml = String::new();
             write(suite, "", 7, &mut xml);
             whole.push_str(&xml);
-            sum.add(count(&xml).unwrap());
+            sum.add(counted(&xml));
         }
-        prop_assert_eq!(count(&whole).unwrap(), sum);
+        prop_assert_eq!(counted(&whole), sum);
     }
 }

@@ -29,7 +29,7 @@ impl Abandoned {
         let mut rows = String::new();
         for (name, value) in [("Cause", &self.why), ("Bellhop", &self.now), ("You can", &self.advice)] {
             // Writing to a String cannot fail.
-            let _ = writeln!(rows, "{:<12}{value}", format!("{name}:"));
+            let _ = writeln!(rows, "{:<11} {value}", format!("{name}:"));
         }
         rows
     }

@@ -259,7 +259,7 @@ fn email(alarm: &Alarm, news: &AlarmNews, title: &str, remedy: Option<&str>, lin
     let mut body = format!("{title}\n\n");
     let mut row = |name: &str, value: &str| {
         // Writing to a String cannot fail.
-        let _ = writeln!(body, "{:<12}{value}", format!("{name}:"));
+        let _ = writeln!(body, "{:<11} {value}", format!("{name}:"));
     };
     row("Alarm", &alarm.id.name);
     if let Some(id) = &alarm.id.contributor {

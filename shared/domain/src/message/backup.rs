@@ -27,11 +27,11 @@ impl Facts {
         let mut more = Vec::with_capacity(self.rows.len() + 1);
         for (label, name, value) in self.rows {
             // Writing to a String cannot fail.
-            let _ = writeln!(email, "{:<12}{value}", format!("{label}:"));
+            let _ = writeln!(email, "{:<11} {value}", format!("{label}:"));
             more.push((name, Value::String(value)));
         }
         for (_, link) in &self.links {
-            let _ = writeln!(email, "{:<12}{}", "Console:", link.as_str().unwrap_or_default());
+            let _ = writeln!(email, "{:<11} {}", "Console:", link.as_str().unwrap_or_default());
         }
         more.push(("links", Value::Object(self.links)));
         Notice {

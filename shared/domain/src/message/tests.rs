@@ -15,6 +15,30 @@ use crate::run::RunEvent;
 use crate::spec::RetryPolicy;
 use crate::testing::{push, spec, spec_needing, t};
 
+#[test]
+fn names_from_outside_do_nothing_to_the_lines_that_they_stand_in() {
+    let mut spec = spec();
+    spec.reference = "refs/heads/a\u{85}b\u{202e}c\u{2028}d\u{3000}e".parse().unwrap();
+    let failed = stopped(1, "0a1b", StopCause::Other, None);
+    let message = about_build(
+        &after(&running(spec), &failed, 60),
+        &BuildNews::Finished {
+            outcome: Outcome::Failed,
+            attempt: Some(1),
+            capacity: None,
+            cause: Some("a\u{1b}[31mb".to_owned()),
+            at: t(60),
+        },
+    );
+    assert_eq!(message.sms, "shop a b c d\u{3000}e: test failed: a [31mb");
+    assert!(
+        message.email.contains("Ref:        refs/heads/a b c d\u{3000}e\n"),
+        "{}",
+        message.email
+    );
+    assert!(message.email.lines().all(|line| !line.contains(is_unfit)), "{}", message.email);
+}
+
 fn agent(name: &str) -> AgentId {
     format!("arn:aws:ecs:us-east-1:123456789012:task/ci-spot/{name}").parse().unwrap()
 }

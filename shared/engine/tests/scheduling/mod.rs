@@ -479,6 +479,7 @@ mod pipelines {
 
 mod collecting {
     use super::*;
+    use bellhop_domain::junit;
 
     const REPORT: &str = "<testsuite><testcase classname='shop' name='adds'/><testcase classname='shop' name='sells'>\
                           <failure/></testcase></testsuite>";
@@ -488,7 +489,7 @@ mod collecting {
         world.pipeline("version: 1\njobs:\n  test: { agent: small, run: make, artifacts: ['target/*'] }\n");
         let mut artifacts = world.bucket.artifacts.lock().unwrap();
         artifacts.insert("target/report.xml".to_owned(), REPORT.to_owned());
-        artifacts.insert("target/shop.xml".to_owned(), "no report".to_owned());
+        artifacts.insert("target/shop.xml".to_owned(), "<project/>".to_owned());
         drop(artifacts);
         world
     }
@@ -511,6 +512,60 @@ mod collecting {
         );
         let report = world.bucket.object(&format!("runs/{run}/report.json")).unwrap();
         assert!(report.contains("target/shop.xml"));
+    }
+
+    #[tokio::test]
+    async fn every_report_is_counted_or_named() {
+        let world = World::new();
+        world.pipeline("version: 1\njobs:\n  test: { agent: small, run: make, artifacts: ['**'] }\n");
+        let test = |name: String, inner: &str| format!("<testsuite><testcase name='{name}'>{inner}</testcase></testsuite>");
+        let mut files: Vec<(String, String)> = (0..60)
+            .map(|index| {
+                let inner = if index >= 55 { "<failure/>" } else { "" };
+                (format!("TEST-{index:02}.xml"), test(format!("t{index}"), inner))
+            })
+            .collect();
+        let large = format!("<testsuite><testcase name='large'/>{}</testsuite>", " ".repeat(junit::LARGEST));
+        files.extend([
+            ("coverage.xml".to_owned(), "<coverage/>".to_owned()),
+            ("empty.XML".to_owned(), String::new()),
+            ("large.xml".to_owned(), large),
+            ("nunit.xml".to_owned(), "<test-run/>".to_owned()),
+        ]);
+        world.bucket.artifacts.lock().unwrap().extend(files);
+        let run = world.started("one").await;
+        world.exits(&job(&run, "test"), 1).await;
+        let tests = world.build(&job(&run, "test")).await.found.unwrap().tests.unwrap();
+        assert_eq!((tests.run, tests.failed, tests.unread), (61, 5, 2));
+        assert_eq!(tests.failures, ["t55", "t56", "t57", "t58", "t59"]);
+        assert_eq!(
+            tests.unread_because,
+            [
+                "empty.XML: it is not XML: it has no element",
+                "large.xml: counted in part: it is larger than 16 MiB"
+            ]
+        );
+        let email = world.inbox.messages.lock().unwrap()[0].email.clone();
+        assert!(
+            email.contains("Tests:      61 tests, 5 failed; 2 reports are not counted to their end\n"),
+            "{email}"
+        );
+        assert!(email.contains("Failed test: t55\n"), "{email}");
+        assert!(email.contains("Not counted: empty.XML: it is not XML"), "{email}");
+    }
+
+    #[tokio::test]
+    async fn a_report_of_another_tool_is_named_where_there_is_no_other() {
+        let world = world();
+        let only = [("results.xml".to_owned(), "<assemblies/>".to_owned())];
+        *world.bucket.artifacts.lock().unwrap() = only.into();
+        let run = world.started("one").await;
+        world.exits(&job(&run, "test"), 0).await;
+        let tests = world.build(&job(&run, "test")).await.found.unwrap().tests.unwrap();
+        assert_eq!(
+            tests.unread_because,
+            ["results.xml: it is a test report of xUnit.net, expected one in JUnit's format"]
+        );
     }
 
     #[tokio::test]

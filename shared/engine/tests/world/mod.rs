@@ -26,8 +26,8 @@ use bellhop_domain::spec::BuildSpec;
 use bellhop_domain::trigger::Push;
 use bellhop_engine::memory::MemoryLedger;
 use bellhop_engine::ports::{
-    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, Hosts, Lane, Launch, Ledger, Lineage, Meter,
-    Notifier, Occupant, Pipelines, Restarted, Services, Source, SourceFile, Store, Versioned, Written,
+    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, FileAt, Hosts, Lane, Launch, Ledger, Lineage, Meter,
+    Notifier, Occupant, Pipelines, Place, Restarted, Root, Services, Source, SourceFile, Store, Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Handled, Started, Starter, Swept};
 use jiff::Timestamp;
@@ -600,9 +600,11 @@ impl Store for FakeBucket {
         Ok((all.take(limit).collect(), u64::try_from(artifacts.len()).unwrap()))
     }
 
-    async fn artifact(&self, _: &AttemptId, path: &str, _: u64) -> Result<Option<String>, Fault> {
+    async fn artifact(&self, _: &AttemptId, path: &str, limit: u64) -> Result<Option<Vec<u8>>, Fault> {
         tokio::task::yield_now().await;
-        Ok(self.artifacts.lock().unwrap().get(path).cloned())
+        let limit = usize::try_from(limit).unwrap();
+        let text = self.artifacts.lock().unwrap().get(path).cloned();
+        Ok(text.map(|text| text.into_bytes().into_iter().take(limit).collect()))
     }
 }
 
@@ -826,14 +828,36 @@ pub(crate) struct FakeRepository {
     pub(crate) comparisons: AtomicUsize,
     /// It is there no more.
     pub(crate) gone: AtomicBool,
+    /// An annotated tag: its own id, and the commit that it is of.
+    pub(crate) tag: Mutex<Option<(CommitId, CommitId)>>,
+    /// What lies beside the pipeline file, or in its place.
+    pub(crate) files: Mutex<Vec<String>>,
 }
 
 #[async_trait]
 impl Source for FakeRepository {
-    async fn file(&self, _: &RepositoryName, _: &CommitId, path: &str) -> Result<Option<SourceFile>, Fault> {
+    async fn file(&self, _: &RepositoryName, commit: &CommitId, path: &str) -> Result<Option<FileAt>, Fault> {
         tokio::task::yield_now().await;
         assert_eq!(path, ".bellhop.yaml");
-        Ok(self.pipeline.lock().unwrap().clone())
+        let is_tag = self.tag.lock().unwrap().as_ref().is_some_and(|(tag, _)| tag == commit);
+        let content = self.pipeline.lock().unwrap().clone();
+        let is_there = !is_tag && !self.gone.load(Ordering::SeqCst);
+        Ok(content.filter(|_| is_there).map(|content| FileAt {
+            commit: commit.clone(),
+            content,
+        }))
+    }
+
+    async fn root(&self, _: &RepositoryName, at: &Place) -> Result<Option<Root>, Fault> {
+        let tag = self.tag.lock().unwrap().clone();
+        let commit = match (at, tag) {
+            (Place::Commit(commit), Some((tag, _))) if *commit == tag => return Ok(None),
+            (Place::Commit(commit), _) => commit.clone(),
+            (Place::Reference(_), Some((_, of))) => of,
+            (Place::Reference(_), None) => return Ok(None),
+        };
+        let files = self.files.lock().unwrap().clone();
+        Ok((!self.gone.load(Ordering::SeqCst)).then_some(Root { commit, files }))
     }
 
     async fn message(&self, _: &RepositoryName, _: &CommitId) -> Result<Option<String>, Fault> {

@@ -24,8 +24,8 @@ use bellhop_domain::run::Run;
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::memory::MemoryLedger;
 use bellhop_engine::ports::{
-    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, Hosts, Lane, Launch, Ledger, Lineage, Meter,
-    Notifier, Occupant, Pipelines, Restarted, Services, Source, SourceFile, Store, Versioned, Written,
+    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, FileAt, Hosts, Lane, Launch, Ledger, Lineage, Meter,
+    Notifier, Occupant, Pipelines, Place, Restarted, Root, Services, Source, SourceFile, Store, Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Starter};
 use jiff::Timestamp;
@@ -414,7 +414,7 @@ impl Store for Port {
         none()
     }
 
-    async fn artifact(&self, _: &AttemptId, _: &str, _: u64) -> Result<Option<String>, Fault> {
+    async fn artifact(&self, _: &AttemptId, _: &str, _: u64) -> Result<Option<Vec<u8>>, Fault> {
         none()
     }
 }
@@ -429,13 +429,20 @@ impl Notifier for Port {
 
 #[async_trait]
 impl Source for Port {
-    async fn file(&self, _: &RepositoryName, _: &CommitId, _: &str) -> Result<Option<SourceFile>, Fault> {
+    async fn file(&self, _: &RepositoryName, commit: &CommitId, _: &str) -> Result<Option<FileAt>, Fault> {
         self.0.half(OTHER).await;
         let (jobs, critical) = *lock(&self.0.jobs);
         let jobs: String = (0..jobs)
             .map(|number| format!("  job-{number}: {{ agent: small, run: make, critical: {critical} }}\n"))
             .collect();
-        Ok(Some(SourceFile::Text(format!("version: 1\njobs:\n{jobs}"))))
+        Ok(Some(FileAt {
+            commit: commit.clone(),
+            content: SourceFile::Text(format!("version: 1\njobs:\n{jobs}")),
+        }))
+    }
+
+    async fn root(&self, _: &RepositoryName, _: &Place) -> Result<Option<Root>, Fault> {
+        none()
     }
 
     async fn message(&self, _: &RepositoryName, _: &CommitId) -> Result<Option<String>, Fault> {

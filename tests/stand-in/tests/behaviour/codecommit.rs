@@ -101,6 +101,37 @@ async fn pushes_become_events() {
 }
 
 #[tokio::test]
+async fn folders_are_listed_at_a_commit_and_at_an_annotated_tag() {
+    let setup = start().await;
+    let clone = clone(&setup).await;
+    std::fs::create_dir(clone.join("ci")).unwrap();
+    std::fs::write(clone.join("ci/a.yaml"), "version: 1\n").unwrap();
+    std::fs::write(clone.join(".bellhop.yml"), "version: 1\n").unwrap();
+    let first = commit(&clone, "First");
+    git(&clone, &["tag", "--annotate", "--message", "one", "v1"]);
+    git(&clone, &["push", "--quiet", "origin", "main", "v1"]);
+    for specifier in [first.as_str(), "refs/heads/main", "refs/tags/v1"] {
+        let request = json!({ "repositoryName": "shop", "commitSpecifier": specifier, "folderPath": "/" });
+        let (status, body) = call(&setup, "GetFolder", &request).await;
+        assert_eq!((status, &body["commitId"]), (200, &json!(first)), "{body}");
+        assert_eq!(body["files"][0]["relativePath"], ".bellhop.yml");
+        assert_eq!(body["subFolders"][0]["absolutePath"], "ci");
+    }
+    let inner = json!({ "repositoryName": "shop", "commitSpecifier": first, "folderPath": "/ci" });
+    let (_, body) = call(&setup, "GetFolder", &inner).await;
+    assert_eq!(body["files"][0]["absolutePath"], "ci/a.yaml");
+    assert_eq!(body["files"][0]["relativePath"], "a.yaml");
+    for (specifier, folder, code) in [
+        (first.as_str(), "/no", "FolderDoesNotExistException"),
+        ("refs/tags/v2", "/", "CommitDoesNotExistException"),
+    ] {
+        let request = json!({ "repositoryName": "shop", "commitSpecifier": specifier, "folderPath": folder });
+        let (status, body) = call(&setup, "GetFolder", &request).await;
+        assert_eq!((status, &body["__type"]), (400, &json!(code)), "{request}");
+    }
+}
+
+#[tokio::test]
 async fn files_are_read_at_a_commit() {
     let setup = start().await;
     let clone = clone(&setup).await;

@@ -66,7 +66,9 @@ fn paths() {
         (SOURCES, "refs/heads/main", Some(&["src/README.md"]), false),
         (SOURCES, "refs/heads/main", Some(&["README.md", "Makefile"]), false),
         (SOURCES, "refs/heads/main", Some(&["README.md", "src/a.rs"]), true),
-        (SOURCES, "refs/heads/main", Some(&[]), false),
+        // An empty commit asks for a build.
+        (SOURCES, "refs/heads/main", Some(&[]), true),
+        (NO_DOCS, "refs/heads/main", Some(&[]), true),
         // Not known: better one job too many.
         (SOURCES, "refs/heads/main", None, true),
         (NO_DOCS, "refs/heads/main", Some(&["docs/a.png"]), false),
@@ -112,6 +114,11 @@ fn skip_tokens() {
         ("[noci]", false),
         ("", false),
         ("Übung [skip ci]", true),
+        ("A [skip-ci]", true),
+        ("A [CI_SKIP]", true),
+        ("Revert \"Fix the roof [skip ci]\"", false),
+        ("Revert \"Fix the roof [skip ci]\"\n\nThis reverts commit 0123.", false),
+        ("Revert \"Fix the roof\"\n\n[skip ci]", true),
     ] {
         assert_eq!(skips(message), expected, "{message}");
     }
