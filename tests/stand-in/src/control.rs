@@ -1,5 +1,7 @@
 //! The stand-in's own interface for people, under `/_stand-in/`.
 
+mod faults;
+
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -21,6 +23,7 @@ pub(crate) fn routes() -> Router<Cloud> {
         .route("/_stand-in/builds", get(builds))
         .route("/_stand-in/actions", get(actions).post(start_action))
         .route("/_stand-in/stop-action", post(stop_action))
+        .merge(faults::routes())
 }
 
 async fn tasks(State(cloud): State<Cloud>) -> Json<Vec<TaskView>> {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
 
@@ -53,7 +54,8 @@ pub(crate) struct Outgoing {
 }
 
 /// The order in which held events are released.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// As they happened.
     Kept,
@@ -61,6 +63,19 @@ pub enum Order {
     Reversed,
     /// At random, the same for the same seed.
     Shuffled(u64),
+}
+
+/// How events are delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Delivery {
+    /// How many times each; 1 is the normal state.
+    pub copies: usize,
+    /// How many of the next are not delivered at all.
+    pub drop_next: usize,
+    /// How many deliveries are held back; None where none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<usize>,
 }
 
 impl Events {
@@ -137,6 +152,16 @@ impl Events {
         }
         for outgoing in held {
             self.deliver(&state, outgoing);
+        }
+    }
+
+    /// How events are delivered at this moment.
+    pub fn delivery(&self) -> Delivery {
+        let state = lock(&self.inner.state);
+        Delivery {
+            copies: state.copies,
+            drop_next: state.drop_next,
+            held: state.held.as_ref().map(Vec::len),
         }
     }
 

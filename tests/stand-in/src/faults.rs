@@ -1,7 +1,11 @@
 //! What is to go wrong, and when.
 
+mod form;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::calls::Call;
 use crate::support::lock;
@@ -26,17 +30,21 @@ struct Active {
 }
 
 /// One rule: which requests fail, how often and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rule {
     /// The service's signing name, such as `ecs` or `dynamodb`.
     pub service: String,
     /// The operation, such as `RunTask`, or `*` for all of the service.
     pub operation: String,
     /// Only RunTask requests for this capacity: `FARGATE_SPOT` or `FARGATE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<String>,
     /// Only requests of the caller with this application id.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
-    /// How many of the matching requests fail.
+    /// How many of the matching requests fail. In JSON the next one, unless it is said.
+    #[serde(default)]
     pub times: Times,
     /// How they fail.
     pub fault: Fault,
@@ -50,7 +58,7 @@ impl Rule {
             operation: operation.to_owned(),
             capacity: None,
             caller: None,
-            times: Times::Next(1),
+            times: Times::default(),
             fault,
         }
     }
@@ -91,7 +99,7 @@ impl Rule {
     }
 }
 
-/// How many of the matching requests fail.
+/// How many of the matching requests fail. In JSON: `3`, `"always"` or `{"every": 3}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Times {
     /// The next so many; then the rule is spent.
@@ -102,8 +110,15 @@ pub enum Times {
     Every(u32),
 }
 
-/// How a request fails.
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl Default for Times {
+    fn default() -> Self {
+        Self::Next(1)
+    }
+}
+
+/// How a request fails. In JSON the name alone, or the name with what it says: `{"delay": "5s"}`, `{"error": {"code": …, "message": …}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Fault {
     /// The service's own throttling error. Nothing takes place.
     Throttle,
@@ -121,10 +136,11 @@ pub enum Fault {
     /// RunTask and StartBuild only: the account's limit on concurrent tasks or queued builds is reached.
     AccountLimit,
     /// The request is worked on after so long.
-    Delay(Duration),
+    Delay(#[serde(with = "form::duration")] Duration),
     /// Any other error. Nothing takes place.
     Error {
-        /// The HTTP status.
+        /// The HTTP status. In JSON 400, unless it is said.
+        #[serde(default = "form::bad_request")]
         status: u16,
         /// The error's type, such as `AccessDeniedException`.
         code: String,
@@ -151,8 +167,24 @@ impl Fault {
 }
 
 /// The name of an injected rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct RuleId(u64);
+
+/// A rule that is switched on, and what has come of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ActiveRule {
+    /// Its name.
+    pub id: RuleId,
+    /// What it says.
+    #[serde(flatten)]
+    pub rule: Rule,
+    /// How many requests it has failed.
+    pub fired: u32,
+    /// How many it is still to fail; None for a rule without an end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<u32>,
+}
 
 impl Faults {
     pub(crate) fn new() -> Self {
@@ -173,14 +205,24 @@ impl Faults {
         id
     }
 
-    /// Takes a rule back.
-    pub fn remove(&self, id: RuleId) {
-        lock(&self.rules).active.retain(|active| active.id != id);
+    /// Takes a rule back, and gives whether there was one.
+    pub fn remove(&self, id: RuleId) -> bool {
+        let active = &mut lock(&self.rules).active;
+        let before = active.len();
+        active.retain(|active| active.id != id);
+        active.len() < before
     }
 
     /// Takes all rules back.
     pub fn clear(&self) {
         lock(&self.rules).active.clear();
+    }
+
+    /// The rules that may still fail a request, in the order in which they were injected.
+    pub fn active(&self) -> Vec<ActiveRule> {
+        let rules = lock(&self.rules);
+        let all = rules.active.iter().map(Active::view);
+        all.filter(|rule| rule.remaining != Some(0)).collect()
     }
 
     /// How many requests the rule has failed; 0 for a rule that was taken back.
@@ -202,6 +244,18 @@ impl Faults {
 }
 
 impl Active {
+    fn view(&self) -> ActiveRule {
+        ActiveRule {
+            id: self.id,
+            rule: self.rule.clone(),
+            fired: self.fired,
+            remaining: match self.rule.times {
+                Times::Next(limit) => Some(limit.saturating_sub(self.fired)),
+                Times::Always | Times::Every(_) => None,
+            },
+        }
+    }
+
     fn fire(&mut self) -> Option<Fault> {
         self.matched = self.matched.saturating_add(1);
         let fires = match self.rule.times {

@@ -47,8 +47,8 @@ pub use codebuild::{BuildPhase, BuildView, CodeBuild, PhaseView, Project, Projec
 pub use codecommit::CodeCommit;
 pub use codepipeline::{ARTIFACT_CREDENTIALS, ActionView, Artifact, CodePipeline, InvokeAction, JobResult, JobView};
 pub use ecs::{Ecs, InstanceView, TaskView};
-pub use events::{Events, Order};
-pub use faults::{Fault, Faults, Rule, RuleId, Times};
+pub use events::{Delivery, Events, Order};
+pub use faults::{ActiveRule, Fault, Faults, Rule, RuleId, Times};
 pub use journal::{Entry, Journal, Mark};
 
 use support::lock;

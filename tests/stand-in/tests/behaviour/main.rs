@@ -9,6 +9,7 @@ mod codecommit;
 mod codepipeline;
 mod ecs;
 mod faults;
+mod faults_by_hand;
 mod instances;
 mod processes;
 mod proxy;
