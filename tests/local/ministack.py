@@ -1,4 +1,4 @@
-"""Starts the local AWS: ministack, with three changes.
+"""Starts the local AWS: ministack, with five changes.
 
 EventBridge refuses events whose source begins with `aws.` from callers, because AWS services alone send those. The services that Bellhop listens
 to are played by a stand-in here, outside ministack, and its events have to pass the deployed rules like the real ones: PutEvents is opened for such
@@ -6,6 +6,9 @@ sources. And EventBridge invokes functions asynchronously, so that Lambda retrie
 ministack does that for asynchronous invocations by callers, but runs a rule's target only once: rules are led the same way.
 
 Its CloudFormation knows plans of AWS Backup and not their selections, although its AWS Backup does: they are made through that.
+
+Its CloudWatch tells topics of an alarm's change, and EventBridge nothing: each change becomes an event, as on AWS. Its EventBridge Scheduler hands a
+schedule's input on as it stands: keywords such as `<aws.scheduler.execution-id>` are filled in, and schedules are looked at each second.
 
 All lean on private functions of ministack. The version is pinned, and their shape is checked before they are relied on.
 
@@ -22,8 +25,12 @@ SIGTERM and SIGINT end ministack and every function process it started.
 import inspect
 import json
 import os
+import secrets
 import signal
 import sys
+import time
+import uuid
+from datetime import datetime, timezone
 
 # This file has the package's name, and Python looks for modules beside the script first.
 sys.path = [folder for folder in sys.path if os.path.abspath(folder) != os.path.dirname(os.path.abspath(__file__))]
@@ -36,7 +43,7 @@ os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
 import ministack.app  # noqa: E402
 from ministack.core import lambda_runtime  # noqa: E402
-from ministack.services import backup, eventbridge, lambda_svc  # noqa: E402
+from ministack.services import backup, cloudwatch, eventbridge, lambda_svc, scheduler  # noqa: E402
 from ministack.services.cloudformation import provisioners  # noqa: E402
 
 
@@ -96,10 +103,127 @@ def deploy_backup_selections():
     provisioners._RESOURCE_HANDLERS[kind] = {"create": create, "delete": delete}
 
 
+def utc(seconds, form):
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime(form)
+
+
+def alarm_moment(seconds):
+    """A time as CloudWatch writes it in its events."""
+    return utc(seconds, "%Y-%m-%dT%H:%M:%S.") + f"{int(seconds * 1000) % 1000:03d}+0000"
+
+
+def alarm_configuration(alarm):
+    """What an alarm's event says of how it is set up."""
+    described = {"description": alarm["AlarmDescription"]} if alarm.get("AlarmDescription") else {}
+    if "AlarmRule" in alarm:
+        return {**described, "alarmRule": alarm["AlarmRule"]}
+    metric = {
+        "namespace": alarm.get("Namespace"),
+        "name": alarm.get("MetricName"),
+        "dimensions": {dimension["Name"]: dimension["Value"] for dimension in alarm.get("Dimensions") or []},
+    }
+    stat = alarm.get("ExtendedStatistic") or alarm.get("Statistic")
+    return {
+        **described,
+        "metrics": [
+            {
+                "id": str(uuid.uuid5(uuid.NAMESPACE_URL, alarm["AlarmArn"])),
+                "metricStat": {"metric": metric, "period": alarm.get("Period"), "stat": stat},
+                "returnData": True,
+            }
+        ],
+    }
+
+
+def publish_alarm_changes():
+    """Makes an event of each change of an alarm's state, whatever changed it.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html
+    """
+    record = require(cloudwatch, "_record_history", "alarm_name", "old_state", "new_state", "reason", "alarm_type", "reason_data")
+    require(cloudwatch, "_history_entries")
+    require(eventbridge, "_put_events", "data", "allow_aws_source")
+
+    def previous_state(name, value):
+        last = next((entry for entry in reversed(cloudwatch._history_entries()) if entry["AlarmName"] == name), None)
+        if last is None:
+            return {"value": value}
+        reason = json.loads(last["HistoryData"])["newState"]["stateReason"]
+        at = datetime.fromisoformat(last["Timestamp"].replace("Z", "+00:00")).timestamp()
+        return {"value": value, "reason": reason, "timestamp": alarm_moment(at)}
+
+    def record_and_publish(alarm_name, old_state, new_state, reason, alarm_type="MetricAlarm", reason_data=None):
+        previous = previous_state(alarm_name, old_state)
+        record(alarm_name, old_state, new_state, reason, alarm_type, reason_data)
+        # ministack enters an alarm's creation as well, from a state to the same one.
+        if old_state == new_state:
+            return
+        alarm = cloudwatch._alarms.get(alarm_name) or cloudwatch._composite_alarms[alarm_name]
+        state = {"value": new_state, "reason": reason, "timestamp": alarm_moment(time.time())}
+        if alarm.get("StateReasonData"):
+            state["reasonData"] = alarm["StateReasonData"]
+        detail = {"alarmName": alarm_name, "state": state, "previousState": previous, "configuration": alarm_configuration(alarm)}
+        entry = {
+            "Source": "aws.cloudwatch",
+            "DetailType": "CloudWatch Alarm State Change",
+            "Resources": [alarm["AlarmArn"]],
+            "Detail": json.dumps(detail),
+        }
+        eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
+
+    cloudwatch._record_history = record_and_publish
+
+
+def scheduled_time(schedule, now):
+    """The time for which a schedule that comes now was set. Cron expressions count minutes, and rates count from the schedule's beginning."""
+    expression = schedule["ScheduleExpression"]
+    at = scheduler._at_time_epoch(expression)
+    if at is not None:
+        return at
+    interval = eventbridge._parse_rate_seconds(expression)
+    begun = 0 if interval is None else scheduler._to_epoch(schedule.get("StartDate") or schedule["CreationDate"])
+    interval = interval or 60
+    return begun + (now - begun) // interval * interval
+
+
+def fill_in_schedules():
+    """Fills in the keywords of a schedule's input.
+
+    https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
+    """
+    invoke = require(eventbridge, "_invoke_target", "target", "event", "rule", "view")
+    require(eventbridge, "_parse_rate_seconds", "expr")
+    require(scheduler, "_at_time_epoch", "expr")
+    require(scheduler, "_to_epoch", "value")
+    if not hasattr(scheduler, "_SCHEDULE_TICK_INTERVAL"):
+        sys.exit(f"This ministack's scheduler has no interval of its own: {os.path.abspath(__file__)} has to follow.")
+    scheduler._SCHEDULE_TICK_INTERVAL = 1
+
+    def invoke_filled_in(target, event, rule, view=None):
+        # Rules of EventBridge come here too; only schedules have an ARN of the scheduler.
+        if rule.get("Arn", "").startswith("arn:aws:scheduler:") and target.get("Input"):
+            keywords = {
+                "schedule-arn": rule["Arn"],
+                "scheduled-time": utc(scheduled_time(rule, event["Time"]), "%Y-%m-%dT%H:%M:%SZ"),
+                "execution-id": secrets.token_hex(8),
+                # ministack hands a schedule over once; what fails then is the function, which Lambda itself repeats.
+                "attempt-number": "1",
+            }
+            text = target["Input"]
+            for keyword, value in keywords.items():
+                text = text.replace(f"<aws.scheduler.{keyword}>", value)
+            target = {**target, "Input": text}
+        invoke(target, event, rule, view)
+
+    eventbridge._invoke_target = invoke_filled_in
+
+
 def main():
     accept_aws_sources()
     invoke_rule_targets_asynchronously()
     deploy_backup_selections()
+    publish_alarm_changes()
+    fill_in_schedules()
     try:
         ministack.app.main()
     except KeyboardInterrupt:

@@ -22,7 +22,7 @@ use crate::steps::Steps;
 const KILL: [&str; 5] = ["kill", "--builds", "10", "--kills", "30"];
 
 /// The steps, and what each does.
-const STEPS: [(&str, &str); 21] = [
+const STEPS: [(&str, &str); 22] = [
     ("format", "rustfmt"),
     (
         "functions",
@@ -32,6 +32,7 @@ const STEPS: [(&str, &str); 21] = [
     ("dependencies", "licences, sources and versions, by cargo-deny"),
     ("template", "the templates, by cfn-lint"),
     ("rules", "the rules of EventBridge, by ministack"),
+    ("ministack", "what is added to ministack: events of alarms, inputs of schedules"),
     ("infra", "the templates and what the functions need of them"),
     ("deployed", "the templates, deployed to ministack"),
     ("security", "the templates, by checkov"),
@@ -188,7 +189,7 @@ impl Tests<'_> {
 
     /// Checks that are written in Python, and those of tools that come from there.
     async fn python(&self) -> anyhow::Result<()> {
-        if ["template", "rules", "infra", "deployed", "entrypoint", "security"]
+        if ["template", "rules", "ministack", "infra", "deployed", "entrypoint", "security"]
             .into_iter()
             .any(|step| self.wants(step))
         {
@@ -196,7 +197,7 @@ impl Tests<'_> {
             if self.wants("template") {
                 self.steps.run("template", python(venv).arg("check_template.py")).await?;
             }
-            for step in ["rules", "infra", "deployed", "entrypoint"] {
+            for step in ["rules", "ministack", "infra", "deployed", "entrypoint"] {
                 if self.wants(step) {
                     self.steps.run(step, &mut suite(venv, step)).await?;
                 }
