@@ -4,17 +4,18 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use bellhop_stand_in::Entry;
 use tokio::process::Command;
 use xtask::workspace::{Group, root, run_silently, target, without_package};
 
-use crate::local::{self, Line, SOURCE, WATCH};
+use crate::local::{self, Line, SCHEDULE, SET_ALARM, SOURCE, WATCH};
 use crate::shop::Shop;
 use crate::stack::{Stack, free_port};
 
 /// How long `cargo lambda` may take for a function's first answer; it has cargo look at everything first.
 const FIRST_ANSWER: Duration = Duration::from_secs(300);
-/// How long the shop's pushed commit may take until its run is in the table.
-const RUN: Duration = Duration::from_secs(30);
+/// How long what a deployed function does may take: the shop's pushed commit until its run is logged, an alarm until people are told, a schedule until it has come.
+const DONE: Duration = Duration::from_secs(30);
 
 /// What functions answer to samples: the function, the sample, a part of the answer. Every sample in a printed command must be here. The stack
 /// may know an event from the line before: nothing here asks for more than an answer that is right both times.
@@ -60,8 +61,15 @@ const ANSWERS: &[(&str, &str, &str)] = &[
 const PRINTED: &[(&str, &str)] = &[
     ("aws dynamodb scan", "\"Items\""),
     ("aws logs", "run started"),
-    ("curl -fsS $", "\"taskDefinition\""),
+    ("tail -n 20", ""),
+    ("curl -fsS $AWS_ENDPOINT_URL/_stand-in/tasks", "\"taskDefinition\""),
     ("curl -fsS -X POST", "\"reclaimed\""),
+    (
+        "curl -fsS $AWS_ENDPOINT_URL/_stand-in/faults",
+        "\"fault\":\"no-capacity\",\"fired\":0",
+    ),
+    ("curl -fsS -X DELETE", "\"requests\":[]"),
+    ("aws scheduler", "\"ScheduleArn\""),
 ];
 
 /// Folders of samples of which each is given to a function, whatever it answers.
@@ -111,9 +119,16 @@ async fn all(stack: &Stack, lines: &[Line], port: u16) -> anyhow::Result<()> {
         let answer = answered(command, port).await?;
         ensure!(answer.contains(expected), "`{command}` was answered with {answer}");
         println!("{command}: {}", answer.lines().next().unwrap_or("done"));
+        // The functions behind the stack's rules and schedules, not those of `cargo lambda watch`, take these.
         if command.starts_with("git ") {
-            // The functions behind the stack's rules, not those of `cargo lambda watch`, take this one.
-            is_logged(stack).await?;
+            let message = "the pushed commit started no run";
+            until(message, async || Ok(logged(stack, "push", "run started").await? >= 2)).await?;
+        }
+        if command == SET_ALARM {
+            until("nobody was told of the alarm", async || Ok(is_told_of_alarm(stack))).await?;
+        }
+        if command == SCHEDULE {
+            comes_twice(stack, port).await?;
         }
     }
     for (function, sample, expected) in more()? {
@@ -186,15 +201,37 @@ async fn answered(command: &str, port: u16) -> anyhow::Result<String> {
     }
 }
 
-/// Waits until the deployed function has logged a run.
-async fn is_logged(stack: &Stack) -> anyhow::Result<()> {
+/// Waits until something is so.
+async fn until(message: &str, is_so: impl AsyncFn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
     let begun = Instant::now();
-    loop {
-        let lines = stack.aws.log_lines("/aws/lambda/bellhop-push", 0).await?;
-        if lines.iter().filter(|(_, line)| line.contains("run started")).count() >= 2 {
-            return Ok(());
-        }
-        ensure!(begun.elapsed() < RUN, "the pushed commit started no run within {} s", RUN.as_secs());
+    while !is_so().await? {
+        ensure!(begun.elapsed() < DONE, "{message} within {} s", DONE.as_secs());
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    Ok(())
+}
+
+/// How many lines with a text a deployed function has logged.
+async fn logged(stack: &Stack, function: &str, text: &str) -> anyhow::Result<usize> {
+    let lines = stack.aws.log_lines(&format!("/aws/lambda/bellhop-{function}"), 0).await?;
+    Ok(lines.iter().filter(|(_, line)| line.contains(text)).count())
+}
+
+/// Whether the deployed function has told people of the alarm whose state the command has set.
+fn is_told_of_alarm(stack: &Stack) -> bool {
+    let published = stack.stand_in.journal().of("sns", "Publish");
+    let of_alarm =
+        |entry: &&Entry| entry.caller.as_deref() == Some("bellhop-alarm") && entry.summary.contains("the controller does not answer");
+    published.iter().any(|entry| of_alarm(&entry))
+}
+
+/// Has the schedule, which has been made once, come a second time, and waits for two runs: the same id would have started one.
+async fn comes_twice(stack: &Stack, port: u16) -> anyhow::Result<()> {
+    until("the schedule did not come", async || {
+        Ok(logged(stack, "control", "agent launched").await? >= 1)
+    })
+    .await?;
+    answered(SCHEDULE, port).await?;
+    let message = "a schedule that came twice did not start two runs";
+    until(message, async || Ok(logged(stack, "control", "agent launched").await? >= 2)).await
 }

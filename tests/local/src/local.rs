@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use xtask::python::Venv;
 use xtask::workspace::{root, target};
 
@@ -30,6 +30,15 @@ pub(crate) async fn stay(stack: &Stack, shop: &Shop) -> anyhow::Result<()> {
             None => println!("  {command}"),
         }
     }
+    println!("\nWhile it runs, logs are in files too:\n");
+    let logs = stack.logs();
+    for (what, path) in [
+        ("the functions and ministack", &logs.functions),
+        ("the agents, a file each", &logs.agents),
+        ("builds of CodeBuild, a file each", &logs.builds),
+    ] {
+        println!("  {what:<40}     {}", path.display());
+    }
     println!("\nCtrl-C ends it.");
     std::future::pending::<()>().await;
     Ok(())
@@ -48,10 +57,24 @@ pub(crate) const SOURCE: &str = "source target/local.env";
 /// The command that serves the functions, and does not end.
 pub(crate) const WATCH: &str = "cargo lambda watch --ignore-changes";
 
+/// The command that leaves no capacity for agents.
+const NO_CAPACITY: &str =
+    r#"curl -fsS $AWS_ENDPOINT_URL/_stand-in/faults -d '{"service":"ecs","operation":"RunTask","fault":"no-capacity","times":"always"}'"#;
+/// The commands that make an alarm and change its state.
+const PUT_ALARM: &str = "aws cloudwatch put-metric-alarm --alarm-name jenkins-unhealthy --namespace AWS/ApplicationELB \
+    --metric-name UnHealthyHostCount --statistic Maximum --period 60 --evaluation-periods 1 --threshold 1 \
+    --comparison-operator GreaterThanThreshold";
+pub(crate) const SET_ALARM: &str =
+    "aws cloudwatch set-alarm-state --alarm-name jenkins-unhealthy --state-value ALARM --state-reason 'the controller does not answer'";
+/// The command that has a schedule come now. Each has a name of its own, so that the command can be given again.
+pub(crate) const SCHEDULE: &str = "aws scheduler create-schedule --name shop-$(date +%s) --schedule-expression \"at($(date -u +%FT%T))\" \
+    --action-after-completion DELETE --flexible-time-window Mode=OFF --target file://target/schedule.json";
+
 /// Writes the files that the commands need, and gives the commands, in their order.
 pub(crate) async fn lines(stack: &Stack, shop: &Shop) -> anyhow::Result<Vec<Line>> {
     write_environment(stack).await?;
     write_push_event(shop).await?;
+    write_schedule(stack)?;
     let with = |command: &str, comment| Line {
         command: command.to_owned(),
         comment: Some(comment),
@@ -80,14 +103,27 @@ pub(crate) async fn lines(stack: &Stack, shop: &Shop) -> anyhow::Result<Vec<Line
     all.extend(commands.map(|command| Line { command, comment: None }));
     all.extend([
         with(
-            "aws logs filter-log-events --log-group-name /aws/lambda/bellhop-push --query 'events[].message' --output text",
+            "aws logs filter-log-events --log-group-name /aws/lambda/bellhop-push --query 'events[].[message]' --output text",
             "what a function of the deployed stack logged",
         ),
+        Line {
+            command: format!("tail -n 20 {}/*.log", stack.logs().agents.display()),
+            comment: Some("what the agents printed"),
+        },
         with("curl -fsS $AWS_ENDPOINT_URL/_stand-in/tasks", "the agents"),
         with(
             "curl -fsS -X POST $AWS_ENDPOINT_URL/_stand-in/reclaim-spot",
             "takes all Spot capacity back",
         ),
+        with(NO_CAPACITY, "no agent finds capacity: what is pushed now waits"),
+        with(
+            "curl -fsS $AWS_ENDPOINT_URL/_stand-in/faults",
+            "the faults that are switched on; docs/testing.md has more of them",
+        ),
+        with("curl -fsS -X DELETE $AWS_ENDPOINT_URL/_stand-in/faults", "switches all faults off"),
+        with(PUT_ALARM, "an alarm"),
+        with(SET_ALARM, "the alarm changes, and people are told"),
+        with(SCHEDULE, "a schedule of EventBridge Scheduler that comes now, once"),
     ]);
     Ok(all)
 }
@@ -104,6 +140,17 @@ async fn write_environment(stack: &Stack) -> anyhow::Result<()> {
     std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
+/// Writes the target of a schedule that asks for a run of the shop, with an id of its own each time.
+fn write_schedule(stack: &Stack) -> anyhow::Result<()> {
+    let start = json!({ "start": { "repository": "shop", "id": "<aws.scheduler.execution-id>" } });
+    let target = json!({
+        "Arn": stack.output("ControlFunctionArn")?,
+        "RoleArn": "arn:aws:iam::000000000000:role/schedule",
+        "Input": start.to_string(),
+    });
+    write_json("schedule.json", &target)
+}
+
 /// Writes a push event of the shop's last commit, with an id of its own.
 async fn write_push_event(shop: &Shop) -> anyhow::Result<()> {
     let sample = root().join("events/codecommit/push.json");
@@ -112,6 +159,11 @@ async fn write_push_event(shop: &Shop) -> anyhow::Result<()> {
     let commit = shop.git(["rev-parse", "HEAD"]).await?;
     event["id"] = format!("by-hand-{}", Timestamp::now().as_millisecond()).into();
     event["detail"]["commitId"] = commit.trim().into();
-    let file = target().join("push.json");
-    std::fs::write(&file, format!("{event:#}\n")).with_context(|| format!("cannot write {}", file.display()))
+    write_json("push.json", &event)
+}
+
+/// Writes a file into the folder of what is built.
+fn write_json(name: &str, document: &Value) -> anyhow::Result<()> {
+    let file = target().join(name);
+    std::fs::write(&file, format!("{document:#}\n")).with_context(|| format!("cannot write {}", file.display()))
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command as StdCommand, Stdio};
 use std::time::{Duration, Instant};
 
@@ -46,6 +46,26 @@ pub(crate) const PROJECT: &str = "ci-docker";
 /// CodePipeline's half minute until an action that goes on comes back, shortened.
 const CONTINUATION: Duration = Duration::from_secs(1);
 
+/// Where logs are.
+pub(crate) struct Logs {
+    /// What the functions and ministack print: a file.
+    pub(crate) functions: PathBuf,
+    /// What agents print: a folder with a file for each.
+    pub(crate) agents: PathBuf,
+    /// What builds of CodeBuild print, likewise.
+    pub(crate) builds: PathBuf,
+}
+
+impl Logs {
+    fn below(folder: &Path) -> Self {
+        Self {
+            functions: folder.join("ministack.log"),
+            agents: folder.join("logs"),
+            builds: folder.join("build-logs"),
+        }
+    }
+}
+
 /// A running local AWS with the stack deployed. Ends, and leaves nothing, when it is dropped.
 pub(crate) struct Stack {
     pub(crate) aws: LocalAws,
@@ -70,6 +90,7 @@ impl Stack {
         let venv = &Venv::local_aws().await?;
         let folder = tempfile::Builder::new().prefix("bellhop-local-").tempdir()?;
         let at = folder.path();
+        let logs = Logs::below(at);
         let (port, own_port) = (free_port()?, free_port()?);
         let url = format!("http://127.0.0.1:{port}");
         let stand_in = StandIn::start(Options {
@@ -87,13 +108,13 @@ impl Stack {
             builds: Builds::Processes(BuildProcessOptions {
                 environment: client_variables(venv, own_port)?,
                 work: at.join("build-work"),
-                logs: at.join("build-logs"),
+                logs: logs.builds,
             }),
             agents: Agents::Processes(ProcessOptions {
                 entry_point: root().join("infra/agent/entrypoint"),
                 environment: agent_environment(venv, &at.join("repositories"), own_port)?,
                 work: at.join("work"),
-                logs: at.join("logs"),
+                logs: logs.agents,
             }),
             ..Options::new(at.join("repositories"))
         })
@@ -147,9 +168,14 @@ impl Stack {
 
     /// The last lines that ministack and the functions printed.
     pub(crate) fn log_tail(&self, lines: usize) -> String {
-        let log = std::fs::read_to_string(self.folder().join("ministack.log")).unwrap_or_default();
+        let log = std::fs::read_to_string(self.logs().functions).unwrap_or_default();
         let all: Vec<&str> = log.lines().collect();
         all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
+    }
+
+    /// Where logs are.
+    pub(crate) fn logs(&self) -> Logs {
+        Logs::below(self.folder())
     }
 
     /// A folder for whoever uses the stack; it ends with it.
@@ -287,7 +313,7 @@ impl Ministack {
     fn start(venv: &Venv, port: u16, endpoint: &str, folder: &Path, log_level: &str) -> anyhow::Result<Self> {
         let scratch = folder.join("ministack");
         std::fs::create_dir(&scratch)?;
-        let log = File::create(folder.join("ministack.log"))?;
+        let log = File::create(Logs::below(folder).functions)?;
         let child = StdCommand::new(venv.program("python"))
             .arg(root().join("tests/local/ministack.py"))
             .envs(credentials())
