@@ -221,7 +221,7 @@ async fn logged(stack: &Stack, function: &str, text: &str) -> anyhow::Result<usi
 fn is_told_of_alarm(stack: &Stack) -> bool {
     let published = stack.stand_in.journal().of("sns", "Publish");
     let of_alarm =
-        |entry: &&Entry| entry.caller.as_deref() == Some("bellhop-alarm") && entry.summary.contains("the controller does not answer");
+        |entry: &&Entry| entry.caller.as_deref() == Some("bellhop-alarm") && entry.summary.starts_with("controller-disk-full is in ALARM");
     published.iter().any(|entry| of_alarm(&entry))
 }
 

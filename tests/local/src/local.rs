@@ -61,11 +61,11 @@ pub(crate) const WATCH: &str = "cargo lambda watch --ignore-changes";
 const NO_CAPACITY: &str =
     r#"curl -fsS $AWS_ENDPOINT_URL/_stand-in/faults -d '{"service":"ecs","operation":"RunTask","fault":"no-capacity","times":"always"}'"#;
 /// The commands that make an alarm and change its state.
-const PUT_ALARM: &str = "aws cloudwatch put-metric-alarm --alarm-name jenkins-unhealthy --namespace AWS/ApplicationELB \
-    --metric-name UnHealthyHostCount --statistic Maximum --period 60 --evaluation-periods 1 --threshold 1 \
+const PUT_ALARM: &str = "aws cloudwatch put-metric-alarm --alarm-name controller-disk-full --namespace CWAgent \
+    --metric-name disk_used_percent --statistic Maximum --period 60 --evaluation-periods 1 --threshold 90 \
     --comparison-operator GreaterThanThreshold";
 pub(crate) const SET_ALARM: &str =
-    "aws cloudwatch set-alarm-state --alarm-name jenkins-unhealthy --state-value ALARM --state-reason 'the controller does not answer'";
+    "aws cloudwatch set-alarm-state --alarm-name controller-disk-full --state-value ALARM --state-reason '97 % are used'";
 /// The command that has a schedule come now. Each has a name of its own, so that the command can be given again.
 pub(crate) const SCHEDULE: &str = "aws scheduler create-schedule --name shop-$(date +%s) --schedule-expression \"at($(date -u +%FT%T))\" \
     --action-after-completion DELETE --flexible-time-window Mode=OFF --target file://target/schedule.json";

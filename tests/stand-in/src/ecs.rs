@@ -395,6 +395,13 @@ impl Ecs {
         running.map(|task| task.arn.clone()).collect()
     }
 
+    /// How many tasks of a capacity, or of any, have not stopped.
+    pub(crate) fn live(&self, capacity: Option<&str>) -> usize {
+        let of_it = |task: &&TaskView| capacity.is_none_or(|capacity| task.capacity == capacity);
+        let tasks = self.tasks();
+        tasks.iter().filter(of_it).filter(|task| task.last_status != "STOPPED").count()
+    }
+
     /// Kills all task processes and starts none any more.
     pub(crate) async fn stop_processes(&self) {
         let runners = {

@@ -40,6 +40,9 @@ pub struct Rule {
     /// Only RunTask requests for this capacity: `FARGATE_SPOT` or `FARGATE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<String>,
+    /// Only RunTask requests that come while so many tasks of the rule's capacity, or of any, have not stopped: a capacity with an end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beyond: Option<usize>,
     /// Only requests of the caller with this application id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
@@ -57,6 +60,7 @@ impl Rule {
             service: service.to_owned(),
             operation: operation.to_owned(),
             capacity: None,
+            beyond: None,
             caller: None,
             times: Times::default(),
             fault,
@@ -77,6 +81,13 @@ impl Rule {
         self
     }
 
+    /// The same rule for RunTask requests beyond so many tasks only.
+    #[must_use]
+    pub fn beyond(mut self, tasks: usize) -> Self {
+        self.beyond = Some(tasks);
+        self
+    }
+
     /// The same rule for requests of this application id only.
     #[must_use]
     pub fn caller(mut self, caller: &str) -> Self {
@@ -84,7 +95,7 @@ impl Rule {
         self
     }
 
-    fn matches(&self, call: &Call) -> bool {
+    fn matches(&self, call: &Call, live: impl Fn(Option<&str>) -> usize) -> bool {
         let is = |service: &str, operation: &str| call.service == service && call.operation == operation;
         let has_such = match self.fault {
             Fault::NoCapacity => is("ecs", "RunTask"),
@@ -96,6 +107,7 @@ impl Rule {
             && has_such
             && (self.capacity.is_none() || self.capacity.as_deref() == call.capacity())
             && (self.caller.is_none() || self.caller == call.caller)
+            && self.beyond.is_none_or(|tasks| live(self.capacity.as_deref()) >= tasks)
     }
 }
 
@@ -232,13 +244,13 @@ impl Faults {
         active.map_or(0, |active| active.fired)
     }
 
-    /// The fault for this request, if any.
-    pub(crate) fn pick(&self, call: &Call) -> Option<Fault> {
+    /// The fault for this request, if any. `live` counts the tasks of a capacity, or of any, that have not stopped.
+    pub(crate) fn pick(&self, call: &Call, live: impl Fn(Option<&str>) -> usize) -> Option<Fault> {
         let mut rules = lock(&self.rules);
         rules
             .active
             .iter_mut()
-            .filter(|active| active.rule.matches(call))
+            .filter(|active| active.rule.matches(call, &live))
             .find_map(Active::fire)
     }
 }

@@ -91,7 +91,7 @@ fn cut() -> Response<Body> {
 async fn work(cloud: &Cloud, parts: &Parts, body: Bytes) -> Response<Body> {
     let call = Call::identify(parts, &body);
     let mut entry = cloud.journal.arrived(&call);
-    let fault = cloud.faults.pick(&call);
+    let fault = cloud.faults.pick(&call, |capacity| cloud.ecs.live(capacity));
     entry.fault = fault.as_ref().map(|fault| fault.name().to_owned());
 
     if let Some(Fault::Delay(delay)) = fault {

@@ -113,6 +113,9 @@ impl Rule {
         if self.capacity.is_some() && !run_task {
             return Some("capacity: expected with RunTask of ecs alone; no other request asks for a capacity".to_owned());
         }
+        if self.beyond.is_some() && !run_task {
+            return Some("beyond: expected with RunTask of ecs alone; no other request starts a task".to_owned());
+        }
         match &self.fault {
             Fault::NoCapacity if !run_task => Some("fault: no-capacity is expected with RunTask of ecs alone".to_owned()),
             Fault::AccountLimit if !run_task && !start_build => {

@@ -91,6 +91,29 @@ async fn capacity_can_be_taken_away_until_it_is_given_back() {
 }
 
 #[tokio::test]
+async fn a_capacity_can_have_an_end() {
+    let setup = start().await;
+    let rule = json!({
+        "service": "ecs", "operation": "RunTask", "capacity": "FARGATE_SPOT", "beyond": 2, "fault": "no-capacity", "times": "always",
+    });
+    let listed = setup.switch_on(&rule).await;
+    assert_eq!(listed["requests"][0]["beyond"], 2);
+
+    let first = setup.launch(&on_spot("one")).await;
+    setup.launch(&on_spot("two")).await;
+    let (_, body) = setup.ecs_call("RunTask", &on_spot("three")).await;
+    assert_eq!(body["tasks"], json!([]));
+    let mut on_demand = on_spot("on-demand");
+    on_demand["capacityProviderStrategy"][0]["capacityProvider"] = "FARGATE".into();
+    setup.launch(&on_demand).await;
+
+    // A task that ends makes room.
+    setup.ecs().run(&first).unwrap();
+    setup.ecs().exit(&first, 0).unwrap();
+    setup.launch(&on_spot("four")).await;
+}
+
+#[tokio::test]
 async fn every_form_of_a_rule_is_read_as_it_is_listed() {
     let setup = start().await;
     let error = Fault::Error {
@@ -184,6 +207,10 @@ async fn a_mistake_is_refused_by_the_name_of_its_field() {
         (
             r#"{"service":"ecs","operation":"StopTask","capacity":"FARGATE","fault":"throttle"}"#,
             ["capacity: expected with RunTask of ecs alone", ""],
+        ),
+        (
+            r#"{"service":"ecs","operation":"StopTask","beyond":1,"fault":"throttle"}"#,
+            ["beyond: expected with RunTask of ecs alone", ""],
         ),
         (
             r#"{"service":"codebuild","operation":"StartBuild","fault":"no-capacity"}"#,
