@@ -87,7 +87,7 @@ else:
     sys.exit(f"git-lfs {sys.argv[1]}")
 """
 
-# What the entry point waits between two tries, and between two looks at a fetch, is a fifth of a second.
+# What the entry point waits between two tries is a fifth of a second.
 SLEEP = """#!/usr/bin/env bash
 exec %s 0.2
 """

@@ -16,10 +16,11 @@ use bellhop_domain::backup::{Definition, JobKind, JobSeen, JobState, Point, Remo
 use bellhop_engine::ports::{Backups, Begun};
 use bellhop_engine::{Fault, FaultKind};
 use bellhop_events::backup::state;
+use bellhop_events::refusal::Class;
 use jiff::Timestamp;
 
 use crate::config::Lazy;
-use crate::fault::{code_of, fault};
+use crate::fault::{class_of, code_of, fault};
 
 const NOT_FOUND: &str = "ResourceNotFoundException";
 /// What Cloud Control answers when another request, or a service behind it, was in the way.
@@ -237,13 +238,17 @@ where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     let words = words(&error);
+    // Other jobs end, and this one may begin.
+    let is_limit = error
+        .as_service_error()
+        .is_some_and(|service| class_of(service) == Class::AccountLimit);
     match (fault(what, error), words) {
         (
             Fault {
                 kind: FaultKind::Lasting, ..
             },
             Some(words),
-        ) => Ok(Begun::Refused(words)),
+        ) if !is_limit => Ok(Begun::Refused(words)),
         (fault, _) => Err(fault),
     }
 }

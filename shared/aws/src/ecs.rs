@@ -253,16 +253,29 @@ fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> bool {
 }
 
 /// What the `failures` of a successful reply without tasks mean (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>).
+/// There may be one for each container instance that was considered.
 fn refusal_of_failures(failures: &[Failure]) -> Refusal {
-    let Some(failure) = failures.first() else {
+    if failures.is_empty() {
         return Refusal::NoCapacity("RunTask gave neither a task nor a failure".to_owned());
-    };
-    let reason = failure.reason().unwrap_or("no reason given");
-    let text = match failure.detail() {
-        Some(detail) => format!("{reason} ({detail})"),
-        None => reason.to_owned(),
-    };
-    match Class::of_reason(reason) {
+    }
+    let mut reasons: Vec<(String, usize)> = Vec::new();
+    for failure in failures {
+        let reason = failure.reason().unwrap_or("no reason given");
+        let text = match failure.detail() {
+            Some(detail) => format!("{reason} ({detail})"),
+            None => reason.to_owned(),
+        };
+        match reasons.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, count)) => *count += 1,
+            None => reasons.push((text, 1)),
+        }
+    }
+    let each = reasons.iter().map(|(text, count)| match count {
+        1 => text.clone(),
+        count => format!("{text} ({count} times)"),
+    });
+    let text = each.collect::<Vec<_>>().join(", ");
+    match Class::of_reasons(failures.iter().filter_map(Failure::reason)) {
         Class::Permanent => Refusal::Invalid(text),
         Class::Throttled => Refusal::Throttled(text),
         Class::AccountLimit => Refusal::AccountLimit(text),

@@ -70,6 +70,34 @@ impl EcsHosts {
     }
 }
 
+impl EcsHosts {
+    /// Sets an instance's state, and gives whether it is still there.
+    async fn set_state(&self, host: &Host, status: ContainerInstanceStatus, what: &str) -> Result<bool, Fault> {
+        let reply = self
+            .client
+            .update_container_instances_state()
+            .cluster(&host.cluster)
+            .container_instances(&host.container_instance)
+            .status(status)
+            .send()
+            .await;
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) if is_gone(&error) => return Ok(false),
+            Err(error) => return Err(fault(format_args!("{what} {}", host.container_instance), error)),
+        };
+        match reply
+            .failures()
+            .first()
+            .map(|failure| failure.reason().unwrap_or("no reason given"))
+        {
+            None => Ok(true),
+            Some("MISSING" | "INACTIVE") => Ok(false),
+            Some(reason) => Err(Fault::passing(format!("failed to {what} {}: {reason}", host.container_instance))),
+        }
+    }
+}
+
 #[async_trait]
 impl Hosts for EcsHosts {
     async fn find(&self, instance: &InstanceId, clusters: &[String]) -> Result<Option<Host>, Fault> {
@@ -111,29 +139,28 @@ impl Hosts for EcsHosts {
     }
 
     async fn drain(&self, host: &Host) -> Result<(), Fault> {
-        let reply = self
+        // One that deregistered in the meantime has nothing placed on it either.
+        self.set_state(host, ContainerInstanceStatus::Draining, "drain").await.map(|_| ())
+    }
+
+    async fn is_draining(&self, instance: &InstanceId, host: &Host) -> Result<bool, Fault> {
+        let listed = self
             .client
-            .update_container_instances_state()
+            .list_container_instances()
             .cluster(&host.cluster)
-            .container_instances(&host.container_instance)
+            .filter(format!("ec2InstanceId == {instance}"))
             .status(ContainerInstanceStatus::Draining)
             .send()
             .await;
-        match reply {
-            Ok(reply) => {
-                // Such as an instance that deregistered in the meantime: nothing is placed on it either.
-                for failure in reply.failures() {
-                    tracing::warn!(
-                        instance = failure.arn(),
-                        reason = failure.reason(),
-                        "an instance could not be drained"
-                    );
-                }
-                Ok(())
-            }
-            Err(error) if is_gone(&error) => Ok(()),
-            Err(error) => Err(fault(format_args!("drain {}", host.container_instance), error)),
+        match listed {
+            Ok(listed) => Ok(!listed.container_instance_arns().is_empty()),
+            Err(error) if is_gone(&error) => Ok(false),
+            Err(error) => Err(fault(format_args!("ask whether {instance} is drained"), error)),
         }
+    }
+
+    async fn activate(&self, host: &Host) -> Result<bool, Fault> {
+        self.set_state(host, ContainerInstanceStatus::Active, "activate").await
     }
 }
 
@@ -255,6 +282,26 @@ mod tests {
         assert_eq!(told, ["abcdefghij/test/2", "service:web", "task definition jenkins:7"]);
         assert_eq!(wire.operations(), ["ListTasks", "ListTasks", "DescribeTasks"]);
         assert_eq!(wire.asked()[0].1["containerInstance"], HOST);
+    }
+
+    #[tokio::test]
+    async fn an_instance_is_drained_or_takes_tasks_again() {
+        let listed = |arns: &[&str]| ok(&json!({ "containerInstanceArns": arns }));
+        let (aws, wire) = Wire::replying([listed(&[HOST]), listed(&[])]);
+        let hosts = aws.hosts();
+        assert!(hosts.is_draining(&instance(), &host()).await.unwrap());
+        assert!(!hosts.is_draining(&instance(), &host()).await.unwrap());
+        let asked = json!({ "cluster": "ci", "filter": "ec2InstanceId == i-0123456789abcdef0", "status": "DRAINING" });
+        assert_eq!(wire.asked()[0], ("ListContainerInstances".to_owned(), asked));
+        let answer = |reason: &str| ok(&json!({ "containerInstances": [], "failures": [{ "arn": HOST, "reason": reason }] }));
+        let (aws, wire) = Wire::replying([ok(&json!({ "containerInstances": [{}], "failures": [] })), answer("MISSING")]);
+        let hosts = aws.hosts();
+        assert!(hosts.activate(&host()).await.unwrap());
+        assert!(!hosts.activate(&host()).await.unwrap());
+        assert_eq!(wire.asked()[0].1["status"], "ACTIVE");
+        // Two who drain at once may be in each other's way: it is not done then.
+        let (aws, _) = Wire::replying([answer("AGENT_UPDATE_IN_PROGRESS")]);
+        assert_eq!(aws.hosts().drain(&host()).await.unwrap_err().kind, FaultKind::Passing);
     }
 
     #[tokio::test]

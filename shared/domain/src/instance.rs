@@ -4,16 +4,13 @@
 //! [Spot Instance interruption notices](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html) and
 //! [container instance draining](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html).
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::decision::{Decision, Ignored};
 use crate::ids::{BuildId, InstanceId};
-use crate::message::{Message, Notice, Severity};
 use crate::outbox::{Abandoned, Deferral, Effect, EffectId, ONE_TRY, Outbox, TELL_FOR, TRY_FOR, later};
 
 /// How long a record is kept after the last that was heard of its instance: ids of instances are never used again, so it only has to outlive whatever
@@ -24,8 +21,12 @@ const KEEP: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 const ONE_INTERRUPTION: Duration = Duration::from_secs(10 * 60);
 /// How long it is tried in vain to tell the builds on an instance that it is taken away.
 const INTERRUPT_FOR: Duration = Duration::from_secs(5 * 60);
-/// The most tasks of others that a message names.
-const FOREIGN_NAMED: usize = 20;
+/// How long an instance stays drained for a rebalance recommendation that no interruption follows. Most are not followed by one, and whether the
+/// instance is replaced depends on its Auto Scaling group
+/// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html>).
+pub const ADVICE_FOR: Duration = Duration::from_secs(60 * 60);
+/// How long tasks on it may put that off. The next recommendation within this time after it took tasks again drains it no more.
+const ADVICE_AT_MOST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An instance that EC2 has told something about: the record in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,12 @@ pub struct Instance {
     pub advised: Option<Timestamp>,
     /// The last interruption that was told.
     pub warned: Option<Warned>,
+    /// It is drained on a recommendation alone: when to look whether it is still there.
+    #[serde(default)]
+    pub look: Option<Timestamp>,
+    /// When it took tasks again after that.
+    #[serde(default)]
+    pub reopened: Option<Timestamp>,
     /// What is still to be done.
     pub outbox: Outbox<InstanceEffect>,
 }
@@ -73,7 +80,8 @@ pub enum Action {
 }
 
 impl Action {
-    fn past(self) -> &'static str {
+    /// What it has become then.
+    pub(crate) fn past(self) -> &'static str {
         match self {
             Self::Terminate => "terminated",
             Self::Stop => "stopped",
@@ -111,7 +119,18 @@ pub enum InstanceEvent {
         what: What,
         /// When it did.
         at: Timestamp,
+        /// Somebody else had it drained before.
+        draining: bool,
     },
+    /// It was to take tasks again.
+    Reopened {
+        /// The effect that this was.
+        effect: EffectId,
+        /// What came of it.
+        what: Reopened,
+    },
+    /// Time has passed.
+    Tick,
     /// The builds on it have been told, and these tasks on it are others'.
     Interrupted {
         /// The effect that this was.
@@ -127,6 +146,27 @@ pub enum InstanceEvent {
     Deferred(EffectId, String),
 }
 
+/// What came of having an instance take tasks again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reopened {
+    /// It does.
+    Yes,
+    /// Tasks run on it. It may be that somebody waits for their end to take it away.
+    Busy,
+    /// It is gone, or somebody else has had it take tasks again.
+    NotDraining,
+}
+
+/// What became of an instance that was drained on a recommendation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AfterAdvice {
+    /// It takes tasks again.
+    Reopened,
+    /// Tasks have run on it all the time, and it stays drained.
+    StillBusy,
+}
+
 /// What is to be done for an instance. Every one of them may be performed more than once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -135,6 +175,17 @@ pub enum InstanceEffect {
     Interrupt,
     /// Have ECS place nothing on it any more.
     Drain,
+    /// Have ECS place tasks on it again, if it is drained and empty.
+    Reopen,
+    /// Tell people what became of it after a recommendation.
+    TellAfterAdvice {
+        /// The recommendation.
+        advised: Timestamp,
+        /// What became of it.
+        what: AfterAdvice,
+        /// When that was seen.
+        at: Timestamp,
+    },
     /// Tell people whose tasks go with it.
     Tell {
         /// The interruption.
@@ -157,8 +208,8 @@ impl Effect for InstanceEffect {
     fn abandoned_after(&self) -> Option<Duration> {
         Some(match self {
             Self::Interrupt => INTERRUPT_FOR,
-            Self::Drain => TRY_FOR,
-            Self::Tell { .. } | Self::TellAbandoned { .. } => TELL_FOR,
+            Self::Drain | Self::Reopen => TRY_FOR,
+            Self::TellAfterAdvice { .. } | Self::Tell { .. } | Self::TellAbandoned { .. } => TELL_FOR,
         })
     }
 
@@ -166,7 +217,7 @@ impl Effect for InstanceEffect {
         match self {
             // It launches the replacement of every build on the instance: nothing of that is cut off for the sake of one that takes its time.
             Self::Interrupt => None,
-            Self::Drain | Self::Tell { .. } | Self::TellAbandoned { .. } => Some(ONE_TRY),
+            Self::Drain | Self::Reopen | Self::TellAfterAdvice { .. } | Self::Tell { .. } | Self::TellAbandoned { .. } => Some(ONE_TRY),
         }
     }
 }
@@ -180,6 +231,8 @@ impl Instance {
             host,
             advised: None,
             warned: None,
+            look: None,
+            reopened: None,
             outbox: Outbox::default(),
         }
     }
@@ -187,7 +240,7 @@ impl Instance {
     /// When the sweep should look at this record next; `None` while nothing is to be done.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        self.outbox.due()
+        self.outbox.due().into_iter().chain(self.look).min()
     }
 
     /// When the record may be forgotten.
@@ -219,16 +272,22 @@ impl Instance {
 
     fn apply(&mut self, event: &InstanceEvent, now: Timestamp) -> Result<(), Ignored> {
         match event {
-            InstanceEvent::Told { what, at } => {
+            InstanceEvent::Told { what, at, draining } => {
                 let known = |told: Option<Timestamp>| told.is_some_and(|told| *at < later(told, ONE_INTERRUPTION));
                 let drained = known(self.heard());
                 match what {
                     // One that was stopped or hibernated may be back meanwhile, with others on it.
                     What::Interruption(_) if is_past(*at, now) => return Err(Ignored::Stale),
-                    What::Rebalance if drained => return Err(Ignored::NothingNew),
+                    What::Rebalance if drained || self.was_reopened_shortly_before(*at) => return Err(Ignored::NothingNew),
                     What::Interruption(_) if known(self.warned.map(|warned| warned.at)) => return Err(Ignored::NothingNew),
-                    What::Rebalance => self.advised = Some(*at),
+                    What::Rebalance => {
+                        self.advised = Some(*at);
+                        // What somebody else has drained is theirs to open again.
+                        self.look = (!draining).then(|| later(*at, ADVICE_FOR));
+                    }
                     What::Interruption(action) => {
+                        self.look = None;
+                        self.outbox.remove_where(|pending| pending.effect == InstanceEffect::Reopen);
                         self.warned = Some(Warned { action: *action, at: *at });
                         // First: the builds' two minutes count from here.
                         self.outbox.push(InstanceEffect::Interrupt, now);
@@ -250,6 +309,19 @@ impl Instance {
                     self.outbox.push(InstanceEffect::Tell { warned, builds, foreign }, now);
                 }
             }
+            InstanceEvent::Tick => {
+                if self.look.is_none_or(|look| look > now) {
+                    return Err(Ignored::NotDue);
+                }
+                self.look = None;
+                self.outbox.push(InstanceEffect::Reopen, now);
+            }
+            InstanceEvent::Reopened { effect, what } => {
+                if !self.outbox.remove(*effect) {
+                    return Err(Ignored::NothingNew);
+                }
+                self.reopened(*what, now);
+            }
             InstanceEvent::Performed(id) => {
                 if !self.outbox.remove(*id) {
                     return Err(Ignored::NothingNew);
@@ -264,6 +336,27 @@ impl Instance {
         Ok(())
     }
 
+    fn was_reopened_shortly_before(&self, at: Timestamp) -> bool {
+        self.reopened.is_some_and(|reopened| at < later(reopened, ADVICE_AT_MOST))
+    }
+
+    fn reopened(&mut self, what: Reopened, at: Timestamp) {
+        let Some(advised) = self.advised else { return };
+        let what = match what {
+            Reopened::NotDraining => return,
+            Reopened::Busy if at < later(advised, ADVICE_AT_MOST) => {
+                self.look = Some(later(at, ADVICE_FOR));
+                return;
+            }
+            Reopened::Busy => AfterAdvice::StillBusy,
+            Reopened::Yes => {
+                self.reopened = Some(at);
+                AfterAdvice::Reopened
+            }
+        };
+        self.outbox.push(InstanceEffect::TellAfterAdvice { advised, what, at }, at);
+    }
+
     fn abandoned(&mut self, effect: &InstanceEffect, why: &str, at: Timestamp) {
         let (what, now, advice) = match effect {
             InstanceEffect::Interrupt => (
@@ -276,8 +369,13 @@ impl Instance {
                 "ECS may still place tasks on it",
                 "drain the instance by hand if it is still there, and give the functions the permission that is missing",
             ),
+            InstanceEffect::Reopen => (
+                "have it take tasks again after a rebalance recommendation that no interruption followed",
+                "it stays drained, and takes no tasks",
+                "set it ACTIVE in ECS, or terminate it, and give the functions the permission that is missing",
+            ),
             // Nobody can be told that nobody can be told: it is counted.
-            InstanceEffect::Tell { .. } | InstanceEffect::TellAbandoned { .. } => return,
+            InstanceEffect::TellAfterAdvice { .. } | InstanceEffect::Tell { .. } | InstanceEffect::TellAbandoned { .. } => return,
         };
         let what = Abandoned {
             what: what.to_owned(),
@@ -293,59 +391,6 @@ impl Instance {
 
 fn is_past(told: Timestamp, now: Timestamp) -> bool {
     later(told, ONE_INTERRUPTION) <= now
-}
-
-/// What people are told about tasks that go with an instance and are nobody's whom Bellhop could start again.
-#[must_use]
-pub fn about_foreign(instance: &Instance, warned: &Warned, builds: &[BuildId], foreign: &[ForeignTask]) -> Message {
-    let Host { cluster, .. } = &instance.host;
-    let Warned { action, at } = *warned;
-    let tasks = match foreign.len() {
-        1 => "a task that is none of Bellhop's goes".to_owned(),
-        count => format!("{count} tasks that are none of Bellhop's go"),
-    };
-    let title = format!(
-        "{} of cluster {cluster} is being {} (Spot): {tasks} with it",
-        instance.id,
-        action.past()
-    );
-    let mut body = format!("{title}\n\nNobody starts these again, unless whoever started them does:\n");
-    for task in foreign.iter().take(FOREIGN_NAMED) {
-        let by = task
-            .started_by
-            .as_deref()
-            .map(|by| format!(", started by {by}"))
-            .unwrap_or_default();
-        // Writing to a String cannot fail.
-        let _ = writeln!(body, "  {}{by}\n    {}", task.belongs_to, task.arn);
-    }
-    if foreign.len() > FOREIGN_NAMED {
-        let _ = writeln!(body, "  and {} more", foreign.len() - FOREIGN_NAMED);
-    }
-    if !builds.is_empty() {
-        body.push_str("\nBuilds on it, which Bellhop takes care of:\n");
-        for build in builds {
-            let _ = writeln!(body, "  {build}");
-        }
-    }
-    let named: Vec<_> = foreign.iter().take(FOREIGN_NAMED).collect();
-    Notice {
-        id: format!("instance/{}/interrupted/{}", instance.id, at.as_second()),
-        kind: "suite",
-        severity: Severity::Warning,
-        status: "instance-interrupted",
-        title,
-        time: at,
-        more: vec![
-            ("instance", json!(instance.id)),
-            ("cluster", json!(cluster)),
-            ("action", json!(action)),
-            ("tasks", json!({ "count": foreign.len(), "named": named })),
-            ("builds", json!(builds)),
-        ],
-        body,
-    }
-    .message()
 }
 
 #[cfg(test)]
@@ -381,12 +426,20 @@ mod tests {
 
     fn warning(at: i64) -> InstanceEvent {
         let what = What::Interruption(Action::Terminate);
-        InstanceEvent::Told { what, at: t(at) }
+        InstanceEvent::Told {
+            what,
+            at: t(at),
+            draining: false,
+        }
     }
 
     fn advice(at: i64) -> InstanceEvent {
         let what = What::Rebalance;
-        InstanceEvent::Told { what, at: t(at) }
+        InstanceEvent::Told {
+            what,
+            at: t(at),
+            draining: false,
+        }
     }
 
     #[test]
@@ -432,7 +485,11 @@ mod tests {
         let seen = InstanceEvent::Interrupted {
             effect: warned.outbox.pending()[0].id,
             builds: vec!["abcdefghij/test".parse().unwrap()],
-            foreign: vec![foreign("service:web", None)],
+            foreign: vec![ForeignTask {
+                arn: "arn:aws:ecs:eu-west-1:123456789012:task/ci/feed".to_owned(),
+                belongs_to: "service:web".to_owned(),
+                started_by: None,
+            }],
         };
         let told = take(&warned, &seen, 1);
         assert!(matches!(wants(&told)[..], [InstanceEffect::Drain, InstanceEffect::Tell { .. }]));
@@ -495,40 +552,65 @@ mod tests {
         );
     }
 
-    fn foreign(belongs_to: &str, started_by: Option<&str>) -> ForeignTask {
-        ForeignTask {
-            arn: "arn:aws:ecs:eu-west-1:123456789012:task/ci/feed".to_owned(),
-            belongs_to: belongs_to.to_owned(),
-            started_by: started_by.map(ToOwned::to_owned),
-        }
+    fn reopened(instance: &Instance, what: Reopened, at: i64) -> Instance {
+        let looked = take(instance, &InstanceEvent::Tick, at);
+        let [pending] = looked.outbox.pending() else { panic!("{looked:?}") };
+        assert_eq!(pending.effect, InstanceEffect::Reopen);
+        take(&looked, &InstanceEvent::Reopened { effect: pending.id, what }, at)
     }
 
     #[test]
-    fn the_message_names_what_nobody_starts_again() {
-        let instance = instance();
-        let warned = Warned {
-            action: Action::Hibernate,
+    fn what_no_interruption_follows_takes_tasks_again_and_people_are_told() {
+        let advised = perform_all(&take(&instance(), &advice(0), 0));
+        assert_eq!(advised.due(), Some(t(3600)));
+        assert_eq!(advised.decide(&InstanceEvent::Tick, t(3599)), Decision::Ignored(Ignored::NotDue));
+        let open = reopened(&advised, Reopened::Yes, 3600);
+        assert!(matches!(
+            wants(&open)[..],
+            [InstanceEffect::TellAfterAdvice {
+                what: AfterAdvice::Reopened,
+                ..
+            }]
+        ));
+        // It is not closed again on the next such word.
+        let open = perform_all(&open);
+        assert_eq!(open.decide(&advice(7200), t(7200)), Decision::Ignored(Ignored::NothingNew));
+        assert_eq!(wants(&take(&open, &advice(3600 + 86_400), 90_000)), [&InstanceEffect::Drain]);
+    }
+
+    #[test]
+    fn an_instance_with_tasks_on_it_is_looked_at_for_a_day() {
+        let mut busy = perform_all(&take(&instance(), &advice(0), 0));
+        for hour in 1..24 {
+            busy = reopened(&busy, Reopened::Busy, hour * 3600);
+            assert_eq!((busy.due(), wants(&busy).len()), (Some(t((hour + 1) * 3600)), 0));
+        }
+        let told = reopened(&busy, Reopened::Busy, 24 * 3600);
+        assert!(matches!(
+            wants(&told)[..],
+            [InstanceEffect::TellAfterAdvice {
+                what: AfterAdvice::StillBusy,
+                ..
+            }]
+        ));
+        assert_eq!(perform_all(&told).due(), None);
+    }
+
+    #[test]
+    fn what_is_gone_interrupted_or_drained_by_others_is_left_alone() {
+        let advised = perform_all(&take(&instance(), &advice(0), 0));
+        assert_eq!(reopened(&advised, Reopened::NotDraining, 3600).due(), None);
+        let looking = take(&advised, &InstanceEvent::Tick, 3600);
+        for before in [&advised, &looking] {
+            let warned = take(before, &warning(3601), 3601);
+            assert!(!wants(&warned).contains(&&InstanceEffect::Reopen));
+            assert_eq!(warned.look, None);
+        }
+        let by_others = InstanceEvent::Told {
+            what: What::Rebalance,
             at: t(0),
+            draining: true,
         };
-        let tasks = [foreign("service:web", Some("ecs-svc/1")), foreign("family:jenkins-agent", None)];
-        let message = about_foreign(&instance, &warned, &["abcdefghij/test".parse().unwrap()], &tasks);
-        assert_eq!(
-            message.sms,
-            "i-0123456789abcdef0 of cluster ci is being hibernated (Spot): 2 tasks that are none of Bellhop's go with it"
-        );
-        assert_eq!(message.document["id"], "instance/i-0123456789abcdef0/interrupted/1790000000");
-        assert_eq!(message.document["tasks"]["named"][1]["belongs_to"], "family:jenkins-agent");
-        assert_eq!(
-            message.email,
-            "i-0123456789abcdef0 of cluster ci is being hibernated (Spot): 2 tasks that are none of Bellhop's go with it\n\n\
-             Nobody starts these again, unless whoever started them does:\n  \
-             service:web, started by ecs-svc/1\n    arn:aws:ecs:eu-west-1:123456789012:task/ci/feed\n  \
-             family:jenkins-agent\n    arn:aws:ecs:eu-west-1:123456789012:task/ci/feed\n\n\
-             Builds on it, which Bellhop takes care of:\n  abcdefghij/test\n"
-        );
-        let many: Vec<_> = (0..25).map(|_| foreign("service:web", None)).collect();
-        assert!(about_foreign(&instance, &warned, &[], &many).email.contains("  and 5 more\n"));
-        let one = about_foreign(&instance, &warned, &[], &many[..1]);
-        assert!(one.sms.ends_with("a task that is none of Bellhop's goes with it"), "{}", one.sms);
+        assert_eq!(perform_all(&take(&instance(), &by_others, 0)).due(), None);
     }
 }

@@ -2,9 +2,11 @@
 
 mod abandoned;
 mod backup;
+mod instance;
 
 pub use abandoned::{about_abandoned_of_instance, about_abandoned_of_run};
 pub use backup::{about_backup, about_no_backups};
+pub use instance::{about_foreign, about_instance_after_advice};
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Records beside runs and builds: how they are kept in the ledger, and swept.
 
-use bellhop_domain::instance::Instance;
+use bellhop_domain::instance::{Instance, InstanceEvent};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -48,7 +48,7 @@ impl Engine {
     pub(crate) async fn sweep_document(&self, key: &DocumentKey) -> Result<Handled, Fault> {
         match key.kind {
             DocumentKind::Instance => match self.load_kept::<Instance>(key).await? {
-                Some(instance) => self.advance(instance, Vec::new(), Overdue::Perform).await,
+                Some(instance) => self.advance(instance, vec![InstanceEvent::Tick], Overdue::Perform).await,
                 None => Ok(Handled::Unknown),
             },
             DocumentKind::Alarm => self.sweep_alarm(key).await,

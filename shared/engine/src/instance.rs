@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bellhop_domain::build::BuildEvent;
 use bellhop_domain::decision::Decision;
 use bellhop_domain::ids::{AttemptId, InstanceId};
-use bellhop_domain::instance::{self, Instance, InstanceEffect, InstanceEvent, What};
+use bellhop_domain::instance::{Instance, InstanceEffect, InstanceEvent, Reopened, What};
 use bellhop_domain::message;
 use bellhop_domain::observation::{AgentStatus, Observation};
 use bellhop_domain::outbox::{EffectId, Outbox, Pending};
@@ -26,12 +26,14 @@ impl Engine {
         let Some(host) = self.hosts.find(id, clusters).await? else {
             return Ok(Handled::Unknown);
         };
+        // Who drains an instance is told nowhere: whether somebody else has can only be seen before.
+        let draining = what == What::Rebalance && self.hosts.is_draining(id, &host).await?;
         let stored = self.load_kept::<Instance>(&key_of(id)).await?;
         let current = stored.unwrap_or_else(|| Versioned {
             version: 0,
             record: Instance::new(id.clone(), host),
         });
-        self.advance(current, vec![InstanceEvent::Told { what, at }], Overdue::Perform)
+        self.advance(current, vec![InstanceEvent::Told { what, at, draining }], Overdue::Perform)
             .await
     }
 
@@ -151,6 +153,25 @@ impl Record for Instance {
                 tracing::info!(instance = %self.id, cluster = self.host.cluster, "instance drained");
                 Ok(vec![performed])
             }
+            InstanceEffect::Reopen => {
+                let effect = pending.id;
+                let what = if !engine.hosts.is_draining(&self.id, &self.host).await? {
+                    Reopened::NotDraining
+                } else if !engine.hosts.occupants(&self.host).await?.is_empty() {
+                    Reopened::Busy
+                } else if engine.hosts.activate(&self.host).await? {
+                    Reopened::Yes
+                } else {
+                    Reopened::NotDraining
+                };
+                tracing::info!(instance = %self.id, cluster = self.host.cluster, ?what, "no interruption followed the recommendation");
+                Ok(vec![InstanceEvent::Reopened { effect, what }])
+            }
+            InstanceEffect::TellAfterAdvice { advised, what, at } => {
+                let message = message::about_instance_after_advice(self, *advised, *what, *at);
+                engine.notifier.publish(&message).await?;
+                Ok(vec![performed])
+            }
             InstanceEffect::TellAbandoned { number, what } => {
                 engine
                     .notifier
@@ -159,7 +180,7 @@ impl Record for Instance {
                 Ok(vec![performed])
             }
             InstanceEffect::Tell { warned, builds, foreign } => {
-                let message = instance::about_foreign(self, warned, builds, foreign);
+                let message = message::about_foreign(self, warned, builds, foreign);
                 engine.notifier.publish(&message).await?;
                 Ok(vec![performed])
             }

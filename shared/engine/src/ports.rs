@@ -277,6 +277,12 @@ pub trait Hosts: Send + Sync {
 
     /// Has nothing more placed on an instance. One that is gone is no error.
     async fn drain(&self, host: &Host) -> Result<(), Fault>;
+
+    /// Whether an instance is there, and has nothing placed on it.
+    async fn is_draining(&self, instance: &InstanceId, host: &Host) -> Result<bool, Fault>;
+
+    /// Has tasks placed on an instance again; whether it is still there.
+    async fn activate(&self, host: &Host) -> Result<bool, Fault>;
 }
 
 /// Where the pushed code is.

@@ -13,6 +13,7 @@ use bellhop_domain::observation::{AgentStatus, Observation, Report, ReportPhase,
 use jiff::Timestamp;
 
 use crate::decode::clean;
+use crate::refusal::Class;
 use crate::task;
 
 /// The phases of a build, in the order that it goes through them.
@@ -40,6 +41,9 @@ const COMMAND_ERROR: &str = "COMMAND_EXECUTION_ERROR";
 const BUILDSPEC_ERROR: &str = "YAML_FILE_ERROR";
 /// CodeBuild's.
 const SERVICE_ERROR: &str = "INTERNAL_SERVICE_ERROR";
+
+/// What CodeBuild says where the container was gone before the command was over: it may also be that the image does not fit.
+const OUT_OF_MEMORY: &str = "out of memory";
 
 /// How the message about a failed command begins; the command follows.
 const COMMAND_WORDS: &str = "Error while executing command: ";
@@ -170,7 +174,7 @@ impl BuildFacts {
     fn trouble(&self) -> Option<&PhaseFacts> {
         self.phases
             .iter()
-            .filter(|phase| matches!(phase.status.as_deref(), Some("FAILED" | "FAULT" | "TIMED_OUT" | "STOPPED")))
+            .filter(|phase| phase.went_wrong())
             .min_by_key(|phase| rank(&phase.kind).unwrap_or(PHASES.len()))
     }
 
@@ -179,7 +183,7 @@ impl BuildFacts {
             return (StopCause::Other, None);
         };
         match phase.kind.as_str() {
-            _ if phase.is_before_the_build() => (StopCause::FailedToStart, None),
+            _ if phase.is_before_the_build() => (phase.cause_of_no_start(), None),
             _ if phase.status.as_deref() == Some("FAULT") || phase.says(SERVICE_ERROR) => (StopCause::Other, None),
             _ if phase.says(BUILDSPEC_ERROR) => (StopCause::Definition, None),
             "DOWNLOAD_SOURCE" => (
@@ -196,6 +200,14 @@ impl BuildFacts {
                     let (command, exit_code) = context.command();
                     (StopCause::Exited, Some(script(exit_code, command)))
                 }
+                // As on ECS: it is the job that takes more memory than its agent has.
+                Some(context) if context.message.contains(OUT_OF_MEMORY) => (
+                    StopCause::Exited,
+                    Some(Report {
+                        message: Some(phase.words()),
+                        ..script(1, None)
+                    }),
+                ),
                 Some(_) => (StopCause::Other, None),
             },
             "UPLOAD_ARTIFACTS" => (StopCause::Definition, None),
@@ -205,6 +217,22 @@ impl BuildFacts {
 }
 
 impl PhaseFacts {
+    /// Whether it ended otherwise than well. Statuses that the API does not document, such as `CLIENT_ERROR`, are met among those
+    /// (<https://github.com/aws-ia/terraform-aws-control_tower_account_factory/issues/626>).
+    fn went_wrong(&self) -> bool {
+        let status = self.status.as_deref().unwrap_or_default();
+        !matches!(status, "" | SUCCEEDED | "IN_PROGRESS" | "QUEUED")
+    }
+
+    /// What follows from a build that never came up. What passes by itself uses up no retry.
+    fn cause_of_no_start(&self) -> StopCause {
+        let messages = self.contexts.iter().map(|context| context.message.as_str());
+        match Class::of_reasons(messages) {
+            Class::Throttled | Class::AccountLimit | Class::NoCapacity | Class::Transient => StopCause::NotNow,
+            Class::Permanent | Class::Unknown => StopCause::FailedToStart,
+        }
+    }
+
     fn is_before_the_build(&self) -> bool {
         rank(&self.kind).is_some_and(|place| Some(place) <= rank(PROVISIONING))
     }
@@ -310,6 +338,44 @@ mod tests {
             AgentStatus::Stopped(stop) => stop,
             other => panic!("not stopped: {other:?}"),
         }
+    }
+
+    #[test]
+    fn what_keeps_a_build_from_starting_and_passes_uses_up_no_retry() {
+        for (status, context, expected) in [
+            (
+                "CLIENT_ERROR",
+                "VPC_CLIENT_ERROR: Unexpected EC2 error: RequestLimitExceeded",
+                StopCause::NotNow,
+            ),
+            (
+                "FAILED",
+                "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE: CannotPullContainerError: toomanyrequests: Too Many Requests",
+                StopCause::NotNow,
+            ),
+            (
+                "CLIENT_ERROR",
+                "ACCESS_DENIED: Service role does not allow AWS CodeBuild to create log streams",
+                StopCause::FailedToStart,
+            ),
+        ] {
+            let stop = stop(
+                "FAILED",
+                &[phase("SUBMITTED", "SUCCEEDED", ""), phase("PROVISIONING", status, context)],
+            );
+            assert_eq!(stop.cause, expected, "{context}");
+            assert_eq!(stop.reason.unwrap(), format!("PROVISIONING: {context}"));
+        }
+    }
+
+    /// As on ECS: it would end the same way on the next machine.
+    #[test]
+    fn a_build_that_runs_out_of_memory_has_failed() {
+        let words = "SINGLE_BUILD_CONTAINER_DEAD: Build container found dead before completing the build. Build container died because it was out of \
+                     memory, or the Docker image is not supported.";
+        let stop = stop("FAILED", &[phase("BUILD", "FAILED", words)]);
+        assert_eq!(stop.cause, StopCause::Exited);
+        assert!(stop.report.unwrap().message.unwrap().contains("out of memory"));
     }
 
     #[test]

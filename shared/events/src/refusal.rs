@@ -32,11 +32,18 @@ pub struct Rule {
 }
 
 /// The first rule that fits decides.
-pub const RULES: [Rule; 10] = [
+pub const RULES: [Rule; 11] = [
     Rule {
         class: Class::Throttled,
         codes: &[],
-        words: &["Rate exceeded", "Throttling", "Request limit exceeded", "RequestLimitExceeded"],
+        words: &[
+            "Rate exceeded",
+            "Throttling",
+            "Request limit exceeded",
+            "RequestLimitExceeded",
+            "toomanyrequests",
+            "Too Many Requests",
+        ],
         source: "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/throttling.html",
     },
     Rule {
@@ -47,6 +54,9 @@ pub const RULES: [Rule; 10] = [
             "configuration is above your limit",
             "Tasks provisioning capacity limit exceeded",
             "InsufficientFreeAddressesInSubnet",
+            "AddressLimitExceeded",
+            "NetworkInterfaceLimitExceeded",
+            "VcpuLimitExceeded",
         ],
         source: "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html",
     },
@@ -58,6 +68,7 @@ pub const RULES: [Rule; 10] = [
             "No Container Instances were found in your",
             "EMPTY CAPACITY PROVIDER",
             "NO ACTIVE INSTANCES",
+            "placement constraint unsatisfied",
         ],
         source: "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html",
     },
@@ -69,8 +80,20 @@ pub const RULES: [Rule; 10] = [
             "InternalError",
             "Internal error",
             "internal error",
+            "Timeout waiting for network interface provisioning",
+            "Timeout waiting for EphemeralStorage provisioning",
+            "AuthFailure",
+            "attach network interface",
+            "netplugin failed",
         ],
-        source: "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html",
+        source: "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html",
+    },
+    // A role, or its policy, that was made a moment ago is not known everywhere yet.
+    Rule {
+        class: Class::Unknown,
+        codes: &[],
+        words: &["was unable to assume", "is not authorized to perform"],
+        source: "https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency",
     },
     Rule {
         class: Class::Throttled,
@@ -79,10 +102,16 @@ pub const RULES: [Rule; 10] = [
             "ThrottlingException",
             "ThrottledException",
             "ThrottlingError",
+            "Throttled",
+            "KMSThrottling",
+            "EC2ThrottledException",
+            "BandwidthLimitExceeded",
+            "PriorRequestNotComplete",
             "TooManyRequestsException",
             "RequestLimitExceeded",
             "ProvisionedThroughputExceededException",
             "RequestThrottled",
+            "RequestThrottledException",
             "SlowDown",
         ],
         words: &[],
@@ -105,6 +134,8 @@ pub const RULES: [Rule; 10] = [
             "InternalErrorException",
             "InternalFailure",
             "InternalServerError",
+            "RequestTimeout",
+            "RequestTimeoutException",
             "ServerException",
             "ServiceUnavailable",
             "ServiceUnavailableException",
@@ -153,9 +184,27 @@ impl Class {
         RULES.iter().find(fits).map_or(Self::Unknown, |rule| rule.class)
     }
 
+    /// The class of several reasons of one refusal, each of its own instance for example: the most hopeful one. One instance that has no room now
+    /// counts more than another one that can never take the task.
+    #[must_use]
+    pub fn of_reasons<'a>(reasons: impl IntoIterator<Item = &'a str>) -> Self {
+        const BY_HOPE: [Class; 6] = [
+            Class::Transient,
+            Class::Throttled,
+            Class::NoCapacity,
+            Class::AccountLimit,
+            Class::Unknown,
+            Class::Permanent,
+        ];
+        let classes: Vec<Self> = reasons.into_iter().map(Self::of_reason).collect();
+        BY_HOPE.into_iter().find(|class| classes.contains(class)).unwrap_or(Self::Unknown)
+    }
+
     /// The class of a `reason` of RunTask's failures, such as `RESOURCE:MEMORY`, or of a task's `stoppedReason`.
     #[must_use]
     pub fn of_reason(reason: &str) -> Self {
+        // A task that failed to start may name its stop code first.
+        let reason = reason.strip_prefix("TaskFailedToStart: ").unwrap_or(reason);
         let code = reason.split([':', ' ']).next().unwrap_or_default();
         Self::of_error(code, reason)
     }
@@ -225,6 +274,19 @@ mod tests {
             ("InvalidParameterException", "Subnet is invalid", Class::Permanent),
             ("ClusterNotFoundException", "Cluster not found.", Class::Permanent),
             ("AccessDeniedException", "not authorized to perform: ecs:RunTask", Class::Unknown),
+            (
+                "ClientException",
+                "ECS was unable to assume the role 'arn:aws:iam::123456789012:role/x' that was provided for this task.",
+                Class::Unknown,
+            ),
+            (
+                "InvalidInputException",
+                "CodeBuild is not authorized to perform: sts:AssumeRole on arn:aws:iam::123456789012:role/x",
+                Class::Unknown,
+            ),
+            ("Throttled", "", Class::Throttled),
+            ("KMSThrottling", "", Class::Throttled),
+            ("RequestTimeout", "", Class::Transient),
             ("", "", Class::Unknown),
         ] {
             assert_eq!(Class::of_error(code, text), class, "{code}: {text}");
@@ -246,8 +308,43 @@ mod tests {
             ("ATTRIBUTE", Class::Permanent),
             ("MISSING", Class::Permanent),
             ("AGENTS ARE FEW", Class::Unknown),
+            ("TaskFailedToStart: RESOURCE:GPU", Class::NoCapacity),
+            ("TaskFailedToStart: MISSING", Class::Permanent),
+            ("MemberOf placement constraint unsatisfied.", Class::NoCapacity),
+            ("DistinctInstance placement constraint unsatisfied.", Class::NoCapacity),
+            ("Timeout waiting for network interface provisioning to complete.", Class::Transient),
+            (
+                "Unexpected EC2 error while attempting to Create Network Interface with public IP assignment enabled in subnet 'subnet-0a': AuthFailure",
+                Class::Transient,
+            ),
+            (
+                "Unexpected EC2 error while attempting to Create Network Interface in subnet 'subnet-0a': NetworkInterfaceLimitExceeded",
+                Class::AccountLimit,
+            ),
+            (
+                "Unexpected EC2 error while attempting to Create Network Interface in subnet 'subnet-0a': UnauthorizedOperation",
+                Class::Unknown,
+            ),
+            (
+                "CannotPullContainerError: toomanyrequests: You have reached your pull rate limit.",
+                Class::Throttled,
+            ),
+            ("CannotPullContainerError: dial tcp 10.0.0.7:443: i/o timeout", Class::Unknown),
         ] {
             assert_eq!(Class::of_reason(reason), class, "{reason}");
+        }
+    }
+
+    #[test]
+    fn of_several_reasons_the_most_hopeful_counts() {
+        for (reasons, class) in [
+            (&["ATTRIBUTE", "RESOURCE:MEMORY"][..], Class::NoCapacity),
+            (&["MISSING", "Rate exceeded", "AGENT"], Class::Throttled),
+            (&["ATTRIBUTE", "something new"], Class::Unknown),
+            (&["ATTRIBUTE", "MISSING"], Class::Permanent),
+            (&[], Class::Unknown),
+        ] {
+            assert_eq!(Class::of_reasons(reasons.iter().copied()), class, "{reasons:?}");
         }
     }
 }

@@ -21,8 +21,15 @@ pub(crate) const CAPACITY: &str = "BELLHOP_CAPACITY";
 
 /// The stop codes of a task whose Spot capacity is taken back: the documented one, and the one documented before.
 const INTERRUPTION_CODES: [&str; 2] = ["SpotInterruption", "TerminationNotice"];
-/// How the reason of such a task begins. Warnings without any stop code are known, so that the words have to do.
-const INTERRUPTION_REASON: &str = "Your Spot Task was interrupted";
+/// How the reason of such a task begins, or of one whose instance was taken away from under it. Warnings without any stop code are known, so that the
+/// words have to do.
+const INTERRUPTION_REASONS: [&str; 3] = [
+    "Your Spot Task was interrupted",
+    "Host EC2 (instance ",
+    // ECS Managed Instances stop tasks when they drain
+    // (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/managed-instances-patching.html>).
+    "Task stopped during instance draining",
+];
 /// How the reason begins when an essential container ended by itself.
 const EXITED_REASON: &str = "Essential container in task exited";
 
@@ -120,7 +127,8 @@ impl TaskFacts {
     }
 
     fn interrupted(&self) -> bool {
-        self.stop_code.as_deref().is_some_and(|code| INTERRUPTION_CODES.contains(&code)) || self.reason_begins(INTERRUPTION_REASON)
+        self.stop_code.as_deref().is_some_and(|code| INTERRUPTION_CODES.contains(&code))
+            || INTERRUPTION_REASONS.iter().any(|words| self.reason_begins(words))
     }
 
     fn reason_begins(&self, words: &str) -> bool {
@@ -167,14 +175,23 @@ impl TaskFacts {
         }
         match self.stop_code.as_deref() {
             Some("EssentialContainerExited") => StopCause::Exited,
-            Some("TaskFailedToStart") => match self.stopped_reason.as_deref().map(Class::of_reason) {
-                Some(Class::NoCapacity) => StopCause::NoCapacity,
-                Some(Class::AccountLimit | Class::Throttled | Class::Transient) => StopCause::NotNow,
-                Some(Class::Permanent | Class::Unknown) | None => StopCause::FailedToStart,
+            Some("TaskFailedToStart") => match self.class_of_start() {
+                Class::NoCapacity => StopCause::NoCapacity,
+                Class::AccountLimit | Class::Throttled | Class::Transient => StopCause::NotNow,
+                Class::Permanent | Class::Unknown => StopCause::FailedToStart,
             },
             Some("UserInitiated" | "ServiceSchedulerInitiated") => StopCause::Requested,
             None if self.reason_begins(EXITED_REASON) && self.containers.iter().any(|c| c.exit_code.is_some()) => StopCause::Exited,
             _ => StopCause::Other,
+        }
+    }
+
+    /// What kept the task from starting. On EC2 it stands with the container that it happened to, and the task only says that it failed to start.
+    fn class_of_start(&self) -> Class {
+        let of_task = self.stopped_reason.as_deref().map_or(Class::Unknown, Class::of_reason);
+        match of_task {
+            Class::Unknown => Class::of_reasons(self.containers.iter().filter_map(|container| container.reason.as_deref())),
+            known => known,
         }
     }
 
@@ -322,6 +339,28 @@ mod tests {
         assert!(!ended("TaskFailedToStart", &[running]));
     }
 
+    /// On EC2 the task only says that it failed to start.
+    #[test]
+    fn the_words_of_a_container_count_where_the_task_has_none() {
+        for (of_task, of_container, expected) in [
+            (
+                "Task failed to start",
+                "CannotPullECRContainerError: ThrottlingException: Rate exceeded",
+                StopCause::NotNow,
+            ),
+            (
+                "Task failed to start",
+                "CannotPullContainerError: no such image",
+                StopCause::FailedToStart,
+            ),
+            ("RESOURCE:MEMORY", "Rate exceeded", StopCause::NoCapacity),
+        ] {
+            let mut task = task("STOPPED", "STOPPED", "TaskFailedToStart", of_task);
+            task.containers = vec![container("STOPPED", None, Some(of_container))];
+            assert_eq!(cause(&task), expected, "{of_task}: {of_container}");
+        }
+    }
+
     #[test]
     fn every_stop_code_has_its_cause() {
         for (code, reason, expected) in [
@@ -333,8 +372,24 @@ mod tests {
             ),
             (
                 "TaskFailedToStart",
-                "Timeout waiting for network interface provisioning to complete.",
+                "CannotPullContainerError: dial tcp 10.0.0.7:443: i/o timeout",
                 StopCause::FailedToStart,
+            ),
+            (
+                "TaskFailedToStart",
+                "Timeout waiting for network interface provisioning to complete.",
+                StopCause::NotNow,
+            ),
+            (
+                "TaskFailedToStart",
+                "CannotPullContainerError: toomanyrequests: You have reached your pull rate limit.",
+                StopCause::NotNow,
+            ),
+            ("TaskFailedToStart", "TaskFailedToStart: RESOURCE:GPU", StopCause::NoCapacity),
+            (
+                "TaskFailedToStart",
+                "MemberOf placement constraint unsatisfied.",
+                StopCause::NoCapacity,
             ),
             (
                 "TaskFailedToStart",
@@ -356,6 +411,9 @@ mod tests {
             ("SpotInterruption", SPOT, StopCause::Interrupted),
             ("TerminationNotice", "", StopCause::Interrupted),
             ("", SPOT, StopCause::Interrupted),
+            ("", "Host EC2 (instance i-0123456789abcdef0) terminated.", StopCause::Interrupted),
+            ("", "Host EC2 (instance i-0123456789abcdef0) stopped.", StopCause::Interrupted),
+            ("", "Task stopped during instance draining", StopCause::Interrupted),
             ("UserInitiated", "Task stopped by user", StopCause::Requested),
             ("ServiceSchedulerInitiated", "Scaling activity", StopCause::Requested),
             ("InfrastructureHealth", "", StopCause::Other),

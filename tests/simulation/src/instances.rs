@@ -415,6 +415,29 @@ pub(crate) fn drain(world: &mut World, host: &Host) {
     world.note("instance drained", Subject::World, || id.to_string());
 }
 
+/// `ListContainerInstances` by status.
+pub(crate) fn is_draining(world: &World, id: &InstanceId) -> bool {
+    let registered = |instance: &&Instance| instance.registered_until.is_none_or(|until| world.now < until);
+    let instance = world.instances.get(id).filter(registered);
+    instance.is_some_and(|instance| instance.drained.is_some())
+}
+
+/// `UpdateContainerInstancesState` to `ACTIVE`.
+pub(crate) fn activate(world: &mut World, host: &Host) -> bool {
+    let now = world.now;
+    let Some((index, instance)) = world.instances.by_host(host) else {
+        return false;
+    };
+    if instance.registered_until.is_some_and(|until| until <= now) {
+        return false;
+    }
+    instance.drained = None;
+    let id = instance.id.clone();
+    checks::instances::activated(world, index);
+    world.note("instance activated", Subject::World, || id.to_string());
+    true
+}
+
 /// Whether a task goes with an instance of whose end EC2 has warned.
 pub(crate) fn is_doomed(world: &World, agent: &AgentId) -> bool {
     let host = world.task(agent).and_then(|task| task.host);

@@ -561,6 +561,22 @@ impl Hosts for Port {
         checks::instances::drained(&mut lock(&self.world), host);
         Ok(())
     }
+
+    async fn is_draining(&self, instance: &InstanceId, _: &Host) -> Result<bool, Fault> {
+        let instance = instance.clone();
+        self.call(Service::Other, "ListContainerInstances", Subject::World, move |world| {
+            instances::is_draining(world, &instance)
+        })
+        .await
+    }
+
+    async fn activate(&self, host: &Host) -> Result<bool, Fault> {
+        let of = host.clone();
+        self.call(Service::Other, "UpdateContainerInstancesState", Subject::World, move |world| {
+            instances::activate(world, &of)
+        })
+        .await
+    }
 }
 
 #[async_trait]

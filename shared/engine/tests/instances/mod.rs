@@ -102,3 +102,34 @@ async fn what_got_no_answer_is_done_by_the_sweep() {
     assert_eq!((replacements(&world), world.told("suite").len()), (2, 1));
     assert_eq!(world.sweep().await.unwrap().faults, 0);
 }
+
+#[tokio::test]
+async fn an_instance_that_was_only_advised_takes_tasks_again_once_it_is_empty() {
+    let (world, _) = world(0).await;
+    told(&world, What::Rebalance).await.unwrap();
+    assert!(world.hosts.draining.lock().unwrap().contains(instance().as_str()));
+    world.clock.pass(Duration::from_secs(3600));
+    world.sweep().await.unwrap();
+    assert!(
+        world.hosts.draining.lock().unwrap().contains(instance().as_str()),
+        "somebody's task is on it"
+    );
+    world.hosts.occupants.lock().unwrap().insert(instance(), Vec::new());
+    world.clock.pass(Duration::from_secs(3600));
+    world.sweep().await.unwrap();
+    assert!(world.hosts.draining.lock().unwrap().is_empty());
+    assert_eq!(world.told("suite"), ["instance-reopened"]);
+    assert_eq!(told(&world, What::Rebalance).await.unwrap(), Handled::Ignored(Ignored::NothingNew));
+}
+
+#[tokio::test]
+async fn an_instance_that_somebody_else_has_drained_stays_theirs() {
+    let (world, _) = world(0).await;
+    world.hosts.occupants.lock().unwrap().insert(instance(), Vec::new());
+    world.hosts.draining.lock().unwrap().insert(instance().to_string());
+    told(&world, What::Rebalance).await.unwrap();
+    world.clock.pass(Duration::from_secs(7200));
+    world.sweep().await.unwrap();
+    assert!(world.hosts.draining.lock().unwrap().contains(instance().as_str()));
+    assert_eq!(world.told("suite"), [""; 0]);
+}

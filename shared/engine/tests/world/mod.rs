@@ -632,6 +632,8 @@ impl Pipelines for FakePipelines {
 #[derive(Default)]
 pub(crate) struct FakeHosts {
     pub(crate) occupants: Mutex<BTreeMap<InstanceId, Vec<Occupant>>>,
+    /// Those that nothing is placed on.
+    pub(crate) draining: Mutex<BTreeSet<String>>,
     /// What was asked, one line each.
     pub(crate) asked: Mutex<Vec<String>>,
     /// So many questions to come get no answer.
@@ -672,7 +674,19 @@ impl Hosts for FakeHosts {
     }
 
     async fn drain(&self, host: &Host) -> Result<(), Fault> {
-        self.ask(format!("drain {}", host.container_instance)).await
+        self.ask(format!("drain {}", host.container_instance)).await?;
+        self.draining.lock().unwrap().insert(host.container_instance.clone());
+        Ok(())
+    }
+
+    async fn is_draining(&self, instance: &InstanceId, _: &Host) -> Result<bool, Fault> {
+        self.ask(format!("is {instance} drained")).await?;
+        Ok(self.draining.lock().unwrap().contains(instance.as_str()))
+    }
+
+    async fn activate(&self, host: &Host) -> Result<bool, Fault> {
+        self.ask(format!("activate {}", host.container_instance)).await?;
+        Ok(self.draining.lock().unwrap().remove(&host.container_instance))
     }
 }
 

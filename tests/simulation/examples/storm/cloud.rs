@@ -476,6 +476,14 @@ impl Hosts for Port {
     async fn drain(&self, _: &Host) -> Result<(), Fault> {
         none()
     }
+
+    async fn is_draining(&self, _: &InstanceId, _: &Host) -> Result<bool, Fault> {
+        none()
+    }
+
+    async fn activate(&self, _: &Host) -> Result<bool, Fault> {
+        none()
+    }
 }
 
 #[async_trait]

@@ -31,6 +31,8 @@ pub(crate) struct Seen {
     missed: BTreeSet<InstanceId>,
     /// The instances of which ECS has answered that nothing more is placed on them.
     drained: BTreeSet<InstanceId>,
+    /// The instances that had tasks placed on them again.
+    activated: BTreeSet<InstanceId>,
 }
 
 struct Look {
@@ -77,6 +79,20 @@ pub(crate) fn drained(world: &mut World, host: &Host) {
         "{id} counts as drained, and is not"
     );
     world.checks.instances.drained.insert(id);
+}
+
+/// An instance has tasks placed on it again.
+pub(crate) fn activated(world: &mut World, index: usize) {
+    let Some(instance) = world.instances.all.get(index) else { return };
+    let (id, warned) = (instance.id.clone(), instance.warned.is_some() || instance.gone.is_some());
+    check!(
+        world,
+        Subject::World,
+        "doomed-instances-stay-drained",
+        !warned,
+        "{id} takes tasks again, and EC2 takes it away"
+    );
+    world.checks.instances.activated.insert(id);
 }
 
 /// A notice was handled to its end.
@@ -188,7 +204,11 @@ fn interrupted(world: &mut World, record: &Instance) {
     let mine = |look: &&Look| who == Who::Nature || look.who == who;
     let told = record.outbox.pending().iter().find_map(|pending| match &pending.effect {
         InstanceEffect::Tell { foreign, .. } => Some(foreign.as_slice()),
-        InstanceEffect::Interrupt | InstanceEffect::Drain | InstanceEffect::TellAbandoned { .. } => None,
+        InstanceEffect::Interrupt
+        | InstanceEffect::Drain
+        | InstanceEffect::Reopen
+        | InstanceEffect::TellAfterAdvice { .. }
+        | InstanceEffect::TellAbandoned { .. } => None,
     });
     let told = told.unwrap_or_default();
     let fits = |look: &&Look| look.foreign == told;
@@ -269,7 +289,15 @@ pub(crate) fn at_rest(world: &mut World) {
             let heard = record.advised.max(record.warned.map(|warned| warned.at)).map_or(0, moment);
             instance.gone.is_none() && instance.drained.is_none() && heard >= instance.back
         });
-        let drained = seen.drained.contains(id) && !goes_on;
+        let drained = seen.drained.contains(id) && (!goes_on || seen.activated.contains(id));
+        // What nobody warned of, and nobody but the suite has drained, is paid for and takes tasks; or people know that it does not.
+        let is_idle = world
+            .instances
+            .get(id)
+            .is_some_and(|instance| instance.drained.is_some() && instance.warnings == 0);
+        let told_of_it = world.bucket.messages.keys().any(|message| {
+            message.starts_with(&format!("instance/{id}/instance-drained/")) || message.starts_with(&format!("instance/{id}/abandoned/"))
+        });
         let looked = seen.looks.contains_key(id) || seen.missed.contains(id);
         let beside_others = seen.beside_others.get(id).copied().unwrap_or(0);
         let prefix = format!("instance/{id}/interrupted/");
@@ -301,6 +329,13 @@ pub(crate) fn at_rest(world: &mut World) {
             "instances-are-drained",
             drained || undrainable,
             "{id} is not drained: {record:?}"
+        );
+        check!(
+            world,
+            Subject::World,
+            "advice-is-not-for-ever",
+            !is_idle || told_of_it || untold,
+            "{id} is drained for a recommendation that nothing followed"
         );
         check!(
             world,

@@ -236,6 +236,7 @@ impl Ecs {
             .iter()
             .filter(|instance| instance.cluster == cluster && !instance.gone)
             .filter(|instance| wanted.is_none_or(|wanted| wanted == instance.id))
+            .filter(|instance| request["status"].as_str().is_none_or(|status| status == instance.status()))
             .map(|instance| instance.arn.as_str())
             .collect();
         Ok(json!({ "containerInstanceArns": arns }).into())
