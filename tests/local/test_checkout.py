@@ -2,7 +2,7 @@
 
     python test_checkout.py
 
-The tests of Git LFS take place with a stand-in for git-lfs, and some of them once more with the real one where there is one.
+The tests of Git LFS take place with a stand-in for git-lfs, and some of them once more with the real one where a machine has it.
 """
 
 import base64

@@ -401,7 +401,7 @@ class EntryPoint(AgentCase):
         agent = self.agent("echo never", BELLHOP_COMMIT="0123456789" * 4).run()
         self.assertEqual(agent.code, 90)
         self.assertNotIn("never", agent.output())
-        self.assertReport(agent, phase="checkout", signalled=False, command=None, line=None)
+        self.assertReport(agent, phase="commit-gone", signalled=False, command=None, line=None)
         self.assertIn("is not in the repository shop", agent.report["message"])
 
     def test_a_repository_that_does_not_exist(self):

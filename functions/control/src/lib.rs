@@ -3,14 +3,14 @@
 use bellhop_domain::ids::{RepositoryName, RunId};
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::report;
-use bellhop_domain::request::{Request, Start};
+use bellhop_domain::request::Request;
 use bellhop_domain::run::RunEvent;
 use bellhop_engine::{Engine, Fault, Handled, Refused, Retried, Started, Starter};
 use bellhop_events::{Event, control, parse};
 use bellhop_runtime::Invocation;
 use serde_json::{Value, json};
 
-/// How many of a repository's runs are listed.
+/// How many of a repository's runs a page lists.
 const LISTED: usize = 20;
 
 /// Does what is asked for and answers the state of the run, or `{"error": …}` that says what was wrong. Several requests in one input (through SNS or SQS)
@@ -62,10 +62,10 @@ async fn answer(starter: &Starter, request: Result<Request, String>, trigger: &s
     };
     match request {
         Request::Start(start) => {
-            let started = starter.request(&start, &name_of(&start, trigger)).await?;
+            let started = starter.request(&start, &name_of(start.id.as_deref(), trigger)).await?;
             of_started(engine, started).await
         }
-        Request::Retry(build) => match starter.retry(&build, &format!("control/{trigger}")).await? {
+        Request::Retry(retry) => match starter.retry(&retry.what, &name_of(retry.id.as_deref(), trigger)).await? {
             Ok(Retried { started, left_out }) => {
                 let mut answer = of_started(engine, Ok(started)).await?;
                 if !left_out.is_empty() {
@@ -78,13 +78,13 @@ async fn answer(starter: &Starter, request: Result<Request, String>, trigger: &s
         Request::CancelRun(run) => cancel(engine, &run, None).await,
         Request::CancelBuild(build) => cancel(engine, &build.run, Some(build.job)).await,
         Request::Show(run) => show(engine, &run).await,
-        Request::List(repository) => list(engine, &repository).await,
+        Request::List { repository, before } => list(engine, &repository, before.as_deref()).await,
     }
 }
 
 /// What the run's id is derived from. A name of the asker's own is his alone: it cannot meet the id of an invocation.
-fn name_of(start: &Start, trigger: &str) -> String {
-    match &start.id {
+fn name_of(id: Option<&str>, trigger: &str) -> String {
+    match id {
         Some(id) => format!("control/id/{id}"),
         None => format!("control/{trigger}"),
     }
@@ -124,10 +124,12 @@ async fn show(engine: &Engine, id: &RunId) -> Result<Value, Fault> {
     Ok(report::of_run(&run.record, builds.iter().map(|build| &build.record)))
 }
 
-async fn list(engine: &Engine, repository: &RepositoryName) -> Result<Value, Fault> {
-    let runs = engine.ledger.runs_of(repository, LISTED).await?;
+async fn list(engine: &Engine, repository: &RepositoryName, before: Option<&str>) -> Result<Value, Fault> {
+    let runs = engine.ledger.runs_of(repository, before, LISTED).await?;
+    // A page that is not full is the last one.
+    let next = runs.get(LISTED - 1).map(|last| last.record.place_in_list());
     let runs: Vec<Value> = runs.iter().map(|run| report::summary(&run.record)).collect();
-    Ok(json!({ "version": 1, "repository": repository, "runs": runs }))
+    Ok(json!({ "version": 1, "repository": repository, "runs": runs, "next": next }))
 }
 
 fn error_of(message: &str) -> Value {

@@ -6,8 +6,7 @@
 //! | build | `RUN#id` | `BUILD#job` | `version`, `write`, `doc`, `status`, `due_shard` and `due_at`, `expires` |
 //! | pool | `POOL#agent` | `POOL` | `version`, `write`, `doc`, `due_shard` and `due_at` |
 //! | branch | `REPO#name` | `BRANCH#ref` | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
-//! | instance, alarm, backup, claim, pause | `INSTANCE#name`, `ALARM#name`, `BACKUP#name`, `CLAIM#name`, `PAUSE#name` | as `pk` without the name | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
-//! | last outcome | `REPO#name` | `LAST#job#ref`, or `LAST##ref` for whole runs | `run`, `created_ms`, `outcome`, `before`, `expires` |
+//! | instance, alarm, backup, claim, pause, standing | `INSTANCE#name`, `ALARM#name`, `BACKUP#name`, `CLAIM#name`, `PAUSE#name`, `STANDING#name` | as `pk` without the name | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
 //!
 //! `doc` is the record as JSON; everything else about it is there for the table's sake: conditions, indexes, expiry, and people who look into it. `due_shard` is only there while something is due, which keeps the index as small as what is under way. It is
 //! `launch` for a build that is due for a launch, and one of `due#0` to `due#3` for everything else.
@@ -17,20 +16,15 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
-};
-use aws_smithy_runtime_api::client::result::SdkError;
+use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, Put, TransactWriteItem};
 use bellhop_domain::branch::Branch;
 use bellhop_domain::build::{Build, BuildState};
 use bellhop_domain::ids::{AgentName, BuildId, Reference, RepositoryName, RunId};
-use bellhop_domain::outcome::Outcome;
 use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_engine::Fault;
 use bellhop_engine::ports::{
-    Created, Document, DocumentKey, DocumentKind, DueItem, Lane, Ledger, Lineage, TRANSACTION, Versioned, Written, fits_transaction,
+    Created, Document, DocumentKey, DocumentKind, DueItem, Lane, Ledger, TRANSACTION, Versioned, Written, fits_transaction,
 };
 use futures::future::try_join_all;
 use jiff::Timestamp;
@@ -56,8 +50,6 @@ const KEEP_SECONDS: i64 = 90 * 24 * 60 * 60;
 /// How long a build is kept that waits for others, counted from when it was created. It is not written while it waits, and a long chain of jobs
 /// of a day each, with as much time to wait for an agent, may take longer than [`KEEP_SECONDS`].
 const KEEP_BLOCKED_SECONDS: i64 = 400 * 24 * 60 * 60;
-/// How long it is remembered how the last run of a branch or tag ended, counted from when it was created.
-const KEEP_OUTCOME_SECONDS: i64 = 400 * 24 * 60 * 60;
 /// How often a transaction is tried that met another one on the same items.
 const TRANSACTION_TRIES: u32 = 5;
 
@@ -332,64 +324,20 @@ impl Ledger for DynamoLedger {
         Ok(due)
     }
 
-    async fn note_outcome(&self, of: &Lineage, run: &RunId, created: Timestamp, outcome: Outcome) -> Result<Option<Outcome>, Fault> {
-        let sk = match &of.job {
-            // The job first: it cannot hold a `#`, a reference can.
-            Some(job) => format!("LAST#{job}#{}", of.reference),
-            None => format!("LAST##{}", of.reference),
+    async fn runs_of(&self, repository: &RepositoryName, before: Option<&str>, limit: usize) -> Result<Vec<Versioned<Run>>, Fault> {
+        let condition = match before {
+            Some(_) => "list_key = :repository AND list_at < :before",
+            None => "list_key = :repository",
         };
-        let reply = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .key("pk", text(repository_pk(&of.repository)))
-            .key("sk", text(sk))
-            .condition_expression("attribute_not_exists(pk) OR (#run <> :run AND created_ms < :created)")
-            // `before` takes the value that `outcome` had before this update.
-            .update_expression(
-                "SET #before = if_not_exists(outcome, :none), outcome = :outcome, #run = :run, created_ms = :created, expires = :expires",
-            )
-            .expression_attribute_names("#run", "run")
-            // A reserved word.
-            .expression_attribute_names("#before", "before")
-            .expression_attribute_values(":run", text(run.as_str()))
-            .expression_attribute_values(":created", number(created.as_millisecond()))
-            .expression_attribute_values(":outcome", text(outcome.as_str()))
-            .expression_attribute_values(":none", text("none"))
-            .expression_attribute_values(":expires", number(created.as_second() + KEEP_OUTCOME_SECONDS))
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        let item = match reply {
-            Ok(reply) => reply.attributes,
-            Err(SdkError::ServiceError(error)) if matches!(error.err(), UpdateItemError::ConditionalCheckFailedException(_)) => {
-                match error.into_err() {
-                    UpdateItemError::ConditionalCheckFailedException(refused) => refused.item,
-                    _ => None,
-                }
-            }
-            Err(error) => return Err(fault(format_args!("note how run {run} ended"), error)),
-        };
-        let Some(item) = item else { return Ok(None) };
-        // Refused because this run is noted already, or because a newer one is.
-        if text_of(&item, "run")? != run.as_str() {
-            return Ok(None);
-        }
-        match text_of(&item, "before")? {
-            "none" => Ok(None),
-            word => parse(&format!("\"{word}\"")).map(Some),
-        }
-    }
-
-    async fn runs_of(&self, repository: &RepositoryName, limit: usize) -> Result<Vec<Versioned<Run>>, Fault> {
+        let mut values = HashMap::from([(":repository".to_owned(), text(repository.as_str()))]);
+        values.extend(before.map(|before| (":before".to_owned(), text(before))));
         let reply = self
             .client
             .query()
             .table_name(&self.table)
             .index_name(LIST_INDEX)
-            .key_condition_expression("list_key = :repository")
-            .expression_attribute_values(":repository", text(repository.as_str()))
+            .key_condition_expression(condition)
+            .set_expression_attribute_values(Some(values))
             .scan_index_forward(false)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
             .send()
@@ -419,10 +367,7 @@ fn run_item(run: &Run) -> Result<Item, Fault> {
     let mut item = record_item(run_pk(&run.id), "RUN".to_owned(), run)?;
     item.insert("status".to_owned(), text(run.status()));
     item.insert("list_key".to_owned(), text(run.repository.as_str()));
-    item.insert(
-        "list_at".to_owned(),
-        text(format!("{}#{}", run.created.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"), run.id)),
-    );
+    item.insert("list_at".to_owned(), text(run.place_in_list()));
     add_due(&mut item, run.id.as_str(), run.due());
     add_expiry(&mut item, run.finished_at(), KEEP_SECONDS);
     Ok(item)
@@ -466,6 +411,7 @@ fn document_sk(kind: DocumentKind) -> &'static str {
         DocumentKind::Backup => "BACKUP",
         DocumentKind::Claim => "CLAIM",
         DocumentKind::Pause => "PAUSE",
+        DocumentKind::Standing => "STANDING",
     }
 }
 

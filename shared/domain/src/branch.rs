@@ -30,6 +30,9 @@ pub struct Branch {
     /// Runs of the same second that were superseded; at most [`MOST_PASSED`].
     #[serde(default)]
     pub passed: Vec<Pushed>,
+    /// Runs that were superseded before the newest one came: jobs that the next run did not have go on in them. At most [`MOST_EARLIER`].
+    #[serde(default)]
+    pub earlier: Vec<RunId>,
     /// What is still to be done.
     pub outbox: Outbox<BranchEffect>,
 }
@@ -80,6 +83,8 @@ impl Effect for BranchEffect {
 
 /// How many superseded pushes of one second are remembered.
 pub const MOST_PASSED: usize = 50;
+/// How many superseded runs are superseded again by the next push. Each costs it three reads.
+pub const MOST_EARLIER: usize = 3;
 
 impl Pushed {
     /// Whether this push came directly after another one of the same second.
@@ -98,6 +103,7 @@ impl Branch {
             newest: None,
             beside: Vec::new(),
             passed: Vec::new(),
+            earlier: Vec::new(),
             outbox: Outbox::default(),
         }
     }
@@ -135,9 +141,16 @@ impl Branch {
         match pushed.at.cmp(&newest.at) {
             Ordering::Less => self.supersede(pushed, &newest, now),
             Ordering::Greater => {
+                for run in self.earlier.clone() {
+                    let by = pushed.run.clone();
+                    self.outbox.push(BranchEffect::Supersede { run, by }, now);
+                }
                 for older in std::iter::once(newest).chain(std::mem::take(&mut self.beside)) {
                     self.supersede(&older, pushed, now);
+                    self.earlier.push(older.run);
                 }
+                let most = self.earlier.len().saturating_sub(MOST_EARLIER);
+                self.earlier.drain(..most);
                 self.passed.clear();
                 self.newest = Some(pushed.clone());
             }
@@ -253,6 +266,30 @@ mod tests {
         let late = enter(&newer, pushed("bbbbbbbbbb", 11, '2', Some('1')));
         assert_eq!(superseded(&late), ["aaaaaaaaaa by cccccccccc", "bbbbbbbbbb by cccccccccc"]);
         assert_eq!(late.newest.unwrap().run.as_str(), "cccccccccc");
+    }
+
+    /// What goes on in them is cancelled by the next run that has it.
+    #[test]
+    fn the_last_superseded_runs_are_superseded_by_the_next_push_as_well() {
+        let runs = ["aaaaaaaaaa", "bbbbbbbbbb", "cccccccccc", "dddddddddd", "eeeeeeeeee"];
+        let mut branch = branch();
+        for (at, run) in (10..).zip(runs) {
+            branch = enter(&branch, pushed(run, at, '1', None));
+        }
+        let by_last: Vec<String> = superseded(&branch)
+            .into_iter()
+            .filter(|pair| pair.ends_with("by eeeeeeeeee"))
+            .collect();
+        assert_eq!(
+            by_last,
+            [
+                "aaaaaaaaaa by eeeeeeeeee",
+                "bbbbbbbbbb by eeeeeeeeee",
+                "cccccccccc by eeeeeeeeee",
+                "dddddddddd by eeeeeeeeee"
+            ]
+        );
+        assert_eq!(branch.earlier.len(), MOST_EARLIER);
     }
 
     #[test]

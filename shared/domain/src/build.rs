@@ -6,6 +6,7 @@
 
 mod abandoned;
 mod refused;
+mod waiting;
 
 use std::time::Duration;
 
@@ -51,6 +52,11 @@ pub const THROTTLED_WAIT: Duration = Duration::from_secs(2);
 /// The longest wait between two tries of a launch, and before any retry.
 pub const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 
+/// After how long a build that waits for an agent says so, once.
+pub const WAITING_TOLD_AFTER: Duration = Duration::from_secs(10 * 60);
+/// How long an agent may take to stop, after its build was cancelled or has timed out, without a word when it has.
+pub const STOPPING_TOLD_AFTER: Duration = Duration::from_secs(10);
+
 /// How long a build waits before it looks again whether starts are still paused.
 pub const PAUSED_WAIT: Duration = Duration::from_secs(30);
 
@@ -87,6 +93,9 @@ pub struct Build {
     /// People were told that nobody can.
     #[serde(default)]
     pub blind: bool,
+    /// People were told that it waits for an agent.
+    #[serde(default)]
+    pub waiting_told: bool,
     /// When the run was created.
     pub created: Timestamp,
     /// What is still to be done.
@@ -233,6 +242,11 @@ pub enum End {
     Failed {
         /// Its exit code, where there is one.
         exit_code: Option<i32>,
+        /// Why, for people.
+        cause: String,
+    },
+    /// The commit is not in the repository any more: no other attempt would find it.
+    CommitGone {
         /// Why, for people.
         cause: String,
     },
@@ -438,6 +452,36 @@ pub enum BuildNews {
         /// What it was, and what follows.
         what: Abandoned,
     },
+    /// It has waited for an agent for a while.
+    Waiting {
+        /// The attempt.
+        attempt: u32,
+        /// What it is to run on.
+        capacity: Capacity,
+        /// What it waits for.
+        cause: String,
+        /// What a person can do, where that is known.
+        advice: Option<String>,
+        /// Since when.
+        since: Timestamp,
+        /// When it is given up.
+        until: Timestamp,
+        /// When this was seen.
+        at: Timestamp,
+    },
+    /// Its last agent has stopped, a while after it was cancelled or had timed out.
+    Stopped {
+        /// The attempt.
+        attempt: u32,
+        /// What it ran on.
+        capacity: Capacity,
+        /// How the build had ended.
+        outcome: Outcome,
+        /// How long ago that was.
+        after: Duration,
+        /// When the agent stopped.
+        at: Timestamp,
+    },
     /// An attempt ended or is about to, and another takes its place.
     Retrying {
         /// The new attempt.
@@ -488,7 +532,7 @@ impl End {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
-            Self::Failed { .. } => "failed",
+            Self::Failed { .. } | Self::CommitGone { .. } => "failed",
             Self::Interrupted => "interrupted",
             Self::Infrastructure { .. } => "infrastructure-failed",
             Self::TimedOut => "timed-out",
@@ -569,6 +613,7 @@ impl Build {
             found: None,
             unseen: None,
             blind: false,
+            waiting_told: false,
             created: now,
             outbox: Outbox::default(),
         }
@@ -660,6 +705,7 @@ impl Build {
             .iter()
             .filter(|stray| !stray.stopped)
             .map(|stray| later(stray.checked, CHECK_CHANGING));
+        let queue = queue.into_iter().chain(self.waiting_told_at());
         self.outbox.due().into_iter().chain(queue).chain(attempts).chain(strays).min()
     }
 
@@ -1159,8 +1205,15 @@ impl Build {
         }
         let Some(attempt) = self.attempts.get(index) else { return };
         let end = self.verdict(attempt, stop);
+        // The service knows when: its event may have been lost, and this be the sweep's look.
+        let earliest = attempt.started.or(attempt.launched).unwrap_or(self.created);
+        let at = stop.at.map_or(now, |at| at.max(earliest).min(now));
         self.end_attempt(number, end.clone(), now);
+        if let Some(Phase::Ended { at: ended, .. }) = self.attempts.get_mut(index).map(|attempt| &mut attempt.phase) {
+            *ended = at;
+        }
         self.ended(index, &end, now);
+        self.tell_stopped(index, at, now);
     }
 
     /// What follows for the build from the end of one of its attempts.
@@ -1231,6 +1284,16 @@ impl Build {
             };
         }
         let signalled = stop.report.as_ref().is_some_and(|report| report.signalled);
+        if let Some(report) = &stop.report
+            && report.phase == ReportPhase::CommitGone
+        {
+            return End::CommitGone {
+                cause: format!(
+                    "commit {} is not in the repository any more: its branch was deleted, or another history was pushed over it",
+                    self.spec.commit.short()
+                ),
+            };
+        }
         if let Some(report) = &stop.report
             && report.phase == ReportPhase::Checkout
             && !interrupted
@@ -1325,6 +1388,8 @@ impl Build {
         let capacity = attempt.capacity;
         let (on, exit_code, outcome, cause) = match end {
             End::Succeeded | End::Unneeded => return,
+            // Whatever the retry policy says: it is not there for the next one either.
+            End::CommitGone { cause } => return self.finish_by(number, Outcome::Failed, Some(cause.clone()), now),
             End::Failed { exit_code, cause } => (RetryOn::Failure, *exit_code, Outcome::Failed, cause.clone()),
             End::Interrupted => (RetryOn::Interrupted, None, Outcome::Interrupted, interruption(capacity)),
             End::Infrastructure { cause } => (RetryOn::Infrastructure, None, Outcome::InfrastructureFailed, cause.clone()),
@@ -1471,6 +1536,7 @@ impl Build {
         for index in 0..self.strays.len() {
             self.tick_stray(index, held, now);
         }
+        self.tell_waiting(now);
         if self.state == BuildState::Waiting && self.attempts.last().is_some_and(|attempt| self.waiting_deadline(attempt) <= now) {
             self.give_up_waiting(now);
         }
@@ -1488,6 +1554,14 @@ impl Build {
         if *self == before { Err(Ignored::NotDue) } else { Ok(()) }
     }
 
+    fn taken_places(&self) -> String {
+        format!(
+            "all {} places of the agent `{}` were taken",
+            self.spec.limit.unwrap_or_default(),
+            self.spec.agent
+        )
+    }
+
     fn give_up_waiting(&mut self, now: Timestamp) {
         let last = self.attempts.last().and_then(|attempt| attempt.last_refusal.clone());
         let unknown = self.attempts.last().is_some_and(|attempt| attempt.unknown.is_some());
@@ -1496,11 +1570,7 @@ impl Build {
             return self.cannot_launch(number, &refusal, now);
         }
         let why = match (&self.state, last) {
-            (BuildState::Waiting, _) => format!(
-                "all {} places of the agent `{}` were taken",
-                self.spec.limit.unwrap_or_default(),
-                self.spec.agent
-            ),
+            (BuildState::Waiting, _) => self.taken_places(),
             (_, Some(refusal)) => refusal,
             (_, None) => "its launch was never answered".to_owned(),
         };

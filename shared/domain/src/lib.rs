@@ -28,6 +28,7 @@ pub mod request;
 pub mod run;
 pub(crate) mod serde_duration;
 pub mod spec;
+pub mod standing;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod trigger;

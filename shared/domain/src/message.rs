@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::build::{Attempt, Build, BuildNews, End, Phase};
 use crate::config::is_unfit;
 use crate::found::{Found, Tests};
-use crate::ids::{AgentId, CommitId, Reference, RepositoryName, RunId};
+use crate::ids::{AgentId, CommitId, JobName, Reference, RepositoryName, RunId};
 use crate::outcome::Outcome;
 use crate::run::{JobState, Run, RunJob, RunState};
 
@@ -36,6 +36,8 @@ const MANY_JOBS: usize = 20;
 const SHORT_CAUSE: usize = 80;
 /// The most artifacts that a message names.
 const ARTIFACTS_NAMED: usize = 20;
+/// The most jobs that a title names.
+const JOBS_NAMED: usize = 3;
 
 /// How much a message matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,6 +205,40 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
                 minute(*until)
             ),
         ),
+        BuildNews::Waiting {
+            attempt,
+            capacity,
+            cause,
+            since,
+            at,
+            ..
+        } => (
+            "waiting",
+            Severity::Warning,
+            Some(*attempt),
+            Some(*capacity),
+            Some(cause),
+            *at,
+            format!("{place}: {} has waited for an agent since {}: {cause}", spec.id.job, minute(*since)),
+        ),
+        BuildNews::Stopped {
+            attempt,
+            capacity,
+            outcome,
+            after,
+            at,
+        } => {
+            let ago = humantime::format_duration(Duration::from_secs(after.as_secs()));
+            (
+                "stopped",
+                Severity::Info,
+                Some(*attempt),
+                Some(*capacity),
+                None,
+                *at,
+                format!("{place}: {} has stopped; it {} {ago} before", spec.id.job, words(*outcome)),
+            )
+        }
         BuildNews::Retrying {
             attempt,
             capacity,
@@ -240,7 +276,8 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
     let shown = match news {
         BuildNews::Retrying { attempt, .. } => attempt.checked_sub(1),
         BuildNews::Finished { attempt, .. } => *attempt,
-        BuildNews::Refused { .. } | BuildNews::Abandoned { .. } => None,
+        BuildNews::Stopped { attempt, .. } => Some(*attempt),
+        BuildNews::Refused { .. } | BuildNews::Waiting { .. } | BuildNews::Abandoned { .. } => None,
     };
     let agent = build
         .attempts
@@ -286,18 +323,14 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
         row("Artifact", &line);
     }
     for (name, link) in &links {
-        row(if *name == "logs" { "Logs" } else { "Agent" }, link);
+        row(title_of(name), link);
     }
-    let links: serde_json::Map<String, Value> = links
-        .into_iter()
-        .map(|(name, link)| (name.to_owned(), Value::String(link)))
-        .collect();
     let mut more = vec![
         ("job", json!(spec.id.job)),
         ("attempt", json!(attempt)),
         ("capacity", json!(capacity)),
         ("cause", json!(cause)),
-        ("links", Value::Object(links)),
+        ("links", Value::Object(as_links(&links))),
     ];
     if let Some((now, advice)) = advice {
         more.extend([("now", json!(now)), ("advice", json!(advice))]);
@@ -316,7 +349,9 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
         id: match news {
             BuildNews::Retrying { attempt, .. } => format!("{}/retrying/{attempt}", spec.id),
             BuildNews::Refused { attempt, .. } => format!("{}/refused/{attempt}", spec.id),
-            BuildNews::Finished { .. } | BuildNews::Abandoned { .. } => format!("{}/{status}", spec.id),
+            BuildNews::Waiting { .. } | BuildNews::Stopped { .. } | BuildNews::Finished { .. } | BuildNews::Abandoned { .. } => {
+                format!("{}/{status}", spec.id)
+            }
         },
         kind: "build",
         severity,
@@ -336,6 +371,17 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
 /// What Bellhop does about a launch that was refused, and what a person can do; `None` where no refusal is what the news are about.
 fn refused(build: &Build, news: &BuildNews) -> Option<(String, String)> {
     match news {
+        BuildNews::Waiting { until, advice, .. } => {
+            let now = format!("it goes on waiting until {}; then the build has timed out", minute(*until));
+            Some((now, advice.clone().unwrap_or_else(|| "cancel it, or wait".to_owned())))
+        }
+        BuildNews::Finished {
+            outcome: Outcome::Cancelled | Outcome::TimedOut,
+            ..
+        } if build.attempts.iter().any(|attempt| attempt.started.is_some() && attempt.is_live()) => Some((
+            "its agent is told to stop; its script may go on for some minutes until it has".to_owned(),
+            "wait for the message that it has stopped, before you start what must not run beside it".to_owned(),
+        )),
         BuildNews::Refused { until, advice, .. } => {
             let now = format!("it is tried again until {}; then the build has failed", minute(*until));
             Some((now, advice.clone()))
@@ -347,7 +393,7 @@ fn refused(build: &Build, news: &BuildNews) -> Option<(String, String)> {
             let attempt = build.attempts.last().filter(|attempt| attempt.agent.is_none())?;
             Some(("it is not tried again".to_owned(), attempt.advice.clone()?))
         }
-        BuildNews::Finished { .. } | BuildNews::Retrying { .. } | BuildNews::Abandoned { .. } => None,
+        BuildNews::Finished { .. } | BuildNews::Stopped { .. } | BuildNews::Retrying { .. } | BuildNews::Abandoned { .. } => None,
     }
 }
 
@@ -356,9 +402,10 @@ fn minute(at: Timestamp) -> String {
     at.strftime("%H:%M UTC").to_string()
 }
 
-/// What people are told about a finished run; `None` while it is not finished.
+/// What people are told about a finished run; `None` while it is not finished. `broken` are the jobs of its branch or tag that went wrong the last time,
+/// and `links` where people find more, by name.
 #[must_use]
-pub fn about_run(run: &Run) -> Option<Message> {
+pub fn about_run(run: &Run, broken: &[JobName], links: &[(&'static str, String)]) -> Option<Message> {
     let place = place(&run.repository, &run.reference);
     let (severity, cause, time, title) = match &run.state {
         RunState::Open => return None,
@@ -366,16 +413,25 @@ pub fn about_run(run: &Run) -> Option<Message> {
             Severity::Error,
             Some(message.clone()),
             *at,
-            format!("{place}: nothing was run: {message}"),
+            format!("{place}: run rejected: {message}"),
         ),
         RunState::Finished { outcome, at } => {
             let worst = worst_job(run, *outcome);
-            let why = worst.as_deref().map(|worst| format!(": {worst}")).unwrap_or_default();
+            let why = match &worst {
+                Some(worst) => format!(": {worst}"),
+                // A success says nothing about the jobs that are not in it.
+                None if !broken.is_empty() => format!("; still broken: {}", named(broken)),
+                None => String::new(),
+            };
+            let what = match &run.retry_of {
+                Some(_) => format!("retry of {}", named_of(run)),
+                None => "run".to_owned(),
+            };
             (
                 Severity::of(*outcome),
                 worst,
                 *at,
-                format!("{place}: run of {} {}{why}", run.commit.short(), words(*outcome)),
+                format!("{place}: {what} of {} {}{why}", run.commit.short(), words(*outcome)),
             )
         }
     };
@@ -394,6 +450,12 @@ pub fn about_run(run: &Run) -> Option<Message> {
         row("Pushed by", by);
     }
     row("Run", run.id.as_str());
+    if let Some(retried) = &run.retry_of {
+        row("Retry of", retried.run.as_str());
+    }
+    if !broken.is_empty() {
+        row("Broken", &named(broken));
+    }
     if !run.jobs.is_empty() {
         let seconds = time.duration_since(run.created).as_secs().max(0).unsigned_abs();
         row("Took", &humantime::format_duration(Duration::from_secs(seconds)).to_string());
@@ -417,6 +479,13 @@ pub fn about_run(run: &Run) -> Option<Message> {
                 let _ = writeln!(body, "    not counted: {why}");
             }
         }
+    }
+    if !links.is_empty() {
+        body.push('\n');
+    }
+    for (name, link) in links {
+        // Writing to a String cannot fail.
+        let _ = writeln!(body, "{:<11} {link}", format!("{}:", title_of(name)));
     }
     let jobs: Vec<Value> = run
         .jobs
@@ -449,7 +518,14 @@ pub fn about_run(run: &Run) -> Option<Message> {
             commit: &run.commit,
             run: &run.id,
             time,
-            more: vec![("cause", json!(cause)), ("jobs", Value::Array(jobs)), ("by", json!(run.by))],
+            more: vec![
+                ("cause", json!(cause)),
+                ("jobs", Value::Array(jobs)),
+                ("by", json!(run.by)),
+                ("retry-of", json!(run.retry_of.as_ref().map(|retried| &retried.run))),
+                ("broken", json!(broken)),
+                ("links", Value::Object(as_links(links))),
+            ],
             body,
         }
         .message(),
@@ -476,25 +552,69 @@ pub fn summary(run: &Run) -> Option<String> {
     }
 }
 
-/// The job that a run's outcome comes from, with its cause, and how many others went wrong; none for a success.
-fn worst_job(run: &Run, outcome: Outcome) -> Option<String> {
-    if outcome == Outcome::Succeeded {
-        return None;
+fn as_links(links: &[(&'static str, String)]) -> serde_json::Map<String, Value> {
+    links
+        .iter()
+        .map(|(name, link)| ((*name).to_owned(), Value::String(link.clone())))
+        .collect()
+}
+
+/// What a link is called in an e-mail.
+fn title_of(link: &str) -> &'static str {
+    match link {
+        "logs" => "Logs",
+        "report" => "Report",
+        _ => "Agent",
     }
+}
+
+/// Jobs by name, or their number where they are many.
+fn named(jobs: &[JobName]) -> String {
+    if jobs.len() > JOBS_NAMED {
+        return format!("{} jobs", jobs.len());
+    }
+    jobs.iter().map(JobName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn named_of(run: &Run) -> String {
+    let jobs: Vec<JobName> = run.jobs.iter().map(|job| job.name.clone()).collect();
+    named(&jobs)
+}
+
+/// The job that a run's outcome comes from; none for a success.
+#[must_use]
+pub fn decisive_job(run: &Run) -> Option<&JobName> {
+    match &run.state {
+        RunState::Finished { outcome, .. } => wrong_jobs(run, *outcome).first().map(|(name, _)| *name),
+        RunState::Open | RunState::Rejected { .. } => None,
+    }
+}
+
+/// The jobs that went wrong, each with its cause; those first that the run's outcome comes from.
+fn wrong_jobs(run: &Run, outcome: Outcome) -> Vec<(&JobName, Option<&String>)> {
     let mut wrong: Vec<_> = run
         .jobs
         .iter()
         .filter_map(|job| match &job.state {
             JobState::Finished {
                 outcome: of_job, cause, ..
-            } if !matches!(of_job, Outcome::Succeeded | Outcome::Skipped) => Some((*of_job != outcome, &job.name, cause)),
+            } if !matches!(of_job, Outcome::Succeeded | Outcome::Skipped) => Some((*of_job != outcome, &job.name, cause.as_ref())),
             _ => None,
         })
         .collect();
     // Stable: among equals the first in the file's order.
     wrong.sort_by_key(|(lesser, ..)| *lesser);
-    let (_, name, cause) = wrong.first()?;
-    let why = cause.as_deref().map(|cause| format!(": {cause}")).unwrap_or_default();
+    wrong.into_iter().map(|(_, name, cause)| (name, cause)).collect()
+}
+
+/// The job that a run's outcome comes from, with its cause, and how many others went wrong; none for a success.
+fn worst_job(run: &Run, outcome: Outcome) -> Option<String> {
+    if outcome == Outcome::Succeeded {
+        return None;
+    }
+    let wrong = wrong_jobs(run, outcome);
+    let (name, cause) = wrong.first()?;
+    let why = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
     let others = match wrong.len() - 1 {
         0 => String::new(),
         others => format!(" (and {others} more)"),
@@ -574,7 +694,8 @@ fn story(attempt: &Attempt) -> String {
 }
 
 /// The agent's pages in the console, if its id is the ARN of an ECS task that names its cluster.
-fn links(agent: &AgentId) -> Vec<(&'static str, String)> {
+#[must_use]
+pub fn links(agent: &AgentId) -> Vec<(&'static str, String)> {
     let mut parts = agent.as_str().splitn(6, ':');
     let (Some(_), Some(partition), Some("ecs"), Some(region), Some(_), Some(resource)) =
         (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())

@@ -118,6 +118,8 @@ pub struct Report {
 pub enum ReportPhase {
     /// The commit could not be checked out; the script never ran.
     Checkout,
+    /// The commit is not in the repository any more; the script never ran.
+    CommitGone,
     /// The script ran.
     Script,
 }

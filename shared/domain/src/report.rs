@@ -18,7 +18,9 @@ pub fn of_run<'a>(run: &Run, builds: impl Iterator<Item = &'a Build>) -> Value {
         "repository": run.repository,
         "ref": run.reference,
         "commit": run.commit,
+        "trigger": trigger(run),
         "by": run.by,
+        "retry-of": run.retry_of.as_ref().map(|retried| &retried.run),
         "created": run.created,
         "finished": run.finished_at(),
         "builds": builds.into_iter().map(|build| of_build(run, build)).collect::<Vec<_>>(),
@@ -28,15 +30,35 @@ pub fn of_run<'a>(run: &Run, builds: impl Iterator<Item = &'a Build>) -> Value {
 /// A run in a list of runs.
 #[must_use]
 pub fn summary(run: &Run) -> Value {
+    let status = |state: &JobState| match state {
+        JobState::Blocked => "blocked",
+        JobState::Released => "running",
+        JobState::Finished { outcome, .. } => outcome.as_str(),
+    };
     json!({
         "run": run.id,
         "status": run.status(),
         "ref": run.reference,
         "commit": run.commit,
+        "trigger": trigger(run),
         "by": run.by,
+        "retry-of": run.retry_of.as_ref().map(|retried| &retried.run),
         "created": run.created,
         "finished": run.finished_at(),
+        "jobs": run.jobs.iter().map(|job| json!({ "job": job.name, "status": status(&job.state) })).collect::<Vec<_>>(),
     })
+}
+
+/// What started a run: its kind, and its id where it came from.
+fn trigger(run: &Run) -> Value {
+    let (kind, id) = match run.trigger.split_once('/') {
+        Some(("control", id)) if run.retry_of.is_some() => ("retry", id),
+        Some(("control", id)) => ("request", id),
+        Some(("codepipeline", id)) => ("pipeline", id),
+        Some(("alarm", id)) => ("alarm", id),
+        _ => ("push", run.trigger.as_str()),
+    };
+    json!({ "kind": kind, "id": id })
 }
 
 fn of_build(run: &Run, build: &Build) -> Value {
@@ -54,6 +76,8 @@ fn of_build(run: &Run, build: &Build) -> Value {
         "needs": build.spec.needs,
         "status": status,
         "cause": cause,
+        "waits-because": finished.is_none().then(|| build.waits_because()).flatten(),
+        "next-try": build.next_try(),
         "tests": build.found.as_ref().and_then(|found| found.tests.as_ref()),
         "artifacts": build.found.as_ref().map(|found| json!({ "count": found.count, "files": found.artifacts })),
         "created": build.created,
@@ -62,8 +86,8 @@ fn of_build(run: &Run, build: &Build) -> Value {
             "attempt": attempt.number,
             "capacity": attempt.capacity,
             "agent": attempt.agent,
-            "waits-because": matches!(attempt.phase, crate::build::Phase::Waiting).then_some(attempt.last_refusal.as_ref()).flatten(),
-            "launched": attempt.launched,
+            // An attempt that was refused has none.
+            "launched": attempt.agent.as_ref().and(attempt.launched),
             "started": attempt.started,
             "ended": match &attempt.phase { crate::build::Phase::Ended { at, .. } => Some(at), _ => None },
             "end": attempt.end().map(End::word),

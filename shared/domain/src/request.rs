@@ -13,12 +13,48 @@ pub enum Request {
     CancelRun(RunId),
     /// Cancel one build, and skip what needs it.
     CancelBuild(BuildId),
-    /// Start a finished build again, and those that were skipped because of it, as a new run.
-    Retry(BuildId),
+    /// Start builds again that are over, and those that were skipped because of them, as a new run.
+    Retry(Retry),
     /// Tell the state of a run.
     Show(RunId),
     /// Tell the newest runs of a repository.
-    List(RepositoryName),
+    List {
+        /// The repository.
+        repository: RepositoryName,
+        /// The `next` of the page before.
+        before: Option<String>,
+    },
+}
+
+/// Builds that are asked for once more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// Which.
+    pub what: RetryWhat,
+    /// The asker's own name for the request, as for a [`Start`].
+    pub id: Option<String>,
+}
+
+/// What is repeated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RetryWhat {
+    /// One build.
+    Build(BuildId),
+    /// The jobs of a run that did not succeed.
+    Failed(RunId),
+    /// All jobs of a run.
+    All(RunId),
+}
+
+impl RetryWhat {
+    /// The run that it is about.
+    #[must_use]
+    pub fn run(&self) -> &RunId {
+        match self {
+            Self::Build(build) => &build.run,
+            Self::Failed(run) | Self::All(run) => run,
+        }
+    }
 }
 
 /// A run that is asked for.

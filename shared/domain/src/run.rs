@@ -1,5 +1,9 @@
 //! A run: all builds that one trigger starts, the order among them, and its one closing.
 
+mod again;
+
+pub use again::{Again, NotAgain, Repeat};
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,6 +17,7 @@ use crate::outbox::{Abandoned, Deferral, Effect, EffectId, Outbox, TELL_FOR};
 use crate::outcome::Outcome;
 use crate::pipeline::{Action, ActionState, GONE_AFTER};
 use crate::spec::{BuildSpec, Successes};
+use crate::standing::Order;
 use crate::trigger::Push;
 
 /// A run and everything known about it: the record in the ledger. Its builds have records of their own.
@@ -41,11 +46,26 @@ pub struct Run {
     /// Where its jobs come from.
     #[serde(default, skip_serializing_if = "Origin::is_pipeline_file")]
     pub origin: Origin,
+    /// The run that it repeats, or a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<RetryOf>,
+    /// The jobs that its pipeline file has besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<JobName>,
     /// The action of CodePipeline that waits for it, if one does.
     #[serde(default)]
     pub action: Option<Action>,
     /// What is still to be done.
     pub outbox: Outbox<RunEffect>,
+}
+
+/// A run that another one repeats.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryOf {
+    /// The run.
+    pub run: RunId,
+    /// When the first run was created of those that it repeats in its turn.
+    pub since: Timestamp,
 }
 
 /// Where the jobs of a run come from, and are planned from where they are repeated.
@@ -129,31 +149,6 @@ pub enum RunState {
     },
 }
 
-/// What a new run that repeats a job of another one has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Again {
-    /// Its jobs. Those that are needed come first.
-    pub jobs: Vec<JobName>,
-    /// Those that were skipped, hang on one of the jobs or on one of these, and are not among the jobs: they would go on without something that they need.
-    pub left_out: Vec<JobName>,
-}
-
-/// Why a job cannot be repeated now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotAgain {
-    /// The run has no such job.
-    UnknownJob,
-    /// The job is not over.
-    NotOver,
-    /// Whether a job that was skipped because of it would be repeated with it hangs on another one, which is not over.
-    Undecided {
-        /// The one that was skipped.
-        job: JobName,
-        /// What it needs besides.
-        needs: JobName,
-    },
-}
-
 /// What can happen to a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunEvent {
@@ -176,6 +171,13 @@ pub enum RunEvent {
         outcome: Outcome,
         /// Why, for people.
         cause: String,
+    },
+    /// A newer run of its branch, which has these jobs, takes its place: what is unfinished of them is not wanted any more.
+    Superseded {
+        /// The newer run.
+        by: RunId,
+        /// Its jobs; `None` where they are not known any more.
+        jobs: Option<Vec<JobName>>,
     },
     /// The action of CodePipeline that waits for this run has another job now.
     ActionJob(PipelineJobId),
@@ -305,6 +307,8 @@ impl Run {
             state,
             successes,
             origin: Origin::default(),
+            retry_of: None,
+            others: Vec::new(),
             action: None,
             outbox: Outbox::default(),
         }
@@ -314,6 +318,42 @@ impl Run {
     #[must_use]
     pub fn from_origin(self, origin: Origin) -> Self {
         Self { origin, ..self }
+    }
+
+    /// The same new run, whose pipeline file has these jobs besides.
+    #[must_use]
+    pub fn beside(self, others: Vec<JobName>) -> Self {
+        Self { others, ..self }
+    }
+
+    /// The same new run, which repeats another one, or a part of it.
+    #[must_use]
+    pub fn repeating(self, retry_of: Option<RetryOf>) -> Self {
+        Self { retry_of, ..self }
+    }
+
+    /// What a run needs to know that repeats this one.
+    #[must_use]
+    pub fn as_retried(&self) -> RetryOf {
+        RetryOf {
+            run: self.id.clone(),
+            since: self.order().since,
+        }
+    }
+
+    /// Its place in the list of its repository's runs: a later run has a greater one.
+    #[must_use]
+    pub fn place_in_list(&self) -> String {
+        format!("{}#{}", self.created.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"), self.id)
+    }
+
+    /// Its place among the runs of its branch or tag.
+    #[must_use]
+    pub fn order(&self) -> Order {
+        Order {
+            since: self.retry_of.as_ref().map_or(self.created, |retried| retried.since),
+            created: self.created,
+        }
     }
 
     /// The same new run, which an action of CodePipeline waits for under this job id. `about` is the run's job that the action's output names.
@@ -361,57 +401,6 @@ impl Run {
         }
     }
 
-    /// The jobs of a new run that repeats one of this run's: that job, and those that were skipped for nothing but it. A job that another one has had skipped
-    /// as well is not among them: it would go on without what it needs. For the same reason a job that was skipped itself is repeated alone: what
-    /// stopped it holds for what hangs on it too.
-    ///
-    /// # Errors
-    /// [`NotAgain`], while that cannot be said yet.
-    pub fn again(&self, job: &JobName) -> Result<Again, NotAgain> {
-        let state = |name: &JobName| self.jobs.iter().find(|job| job.name == *name).map(|job| &job.state);
-        let alone = match state(job) {
-            None => return Err(NotAgain::UnknownJob),
-            Some(JobState::Blocked | JobState::Released) => return Err(NotAgain::NotOver),
-            Some(JobState::Finished { outcome, .. }) => *outcome == Outcome::Skipped,
-        };
-        let mut again = Again {
-            jobs: vec![job.clone()],
-            left_out: Vec::new(),
-        };
-        for other in &self.jobs {
-            let skipped = matches!(
-                other.state,
-                JobState::Finished {
-                    outcome: Outcome::Skipped,
-                    ..
-                }
-            );
-            let hangs_on_it = |need: &JobName| again.jobs.contains(need) || again.left_out.contains(need);
-            if !skipped || other.name == *job || !other.needs.iter().any(hangs_on_it) {
-                continue;
-            }
-            let mut open = None;
-            let mut missing = alone;
-            for need in other.needs.iter().filter(|need| !again.jobs.contains(need)) {
-                match state(need) {
-                    Some(JobState::Finished { outcome, .. }) => missing |= *outcome != Outcome::Succeeded,
-                    _ => open = open.or(Some(need)),
-                }
-            }
-            match open {
-                _ if missing => again.left_out.push(other.name.clone()),
-                Some(needs) => {
-                    return Err(NotAgain::Undecided {
-                        job: other.name.clone(),
-                        needs: needs.clone(),
-                    });
-                }
-                None => again.jobs.push(other.name.clone()),
-            }
-        }
-        Ok(again)
-    }
-
     /// When the sweep should look at this run next; `None` when nothing is left to do. Its builds are due by themselves.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
@@ -446,7 +435,16 @@ impl Run {
                     Err(Ignored::NothingNew)
                 }
             }
-            RunEvent::Cancel { job, outcome, cause } => self.cancel(job.as_ref(), *outcome, cause, now),
+            RunEvent::Cancel { job, outcome, cause } => match job {
+                Some(job) if self.jobs.iter().all(|known| known.name != *job) => Err(Ignored::UnknownJob),
+                Some(job) => self.cancel(|name| name == job, *outcome, cause, now),
+                None => self.cancel(|_| true, *outcome, cause, now),
+            },
+            RunEvent::Superseded { by, jobs } => {
+                let kept = jobs.as_ref().map(|jobs| self.kept_beside(jobs)).unwrap_or_default();
+                let cause = format!("superseded by run {by}");
+                self.cancel(|name| !kept.contains(name), Outcome::Superseded, &cause, now)
+            }
             RunEvent::ActionJob(job) => self.action_job(job, now),
             RunEvent::ActionContinued(job) => match &mut self.action {
                 Some(action) if action.job == *job && matches!(action.state, ActionState::Continued { .. }) => {
@@ -490,16 +488,31 @@ impl Run {
         }
     }
 
-    fn cancel(&mut self, only: Option<&JobName>, outcome: Outcome, cause: &str, now: Timestamp) -> Result<(), Ignored> {
+    /// The jobs that go on beside a newer run of these jobs: those that it does not have, because its push changed none of their files, and what
+    /// they need. Nobody else would test the change that they are about.
+    fn kept_beside(&self, jobs: &[JobName]) -> Vec<JobName> {
+        let mut kept: Vec<JobName> = Vec::new();
+        // From behind, so that a job comes up before those that it needs.
+        for job in self.jobs.iter().rev() {
+            let is_needed = self
+                .jobs
+                .iter()
+                .any(|other| kept.contains(&other.name) && other.needs.contains(&job.name));
+            let goes_on = !matches!(job.state, JobState::Finished { .. });
+            if goes_on && (is_needed || !jobs.contains(&job.name)) {
+                kept.push(job.name.clone());
+            }
+        }
+        kept
+    }
+
+    fn cancel(&mut self, wanted: impl Fn(&JobName) -> bool, outcome: Outcome, cause: &str, now: Timestamp) -> Result<(), Ignored> {
         if self.state != RunState::Open {
             return Err(Ignored::Over);
         }
-        if only.is_some_and(|only| self.jobs.iter().all(|job| job.name != *only)) {
-            return Err(Ignored::UnknownJob);
-        }
         let mut changed = false;
         for job in &mut self.jobs {
-            if only.is_some_and(|only| job.name != *only) || job.cancelled || matches!(job.state, JobState::Finished { .. }) {
+            if !wanted(&job.name) || job.cancelled || matches!(job.state, JobState::Finished { .. }) {
                 continue;
             }
             changed = true;
@@ -628,7 +641,7 @@ impl Run {
                 let minutes = GONE_AFTER.as_secs() / 60;
                 let cause = format!("its pipeline did not come back for {minutes} minutes: it was stopped, or gave up");
                 // Where nothing is left to cancel, forgetting the action is all there is to do.
-                let _ = self.cancel(None, Outcome::Cancelled, &cause, now);
+                let _ = self.cancel(|_| true, Outcome::Cancelled, &cause, now);
                 Ok(())
             }
             ActionState::Over => Err(Ignored::NotDue),
@@ -694,7 +707,7 @@ mod tests {
     use super::*;
     use crate::testing::{push, spec_needing, t};
 
-    fn diamond() -> Run {
+    pub(super) fn diamond() -> Run {
         let specs = vec![
             spec_needing("build", &[]),
             spec_needing("lint", &["build"]),
@@ -704,7 +717,7 @@ mod tests {
         Run::create("abcdefghij".parse().unwrap(), &push(), specs, true, t(0)).0
     }
 
-    fn finish(run: &Run, job: &str, outcome: Outcome) -> Run {
+    pub(super) fn finish(run: &Run, job: &str, outcome: Outcome) -> Run {
         let event = RunEvent::BuildFinished {
             job: job.parse().unwrap(),
             outcome,
@@ -823,6 +836,32 @@ mod tests {
     }
 
     #[test]
+    fn a_newer_run_takes_the_place_of_the_jobs_that_it_has_and_of_no_others() {
+        let superseded = |jobs: Option<&[&str]>| {
+            let run = finish(&diamond(), "build", Outcome::Succeeded);
+            let jobs = jobs.map(|jobs| jobs.iter().map(|job| job.parse().unwrap()).collect());
+            let by = "bbbbbbbbbb".parse().unwrap();
+            let run = match run.decide(&RunEvent::Superseded { by, jobs }, t(90)) {
+                Decision::Next(next) => *next,
+                Decision::Ignored(_) => run,
+            };
+            let cancelled = |job: &&RunJob| job.cancelled;
+            run.jobs
+                .iter()
+                .filter(cancelled)
+                .map(|job| job.name.to_string())
+                .collect::<Vec<_>>()
+        };
+        let all = ["lint", "test", "image"];
+        assert_eq!(superseded(None), all);
+        assert_eq!(superseded(Some(&["build", "lint", "test", "image"])), all);
+        // What the newer push does not start would be tested by nobody, nor could it be without what it needs.
+        assert_eq!(superseded(Some(&["build", "lint", "image"])), ["lint", "image"]);
+        assert_eq!(superseded(Some(&["build", "lint", "test"])), [""; 0]);
+        assert_eq!(superseded(Some(&["docs"])), [""; 0]);
+    }
+
+    #[test]
     fn a_cancelled_job_skips_what_needs_it_and_nothing_else() {
         let run = decide(&finish(&diamond(), "build", Outcome::Succeeded), &cancel(Some("lint")), 61);
         assert_eq!(effects(&run)[2..], ["cancel lint as cancelled"]);
@@ -834,54 +873,6 @@ mod tests {
         // A blocked one ends at once.
         let run = decide(&diamond(), &cancel(Some("lint")), 1);
         assert_eq!(effects(&run), ["cancel lint as cancelled", "skip image because of lint"]);
-    }
-
-    fn again(run: &Run, job: &str) -> Result<(Vec<String>, Vec<String>), NotAgain> {
-        let again = run.again(&job.parse().unwrap())?;
-        let names = |jobs: Vec<JobName>| jobs.iter().map(ToString::to_string).collect();
-        Ok((names(again.jobs), names(again.left_out)))
-    }
-
-    fn names(jobs: &[&str], left_out: &[&str]) -> Result<(Vec<String>, Vec<String>), NotAgain> {
-        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
-        Ok((names(jobs), names(left_out)))
-    }
-
-    #[test]
-    fn a_job_is_repeated_with_what_was_skipped_for_nothing_but_it() {
-        let failed = finish(&diamond(), "build", Outcome::Failed);
-        assert_eq!(again(&failed, "build"), names(&["build", "lint", "test", "image"], &[]));
-        let built = finish(&diamond(), "build", Outcome::Succeeded);
-        assert_eq!(again(&built, "build"), names(&["build"], &[]));
-        let one = finish(&finish(&built, "lint", Outcome::Failed), "test", Outcome::Succeeded);
-        assert_eq!(again(&one, "lint"), names(&["lint", "image"], &[]));
-        assert_eq!(again(&one, "test"), names(&["test"], &["image"]));
-        // After either the image would lack the other.
-        let both = finish(&finish(&built, "lint", Outcome::Failed), "test", Outcome::Failed);
-        assert_eq!(again(&both, "lint"), names(&["lint"], &["image"]));
-        assert_eq!(again(&both, "test"), names(&["test"], &["image"]));
-    }
-
-    #[test]
-    fn a_skipped_job_is_repeated_alone() {
-        let failed = finish(&diamond(), "build", Outcome::Failed);
-        // It runs without what it needs, because somebody has named it; nobody has named what hangs on it.
-        assert_eq!(again(&failed, "image"), names(&["image"], &[]));
-        assert_eq!(again(&failed, "test"), names(&["test"], &["image"]));
-    }
-
-    #[test]
-    fn a_job_is_not_repeated_while_what_that_means_is_open() {
-        let built = finish(&diamond(), "build", Outcome::Succeeded);
-        assert_eq!(again(&built, "deploy"), Err(NotAgain::UnknownJob));
-        assert_eq!(again(&built, "lint"), Err(NotAgain::NotOver));
-        assert_eq!(again(&built, "image"), Err(NotAgain::NotOver));
-        let failed = finish(&built, "lint", Outcome::Failed);
-        let undecided = NotAgain::Undecided {
-            job: "image".parse().unwrap(),
-            needs: "test".parse().unwrap(),
-        };
-        assert_eq!(again(&failed, "lint"), Err(undecided));
     }
 
     fn id(digits: &str) -> PipelineJobId {

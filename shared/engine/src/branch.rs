@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use bellhop_domain::branch::{Branch, BranchEffect, BranchEvent};
 use bellhop_domain::decision::Decision;
 use bellhop_domain::outbox::{EffectId, Outbox, Pending};
-use bellhop_domain::outcome::Outcome;
 use bellhop_domain::run::RunEvent;
 use jiff::Timestamp;
 
@@ -47,10 +46,10 @@ impl Record for Branch {
 
     async fn perform(&self, engine: &Engine, pending: &Pending<BranchEffect>) -> Result<Vec<BranchEvent>, Fault> {
         let BranchEffect::Supersede { run, by } = &pending.effect;
-        let event = RunEvent::Cancel {
-            job: None,
-            outcome: Outcome::Superseded,
-            cause: format!("superseded by run {by}"),
+        let newer = engine.ledger.run(by).await?;
+        let event = RunEvent::Superseded {
+            by: by.clone(),
+            jobs: newer.map(|newer| newer.record.jobs.into_iter().map(|job| job.name).collect()),
         };
         // A run that is over, or has expired, has nothing left to cancel.
         let told = engine.tell_run(run, event).await?;

@@ -10,14 +10,15 @@ use bellhop_domain::measure::{self, Measure};
 use bellhop_domain::message;
 use bellhop_domain::observation::{AgentStatus, Observation, StopCause};
 use bellhop_domain::outbox::{EffectId, Outbox, PERFORM_WITHIN, Pending, TRY_FOR};
+use bellhop_domain::outcome::Outcome;
 use bellhop_domain::pool::PoolEvent;
 use bellhop_domain::run::RunEvent;
-use bellhop_domain::spec::Executor;
+use bellhop_domain::spec::{Executor, Successes};
 use jiff::Timestamp;
 use tracing::Span;
 
 use crate::engine::Record;
-use crate::ports::{Launch, Lineage, Meter, Versioned, Written};
+use crate::ports::{Launch, Meter, Versioned, Written};
 use crate::{Engine, Fault, Handled};
 
 /// How long the bucket may take to answer what an agent has reported.
@@ -239,16 +240,21 @@ fn may_have_been_tried(build: &Build, launch: &Pending<BuildEffect>, attempt: u3
     refused || launch.tries > 0 || launch.since.checked_add(PERFORM_WITHIN).is_ok_and(|overdue| overdue <= now)
 }
 
+/// Whether people are told of it. Everything but a success is told; a success as the configuration says.
 async fn is_worth_telling(engine: &Engine, build: &Build, news: &BuildNews) -> Result<bool, Fault> {
-    let BuildNews::Finished { outcome, .. } = news else {
+    let BuildNews::Finished {
+        outcome: Outcome::Succeeded,
+        ..
+    } = news
+    else {
         return Ok(true);
     };
-    let lineage = Lineage {
-        repository: build.spec.repository.clone(),
-        reference: build.spec.reference.clone(),
-        job: Some(build.spec.id.job.clone()),
-    };
-    engine
-        .is_news(&lineage, &build.spec.id.run, build.created, *outcome, build.spec.successes)
-        .await
+    match build.spec.successes {
+        Successes::All => Ok(true),
+        Successes::None => Ok(false),
+        Successes::Changes => match engine.ledger.run(&build.spec.id.run).await? {
+            Some(run) => engine.is_recovery(&build.spec.id.job, &run.record).await,
+            None => Ok(false),
+        },
+    }
 }

@@ -14,7 +14,6 @@ use bellhop_domain::build::{Build, BuildEvent, Refusal};
 use bellhop_domain::decision::Decision;
 use bellhop_domain::ids::{AgentName, BuildId, RepositoryName, RunId};
 use bellhop_domain::outbox::PERFORM_WITHIN;
-use bellhop_domain::outcome::Outcome;
 use bellhop_domain::pool::{Pool, PoolEvent};
 use bellhop_domain::run::{Run, RunEvent};
 use bellhop_domain::spec::{BuildSpec, EcsExecutor, Executor, Relaunch, RetryPolicy, Script, Successes};
@@ -22,7 +21,7 @@ use bellhop_domain::trigger::Push;
 use futures::future::join_all;
 use jiff::Timestamp;
 
-use crate::ports::{Created, Document, DocumentKey, DocumentKind, DueItem, Lane, Ledger, Lineage, TRANSACTION, Versioned, Written};
+use crate::ports::{Created, Document, DocumentKey, DocumentKind, DueItem, Lane, Ledger, TRANSACTION, Versioned, Written};
 
 /// How long an index may take to follow the table.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -47,10 +46,6 @@ pub async fn all(ledger: &dyn Ledger) {
     what_has_nothing_to_do_is_never_due(ledger).await;
     a_build_is_due_when_it_says_so(ledger).await;
     launches_are_due_by_themselves(ledger).await;
-    outcomes_follow_each_other(ledger).await;
-    the_same_run_is_answered_the_same(ledger).await;
-    an_older_run_does_not_overwrite_a_newer_one(ledger).await;
-    lineages_do_not_mix(ledger).await;
     the_newest_runs_come_first(ledger).await;
     a_pool_begins_with_version_0(ledger).await;
     one_of_many_writers_of_a_pool_wins(ledger).await;
@@ -78,7 +73,7 @@ pub async fn what_was_never_created_is_not_there(ledger: &dyn Ledger) {
     assert_eq!(ledger.run(&run.id).await.unwrap(), None);
     assert_eq!(ledger.build(&builds[0].spec.id).await.unwrap(), None);
     assert_eq!(ledger.builds_of(&run.id).await.unwrap(), Vec::new());
-    assert_eq!(ledger.runs_of(&run.repository, 10).await.unwrap(), Vec::new());
+    assert_eq!(ledger.runs_of(&run.repository, None, 10).await.unwrap(), Vec::new());
 }
 
 /// A rejected run has no builds.
@@ -347,89 +342,6 @@ pub async fn launches_are_due_by_themselves(ledger: &dyn Ledger) {
     eventually(|| due(Lane::Launches, in_a_year), &Vec::new()).await;
 }
 
-/// Each run is told how the one before it ended, and the first one that there was none.
-pub async fn outcomes_follow_each_other(ledger: &dyn Ledger) {
-    let given = Given::new();
-    let lineage = given.lineage(None);
-    let mut before = None;
-    for (second, outcome) in (0..).zip([
-        Outcome::Failed,
-        Outcome::Succeeded,
-        Outcome::InfrastructureFailed,
-        Outcome::TimedOut,
-    ]) {
-        let noted = ledger
-            .note_outcome(&lineage, &random_run(), given.after(second), outcome)
-            .await
-            .unwrap();
-        assert_eq!(noted, before, "before run {second}");
-        before = Some(outcome);
-    }
-}
-
-/// Whoever notes a run again, because the answer was lost, is told the same again and changes nothing.
-pub async fn the_same_run_is_answered_the_same(ledger: &dyn Ledger) {
-    let given = Given::new();
-    let lineage = given.lineage(None);
-    let (first, second, third) = (random_run(), random_run(), random_run());
-    for _ in 0..3 {
-        let noted = ledger
-            .note_outcome(&lineage, &first, given.after(0), Outcome::Interrupted)
-            .await
-            .unwrap();
-        assert_eq!(noted, None);
-    }
-    for _ in 0..3 {
-        let noted = ledger
-            .note_outcome(&lineage, &second, given.after(1), Outcome::Succeeded)
-            .await
-            .unwrap();
-        assert_eq!(noted, Some(Outcome::Interrupted));
-    }
-    let noted = ledger
-        .note_outcome(&lineage, &third, given.after(2), Outcome::Succeeded)
-        .await
-        .unwrap();
-    assert_eq!(noted, Some(Outcome::Succeeded));
-}
-
-/// A run that ends after a newer one has is told nothing, and is not what the next one follows.
-pub async fn an_older_run_does_not_overwrite_a_newer_one(ledger: &dyn Ledger) {
-    let given = Given::new();
-    let lineage = given.lineage(Some("test"));
-    let note = |second: u64, outcome: Outcome| {
-        let (run, lineage, at) = (random_run(), &lineage, given.after(second));
-        async move { ledger.note_outcome(lineage, &run, at, outcome).await.unwrap() }
-    };
-    assert_eq!(note(10, Outcome::Succeeded).await, None);
-    assert_eq!(note(5, Outcome::Failed).await, None);
-    assert_eq!(note(11, Outcome::Succeeded).await, Some(Outcome::Succeeded));
-}
-
-/// Branches, tags, jobs and repositories each have outcomes of their own.
-pub async fn lineages_do_not_mix(ledger: &dyn Ledger) {
-    let given = Given::new();
-    let of = |reference: &str, job: Option<&str>| Lineage {
-        reference: reference.parse().unwrap(),
-        ..given.lineage(job)
-    };
-    let lineages = [
-        of("refs/heads/main", None),
-        of("refs/heads/main", Some("test")),
-        of("refs/heads/main", Some("lint")),
-        of("refs/tags/main", None),
-        of("refs/heads/main#test", None),
-        Given::new().lineage(None),
-    ];
-    for lineage in &lineages {
-        let noted = ledger
-            .note_outcome(lineage, &random_run(), given.after(0), Outcome::Failed)
-            .await
-            .unwrap();
-        assert_eq!(noted, None, "{lineage:?}");
-    }
-}
-
 /// A repository's runs are listed newest first, no more of them than asked for, and nobody else's.
 pub async fn the_newest_runs_come_first(ledger: &dyn Ledger) {
     let given = Given::new();
@@ -446,16 +358,18 @@ pub async fn the_newest_runs_come_first(ledger: &dyn Ledger) {
     }
     let (other, builds) = Given::new().run(&["test"]);
     ledger.create(&other, &builds).await.unwrap();
-    let newest = |limit: usize| {
+    let newest = |before: Option<String>, limit: usize| {
         let repository = &given.repository;
         async move {
-            let runs = ledger.runs_of(repository, limit).await.unwrap();
+            let runs = ledger.runs_of(repository, before.as_deref(), limit).await.unwrap();
             runs.into_iter().map(|run| run.record.id).collect::<Vec<RunId>>()
         }
     };
     let in_order = vec![ids[0].clone(), ids[2].clone(), ids[1].clone()];
-    eventually(|| newest(10), &in_order).await;
-    eventually(|| newest(2), &in_order[..2].to_vec()).await;
+    eventually(|| newest(None, 10), &in_order).await;
+    eventually(|| newest(None, 2), &in_order[..2].to_vec()).await;
+    let second = ledger.run(&in_order[1]).await.unwrap().unwrap().record.place_in_list();
+    eventually(|| newest(Some(second.clone()), 10), &in_order[2..].to_vec()).await;
 }
 
 /// A pool is created by the first write that expects none, and after that is a record like any other.
@@ -649,14 +563,6 @@ impl Given {
 
     fn after(&self, seconds: u64) -> Timestamp {
         later(self.created, Duration::from_secs(seconds))
-    }
-
-    fn lineage(&self, job: Option<&str>) -> Lineage {
-        Lineage {
-            repository: self.repository.clone(),
-            reference: "refs/heads/main".parse().unwrap(),
-            job: job.map(|job| job.parse().unwrap()),
-        }
     }
 
     /// A pool of the property's own with one place, and nobody in it.

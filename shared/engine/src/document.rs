@@ -53,8 +53,8 @@ impl Engine {
             },
             DocumentKind::Alarm => self.sweep_alarm(key).await,
             DocumentKind::Backup => self.sweep_backup(&key.name).await,
-            // Claims and pauses are never due.
-            DocumentKind::Claim | DocumentKind::Pause => Ok(Handled::Unknown),
+            // These are never due.
+            DocumentKind::Claim | DocumentKind::Pause | DocumentKind::Standing => Ok(Handled::Unknown),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! The engine holds no state of its own. Whatever dies between two steps leaves its effects in the record, and the [sweep](Engine::sweep) performs
 //! them again, each under the same idempotency token.
 
+mod again;
 mod alarm;
 mod backup;
 mod branch;
@@ -24,14 +25,16 @@ pub mod memory;
 mod pool;
 pub mod ports;
 mod run;
+mod standing;
 mod start;
 mod sweep;
 
 #[cfg(feature = "testing")]
 pub mod conformance;
 
+pub use again::Retried;
 pub use backup::{Asked, Keeper, PerBackup};
 pub use engine::{Engine, Handled};
 pub use fault::{Fault, FaultKind};
-pub use start::{NothingWhy, Refused, Retried, Started, Starter};
+pub use start::{NothingWhy, Refused, Started, Starter};
 pub use sweep::Swept;

@@ -7,13 +7,12 @@ use async_trait::async_trait;
 use bellhop_domain::branch::Branch;
 use bellhop_domain::build::Build;
 use bellhop_domain::ids::{AgentName, BuildId, Reference, RepositoryName, RunId};
-use bellhop_domain::outcome::Outcome;
 use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
 use jiff::Timestamp;
 
 use crate::Fault;
-use crate::ports::{Created, Document, DocumentKey, DueItem, Lane, Ledger, Lineage, Versioned, Written};
+use crate::ports::{Created, Document, DocumentKey, DueItem, Lane, Ledger, Versioned, Written};
 
 /// The ledger.
 #[derive(Debug, Default)]
@@ -25,18 +24,9 @@ pub struct MemoryLedger {
 struct Tables {
     runs: BTreeMap<RunId, Versioned<Run>>,
     builds: BTreeMap<BuildId, Versioned<Build>>,
-    outcomes: BTreeMap<Lineage, Noted>,
     pools: BTreeMap<AgentName, Versioned<Pool>>,
     branches: BTreeMap<(RepositoryName, Reference), Versioned<Branch>>,
     documents: BTreeMap<DocumentKey, Versioned<Document>>,
-}
-
-#[derive(Debug, Clone)]
-struct Noted {
-    run: RunId,
-    created: Timestamp,
-    outcome: Outcome,
-    before: Option<Outcome>,
 }
 
 impl MemoryLedger {
@@ -142,33 +132,16 @@ impl Ledger for MemoryLedger {
         Ok(due)
     }
 
-    async fn note_outcome(&self, of: &Lineage, run: &RunId, created: Timestamp, outcome: Outcome) -> Result<Option<Outcome>, Fault> {
-        let mut tables = self.tables();
-        let before = match tables.outcomes.get(of) {
-            Some(noted) if noted.run == *run => return Ok(noted.before),
-            Some(noted) if noted.created >= created => return Ok(None),
-            Some(noted) => Some(noted.outcome),
-            None => None,
-        };
-        let noted = Noted {
-            run: run.clone(),
-            created,
-            outcome,
-            before,
-        };
-        tables.outcomes.insert(of.clone(), noted);
-        Ok(before)
-    }
-
-    async fn runs_of(&self, repository: &RepositoryName, limit: usize) -> Result<Vec<Versioned<Run>>, Fault> {
+    async fn runs_of(&self, repository: &RepositoryName, before: Option<&str>, limit: usize) -> Result<Vec<Versioned<Run>>, Fault> {
         let tables = self.tables();
         let mut runs: Vec<_> = tables
             .runs
             .values()
             .filter(|run| run.record.repository == *repository)
+            .filter(|run| before.is_none_or(|before| run.record.place_in_list().as_str() < before))
             .cloned()
             .collect();
-        runs.sort_by(|a, b| (b.record.created, &b.record.id).cmp(&(a.record.created, &a.record.id)));
+        runs.sort_by_key(|run| std::cmp::Reverse(run.record.place_in_list()));
         runs.truncate(limit);
         Ok(runs)
     }

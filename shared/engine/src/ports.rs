@@ -9,13 +9,12 @@ use bellhop_domain::branch::Branch;
 use bellhop_domain::build::{Build, Refusal};
 use bellhop_domain::found::Artifact;
 use bellhop_domain::ids::{
-    AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, JobName, LaunchId, PipelineJobId, Reference, RepositoryName, RunId,
+    AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, LaunchId, PipelineJobId, Reference, RepositoryName, RunId,
 };
 use bellhop_domain::instance::{ForeignTask, Host};
 use bellhop_domain::measure::Measure;
 use bellhop_domain::message::Message;
 use bellhop_domain::observation::{Observation, Report};
-use bellhop_domain::outcome::Outcome;
 use bellhop_domain::pipeline::PipelineAnswer;
 use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
@@ -96,6 +95,8 @@ pub enum DocumentKind {
     Claim,
     /// Which alarms keep agents from being launched.
     Pause,
+    /// How the jobs of a branch or tag stand.
+    Standing,
 }
 
 /// The name of a record beside runs and builds.
@@ -128,6 +129,7 @@ impl std::fmt::Display for DocumentKey {
             DocumentKind::Backup => "backup",
             DocumentKind::Claim => "claim",
             DocumentKind::Pause => "pause",
+            DocumentKind::Standing => "standing",
         };
         write!(f, "{kind} {}", self.name)
     }
@@ -177,12 +179,8 @@ pub trait Ledger: Send + Sync {
     /// Each comes with the moment from which on it has been due.
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault>;
 
-    /// Notes how a run (or one job of it) on a branch or tag ended, and gives how the one before it ended. Noting the same run again gives the same
-    /// answer. `None` if there is none before it, or a newer one has been noted already.
-    async fn note_outcome(&self, of: &Lineage, run: &RunId, created: Timestamp, outcome: Outcome) -> Result<Option<Outcome>, Fault>;
-
-    /// The newest runs of a repository, newest first.
-    async fn runs_of(&self, repository: &RepositoryName, limit: usize) -> Result<Vec<Versioned<Run>>, Fault>;
+    /// The newest runs of a repository, newest first: those before a [place in the list](Run::place_in_list), where one is given.
+    async fn runs_of(&self, repository: &RepositoryName, before: Option<&str>, limit: usize) -> Result<Vec<Versioned<Run>>, Fault>;
 }
 
 /// The most records that [`Ledger::create`] stores in one step: the limit of a DynamoDB transaction.
@@ -196,17 +194,6 @@ pub fn fits_transaction<'a>(specs: impl ExactSizeIterator<Item = &'a BuildSpec>)
     // What cannot be written as JSON cannot be stored either, and storing it says so.
     let length = |spec| serde_json::to_vec(spec).map_or(0, |json| json.len());
     specs.len() < TRANSACTION && specs.map(length).sum::<usize>() <= TRANSACTION_BYTES
-}
-
-/// What follows what: the runs of a branch or tag, or the builds of one job on it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Lineage {
-    /// The repository.
-    pub repository: RepositoryName,
-    /// The branch or tag.
-    pub reference: Reference,
-    /// The job; none for whole runs.
-    pub job: Option<JobName>,
 }
 
 /// What came of asking for an agent.

@@ -5,19 +5,18 @@ use bellhop_domain::agent::report_key;
 use bellhop_domain::branch::BranchEvent;
 use bellhop_domain::build::BuildEvent;
 use bellhop_domain::decision::Decision;
-use bellhop_domain::ids::{BuildId, JobName, RunId};
+use bellhop_domain::ids::{BuildId, JobName};
 use bellhop_domain::message;
 use bellhop_domain::outbox::{EffectId, Outbox, Pending};
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::pipeline::{PipelineAnswer, PipelineFailure};
 use bellhop_domain::report;
 use bellhop_domain::run::{Run, RunEffect, RunEvent, RunState};
-use bellhop_domain::spec::Successes;
 use jiff::Timestamp;
 use tracing::Span;
 
 use crate::engine::Record;
-use crate::ports::{Lineage, Versioned, Written};
+use crate::ports::{Versioned, Written};
 use crate::{Engine, Fault, Handled};
 
 #[async_trait]
@@ -92,8 +91,8 @@ impl Record for Run {
             }
             RunEffect::Announce => {
                 tracing::info!(run = %self.id, repository = %self.repository, status = self.status(), "run finished");
-                if is_worth_telling(engine, self).await?
-                    && let Some(message) = message::about_run(self)
+                if let Some(broken) = engine.news_of(self).await?
+                    && let Some(message) = message::about_run(self, &broken, &links(engine, self).await?)
                 {
                     engine.notifier.publish(&message).await?;
                 }
@@ -166,37 +165,19 @@ async fn pipeline_answer(engine: &Engine, run: &Run) -> Result<Option<PipelineAn
     })
 }
 
-async fn is_worth_telling(engine: &Engine, run: &Run) -> Result<bool, Fault> {
-    let RunState::Finished { outcome, .. } = run.state else {
-        return Ok(true);
-    };
-    let lineage = Lineage {
-        repository: run.repository.clone(),
-        reference: run.reference.clone(),
-        job: None,
-    };
-    engine.is_news(&lineage, &run.id, run.created, outcome, run.successes).await
-}
-
-impl Engine {
-    /// Whether an outcome is told. Everything but a success is; a success as the configuration says.
-    pub(crate) async fn is_news(
-        &self,
-        of: &Lineage,
-        run: &RunId,
-        created: Timestamp,
-        outcome: Outcome,
-        successes: Successes,
-    ) -> Result<bool, Fault> {
-        let is_verdict = !matches!(outcome, Outcome::Skipped | Outcome::Superseded | Outcome::Cancelled);
-        match (outcome, successes) {
-            (Outcome::Succeeded, Successes::All) => Ok(true),
-            (Outcome::Succeeded, Successes::None) => Ok(false),
-            (_, Successes::Changes) if is_verdict => {
-                let before = self.ledger.note_outcome(of, run, created, outcome).await?;
-                Ok(outcome != Outcome::Succeeded || before.is_some_and(|before| before != Outcome::Succeeded))
-            }
-            _ => Ok(true),
-        }
+/// Where people find more about a run: its report, and the agent and the log of the job that decided how it ended.
+async fn links(engine: &Engine, run: &Run) -> Result<Vec<(&'static str, String)>, Fault> {
+    let mut links = vec![("report", format!("s3://{}/{}", engine.store.bucket(), report_key(&run.id)))];
+    if let Some(job) = message::decisive_job(run) {
+        let build = BuildId {
+            run: run.id.clone(),
+            job: job.clone(),
+        };
+        let build = engine.ledger.build(&build).await?.map(|stored| stored.record);
+        let agent = build
+            .as_ref()
+            .and_then(|build| build.attempts.iter().rev().find_map(|attempt| attempt.agent.as_ref()));
+        links.extend(agent.map(message::links).unwrap_or_default());
     }
+    Ok(links)
 }

@@ -3,10 +3,10 @@
 use bellhop_domain::agent::{fits_overrides, script_key};
 use bellhop_domain::build::Build;
 use bellhop_domain::config::{self, OnBehalf, PIPELINE_FILE, PipelineFile, Select, SuiteConfig};
-use bellhop_domain::ids::{AgentName, BuildId, CommitId, JobName, PipelineJobId, Reference, RepositoryName, RunId};
+use bellhop_domain::ids::{AgentName, CommitId, JobName, PipelineJobId, Reference, RepositoryName, RunId};
 use bellhop_domain::pipeline::{PipelineAnswer, PipelineFailure};
 use bellhop_domain::request::{At, PipelineAsks, PipelineJob, PipelineStart, PipelineWork, Start, StartWhat};
-use bellhop_domain::run::{Again, NotAgain, Origin, Run, RunEvent};
+use bellhop_domain::run::{Origin, RetryOf, Run, RunEvent};
 use bellhop_domain::spec::{BuildSpec, Script};
 use bellhop_domain::trigger::Push;
 use futures::future::{join_all, try_join3};
@@ -46,15 +46,6 @@ pub enum Started {
     Nothing(NothingWhy),
 }
 
-/// What came of asking for a build once more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Retried {
-    /// What was started.
-    pub started: Started,
-    /// What was skipped and hangs on it, and is not repeated with it.
-    pub left_out: Vec<JobName>,
-}
-
 /// Why a push starts nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NothingWhy {
@@ -83,10 +74,11 @@ impl std::fmt::Display for NothingWhy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused(pub String);
 
-enum Plan {
+pub(crate) enum Plan {
     Builds {
         specs: Vec<BuildSpec>,
-        origin: Origin,
+        /// The jobs that the pipeline file has besides.
+        others: Vec<JobName>,
         supersedes: bool,
     },
     Rejected(String),
@@ -100,7 +92,17 @@ struct Wanted<'a> {
     action: Option<&'a PipelineJobId>,
 }
 
-enum WantedJobs<'a> {
+/// What stands around the jobs of a run that is planned.
+pub(crate) struct Circumstances {
+    /// Where its jobs come from.
+    pub(crate) origin: Origin,
+    /// The job of CodePipeline that waits for it, and the job of the run that it is about.
+    pub(crate) action: Option<(PipelineJobId, JobName)>,
+    /// What it repeats.
+    pub(crate) retry_of: Option<RetryOf>,
+}
+
+pub(crate) enum WantedJobs<'a> {
     /// Those that the push starts.
     ByFilters,
     /// Those that a push of the branch would start, without a look at what changed or at the commit's message.
@@ -116,6 +118,23 @@ enum WantedJobs<'a> {
         run: &'a str,
         on_behalf: OnBehalf,
     },
+}
+
+impl WantedJobs<'_> {
+    /// Where such jobs come from.
+    fn origin(&self) -> Origin {
+        match self {
+            Self::Script {
+                on_behalf: OnBehalf::Suite,
+                ..
+            } => Origin::Suite,
+            Self::Script {
+                on_behalf: OnBehalf::Action,
+                ..
+            } => Origin::Action,
+            Self::ByFilters | Self::AllOfBranch | Self::Job(_) | Self::Again(_) => Origin::PipelineFile,
+        }
+    }
 }
 
 /// The name of the job that an action's own script becomes.
@@ -169,124 +188,6 @@ impl Starter {
                 self.start(&push, Wanted { what, action: None }).await.map(Ok)
             }
         }
-    }
-
-    /// Starts a finished build again, with those that were skipped for nothing but it ([`bellhop_domain::run::Run::again`]), as a new run of the same commit.
-    ///
-    /// It is planned like one that somebody starts now: from where its jobs come from, and by the suite configuration of today. What is not allowed any more is
-    /// refused.
-    ///
-    /// # Errors
-    /// As [`Starter::push`].
-    pub async fn retry(&self, build: &BuildId, trigger: &str) -> Result<Result<Retried, Refused>, Fault> {
-        let refused = |text: String| Ok(Err(Refused(text)));
-        let Some(run) = self.engine.ledger.run(&build.run).await? else {
-            return refused(format!("there is no run {}", build.run));
-        };
-        let run = run.record;
-        let Again { jobs: again, left_out } = match run.again(&build.job) {
-            Ok(again) => again,
-            Err(NotAgain::UnknownJob) => return refused(format!("run {} has no job {}", build.run, build.job)),
-            Err(NotAgain::NotOver) => return refused(format!("build {build} is not over: cancel it first")),
-            Err(NotAgain::Undecided { job, needs }) => {
-                return refused(format!(
-                    "{job} was skipped because of {} and needs {needs} as well, which is not over: ask again then, or cancel {needs}, which leaves {job} out",
-                    build.job
-                ));
-            }
-        };
-        let push = Push {
-            trigger: trigger.to_owned(),
-            repository: run.repository.clone(),
-            reference: run.reference.clone(),
-            commit: run.commit.clone(),
-            previous: None,
-            by: run.by.clone(),
-            at: None,
-        };
-        let id = self.engine.run_id(&push.trigger, &push.reference);
-        let started = if self.engine.ledger.run(&id).await?.is_some() {
-            Started::Again(id)
-        } else {
-            match self.plan_again(&id, &push, &run, build, &again).await? {
-                Ok((push, plan)) => self.carry_out(id, &push, plan, None).await?,
-                Err(why) => return refused(format!("build {build} is not started again: {why}")),
-            }
-        };
-        Ok(Ok(Retried { started, left_out }))
-    }
-
-    /// Plans jobs of a run before anew, or says why that cannot be and what helps.
-    async fn plan_again(
-        &self,
-        id: &RunId,
-        push: &Push,
-        before: &Run,
-        build: &BuildId,
-        jobs: &[JobName],
-    ) -> Result<Result<(Push, Plan), String>, Fault> {
-        let repository = &push.repository;
-        if self.engine.source.default_branch(repository).await?.is_none() {
-            return Ok(Err(format!(
-                "there is no repository {repository} any more, or nothing in it; nothing of it can be started"
-            )));
-        }
-        let (push, plan) = match before.origin {
-            Origin::PipelineFile => self.plan(id, push, &WantedJobs::Again(jobs)).await?,
-            Origin::Suite => {
-                let suite = match self.suite().await? {
-                    Ok(suite) => suite,
-                    Err(message) => return Ok(Err(message)),
-                };
-                let Some(job) = suite.jobs.get(&build.job) else {
-                    return Ok(Err(format!(
-                        "{}: the suite's administrators can put it back",
-                        suite.no_job(&build.job)
-                    )));
-                };
-                if job.repository != *repository || push.reference.branch() != Some(job.branch.as_str()) {
-                    return Ok(Err(format!(
-                        "job {} is of branch {} of repository {} now: start it in place of that",
-                        build.job, job.branch, job.repository
-                    )));
-                }
-                let what = WantedJobs::Script {
-                    name: build.job.clone(),
-                    agent: &job.agent,
-                    run: &job.run,
-                    on_behalf: OnBehalf::Suite,
-                };
-                self.plan(id, push, &what).await?
-            }
-            Origin::Action => {
-                // The script is the action's own; it is nowhere else.
-                let stored = self.engine.ledger.build(build).await?.map(|stored| stored.record.spec);
-                let Some((agent, Script::Inline(run))) = stored.map(|spec| (spec.agent, spec.script)) else {
-                    return Ok(Err("its script has expired: retry the action in CodePipeline".to_owned()));
-                };
-                let what = WantedJobs::Script {
-                    name: build.job.clone(),
-                    agent: &agent,
-                    run: &run,
-                    on_behalf: OnBehalf::Action,
-                };
-                self.plan(id, push, &what).await?
-            }
-        };
-        Ok(match plan {
-            Plan::Builds { .. } => Ok((push, plan)),
-            Plan::Rejected(message) => Err(format!(
-                "{message}. A retry is planned anew, by the suite configuration of today: mend that, or start a commit that fits it"
-            )),
-            Plan::Nothing(NothingWhy::NoCommit) => Err(format!(
-                "there is no commit {} in {repository} any more: start a commit that is there",
-                push.commit.short()
-            )),
-            Plan::Nothing(_) => Err(format!(
-                "there is no {PIPELINE_FILE} at commit {} of {repository} any more: start a commit that is there",
-                push.commit.short()
-            )),
-        })
     }
 
     /// Takes a job of CodePipeline: starts the run that it asks for, or lets the run that it comes back for know its new id. What cannot be done is
@@ -403,27 +304,34 @@ impl Starter {
             return Ok(Started::Again(id));
         }
         let (push, plan) = self.plan(&id, push, &wanted.what).await?;
-        let about = match wanted.what {
-            WantedJobs::Job(job) => Some(job.clone()),
-            WantedJobs::Script { name, .. } => Some(name),
+        let about = match &wanted.what {
+            WantedJobs::Job(job) => Some((*job).clone()),
+            WantedJobs::Script { name, .. } => Some(name.clone()),
             WantedJobs::ByFilters | WantedJobs::AllOfBranch | WantedJobs::Again(_) => None,
         };
-        self.carry_out(id, &push, plan, wanted.action.cloned().zip(about)).await
+        let around = Circumstances {
+            origin: wanted.what.origin(),
+            action: wanted.action.cloned().zip(about),
+            retry_of: None,
+        };
+        self.carry_out(id, &push, plan, around).await
     }
 
-    /// Stores the run that was planned, and performs what it has in its outbox. `action` is the job of CodePipeline that waits for it, and the job of
-    /// the run that it is about.
-    async fn carry_out(&self, id: RunId, push: &Push, plan: Plan, action: Option<(PipelineJobId, JobName)>) -> Result<Started, Fault> {
+    /// Stores the run that was planned, and performs what it has in its outbox.
+    pub(crate) async fn carry_out(&self, id: RunId, push: &Push, plan: Plan, around: Circumstances) -> Result<Started, Fault> {
         // Planning takes its time, and what is pending counts from here.
         let now = self.engine.clock.now();
-        let with_action = |run: Run| match action {
-            Some((job, about)) => run.for_action(job, about, now),
-            None => run,
+        let put_into = |run: Run| {
+            let run = run.from_origin(around.origin).repeating(around.retry_of);
+            match around.action {
+                Some((job, about)) => run.for_action(job, about, now),
+                None => run,
+            }
         };
         match plan {
             Plan::Nothing(why) => Ok(Started::Nothing(why)),
             Plan::Rejected(message) => {
-                let run = with_action(Run::rejected(id.clone(), push, message.clone(), now));
+                let run = put_into(Run::rejected(id.clone(), push, message.clone(), now));
                 match self.engine.ledger.create(&run, &[]).await? {
                     Created::AlreadyExists => Ok(Started::Again(id)),
                     Created::New => {
@@ -432,12 +340,12 @@ impl Starter {
                     }
                 }
             }
-            Plan::Builds { specs, origin, supersedes } => {
+            Plan::Builds { specs, others, supersedes } => {
                 let specs = self.store_large_scripts(specs).await?;
                 let at_once = fits_transaction(specs.iter());
                 let (run, builds) = Run::create(id.clone(), push, specs, at_once, now);
-                let run = run.from_origin(origin);
-                let run = with_action(if supersedes { run.superseding(push, now) } else { run });
+                let run = put_into(run.beside(others));
+                let run = if supersedes { run.superseding(push, now) } else { run };
                 match self.engine.ledger.create(&run, &builds).await? {
                     Created::AlreadyExists => Ok(Started::Again(id)),
                     Created::New => {
@@ -451,7 +359,7 @@ impl Starter {
     }
 
     /// Plans a run, and gives the push with the commit that it is of: another one than it says where that is the id of an annotated tag.
-    async fn plan(&self, id: &RunId, push: &Push, wanted: &WantedJobs<'_>) -> Result<(Push, Plan), Fault> {
+    pub(crate) async fn plan(&self, id: &RunId, push: &Push, wanted: &WantedJobs<'_>) -> Result<(Push, Plan), Fault> {
         let mut push = push.clone();
         if let WantedJobs::Script {
             name,
@@ -467,10 +375,7 @@ impl Starter {
             let plan = match config::plan_script(id, &push, name.clone(), (agent, run), &suite, *on_behalf) {
                 Ok(spec) => Plan::Builds {
                     specs: vec![spec],
-                    origin: match on_behalf {
-                        OnBehalf::Suite => Origin::Suite,
-                        OnBehalf::Action => Origin::Action,
-                    },
+                    others: Vec::new(),
                     supersedes: false,
                 },
                 Err(error) => Plan::Rejected(error.to_string()),
@@ -571,8 +476,8 @@ impl Starter {
         Ok(match config::plan(id, push, &file, &suite, select) {
             Ok(specs) if specs.is_empty() => Ok(Plan::Nothing(NothingWhy::NoJobWanted)),
             Ok(specs) => Ok(Plan::Builds {
+                others: names_beside(&file, &specs),
                 specs,
-                origin: Origin::PipelineFile,
                 supersedes,
             }),
             Err(error) => Err(error.to_string()),
@@ -617,6 +522,15 @@ impl Starter {
         let run = self.engine.perform_new(run).await;
         builds.into_iter().chain(std::iter::once(run)).collect()
     }
+}
+
+/// The jobs of a file that are not among these.
+fn names_beside(file: &PipelineFile, specs: &[BuildSpec]) -> Vec<JobName> {
+    let names = file.jobs().iter().map(|job| &job.name);
+    names
+        .filter(|name| specs.iter().all(|spec| spec.id.job != **name))
+        .cloned()
+        .collect()
 }
 
 fn script_job() -> Result<JobName, Fault> {

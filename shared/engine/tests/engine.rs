@@ -8,6 +8,7 @@ mod backups;
 mod instances;
 mod scheduling;
 mod slow;
+mod standing;
 mod suites;
 mod world;
 
@@ -409,7 +410,7 @@ mod builds {
         world.agents.lost_replies.store(1, Ordering::SeqCst);
         let fault = world.starter().push(&push("one")).await.unwrap_err();
         assert_eq!(fault.kind, FaultKind::Passing);
-        let run = world.ledger.runs_of(&push("one").repository, 1).await.unwrap();
+        let run = world.ledger.runs_of(&push("one").repository, None, 1).await.unwrap();
         let id = job(&run[0].record.id, "test");
         assert_eq!(world.build(&id).await.attempts[0].agent, None);
         // Whoever is at it is given a minute.
@@ -425,7 +426,7 @@ mod builds {
         let world = World::new();
         world.agents.lost_replies.store(1, Ordering::SeqCst);
         world.starter().push(&push("one")).await.unwrap_err();
-        let run = world.ledger.runs_of(&push("one").repository, 1).await.unwrap();
+        let run = world.ledger.runs_of(&push("one").repository, None, 1).await.unwrap();
         let id = job(&run[0].record.id, "test");
         world.seen_of(&id, 1, world.agents.all()[0].clone(), RUNNING).await.unwrap();
         world.exits(&id, 0).await;
@@ -682,7 +683,14 @@ jobs:
         assert_eq!(world.agents.live().len(), 120);
         world.sweep().await.unwrap();
         assert_eq!(world.agents.live().len(), 120, "a second agent for an attempt");
-        let run = world.ledger.runs_of(&push("one").repository, 1).await.unwrap().remove(0).record.id;
+        let run = world
+            .ledger
+            .runs_of(&push("one").repository, None, 1)
+            .await
+            .unwrap()
+            .remove(0)
+            .record
+            .id;
         for build in world.ledger.builds_of(&run).await.unwrap() {
             assert!(build.record.attempts[0].agent.is_some());
         }

@@ -42,6 +42,10 @@ const BUILDSPEC_ERROR: &str = "YAML_FILE_ERROR";
 /// CodeBuild's.
 const SERVICE_ERROR: &str = "INTERNAL_SERVICE_ERROR";
 
+/// What CodeBuild says of a commit that Git does not find in the repository
+/// (<https://docs.aws.amazon.com/codebuild/latest/userguide/troubleshooting.html>).
+const NO_REFERENCE: &str = "reference not found";
+
 /// What CodeBuild says where the container was gone before the command was over: it may also be that the image does not fit.
 const OUT_OF_MEMORY: &str = "out of memory";
 
@@ -189,7 +193,11 @@ impl BuildFacts {
             "DOWNLOAD_SOURCE" => (
                 StopCause::Exited,
                 Some(Report {
-                    phase: ReportPhase::Checkout,
+                    phase: if phase.words().contains(NO_REFERENCE) {
+                        ReportPhase::CommitGone
+                    } else {
+                        ReportPhase::Checkout
+                    },
                     message: Some(phase.words()),
                     ..script(1, None)
                 }),
@@ -549,7 +557,7 @@ mod tests {
             )],
         );
         let report = stop.report.unwrap();
-        assert_eq!((stop.cause, report.phase), (StopCause::Exited, ReportPhase::Checkout));
+        assert_eq!((stop.cause, report.phase), (StopCause::Exited, ReportPhase::CommitGone));
         assert_ne!(report.exit_code, 0);
         assert_eq!(
             report.message.unwrap(),

@@ -2,7 +2,7 @@
 //! An [EventBridge Scheduler](https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html) input arrives as it was
 //! written, which makes `<aws.scheduler.execution-id>` good for a request's `id`.
 
-use bellhop_domain::request::{At, Request, Start, StartWhat};
+use bellhop_domain::request::{At, Request, Retry, RetryWhat, Start, StartWhat};
 use serde_json::{Map, Value};
 
 use crate::fields::Fields;
@@ -30,18 +30,49 @@ pub fn request(input: &Value) -> Result<Request, String> {
     match verb {
         "start" => start(value),
         "cancel" => cancel(value),
-        "retry" => Ok(Request::Retry(Fields::of(value, "retry", &["build"])?.required("build")?)),
+        "retry" => retry(value),
         "show" => Ok(Request::Show(Fields::of(value, "show", &["run"])?.required("run")?)),
-        _ => Ok(Request::List(Fields::of(value, "list", &["repository"])?.required("repository")?)),
+        _ => {
+            let fields = Fields::of(value, "list", &["repository", "next"])?;
+            Ok(Request::List {
+                repository: fields.required("repository")?,
+                before: fields.text("next")?.map(str::to_owned),
+            })
+        }
     }
+}
+
+/// An asker's own name for a request.
+fn own_id(fields: &Fields<'_>, verb: &str) -> Result<Option<String>, String> {
+    let id = fields.text("id")?;
+    if id.is_some_and(|id| id.len() > LONGEST_ID || id.chars().any(char::is_control)) {
+        return Err(format!("{verb}.id: expected a text of at most {LONGEST_ID} bytes in one line"));
+    }
+    Ok(id.map(str::to_owned))
+}
+
+fn retry(value: &Value) -> Result<Request, String> {
+    let fields = Fields::of(value, "retry", &["build", "run", "all", "id"])?;
+    let all = match fields.value("all") {
+        None => false,
+        Some(Value::Bool(all)) => *all,
+        Some(_) => return Err("retry.all: expected true or false".to_owned()),
+    };
+    let what = match (fields.id("build")?, fields.id("run")?) {
+        (Some(_), Some(_)) => return Err("retry: expected either build or run, but found both".to_owned()),
+        (Some(_), None) if all => return Err("retry.all: expected beside run, and not beside build".to_owned()),
+        (Some(build), None) => RetryWhat::Build(build),
+        (None, Some(run)) if all => RetryWhat::All(run),
+        (None, Some(run)) => RetryWhat::Failed(run),
+        (None, None) => return Err("retry: expected either build or run, but found neither".to_owned()),
+    };
+    let id = own_id(&fields, "retry")?;
+    Ok(Request::Retry(Retry { what, id }))
 }
 
 fn start(value: &Value) -> Result<Request, String> {
     let fields = Fields::of(value, "start", &["repository", "branch", "commit", "job", "id"])?;
-    let id = fields.text("id")?;
-    if id.is_some_and(|id| id.len() > LONGEST_ID || id.chars().any(char::is_control)) {
-        return Err(format!("start.id: expected a text of at most {LONGEST_ID} bytes in one line"));
-    }
+    let id = own_id(&fields, "start")?;
     let (repository, branch, commit, job) = (
         fields.id("repository")?,
         fields.branch("branch")?,
@@ -65,10 +96,7 @@ fn start(value: &Value) -> Result<Request, String> {
         }
         (None, ..) => return Err("start.repository: expected, as branch and commit are places in one, but missing".to_owned()),
     };
-    Ok(Request::Start(Start {
-        what,
-        id: id.map(str::to_owned),
-    }))
+    Ok(Request::Start(Start { what, id }))
 }
 
 fn cancel(value: &Value) -> Result<Request, String> {
@@ -129,9 +157,24 @@ mod tests {
             request(&json!({ "cancel": { "build": "abcdefghij/test" } })),
             Ok(Request::CancelBuild("abcdefghij/test".parse().unwrap()))
         );
+        let retry = |value: Value| request(&json!({ "retry": value }));
+        let wanted = |what: RetryWhat, id: Option<&str>| {
+            let id = id.map(str::to_owned);
+            Ok(Request::Retry(Retry { what, id }))
+        };
+        let run = || "abcdefghij".parse().unwrap();
         assert_eq!(
-            request(&json!({ "retry": { "build": "abcdefghij/test" } })),
-            Ok(Request::Retry("abcdefghij/test".parse().unwrap()))
+            retry(json!({ "build": "abcdefghij/test", "id": "again" })),
+            wanted(RetryWhat::Build("abcdefghij/test".parse().unwrap()), Some("again"))
+        );
+        assert_eq!(retry(json!({ "run": "abcdefghij" })), wanted(RetryWhat::Failed(run()), None));
+        assert_eq!(
+            retry(json!({ "run": "abcdefghij", "all": false })),
+            wanted(RetryWhat::Failed(run()), None)
+        );
+        assert_eq!(
+            retry(json!({ "run": "abcdefghij", "all": true })),
+            wanted(RetryWhat::All(run()), None)
         );
         assert_eq!(
             request(&json!({ "show": { "run": "abcdefghij" } })),
@@ -139,7 +182,10 @@ mod tests {
         );
         assert_eq!(
             request(&json!({ "list": { "repository": "shop" }, "show": null })),
-            Ok(Request::List("shop".parse().unwrap()))
+            Ok(Request::List {
+                repository: "shop".parse().unwrap(),
+                before: None,
+            })
         );
     }
 
@@ -221,12 +267,27 @@ mod tests {
                 json!({ "cancel": { "run": "abc" } }),
                 "cancel.run: \"abc\" is no run id: expected 10 characters",
             ),
-            (json!({ "retry": {} }), "retry.build: expected, but missing"),
+            (json!({ "retry": {} }), "retry: expected either build or run, but found neither"),
+            (
+                json!({ "retry": { "build": "abcdefghij/test", "run": "abcdefghij" } }),
+                "retry: expected either build or run, but found both",
+            ),
+            (
+                json!({ "retry": { "build": "abcdefghij/test", "all": true } }),
+                "retry.all: expected beside run, and not beside build",
+            ),
+            (
+                json!({ "retry": { "run": "abcdefghij", "all": "yes" } }),
+                "retry.all: expected true or false",
+            ),
+            (
+                json!({ "retry": { "run": "abcdefghij", "id": "x\ny" } }),
+                "retry.id: expected a text of at most 256 bytes in one line",
+            ),
             (
                 json!({ "retry": { "build": "abcdefghij" } }),
                 "retry.build: \"abcdefghij\" is no build id: expected RUN/JOB",
             ),
-            (json!({ "retry": { "run": "abcdefghij" } }), "retry.run: unknown key (known: build)"),
             (json!({ "show": {} }), "show.run: expected, but missing"),
             (json!({ "list": ["shop"] }), "list: expected an object with the keys repository"),
             (json!({ "list": {} }), "list.repository: expected, but missing"),

@@ -12,7 +12,7 @@ use bellhop_domain::backup::{BackupRequest, JobKind, JobSeen, JobState};
 use bellhop_domain::ids::{AttemptId, BuildId, RunId};
 use bellhop_domain::instance::{Action, What};
 use bellhop_domain::observation::{AgentStatus, ContainerEnd, Observation, Report, ReportPhase, Stop, StopCause};
-use bellhop_domain::request::{At, PipelineAsks, PipelineJob, PipelineStart, PipelineWork, Request, Start, StartWhat};
+use bellhop_domain::request::{At, PipelineAsks, PipelineJob, PipelineStart, PipelineWork, Request, Retry, RetryWhat, Start, StartWhat};
 use bellhop_domain::trigger::Push;
 use bellhop_events::{AgentChange, Event, InstanceNotice, parse};
 
@@ -816,9 +816,21 @@ fn requests() -> Vec<Row> {
         ),
         row("control/cancel-run.json", Request::CancelRun(first_run())),
         row("control/cancel-build.json", Request::CancelBuild(build())),
-        row("control/retry.json", Request::Retry(build())),
+        row(
+            "control/retry.json",
+            Request::Retry(Retry {
+                what: RetryWhat::Build(build()),
+                id: None,
+            }),
+        ),
         row("control/show.json", Request::Show(first_run())),
-        row("control/list.json", Request::List("shop".parse().unwrap())),
+        row(
+            "control/list.json",
+            Request::List {
+                repository: "shop".parse().unwrap(),
+                before: None,
+            },
+        ),
         wrong(
             "control/misspelt.json",
             "start.repositry: unknown key; did you mean repository? (known: repository, branch, commit, job, id)",

@@ -721,6 +721,15 @@ fn attempt_ended(world: &mut World, build: &Build, attempt: &Attempt, end: &End,
                 "attempt {number} counts as failed, and its script is {truth:?}"
             );
         }
+        End::CommitGone { .. } => {
+            check!(
+                world,
+                id,
+                "failure-is-proven",
+                truth == Truth::NotCheckedOut || unknowable,
+                "attempt {number} has found no commit, and its script is {truth:?}"
+            );
+        }
         End::Interrupted => {
             let signalled = |task: &Task| task.capacity == Capacity::Spot && truth == Truth::Signalled;
             let taken = task.as_ref().is_some_and(|task| task.reclaimed.is_some() || signalled(task));

@@ -23,14 +23,13 @@ use bellhop_domain::instance::Host;
 use bellhop_domain::measure::Measure;
 use bellhop_domain::message::Message;
 use bellhop_domain::observation::{Observation, Report};
-use bellhop_domain::outcome::Outcome;
 use bellhop_domain::pipeline::PipelineAnswer;
 use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_domain::spec::{BuildSpec, Executor};
 use bellhop_engine::ports::{
-    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, FileAt, Hosts, Lane, Launch, Ledger, Lineage, Meter,
-    Notifier, Occupant, Pipelines, Place, Restarted, Root, Services, Source, SourceFile, Store, TRANSACTION, Versioned, Written,
+    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, FileAt, Hosts, Lane, Launch, Ledger, Meter, Notifier,
+    Occupant, Pipelines, Place, Restarted, Root, Services, Source, SourceFile, Store, TRANSACTION, Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Keeper, Starter};
 use futures::future::join_all;
@@ -434,12 +433,7 @@ impl Ledger for Port {
             .await
     }
 
-    /// The suite of the simulation tells every success, so that nobody asks.
-    async fn note_outcome(&self, _: &Lineage, _: &RunId, _: Timestamp, _: Outcome) -> Result<Option<Outcome>, Fault> {
-        Err(Fault::lasting("nothing here depends on how the last run ended"))
-    }
-
-    async fn runs_of(&self, _: &RepositoryName, _: usize) -> Result<Vec<Versioned<Run>>, Fault> {
+    async fn runs_of(&self, _: &RepositoryName, _: Option<&str>, _: usize) -> Result<Vec<Versioned<Run>>, Fault> {
         Err(Fault::lasting("nobody here lists runs"))
     }
 }

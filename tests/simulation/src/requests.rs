@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bellhop_domain::ids::{BuildId, CommitId, JobName, Reference, RepositoryName, RunId};
-use bellhop_domain::request::{At, PipelineAsks, Start, StartWhat};
+use bellhop_domain::request::{At, PipelineAsks, RetryWhat, Start, StartWhat};
 use bellhop_domain::run::JobState;
 use bellhop_domain::trigger::Push;
 use bellhop_engine::{Fault, Starter};
@@ -325,7 +325,10 @@ pub(crate) async fn take(shared: &Shared, starter: &Starter, request: &Request) 
     };
     let started = match &request.asks {
         Asks::Start(start) => starter.request(start, &trigger).await?,
-        Asks::Retry(build, _) => starter.retry(build, &trigger).await?.map(|retried| retried.started),
+        Asks::Retry(build, _) => starter
+            .retry(&RetryWhat::Build(build.clone()), &trigger)
+            .await?
+            .map(|retried| retried.started),
     };
     checks::requests::told(&mut lock(shared), request, &started, possible.then_some(begun));
     Ok(())

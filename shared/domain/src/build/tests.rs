@@ -5,6 +5,7 @@
 mod edges;
 mod outside;
 mod properties;
+mod waiting;
 
 use super::*;
 use crate::measure::{self, Measure};
@@ -259,6 +260,8 @@ fn todo(build: &Build) -> Vec<String> {
         BuildEffect::Stop { agent, reason } => format!("stop {}: {reason}", name(agent)),
         BuildEffect::Announce(BuildNews::Retrying { attempt, capacity, .. }) => format!("announce attempt {attempt} on {capacity}"),
         BuildEffect::Announce(BuildNews::Refused { attempt, .. }) => format!("announce that {attempt} is refused"),
+        BuildEffect::Announce(BuildNews::Waiting { attempt, .. }) => format!("announce that {attempt} waits"),
+        BuildEffect::Announce(BuildNews::Stopped { attempt, .. }) => format!("announce that {attempt} has stopped"),
         BuildEffect::Announce(BuildNews::Abandoned { what, .. }) => format!("announce: could not {}", what.what),
         BuildEffect::Announce(BuildNews::Finished { outcome, attempt, .. }) => {
             format!(
@@ -583,6 +586,8 @@ mod launching {
     #[test]
     fn without_any_capacity_the_build_waits_longer_each_time() {
         let mut story = Story::new(spec()).refused(1, SPOT, no_capacity());
+        // Or there would be another moment to look at it between two of these.
+        story.build.waiting_told = true;
         for longest in [15, 30, 60, 120, 240, 300, 300] {
             story = story
                 .refused(1, ON_DEMAND, no_capacity())
@@ -643,7 +648,7 @@ mod launching {
             story = if todo(&story.build).is_empty() {
                 story.tick_when_due()
             } else {
-                story.refused(1, SPOT, throttled())
+                story.refused(1, SPOT, throttled()).performed()
             };
         }
         assert!(story.second >= 2 * HOUR - 1, "given up after {} s", story.second);
@@ -730,7 +735,7 @@ mod launching {
             story = if todo(&story.build).is_empty() {
                 story.tick_when_due()
             } else {
-                story.refused(1, SPOT, account_limit())
+                story.refused(1, SPOT, account_limit()).performed()
             };
         }
         assert!(story.second >= 2 * HOUR);

@@ -105,7 +105,8 @@ fn told(build: &Build) -> Message {
 }
 
 fn told_of_run(run: &Run) -> Message {
-    check(about_run(run).unwrap())
+    let report = format!("s3://suite/runs/{}/report.json", run.id);
+    check(about_run(run, &[], &[("report", report)]).unwrap())
 }
 
 /// What holds for every message.
@@ -133,8 +134,15 @@ fn check(message: Message) -> Message {
     }
     let is_build = attributes["kind"] == "build";
     assert_eq!(attributes.contains_key("job"), is_build);
-    for name in ["job", "attempt", "capacity", "cause", "links"] {
-        let expected = is_build || name == "cause";
+    for (name, expected) in [
+        ("job", is_build),
+        ("attempt", is_build),
+        ("capacity", is_build),
+        ("cause", true),
+        ("links", true),
+        ("broken", !is_build),
+        ("retry-of", !is_build),
+    ] {
         assert_eq!(message.document.get(name).is_some(), expected, "{name} of {}", message.document);
     }
     message
@@ -404,7 +412,7 @@ fn run(jobs: &[(&str, &[&str])]) -> Run {
 #[test]
 fn a_run_with_failed_and_skipped_jobs() {
     let open = run(&[("lint", &[]), ("test", &[]), ("docs", &[]), ("image", &["test"])]);
-    assert_eq!(about_run(&open), None);
+    assert_eq!(about_run(&open, &[], &[]), None);
     let cause = Some("its Spot capacity was taken back");
     let half = finish(&open, "lint", Outcome::Interrupted, cause);
     let half = finish(&half, "docs", Outcome::Succeeded, None);
@@ -412,7 +420,7 @@ fn a_run_with_failed_and_skipped_jobs() {
     let message = told_of_run(&over);
     assert_snapshot!(message.subject, @"shop main: run of 0123456 failed: test: `make test` (line 3) ended with exit code 2 (and 1 more)");
     assert_snapshot!(message.sms, @"shop main: run of 0123456 failed: test: `make test` (line 3) ended with exit code 2 (and 1 more)");
-    assert_snapshot!(message.email, @r#"
+    assert_snapshot!(message.email, @r"
     shop main: run of 0123456 failed: test: `make test` (line 3) ended with exit code 2 (and 1 more)
 
     Repository: shop
@@ -427,9 +435,12 @@ fn a_run_with_failed_and_skipped_jobs() {
       test failed: `make test` (line 3) ended with exit code 2
       docs succeeded
       image skipped: needs test, which did not succeed
-    "#);
+
+    Report:     s3://suite/runs/abcdefghij/report.json
+    ");
     assert_snapshot!(document(&message), @r#"
     {
+      "broken": [],
       "by": "ada",
       "cause": "test: `make test` (line 3) ended with exit code 2 (and 1 more)",
       "commit": "0123456789abcdef0123456789abcdef01234567",
@@ -457,8 +468,12 @@ fn a_run_with_failed_and_skipped_jobs() {
         }
       ],
       "kind": "run",
+      "links": {
+        "report": "s3://suite/runs/abcdefghij/report.json"
+      },
       "ref": "refs/heads/main",
       "repository": "shop",
+      "retry-of": null,
       "run": "abcdefghij",
       "severity": "error",
       "status": "failed",
@@ -474,7 +489,7 @@ fn a_run_with_failed_and_skipped_jobs() {
 fn a_run_that_succeeded() {
     let message = told_of_run(&finish(&run(&[("test", &[])]), "test", Outcome::Succeeded, None));
     assert_snapshot!(message.subject, @"shop main: run of 0123456 succeeded");
-    assert_snapshot!(message.email, @r#"
+    assert_snapshot!(message.email, @r"
     shop main: run of 0123456 succeeded
 
     Repository: shop
@@ -486,39 +501,140 @@ fn a_run_that_succeeded() {
 
     Jobs:
       test succeeded
-    "#);
+
+    Report:     s3://suite/runs/abcdefghij/report.json
+    ");
+}
+
+#[test]
+fn a_retry_says_what_it_repeats_and_what_is_still_broken() {
+    let specs = vec![spec_needing("lint", &[]), spec_needing("test", &[])];
+    let (run, _) = Run::create("abcdefghij".parse().unwrap(), &push(), specs, true, t(0));
+    let retry_of = Some(crate::run::RetryOf {
+        run: "zyxwvutsrq".parse().unwrap(),
+        since: t(-60),
+    });
+    let mut run = run.repeating(retry_of);
+    for job in ["lint", "test"] {
+        let event = RunEvent::BuildFinished {
+            job: job.parse().unwrap(),
+            outcome: Outcome::Succeeded,
+            cause: None,
+            tests: None,
+        };
+        let Decision::Next(next) = run.decide(&event, t(60)) else {
+            panic!("{job}")
+        };
+        run = *next;
+    }
+    let broken: Vec<JobName> = ["docs", "image"].map(|job| job.parse().unwrap()).into();
+    let message = check(about_run(&run, &broken, &[]).unwrap());
+    assert_eq!(
+        message.sms,
+        "shop main: retry of lint, test of 0123456 succeeded; still broken: docs, image"
+    );
+    assert!(
+        message.email.contains("Retry of:   zyxwvutsrq\nBroken:     docs, image\n"),
+        "{}",
+        message.email
+    );
+    let many: Vec<JobName> = (0..4).map(|number| format!("job-{number}").parse().unwrap()).collect();
+    assert!(about_run(&run, &many, &[]).unwrap().sms.ends_with("; still broken: 4 jobs"));
+}
+
+#[test]
+fn a_build_that_waits_says_until_when_and_one_that_has_stopped_how_long_that_took() {
+    let limit = Refusal::AccountLimit("You've reached the limit on the number of vCPUs".to_owned());
+    let refused = BuildEvent::LaunchRefused {
+        attempt: 1,
+        capacity: Capacity::Spot,
+        round: 0,
+        refusal: limit,
+        spent: false,
+    };
+    let waiting = after(&Build::ready(spec(), t(0)), &refused, 1);
+    let mut waiting = after(&waiting, &BuildEvent::Tick { looked: t(60) }, 60);
+    waiting = after(&waiting, &refused, 61);
+    let waiting = after(&waiting, &BuildEvent::Tick { looked: t(600) }, 600);
+    assert_snapshot!(told(&waiting).email, @r"
+    shop main: test has waited for an agent since 14:13 UTC: You've reached the limit on the number of vCPUs
+
+    Repository: shop
+    Ref:        refs/heads/main
+    Commit:     0123456789abcdef0123456789abcdef01234567
+    Build:      abcdefghij/test
+    Cause:      You've reached the limit on the number of vCPUs
+    Bellhop:    it goes on waiting until 16:13 UTC; then the build has timed out
+    You can:    raise the limit in Service Quotas, or lower `max-concurrent` of the agent `small`
+    Attempt 1:  spot, starting
+    ");
+    assert_eq!(told(&waiting).document["status"], "waiting");
+
+    let cancelled = BuildEvent::Cancelled {
+        outcome: Outcome::Cancelled,
+        cause: "cancelled by hand".to_owned(),
+    };
+    let mut over = after(&running(spec()), &cancelled, 100);
+    assert_snapshot!(told(&over).email, @r"
+    shop main: test was cancelled: cancelled by hand
+
+    Repository: shop
+    Ref:        refs/heads/main
+    Commit:     0123456789abcdef0123456789abcdef01234567
+    Build:      abcdefghij/test
+    Cause:      cancelled by hand
+    Bellhop:    its agent is told to stop; its script may go on for some minutes until it has
+    You can:    wait for the message that it has stopped, before you start what must not run beside it
+    Attempt 1:  spot, being stopped
+    Agent:      https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/configuration?region=us-east-1
+    Logs:       https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/logs?region=us-east-1
+    ");
+    for pending in over.outbox.pending().to_vec() {
+        over = after(&over, &BuildEvent::Performed(pending.id), 101);
+    }
+    let stopped = after(&over, &stopped(1, "0a1b", StopCause::Requested, None), 190);
+    let message = told(&stopped);
+    assert_snapshot!(message.sms, @"shop main: test has stopped; it was cancelled 1m 30s before");
+    assert_eq!(message.document["id"], "abcdefghij/test/stopped");
 }
 
 #[test]
 fn a_rejected_run() {
     let wrong = ".bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: small, docker)";
     let message = told_of_run(&Run::rejected("abcdefghij".parse().unwrap(), &push(), wrong.to_owned(), t(0)));
-    assert_snapshot!(message.subject, @"shop main: nothing was run: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in ...");
-    assert_snapshot!(message.sms, @"shop main: nothing was run: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`...");
-    assert_snapshot!(message.email, @r#"
-    shop main: nothing was run: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: small, docker)
+    assert_snapshot!(message.subject, @"shop main: run rejected: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in con...");
+    assert_snapshot!(message.sms, @"shop main: run rejected: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (...");
+    assert_snapshot!(message.email, @r"
+    shop main: run rejected: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: small, docker)
 
     Repository: shop
     Ref:        refs/heads/main
     Commit:     0123456789abcdef0123456789abcdef01234567
     Pushed by:  ada
     Run:        abcdefghij
-    "#);
+
+    Report:     s3://suite/runs/abcdefghij/report.json
+    ");
     assert_snapshot!(document(&message), @r#"
     {
+      "broken": [],
       "by": "ada",
       "cause": ".bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: small, docker)",
       "commit": "0123456789abcdef0123456789abcdef01234567",
       "id": "abcdefghij/rejected",
       "jobs": [],
       "kind": "run",
+      "links": {
+        "report": "s3://suite/runs/abcdefghij/report.json"
+      },
       "ref": "refs/heads/main",
       "repository": "shop",
+      "retry-of": null,
       "run": "abcdefghij",
       "severity": "error",
       "status": "rejected",
       "time": "2026-09-21T14:13:20Z",
-      "title": "shop main: nothing was run: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: small, docker)",
+      "title": "shop main: run rejected: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: small, docker)",
       "version": 1
     }
     "#);

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use bellhop_domain::ids::{BuildId, RunId};
-use bellhop_domain::request::{PipelineAsks, PipelineJob, PipelineStart, PipelineWork, Start, StartWhat};
+use bellhop_domain::request::{PipelineAsks, PipelineJob, PipelineStart, PipelineWork, RetryWhat, Start, StartWhat};
 use bellhop_domain::spec::{Executor, Script};
 use bellhop_engine::{Refused, Started};
 
@@ -56,14 +56,21 @@ async fn failed_script_of_an_action(world: &World) -> BuildId {
 }
 
 async fn again(world: &World, build: &BuildId, trigger: &str) -> RunId {
-    match world.starter().retry(build, trigger).await.unwrap().unwrap().started {
+    match world
+        .starter()
+        .retry(&RetryWhat::Build(build.clone()), trigger)
+        .await
+        .unwrap()
+        .unwrap()
+        .started
+    {
         Started::Run { id, builds: 1 } => id,
         other => panic!("{other:?}"),
     }
 }
 
 async fn refused(world: &World, build: &BuildId) -> String {
-    let Err(Refused(why)) = world.starter().retry(build, "refused").await.unwrap() else {
+    let Err(Refused(why)) = world.starter().retry(&RetryWhat::Build(build.clone()), "refused").await.unwrap() else {
         panic!("it was not refused")
     };
     let before = format!("build {build} is not started again: ");
@@ -151,7 +158,12 @@ async fn a_repeated_request_is_answered_as_before_whatever_holds_now() {
     let run = again(&world, &id, "again").await;
     world.configure(AGENTS);
     world.repository.gone.store(true, Ordering::SeqCst);
-    let repeated = world.starter().retry(&id, "again").await.unwrap().unwrap();
+    let repeated = world
+        .starter()
+        .retry(&RetryWhat::Build(id.clone()), "again")
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(repeated.started, Started::Again(run));
 }
 

@@ -7,7 +7,7 @@ use bellhop_domain::build::{BuildEvent, Refusal};
 use bellhop_domain::ids::{BuildId, RunId};
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::pool::AUDIT_EVERY;
-use bellhop_domain::request::{At, PipelineAsks, PipelineJob, PipelineStart, PipelineWork, Start, StartWhat};
+use bellhop_domain::request::{At, PipelineAsks, PipelineJob, PipelineStart, PipelineWork, RetryWhat, Start, StartWhat};
 use bellhop_domain::run::RunEvent;
 use bellhop_engine::ports::Ledger;
 use bellhop_engine::{Refused, Started};
@@ -355,10 +355,17 @@ mod requests {
         let run = world.started("one").await;
         world.exits(&job(&run, "a"), 0).await;
         world.exits(&job(&run, "d"), 0).await;
-        let again = world.starter().retry(&job(&run, "b"), "again").await.unwrap();
+        let again = world.starter().retry(&RetryWhat::Build(job(&run, "b")), "again").await.unwrap();
         assert_eq!(again, Err(Refused(format!("build {run}/b is not over: cancel it first"))));
         world.exits(&job(&run, "b"), 1).await;
-        let retry = async || world.starter().retry(&job(&run, "b"), "again").await.unwrap().unwrap();
+        let retry = async || {
+            world
+                .starter()
+                .retry(&RetryWhat::Build(job(&run, "b")), "again")
+                .await
+                .unwrap()
+                .unwrap()
+        };
         let Started::Run { id, builds: 2 } = retry().await.started else {
             panic!("not started")
         };

@@ -18,7 +18,6 @@ use bellhop_domain::instance::Host;
 use bellhop_domain::measure::Measure;
 use bellhop_domain::message::Message;
 use bellhop_domain::observation::{AgentStatus, ContainerEnd, Observation, Report, ReportPhase, Stop, StopCause};
-use bellhop_domain::outcome::Outcome;
 use bellhop_domain::pipeline::PipelineAnswer;
 use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
@@ -26,8 +25,8 @@ use bellhop_domain::spec::BuildSpec;
 use bellhop_domain::trigger::Push;
 use bellhop_engine::memory::MemoryLedger;
 use bellhop_engine::ports::{
-    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, FileAt, Hosts, Lane, Launch, Ledger, Lineage, Meter,
-    Notifier, Occupant, Pipelines, Place, Restarted, Root, Services, Source, SourceFile, Store, Versioned, Written,
+    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, FileAt, Hosts, Lane, Launch, Ledger, Meter, Notifier,
+    Occupant, Pipelines, Place, Restarted, Root, Services, Source, SourceFile, Store, Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Handled, Started, Starter, Swept};
 use jiff::Timestamp;
@@ -398,14 +397,9 @@ impl Ledger for FaultyLedger {
         self.inner.due(lane, now, limit).await
     }
 
-    async fn note_outcome(&self, of: &Lineage, run: &RunId, created: Timestamp, outcome: Outcome) -> Result<Option<Outcome>, Fault> {
+    async fn runs_of(&self, repository: &RepositoryName, before: Option<&str>, limit: usize) -> Result<Vec<Versioned<Run>>, Fault> {
         tokio::task::yield_now().await;
-        self.inner.note_outcome(of, run, created, outcome).await
-    }
-
-    async fn runs_of(&self, repository: &RepositoryName, limit: usize) -> Result<Vec<Versioned<Run>>, Fault> {
-        tokio::task::yield_now().await;
-        self.inner.runs_of(repository, limit).await
+        self.inner.runs_of(repository, before, limit).await
     }
 }
 

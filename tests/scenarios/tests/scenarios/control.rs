@@ -239,6 +239,61 @@ async fn the_newest_runs_of_a_repository_are_listed_newest_first() {
     let listed: Vec<_> = answer["runs"].as_array().unwrap().iter().map(|run| run["run"].clone()).collect();
     assert_eq!(listed, runs);
     assert_eq!(ask(&world, json!({ "list": { "repository": "none" } })).await["runs"], json!([]));
+    let newest = &answer["runs"][0];
+    assert_eq!((&newest["trigger"]["kind"], &newest["retry-of"]), (&json!("request"), &Value::Null));
+    assert_eq!(newest["jobs"][0], json!({ "job": "build", "status": "running" }));
+}
+
+#[tokio::test]
+async fn a_list_has_pages() {
+    let world = world().await;
+    let mut runs = Vec::new();
+    for _ in 0..21 {
+        runs.push(ask(&world, json!({ "start": { "repository": "shop", "job": "build" } })).await["run"].clone());
+        world.clock.advance(MINUTE);
+    }
+    runs.reverse();
+    let names = |page: &Value| {
+        page["runs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|run| run["run"].clone())
+            .collect::<Vec<_>>()
+    };
+    let first = ask(&world, json!({ "list": { "repository": "shop" } })).await;
+    assert_eq!(names(&first), runs[..20]);
+    let second = ask(&world, json!({ "list": { "repository": "shop", "next": first["next"] } })).await;
+    assert_eq!((names(&second), &second["next"]), (runs[20..].to_vec(), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_whole_run_is_started_again_once_however_often_it_is_asked_for_under_one_name() {
+    let world = World::with_pipeline(BOTH_NEEDED).await;
+    let first = world.start().await;
+    ends(&world, 0, 1).await;
+    ends(&world, 1, 0).await;
+    let failed = json!({ "retry": { "run": first, "id": "again" } });
+    let answer = ask(&world, failed.clone()).await;
+    assert_eq!(jobs(&answer), ["a", "c"]);
+    assert_eq!((&answer["trigger"]["kind"], &answer["retry-of"]), (&json!("retry"), &json!(first)));
+    assert_eq!(ask(&world, failed).await["run"], answer["run"]);
+    let all = ask(&world, json!({ "retry": { "run": first, "all": true } })).await;
+    assert_eq!(jobs(&all), ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn a_cancellation_of_a_job_that_a_finished_run_does_not_have_is_a_mistake() {
+    let world = World::with_pipeline(BOTH_NEEDED).await;
+    let run = world.start().await;
+    ends(&world, 0, 1).await;
+    ends(&world, 1, 1).await;
+    let answer = ask(&world, json!({ "cancel": { "build": format!("{run}/none") } })).await;
+    assert_eq!(answer["error"], json!(format!("run {run} has no job none")));
+    assert_eq!(
+        ask(&world, json!({ "cancel": { "build": format!("{run}/a") } })).await["status"],
+        "failed"
+    );
 }
 
 #[tokio::test]

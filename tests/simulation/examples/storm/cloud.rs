@@ -24,8 +24,8 @@ use bellhop_domain::run::Run;
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::memory::MemoryLedger;
 use bellhop_engine::ports::{
-    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, FileAt, Hosts, Lane, Launch, Ledger, Lineage, Meter,
-    Notifier, Occupant, Pipelines, Place, Restarted, Root, Services, Source, SourceFile, Store, Versioned, Written,
+    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, FileAt, Hosts, Lane, Launch, Ledger, Meter, Notifier,
+    Occupant, Pipelines, Place, Restarted, Root, Services, Source, SourceFile, Store, Versioned, Written,
 };
 use bellhop_engine::{Engine, Fault, Starter};
 use jiff::Timestamp;
@@ -324,12 +324,7 @@ impl Ledger for Port {
         self.0.ledger.due(lane, now, limit).await
     }
 
-    async fn note_outcome(&self, of: &Lineage, run: &RunId, created: Timestamp, outcome: Outcome) -> Result<Option<Outcome>, Fault> {
-        self.0.request("UpdateItem", 1, TABLE).await;
-        self.0.ledger.note_outcome(of, run, created, outcome).await
-    }
-
-    async fn runs_of(&self, _: &RepositoryName, _: usize) -> Result<Vec<Versioned<Run>>, Fault> {
+    async fn runs_of(&self, _: &RepositoryName, _: Option<&str>, _: usize) -> Result<Vec<Versioned<Run>>, Fault> {
         none()
     }
 }

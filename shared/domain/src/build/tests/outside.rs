@@ -132,7 +132,7 @@ fn another_refusal_begins_the_quarter_of_an_hour_anew() {
     let story = Story::new(spec()).refused(1, SPOT, unknown()).performed().tick_when_due();
     let mut story = story.refused(1, SPOT, account_limit());
     while story.second < 20 * MINUTE {
-        story = story.tick_when_due().refused(1, SPOT, account_limit());
+        story = story.tick_when_due().refused(1, SPOT, account_limit()).performed();
     }
     story.tick_when_due().refused(1, SPOT, unknown()).expect_status("queued");
 }

@@ -1,0 +1,110 @@
+//! What a build waits for, and when people are told that it does; and that its agent has gone on after it was over.
+
+use jiff::Timestamp;
+
+use super::{Build, BuildEffect, BuildNews, BuildState, Phase, STOPPING_TOLD_AFTER, WAITING_TOLD_AFTER};
+use crate::measure::between;
+use crate::outbox::later;
+use crate::outcome::Outcome;
+
+impl Build {
+    /// What it waits for, for people; `None` for a build that waits for nothing.
+    #[must_use]
+    pub fn waits_because(&self) -> Option<String> {
+        let attempt = self.attempts.last();
+        match &self.state {
+            BuildState::Finished { .. } => None,
+            BuildState::Blocked => {
+                let needs: Vec<&str> = self.spec.needs.iter().map(crate::ids::JobName::as_str).collect();
+                Some(format!("it needs {}", needs.join(", ")))
+            }
+            BuildState::Waiting => Some(self.taken_places().replace("were taken", "are taken")),
+            BuildState::Queued { .. } => {
+                let attempt = attempt?;
+                let backoff = || format!("attempt {} waits for the backoff of its retry rule", attempt.number);
+                Some(attempt.last_refusal.clone().unwrap_or_else(backoff))
+            }
+            BuildState::Active => match attempt.map(|attempt| (&attempt.phase, attempt)) {
+                Some((Phase::Interrupted { .. } | Phase::Stopping { .. }, attempt)) => Some(format!(
+                    "attempt {} is being stopped, and is followed once that is over",
+                    attempt.number
+                )),
+                Some((Phase::Launching, attempt)) if attempt.agent.is_none() => attempt.last_refusal.clone(),
+                _ => None,
+            },
+        }
+    }
+
+    /// When its launch is tried next, where it waits for that.
+    #[must_use]
+    pub fn next_try(&self) -> Option<Timestamp> {
+        match self.state {
+            BuildState::Queued { not_before } => Some(not_before),
+            _ => None,
+        }
+    }
+
+    /// When people are told that it waits for an agent.
+    pub(super) fn waiting_told_at(&self) -> Option<Timestamp> {
+        let attempt = self.attempts.last()?;
+        let waits = matches!(self.state, BuildState::Waiting | BuildState::Queued { .. });
+        // What is refused for an unknown reason was told at once.
+        if !waits || self.waiting_told || attempt.unknown.is_some() {
+            return None;
+        }
+        let at = later(attempt.queued, WAITING_TOLD_AFTER);
+        (at < self.queue_deadline(attempt)).then_some(at)
+    }
+
+    pub(super) fn tell_waiting(&mut self, now: Timestamp) {
+        let is_time = self.waiting_told_at().is_some_and(|at| at <= now);
+        let (Some(cause), Some(attempt)) = (self.waits_because(), self.attempts.last()) else {
+            return;
+        };
+        // A look that comes late gives it up.
+        if !is_time || self.queue_deadline(attempt) <= now {
+            return;
+        }
+        let advice = match self.state {
+            BuildState::Waiting => Some(format!("raise `max-concurrent` of the agent `{}`", self.spec.agent)),
+            _ => attempt.advice.clone(),
+        };
+        let news = BuildNews::Waiting {
+            attempt: attempt.number,
+            capacity: attempt.capacity,
+            cause,
+            advice,
+            since: attempt.queued,
+            until: self.queue_deadline(attempt),
+            at: now,
+        };
+        self.outbox.push(BuildEffect::Announce(news), now);
+        self.waiting_told = true;
+    }
+
+    /// The script of a build that was cancelled, or has timed out, may go on for as long as the agent's `stopTimeout`: people who wait for its end are
+    /// told of it.
+    pub(super) fn tell_stopped(&mut self, index: usize, at: Timestamp, now: Timestamp) {
+        let BuildState::Finished {
+            outcome: outcome @ (Outcome::Cancelled | Outcome::TimedOut),
+            at: over,
+            ..
+        } = self.state
+        else {
+            return;
+        };
+        let after = between(over, at);
+        let Some(attempt) = self.attempts.get(index) else { return };
+        if attempt.started.is_none() || after < STOPPING_TOLD_AFTER || self.attempts.iter().any(super::Attempt::is_live) {
+            return;
+        }
+        let news = BuildNews::Stopped {
+            attempt: attempt.number,
+            capacity: attempt.capacity,
+            outcome,
+            after,
+            at,
+        };
+        self.outbox.push(BuildEffect::Announce(news), now);
+    }
+}

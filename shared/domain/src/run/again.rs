@@ -1,0 +1,198 @@
+//! Which jobs a new run has that repeats another one, or a part of it.
+
+use super::{JobState, Run, RunState};
+use crate::ids::JobName;
+use crate::outcome::Outcome;
+
+/// What is repeated of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat<'a> {
+    /// One job.
+    Job(&'a JobName),
+    /// The jobs that did not succeed.
+    Failed,
+    /// Every job.
+    All,
+}
+
+/// What a new run that repeats jobs of another one has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Again {
+    /// Its jobs. Those that are needed come first.
+    pub jobs: Vec<JobName>,
+    /// Those that were skipped, hang on one of the jobs or on one of these, and are not among the jobs: they would go on without something that they need.
+    pub left_out: Vec<JobName>,
+}
+
+/// Why jobs cannot be repeated now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotAgain {
+    /// The run has no such job.
+    UnknownJob,
+    /// The job, or the run, is not over.
+    NotOver,
+    /// Whether a job that was skipped because of it would be repeated with it hangs on another one, which is not over.
+    Undecided {
+        /// The one that was skipped.
+        job: JobName,
+        /// What it needs besides.
+        needs: JobName,
+    },
+    /// No job of the run has gone wrong.
+    NothingFailed,
+}
+
+impl Run {
+    /// The jobs of a new run that repeats this one: those that are wanted, and those that were skipped for nothing but them. A job that another one
+    /// has had skipped as well is not among them: it would go on without what it needs. For the same reason a job that was skipped itself is repeated
+    /// alone: what stopped it holds for what hangs on it too.
+    ///
+    /// # Errors
+    /// [`NotAgain`], while that cannot be said yet, or where there is nothing to repeat.
+    pub fn again(&self, what: Repeat<'_>) -> Result<Again, NotAgain> {
+        if let Repeat::Job(job) = what {
+            let alone = match self.outcome_of(job) {
+                None => return Err(NotAgain::UnknownJob),
+                Some(None) => return Err(NotAgain::NotOver),
+                Some(Some(outcome)) => outcome == Outcome::Skipped,
+            };
+            return self.with_skipped(vec![job.clone()], alone);
+        }
+        if self.state == RunState::Open {
+            return Err(NotAgain::NotOver);
+        }
+        let wanted = |outcome: Option<Option<Outcome>>| match what {
+            Repeat::All => true,
+            _ => !matches!(outcome.flatten(), Some(Outcome::Succeeded | Outcome::Skipped)),
+        };
+        let names = self.jobs.iter().map(|job| &job.name);
+        let jobs: Vec<JobName> = names.filter(|name| wanted(self.outcome_of(name))).cloned().collect();
+        if jobs.is_empty() {
+            return Err(NotAgain::NothingFailed);
+        }
+        self.with_skipped(jobs, false)
+    }
+
+    /// How a job ended: `None` if there is no such job, `Some(None)` if it is not over.
+    fn outcome_of(&self, name: &JobName) -> Option<Option<Outcome>> {
+        let job = self.jobs.iter().find(|job| job.name == *name)?;
+        Some(match job.state {
+            JobState::Finished { outcome, .. } => Some(outcome),
+            JobState::Blocked | JobState::Released => None,
+        })
+    }
+
+    fn with_skipped(&self, jobs: Vec<JobName>, alone: bool) -> Result<Again, NotAgain> {
+        let mut again = Again {
+            jobs,
+            left_out: Vec::new(),
+        };
+        for other in &self.jobs {
+            let skipped = self.outcome_of(&other.name) == Some(Some(Outcome::Skipped));
+            let hangs_on_it = |need: &JobName| again.jobs.contains(need) || again.left_out.contains(need);
+            if !skipped || again.jobs.contains(&other.name) || !other.needs.iter().any(hangs_on_it) {
+                continue;
+            }
+            let mut open = None;
+            let mut missing = alone;
+            for need in other.needs.iter().filter(|need| !again.jobs.contains(need)) {
+                match self.outcome_of(need).flatten() {
+                    Some(outcome) => missing |= outcome != Outcome::Succeeded,
+                    None => open = open.or(Some(need)),
+                }
+            }
+            match open {
+                _ if missing => again.left_out.push(other.name.clone()),
+                Some(needs) => {
+                    return Err(NotAgain::Undecided {
+                        job: other.name.clone(),
+                        needs: needs.clone(),
+                    });
+                }
+                None => again.jobs.push(other.name.clone()),
+            }
+        }
+        // In the run's order: those that are needed first.
+        again.jobs.sort_by_key(|name| self.jobs.iter().position(|job| job.name == *name));
+        Ok(again)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+mod tests {
+    use super::super::tests::{diamond, finish};
+    use super::*;
+
+    fn repeated(run: &Run, what: Repeat<'_>) -> Result<(Vec<String>, Vec<String>), NotAgain> {
+        let again = run.again(what)?;
+        let names = |jobs: Vec<JobName>| jobs.iter().map(ToString::to_string).collect();
+        Ok((names(again.jobs), names(again.left_out)))
+    }
+
+    fn again(run: &Run, job: &str) -> Result<(Vec<String>, Vec<String>), NotAgain> {
+        repeated(run, Repeat::Job(&job.parse().unwrap()))
+    }
+
+    fn names(jobs: &[&str], left_out: &[&str]) -> Result<(Vec<String>, Vec<String>), NotAgain> {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        Ok((names(jobs), names(left_out)))
+    }
+
+    #[test]
+    fn a_job_is_repeated_with_what_was_skipped_for_nothing_but_it() {
+        let failed = finish(&diamond(), "build", Outcome::Failed);
+        assert_eq!(again(&failed, "build"), names(&["build", "lint", "test", "image"], &[]));
+        let built = finish(&diamond(), "build", Outcome::Succeeded);
+        assert_eq!(again(&built, "build"), names(&["build"], &[]));
+        let one = finish(&finish(&built, "lint", Outcome::Failed), "test", Outcome::Succeeded);
+        assert_eq!(again(&one, "lint"), names(&["lint", "image"], &[]));
+        assert_eq!(again(&one, "test"), names(&["test"], &["image"]));
+        // After either the image would lack the other.
+        let both = finish(&finish(&built, "lint", Outcome::Failed), "test", Outcome::Failed);
+        assert_eq!(again(&both, "lint"), names(&["lint"], &["image"]));
+        assert_eq!(again(&both, "test"), names(&["test"], &["image"]));
+    }
+
+    #[test]
+    fn a_skipped_job_is_repeated_alone() {
+        let failed = finish(&diamond(), "build", Outcome::Failed);
+        // It runs without what it needs, because somebody has named it; nobody has named what hangs on it.
+        assert_eq!(again(&failed, "image"), names(&["image"], &[]));
+        assert_eq!(again(&failed, "test"), names(&["test"], &["image"]));
+    }
+
+    #[test]
+    fn a_job_is_not_repeated_while_what_that_means_is_open() {
+        let built = finish(&diamond(), "build", Outcome::Succeeded);
+        assert_eq!(again(&built, "deploy"), Err(NotAgain::UnknownJob));
+        assert_eq!(again(&built, "lint"), Err(NotAgain::NotOver));
+        assert_eq!(again(&built, "image"), Err(NotAgain::NotOver));
+        let failed = finish(&built, "lint", Outcome::Failed);
+        let undecided = NotAgain::Undecided {
+            job: "image".parse().unwrap(),
+            needs: "test".parse().unwrap(),
+        };
+        assert_eq!(again(&failed, "lint"), Err(undecided));
+    }
+
+    #[test]
+    fn a_whole_run_is_repeated_or_what_failed_of_it() {
+        let built = finish(&diamond(), "build", Outcome::Succeeded);
+        for what in [Repeat::Failed, Repeat::All] {
+            assert_eq!(repeated(&built, what), Err(NotAgain::NotOver));
+        }
+        let failed = finish(&finish(&built, "lint", Outcome::TimedOut), "test", Outcome::Succeeded);
+        assert_eq!(repeated(&failed, Repeat::Failed), names(&["lint", "image"], &[]));
+        assert_eq!(repeated(&failed, Repeat::All), names(&["build", "lint", "test", "image"], &[]));
+        let both = finish(&finish(&built, "lint", Outcome::Failed), "test", Outcome::Interrupted);
+        assert_eq!(repeated(&both, Repeat::Failed), names(&["lint", "test", "image"], &[]));
+        let first = finish(&diamond(), "build", Outcome::Failed);
+        assert_eq!(repeated(&first, Repeat::Failed), names(&["build", "lint", "test", "image"], &[]));
+        let good = ["lint", "test", "image"]
+            .iter()
+            .fold(built, |run, job| finish(&run, job, Outcome::Succeeded));
+        assert_eq!(repeated(&good, Repeat::Failed), Err(NotAgain::NothingFailed));
+        assert_eq!(repeated(&good, Repeat::All), names(&["build", "lint", "test", "image"], &[]));
+    }
+}

@@ -1,0 +1,311 @@
+//! How the jobs of a branch or tag stand: which of them went wrong the last time. A run may have a part of them alone, because its push changed only
+//! some files, or somebody asked for one of them again; what it says of those, it does not say of the others.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{JobName, Reference, RepositoryName, RunId};
+use crate::outbox::later;
+use crate::outcome::Outcome;
+use crate::run::{JobState, Origin, Run, RunState};
+
+/// How long it is remembered how a branch or tag stands, counted from the newest run that says something about it.
+const KEEP: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+/// The place of a run among those of its branch or tag. A run that repeats another one comes directly after it: what it says is about that commit, and not
+/// about what was pushed since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Order {
+    /// When the run was created, or, of a repetition, the first of those that it repeats.
+    pub since: Timestamp,
+    /// When it was created itself.
+    pub created: Timestamp,
+}
+
+/// How a branch or tag stands: the record in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The branch or tag.
+    pub reference: Reference,
+    /// Where its jobs come from: names of jobs are the names of others elsewhere.
+    pub origin: Origin,
+    /// Its jobs.
+    pub jobs: BTreeMap<JobName, Verdict>,
+    /// The newest run, where that was rejected.
+    pub rejected: Option<Rejected>,
+    /// The run that came after one that was rejected.
+    pub mended: Option<RunId>,
+}
+
+/// What the newest run says of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The run.
+    pub run: RunId,
+    /// Its place.
+    pub at: Order,
+    /// The job has succeeded.
+    pub succeeded: bool,
+    /// It has succeeded after it had not.
+    pub recovered: bool,
+}
+
+/// A run that was rejected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// The run.
+    pub run: RunId,
+    /// Its place.
+    pub at: Order,
+}
+
+impl Standing {
+    /// How the branch or tag of a run stands of which nothing is known.
+    #[must_use]
+    pub fn of(run: &Run) -> Self {
+        Self {
+            repository: run.repository.clone(),
+            reference: run.reference.clone(),
+            origin: run.origin,
+            jobs: BTreeMap::new(),
+            rejected: None,
+            mended: None,
+        }
+    }
+
+    /// Takes note of how a run ended. However often the same run is noted, it is noted once; where a newer run has said something of a job, that stays.
+    pub fn note(&mut self, run: &Run) {
+        let at = run.order();
+        let newest = self.newest();
+        match &run.state {
+            RunState::Open => {}
+            RunState::Rejected { .. } => {
+                if newest.is_none_or(|newest| newest < at) {
+                    self.rejected = Some(Rejected { run: run.id.clone(), at });
+                }
+            }
+            RunState::Finished { .. } => {
+                for job in &run.jobs {
+                    if let JobState::Finished { outcome, .. } = job.state {
+                        self.note_job(&job.name, outcome, &run.id, at);
+                    }
+                }
+                if self.rejected.as_ref().is_some_and(|rejected| rejected.at < at) {
+                    self.rejected = None;
+                    self.mended = Some(run.id.clone());
+                }
+                // A job that its pipeline file has no more is nobody's concern.
+                let knows_all = self.origin == Origin::PipelineFile && newest.is_none_or(|newest| newest <= at);
+                if knows_all {
+                    self.jobs
+                        .retain(|name, _| run.others.contains(name) || run.jobs.iter().any(|job| job.name == *name));
+                }
+            }
+        }
+    }
+
+    fn note_job(&mut self, name: &JobName, outcome: Outcome, run: &RunId, at: Order) {
+        let succeeded = match outcome {
+            Outcome::Succeeded => true,
+            Outcome::Failed | Outcome::TimedOut | Outcome::InfrastructureFailed | Outcome::Interrupted => false,
+            // It says nothing about the job.
+            Outcome::Skipped | Outcome::Superseded | Outcome::Cancelled => return,
+        };
+        let before = self.jobs.get(name);
+        if before.is_some_and(|before| before.at >= at) {
+            return;
+        }
+        let verdict = Verdict {
+            run: run.clone(),
+            at,
+            succeeded,
+            recovered: succeeded && before.is_some_and(|before| !before.succeeded),
+        };
+        self.jobs.insert(name.clone(), verdict);
+    }
+
+    fn newest(&self) -> Option<Order> {
+        let of_jobs = self.jobs.values().map(|verdict| verdict.at);
+        of_jobs.chain(self.rejected.as_ref().map(|rejected| rejected.at)).max()
+    }
+
+    /// Whether a run that has been noted mended something: one of its jobs has succeeded that had not before, or it is the first after one that
+    /// was rejected.
+    #[must_use]
+    pub fn is_mended_by(&self, run: &RunId) -> bool {
+        self.mended.as_ref() == Some(run) || self.jobs.values().any(|verdict| verdict.run == *run && verdict.recovered)
+    }
+
+    /// Whether a job's success in a run, which may be noted or not, is the first after it had not succeeded.
+    #[must_use]
+    pub fn is_recovery(&self, job: &JobName, run: &Run) -> bool {
+        self.jobs.get(job).is_some_and(|verdict| {
+            if verdict.run == run.id {
+                verdict.recovered
+            } else {
+                verdict.at < run.order() && !verdict.succeeded
+            }
+        })
+    }
+
+    /// The jobs that went wrong the last time.
+    pub fn broken(&self) -> impl Iterator<Item = &JobName> {
+        self.jobs.iter().filter(|(_, verdict)| !verdict.succeeded).map(|(name, _)| name)
+    }
+
+    /// When the record may be forgotten.
+    #[must_use]
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.newest().map(|newest| later(newest.created, KEEP))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+mod tests {
+    use super::*;
+    use crate::run::{RetryOf, RunJob};
+    use crate::testing::{push, t};
+
+    /// A finished run that was created at a second.
+    fn run(id: &str, second: i64, jobs: &[(&str, Outcome)]) -> Run {
+        let mut run = Run::create(id.parse().unwrap(), &push(), Vec::new(), true, t(second)).0;
+        run.jobs = jobs
+            .iter()
+            .map(|(name, outcome)| RunJob {
+                name: name.parse().unwrap(),
+                needs: Vec::new(),
+                state: JobState::Finished {
+                    outcome: *outcome,
+                    cause: None,
+                    tests: None,
+                },
+                cancelled: false,
+            })
+            .collect();
+        let outcome = jobs.iter().map(|(_, outcome)| *outcome).max().unwrap();
+        run.state = RunState::Finished { outcome, at: t(second) };
+        run
+    }
+
+    fn beside(run: Run, others: &[&str]) -> Run {
+        run.beside(others.iter().map(|name| name.parse().unwrap()).collect())
+    }
+
+    fn noted(runs: &[&Run]) -> Standing {
+        let mut standing = Standing::of(runs[0]);
+        for run in runs {
+            standing.note(run);
+            let once = standing.clone();
+            standing.note(run);
+            assert_eq!(standing, once, "noting twice changes nothing");
+        }
+        standing
+    }
+
+    fn broken(standing: &Standing) -> Vec<String> {
+        standing.broken().map(ToString::to_string).collect()
+    }
+
+    use Outcome::{Cancelled, Failed, Skipped, Succeeded, TimedOut};
+
+    #[test]
+    fn a_part_says_nothing_about_the_whole() {
+        let bad = run("aaaaaaaaaa", 10, &[("a", Failed), ("b", TimedOut)]);
+        let again = run("bbbbbbbbbb", 20, &[("b", Succeeded)]).repeating(Some(bad.as_retried()));
+        let again = beside(again, &["a"]);
+        let standing = noted(&[&bad, &again]);
+        assert!(standing.is_mended_by(&again.id));
+        assert_eq!(broken(&standing), ["a"]);
+        let good = run("cccccccccc", 30, &[("a", Succeeded), ("b", Succeeded)]);
+        let standing = noted(&[&bad, &again, &good]);
+        assert!(standing.is_mended_by(&good.id));
+        assert!(!standing.is_mended_by(&again.id), "b was noted anew");
+        assert_eq!(broken(&standing), [""; 0]);
+        let next = run("dddddddddd", 40, &[("a", Succeeded), ("b", Succeeded)]);
+        assert!(!noted(&[&bad, &again, &good, &next]).is_mended_by(&next.id));
+    }
+
+    #[test]
+    fn a_push_of_other_files_mends_nothing() {
+        let bad = run("aaaaaaaaaa", 10, &[("src", Failed)]);
+        let docs = beside(run("bbbbbbbbbb", 20, &[("docs", Succeeded)]), &["src"]);
+        let standing = noted(&[&bad, &docs]);
+        assert!(!standing.is_mended_by(&docs.id));
+        assert_eq!(broken(&standing), ["src"]);
+    }
+
+    #[test]
+    fn a_repetition_of_an_old_commit_says_nothing_about_a_newer_one() {
+        let old = run("aaaaaaaaaa", 10, &[("a", Failed)]);
+        let new = run("bbbbbbbbbb", 20, &[("a", Failed)]);
+        let again = run("cccccccccc", 30, &[("a", Succeeded)]).repeating(Some(old.as_retried()));
+        let twice = run("dddddddddd", 40, &[("a", Succeeded)]).repeating(Some(again.as_retried()));
+        let standing = noted(&[&old, &new, &again, &twice]);
+        assert!(!standing.is_mended_by(&again.id) && !standing.is_mended_by(&twice.id));
+        assert_eq!(broken(&standing), ["a"]);
+        assert_eq!(
+            twice.retry_of,
+            Some(RetryOf {
+                run: again.id,
+                since: t(10)
+            })
+        );
+    }
+
+    #[test]
+    fn of_runs_that_overlap_each_job_keeps_its_newest_verdict() {
+        let slow = beside(run("aaaaaaaaaa", 10, &[("src", Failed)]), &["docs"]);
+        let fast = beside(run("bbbbbbbbbb", 20, &[("docs", Succeeded)]), &["src"]);
+        assert_eq!(broken(&noted(&[&fast, &slow])), ["src"]);
+        let later = run("cccccccccc", 30, &[("src", Succeeded), ("docs", Succeeded)]);
+        assert_eq!(broken(&noted(&[&later, &slow])), [""; 0]);
+    }
+
+    #[test]
+    fn what_did_not_run_says_nothing() {
+        let bad = run("aaaaaaaaaa", 10, &[("a", Failed), ("b", Skipped)]);
+        let cancelled = run("bbbbbbbbbb", 20, &[("a", Cancelled), ("b", Cancelled)]);
+        assert_eq!(broken(&noted(&[&bad, &cancelled])), ["a"]);
+    }
+
+    #[test]
+    fn a_job_that_is_no_more_is_forgotten() {
+        let bad = run("aaaaaaaaaa", 10, &[("a", Failed), ("b", Succeeded)]);
+        let without = run("bbbbbbbbbb", 20, &[("b", Succeeded)]);
+        assert_eq!(broken(&noted(&[&bad, &without])), [""; 0]);
+        // An older run knows an older file.
+        let old = run("cccccccccc", 5, &[("b", Succeeded)]);
+        assert_eq!(broken(&noted(&[&bad, &old])), ["a"]);
+    }
+
+    #[test]
+    fn the_first_run_after_a_rejected_one_mends_it() {
+        let rejected = Run::rejected("aaaaaaaaaa".parse().unwrap(), &push(), "no".to_owned(), t(10));
+        let good = run("bbbbbbbbbb", 20, &[("a", Succeeded)]);
+        let next = run("cccccccccc", 30, &[("a", Succeeded)]);
+        let standing = noted(&[&rejected, &good]);
+        assert!(standing.is_mended_by(&good.id));
+        assert!(!noted(&[&rejected, &good, &next]).is_mended_by(&next.id));
+        assert!(noted(&[&next, &rejected]).rejected.is_none(), "a newer run has been noted");
+    }
+
+    #[test]
+    fn a_jobs_recovery_is_seen_before_and_after_its_run_is_noted() {
+        let bad = run("aaaaaaaaaa", 10, &[("a", Failed)]);
+        let good = run("bbbbbbbbbb", 20, &[("a", Succeeded)]);
+        let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
+        for standing in [noted(&[&bad]), noted(&[&bad, &good])] {
+            assert!(standing.is_recovery(&a, &good));
+            assert!(!standing.is_recovery(&b, &good));
+        }
+        let newer = run("cccccccccc", 30, &[("a", Failed)]);
+        assert!(!noted(&[&bad, &newer]).is_recovery(&a, &good));
+        assert!(!noted(&[&good]).is_recovery(&a, &newer));
+    }
+}

@@ -1,0 +1,177 @@
+//! From a run that is over to one that repeats it, or a part of it.
+
+use bellhop_domain::config::{OnBehalf, PIPELINE_FILE};
+use bellhop_domain::ids::{BuildId, JobName, RunId};
+use bellhop_domain::request::RetryWhat;
+use bellhop_domain::run::{Again, NotAgain, Origin, Repeat, Run, RunState};
+use bellhop_domain::spec::Script;
+use bellhop_domain::trigger::Push;
+
+use crate::Fault;
+use crate::start::{Circumstances, NothingWhy, Plan, Refused, Started, Starter, WantedJobs};
+
+/// What came of asking for builds once more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retried {
+    /// What was started.
+    pub started: Started,
+    /// What was skipped and hangs on it, and is not repeated with it.
+    pub left_out: Vec<JobName>,
+}
+
+impl Starter {
+    /// Starts builds again that are over, with those that were skipped for nothing but them ([`Run::again`]), as a new run of the same commit. However often
+    /// a request comes under the same `trigger`, there is one run.
+    ///
+    /// It is planned like one that somebody starts now: from where its jobs come from, and by the suite configuration of today. What is not allowed any more is
+    /// refused. A run that was rejected is planned as if somebody started its branch's jobs now.
+    ///
+    /// # Errors
+    /// As [`Starter::push`].
+    pub async fn retry(&self, what: &RetryWhat, trigger: &str) -> Result<Result<Retried, Refused>, Fault> {
+        let refused = |text: String| Ok(Err(Refused(text)));
+        let Some(run) = self.engine.ledger.run(what.run()).await? else {
+            return refused(format!("there is no run {}", what.run()));
+        };
+        let run = run.record;
+        let is_rejected = matches!(run.state, RunState::Rejected { .. });
+        let Again { jobs: again, left_out } = match again(&run, what) {
+            Ok(again) => again,
+            Err(_) if is_rejected && !matches!(what, RetryWhat::Build(_)) => Again {
+                jobs: Vec::new(),
+                left_out: Vec::new(),
+            },
+            Err(why) => return refused(why),
+        };
+        let push = Push {
+            trigger: trigger.to_owned(),
+            repository: run.repository.clone(),
+            reference: run.reference.clone(),
+            commit: run.commit.clone(),
+            previous: None,
+            by: run.by.clone(),
+            at: None,
+        };
+        let id = self.engine.run_id(&push.trigger, &push.reference);
+        let started = if self.engine.ledger.run(&id).await?.is_some() {
+            Started::Again(id)
+        } else {
+            match self.plan_again(&id, &push, &run, &again).await? {
+                Ok((push, plan)) => {
+                    let around = Circumstances {
+                        origin: run.origin,
+                        action: None,
+                        retry_of: Some(run.as_retried()),
+                    };
+                    self.carry_out(id, &push, plan, around).await?
+                }
+                Err(why) => {
+                    let what = match what {
+                        RetryWhat::Build(build) => format!("build {build}"),
+                        RetryWhat::Failed(run) | RetryWhat::All(run) => format!("run {run}"),
+                    };
+                    return refused(format!("{what} is not started again: {why}"));
+                }
+            }
+        };
+        Ok(Ok(Retried { started, left_out }))
+    }
+
+    /// Plans jobs of a run before anew, or says why that cannot be and what helps. Without jobs it was rejected, and those of its branch are planned.
+    async fn plan_again(&self, id: &RunId, push: &Push, before: &Run, jobs: &[JobName]) -> Result<Result<(Push, Plan), String>, Fault> {
+        let repository = &push.repository;
+        if self.engine.source.default_branch(repository).await?.is_none() {
+            return Ok(Err(format!(
+                "there is no repository {repository} any more, or nothing in it; nothing of it can be started"
+            )));
+        }
+        let (push, plan) = match (before.origin, jobs) {
+            (Origin::PipelineFile, []) => self.plan(id, push, &WantedJobs::AllOfBranch).await?,
+            (Origin::PipelineFile, jobs) => self.plan(id, push, &WantedJobs::Again(jobs)).await?,
+            (Origin::Suite | Origin::Action, []) => {
+                return Ok(Err(
+                    "it was rejected, and has no job: start the job, or retry the action in CodePipeline".to_owned(),
+                ));
+            }
+            (Origin::Suite, [job, ..]) => {
+                let suite = match self.suite().await? {
+                    Ok(suite) => suite,
+                    Err(message) => return Ok(Err(message)),
+                };
+                let Some(defined) = suite.jobs.get(job) else {
+                    return Ok(Err(format!("{}: the suite's administrators can put it back", suite.no_job(job))));
+                };
+                if defined.repository != *repository || push.reference.branch() != Some(defined.branch.as_str()) {
+                    return Ok(Err(format!(
+                        "job {job} is of branch {} of repository {} now: start it in place of that",
+                        defined.branch, defined.repository
+                    )));
+                }
+                let what = WantedJobs::Script {
+                    name: job.clone(),
+                    agent: &defined.agent,
+                    run: &defined.run,
+                    on_behalf: OnBehalf::Suite,
+                };
+                self.plan(id, push, &what).await?
+            }
+            (Origin::Action, [job, ..]) => {
+                let build = BuildId {
+                    run: before.id.clone(),
+                    job: job.clone(),
+                };
+                // The script is the action's own; it is nowhere else.
+                let stored = self.engine.ledger.build(&build).await?.map(|stored| stored.record.spec);
+                let Some((agent, Script::Inline(run))) = stored.map(|spec| (spec.agent, spec.script)) else {
+                    return Ok(Err("its script has expired: retry the action in CodePipeline".to_owned()));
+                };
+                let what = WantedJobs::Script {
+                    name: job.clone(),
+                    agent: &agent,
+                    run: &run,
+                    on_behalf: OnBehalf::Action,
+                };
+                self.plan(id, push, &what).await?
+            }
+        };
+        Ok(match plan {
+            Plan::Builds { .. } => Ok((push, plan)),
+            Plan::Rejected(message) => Err(format!(
+                "{message}. A retry is planned anew, by the suite configuration of today: mend that, or start a commit that fits it"
+            )),
+            Plan::Nothing(NothingWhy::NoCommit) => Err(format!(
+                "there is no commit {} in {repository} any more: start a commit that is there",
+                push.commit.short()
+            )),
+            Plan::Nothing(NothingWhy::NoJobWanted) => Err("no job wants it".to_owned()),
+            Plan::Nothing(_) => Err(format!(
+                "there is no {PIPELINE_FILE} at commit {} of {repository} any more: start a commit that is there",
+                push.commit.short()
+            )),
+        })
+    }
+}
+
+/// The jobs that are repeated, or why that cannot be.
+fn again(run: &Run, what: &RetryWhat) -> Result<Again, String> {
+    let (repeat, about) = match what {
+        RetryWhat::Build(build) => (Repeat::Job(&build.job), format!("build {build}")),
+        RetryWhat::Failed(run) => (Repeat::Failed, format!("run {run}")),
+        RetryWhat::All(run) => (Repeat::All, format!("run {run}")),
+    };
+    run.again(repeat).map_err(|why| match why {
+        NotAgain::UnknownJob => match what {
+            RetryWhat::Build(build) => format!("run {} has no job {}", run.id, build.job),
+            RetryWhat::Failed(_) | RetryWhat::All(_) => format!("run {} has no jobs", run.id),
+        },
+        NotAgain::NotOver => format!("{about} is not over: cancel it first"),
+        NotAgain::NothingFailed => format!("no job of run {} has gone wrong: \"all\": true repeats all of them", run.id),
+        NotAgain::Undecided { job, needs } => format!(
+            "{job} was skipped because of {} and needs {needs} as well, which is not over: ask again then, or cancel {needs}, which leaves {job} out",
+            match what {
+                RetryWhat::Build(build) => build.job.as_str(),
+                RetryWhat::Failed(_) | RetryWhat::All(_) => "others",
+            }
+        ),
+    })
+}

@@ -1,0 +1,88 @@
+//! How branches and tags stand, and what is told because of it.
+
+use bellhop_domain::ids::JobName;
+use bellhop_domain::outcome::Outcome;
+use bellhop_domain::run::{Origin, Run, RunState};
+use bellhop_domain::spec::Successes;
+use bellhop_domain::standing::Standing;
+use jiff::Timestamp;
+
+use crate::document::Kept;
+use crate::ports::{DocumentKey, DocumentKind, Versioned, Written};
+use crate::{Engine, Fault};
+
+/// How often a note is made anew because somebody else made one first: runs of one branch that end at once.
+const CONFLICTS: u32 = 8;
+
+impl Kept for Standing {
+    fn key(&self) -> DocumentKey {
+        let origin = match self.origin {
+            Origin::PipelineFile => "pipeline-file",
+            Origin::Suite => "suite",
+            Origin::Action => "action",
+        };
+        DocumentKey {
+            kind: DocumentKind::Standing,
+            // A reference may hold a `#`, and stands last.
+            name: format!("{}#{origin}#{}", self.repository, self.reference),
+        }
+    }
+
+    fn due(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn expires(&self) -> Option<Timestamp> {
+        Standing::expires(self)
+    }
+}
+
+impl Engine {
+    /// Takes note of how a run ended, and gives how its branch or tag stands then. However often a run is noted, it is noted once.
+    async fn note(&self, run: &Run) -> Result<Standing, Fault> {
+        let key = Standing::of(run).key();
+        for _ in 0..=CONFLICTS {
+            let stored = self.load_kept::<Standing>(&key).await?;
+            let Versioned { version, record } = stored.unwrap_or_else(|| Versioned {
+                version: 0,
+                record: Standing::of(run),
+            });
+            let mut next = record.clone();
+            next.note(run);
+            if next == record || matches!(self.store_kept(version, &next).await?, Written::Stored(_)) {
+                return Ok(next);
+            }
+        }
+        Err(Fault::passing(format!("{key} was written by others {CONFLICTS} times in a row")))
+    }
+
+    /// Whether people are told how a run ended, and which jobs of its branch or tag are broken then. Everything but a success is told; a success as the
+    /// configuration says.
+    pub(crate) async fn news_of(&self, run: &Run) -> Result<Option<Vec<JobName>>, Fault> {
+        if run.successes == Successes::None {
+            let succeeded = matches!(
+                run.state,
+                RunState::Finished {
+                    outcome: Outcome::Succeeded,
+                    ..
+                }
+            );
+            return Ok((!succeeded).then(Vec::new));
+        }
+        let standing = self.note(run).await?;
+        let is_news = match run.state {
+            RunState::Finished {
+                outcome: Outcome::Succeeded,
+                ..
+            } => run.successes == Successes::All || standing.is_mended_by(&run.id),
+            _ => true,
+        };
+        Ok(is_news.then(|| standing.broken().cloned().collect()))
+    }
+
+    /// Whether people are told that a job has succeeded in a run.
+    pub(crate) async fn is_recovery(&self, job: &JobName, run: &Run) -> Result<bool, Fault> {
+        let standing = self.load_kept::<Standing>(&Standing::of(run).key()).await?;
+        Ok(standing.is_some_and(|standing| standing.record.is_recovery(job, run)))
+    }
+}
