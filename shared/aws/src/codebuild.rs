@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bellhop_domain::Capacity;
-use bellhop_domain::codebuild::{artifacts_place, buildspec, clone_url, environment, queued_timeout_minutes, timeout_minutes};
+use bellhop_domain::codebuild::{FAILED, artifacts_place, buildspec, clone_url, environment, queued_timeout_minutes, timeout_minutes};
 use bellhop_domain::ids::{AgentId, AttemptId, LaunchId};
 use bellhop_domain::observation::{AgentStatus, Observation};
 use bellhop_domain::spec::{BuildSpec, CodeBuildExecutor, Executor};
@@ -317,6 +317,11 @@ fn facts(build: &Build) -> BuildFacts {
         current_phase: build.current_phase().map(ToOwned::to_owned),
         ended_at: build.end_time().and_then(timestamp),
         phases: build.phases().iter().map(phase).collect(),
+        failed: build
+            .exported_environment_variables()
+            .iter()
+            .find(|variable| variable.name() == Some(FAILED))
+            .and_then(|variable| variable.value().map(ToOwned::to_owned)),
     }
 }
 
@@ -337,7 +342,7 @@ fn phase(phase: &BuildPhase) -> PhaseFacts {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
 mod tests {
     use bellhop_domain::build::Refusal;
     use bellhop_domain::spec::Script;
@@ -616,5 +621,25 @@ mod tests {
             assert_eq!(identify(none).await.unwrap(), None);
         }
         assert_eq!(identify(broken()).await.unwrap_err().kind, FaultKind::Passing);
+    }
+
+    #[tokio::test]
+    async fn a_build_that_failed_names_command_and_line() {
+        let mut failed = build("a", "FAILED", NOW);
+        failed["phases"] = json!([{
+            "phaseType": "BUILD", "phaseStatus": "FAILED",
+            "contexts": [{
+                "statusCode": "COMMAND_EXECUTION_ERROR",
+                "message": "Error while executing command: bash /tmp/bellhop-script || export BELLHOP_FAILED=x. Reason: exit status 3",
+            }],
+        }]);
+        failed["exportedEnvironmentVariables"] = json!([{ "name": "OTHER" }, { "name": "BELLHOP_FAILED", "value": "3 3 12 make test" }]);
+        let (aws, _) = Wire::replying([described(&[failed])]);
+        let (_, seen) = aws.agents("suite").identify(&agent("a")).await.unwrap().unwrap();
+        let AgentStatus::Stopped(stop) = seen.status else {
+            panic!("not stopped: {:?}", seen.status)
+        };
+        let report = stop.report.unwrap();
+        assert_eq!((report.line, report.command.as_deref()), (Some(12), Some("make test")));
     }
 }

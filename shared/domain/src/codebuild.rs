@@ -21,6 +21,61 @@ const QUEUED_TIMEOUT: RangeInclusive<u64> = 5..=480;
 const OF_OTHERS: [&str; 4] = ["BELLHOP_SCRIPT", "BELLHOP_RESULT_URI", "BELLHOP_ARTIFACTS", "BELLHOP_ARTIFACTS_URI"];
 /// The file that the script is run from.
 const SCRIPT_FILE: &str = "bellhop-script";
+/// What bash reads before the script.
+const PRELUDE: &str = include_str!("codebuild/prelude.sh");
+/// The variable that carries a note of the command that ended the script. The buildspec exports it, so that the build's description has it
+/// (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_ExportedEnvironmentVariable.html>). The command that runs the script names it.
+pub const FAILED: &str = "BELLHOP_FAILED";
+/// The most bytes of a note that are kept: the prelude writes 300 bytes of a command, and three characters for some of them.
+const LONGEST_NOTE: usize = 1000;
+
+/// Which command of a script ended it, as a build of CodeBuild notes it. A job can write the note as it likes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedCommand {
+    /// The exit code of the script, and of the command.
+    pub exit_code: i32,
+    /// The line of the script on which the command stands.
+    pub line: u32,
+    /// The command, its variables not expanded.
+    pub command: String,
+}
+
+impl FailedCommand {
+    /// Reads the value of the variable [`FAILED`]: the script's exit code, then the command's exit code, line and text, with `%` and two hexadecimal
+    /// digits for some of its bytes. `None` where no command is noted, or another than the one that ended the script.
+    #[must_use]
+    pub fn read(value: &str) -> Option<Self> {
+        let mut parts = value.trim().splitn(4, ' ');
+        let exit_code = parts.next()?.parse().ok()?;
+        // A trap of the script may have gone on after the failure and ended it otherwise.
+        if parts.next()?.parse() != Ok(exit_code) {
+            return None;
+        }
+        let line = parts.next()?.parse().ok()?;
+        let command = decoded(parts.next()?);
+        (!command.trim().is_empty()).then_some(Self { exit_code, line, command })
+    }
+}
+
+/// Bytes from text with `%` and two hexadecimal digits for some of them.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes().take(LONGEST_NOTE).collect::<Vec<_>>().into_iter();
+    while let Some(byte) = rest.next() {
+        let digits = rest.as_slice().get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = digits
+            .filter(|digits| byte == b'%' && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        if escaped.is_some() {
+            rest.nth(1);
+        }
+        bytes.push(escaped.unwrap_or(byte));
+    }
+    // A character that the limit has cut is none.
+    String::from_utf8_lossy(&bytes)
+        .trim_end_matches(char::REPLACEMENT_CHARACTER)
+        .to_owned()
+}
 
 /// The environment of an attempt's build: what every agent is told, without what only an entry point of the suite's own would read.
 #[must_use]
@@ -33,7 +88,7 @@ pub fn environment(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bu
 /// The buildspec of an attempt: the path of the repository's own, or the text of one that runs the job's script as an ECS agent would: by bash with `-e`
 /// and `pipefail`, or by the interpreter that its first line names. `None` for a script that is kept in the bucket, as none of CodeBuild's ever is.
 ///
-/// Two commands, so that CodeBuild, which quotes the command that failed, does not quote the whole script.
+/// Several commands, so that CodeBuild, which quotes the command that failed, does not quote the whole script.
 #[must_use]
 pub fn buildspec(spec: &BuildSpec, attempt: &AttemptId) -> Option<String> {
     let script = match &spec.script {
@@ -44,23 +99,45 @@ pub fn buildspec(spec: &BuildSpec, attempt: &AttemptId) -> Option<String> {
     // Outside the checkout, and another one for each attempt.
     let directory = format!("/tmp/bellhop-{}-{}-{}", attempt.build.run, attempt.build.job, attempt.number);
     let file = format!("{directory}/{SCRIPT_FILE}");
-    let end = delimiter(script);
-    let newline = if script.ends_with('\n') { "" } else { "\n" };
-    let write = format!("mkdir -p {directory} && cat >{file} <<'{end}' && chmod +x {file}\n{script}{newline}{end}");
-    let run = if script.starts_with("#!") {
-        file
+    let mut commands = vec![format!(
+        "mkdir -p {directory} && {}",
+        write(&file, script, &format!(" && chmod +x {file}"))
+    )];
+    let mut env = json!({ "shell": "bash" });
+    if script.starts_with("#!") {
+        commands.push(file);
     } else {
-        format!("bash -eo pipefail {file}")
-    };
+        commands.extend([
+            // A variable that is exported "must be available in your container during the build"
+            // (<https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html>).
+            format!(
+                "export {FAILED}= && {}",
+                write(&format!("{file}.prelude"), &PRELUDE.replace("@SCRIPT@", &file), "")
+            ),
+            // `exit` would end the shell before CodeBuild has read its variables. A subshell gives the exit code alone.
+            format!(
+                "BELLHOP_BASH_ENV=${{BASH_ENV-}} BASH_ENV={file}.prelude bash -eo pipefail {file} || \
+                 {{ export {FAILED}=\"$? $(head -c {LONGEST_NOTE} {file}.failed 2>/dev/null)\"; (exit \"${{{FAILED}%% *}}\"); }}"
+            ),
+        ]);
+        env["exported-variables"] = json!([FAILED]);
+    }
     let mut buildspec = json!({
         "version": 0.2,
-        "env": { "shell": "bash" },
-        "phases": { "build": { "commands": [write, run] } },
+        "env": env,
+        "phases": { "build": { "commands": commands } },
     });
     if !spec.artifacts.is_empty() {
         buildspec["artifacts"] = json!({ "files": spec.artifacts });
     }
     Some(yaml(&buildspec))
+}
+
+/// A command that writes a text to a file, and what follows it in the list of commands.
+fn write(file: &str, text: &str, then: &str) -> String {
+    let end = delimiter(text);
+    let newline = if text.ends_with('\n') { "" } else { "\n" };
+    format!("cat >{file} <<'{end}'{then}\n{text}{newline}{end}")
 }
 
 /// A line that the script does not have.
@@ -129,7 +206,8 @@ pub fn clone_url(region: &str, repository: &RepositoryName) -> String {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 mod tests {
-    use std::process::Command;
+    use std::process::{Command, Stdio};
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use serde::Deserialize;
 
@@ -141,7 +219,7 @@ mod tests {
     #[serde(deny_unknown_fields)]
     struct Buildspec {
         version: f64,
-        env: BTreeMap<String, String>,
+        env: serde_json::Value,
         phases: BTreeMap<String, BTreeMap<String, Vec<String>>>,
         #[serde(default)]
         artifacts: Option<BTreeMap<String, Vec<String>>>,
@@ -168,28 +246,36 @@ mod tests {
         serde_saphyr::from_str(&buildspec(spec, &attempt()).unwrap()).unwrap()
     }
 
-    fn commands(script: &str) -> [String; 2] {
-        read(&running(script)).phases["build"]["commands"].clone().try_into().unwrap()
+    fn commands(script: &str) -> Vec<String> {
+        read(&running(script)).phases["build"]["commands"].clone()
     }
 
     #[test]
-    fn a_script_becomes_a_buildspec_of_two_commands() {
+    fn a_script_becomes_a_buildspec_of_few_commands() {
         let buildspec = read(&running("make test"));
         assert!((buildspec.version - 0.2).abs() < f64::EPSILON);
-        assert_eq!(buildspec.env, BTreeMap::from([("shell".to_owned(), "bash".to_owned())]));
+        assert_eq!(buildspec.env, json!({ "shell": "bash", "exported-variables": ["BELLHOP_FAILED"] }));
         assert_eq!(buildspec.artifacts, None);
+        let [script, prelude, run]: [String; 3] = commands("make test").try_into().unwrap();
         assert_eq!(
-            commands("make test"),
-            [
-                "mkdir -p /tmp/bellhop-abcdefghij-test-2 && cat >/tmp/bellhop-abcdefghij-test-2/bellhop-script <<'BELLHOP_SCRIPT_ENDS' \
-                 && chmod +x /tmp/bellhop-abcdefghij-test-2/bellhop-script\nmake test\nBELLHOP_SCRIPT_ENDS",
-                "bash -eo pipefail /tmp/bellhop-abcdefghij-test-2/bellhop-script",
-            ]
+            script,
+            "mkdir -p /tmp/bellhop-abcdefghij-test-2 && cat >/tmp/bellhop-abcdefghij-test-2/bellhop-script <<'BELLHOP_SCRIPT_ENDS' \
+             && chmod +x /tmp/bellhop-abcdefghij-test-2/bellhop-script\nmake test\nBELLHOP_SCRIPT_ENDS"
         );
-        assert_eq!(
-            commands("#!/usr/bin/env python3\nprint(1)\n")[1],
-            "/tmp/bellhop-abcdefghij-test-2/bellhop-script"
+        assert!(!prelude.contains("@SCRIPT@"), "{prelude}");
+        assert!(
+            run.contains(" bash -eo pipefail /tmp/bellhop-abcdefghij-test-2/bellhop-script || "),
+            "{run}"
         );
+        // CodeBuild quotes the command that failed. By these names it is known, and not shown to people.
+        assert!(run.contains("bellhop-script") && run.contains(FAILED) && !run.contains('\n'));
+    }
+
+    #[test]
+    fn a_script_that_names_its_interpreter_is_run_by_it_alone() {
+        let script = "#!/usr/bin/env python3\nprint(1)\n";
+        assert_eq!(read(&running(script)).env, json!({ "shell": "bash" }));
+        assert_eq!(commands(script)[1..], ["/tmp/bellhop-abcdefghij-test-2/bellhop-script"]);
     }
 
     #[test]
@@ -202,7 +288,7 @@ mod tests {
             "\n\n  indented\n\n",
         ];
         for script in scripts {
-            let [write, _] = commands(script);
+            let write = commands(script).remove(0);
             let (head, body) = write.split_once('\n').unwrap();
             let end = head.split('\'').nth(1).unwrap();
             let body = body.strip_suffix(end).unwrap();
@@ -211,27 +297,198 @@ mod tests {
         }
     }
 
+    /// What became of a build's commands.
+    #[derive(Debug)]
+    struct Ended {
+        exit_code: Option<i32>,
+        stdout: String,
+        /// The exported variable, as CodeBuild finds it once the commands have ended.
+        failed: Option<String>,
+    }
+
+    impl Ended {
+        /// Line and text of the command that ended the script, by the variable.
+        fn command(&self) -> Option<(u32, String)> {
+            let failed = FailedCommand::read(self.failed.as_deref()?)?;
+            assert_eq!(Some(failed.exit_code), self.exit_code);
+            Some((failed.line, failed.command))
+        }
+    }
+
+    /// Runs the commands as CodeBuild does, as far as it is known: every command in a shell of its own, which is left with the exported variables
+    /// of the shell before, and hands on its own unless the command has ended it.
+    fn run_in(environment: &[(&str, &str)], script: &str) -> Ended {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let attempt = AttemptId {
+            number: std::process::id() * 1000 + COUNT.fetch_add(1, Ordering::Relaxed),
+            ..attempt()
+        };
+        let text = buildspec(&running(script), &attempt).unwrap();
+        let buildspec: Buildspec = serde_saphyr::from_str(&text).unwrap();
+        let directory = format!("/tmp/bellhop-{}-{}-{}", attempt.build.run, attempt.build.job, attempt.number);
+        let variables = format!("{directory}.variables");
+        std::fs::write(&variables, "").unwrap();
+        let mut ended = Ended {
+            exit_code: Some(0),
+            stdout: String::new(),
+            failed: None,
+        };
+        for command in &buildspec.phases["build"]["commands"] {
+            let shell = format!(". {variables}\n{command}\nLAST=$?\nexport -p >{variables}\nexit $LAST\n");
+            let output = Command::new("bash")
+                .args(["-c", &shell, "codebuild"])
+                .envs(environment.iter().copied())
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            ended.exit_code = output.status.code();
+            ended.stdout += &String::from_utf8_lossy(&output.stdout);
+            if ended.exit_code != Some(0) {
+                break;
+            }
+        }
+        let read = Command::new("bash")
+            .args(["-c", &format!(". {variables}; printf %s \"${{{FAILED}-unset}}\"")])
+            .env_remove(FAILED)
+            .output()
+            .unwrap();
+        ended.failed = Some(String::from_utf8(read.stdout).unwrap()).filter(|value| value != "unset");
+        std::fs::remove_file(&variables).unwrap();
+        std::fs::remove_dir_all(&directory).unwrap();
+        ended
+    }
+
+    fn run(script: &str) -> Ended {
+        run_in(&[], script)
+    }
+
     #[test]
     fn bash_runs_what_was_written() {
-        let output = |script: &str| {
-            let mut spec = running(script);
-            spec.id.run = format!("bbbbbbbb{}", if script.starts_with("#!") { "aa" } else { "bb" })
-                .parse()
-                .unwrap();
-            let attempt = AttemptId {
-                build: spec.id.clone(),
-                number: std::process::id(),
-            };
-            let text = buildspec(&spec, &attempt).unwrap();
-            let buildspec: Buildspec = serde_saphyr::from_str(&text).unwrap();
-            let commands = buildspec.phases["build"]["commands"].join("\n");
-            let ended = Command::new("bash").arg("-c").arg(&commands).output().unwrap();
-            std::fs::remove_dir_all(format!("/tmp/bellhop-{}-{}-{}", spec.id.run, spec.id.job, attempt.number)).unwrap();
-            (ended.status.code(), String::from_utf8(ended.stdout).unwrap())
+        let said = |script: &str, code: i32, text: &str| {
+            let ended = run(script);
+            assert_eq!((ended.exit_code, ended.stdout.as_str()), (Some(code), text), "{script}");
+            ended
         };
-        let said = |code: i32, text: &str| (Some(code), text.to_owned());
-        assert_eq!(output("echo '$HOME' \"$((1 + 1))\"\nfalse | cat\necho never"), said(1, "$HOME 2\n"));
-        assert_eq!(output("#!/bin/cat\nas it is"), said(0, "#!/bin/cat\nas it is\n"));
+        said("echo '$HOME' \"$((1 + 1))\"\nfalse | cat\necho never", 1, "$HOME 2\n");
+        assert_eq!(said("#!/bin/cat\nas it is", 0, "#!/bin/cat\nas it is\n").failed, None);
+        assert_eq!(said("#!/bin/bash\nexit 3", 3, "").failed, None);
+        // A success says nothing.
+        assert_eq!(said("echo ok", 0, "ok\n").failed.as_deref(), Some(""));
+        assert_eq!(said("false || echo ok", 0, "ok\n").failed.as_deref(), Some(""));
+    }
+
+    #[test]
+    fn the_command_that_ends_a_script_is_named_with_its_line() {
+        let long = format!("false {}", "x".repeat(1000));
+        for (script, line, command) in [
+            ("echo a\n\nfalse\necho never", 3, "false"),
+            // As it is written: variables may hold secrets.
+            ("LEVEL=3\nsh -c \"exit $LEVEL\"", 2, "sh -c \"exit $LEVEL\""),
+            ("work() {\n  grep -q 'ü%41\\' /dev/null\n}\nwork", 2, "grep -q 'ü%41\\' /dev/null"),
+            ("(echo a; exit 4)\n", 1, "( echo a; exit 4 )"),
+            ("x=$(false)", 1, "x=$(false)"),
+            ("  cat /dev/null | grep x | sort", 1, "cat /dev/null | grep x | sort"),
+            (
+                "if true; then\n  make -f /nowhere 2>/dev/null\nfi",
+                2,
+                "make -f /nowhere 2> /dev/null",
+            ),
+            ("sh -c \"exit 7\n\"", 1, "sh -c \"exit 7\n\""),
+            ("set -ux\nfalse", 2, "false"),
+            ("set -C; IFS=5; LC_ALL=C.UTF-8; readonly line=1 code=2 command=3\nfalse", 2, "false"),
+            ("trap 'echo bye' EXIT\nfalse", 2, "false"),
+            ("echo false >\"$0.part\"\n. \"$0.part\"", 2, "false"),
+            (long.as_str(), 1, &long[..300]),
+        ] {
+            let ended = run(script);
+            assert_ne!(ended.exit_code, Some(0), "{script}");
+            assert_eq!(ended.command(), Some((line, command.to_owned())), "{script}: {ended:?}");
+        }
+        // A character that is cut in two is left out.
+        let umlauts = format!("false {}", "ü".repeat(400));
+        assert_eq!(run(&umlauts).command(), Some((1, format!("false {}", "ü".repeat(147)))));
+    }
+
+    #[test]
+    fn a_command_that_did_not_end_the_script_is_not_named() {
+        for (script, exit_code) in [
+            ("exit 3", 3),
+            ("set +e\nfalse\nexit 4", 4),
+            ("trap 'exit 5' EXIT\nfalse", 5),
+            ("trap 'exit 6' ERR\nfalse", 6),
+            ("false || exit 7", 7),
+            ("if [", 2),
+            ("kill -9 $$", 137),
+        ] {
+            let ended = run(script);
+            assert_eq!((ended.exit_code, ended.command()), (Some(exit_code), None), "{script}: {ended:?}");
+        }
+    }
+
+    #[test]
+    fn the_note_changes_nothing_that_the_script_sees() {
+        let before = "echo \"$0\"; readlink /proc/self/fd/0; echo \"$#\" \"${BASH_ENV-none}\" \"${BELLHOP_BASH_ENV-none}\" \"${BELLHOP_FAILED-none}\"\n\
+                      env | grep -c BELLHOP_F || :\nshopt -qo errexit && shopt -qo pipefail && echo strict";
+        let ended = run(before);
+        let (name, rest) = ended.stdout.split_once('\n').unwrap();
+        assert!(
+            name.starts_with("/tmp/bellhop-abcdefghij-test-") && name.ends_with("/bellhop-script"),
+            "{name}"
+        );
+        assert_eq!(rest, "/dev/null\n0 none none none\n0\nstrict\n");
+
+        let folder = std::env::temp_dir().join(format!("bellhop-prelude-{}", std::process::id()));
+        std::fs::write(&folder, "OF_THE_IMAGE=yes\n").unwrap();
+        let file = folder.to_str().unwrap();
+        let ended = run_in(
+            &[("BASH_ENV", file)],
+            "echo \"$OF_THE_IMAGE\" \"$BASH_ENV\"; bash -c 'echo \"$OF_THE_IMAGE\"'; false",
+        );
+        std::fs::remove_file(&folder).unwrap();
+        assert_eq!(ended.stdout, format!("yes {file}\nyes\n"));
+        assert_eq!(ended.command(), Some((1, "false".to_owned())));
+    }
+
+    #[test]
+    fn a_note_that_cannot_be_written_changes_no_exit_code() {
+        for script in [
+            "mkdir \"$0.failed\"\nsh -c 'exit 9'",
+            "rm \"$0\"\nsh -c 'exit 9' | cat",
+            "readonly _bh_note=1 LC_ALL=C\nsh -c 'exit 9'",
+            "sh -c 'echo 9 1 true; yes' | head -c 100000 >\"$0.failed\" || :\nexit 9",
+        ] {
+            let ended = run(script);
+            assert_eq!(ended.exit_code, Some(9), "{script}: {ended:?}");
+            assert!(ended.failed.unwrap().len() < 1010, "{script}");
+        }
+    }
+
+    #[test]
+    fn a_note_is_read_as_the_text_of_anybody() {
+        let read = |value: &str| FailedCommand::read(value).map(|failed| (failed.exit_code, failed.line, failed.command));
+        let named = |command: &str| Some((3, 12, command.to_owned()));
+        assert_eq!(read("3 3 12 make test\n"), named("make test"));
+        assert_eq!(read("3 3 12 %22%C3%BC%22 100% %zz %4"), named("\"ü\" 100% %zz %4"));
+        assert_eq!(read("3 3 12 %+1 %C3"), named("%+1 "));
+        for nothing in [
+            "",
+            " ",
+            "3",
+            "3 ",
+            "3 3",
+            "3 3 12",
+            "3 3 12 ",
+            "3 3 12 %20",
+            "3 4 12 make",
+            "3 3 -1 make",
+            "x 3 12 make",
+            "3 x 12 make",
+            "3 3 x make",
+            "3 3 99999999999 make",
+        ] {
+            assert_eq!(read(nothing), None, "{nothing}");
+        }
+        assert!(read(&format!("3 3 12 {}", "x".repeat(10_000))).unwrap().2.len() <= LONGEST_NOTE);
     }
 
     #[test]

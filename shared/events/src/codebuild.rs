@@ -8,6 +8,7 @@
 pub(crate) mod event;
 
 use bellhop_domain::Capacity;
+use bellhop_domain::codebuild::{FAILED, FailedCommand};
 use bellhop_domain::ids::{AttemptId, InvalidId};
 use bellhop_domain::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
 use jiff::Timestamp;
@@ -74,6 +75,8 @@ pub struct BuildFacts {
     pub ended_at: Option<Timestamp>,
     /// `phases`
     pub phases: Vec<PhaseFacts>,
+    /// The value of the variable [`FAILED`] in `exportedEnvironmentVariables`. The job can write what it likes into it.
+    pub failed: Option<String>,
 }
 
 /// A phase of a build as CodeBuild tells of it.
@@ -133,9 +136,15 @@ impl BuildFacts {
         })
     }
 
-    /// Whether it failed, and nothing tells what did.
+    /// Whether it failed, and CodeBuild may know more of it than this: nothing tells which phase failed, or a job's script did and the note of its command
+    /// is missing, as it may be in an event.
     fn fails_without_a_word(&self) -> bool {
-        self.status == "FAILED" && self.trouble().is_none()
+        let unnoted = |phase: &PhaseFacts| phase.context().is_some_and(PhaseContext::is_about_a_noted_command) && self.note().is_none();
+        self.status == "FAILED" && self.trouble().is_none_or(unnoted)
+    }
+
+    fn note(&self) -> Option<&str> {
+        self.failed.as_deref().map(str::trim).filter(|note| !note.is_empty())
     }
 
     fn status(&self) -> Result<AgentStatus, BuildError> {
@@ -206,7 +215,19 @@ impl BuildFacts {
                 None => (StopCause::Exited, Some(script(1, None))),
                 Some(context) if context.is_about_a_command() => {
                     let (command, exit_code) = context.command();
-                    (StopCause::Exited, Some(script(exit_code, command)))
+                    let noted = self
+                        .note()
+                        .filter(|_| context.is_about_a_noted_command())
+                        .and_then(FailedCommand::read)
+                        .filter(|noted| noted.exit_code == exit_code);
+                    let report = match noted {
+                        Some(noted) => Report {
+                            line: Some(noted.line),
+                            ..script(exit_code, Some(clean(noted.command.trim(), LONGEST_REASON)))
+                        },
+                        None => script(exit_code, command),
+                    };
+                    (StopCause::Exited, Some(report))
                 }
                 // As on ECS: it is the job that takes more memory than its agent has.
                 Some(context) if context.message.contains(OUT_OF_MEMORY) => (
@@ -282,6 +303,11 @@ impl PhaseContext {
         self.code == COMMAND_ERROR || self.message.starts_with(COMMAND_WORDS)
     }
 
+    /// Whether it is about the command around a job's script that notes which command of the script failed.
+    fn is_about_a_noted_command(&self) -> bool {
+        self.is_about_a_command() && self.message.contains(WRAPPER) && self.message.contains(FAILED)
+    }
+
     /// The command that failed, unless it is the one around a job's script, and its exit code, which is never 0.
     fn command(&self) -> (Option<String>, i32) {
         let text = self.message.strip_prefix(COMMAND_WORDS).unwrap_or_default();
@@ -316,7 +342,7 @@ fn script(exit_code: i32, command: Option<String>) -> Report {
 mod tests {
     use super::*;
 
-    const FAILED: &str = "COMMAND_EXECUTION_ERROR: Error while executing command: make test. Reason: exit status 3";
+    const FAILED_COMMAND: &str = "COMMAND_EXECUTION_ERROR: Error while executing command: make test. Reason: exit status 3";
 
     fn phase(kind: &str, status: &str, context: &str) -> PhaseFacts {
         PhaseFacts {
@@ -334,6 +360,7 @@ mod tests {
             current_phase: Some("COMPLETED".into()),
             ended_at: Some("2026-03-02T09:14:41Z".parse().unwrap()),
             phases: phases.to_vec(),
+            failed: None,
         }
     }
 
@@ -467,7 +494,7 @@ mod tests {
                 "CLIENT_ERROR: something of the account's",
                 StopCause::Other,
             ),
-            ("FAILED", "BUILD", "FAULT", FAILED, StopCause::Other),
+            ("FAILED", "BUILD", "FAULT", FAILED_COMMAND, StopCause::Other),
             (
                 "FAILED",
                 "UPLOAD_ARTIFACTS",
@@ -505,7 +532,7 @@ mod tests {
     fn a_failed_command_is_the_scripts_own_end() {
         let long = format!("echo {}", "x".repeat(5000));
         for (context, command, exit_code) in [
-            (FAILED, Some("make test"), 3),
+            (FAILED_COMMAND, Some("make test"), 3),
             ("", None, 1),
             (": ", None, 1),
             ("COMMAND_EXECUTION_ERROR: ", None, 1),
@@ -542,7 +569,7 @@ mod tests {
                 assert_eq!(stop.report, Some(script(exit_code, command.map(Into::into))), "{context}");
             }
         }
-        let stop = stop("FAILED", &[phase("BUILD", "FAILED", &FAILED.replace("make test", &long))]);
+        let stop = stop("FAILED", &[phase("BUILD", "FAILED", &FAILED_COMMAND.replace("make test", &long))]);
         assert!(stop.report.unwrap().command.unwrap().len() < 1010 && stop.reason.unwrap().len() < 1010);
     }
 
@@ -569,8 +596,8 @@ mod tests {
     fn what_fails_first_counts_in_whatever_order_it_is_told() {
         let mut phases = [
             phase("PROVISIONING", "SUCCEEDED", ": "),
-            phase("BUILD", "FAILED", FAILED),
-            phase("POST_BUILD", "FAILED", &FAILED.replace('3', "4")),
+            phase("BUILD", "FAILED", FAILED_COMMAND),
+            phase("POST_BUILD", "FAILED", &FAILED_COMMAND.replace('3', "4")),
             phase("UPLOAD_ARTIFACTS", "FAILED", "CLIENT_ERROR: no matching artifact paths found"),
             phase("COMPLETED", "", ""),
         ];
@@ -592,8 +619,8 @@ mod tests {
             "INSTALL: no code at all"
         );
         assert_eq!(
-            reason("FAILED", &[phase("BUILD", "FAILED", FAILED)]).unwrap(),
-            format!("BUILD: {FAILED}")
+            reason("FAILED", &[phase("BUILD", "FAILED", FAILED_COMMAND)]).unwrap(),
+            format!("BUILD: {FAILED_COMMAND}")
         );
     }
 
@@ -604,6 +631,86 @@ mod tests {
         assert!(silent("FAILED", &[phase("BUILD", "SUCCEEDED", ": ")]));
         assert!(!silent("FAILED", &[phase("BUILD", "FAILED", ": ")]));
         assert!(!silent("STOPPED", &[]));
+    }
+
+    /// What a job's script, ended by a command with exit code 3, looks like from outside.
+    const SCRIPT: &str = "COMMAND_EXECUTION_ERROR: Error while executing command: BELLHOP_BASH_ENV=${BASH_ENV-} \
+                          BASH_ENV=/tmp/bellhop-abcdefghij-image-1/bellhop-script.prelude bash -eo pipefail \
+                          /tmp/bellhop-abcdefghij-image-1/bellhop-script || { export BELLHOP_FAILED=\"$? $(head -c 1000 \
+                          /tmp/bellhop-abcdefghij-image-1/bellhop-script.failed 2>/dev/null)\"; (exit \"${BELLHOP_FAILED%% *}\"); }. \
+                          Reason: exit status 3";
+
+    fn noted(context: &str, note: &str) -> BuildFacts {
+        BuildFacts {
+            failed: Some(note.to_owned()),
+            ..build("FAILED", &[phase("BUILD", "FAILED", context)])
+        }
+    }
+
+    fn report(facts: &BuildFacts) -> Report {
+        match status(facts) {
+            AgentStatus::Stopped(Stop {
+                cause: StopCause::Exited,
+                report: Some(report),
+                ..
+            }) => report,
+            other => panic!("no report: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_that_ended_a_script_is_named() {
+        assert_eq!(
+            report(&noted(SCRIPT, "3 3 12 make %22test%22%0A\n")),
+            Report {
+                line: Some(12),
+                ..script(3, Some("make \"test\"".to_owned()))
+            }
+        );
+    }
+
+    #[test]
+    fn a_note_explains_and_decides_nothing() {
+        for (context, note) in [
+            (SCRIPT, ""),
+            (SCRIPT, "3"),
+            (SCRIPT, "3 4 12 make"),
+            (SCRIPT, "0 0 12 make"),
+            (SCRIPT, "4 4 12 make"),
+            (SCRIPT, "make test"),
+            // A buildspec of the repository, whose variable is its own.
+            (FAILED_COMMAND, "3 3 12 make"),
+        ] {
+            let without = report(&noted(context, ""));
+            assert_eq!(report(&noted(context, note)), without, "{note}");
+            assert_eq!((without.exit_code, without.line), (3, None));
+        }
+        let words = report(&noted(SCRIPT, &format!("3 3 12 a%1B%0Ab{}", "%E2%80%A8".repeat(500))))
+            .command
+            .unwrap();
+        assert!(words.starts_with("a  b") && words.chars().count() < 1010, "{words}");
+        for status in ["SUCCEEDED", "STOPPED", "TIMED_OUT", "FAULT", "IN_PROGRESS"] {
+            let facts = |failed: Option<&str>| BuildFacts {
+                status: status.to_owned(),
+                ..noted(SCRIPT, failed.unwrap_or_default())
+            };
+            assert_eq!(self::status(&facts(Some("3 3 12 make"))), self::status(&facts(None)), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_script_that_fails_without_a_note_has_to_be_asked_about() {
+        let silent = |context: &str, note: &str| noted(context, note).fails_without_a_word();
+        assert!(build("FAILED", &[phase("BUILD", "FAILED", SCRIPT)]).fails_without_a_word());
+        assert!(silent(SCRIPT, "") && silent(SCRIPT, " "));
+        // `exit 3` of the script: nothing else is known of it.
+        assert!(!silent(SCRIPT, "3 "));
+        assert!(!silent(SCRIPT, "3 3 12 make"));
+        assert!(!silent(FAILED_COMMAND, ""));
+        let interpreted =
+            "COMMAND_EXECUTION_ERROR: Error while executing command: /tmp/bellhop-abcdefghij-image-1/bellhop-script. Reason: exit status 3";
+        assert!(!silent(interpreted, ""));
+        assert!(!build("STOPPED", &[phase("BUILD", "FAILED", SCRIPT)]).fails_without_a_word());
     }
 
     #[test]

@@ -313,8 +313,16 @@ fn builds() -> Vec<Row> {
         end(
             "codebuild/failed-script.json",
             StopCause::Exited,
-            Some("BUILD: COMMAND_EXECUTION_ERROR: Error while executing command: sh /tmp/bellhop-script. Reason: exit status 2"),
-            script(2, None),
+            Some(
+                "BUILD: COMMAND_EXECUTION_ERROR: Error while executing command: BELLHOP_BASH_ENV=${BASH_ENV-} \
+                 BASH_ENV=/tmp/bellhop-tntzkamwvn-image-1/bellhop-script.prelude bash -eo pipefail \
+                 /tmp/bellhop-tntzkamwvn-image-1/bellhop-script || { export BELLHOP_FAILED=\"$? $(head -c 1000 \
+                 /tmp/bellhop-tntzkamwvn-image-1/bellhop-script.failed 2>/dev/null)\"; (exit \"${BELLHOP_FAILED%% *}\"); }. Reason: exit status 2",
+            ),
+            Some(Report {
+                line: Some(3),
+                ..script(2, Some("docker build --tag \"shop:$TAG\" .")).unwrap()
+            }),
             "2026-03-02T09:23:54Z",
         ),
         end(

@@ -1,6 +1,7 @@
 //! [CodeBuild's events](https://docs.aws.amazon.com/codebuild/latest/userguide/sample-build-notifications-ref.html), as EventBridge delivers them: at
 //! least once, and in any order.
 
+use bellhop_domain::codebuild::FAILED;
 use bellhop_domain::ids::AttemptId;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
@@ -19,6 +20,10 @@ pub(crate) const PHASE_CHANGE: &str = "CodeBuild Build Phase Change";
 
 /// Where the environment stands that a build was started with.
 const ENVIRONMENT: &str = "/additional-information/environment/environment-variables";
+
+/// Where the variables stand that a build has exported. Published programs read them here. AWS documents them for `BatchGetBuilds` alone
+/// (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Build.html>), so an event may lack them.
+const EXPORTED: &str = "/additional-information/exported-environment-variables";
 
 /// `detail` of the event about a build. `additional-information` may be missing altogether.
 #[derive(Deserialize)]
@@ -81,6 +86,7 @@ pub(crate) fn state_change(event: &Value) -> Result<Event, Reason> {
         current_phase: change.current_phase,
         ended_at: completed.or_else(|| event.get("time").and_then(Value::as_str).and_then(decode::timestamp)),
         phases: phases.into_iter().map(PhaseFacts::from).collect(),
+        failed: failed(detail),
     };
     if facts.fails_without_a_word() {
         return unnamed(detail);
@@ -153,6 +159,15 @@ fn attempt(detail: &Value) -> Result<Option<AttemptId>, Reason> {
             None => "a build without ARN was not started for an attempt".to_owned(),
         })),
     }
+}
+
+/// The value of the exported variable that tells which command of a script failed.
+fn failed(detail: &Value) -> Option<String> {
+    let variables = detail.pointer(EXPORTED)?.as_array()?;
+    let failed = variables
+        .iter()
+        .find(|variable| variable.get("name").is_some_and(|name| name == FAILED))?;
+    failed.get("value")?.as_str().map(ToOwned::to_owned)
 }
 
 fn unnamed(detail: &Value) -> Result<Event, Reason> {
@@ -264,6 +279,40 @@ mod tests {
         }
         // Ours, and nothing tells why it failed.
         asked(state_change(&event(json!({ "build-status": "FAILED" }))));
+    }
+
+    #[test]
+    fn which_command_failed_may_have_to_be_asked() {
+        let with = |variables: Value| {
+            let mut failed = environment(ours());
+            failed["build-status"] = json!("FAILED");
+            failed["additional-information"]["phases"] = json!([{
+                "phase-type": "BUILD", "phase-status": "FAILED",
+                "phase-context": ["COMMAND_EXECUTION_ERROR: Error while executing command: bash /tmp/bellhop-script || \
+                                   export BELLHOP_FAILED=x. Reason: exit status 3"],
+            }]);
+            failed["additional-information"]["exported-environment-variables"] = variables;
+            state_change(&event(failed))
+        };
+        let named = |value: &str| json!([{ "name": "OTHER", "value": "3 3 1 x" }, { "name": "BELLHOP_FAILED", "value": value }]);
+        for unknown in [
+            json!(null),
+            json!([]),
+            json!([5, { "name": "BELLHOP_FAILED" }]),
+            json!([{ "name": "OTHER", "value": "3 3 1 x" }]),
+            json!({ "BELLHOP_FAILED": "3 3 1 x" }),
+            named(""),
+        ] {
+            assert_eq!(with(unknown), Ok(Event::Unnamed(ARN.parse().unwrap())));
+        }
+        let AgentStatus::Stopped(stop) = status(with(named("3 3 12 make test"))) else {
+            panic!("not stopped")
+        };
+        let report = stop.report.unwrap();
+        assert_eq!(
+            (report.exit_code, report.line, report.command.as_deref()),
+            (3, Some(12), Some("make test"))
+        );
     }
 
     #[test]
