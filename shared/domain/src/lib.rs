@@ -16,6 +16,7 @@ pub mod found;
 pub mod ids;
 pub mod instance;
 pub mod junit;
+pub mod links;
 pub mod measure;
 pub mod message;
 pub mod observation;

@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use crate::build::{Attempt, Build, BuildNews, End, Phase};
 use crate::config::is_unfit;
 use crate::found::{Found, Tests};
-use crate::ids::{AgentId, CommitId, JobName, Reference, RepositoryName, RunId};
+use crate::ids::{CommitId, JobName, Reference, RepositoryName, RunId};
+use crate::links;
 use crate::outcome::Outcome;
 use crate::run::{JobState, Run, RunJob, RunState};
 
@@ -284,7 +285,7 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
         .iter()
         .find(|candidate| Some(candidate.number) == shown)
         .and_then(|candidate| candidate.agent.as_ref());
-    let links = agent.map(links).unwrap_or_default();
+    let links = agent.map(links::links).unwrap_or_default();
     let mut body = format!("{title}\n\n");
     let mut row = |name: &str, value: &str| {
         // Writing to a String cannot fail.
@@ -330,7 +331,7 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
         ("attempt", json!(attempt)),
         ("capacity", json!(capacity)),
         ("cause", json!(cause)),
-        ("links", Value::Object(as_links(&links))),
+        ("links", Value::Object(links::object(&links))),
     ];
     if let Some((now, advice)) = advice {
         more.extend([("now", json!(now)), ("advice", json!(advice))]);
@@ -524,7 +525,7 @@ pub fn about_run(run: &Run, broken: &[JobName], links: &[(&'static str, String)]
                 ("by", json!(run.by)),
                 ("retry-of", json!(run.retry_of.as_ref().map(|retried| &retried.run))),
                 ("broken", json!(broken)),
-                ("links", Value::Object(as_links(links))),
+                ("links", Value::Object(links::object(links))),
             ],
             body,
         }
@@ -550,13 +551,6 @@ pub fn summary(run: &Run) -> Option<String> {
             Some(format!("run {} {}{why}", run.id, words(*outcome)))
         }
     }
-}
-
-fn as_links(links: &[(&'static str, String)]) -> serde_json::Map<String, Value> {
-    links
-        .iter()
-        .map(|(name, link)| ((*name).to_owned(), Value::String(link.clone())))
-        .collect()
 }
 
 /// What a link is called in an e-mail.
@@ -690,35 +684,6 @@ fn story(attempt: &Attempt) -> String {
             ..
         } => format!("failed with exit code {code}"),
         Phase::Ended { end, .. } => end.word().to_owned(),
-    }
-}
-
-/// The agent's pages in the console, if its id is the ARN of an ECS task that names its cluster.
-#[must_use]
-pub fn links(agent: &AgentId) -> Vec<(&'static str, String)> {
-    let mut parts = agent.as_str().splitn(6, ':');
-    let (Some(_), Some(partition), Some("ecs"), Some(region), Some(_), Some(resource)) =
-        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Vec::new();
-    };
-    let console = console(partition);
-    let Some((cluster, task)) = resource.strip_prefix("task/").and_then(|rest| rest.split_once('/')) else {
-        return Vec::new();
-    };
-    let page = format!("https://{region}.{console}/ecs/v2/clusters/{cluster}/tasks/{task}");
-    vec![
-        ("agent", format!("{page}/configuration?region={region}")),
-        ("logs", format!("{page}/logs?region={region}")),
-    ]
-}
-
-/// The host of a partition's console, after the region.
-fn console(partition: &str) -> &'static str {
-    match partition {
-        "aws-cn" => "console.amazonaws.cn",
-        "aws-us-gov" => "console.amazonaws-us-gov.com",
-        _ => "console.aws.amazon.com",
     }
 }
 

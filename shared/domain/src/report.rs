@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::build::{Build, BuildState, End};
+use crate::links;
 use crate::run::{JobState, Run, RunState};
 
 /// Everything about a run that is worth keeping, without scripts and environment values.
@@ -86,6 +87,7 @@ fn of_build(run: &Run, build: &Build) -> Value {
             "attempt": attempt.number,
             "capacity": attempt.capacity,
             "agent": attempt.agent,
+            "links": attempt.agent.as_ref().map(links::document),
             // An attempt that was refused has none.
             "launched": attempt.agent.as_ref().and(attempt.launched),
             "started": attempt.started,
@@ -124,6 +126,20 @@ mod tests {
         assert_eq!(report["builds"][1]["cause"], "needs test, which did not succeed");
         assert_eq!(report["builds"][1]["finished"], t(60).to_string());
         assert!(!report.to_string().contains("make test"), "no scripts in reports");
+    }
+
+    #[test]
+    fn an_attempt_leads_to_its_agents_log() {
+        let (run, mut builds) = Run::create("abcdefghij".parse().unwrap(), &push(), vec![spec_needing("test", &[])], true, t(0));
+        let attempts = |builds: &[Build]| of_run(&run, builds.iter())["builds"][0]["attempts"].clone();
+        assert_eq!(attempts(&builds)[0]["links"], Value::Null);
+        builds[0].attempts[0].agent = Some("arn:aws:codebuild:us-east-1:123456789012:build/ci-docker:0f1e2d3c".parse().unwrap());
+        let page =
+            "https://us-east-1.console.aws.amazon.com/codesuite/codebuild/123456789012/projects/ci-docker/build/ci-docker%3A0f1e2d3c";
+        assert_eq!(
+            attempts(&builds)[0]["links"],
+            json!({ "agent": format!("{page}/?region=us-east-1"), "logs": format!("{page}/log?region=us-east-1") })
+        );
     }
 
     #[test]

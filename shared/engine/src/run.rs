@@ -177,7 +177,7 @@ async fn links(engine: &Engine, run: &Run) -> Result<Vec<(&'static str, String)>
         let agent = build
             .as_ref()
             .and_then(|build| build.attempts.iter().rev().find_map(|attempt| attempt.agent.as_ref()));
-        links.extend(agent.map(message::links).unwrap_or_default());
+        links.extend(agent.map(bellhop_domain::links::links).unwrap_or_default());
     }
     Ok(links)
 }

@@ -3,11 +3,12 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{Facts, Message, Notice, Severity, links, place};
+use super::{Facts, Message, Notice, Severity, place};
 use crate::build::Build;
 use crate::instance::Instance;
+use crate::links;
 use crate::outbox::Abandoned;
 use crate::run::Run;
 
@@ -43,8 +44,10 @@ pub(super) fn about_build(build: &Build, number: u64, what: &Abandoned) -> Messa
     let spec = &build.spec;
     let title = format!("{}: {} {}", place(&spec.repository, &spec.reference), spec.id.job, what.title());
     let newest = build.attempts.last();
-    let links = newest.and_then(|attempt| attempt.agent.as_ref()).map(links).unwrap_or_default();
-    let links: Map<String, Value> = links.into_iter().map(|(name, link)| (name.to_owned(), json!(link))).collect();
+    let links = newest
+        .and_then(|attempt| attempt.agent.as_ref())
+        .map(links::document)
+        .unwrap_or_default();
     let mut more = vec![
         ("job", json!(spec.id.job)),
         ("attempt", json!(newest.map(|attempt| attempt.number))),

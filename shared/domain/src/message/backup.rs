@@ -210,7 +210,7 @@ fn links(resource: &str) -> Map<String, Value> {
     if region.is_empty() {
         return Map::new();
     }
-    let console = super::console(partition);
+    let console = crate::links::console(partition);
     let page = format!("https://{region}.{console}/backup/home?region={region}#/jobs");
     Map::from_iter([("jobs".to_owned(), Value::String(page))])
 }
