@@ -1,6 +1,7 @@
 //! A suite, and what happens to it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +13,10 @@ use bellhop_domain::run::Run;
 use bellhop_engine::{Engine, Fault, Keeper, Starter};
 use bellhop_runtime::{Invocation, Settings, Suite};
 use bellhop_spot_interruption::Watch;
-use bellhop_stand_in::{Backup, BuildView, CodeBuild, CodePipeline, Ecs, Entry, Faults, Journal, Options, Project, StandIn, TaskView};
+use bellhop_stand_in::{
+    Backup, BuildProcessOptions, BuildView, Builds, CodeBuild, CodePipeline, Ecs, Entry, Faults, Journal, Options, Project, StandIn,
+    TaskView, Timing,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -115,12 +119,17 @@ impl World {
     /// # Panics
     /// As [`World::with_pipeline`].
     pub async fn with_files(files: &[(&str, &str)], message: &str) -> Self {
+        Self::with_options(files, message, |_, _| {}).await
+    }
+
+    async fn with_options(files: &[(&str, &str)], message: &str, adapt: impl FnOnce(&mut Options, &Path)) -> Self {
         let environment = Environment::read();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut options = Options::new(folder.path().join("repositories"));
         options.upstream = Some(environment.url.clone());
         ACCOUNT.clone_into(&mut options.account);
         REGION.clone_into(&mut options.region);
+        adapt(&mut options, folder.path());
         let stand_in = StandIn::start(options).await.expect("a stand-in");
 
         let local_aws = LocalAws::at(&environment.url);
@@ -168,11 +177,31 @@ impl World {
     /// # Panics
     /// As [`World::with_pipeline`], or the project cannot be made.
     pub async fn with_both_agents(pipeline: &str) -> Self {
-        let world = Self::with_pipeline(pipeline).await;
+        Self::with_pipeline(pipeline).await.with_project().await
+    }
+
+    /// The same, and the builds of CodeBuild are processes that run their buildspecs.
+    ///
+    /// # Panics
+    /// As [`World::with_pipeline`].
+    pub async fn with_running_builds(pipeline: &str) -> Self {
+        let run = |options: &mut Options, folder: &Path| {
+            options.timing = Timing::quick();
+            options.builds = Builds::Processes(BuildProcessOptions {
+                environment: BTreeMap::new(),
+                work: folder.join("work"),
+                logs: folder.join("logs"),
+            });
+        };
+        let world = Self::with_options(&[(".bellhop.yaml", pipeline)], "First", run).await;
+        world.with_project().await
+    }
+
+    async fn with_project(self) -> Self {
         let project = Project::new(PROJECT).codecommit(REPOSITORY);
-        world.stand_in.codebuild().create_project(project).expect("a project");
-        world.limit_agents(None, None).await;
-        world
+        self.stand_in.codebuild().create_project(project).expect("a project");
+        self.limit_agents(None, None).await;
+        self
     }
 
     /// Replaces the suite configuration: an agent on each service, of which so many may run at a time.

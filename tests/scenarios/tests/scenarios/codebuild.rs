@@ -1,11 +1,15 @@
 //! Agents that are builds of CodeBuild.
 
+use std::time::Duration;
+
 use bellhop_scenarios::World;
 use bellhop_stand_in::{Fault, Rule, Times};
 use serde_json::{Value, json};
 
 use crate::words::{MINUTE, attempts, cause};
 
+/// For a build that runs.
+const SOON: Duration = Duration::from_secs(30);
 /// As often as the SDK tries a request.
 const ALL_TRIES: Times = Times::Next(3);
 
@@ -153,6 +157,56 @@ async fn a_script_that_fails_is_not_run_again() {
     assert!(cause.contains("exit code 2") || cause.contains("exit status 2"), "{cause}");
     world.sweep_after(10 * MINUTE).await.unwrap();
     assert_eq!(world.builds().len(), 1);
+}
+
+/// A world whose one build has run this script on CodeBuild, with its events, which were not delivered.
+async fn failed(script: &str) -> (World, Vec<Value>) {
+    let pipeline = json!({ "version": 1, "jobs": { "image": { "agent": "docker", "run": script } } });
+    let world = World::with_running_builds(&pipeline.to_string()).await;
+    world.start().await;
+    let agent = world.agent_build(0);
+    world.codebuild().wait_for_status(&agent, "FAILED", SOON).await.unwrap();
+    let events = world.codebuild().events_of(&agent);
+    (world, events)
+}
+
+async fn asks_and_cause(world: &World, events: &[Value]) -> (usize, String) {
+    let mark = world.journal().mark();
+    world.build_events(events).await;
+    let asked = World::requests(&world.journal().since(mark));
+    let asked = asked.iter().filter(|request| *request == "codebuild BatchGetBuilds").count();
+    let cause = cause(&world.build("image").await).unwrap().to_owned();
+    assert_eq!(world.told().await, ["build image failed", "run failed"]);
+    (asked, cause)
+}
+
+#[tokio::test]
+async fn a_script_that_fails_is_told_with_its_command_and_line() {
+    let script = "echo \"ü\"\nbuild() {\n  sh -c 'exit 3' \"$CI\"\n}\nbuild\necho never\n";
+    let words = "`sh -c 'exit 3' \"$CI\"` (line 3) ended with exit code 3";
+
+    let (world, events) = failed(script).await;
+    assert_eq!(asks_and_cause(&world, &events).await, (0, words.to_owned()));
+    assert_eq!(world.codebuild().stdout(&world.agent_build(0)).unwrap(), "ü\n");
+
+    // Events need not have the variables that a build exports. CodeBuild's answers do.
+    let (world, mut events) = failed(script).await;
+    for event in &mut events {
+        let particulars = event["detail"]["additional-information"].as_object_mut().unwrap();
+        particulars.remove("exported-environment-variables");
+    }
+    assert_eq!(asks_and_cause(&world, &events).await, (1, words.to_owned()));
+}
+
+#[tokio::test]
+async fn a_script_that_ends_itself_is_told_with_its_exit_code() {
+    for (script, words) in [
+        ("exit 4", "the script ended with exit code 4"),
+        ("#!/bin/sh\nset -e\nsh -c 'exit 5'", "the script ended with exit code 5"),
+    ] {
+        let (world, events) = failed(script).await;
+        assert_eq!(asks_and_cause(&world, &events).await, (0, words.to_owned()));
+    }
 }
 
 #[tokio::test]

@@ -248,6 +248,8 @@ pub(super) struct Build {
     pub(super) arn: String,
     pub(super) plan: Plan,
     pub(super) resolved_version: Option<String>,
+    /// The variables that the buildspec exports, with the values that they have had last.
+    pub(super) exported: Vec<(String, String)>,
     /// Whether a phase has failed.
     pub(super) failing: bool,
     pub(super) outcome: Option<Outcome>,
@@ -321,6 +323,7 @@ impl Build {
             uuid,
             plan,
             resolved_version: None,
+            exported: Vec::new(),
             failing: false,
             outcome: None,
             stages: vec![Stage::new(BuildPhase::Submitted, now)],
@@ -460,6 +463,9 @@ impl Build {
         if let Some(version) = &plan.source_version {
             information["source-version"] = version.as_str().into();
         }
+        if !self.exported.is_empty() {
+            information["exported-environment-variables"] = self.exported_variables();
+        }
         if self.has_log() {
             information["logs"]["group-name"] = self.log_group().into();
             information["logs"]["stream-name"] = self.uuid.as_str().into();
@@ -507,7 +513,9 @@ impl Build {
             "initiator": plan.initiator,
             "encryptionKey": self.encryption_key(),
         });
+        let exported = (!self.exported.is_empty()).then(|| self.exported_variables());
         let optional = [
+            ("exportedEnvironmentVariables", exported),
             ("sourceVersion", plan.source_version.clone().map(Value::from)),
             ("resolvedSourceVersion", self.resolved_version.clone().map(Value::from)),
             ("endTime", self.ended.map(|ended| epoch(ended).into())),
@@ -518,6 +526,11 @@ impl Build {
             }
         }
         build
+    }
+
+    fn exported_variables(&self) -> Value {
+        let variables = self.exported.iter().map(|(name, value)| json!({ "name": name, "value": value }));
+        variables.collect()
     }
 
     pub(super) fn encryption_key(&self) -> String {

@@ -21,11 +21,14 @@ pub(super) struct Buildspec {
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct Env {
     #[serde(default)]
     shell: Option<String>,
     #[serde(default)]
     variables: BTreeMap<String, Value>,
+    #[serde(default)]
+    exported_variables: Vec<String>,
 }
 
 /// One phase's commands.
@@ -109,6 +112,12 @@ impl Buildspec {
             other => other.to_string(),
         };
         self.env.variables.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+    }
+
+    /// The names in `env.exported-variables`, without those that CodeBuild does not export.
+    pub(super) fn exported_variables(&self) -> impl Iterator<Item = &str> {
+        let names = self.env.exported_variables.iter().map(String::as_str);
+        names.filter(|name| !name.starts_with("AWS_"))
     }
 }
 

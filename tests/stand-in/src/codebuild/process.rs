@@ -181,6 +181,8 @@ async fn prepare(codebuild: &CodeBuild, work: &Work, options: &BuildProcessOptio
     let shell = Shell {
         state: folder.join("shell"),
         progress: folder.join("command"),
+        exports: folder.join("exports"),
+        exported: buildspec.exported_variables().map(str::to_owned).collect(),
         log: log_path(options, &work.uuid),
         environment,
         source,
@@ -231,6 +233,8 @@ async fn run_phases(codebuild: &CodeBuild, work: &Work, buildspec: &Buildspec, s
     while phase.has_commands() {
         codebuild.enter(id, phase);
         let result = shell.run_phase(buildspec, phase, succeeding).await;
+        let exported = shell.exported();
+        codebuild.tell(id, |change| change.build.exported = exported);
         phase = match result {
             Ok(()) => phase.next(),
             Err(context) => {
@@ -285,6 +289,9 @@ struct Shell {
     state: PathBuf,
     /// The place of the command that runs, in its list.
     progress: PathBuf,
+    /// The names of the variables that the buildspec exports, and the file with `NAME=VALUE` for each that the shell has, all ended by NUL.
+    exported: Vec<String>,
+    exports: PathBuf,
     log: PathBuf,
     environment: BTreeMap<String, String>,
     source: PathBuf,
@@ -315,6 +322,19 @@ impl Shell {
         Err(Context::of_command(command, code))
     }
 
+    /// The exported variables with the values that the last command has left.
+    fn exported(&self) -> Vec<(String, String)> {
+        let text = fs::read(&self.exports).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let left: BTreeMap<&str, &str> = text.split('\0').filter_map(|variable| variable.split_once('=')).collect();
+        let value = |name: &str| left.get(name).map(|value| (*value).to_owned());
+        let found = self.exported.iter().filter_map(|name| {
+            let value = value(name).or_else(|| self.environment.get(name).cloned())?;
+            Some((name.clone(), value))
+        });
+        found.collect()
+    }
+
     async fn spawn(&self, commands: &[String], succeeding: bool) -> io::Result<i32> {
         let log = OpenOptions::new().append(true).create(true).open(&self.log)?;
         let mut command = Command::new("/bin/bash");
@@ -323,6 +343,8 @@ impl Shell {
             .arg(&self.state)
             .arg(&self.progress)
             .arg(if succeeding { "1" } else { "0" })
+            .arg(&self.exports)
+            .arg(self.exported.join(" "))
             .args(commands)
             .env_clear()
             .envs(&self.environment)

@@ -260,6 +260,48 @@ async fn artifacts_are_stored() {
 }
 
 #[tokio::test]
+async fn exported_variables_have_the_values_that_the_last_command_has_left() {
+    let setup = start(|_| {}).await;
+    let exports = "version: 0.2\nenv:\n  variables: { STEP: \"1\" }\n  exported-variables: [STEP, NOTE, INNER, MISSING, AWS_REGION]\nphases:\n  build:\n    commands:\n";
+    let exported = async |commands: &str, status: &str| {
+        let build = launch(&setup, &format!("{exports}{commands}")).await;
+        ended(&setup, &build, status).await;
+        let (_, body) = setup.codebuild_call("BatchGetBuilds", &json!({ "ids": [build] })).await;
+        let answered = body["builds"][0]["exportedEnvironmentVariables"].clone();
+        let event = setup.codebuild().events_of(&build).pop().unwrap();
+        assert_eq!(
+            event["detail"]["additional-information"]["exported-environment-variables"],
+            answered
+        );
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let pairs = answered
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|variable| (text(&variable["name"]), text(&variable["value"])));
+        pairs.collect::<BTreeMap<_, _>>()
+    };
+    let pairs = |pairs: &[(&str, &str)]| {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect::<BTreeMap<_, _>>()
+    };
+
+    let succeeded = "      - INNER=x; export NOTE='a \"b\" $c'\n      - export STEP=2\n";
+    assert_eq!(
+        exported(succeeded, "SUCCEEDED").await,
+        pairs(&[("STEP", "2"), ("NOTE", "a \"b\" $c")])
+    );
+    let failed = "      - export NOTE=1\n      - export NOTE=2; (exit 3)\n      - export NOTE=3\n";
+    assert_eq!(exported(failed, "FAILED").await, pairs(&[("STEP", "1"), ("NOTE", "2")]));
+    // What ends the shell leaves no variables behind.
+    let ended_shell = "      - export NOTE=1\n      - export NOTE=2; exit 3\n";
+    assert_eq!(exported(ended_shell, "FAILED").await, pairs(&[("STEP", "1"), ("NOTE", "1")]));
+    setup.stop().await;
+}
+
+#[tokio::test]
 async fn stop_build_and_timeouts_kill_all_processes() {
     let setup = start(|options| options.timing.build_minute = Duration::from_millis(100)).await;
     let sleeps = "version: 0.2\nphases:\n  build:\n    commands:\n      - sleep 300 & echo $! > ../child; echo ready; wait\n  post_build:\n    commands: [echo never]\n";
