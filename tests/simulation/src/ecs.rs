@@ -299,6 +299,7 @@ impl Task {
             current_phase: None,
             ended_at: self.stopped_at.map(timestamp),
             phases,
+            failed: None,
         }
     }
 
