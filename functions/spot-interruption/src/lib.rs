@@ -6,10 +6,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bellhop_domain::config::SuiteConfig;
 use bellhop_domain::ids::InstanceId;
 use bellhop_domain::instance::What;
-use bellhop_engine::{Engine, Fault, Handled};
+use bellhop_engine::{Engine, Fault, Handled, NoConfiguration};
 use bellhop_events::{Event, InstanceNotice};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -97,23 +96,18 @@ impl Watch {
         {
             return Ok(Some(clusters.clone()));
         }
-        let store = &self.engine.store;
-        let Some(text) = store.configuration().await? else {
-            return Ok(None);
-        };
-        let clusters: Vec<String> = match SuiteConfig::parse(&text) {
+        let clusters: Vec<String> = match self.engine.configuration().await? {
             Ok(suite) => suite.clusters().into_iter().collect(),
-            // Builds of the time before the mistake may still run; the next push tells its owner what is wrong.
-            Err(error) => match known {
+            Err(NoConfiguration::Missing(_)) => return Ok(None),
+            // Builds of the time before the mistake may still run.
+            Err(NoConfiguration::Broken(why)) => match known {
                 Some((_, clusters)) => {
-                    tracing::warn!(%error, "the suite configuration cannot be used: its last clusters still count");
+                    tracing::warn!(why, "the suite configuration cannot be used: its last clusters still count");
                     clusters
                 }
                 None => {
-                    let place = store.configuration_place();
-                    return Err(Fault::lasting(format!(
-                        "{place}, which names the clusters, cannot be used: {error}"
-                    )));
+                    let place = self.engine.store.configuration_place();
+                    return Err(Fault::lasting(format!("{place}, which names the clusters, cannot be used: {why}")));
                 }
             },
         };

@@ -16,7 +16,9 @@ use bellhop_domain::ids::AttemptId;
 use bellhop_domain::observation::Report;
 use bellhop_engine::Fault;
 use bellhop_engine::ports::Store;
+use jiff::Timestamp;
 
+use crate::clock::timestamp;
 use crate::config::Lazy;
 use crate::fault::fault;
 
@@ -25,6 +27,9 @@ const REPORT_LIMIT: i64 = 64 * 1024;
 
 /// The largest configuration that is read; the parser refuses less than this with words of its own.
 const CONFIGURATION_LIMIT: i64 = 4 * 1024 * 1024;
+
+/// How many earlier versions of the configuration are looked at for a sound one.
+const EARLIER_CONFIGURATIONS: usize = 5;
 
 /// The most artifacts of an attempt that are counted: ten pages of S3's largest size.
 const COUNTED_ARTIFACTS: u64 = 10_000;
@@ -106,6 +111,46 @@ impl Store for Bucket {
             *self.configuration.lock().unwrap_or_else(PoisonError::into_inner) = Some(fresh);
         }
         Ok(Some(text))
+    }
+
+    async fn earlier_configurations(&self) -> Result<Vec<(Timestamp, String)>, Fault> {
+        let what = || format!("list the versions of {}", self.configuration_place());
+        // S3 lists the versions of one key newest first
+        // (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/list-obj-version-enabled-bucket.html>).
+        let listed = self
+            .client
+            .list_object_versions()
+            .bucket(&self.name)
+            .prefix(&self.config_key)
+            .max_keys(20)
+            .send()
+            .await
+            .map_err(|error| fault(format_args!("{}", what()), error))?;
+        let mut texts = Vec::new();
+        let earlier = listed.versions().iter().filter(|version| {
+            let fits = version.size().is_some_and(|size| size <= CONFIGURATION_LIMIT);
+            fits && version.key() == Some(&self.config_key) && version.is_latest() != Some(true)
+        });
+        for version in earlier.take(EARLIER_CONFIGURATIONS) {
+            let reply = self
+                .client
+                .get_object()
+                .bucket(&self.name)
+                .key(&self.config_key)
+                .set_version_id(version.version_id().map(str::to_owned))
+                .send()
+                .await;
+            match reply {
+                Ok(reply) => {
+                    let since = version.last_modified().and_then(timestamp).unwrap_or_default();
+                    texts.push((since, self.text_of(&self.config_key, reply.body).await?));
+                }
+                // It has just expired.
+                Err(error) if is_missing(&error) => {}
+                Err(error) => return Err(fault(format_args!("read an earlier {}", self.configuration_place()), error)),
+            }
+        }
+        Ok(texts)
     }
 
     async fn put(&self, key: &str, content_type: &str, text: String) -> Result<(), Fault> {
@@ -206,7 +251,7 @@ fn is_unchanged<E>(error: &SdkError<E, Response>) -> bool {
 fn is_missing(error: &SdkError<GetObjectError, Response>) -> bool {
     error
         .as_service_error()
-        .is_some_and(|error| error.is_no_such_key() || error.code() == Some("NotFound"))
+        .is_some_and(|error| error.is_no_such_key() || matches!(error.code(), Some("NotFound" | "NoSuchVersion")))
 }
 
 #[cfg(test)]
@@ -258,6 +303,37 @@ mod tests {
         let asked = wire.operations().join(" ");
         assert!(asked.contains("/runs/abcdefghij/image/2/artifacts/a/b%20c.xml"), "{asked}");
         bytes
+    }
+
+    #[tokio::test]
+    async fn the_versions_before_the_configuration_that_is_there_are_read_newest_first() {
+        let version = |key: &str, id: &str, latest: bool| {
+            format!(
+                "<Version><Key>{key}</Key><VersionId>{id}</VersionId><IsLatest>{latest}</IsLatest>\
+                 <LastModified>2026-03-02T09:14:03.000Z</LastModified><Size>10</Size></Version>"
+            )
+        };
+        let listed = [
+            version("x", "c", true),
+            version("x", "b", false),
+            version("x", "a", false),
+            version("x.bak", "z", false),
+        ]
+        .concat();
+        let gone = "<Error><Code>NoSuchVersion</Code><Message>no</Message></Error>";
+        let (aws, wire) = Wire::replying([
+            (200, format!("<ListVersionsResult>{listed}</ListVersionsResult>")),
+            (200, "version: 1".to_owned()),
+            (404, gone.to_owned()),
+        ]);
+        let found = aws.bucket("suite", "x").earlier_configurations().await.unwrap();
+        let since = "2026-03-02T09:14:03Z".parse().unwrap();
+        assert_eq!(found, [(since, "version: 1".to_owned())]);
+        let asked = wire.operations();
+        assert!(
+            asked[0].contains("versions") && asked[1].contains("versionId=b") && asked[2].contains("versionId=a"),
+            "{asked:?}"
+        );
     }
 
     #[tokio::test]

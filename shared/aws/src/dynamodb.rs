@@ -6,7 +6,7 @@
 //! | build | `RUN#id` | `BUILD#job` | `version`, `write`, `doc`, `status`, `due_shard` and `due_at`, `expires` |
 //! | pool | `POOL#agent` | `POOL` | `version`, `write`, `doc`, `due_shard` and `due_at` |
 //! | branch | `REPO#name` | `BRANCH#ref` | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
-//! | instance, alarm, backup, claim, pause, standing | `INSTANCE#name`, `ALARM#name`, `BACKUP#name`, `CLAIM#name`, `PAUSE#name`, `STANDING#name` | as `pk` without the name | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
+//! | instance, alarm, backup, claim, pause, standing, configuration | `INSTANCE#name`, `ALARM#name`, `BACKUP#name`, `CLAIM#name`, `PAUSE#name`, `STANDING#name`, `CONFIGURATION#name` | as `pk` without the name | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
 //!
 //! `doc` is the record as JSON; everything else about it is there for the table's sake: conditions, indexes, expiry, and people who look into it. `due_shard` is only there while something is due, which keeps the index as small as what is under way. It is
 //! `launch` for a build that is due for a launch, and one of `due#0` to `due#3` for everything else.
@@ -412,6 +412,7 @@ fn document_sk(kind: DocumentKind) -> &'static str {
         DocumentKind::Claim => "CLAIM",
         DocumentKind::Pause => "PAUSE",
         DocumentKind::Standing => "STANDING",
+        DocumentKind::Configuration => "CONFIGURATION",
     }
 }
 
@@ -504,9 +505,14 @@ fn named(pk: &str, sk: &str) -> Option<DueItem> {
         (POOL, agent) if sk == POOL => Some(DueItem::Pool(agent.parse().ok()?)),
         ("REPO", repository) => Some(DueItem::Branch(repository.parse().ok()?, sk.strip_prefix("BRANCH#")?.parse().ok()?)),
         (_, name) => {
-            let kind = [DocumentKind::Instance, DocumentKind::Alarm, DocumentKind::Backup]
-                .into_iter()
-                .find(|kind| document_sk(*kind) == sk)?;
+            let kind = [
+                DocumentKind::Instance,
+                DocumentKind::Alarm,
+                DocumentKind::Backup,
+                DocumentKind::Configuration,
+            ]
+            .into_iter()
+            .find(|kind| document_sk(*kind) == sk)?;
             Some(DueItem::Document(DocumentKey {
                 kind,
                 name: name.to_owned(),

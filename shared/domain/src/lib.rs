@@ -11,6 +11,7 @@ pub mod build;
 pub mod capacity;
 pub mod codebuild;
 pub mod config;
+pub mod configuration;
 pub mod decision;
 pub mod found;
 pub mod ids;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use bellhop_domain::backup::{Backup, BackupEffect, BackupEvent, Definition, JobKind, JobSeen, WorkId, add_suite_table};
-use bellhop_domain::config::SuiteConfig;
+
 use bellhop_domain::decision::Decision;
 use bellhop_domain::message;
 use bellhop_domain::outbox::{EffectId, Outbox, Pending};
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::engine::{Overdue, Record};
 use crate::ports::{Begun, DocumentKey, DocumentKind, Versioned, Written};
 use crate::start::Refused;
-use crate::{Engine, Fault, Handled};
+use crate::{Engine, Fault, Handled, NoConfiguration};
 
 /// How many backups are worked on side by side.
 const SIDE_BY_SIDE: usize = 8;
@@ -118,10 +118,10 @@ impl Keeper {
 
     /// All backups there are, and what is wrong with the configuration, if anything is.
     async fn backups(&self) -> Result<(BTreeMap<String, Definition>, Option<Refused>), Fault> {
-        let (mut backups, refused) = match self.engine.store.configuration().await?.map(|text| SuiteConfig::parse(&text)) {
-            Some(Ok(config)) => (config.backups, None),
-            Some(Err(error)) => (BTreeMap::new(), Some(Refused(error.to_string()))),
-            None => (BTreeMap::new(), None),
+        let (mut backups, refused) = match self.engine.configuration().await? {
+            Ok(config) => (config.backups, None),
+            Err(NoConfiguration::Broken(why)) => (BTreeMap::new(), Some(Refused(why))),
+            Err(NoConfiguration::Missing(_)) => (BTreeMap::new(), None),
         };
         if let Some(table) = &self.table {
             add_suite_table(&mut backups, table.clone());

@@ -51,6 +51,7 @@ impl Engine {
                 Some(instance) => self.advance(instance, vec![InstanceEvent::Tick], Overdue::Perform).await,
                 None => Ok(Handled::Unknown),
             },
+            DocumentKind::Configuration => self.sweep_configuration().await,
             DocumentKind::Alarm => self.sweep_alarm(key).await,
             DocumentKind::Backup => self.sweep_backup(&key.name).await,
             // These are never due.

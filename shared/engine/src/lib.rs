@@ -14,6 +14,7 @@ mod alarm;
 mod backup;
 mod branch;
 mod build;
+mod configuration;
 mod document;
 mod engine;
 mod fault;
@@ -34,6 +35,7 @@ pub mod conformance;
 
 pub use again::Retried;
 pub use backup::{Asked, Keeper, PerBackup};
+pub use configuration::NoConfiguration;
 pub use engine::{Engine, Handled};
 pub use fault::{Fault, FaultKind};
 pub use start::{NothingWhy, Refused, Started, Starter};

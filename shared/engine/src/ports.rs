@@ -97,6 +97,8 @@ pub enum DocumentKind {
     Pause,
     /// How the jobs of a branch or tag stand.
     Standing,
+    /// The suite configuration, where it is broken.
+    Configuration,
 }
 
 /// The name of a record beside runs and builds.
@@ -130,6 +132,7 @@ impl std::fmt::Display for DocumentKey {
             DocumentKind::Claim => "claim",
             DocumentKind::Pause => "pause",
             DocumentKind::Standing => "standing",
+            DocumentKind::Configuration => "configuration",
         };
         write!(f, "{kind} {}", self.name)
     }
@@ -343,6 +346,10 @@ pub trait Store: Send + Sync {
 
     /// The text of the suite configuration; `None` if it is not there. Read again only when it changed.
     async fn configuration(&self) -> Result<Option<String>, Fault>;
+
+    /// The versions of the suite configuration before the one that is there, newest first, each with the moment since when it was there. The few newest of
+    /// them; none where the bucket keeps no versions.
+    async fn earlier_configurations(&self) -> Result<Vec<(Timestamp, String)>, Fault>;
 
     /// Keeps a text under a key.
     async fn put(&self, key: &str, content_type: &str, text: String) -> Result<(), Fault>;

@@ -14,7 +14,7 @@ use futures::stream::{self, StreamExt};
 
 use crate::engine::SIDE_BY_SIDE;
 use crate::ports::{Created, FileAt, Place, SourceFile, fits_transaction};
-use crate::{Engine, Fault};
+use crate::{Engine, Fault, NoConfiguration};
 
 /// Starts runs.
 #[derive(Clone)]
@@ -455,9 +455,9 @@ impl Starter {
             Ok(file) => file,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        let suite = match self.parse_suite(suite) {
+        let suite = match self.engine.serving(suite).await? {
             Ok(suite) => suite,
-            Err(message) => return Ok(Err(message)),
+            Err(why) => return Ok(Err(why.into_words())),
         };
         let by_push = matches!(wanted, WantedJobs::ByFilters);
         // A new branch has nothing to be compared with, and then every path counts as changed.
@@ -485,18 +485,7 @@ impl Starter {
     }
 
     pub(crate) async fn suite(&self) -> Result<Result<SuiteConfig, String>, Fault> {
-        let text = self.engine.store.configuration().await?;
-        Ok(self.parse_suite(text.as_deref()))
-    }
-
-    fn parse_suite(&self, text: Option<&str>) -> Result<SuiteConfig, String> {
-        let Some(text) = text else {
-            let place = self.engine.store.configuration_place();
-            return Err(format!(
-                "the suite configuration {place} is not there: the administrators of the suite have to put it there"
-            ));
-        };
-        SuiteConfig::parse(text).map_err(|error| error.to_string())
+        Ok(self.engine.configuration().await?.map_err(NoConfiguration::into_words))
     }
 
     /// Scripts that do not fit into the overrides of a task go through the bucket, before anything is started that needs them.

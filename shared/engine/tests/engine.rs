@@ -261,6 +261,29 @@ mod pushes {
     }
 
     #[tokio::test]
+    async fn the_last_sound_configuration_serves_while_a_broken_one_is_told_once() {
+        let world = World::new();
+        let sound = world.bucket.configuration.lock().unwrap().clone().unwrap();
+        world.bucket.earlier.lock().unwrap().extend([sound.clone(), "notfy: {}".to_owned()]);
+        world.configure_with("notfy: {}");
+        let first = world.started("one").await;
+        world.exits(&job(&first, "test"), 0).await;
+        world.started("two").await;
+        assert_eq!(world.told("suite"), ["configuration-broken"]);
+        assert_eq!(world.told("run"), nothing());
+        world.clock.pass(Duration::from_secs(300));
+        world.sweep().await.unwrap();
+        assert_eq!(world.told("suite"), ["configuration-broken"], "it is not mended yet");
+        world.configure(&sound);
+        world.clock.pass(Duration::from_secs(300));
+        world.sweep().await.unwrap();
+        assert_eq!(world.told("suite"), ["configuration-broken", "configuration-mended"]);
+        world.clock.pass(Duration::from_secs(3600));
+        world.sweep().await.unwrap();
+        assert_eq!(world.told("suite").len(), 2);
+    }
+
+    #[tokio::test]
     async fn a_pipeline_file_that_cannot_be_read_rejects_the_push() {
         let world = World::new();
         world.pipeline("version: 1\njobs:\n  test: { agnet: small, run: make }\n");

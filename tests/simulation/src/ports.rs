@@ -745,6 +745,10 @@ impl Store for Port {
         .await
     }
 
+    async fn earlier_configurations(&self) -> Result<Vec<(Timestamp, String)>, Fault> {
+        Err(Fault::lasting("the configuration here is never broken"))
+    }
+
     async fn put(&self, key: &str, _: &str, text: String) -> Result<(), Fault> {
         let key = key.to_owned();
         self.call(Service::Other, "PutObject", Subject::World, move |world| {

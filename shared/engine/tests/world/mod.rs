@@ -542,6 +542,8 @@ pub(crate) struct FakeBucket {
     pub(crate) report: Mutex<Option<Report>>,
     /// How often a report was asked for.
     pub(crate) reports_read: AtomicUsize,
+    /// The versions of the configuration before the one that is there, oldest first.
+    pub(crate) earlier: Mutex<Vec<String>>,
     /// What every agent leaves as artifacts.
     pub(crate) artifacts: Mutex<BTreeMap<String, String>>,
     /// So many looks at artifacts to come fail.
@@ -567,6 +569,15 @@ impl Store for FakeBucket {
     async fn configuration(&self) -> Result<Option<String>, Fault> {
         tokio::task::yield_now().await;
         Ok(self.configuration.lock().unwrap().clone())
+    }
+
+    async fn earlier_configurations(&self) -> Result<Vec<(Timestamp, String)>, Fault> {
+        tokio::task::yield_now().await;
+        let earlier = self.earlier.lock().unwrap();
+        Ok((0..)
+            .zip(earlier.iter().rev())
+            .map(|(age, text)| (Timestamp::from_second(1_000_000 - age).unwrap(), text.clone()))
+            .collect())
     }
 
     async fn put(&self, key: &str, _: &str, text: String) -> Result<(), Fault> {

@@ -17,7 +17,6 @@ use bellhop_domain::instance::Host;
 use bellhop_domain::measure::Measure;
 use bellhop_domain::message::Message;
 use bellhop_domain::observation::{AgentStatus, Observation, Report};
-use bellhop_domain::outcome::Outcome;
 use bellhop_domain::pipeline::PipelineAnswer;
 use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
@@ -392,6 +391,10 @@ impl Store for Port {
     async fn configuration(&self) -> Result<Option<String>, Fault> {
         self.0.half(OTHER).await;
         Ok(Some(CONFIG.to_owned()))
+    }
+
+    async fn earlier_configurations(&self) -> Result<Vec<(Timestamp, String)>, Fault> {
+        none()
     }
 
     async fn put(&self, _: &str, _: &str, _: String) -> Result<(), Fault> {

@@ -51,7 +51,7 @@ pub(crate) fn written(world: &mut World, previous: Option<&Document>, next: &Doc
         DocumentKind::Alarm => alarm_written(world, previous.and_then(read), next),
         DocumentKind::Claim => claim_written(world, previous.and_then(read), next),
         DocumentKind::Pause => pauses_written(world, next),
-        DocumentKind::Instance | DocumentKind::Backup | DocumentKind::Standing => {}
+        DocumentKind::Instance | DocumentKind::Backup | DocumentKind::Standing | DocumentKind::Configuration => {}
     }
 }
 

@@ -1,0 +1,240 @@
+//! The suite configuration, where it is broken: what serves in its place, and what the suite's administrators are told. The record is made when it is found broken
+//! the first time; while it is sound, nothing is stored about it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::decision::{Decision, Ignored};
+use crate::message::{Message, Notice, Severity};
+use crate::outbox::{Deferral, Effect, EffectId, Outbox, TELL_FOR, later};
+
+/// How often a broken configuration is looked at again.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
+
+/// The suite configuration: the record in the ledger.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// What is wrong with it; none while it is sound.
+    pub broken: Option<Broken>,
+    /// When it is looked at again.
+    pub look: Option<Timestamp>,
+    /// What is still to be done.
+    pub outbox: Outbox<ConfigurationEffect>,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Broken {
+    /// In one line: file, line, field, and what was expected.
+    pub why: String,
+    /// Since when the version has been there that serves in its place; none where there is no sound one.
+    pub serves: Option<Timestamp>,
+    /// When it was found.
+    pub at: Timestamp,
+}
+
+/// What can happen to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigurationEvent {
+    /// It was read, and is broken.
+    FoundBroken {
+        /// In one line: file, line, field, and what was expected.
+        why: String,
+        /// Since when the version has been there that serves in its place.
+        serves: Option<Timestamp>,
+    },
+    /// It was read, and is sound.
+    FoundSound,
+    /// An effect has taken place.
+    Performed(EffectId),
+    /// An effect was tried in vain, for this reason; it stays in the outbox, unless it is abandoned.
+    Deferred(EffectId, String),
+}
+
+/// What is to be done. May be performed more than once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfigurationEffect {
+    /// Tell people that it is broken.
+    TellBroken(Broken),
+    /// Tell people that it is sound again.
+    TellMended {
+        /// When that was found.
+        at: Timestamp,
+    },
+}
+
+impl Effect for ConfigurationEffect {
+    fn abandoned_after(&self) -> Option<Duration> {
+        Some(TELL_FOR)
+    }
+}
+
+impl Configuration {
+    /// When the sweep should look at this record next; `None` while nothing is to be done.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        self.outbox.due().into_iter().chain(self.look).min()
+    }
+
+    /// What an event makes of this record at a moment.
+    #[must_use]
+    pub fn decide(&self, event: &ConfigurationEvent, now: Timestamp) -> Decision<Self> {
+        let mut next = self.clone();
+        match next.apply(event, now) {
+            Ok(()) => Decision::Next(Box::new(next)),
+            Err(reason) => Decision::Ignored(reason),
+        }
+    }
+
+    fn apply(&mut self, event: &ConfigurationEvent, now: Timestamp) -> Result<(), Ignored> {
+        match event {
+            ConfigurationEvent::FoundBroken { why, serves } => {
+                let known = self
+                    .broken
+                    .as_ref()
+                    .is_some_and(|known| known.why == *why && known.serves == *serves);
+                if known && self.look.is_some_and(|look| look > now) {
+                    return Err(Ignored::NothingNew);
+                }
+                self.look = Some(later(now, LOOK_AGAIN));
+                if !known {
+                    let broken = Broken {
+                        why: why.clone(),
+                        serves: *serves,
+                        at: now,
+                    };
+                    self.broken = Some(broken.clone());
+                    self.outbox.push(ConfigurationEffect::TellBroken(broken), now);
+                }
+                Ok(())
+            }
+            ConfigurationEvent::FoundSound => {
+                if self.broken.take().is_none() {
+                    return Err(Ignored::NothingNew);
+                }
+                self.look = None;
+                self.outbox.push(ConfigurationEffect::TellMended { at: now }, now);
+                Ok(())
+            }
+            ConfigurationEvent::Performed(id) if self.outbox.remove(*id) => Ok(()),
+            ConfigurationEvent::Performed(_) => Err(Ignored::NothingNew),
+            // Nobody can be told that nobody can be told: it is counted.
+            ConfigurationEvent::Deferred(id, _) => match self.outbox.defer(*id, now) {
+                Deferral::Unknown => Err(Ignored::NothingNew),
+                Deferral::Again | Deferral::Abandoned(_) => Ok(()),
+            },
+        }
+    }
+}
+
+/// What people are told. `place` is where the configuration is, for people.
+#[must_use]
+pub fn about_configuration(effect: &ConfigurationEffect, place: &str) -> Message {
+    let (severity, status, at, title, now) = match effect {
+        ConfigurationEffect::TellBroken(Broken { why, serves, at }) => (
+            Severity::Error,
+            "configuration-broken",
+            *at,
+            format!("the suite configuration is broken: {why}"),
+            match serves {
+                Some(since) => format!("the version of {} goes on serving", since.strftime("%Y-%m-%d %H:%M UTC")),
+                None => "every run is rejected: there is no version before it that could serve".to_owned(),
+            },
+        ),
+        ConfigurationEffect::TellMended { at } => (
+            Severity::Info,
+            "configuration-mended",
+            *at,
+            "the suite configuration is valid again".to_owned(),
+            "it serves".to_owned(),
+        ),
+    };
+    Notice {
+        id: format!("{status}/{}", at.as_second()),
+        kind: "suite",
+        severity,
+        status,
+        body: format!("{title}\n\nFile:       {place}\nBellhop:    {now}\n"),
+        title,
+        time: at,
+        more: vec![("file", json!(place)), ("now", json!(now))],
+    }
+    .message()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
+mod tests {
+    use super::*;
+    use crate::testing::t;
+
+    fn take(record: &Configuration, event: &ConfigurationEvent, second: i64) -> Configuration {
+        match record.decide(event, t(second)) {
+            Decision::Next(next) => *next,
+            Decision::Ignored(reason) => panic!("{event:?}: {reason}"),
+        }
+    }
+
+    fn broken(why: &str) -> ConfigurationEvent {
+        ConfigurationEvent::FoundBroken {
+            why: why.to_owned(),
+            serves: Some(t(-3600)),
+        }
+    }
+
+    fn told(record: &Configuration) -> Vec<String> {
+        let pending = record.outbox.pending().iter();
+        pending
+            .map(|pending| about_configuration(&pending.effect, "s3://suite/config/bellhop.yaml").sms)
+            .collect()
+    }
+
+    #[test]
+    fn each_mistake_is_told_once_and_so_is_its_end() {
+        let first = take(&Configuration::default(), &broken("line 3: no"), 0);
+        assert_eq!(told(&first), ["the suite configuration is broken: line 3: no"]);
+        assert_eq!(first.decide(&broken("line 3: no"), t(60)), Decision::Ignored(Ignored::NothingNew));
+        let looked = take(&first, &broken("line 3: no"), 300);
+        assert_eq!((told(&looked).len(), looked.look), (1, Some(t(600))));
+        let second = take(&looked, &broken("line 4: no"), 400);
+        assert_eq!(told(&second).len(), 2);
+        let mended = take(&second, &ConfigurationEvent::FoundSound, 500);
+        assert_eq!(told(&mended)[2], "the suite configuration is valid again");
+        assert_eq!(mended.look, None);
+        assert_eq!(
+            mended.decide(&ConfigurationEvent::FoundSound, t(501)),
+            Decision::Ignored(Ignored::NothingNew)
+        );
+        assert_eq!(told(&take(&mended, &broken("line 3: no"), 600)).len(), 4);
+    }
+
+    #[test]
+    fn people_are_told_what_serves_meanwhile() {
+        let record = take(&Configuration::default(), &broken("line 3: no"), 0);
+        let message = about_configuration(&record.outbox.pending()[0].effect, "s3://suite/config/bellhop.yaml");
+        assert_eq!(
+            message.email,
+            "the suite configuration is broken: line 3: no\n\n\
+             File:       s3://suite/config/bellhop.yaml\n\
+             Bellhop:    the version of 2026-09-21 13:13 UTC goes on serving\n"
+        );
+        assert_eq!(message.document["severity"], "error");
+        assert!(message.attributes.contains(&("status", "configuration-broken".to_owned())));
+    }
+
+    #[test]
+    fn a_record_is_due_while_it_is_broken_or_something_is_to_be_told() {
+        let record = take(&Configuration::default(), &broken("no"), 0);
+        let id = record.outbox.pending()[0].id;
+        let told = take(&record, &ConfigurationEvent::Performed(id), 1);
+        assert_eq!(told.due(), Some(t(300)));
+        assert!(told.decide(&ConfigurationEvent::Performed(id), t(2)) == Decision::Ignored(Ignored::NothingNew));
+        assert_eq!(Configuration::default().due(), None);
+        let read: Configuration = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
+        assert_eq!(read, record);
+    }
+}

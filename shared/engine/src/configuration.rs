@@ -1,0 +1,156 @@
+//! The suite configuration as it serves: the one that is there, or, where that is broken, the newest sound one before it.
+
+use async_trait::async_trait;
+use bellhop_domain::config::SuiteConfig;
+use bellhop_domain::configuration::{Configuration, ConfigurationEffect, ConfigurationEvent, about_configuration};
+use bellhop_domain::decision::Decision;
+use bellhop_domain::outbox::{EffectId, Outbox, Pending};
+use jiff::Timestamp;
+
+use crate::document::Kept;
+use crate::engine::{Overdue, Record};
+use crate::ports::{DocumentKey, DocumentKind, Versioned, Written};
+use crate::{Engine, Fault, Handled};
+
+/// Why there is no configuration that could serve. Its text is one line for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoConfiguration {
+    /// There is none, and never was.
+    Missing(String),
+    /// It is broken, and there is no sound one before it.
+    Broken(String),
+}
+
+impl NoConfiguration {
+    /// What is wrong.
+    #[must_use]
+    pub fn into_words(self) -> String {
+        match self {
+            Self::Missing(words) | Self::Broken(words) => words,
+        }
+    }
+}
+
+impl Engine {
+    /// The suite configuration that serves. Where the one that is there is broken, people are told of it once.
+    ///
+    /// # Errors
+    /// When the bucket or the ledger cannot be read.
+    pub async fn configuration(&self) -> Result<Result<SuiteConfig, NoConfiguration>, Fault> {
+        let text = self.store.configuration().await?;
+        self.serving(text.as_deref()).await
+    }
+
+    /// The same, of a text that was read.
+    pub(crate) async fn serving(&self, text: Option<&str>) -> Result<Result<SuiteConfig, NoConfiguration>, Fault> {
+        let Some(text) = text else {
+            let place = self.store.configuration_place();
+            return Ok(Err(NoConfiguration::Missing(format!(
+                "the suite configuration {place} is not there: the administrators of the suite have to put it there"
+            ))));
+        };
+        let why = match SuiteConfig::parse(text) {
+            Ok(config) => return Ok(Ok(config)),
+            Err(error) => error.to_string(),
+        };
+        let earlier = self.store.earlier_configurations().await?;
+        let sound = earlier
+            .into_iter()
+            .find_map(|(since, text)| Some((since, SuiteConfig::parse(&text).ok()?)));
+        let serves = sound.as_ref().map(|(since, _)| *since);
+        tracing::error!(why, serves = ?serves, "the suite configuration is broken");
+        let event = ConfigurationEvent::FoundBroken { why: why.clone(), serves };
+        self.found(event).await?;
+        Ok(match sound {
+            Some((_, config)) => Ok(config),
+            None => Err(NoConfiguration::Broken(why)),
+        })
+    }
+
+    async fn found(&self, event: ConfigurationEvent) -> Result<Handled, Fault> {
+        let stored = self.load_kept::<Configuration>(&key()).await?;
+        let current = stored.unwrap_or_else(|| Versioned {
+            version: 0,
+            record: Configuration::default(),
+        });
+        self.advance(current, vec![event], Overdue::Perform).await
+    }
+
+    /// Looks at a broken configuration again.
+    pub(crate) async fn sweep_configuration(&self) -> Result<Handled, Fault> {
+        match self.configuration().await? {
+            Ok(_)
+                if self
+                    .store
+                    .configuration()
+                    .await?
+                    .is_some_and(|text| SuiteConfig::parse(&text).is_err()) =>
+            {
+                Ok(Handled::Done)
+            }
+            Ok(_) | Err(NoConfiguration::Missing(_)) => self.found(ConfigurationEvent::FoundSound).await,
+            Err(NoConfiguration::Broken(_)) => Ok(Handled::Done),
+        }
+    }
+}
+
+fn key() -> DocumentKey {
+    DocumentKey {
+        kind: DocumentKind::Configuration,
+        name: "suite".to_owned(),
+    }
+}
+
+impl Kept for Configuration {
+    fn key(&self) -> DocumentKey {
+        key()
+    }
+
+    fn due(&self) -> Option<Timestamp> {
+        Configuration::due(self)
+    }
+
+    fn expires(&self) -> Option<Timestamp> {
+        None
+    }
+}
+
+#[async_trait]
+impl Record for Configuration {
+    type Event = ConfigurationEvent;
+    type Effect = ConfigurationEffect;
+
+    fn name(&self) -> String {
+        "the suite configuration".to_owned()
+    }
+
+    fn decide(&self, event: &ConfigurationEvent, now: Timestamp) -> Decision<Self> {
+        Configuration::decide(self, event, now)
+    }
+
+    fn deferred(effect: EffectId, why: String) -> ConfigurationEvent {
+        ConfigurationEvent::Deferred(effect, why)
+    }
+
+    fn outbox(&self) -> &Outbox<ConfigurationEffect> {
+        &self.outbox
+    }
+
+    async fn reload(&self, engine: &Engine) -> Result<Option<Versioned<Self>>, Fault> {
+        engine.load_kept(&key()).await
+    }
+
+    async fn store(&self, engine: &Engine, expected: u64) -> Result<Written, Fault> {
+        engine.store_kept(expected, self).await
+    }
+
+    async fn complete(&self, _: &Engine, _: &mut ConfigurationEvent) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn perform(&self, engine: &Engine, pending: &Pending<ConfigurationEffect>) -> Result<Vec<ConfigurationEvent>, Fault> {
+        let message = about_configuration(&pending.effect, &engine.store.configuration_place());
+        engine.notifier.publish(&message).await?;
+        Ok(vec![ConfigurationEvent::Performed(pending.id)])
+    }
+}
