@@ -6,16 +6,13 @@ use bellhop_events::{Event, backup, parse};
 use bellhop_runtime::Invocation;
 use serde_json::{Map, Value, json};
 
-/// Takes an input to the backups. A schedule (or an empty input) starts all of them, a request one; `{"check":"backups"}` looks whether they are
-/// well; an event about a job goes to the backup that has started it. Answers what became of each part: of a request that cannot be fulfilled,
+/// Takes an input to the backups. A schedule, or `{"backup":"*"}`, starts all of them, a request one; `{"check":"backups"}` looks whether they are
+/// well, and tells how they are; an event about a job goes to the backup that has started it. Answers what became of each part: of a request that cannot be fulfilled,
 /// `{"error": …}`.
 ///
 /// # Errors
 /// When a service cannot be reached now. Trying the same invocation again starts nothing twice.
 pub async fn handle(keeper: &Keeper, invocation: &Invocation) -> Result<Value, Fault> {
-    if invocation.event.as_object().is_some_and(Map::is_empty) {
-        return started(keeper, None, None, &invocation.request_id).await;
-    }
     let parsed = parse(&invocation.event);
     let mut answers = Vec::new();
     let mut fault = None;
@@ -28,8 +25,11 @@ pub async fn handle(keeper: &Keeper, invocation: &Invocation) -> Result<Value, F
         let by = format!("{}/{index}", invocation.request_id);
         let result = match event {
             Event::Schedule(slot) => started(keeper, None, slot, &by).await,
-            Event::BackupRequest(Ok(BackupRequest::Start { name, slot })) => started(keeper, Some(&name), slot, &by).await,
-            Event::BackupRequest(Ok(BackupRequest::Check)) => keeper.check().await.map(|asked| answer("checked", &asked)),
+            Event::BackupRequest(Ok(BackupRequest::Start { name, slot })) => {
+                let name = Some(name.as_str()).filter(|name| *name != backup::ALL);
+                started(keeper, name, slot, &by).await
+            }
+            Event::BackupRequest(Ok(BackupRequest::Check)) => checked(keeper).await,
             Event::BackupRequest(Err(message)) => {
                 tracing::warn!(why = message, "a request that is not understood");
                 Ok(json!({ "error": message }))
@@ -42,10 +42,9 @@ pub async fn handle(keeper: &Keeper, invocation: &Invocation) -> Result<Value, F
         };
         match result {
             Ok(answer) => answers.push(answer),
-            Err(other) => {
-                tracing::error!(error = %other, "an event could not be taken to its end");
-                fault.get_or_insert(other);
-            }
+            // The first one is the invocation's, and logged with that.
+            Err(first) if fault.is_none() => fault = Some(first),
+            Err(other) => tracing::error!(error = %other, "an event could not be taken to its end"),
         }
     }
     if let Some(fault) = fault {
@@ -87,6 +86,16 @@ fn is_wrapped(input: &Value) -> bool {
 async fn started(keeper: &Keeper, name: Option<&str>, slot: Option<jiff::Timestamp>, by: &str) -> Result<Value, Fault> {
     let asked = keeper.start(name, slot, by).await?;
     Ok(answer("started", &asked))
+}
+
+/// Looks at all backups, and tells how they are: people ask because they want to know.
+async fn checked(keeper: &Keeper) -> Result<Value, Fault> {
+    let asked = keeper.check().await?;
+    let mut answer = answer("checked", &asked);
+    for (name, state) in keeper.states().await? {
+        answer["backups"][name] = state;
+    }
+    Ok(answer)
 }
 
 async fn changed(keeper: &Keeper, seen: &JobSeen) -> Result<Value, Fault> {

@@ -5,6 +5,7 @@
 //! wrong is told once, and so is the recovery.
 
 pub mod restore;
+mod summary;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -8,8 +8,9 @@ use bellhop_domain::backup::{Backup, BackupEffect, BackupEvent, Definition, JobK
 use bellhop_domain::decision::Decision;
 use bellhop_domain::message;
 use bellhop_domain::outbox::{EffectId, Outbox, Pending};
-use futures::stream::{self, StreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::engine::{Overdue, Record};
 use crate::ports::{Begun, DocumentKey, DocumentKind, Versioned, Written};
@@ -89,6 +90,20 @@ impl Keeper {
             })
             .await?;
         Ok(Asked { kept, refused })
+    }
+
+    /// How each backup of the configuration is, for people: its newest job, when its newest recovery point was made, and what is wrong.
+    ///
+    /// # Errors
+    /// When the ledger or the configuration cannot be read.
+    pub async fn states(&self) -> Result<Vec<(String, Value)>, Fault> {
+        let (backups, _) = self.backups().await?;
+        let loading = backups.into_keys().map(async |name| {
+            let stored = self.engine.stored_backup(&name).await?;
+            Ok(stored.map(|stored| (name, stored.record.summary())))
+        });
+        let states: Vec<Option<(String, Value)>> = stream::iter(loading).buffered(SIDE_BY_SIDE).try_collect().await?;
+        Ok(states.into_iter().flatten().collect())
     }
 
     /// Takes what was seen of a job to its backup. `None` if no backup of the suite has started it.

@@ -294,7 +294,8 @@ impl Engine {
             match outcome {
                 Ok(more) => events.extend(more),
                 Err(other) => {
-                    tracing::error!(record = current.record.name(), error = %other, "an effect could not be performed");
+                    // It is tried again; who has called is given the first of them as an error.
+                    tracing::warn!(record = current.record.name(), error = %other, "an effect could not be performed");
                     events.push(R::deferred(pending.id, other.what.clone()));
                     fault.get_or_insert(other);
                 }

@@ -1,7 +1,9 @@
 //! What can go wrong at the edges, in the two classes that matter to whoever called.
 
+use std::fmt;
+
 /// Something outside failed. The caller returns it as an error, so that Lambda tries again and the dead-letter queue keeps what stays unsolved.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("{what}")]
 pub struct Fault {
     /// Whether trying again can help.
@@ -11,6 +13,13 @@ pub struct Fault {
     /// The error underneath.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// In its one line, whoever prints it: the error underneath holds whole requests and answers.
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.kind, self.what)
+    }
 }
 
 /// Whether trying again can help.

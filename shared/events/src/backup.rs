@@ -122,6 +122,9 @@ pub(crate) fn schedule(event: &Value) -> Event {
     Event::Schedule(event.get("time").and_then(Value::as_str).and_then(decode::timestamp))
 }
 
+/// What stands for all backups in place of a name.
+pub const ALL: &str = "*";
+
 /// Whether an object is a request for backups, however wrong.
 pub(crate) fn is_request(object: &Map<String, Value>) -> bool {
     object.contains_key("backup") || object.contains_key("check")
@@ -147,7 +150,7 @@ pub fn request(input: &Value) -> Result<BackupRequest, String> {
         (None, Some(BACKUPS)) => Err("time: expected beside backup only".to_owned()),
         (None, Some(other)) => Err(format!("check: expected {BACKUPS}, but found {}", clean(other, 50))),
         (None, None) => Err(format!(
-            "expected {{\"backup\":NAME}}, {{\"check\":\"{BACKUPS}\"}} or a scheduled event, which starts all backups"
+            "expected {{\"backup\":NAME}}, {{\"backup\":\"{ALL}\"}} for all, {{\"check\":\"{BACKUPS}\"}} or a scheduled event, which starts all backups"
         )),
     }
 }

@@ -117,7 +117,9 @@ fn message(what: &str, content: Option<&Value>, (path, topic): (&str, Option<&st
     if content.len() > LONGEST_TEXT {
         return parsed.skip(what, Reason::Excessive(format!("{path} is longer than {LONGEST_TEXT} bytes")));
     }
-    match serde_json::from_str::<Value>(content) {
+    match read(content) {
+        // Written as a text once more, as input transformers do.
+        Ok(Value::String(inner)) => message(what, Some(&Value::String(inner)), (path, topic), depth + 1, parsed),
         Ok(inner) if inner.as_object().is_some_and(alarm::is_notification) => {
             parsed.add(alarm::NOTIFICATION, alarm::notification(&inner, topic));
         }
@@ -132,6 +134,44 @@ fn message(what: &str, content: Option<&Value>, (path, topic): (&str, Option<&st
         ),
         Err(_) => parsed.skip(what, Reason::Foreign(format!("prose of {} characters", content.chars().count()))),
     }
+}
+
+/// Reads a text as JSON. A byte order mark is no part of it. Half of a pair of UTF-16, which JSON allows and no text of Rust can hold, becomes the
+/// replacement character: what it stands in is a name that only tells more.
+fn read(text: &str) -> serde_json::Result<Value> {
+    let text = text.trim_start_matches('\u{feff}');
+    serde_json::from_str(text).or_else(|error| {
+        let whole = without_half_pairs(text);
+        if whole == text { Err(error) } else { serde_json::from_str(&whole) }
+    })
+}
+
+/// A text of JSON with `\ufffd` in place of every escaped surrogate that is not one of a pair.
+fn without_half_pairs(text: &str) -> String {
+    let unit = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut whole = String::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let (kept, length) = match (unit(at), unit(at + 6)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (text.get(at..at + 12), 12),
+            (Some(0xd800..=0xdfff), _) => (Some("\\ufffd"), 6),
+            // What is escaped begins no other escape.
+            _ if rest.starts_with('\\') => {
+                let length = 1 + rest.chars().nth(1).map_or(0, char::len_utf8);
+                (rest.get(..length), length)
+            }
+            _ => {
+                let length = rest.find('\\').unwrap_or(rest.len());
+                (rest.get(..length), length)
+            }
+        };
+        whole.push_str(kept.unwrap_or_default());
+        at += length;
+    }
+    whole
 }
 
 fn each(list: &Value, path: &str, parsed: &mut Parsed, mut one: impl FnMut(&Value, &mut Parsed)) {
@@ -200,6 +240,40 @@ mod tests {
         let parsed = parse(input);
         assert_eq!(parsed.events, []);
         parsed.skipped.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn odd_texts_are_read() {
+        let body = trigger().to_string();
+        let half = body.replacen(
+            "\"eventId\"",
+            "\"userIdentityARN\":\"arn:aws:iam::1:user/\\\\ud83d\\ud800 \\ud83c\\udf88\",\"eventId\"",
+            1,
+        );
+        for text in [
+            format!("\u{feff}{body}"),
+            format!("\n {body}\n"),
+            Value::String(body.clone()).to_string(),
+            half,
+        ] {
+            let parsed = parse(&json!({ "Type": "Notification", "Message": text }));
+            assert_eq!((parsed.events.len(), parsed.skipped.len()), (1, 0), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_half_pairs_are_replaced() {
+        for (text, whole) in [
+            (r#""\ud83c\udf88""#, r#""\ud83c\udf88""#),
+            (r#""\ud83c""#, r#""\ufffd""#),
+            (r#""\udf88\ud83c x""#, r#""\ufffd\ufffd x""#),
+            (r#""\\ud83c""#, r#""\\ud83c""#),
+            (r#""\u0041\n\ü""#, r#""\u0041\n\ü""#),
+            (r#""\u""#, r#""\u""#),
+            ("\\", "\\"),
+        ] {
+            assert_eq!(without_half_pairs(text), whole, "{text}");
+        }
     }
 
     #[test]

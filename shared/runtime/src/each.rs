@@ -33,10 +33,9 @@ where
     for event in parsed.events {
         match each(event).await {
             Some(Ok(answer)) => answers.push(answer),
-            Some(Err(other)) => {
-                tracing::error!(error = %other, "an event could not be taken to its end");
-                fault.get_or_insert(other);
-            }
+            // The first one is the invocation's, and logged with that.
+            Some(Err(first)) if fault.is_none() => fault = Some(first),
+            Some(Err(other)) => tracing::error!(error = %other, "an event could not be taken to its end"),
             None => {
                 tracing::info!("acknowledged: an event that is another function's");
                 answers.push(json!({ "skipped": "an event that is another function's" }));

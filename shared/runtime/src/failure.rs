@@ -1,12 +1,21 @@
 //! Errors as Lambda reports them.
 
+use std::fmt;
+
 use bellhop_engine::{Fault, FaultKind};
 use lambda_runtime::Diagnostic;
 
 /// Why an invocation failed. Lambda tries it again, and its dead-letter queue keeps what stays unsolved.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("{0}")]
 pub struct Failure(#[from] Fault);
+
+/// As lambda_runtime logs it: the one line of a failed invocation at the level ERROR.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the invocation failed: {:?}", self.0)
+    }
+}
 
 impl From<Failure> for Diagnostic {
     /// The error type tells at a glance whether waiting helps: `Passing` or `Lasting`.
@@ -19,5 +28,19 @@ impl From<Failure> for Diagnostic {
             .to_owned(),
             error_message: fault.what,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_logged_in_one_line_without_what_is_underneath() {
+        let fault = Fault::passing("failed to read build x: ThrottlingException: Rate exceeded").caused_by("Response {\n  headers: …\n}");
+        assert_eq!(
+            format!("{:?}", Failure::from(fault)),
+            "the invocation failed: Passing: failed to read build x: ThrottlingException: Rate exceeded"
+        );
     }
 }

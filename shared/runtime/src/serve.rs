@@ -50,7 +50,6 @@ where
                 deadline: deadline.unwrap_or(Timestamp::MAX),
             })
             .await
-            .inspect_err(|failure| tracing::error!(error = %failure, "the invocation failed"))
         }
     });
     match lambda_runtime::run(service).await {

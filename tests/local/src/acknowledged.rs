@@ -522,7 +522,7 @@ impl Table<'_> {
         for (row, what, input, part) in [
             ("backup", "a schedule", at("2026-03-03T03:00:00Z")?, started),
             ("repeated", "the schedule again", at("2026-03-03T03:00:00Z")?, "nothing new"),
-            ("backup", "a check", sample("backup/check.json")?, "\"suite-table\":\"checked\""),
+            ("backup", "a check", sample("backup/check.json")?, "\"suite-table\":{"),
             (
                 "backup-mistake",
                 "a backup that there is not",

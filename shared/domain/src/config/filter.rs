@@ -85,15 +85,26 @@ impl Globs {
 /// `on.push` of a job. Without `branches` and `tags`: every branch and no tag. With one of the two alone: nothing of the other.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PushFilter {
+    /// No push starts the job.
+    pub(super) never: bool,
     pub(super) branches: Option<Globs>,
     pub(super) tags: Option<Globs>,
     pub(super) paths: Option<Globs>,
 }
 
 impl PushFilter {
+    /// What no push gets through.
+    pub(super) fn never() -> Self {
+        Self {
+            never: true,
+            ..Self::default()
+        }
+    }
+
     /// Whether a push to the reference starts the job, as far as the reference tells.
     pub(super) fn wants(&self, reference: &Reference) -> bool {
         match reference {
+            _ if self.never => false,
             Reference::Branch(name) => match &self.branches {
                 Some(branches) => branches.matches(name),
                 None => self.tags.is_none(),

@@ -1,8 +1,11 @@
 //! The pipeline file, `.bellhop.yaml`: a repository's jobs.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::time::Duration;
 
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::error::{FieldPath, FileError, PIPELINE_FILE, quoted, suggestion};
@@ -217,7 +220,10 @@ fn check_size(source: &Source, raw: &RawFile) -> Result<(), FileError> {
     }
     let patterns: usize = jobs
         .iter()
-        .filter_map(|(_, job)| job.on.as_ref()?.push.as_ref())
+        .filter_map(|(_, job)| match job.on.as_ref()? {
+            RawOn::Events(events) => events.push.as_ref(),
+            RawOn::Never => None,
+        })
         .flat_map(|push| [&push.branches, &push.tags, &push.paths])
         .map(|list| list.as_ref().map_or(0, Vec::len))
         .sum();
@@ -232,9 +238,10 @@ fn check_size(source: &Source, raw: &RawFile) -> Result<(), FileError> {
 
 fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, FileError> {
     let at = job_path(&name);
-    let on = match raw.on.and_then(|on| on.push) {
-        Some(push) => push_filter(source, &at.clone().key("on").key("push"), push)?,
-        None => PushFilter::default(),
+    let on = match raw.on {
+        Some(RawOn::Never) => PushFilter::never(),
+        Some(RawOn::Events(RawEvents { push: Some(push) })) => push_filter(source, &at.clone().key("on").key("push"), push)?,
+        Some(RawOn::Events(RawEvents { push: None })) | None => PushFilter::default(),
     };
     let work = match (raw.run, raw.buildspec) {
         (Some(run), None) => Work::Run(script(source, &at.clone().key("run"), run)?),
@@ -380,6 +387,7 @@ fn push_filter(source: &Source, at: &FieldPath, raw: RawPush) -> Result<PushFilt
         }
     }
     Ok(PushFilter {
+        never: false,
         branches: globs(source, &at.clone().key("branches"), raw.branches)?,
         tags: globs(source, &at.clone().key("tags"), raw.tags)?,
         paths: globs(source, &at.clone().key("paths"), raw.paths)?,
@@ -562,8 +570,41 @@ struct RawJob {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawOn {
+struct RawEvents {
     push: Option<RawPush>,
+}
+
+/// What starts a job: events, or the word `never`.
+enum RawOn {
+    Never,
+    Events(RawEvents),
+}
+
+impl<'de> Deserialize<'de> for RawOn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = RawOn;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping such as `push: { branches: [main] }`, or the word `never`")
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<RawOn, E> {
+                match word {
+                    "never" => Ok(RawOn::Never),
+                    other => Err(E::invalid_value(Unexpected::Str(other), &self)),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawOn, A::Error> {
+                RawEvents::deserialize(MapAccessDeserializer::new(map)).map(RawOn::Events)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
 }
 
 #[derive(Deserialize)]
