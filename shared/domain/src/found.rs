@@ -49,11 +49,16 @@ pub struct Tests {
     /// The names of the first [`MOST_FAILED`] that failed, each once: some tools write every try of a test.
     pub failures: Vec<String>,
     /// How many reports were not read, or not to their end: there may be more tests than these.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub unread: u64,
     /// The first [`MOST_UNREAD`] of them, each as `PATH: why`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread_because: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Tests {

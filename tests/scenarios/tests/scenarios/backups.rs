@@ -301,8 +301,12 @@ async fn a_mistake_is_answered_and_a_schedules_owner_is_told() {
     let answer = world.backup(&schedule("aws.events", 0)).await.unwrap();
     assert_eq!(answer["backups"], json!({ "suite-table": "started" }));
     assert!(answer["error"].as_str().unwrap().contains("did you mean `backups`?"), "{answer}");
-    assert_eq!(told(&world).await, ["rejected"]);
+    assert_eq!(told(&world).await, ["configuration-broken", "rejected"]);
     world.unconfigure().await;
     let answer = world.backup(&json!({})).await.unwrap();
+    assert!(answer["error"].as_str().unwrap().contains("{\"backup\":\"*\"} for all"), "{answer}");
+    let answer = world.backup(&json!({ "backup": "*" })).await.unwrap();
     assert_eq!(answer["backups"]["suite-table"], "started", "{answer}");
+    let answer = world.backup(&json!({ "check": "backups" })).await.unwrap();
+    assert!(answer["backups"]["suite-table"]["newest-job"]["status"].is_string(), "{answer}");
 }
