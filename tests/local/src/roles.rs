@@ -51,9 +51,24 @@ const EXPLAINED: &[(&[&str], &str, &str)] = &[
         "of an agent's report, where its end was seen before its launch was noted; of the configuration, for an alarm that the sweep acts on",
     ),
     (
-        &["build-state", "pipeline", "control", "alarm", "spot-interruption"],
-        "dynamodb:UpdateItem",
-        "how the last run of a branch ended, by whoever ends one",
+        &["push", "pipeline", "control", "spot-interruption", "alarm", "backup", "sweep"],
+        "s3:ListBucketVersions",
+        "of a suite configuration that is broken",
+    ),
+    (
+        &["push", "pipeline", "control", "spot-interruption", "alarm", "backup", "sweep"],
+        "s3:GetObjectVersion",
+        "of a suite configuration that is broken, where there is an earlier version of it",
+    ),
+    (
+        &["push", "pipeline", "control"],
+        "codecommit:GetFolder",
+        "what stands in place of a pipeline file that is not there",
+    ),
+    (
+        &["sweep"],
+        "ecs:ListContainerInstances",
+        "whether an instance is still drained an hour after it was recommended to be replaced",
     ),
     (
         &["build-state", "pipeline", "control", "alarm", "spot-interruption", "sweep"],
@@ -363,14 +378,18 @@ impl Roles {
                 }
                 all
             }
-            ("s3", "ListObjectsV2") => {
+            ("s3", operation @ ("ListObjectsV2" | "ListObjectVersions")) => {
                 let (bucket, prefix) = entry
                     .summary
                     .split_once(" /")
                     .and_then(|(_, path)| path.split_once('/'))
                     .context("no bucket")?;
+                let action = match operation {
+                    "ListObjectVersions" => "s3:ListBucketVersions",
+                    _ => "s3:ListBucket",
+                };
                 vec![(
-                    "s3:ListBucket".to_owned(),
+                    action.to_owned(),
                     format!("arn:aws:s3:::{bucket}"),
                     Context::from([("s3:prefix", prefix.trim_start().to_owned())]),
                 )]

@@ -67,7 +67,7 @@ impl Call {
             (Protocol::RestJson, operation.map_or_else(|| line.clone(), str::to_owned))
         };
         if protocol == Protocol::S3
-            && operation == "ListObjectsV2"
+            && matches!(operation.as_str(), "ListObjectsV2" | "ListObjectVersions")
             && let Some((_, prefix)) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "prefix")
         {
             line = format!("{} /{}/ {prefix}", parts.method, path.trim_matches('/'));
@@ -256,6 +256,7 @@ fn s3_operation(method: &Method, path: &str, query: &str, headers: &HeaderMap) -
         match *method {
             Method::GET if path == "/" => "ListBuckets",
             Method::GET if asks("list-type") => "ListObjectsV2",
+            Method::GET if asks("versions") => "ListObjectVersions",
             Method::GET if query.is_empty() => "ListObjects",
             Method::HEAD => "HeadBucket",
             Method::PUT if query.is_empty() => "CreateBucket",
