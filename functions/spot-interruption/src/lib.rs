@@ -96,20 +96,23 @@ impl Watch {
         {
             return Ok(Some(clusters.clone()));
         }
-        let clusters: Vec<String> = match self.engine.configuration().await? {
-            Ok(suite) => suite.clusters().into_iter().collect(),
-            Err(NoConfiguration::Missing(_)) => return Ok(None),
-            // Builds of the time before the mistake may still run.
-            Err(NoConfiguration::Broken(why)) => match known {
-                Some((_, clusters)) => {
-                    tracing::warn!(why, "the suite configuration cannot be used: its last clusters still count");
-                    clusters
-                }
-                None => {
-                    let place = self.engine.store.configuration_place();
-                    return Err(Fault::lasting(format!("{place}, which names the clusters, cannot be used: {why}")));
-                }
-            },
+        let clusters: Vec<String> = match (self.engine.configuration().await, known) {
+            (Ok(Ok(suite)), _) => suite.clusters().into_iter().collect(),
+            (Ok(Err(NoConfiguration::Missing(_))), _) => return Ok(None),
+            // Builds of the time before may still run, and have two minutes.
+            (Ok(Err(NoConfiguration::Broken(why))), Some((_, clusters))) => {
+                tracing::warn!(why, "the suite configuration cannot be used: its last clusters still count");
+                clusters
+            }
+            (Err(fault), Some((_, clusters))) => {
+                tracing::warn!(error = %fault, "the suite configuration cannot be read: its last clusters still count");
+                return Ok(Some(clusters));
+            }
+            (Ok(Err(NoConfiguration::Broken(why))), None) => {
+                let place = self.engine.store.configuration_place();
+                return Err(Fault::lasting(format!("{place}, which names the clusters, cannot be used: {why}")));
+            }
+            (Err(fault), None) => return Err(fault),
         };
         self.memory(|memory| memory.clusters = Some((now, clusters.clone())));
         Ok(Some(clusters))

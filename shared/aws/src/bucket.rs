@@ -28,8 +28,8 @@ const REPORT_LIMIT: i64 = 64 * 1024;
 /// The largest configuration that is read; the parser refuses less than this with words of its own.
 const CONFIGURATION_LIMIT: i64 = 4 * 1024 * 1024;
 
-/// How many earlier versions of the configuration are looked at for a sound one.
-const EARLIER_CONFIGURATIONS: usize = 5;
+/// How many versions of the configuration are looked at for a sound one.
+const EARLIER_CONFIGURATIONS: i32 = 50;
 
 /// The most artifacts of an attempt that are counted: ten pages of S3's largest size.
 const COUNTED_ARTIFACTS: u64 = 10_000;
@@ -122,35 +122,29 @@ impl Store for Bucket {
             .list_object_versions()
             .bucket(&self.name)
             .prefix(&self.config_key)
-            .max_keys(20)
+            .max_keys(EARLIER_CONFIGURATIONS)
             .send()
             .await
             .map_err(|error| fault(format_args!("{}", what()), error))?;
-        let mut texts = Vec::new();
         let earlier = listed.versions().iter().filter(|version| {
             let fits = version.size().is_some_and(|size| size <= CONFIGURATION_LIMIT);
             fits && version.key() == Some(&self.config_key) && version.is_latest() != Some(true)
         });
-        for version in earlier.take(EARLIER_CONFIGURATIONS) {
-            let reply = self
-                .client
-                .get_object()
-                .bucket(&self.name)
-                .key(&self.config_key)
-                .set_version_id(version.version_id().map(str::to_owned))
-                .send()
-                .await;
-            match reply {
-                Ok(reply) => {
-                    let since = version.last_modified().and_then(timestamp).unwrap_or_default();
-                    texts.push((since, self.text_of(&self.config_key, reply.body).await?));
-                }
-                // It has just expired.
-                Err(error) if is_missing(&error) => {}
-                Err(error) => return Err(fault(format_args!("read an earlier {}", self.configuration_place()), error)),
-            }
+        let named = earlier.filter_map(|version| {
+            let since = version.last_modified().and_then(timestamp).unwrap_or_default();
+            Some((since, version.version_id()?.to_owned()))
+        });
+        Ok(named.collect())
+    }
+
+    async fn earlier_configuration(&self, id: &str) -> Result<Option<String>, Fault> {
+        let request = self.client.get_object().bucket(&self.name).key(&self.config_key).version_id(id);
+        match request.send().await {
+            Ok(reply) => self.text_of(&self.config_key, reply.body).await.map(Some),
+            // It has just expired.
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(fault(format_args!("read an earlier {}", self.configuration_place()), error)),
         }
-        Ok(texts)
     }
 
     async fn put(&self, key: &str, content_type: &str, text: String) -> Result<(), Fault> {
@@ -306,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_versions_before_the_configuration_that_is_there_are_read_newest_first() {
+    async fn the_versions_before_the_configuration_that_is_there_are_found_newest_first() {
         let version = |key: &str, id: &str, latest: bool| {
             format!(
                 "<Version><Key>{key}</Key><VersionId>{id}</VersionId><IsLatest>{latest}</IsLatest>\
@@ -326,9 +320,12 @@ mod tests {
             (200, "version: 1".to_owned()),
             (404, gone.to_owned()),
         ]);
-        let found = aws.bucket("suite", "x").earlier_configurations().await.unwrap();
+        let bucket = aws.bucket("suite", "x");
         let since = "2026-03-02T09:14:03Z".parse().unwrap();
-        assert_eq!(found, [(since, "version: 1".to_owned())]);
+        let found = bucket.earlier_configurations().await.unwrap();
+        assert_eq!(found, [(since, "b".to_owned()), (since, "a".to_owned())]);
+        assert_eq!(bucket.earlier_configuration("b").await.unwrap().as_deref(), Some("version: 1"));
+        assert_eq!(bucket.earlier_configuration("a").await.unwrap(), None);
         let asked = wire.operations();
         assert!(
             asked[0].contains("versions") && asked[1].contains("versionId=b") && asked[2].contains("versionId=a"),

@@ -139,24 +139,34 @@ impl Branch {
             return false;
         }
         match pushed.at.cmp(&newest.at) {
-            Ordering::Less => self.supersede(pushed, &newest, now),
+            Ordering::Less => {
+                self.supersede(pushed, &newest, now);
+                self.remember(pushed.run.clone());
+            }
             Ordering::Greater => {
                 for run in self.earlier.clone() {
                     let by = pushed.run.clone();
                     self.outbox.push(BranchEffect::Supersede { run, by }, now);
                 }
+                for passed in std::mem::take(&mut self.passed) {
+                    self.supersede(&passed, pushed, now);
+                }
                 for older in std::iter::once(newest).chain(std::mem::take(&mut self.beside)) {
                     self.supersede(&older, pushed, now);
-                    self.earlier.push(older.run);
+                    self.remember(older.run);
                 }
-                let most = self.earlier.len().saturating_sub(MOST_EARLIER);
-                self.earlier.drain(..most);
-                self.passed.clear();
                 self.newest = Some(pushed.clone());
             }
             Ordering::Equal => self.entered_in_the_same_second(pushed, now),
         }
         true
+    }
+
+    /// Keeps a superseded run in mind for the next push.
+    fn remember(&mut self, run: RunId) {
+        self.earlier.push(run);
+        let most = self.earlier.len().saturating_sub(MOST_EARLIER);
+        self.earlier.drain(..most);
     }
 
     fn entered_in_the_same_second(&mut self, pushed: &Pushed, now: Timestamp) {

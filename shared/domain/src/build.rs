@@ -54,14 +54,17 @@ pub const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 
 /// After how long a build that waits for an agent says so, once.
 pub const WAITING_TOLD_AFTER: Duration = Duration::from_secs(10 * 60);
-/// How long an agent may take to stop, after its build was cancelled or has timed out, without a word when it has.
-pub const STOPPING_TOLD_AFTER: Duration = Duration::from_secs(10);
 
 /// How long a build waits before it looks again whether starts are still paused.
 pub const PAUSED_WAIT: Duration = Duration::from_secs(30);
 
 /// The most characters that are kept of a service's or an agent's own words. They go into messages, of which some hold those of many builds.
 const LONGEST_WORDS: usize = 300;
+/// How the reason of a container begins of which the kernel has killed a process for want of memory
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html>).
+const OUT_OF_MEMORY: &str = "OutOfMemory";
+/// What is said of a script that succeeded all the same.
+const SHORT_OF_MEMORY: &str = "a process of it was killed for want of memory; give its agent more";
 /// The most characters that are kept of a command that failed.
 const LONGEST_COMMAND: usize = 60;
 
@@ -179,6 +182,9 @@ pub struct Attempt {
     /// Its agent counts as lost: if it is seen again, it is stopped again.
     #[serde(default)]
     pub lost: bool,
+    /// What is worth knowing about it although it has succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
     /// When its launch was last decided, or accepted.
     pub launched: Option<Timestamp>,
     /// When its agent was up.
@@ -557,6 +563,7 @@ impl Attempt {
             advice: None,
             unknown: None,
             lost: false,
+            remark: None,
             launched: None,
             started: None,
             checked: now,
@@ -632,6 +639,15 @@ impl Build {
     pub fn outcome(&self) -> Option<Outcome> {
         match self.state {
             BuildState::Finished { outcome, .. } => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// When it was decided how it ended.
+    #[must_use]
+    pub fn finished_at(&self) -> Option<Timestamp> {
+        match self.state {
+            BuildState::Finished { at, .. } => Some(at),
             _ => None,
         }
     }
@@ -1022,10 +1038,11 @@ impl Build {
 
     fn observed(&mut self, number: u32, seen: &Observation, now: Timestamp) -> Result<(), Ignored> {
         if let Some(stray) = self.strays.iter_mut().find(|stray| stray.agent == seen.agent) {
-            return match seen.status {
-                AgentStatus::Stopped(_) if !stray.stopped => {
+            return match &seen.status {
+                AgentStatus::Stopped(stop) if !stray.stopped => {
                     stray.stopped = true;
                     self.drop_stop(&seen.agent);
+                    self.tell_stopped(stop.at.map_or(now, |at| at.min(now)), now);
                     Ok(())
                 }
                 AgentStatus::Stopped(_) | AgentStatus::Stopping => Err(Ignored::OtherAgent),
@@ -1208,12 +1225,20 @@ impl Build {
         // The service knows when: its event may have been lost, and this be the sweep's look.
         let earliest = attempt.started.or(attempt.launched).unwrap_or(self.created);
         let at = stop.at.map_or(now, |at| at.max(earliest).min(now));
+        // The script has survived that one of its processes did not.
+        let is_short = stop.containers.iter().any(|container| {
+            let reason = container.reason.as_deref();
+            reason.is_some_and(|reason| reason.starts_with(OUT_OF_MEMORY))
+        });
         self.end_attempt(number, end.clone(), now);
-        if let Some(Phase::Ended { at: ended, .. }) = self.attempts.get_mut(index).map(|attempt| &mut attempt.phase) {
-            *ended = at;
+        if let Some(attempt) = self.attempts.get_mut(index) {
+            attempt.remark = (is_short && end == End::Succeeded).then(|| SHORT_OF_MEMORY.to_owned());
+            if let Phase::Ended { at: ended, .. } = &mut attempt.phase {
+                *ended = at;
+            }
         }
         self.ended(index, &end, now);
-        self.tell_stopped(index, at, now);
+        self.tell_stopped(at, now);
     }
 
     /// What follows for the build from the end of one of its attempts.
@@ -1305,7 +1330,7 @@ impl Build {
             };
         }
         // Exit code 0 is the script's own, whatever else in its container ran out of memory.
-        let out_of_memory = exit_code != Some(0) && container_reason.is_some_and(|reason| reason.starts_with("OutOfMemory"));
+        let out_of_memory = exit_code != Some(0) && container_reason.is_some_and(|reason| reason.starts_with(OUT_OF_MEMORY));
         if let Some(report) = by_itself {
             return if report.exit_code == 0 {
                 End::Succeeded

@@ -19,6 +19,9 @@ pub const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
 pub struct Configuration {
     /// What is wrong with it; none while it is sound.
     pub broken: Option<Broken>,
+    /// What was wrong with it last, and when that was over.
+    #[serde(default)]
+    pub mended: Option<(Broken, Timestamp)>,
     /// When it is looked at again.
     pub look: Option<Timestamp>,
     /// What is still to be done.
@@ -48,6 +51,8 @@ pub enum ConfigurationEvent {
     },
     /// It was read, and is sound.
     FoundSound,
+    /// It is not there any more.
+    FoundMissing,
     /// An effect has taken place.
     Performed(EffectId),
     /// An effect was tried in vain, for this reason; it stays in the outbox, unless it is abandoned.
@@ -97,6 +102,15 @@ impl Configuration {
                     .broken
                     .as_ref()
                     .is_some_and(|known| known.why == *why && known.serves == *serves);
+                // Somebody has read it before it was mended, and took their time.
+                let is_late = self.broken.is_none()
+                    && self
+                        .mended
+                        .as_ref()
+                        .is_some_and(|(mended, at)| mended.why == *why && now < later(*at, LOOK_AGAIN));
+                if is_late {
+                    return Err(Ignored::Stale);
+                }
                 if known && self.look.is_some_and(|look| look > now) {
                     return Err(Ignored::NothingNew);
                 }
@@ -113,11 +127,20 @@ impl Configuration {
                 Ok(())
             }
             ConfigurationEvent::FoundSound => {
+                let Some(broken) = self.broken.take() else {
+                    return Err(Ignored::NothingNew);
+                };
+                self.mended = Some((broken, now));
+                self.look = None;
+                self.outbox.push(ConfigurationEffect::TellMended { at: now }, now);
+                Ok(())
+            }
+            // Every run that it would start is rejected, and says so.
+            ConfigurationEvent::FoundMissing => {
                 if self.broken.take().is_none() {
                     return Err(Ignored::NothingNew);
                 }
                 self.look = None;
-                self.outbox.push(ConfigurationEffect::TellMended { at: now }, now);
                 Ok(())
             }
             ConfigurationEvent::Performed(id) if self.outbox.remove(*id) => Ok(()),
@@ -141,7 +164,7 @@ pub fn about_configuration(effect: &ConfigurationEffect, place: &str) -> Message
             *at,
             format!("the suite configuration is broken: {why}"),
             match serves {
-                Some(since) => format!("the version of {} goes on serving", since.strftime("%Y-%m-%d %H:%M UTC")),
+                Some(since) => format!("the version of {} stays in use", since.strftime("%Y-%m-%d %H:%M UTC")),
                 None => "every run is rejected: there is no version before it that could serve".to_owned(),
             },
         ),
@@ -150,7 +173,7 @@ pub fn about_configuration(effect: &ConfigurationEffect, place: &str) -> Message
             "configuration-mended",
             *at,
             "the suite configuration is valid again".to_owned(),
-            "it serves".to_owned(),
+            "it is in use".to_owned(),
         ),
     };
     Notice {
@@ -209,7 +232,11 @@ mod tests {
             mended.decide(&ConfigurationEvent::FoundSound, t(501)),
             Decision::Ignored(Ignored::NothingNew)
         );
+        assert_eq!(mended.decide(&broken("line 4: no"), t(510)), Decision::Ignored(Ignored::Stale));
         assert_eq!(told(&take(&mended, &broken("line 3: no"), 600)).len(), 4);
+        assert_eq!(told(&take(&mended, &broken("line 4: no"), 800)).len(), 4);
+        let gone = take(&second, &ConfigurationEvent::FoundMissing, 500);
+        assert_eq!((told(&gone).len(), gone.look), (2, None), "nothing is valid again");
     }
 
     #[test]
@@ -220,7 +247,7 @@ mod tests {
             message.email,
             "the suite configuration is broken: line 3: no\n\n\
              File:       s3://suite/config/bellhop.yaml\n\
-             Bellhop:    the version of 2026-09-21 13:13 UTC goes on serving\n"
+             Bellhop:    the version of 2026-09-21 13:13 UTC stays in use\n"
         );
         assert_eq!(message.document["severity"], "error");
         assert!(message.attributes.contains(&("status", "configuration-broken".to_owned())));

@@ -283,7 +283,11 @@ impl Instance {
                     What::Rebalance => {
                         self.advised = Some(*at);
                         // What somebody else has drained is theirs to open again.
-                        self.look = (!draining).then(|| later(*at, ADVICE_FOR));
+                        let is_ours = self.look.is_some()
+                            || self
+                                .outbox
+                                .any(|effect| matches!(effect, InstanceEffect::Drain | InstanceEffect::Reopen));
+                        self.look = (is_ours || !draining).then(|| later(*at, ADVICE_FOR));
                     }
                     What::Interruption(action) => {
                         self.look = None;
@@ -576,6 +580,24 @@ mod tests {
         let open = perform_all(&open);
         assert_eq!(open.decide(&advice(7200), t(7200)), Decision::Ignored(Ignored::NothingNew));
         assert_eq!(wants(&take(&open, &advice(3600 + 86_400), 90_000)), [&InstanceEffect::Drain]);
+    }
+
+    #[test]
+    fn a_second_recommendation_finds_it_drained_by_the_first() {
+        let again = |first: &Instance, at: i64| {
+            let told = InstanceEvent::Told {
+                what: What::Rebalance,
+                at: t(at),
+                draining: true,
+            };
+            take(first, &told, at)
+        };
+        let advised = take(&instance(), &advice(0), 0);
+        for first in [advised.clone(), perform_all(&advised)] {
+            assert_eq!(again(&first, 660).look, Some(t(660 + 3600)));
+        }
+        let looking = take(&perform_all(&advised), &InstanceEvent::Tick, 3600);
+        assert_eq!(again(&looking, 3601).look, Some(t(3601 + 3600)));
     }
 
     #[test]

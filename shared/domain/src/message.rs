@@ -309,6 +309,9 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
             &format!("{}, {}", attempt.capacity, story(attempt)),
         );
     }
+    for remark in build.attempts.iter().filter_map(|attempt| attempt.remark.as_ref()) {
+        row("Remark", remark);
+    }
     let found = build.found.as_ref();
     let tests = found.and_then(|found| found.tests.as_ref());
     if let Some(tests) = tests {

@@ -93,6 +93,7 @@ fn of_build(run: &Run, build: &Build) -> Value {
             "started": attempt.started,
             "ended": match &attempt.phase { crate::build::Phase::Ended { at, .. } => Some(at), _ => None },
             "end": attempt.end().map(End::word),
+            "remark": attempt.remark,
         })).collect::<Vec<_>>(),
     })
 }

@@ -52,6 +52,9 @@ pub struct Run {
     /// The jobs that its pipeline file has besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<JobName>,
+    /// It is of a commit that somebody asked for, and that is not where its branch is: it says nothing about the branch.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub aside: bool,
     /// The action of CodePipeline that waits for it, if one does.
     #[serde(default)]
     pub action: Option<Action>,
@@ -309,6 +312,7 @@ impl Run {
             origin: Origin::default(),
             retry_of: None,
             others: Vec::new(),
+            aside: false,
             action: None,
             outbox: Outbox::default(),
         }
@@ -324,6 +328,12 @@ impl Run {
     #[must_use]
     pub fn beside(self, others: Vec<JobName>) -> Self {
         Self { others, ..self }
+    }
+
+    /// The same new run, of a commit that is, or is not, aside of its branch.
+    #[must_use]
+    pub fn aside(self, aside: bool) -> Self {
+        Self { aside, ..self }
     }
 
     /// The same new run, which repeats another one, or a part of it.

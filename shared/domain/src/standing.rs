@@ -90,10 +90,18 @@ impl Standing {
                 }
             }
             RunState::Finished { .. } => {
+                let mut says_something = false;
                 for job in &run.jobs {
-                    if let JobState::Finished { outcome, .. } = job.state {
-                        self.note_job(&job.name, outcome, &run.id, at);
+                    if let JobState::Finished { outcome, .. } = job.state
+                        && let Some(succeeded) = verdict(outcome)
+                    {
+                        says_something = true;
+                        self.note_job(&job.name, succeeded, &run.id, at);
                     }
+                }
+                // A run that was cancelled or superseded mends nothing; the next one may.
+                if !says_something {
+                    return;
                 }
                 if self.rejected.as_ref().is_some_and(|rejected| rejected.at < at) {
                     self.rejected = None;
@@ -109,13 +117,7 @@ impl Standing {
         }
     }
 
-    fn note_job(&mut self, name: &JobName, outcome: Outcome, run: &RunId, at: Order) {
-        let succeeded = match outcome {
-            Outcome::Succeeded => true,
-            Outcome::Failed | Outcome::TimedOut | Outcome::InfrastructureFailed | Outcome::Interrupted => false,
-            // It says nothing about the job.
-            Outcome::Skipped | Outcome::Superseded | Outcome::Cancelled => return,
-        };
+    fn note_job(&mut self, name: &JobName, succeeded: bool, run: &RunId, at: Order) {
         let before = self.jobs.get(name);
         if before.is_some_and(|before| before.at >= at) {
             return;
@@ -153,15 +155,26 @@ impl Standing {
         })
     }
 
-    /// The jobs that went wrong the last time.
+    /// The jobs of the pipeline file that went wrong the last time. Those of the suite have nothing to do with each other.
     pub fn broken(&self) -> impl Iterator<Item = &JobName> {
-        self.jobs.iter().filter(|(_, verdict)| !verdict.succeeded).map(|(name, _)| name)
+        let of_one_file = self.origin == Origin::PipelineFile;
+        let broken = self.jobs.iter().filter(move |(_, verdict)| of_one_file && !verdict.succeeded);
+        broken.map(|(name, _)| name)
     }
 
     /// When the record may be forgotten.
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
         self.newest().map(|newest| later(newest.created, KEEP))
+    }
+}
+
+/// Whether an outcome says that its job is well, or that it is broken; `None` where it says nothing about the job.
+fn verdict(outcome: Outcome) -> Option<bool> {
+    match outcome {
+        Outcome::Succeeded => Some(true),
+        Outcome::Failed | Outcome::TimedOut | Outcome::InfrastructureFailed | Outcome::Interrupted => Some(false),
+        Outcome::Skipped | Outcome::Superseded | Outcome::Cancelled => None,
     }
 }
 
@@ -293,6 +306,11 @@ mod tests {
         assert!(standing.is_mended_by(&good.id));
         assert!(!noted(&[&rejected, &good, &next]).is_mended_by(&next.id));
         assert!(noted(&[&next, &rejected]).rejected.is_none(), "a newer run has been noted");
+        let superseded = run("bbbbbbbbbb", 20, &[("a", Outcome::Superseded)]);
+        assert!(
+            noted(&[&rejected, &superseded, &next]).is_mended_by(&next.id),
+            "nothing has run before"
+        );
     }
 
     #[test]

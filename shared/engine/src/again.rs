@@ -34,13 +34,20 @@ impl Starter {
             return refused(format!("there is no run {}", what.run()));
         };
         let run = run.record;
-        let is_rejected = matches!(run.state, RunState::Rejected { .. });
+        // Which jobs a request wanted that was rejected is known to the asker alone.
+        let is_rejected = matches!(run.state, RunState::Rejected { .. }) && !run.trigger.contains('/');
         let Again { jobs: again, left_out } = match again(&run, what) {
             Ok(again) => again,
             Err(_) if is_rejected && !matches!(what, RetryWhat::Build(_)) => Again {
                 jobs: Vec::new(),
                 left_out: Vec::new(),
             },
+            Err(_) if matches!(run.state, RunState::Rejected { .. }) => {
+                return refused(format!(
+                    "run {} was rejected, and has no jobs: ask for the same again that it was asked for",
+                    run.id
+                ));
+            }
             Err(why) => return refused(why),
         };
         let push = Push {
@@ -62,6 +69,7 @@ impl Starter {
                         origin: run.origin,
                         action: None,
                         retry_of: Some(run.as_retried()),
+                        aside: run.aside,
                     };
                     self.carry_out(id, &push, plan, around).await?
                 }

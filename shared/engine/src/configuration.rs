@@ -10,12 +10,12 @@ use jiff::Timestamp;
 use crate::document::Kept;
 use crate::engine::{Overdue, Record};
 use crate::ports::{DocumentKey, DocumentKind, Versioned, Written};
-use crate::{Engine, Fault, Handled};
+use crate::{Engine, Fault, FaultKind, Handled};
 
 /// Why there is no configuration that could serve. Its text is one line for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoConfiguration {
-    /// There is none, and never was.
+    /// There is none.
     Missing(String),
     /// It is broken, and there is no sound one before it.
     Broken(String),
@@ -53,18 +53,37 @@ impl Engine {
             Ok(config) => return Ok(Ok(config)),
             Err(error) => error.to_string(),
         };
-        let earlier = self.store.earlier_configurations().await?;
-        let sound = earlier
-            .into_iter()
-            .find_map(|(since, text)| Some((since, SuiteConfig::parse(&text).ok()?)));
+        let sound = self.newest_sound().await?;
         let serves = sound.as_ref().map(|(since, _)| *since);
         tracing::error!(why, serves = ?serves, "the suite configuration is broken");
         let event = ConfigurationEvent::FoundBroken { why: why.clone(), serves };
-        self.found(event).await?;
+        // Who wants to start something does not wait for this: the next one who reads the file tries it again.
+        if let Err(fault) = self.found(event).await {
+            tracing::warn!(error = %fault, "people could not be told that the suite configuration is broken");
+        }
         Ok(match sound {
             Some((_, config)) => Ok(config),
             None => Err(NoConfiguration::Broken(why)),
         })
+    }
+
+    /// The newest sound version before the one that is there, and since when that was there.
+    async fn newest_sound(&self) -> Result<Option<(Timestamp, SuiteConfig)>, Fault> {
+        let earlier = match self.store.earlier_configurations().await {
+            Ok(earlier) => earlier,
+            Err(fault) if fault.kind == FaultKind::Lasting => {
+                tracing::warn!(error = %fault, "no earlier suite configuration can serve");
+                return Ok(None);
+            }
+            Err(fault) => return Err(fault),
+        };
+        for (since, version) in earlier {
+            let text = self.store.earlier_configuration(&version).await?;
+            if let Some(config) = text.and_then(|text| SuiteConfig::parse(&text).ok()) {
+                return Ok(Some((since, config)));
+            }
+        }
+        Ok(None)
     }
 
     async fn found(&self, event: ConfigurationEvent) -> Result<Handled, Fault> {
@@ -78,18 +97,10 @@ impl Engine {
 
     /// Looks at a broken configuration again.
     pub(crate) async fn sweep_configuration(&self) -> Result<Handled, Fault> {
-        match self.configuration().await? {
-            Ok(_)
-                if self
-                    .store
-                    .configuration()
-                    .await?
-                    .is_some_and(|text| SuiteConfig::parse(&text).is_err()) =>
-            {
-                Ok(Handled::Done)
-            }
-            Ok(_) | Err(NoConfiguration::Missing(_)) => self.found(ConfigurationEvent::FoundSound).await,
-            Err(NoConfiguration::Broken(_)) => Ok(Handled::Done),
+        match self.store.configuration().await?.map(|text| SuiteConfig::parse(&text).is_ok()) {
+            Some(true) => self.found(ConfigurationEvent::FoundSound).await,
+            Some(false) => self.configuration().await.map(|_| Handled::Done),
+            None => self.found(ConfigurationEvent::FoundMissing).await,
         }
     }
 }

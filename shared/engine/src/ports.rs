@@ -347,9 +347,12 @@ pub trait Store: Send + Sync {
     /// The text of the suite configuration; `None` if it is not there. Read again only when it changed.
     async fn configuration(&self) -> Result<Option<String>, Fault>;
 
-    /// The versions of the suite configuration before the one that is there, newest first, each with the moment since when it was there. The few newest of
-    /// them; none where the bucket keeps no versions.
+    /// The versions of the suite configuration before the one that is there, newest first, each with the moment since when it was there, and its id. The
+    /// newest of them; none where the bucket keeps no versions.
     async fn earlier_configurations(&self) -> Result<Vec<(Timestamp, String)>, Fault>;
+
+    /// The text of such a version; `None` if it is not there any more.
+    async fn earlier_configuration(&self, id: &str) -> Result<Option<String>, Fault>;
 
     /// Keeps a text under a key.
     async fn put(&self, key: &str, content_type: &str, text: String) -> Result<(), Fault>;

@@ -96,6 +96,7 @@ impl Record for Run {
                 {
                     engine.notifier.publish(&message).await?;
                 }
+                engine.note(self).await?;
             }
             RunEffect::TellAbandoned { number, what } => {
                 engine

@@ -37,9 +37,44 @@ impl Kept for Standing {
     }
 }
 
+/// Whether a run says something about its branch or tag. An action's own script does not: CodePipeline tells how its action stands, and nothing tells two
+/// actions apart here.
+fn counts(run: &Run) -> bool {
+    !run.aside && run.origin != Origin::Action
+}
+
 impl Engine {
-    /// Takes note of how a run ended, and gives how its branch or tag stands then. However often a run is noted, it is noted once.
-    async fn note(&self, run: &Run) -> Result<Standing, Fault> {
+    /// Whether people are told how a run ended, and which jobs of its branch or tag are broken then. Everything but a success is told; a success as the
+    /// configuration says.
+    pub(crate) async fn news_of(&self, run: &Run) -> Result<Option<Vec<JobName>>, Fault> {
+        let succeeded = matches!(
+            run.state,
+            RunState::Finished {
+                outcome: Outcome::Succeeded,
+                ..
+            }
+        );
+        if !counts(run) {
+            return Ok((!succeeded || run.successes == Successes::All).then(Vec::new));
+        }
+        let stored = self.load_kept::<Standing>(&Standing::of(run).key()).await?;
+        let mut standing = stored.map_or_else(|| Standing::of(run), |stored| stored.record);
+        standing.note(run);
+        let is_news = !succeeded
+            || match run.successes {
+                Successes::All => true,
+                Successes::Changes => standing.is_mended_by(&run.id),
+                Successes::None => false,
+            };
+        Ok(is_news.then(|| standing.broken().cloned().collect()))
+    }
+
+    /// Takes note of how a run ended, once that has been told: who could not be told of a recovery is told of the next success. However often a run is noted, it
+    /// is noted once.
+    pub(crate) async fn note(&self, run: &Run) -> Result<(), Fault> {
+        if !counts(run) {
+            return Ok(());
+        }
         let key = Standing::of(run).key();
         for _ in 0..=CONFLICTS {
             let stored = self.load_kept::<Standing>(&key).await?;
@@ -50,38 +85,17 @@ impl Engine {
             let mut next = record.clone();
             next.note(run);
             if next == record || matches!(self.store_kept(version, &next).await?, Written::Stored(_)) {
-                return Ok(next);
+                return Ok(());
             }
         }
         Err(Fault::passing(format!("{key} was written by others {CONFLICTS} times in a row")))
     }
 
-    /// Whether people are told how a run ended, and which jobs of its branch or tag are broken then. Everything but a success is told; a success as the
-    /// configuration says.
-    pub(crate) async fn news_of(&self, run: &Run) -> Result<Option<Vec<JobName>>, Fault> {
-        if run.successes == Successes::None {
-            let succeeded = matches!(
-                run.state,
-                RunState::Finished {
-                    outcome: Outcome::Succeeded,
-                    ..
-                }
-            );
-            return Ok((!succeeded).then(Vec::new));
-        }
-        let standing = self.note(run).await?;
-        let is_news = match run.state {
-            RunState::Finished {
-                outcome: Outcome::Succeeded,
-                ..
-            } => run.successes == Successes::All || standing.is_mended_by(&run.id),
-            _ => true,
-        };
-        Ok(is_news.then(|| standing.broken().cloned().collect()))
-    }
-
     /// Whether people are told that a job has succeeded in a run.
     pub(crate) async fn is_recovery(&self, job: &JobName, run: &Run) -> Result<bool, Fault> {
+        if !counts(run) {
+            return Ok(false);
+        }
         let standing = self.load_kept::<Standing>(&Standing::of(run).key()).await?;
         Ok(standing.is_some_and(|standing| standing.record.is_recovery(job, run)))
     }

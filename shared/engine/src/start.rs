@@ -90,6 +90,8 @@ struct Wanted<'a> {
     what: WantedJobs<'a>,
     /// The action of CodePipeline that waits for it.
     action: Option<&'a PipelineJobId>,
+    /// The commit was asked for by its id.
+    by_commit: bool,
 }
 
 /// What stands around the jobs of a run that is planned.
@@ -100,6 +102,8 @@ pub(crate) struct Circumstances {
     pub(crate) action: Option<(PipelineJobId, JobName)>,
     /// What it repeats.
     pub(crate) retry_of: Option<RetryOf>,
+    /// Its commit was asked for, and is not where its branch is.
+    pub(crate) aside: bool,
 }
 
 pub(crate) enum WantedJobs<'a> {
@@ -149,6 +153,7 @@ impl Starter {
         let wanted = Wanted {
             what: WantedJobs::ByFilters,
             action: None,
+            by_commit: false,
         };
         self.start(push, wanted).await
     }
@@ -162,7 +167,14 @@ impl Starter {
             StartWhat::Pipeline { repository, at, job } => {
                 let what = job.as_ref().map_or(WantedJobs::AllOfBranch, WantedJobs::Job);
                 match self.locate(repository, at, trigger).await? {
-                    Ok(push) => self.start(&push, Wanted { what, action: None }).await.map(Ok),
+                    Ok(push) => {
+                        let wanted = Wanted {
+                            what,
+                            action: None,
+                            by_commit: matches!(at, At::Commit(_)),
+                        };
+                        self.start(&push, wanted).await.map(Ok)
+                    }
                     Err(refused) => Ok(Err(refused)),
                 }
             }
@@ -185,7 +197,12 @@ impl Starter {
                     run: &job.run,
                     on_behalf: OnBehalf::Suite,
                 };
-                self.start(&push, Wanted { what, action: None }).await.map(Ok)
+                let wanted = Wanted {
+                    what,
+                    action: None,
+                    by_commit: false,
+                };
+                self.start(&push, wanted).await.map(Ok)
             }
         }
     }
@@ -250,8 +267,12 @@ impl Starter {
                 on_behalf: OnBehalf::Action,
             },
         };
-        let action = Some(action);
-        self.start(&push, Wanted { what, action }).await.map(Ok)
+        let wanted = Wanted {
+            what,
+            action: Some(action),
+            by_commit: start.commit.is_some(),
+        };
+        self.start(&push, wanted).await.map(Ok)
     }
 
     /// The commit that a place in a repository means now.
@@ -313,8 +334,15 @@ impl Starter {
             origin: wanted.what.origin(),
             action: wanted.action.cloned().zip(about),
             retry_of: None,
+            aside: wanted.by_commit && !self.is_tip(&push).await?,
         };
         self.carry_out(id, &push, plan, around).await
+    }
+
+    async fn is_tip(&self, push: &Push) -> Result<bool, Fault> {
+        let Some(branch) = push.reference.branch() else { return Ok(false) };
+        let tip = self.engine.source.tip(&push.repository, branch).await?;
+        Ok(tip.as_ref() == Some(&push.commit))
     }
 
     /// Stores the run that was planned, and performs what it has in its outbox.
@@ -322,7 +350,7 @@ impl Starter {
         // Planning takes its time, and what is pending counts from here.
         let now = self.engine.clock.now();
         let put_into = |run: Run| {
-            let run = run.from_origin(around.origin).repeating(around.retry_of);
+            let run = run.from_origin(around.origin).repeating(around.retry_of).aside(around.aside);
             match around.action {
                 Some((job, about)) => run.for_action(job, about, now),
                 None => run,
@@ -396,6 +424,9 @@ impl Starter {
             self.engine.store.configuration(),
         )
         .await?;
+        if message.as_deref().is_some_and(config::skips) {
+            return Ok((push, Plan::Nothing(NothingWhy::Skipped)));
+        }
         let file = match file {
             Some(file) => Ok(file),
             None => self.look_around(&push).await?,
@@ -405,9 +436,6 @@ impl Starter {
             Err(plan) => return Ok((push, plan)),
         };
         push.commit = commit;
-        if message.as_deref().is_some_and(config::skips) {
-            return Ok((push, Plan::Nothing(NothingWhy::Skipped)));
-        }
         let plan = match self.plan_file(id, &push, wanted, content, suite.as_deref()).await? {
             Ok(plan) => plan,
             Err(message) => Plan::Rejected(message),

@@ -319,7 +319,7 @@ mod tests {
         for (input, words) in [
             (
                 json!({}),
-                "expected {\"backup\":NAME}, {\"check\":\"backups\"} or a scheduled event",
+                "expected {\"backup\":NAME}, {\"backup\":\"*\"} for all, {\"check\":\"backups\"} or a scheduled event",
             ),
             (
                 json!({ "backup": "a", "check": "backups" }),

@@ -82,8 +82,6 @@ pub const RULES: [Rule; 11] = [
             "internal error",
             "Timeout waiting for network interface provisioning",
             "Timeout waiting for EphemeralStorage provisioning",
-            "AuthFailure",
-            "attach network interface",
             "netplugin failed",
         ],
         source: "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html",
@@ -315,7 +313,7 @@ mod tests {
             ("Timeout waiting for network interface provisioning to complete.", Class::Transient),
             (
                 "Unexpected EC2 error while attempting to Create Network Interface with public IP assignment enabled in subnet 'subnet-0a': AuthFailure",
-                Class::Transient,
+                Class::Unknown,
             ),
             (
                 "Unexpected EC2 error while attempting to Create Network Interface in subnet 'subnet-0a': NetworkInterfaceLimitExceeded",

@@ -164,7 +164,8 @@ impl TaskFacts {
                 })
                 .collect(),
             report: None,
-            at: self.stopped_at.or(self.stopping_at).or(self.execution_stopped_at),
+            // A task that is being taken down has no `stoppedAt` yet, and began to stop before its containers had.
+            at: self.stopped_at.or(self.stopping_at.max(self.execution_stopped_at)),
         }
     }
 
@@ -441,8 +442,8 @@ mod tests {
                 other => panic!("not stopped: {other:?}"),
             }
         };
-        expect(|task, at| task.execution_stopped_at = at, "2026-03-02T09:00:01Z");
-        expect(|task, at| task.stopping_at = at, "2026-03-02T09:00:02Z");
+        expect(|task, at| task.stopping_at = at, "2026-03-02T09:00:01Z");
+        expect(|task, at| task.execution_stopped_at = at, "2026-03-02T09:00:02Z");
         expect(|task, at| task.stopped_at = at, "2026-03-02T09:00:03Z");
     }
 

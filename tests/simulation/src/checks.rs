@@ -1156,6 +1156,28 @@ fn build_at_rest(world: &mut World, id: &BuildId) {
     if world.was_denied(&["Publish"]) {
         return;
     }
+    let (marks, told): (Vec<String>, Vec<String>) = told.into_iter().partition(|told| told == "waiting" || told == "stopped");
+    let is_told = |mark: &str| marks.iter().any(|told| told == mark);
+    check!(
+        world,
+        id,
+        "waiting-is-told",
+        build.waiting_told == is_told("waiting"),
+        "it counts as told that it waits: {}, and told were {marks:?}",
+        build.waiting_told
+    );
+    // Of an agent that counts as lost it is told that it may go on.
+    let lost = build.attempts.iter().any(|attempt| attempt.lost) || build.strays.iter().any(|stray| stray.lost);
+    let over = build.finished_at();
+    let went_on = |attempt: &Attempt| attempt.started.is_some() && matches!(attempt.phase, Phase::Ended { at, .. } if Some(at) >= over);
+    let is_awaited = matches!(outcome, Outcome::Cancelled | Outcome::TimedOut) && build.attempts.iter().any(went_on);
+    check!(
+        world,
+        id,
+        "the-agents-end-is-told",
+        lost || is_awaited == is_told("stopped"),
+        "its agent has gone on after its end: {is_awaited}, and told were {marks:?}"
+    );
     let remarks = ["refused/", "abandoned/"];
     let (remarks, told): (Vec<String>, Vec<String>) = told
         .into_iter()

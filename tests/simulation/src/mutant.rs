@@ -193,6 +193,8 @@ mutants! {
     EveryNoticeInterrupts: "every-notice-interrupts" within 200,
     /// An instance that is taken away is not drained.
     DrainForgotten: "drain-forgotten" within 200,
+    /// An instance that was drained on a recommendation never takes tasks again.
+    AdviceForEver: "advice-for-ever" within 500,
     /// A rebalance recommendation counts as an interruption.
     RebalanceInterrupts: "rebalance-interrupts" within 200,
     /// Nobody is told of tasks of others on an instance.

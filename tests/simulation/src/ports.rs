@@ -565,6 +565,9 @@ impl Hosts for Port {
     }
 
     async fn activate(&self, host: &Host) -> Result<bool, Fault> {
+        if lock(&self.world).is(Mutant::AdviceForEver) {
+            return Ok(false);
+        }
         let of = host.clone();
         self.call(Service::Other, "UpdateContainerInstancesState", Subject::World, move |world| {
             instances::activate(world, &of)
@@ -746,6 +749,10 @@ impl Store for Port {
     }
 
     async fn earlier_configurations(&self) -> Result<Vec<(Timestamp, String)>, Fault> {
+        Err(Fault::lasting("the configuration here is never broken"))
+    }
+
+    async fn earlier_configuration(&self, _: &str) -> Result<Option<String>, Fault> {
         Err(Fault::lasting("the configuration here is never broken"))
     }
 

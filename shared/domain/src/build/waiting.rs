@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Build, BuildEffect, BuildNews, BuildState, Phase, STOPPING_TOLD_AFTER, WAITING_TOLD_AFTER};
+use super::{Attempt, Build, BuildEffect, BuildNews, BuildState, Phase, WAITING_TOLD_AFTER};
 use crate::measure::between;
 use crate::outbox::later;
 use crate::outcome::Outcome;
@@ -83,8 +83,8 @@ impl Build {
     }
 
     /// The script of a build that was cancelled, or has timed out, may go on for as long as the agent's `stopTimeout`: people who wait for its end are
-    /// told of it.
-    pub(super) fn tell_stopped(&mut self, index: usize, at: Timestamp, now: Timestamp) {
+    /// told of it, once nothing runs for the build any more.
+    pub(super) fn tell_stopped(&mut self, at: Timestamp, now: Timestamp) {
         let BuildState::Finished {
             outcome: outcome @ (Outcome::Cancelled | Outcome::TimedOut),
             at: over,
@@ -93,16 +93,16 @@ impl Build {
         else {
             return;
         };
-        let after = between(over, at);
-        let Some(attempt) = self.attempts.get(index) else { return };
-        if attempt.started.is_none() || after < STOPPING_TOLD_AFTER || self.attempts.iter().any(super::Attempt::is_live) {
+        let something_runs = self.attempts.iter().any(Attempt::is_live) || self.strays.iter().any(|stray| !stray.stopped);
+        let went_on = |attempt: &&Attempt| attempt.started.is_some() && matches!(attempt.phase, Phase::Ended { at, .. } if at >= over);
+        let Some(attempt) = self.attempts.iter().rev().find(went_on).filter(|_| !something_runs) else {
             return;
-        }
+        };
         let news = BuildNews::Stopped {
             attempt: attempt.number,
             capacity: attempt.capacity,
             outcome,
-            after,
+            after: between(over, at),
             at,
         };
         self.outbox.push(BuildEffect::Announce(news), now);

@@ -573,11 +573,14 @@ impl Store for FakeBucket {
 
     async fn earlier_configurations(&self) -> Result<Vec<(Timestamp, String)>, Fault> {
         tokio::task::yield_now().await;
-        let earlier = self.earlier.lock().unwrap();
-        Ok((0..)
-            .zip(earlier.iter().rev())
-            .map(|(age, text)| (Timestamp::from_second(1_000_000 - age).unwrap(), text.clone()))
-            .collect())
+        let earlier = self.earlier.lock().unwrap().len();
+        let since = |version: usize| Timestamp::from_second(i64::try_from(version).unwrap()).unwrap();
+        Ok((0..earlier).rev().map(|version| (since(version), version.to_string())).collect())
+    }
+
+    async fn earlier_configuration(&self, id: &str) -> Result<Option<String>, Fault> {
+        tokio::task::yield_now().await;
+        Ok(self.earlier.lock().unwrap().get(id.parse::<usize>().unwrap()).cloned())
     }
 
     async fn put(&self, key: &str, _: &str, text: String) -> Result<(), Fault> {

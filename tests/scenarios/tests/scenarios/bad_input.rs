@@ -140,21 +140,28 @@ async fn a_configuration_that_is_mended_counts_from_the_next_push_on() {
 async fn a_repository_without_a_pipeline_file_is_left_in_peace() {
     let world = World::with_files(&[("README.md", "Shop")], "First").await;
     let answer = leads_to_nothing(&world, &world.push_event()).await;
-    assert_eq!(answer, json!([{ "nothing": "the repository has no such commit, in this region" }]));
+    assert_eq!(answer, json!([{ "nothing": "no .bellhop.yaml at the commit" }]));
+}
+
+#[tokio::test]
+async fn a_pipeline_file_of_nearly_the_right_name_is_told() {
+    let world = World::with_files(&[(".bellhop.yml", GOOD)], "First").await;
+    let answer = world.push(&world.push_event()).await.unwrap();
+    assert_eq!(
+        answer[0]["rejected"],
+        ".bellhop.yml: expected .bellhop.yaml as the name of the pipeline file"
+    );
+    assert_eq!(world.messages().await.len(), 1);
 }
 
 #[tokio::test]
 async fn a_branch_of_any_name_that_git_allows_is_built() {
     let world = World::with_pipeline(GOOD).await;
-    for name in [
-        "-leading-dash",
-        "full\u{3000}width",
-        "no\u{a0}break",
-        &"ü".repeat(129),
-        "--upload-pack=x",
-    ] {
+    let long = "ü".repeat(129);
+    let names = ["-leading-dash", "full\u{3000}width", "no\u{a0}break", &long, "--upload-pack=x"];
+    for (number, name) in names.into_iter().enumerate() {
         let mut push = world.push_event();
-        push["id"] = json!(name);
+        push["id"] = json!(format!("push-{number}"));
         push["detail"]["referenceName"] = json!(name);
         push["detail"]["referenceFullName"] = json!(format!("refs/heads/{name}"));
         let answer = world.push(&push).await.unwrap();
@@ -200,5 +207,5 @@ async fn a_push_that_was_overtaken_by_the_deletion_of_its_repository_starts_noth
     let mut push = world.push_event();
     push["detail"]["repositoryName"] = "gone".into();
     let answer = leads_to_nothing(&world, &push).await;
-    assert_eq!(answer, json!([{ "nothing": "no .bellhop.yaml at the commit" }]));
+    assert_eq!(answer, json!([{ "nothing": "the repository has no such commit, in this region" }]));
 }

@@ -397,6 +397,10 @@ impl Store for Port {
         none()
     }
 
+    async fn earlier_configuration(&self, _: &str) -> Result<Option<String>, Fault> {
+        none()
+    }
+
     async fn put(&self, _: &str, _: &str, _: String) -> Result<(), Fault> {
         self.0.half(OTHER).await;
         Ok(())

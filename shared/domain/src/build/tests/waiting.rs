@@ -124,7 +124,7 @@ fn an_agent_that_stops_long_after_its_build_was_cancelled_is_told_of() {
         panic!("{told:?}")
     };
     assert_eq!((*outcome, *after, *at), (Outcome::Cancelled, Duration::from_secs(90), t(190)));
-    assert_eq!(ended(105).announced(is_stopped), [], "nobody has waited for it");
+    assert_eq!(ended(105).announced(is_stopped).len(), 1, "people were told to wait for it");
     let superseded = Story::new(spec()).up().at(100).happens(&cancelled(Outcome::Superseded));
     assert_eq!(superseded.at(200).stopped("1a", exited(143)).announced(is_stopped), []);
 }
@@ -167,4 +167,21 @@ fn a_commit_that_is_gone_fails_the_build_at_once_whatever_the_retry_policy_says(
         Outcome::Failed,
         "commit 0123456 is not in the repository any more: its branch was deleted, or another history was pushed over it",
     );
+}
+
+#[test]
+fn a_script_that_survives_a_lack_of_memory_succeeds_with_a_remark() {
+    for sidecar in [false, true] {
+        let mut stop = exited(0);
+        stop.containers[0].reason = Some("OutOfMemoryError: Container killed due to memory usage".to_owned());
+        if sidecar {
+            let mut proxy = stop.containers[0].clone();
+            (proxy.name, proxy.reason) = ("proxy".to_owned(), None);
+            stop.containers.push(proxy);
+        }
+        let story = Story::new(spec()).up().stopped("1a", stop);
+        assert_eq!(story.build.outcome(), Some(Outcome::Succeeded));
+        assert!(story.build.attempts[0].remark.as_ref().unwrap().contains("memory"));
+    }
+    assert_eq!(Story::new(spec()).up().stopped("1a", exited(0)).build.attempts[0].remark, None);
 }

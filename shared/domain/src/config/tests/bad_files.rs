@@ -76,7 +76,10 @@ fn a_job_with_a_mistake() {
         ),
         ("run: \"a\\0b\"", "line 5, jobs.test.run: the text has a NUL character"),
         ("run: x\ncritical: maybe", "line 6, jobs.test.critical: expected true or false"),
-        ("run: x\non: push", "line 6, jobs.test.on: expected a mapping, that is `key: value`"),
+        (
+            "run: x\non: push",
+            "line 6, jobs.test.on: expected a mapping such as `push: { branches: [main] }`, or the word `never`",
+        ),
         (
             "run: x\nrelaunch: warnin",
             "line 6, jobs.test.relaunch: unknown value `warnin`; did you mean `warning`? (known: warning, stopped)",
