@@ -376,7 +376,7 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
 fn refused(build: &Build, news: &BuildNews) -> Option<(String, String)> {
     match news {
         BuildNews::Waiting { until, advice, .. } => {
-            let now = format!("it goes on waiting until {}; then the build has timed out", minute(*until));
+            let now = format!("it waits until {}; then the build has timed out", minute(*until));
             Some((now, advice.clone().unwrap_or_else(|| "cancel it, or wait".to_owned())))
         }
         BuildNews::Finished {

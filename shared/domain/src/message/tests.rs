@@ -565,7 +565,7 @@ fn a_build_that_waits_says_until_when_and_one_that_has_stopped_how_long_that_too
     Commit:     0123456789abcdef0123456789abcdef01234567
     Build:      abcdefghij/test
     Cause:      You've reached the limit on the number of vCPUs
-    Bellhop:    it goes on waiting until 16:13 UTC; then the build has timed out
+    Bellhop:    it waits until 16:13 UTC; then the build has timed out
     You can:    raise the limit in Service Quotas, or lower `max-concurrent` of the agent `small`
     Attempt 1:  spot, starting
     ");

@@ -43,6 +43,9 @@ async fn a_retry_of_a_part_says_what_is_still_broken_and_the_next_good_push_is_t
     let bad = world.started("one").await;
     let told = ran(&world, &bad, &[("a", 1), ("b", 1)]).await;
     assert_eq!(told.len(), 1);
+    let links = documents(&world, "run").remove(0)["links"].clone();
+    assert_eq!(links["report"], json!(format!("s3://suite/runs/{bad}/report.json")));
+    assert!(links["logs"].as_str().unwrap().contains("/logs?region="), "{links}");
 
     let retry = again(&world, RetryWhat::Build(job(&bad, "b")), "control/again").await;
     let told = ran(&world, &retry, &[("b", 0)]).await;
