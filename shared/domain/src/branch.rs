@@ -32,7 +32,7 @@ pub struct Branch {
     pub passed: Vec<Pushed>,
     /// Runs that were superseded before the newest one came: jobs that the next run did not have go on in them. At most [`MOST_EARLIER`].
     #[serde(default)]
-    pub earlier: Vec<RunId>,
+    pub earlier: Vec<Pushed>,
     /// What is still to be done.
     pub outbox: Outbox<BranchEffect>,
 }
@@ -141,19 +141,25 @@ impl Branch {
         match pushed.at.cmp(&newest.at) {
             Ordering::Less => {
                 self.supersede(pushed, &newest, now);
-                self.remember(pushed.run.clone());
+                // What the newest one does not do, this one or one between them may.
+                for known in self.earlier.clone() {
+                    match pushed.at.cmp(&known.at) {
+                        Ordering::Less => self.supersede(pushed, &known, now),
+                        Ordering::Greater => self.supersede(&known, pushed, now),
+                        Ordering::Equal => {}
+                    }
+                }
+                self.remember(pushed.clone());
             }
             Ordering::Greater => {
-                for run in self.earlier.clone() {
-                    let by = pushed.run.clone();
-                    self.outbox.push(BranchEffect::Supersede { run, by }, now);
-                }
-                for passed in std::mem::take(&mut self.passed) {
-                    self.supersede(&passed, pushed, now);
-                }
-                for older in std::iter::once(newest).chain(std::mem::take(&mut self.beside)) {
+                for older in self.earlier.clone() {
                     self.supersede(&older, pushed, now);
-                    self.remember(older.run);
+                }
+                let passed = std::mem::take(&mut self.passed);
+                let beside = std::mem::take(&mut self.beside);
+                for older in passed.into_iter().chain([newest]).chain(beside) {
+                    self.supersede(&older, pushed, now);
+                    self.remember(older);
                 }
                 self.newest = Some(pushed.clone());
             }
@@ -163,8 +169,12 @@ impl Branch {
     }
 
     /// Keeps a superseded run in mind for the next push.
-    fn remember(&mut self, run: RunId) {
-        self.earlier.push(run);
+    fn remember(&mut self, older: Pushed) {
+        if self.earlier.iter().any(|known| known.run == older.run) {
+            return;
+        }
+        self.earlier.push(older);
+        self.earlier.sort_by_key(|known| known.at);
         let most = self.earlier.len().saturating_sub(MOST_EARLIER);
         self.earlier.drain(..most);
     }
@@ -274,7 +284,12 @@ mod tests {
         let newer = enter(&first, pushed("cccccccccc", 12, '3', Some('2')));
         assert_eq!(superseded(&newer), ["aaaaaaaaaa by cccccccccc"]);
         let late = enter(&newer, pushed("bbbbbbbbbb", 11, '2', Some('1')));
-        assert_eq!(superseded(&late), ["aaaaaaaaaa by cccccccccc", "bbbbbbbbbb by cccccccccc"]);
+        // The newest one need not do what the older ones do.
+        let expected = ["aaaaaaaaaa by cccccccccc", "bbbbbbbbbb by cccccccccc", "aaaaaaaaaa by bbbbbbbbbb"];
+        assert_eq!(superseded(&late), expected);
+        let last = enter(&newer, pushed("bbbbbbbbbb", 9, '2', Some('1')));
+        let expected = ["aaaaaaaaaa by cccccccccc", "bbbbbbbbbb by cccccccccc", "bbbbbbbbbb by aaaaaaaaaa"];
+        assert_eq!(superseded(&last), expected);
         assert_eq!(late.newest.unwrap().run.as_str(), "cccccccccc");
     }
 

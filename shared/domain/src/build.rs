@@ -592,6 +592,14 @@ impl Attempt {
         }
     }
 
+    /// When it ended, if it did.
+    pub(crate) fn ended_at(&self) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Ended { at, .. } => Some(at),
+            _ => None,
+        }
+    }
+
     /// Whether it is over, and the agent of its refused launch is still to be looked for.
     fn is_to_look_back(&self) -> bool {
         self.fell_back && self.end().is_some()
@@ -746,6 +754,9 @@ impl Build {
         let mut next = self.clone();
         match next.apply(event, now) {
             Ok(()) => {
+                if self.something_runs() {
+                    next.tell_stopped(now);
+                }
                 next.leave_when_nothing_runs(now);
                 Decision::Next(Box::new(next))
             }
@@ -1039,10 +1050,9 @@ impl Build {
     fn observed(&mut self, number: u32, seen: &Observation, now: Timestamp) -> Result<(), Ignored> {
         if let Some(stray) = self.strays.iter_mut().find(|stray| stray.agent == seen.agent) {
             return match &seen.status {
-                AgentStatus::Stopped(stop) if !stray.stopped => {
+                AgentStatus::Stopped(_) if !stray.stopped => {
                     stray.stopped = true;
                     self.drop_stop(&seen.agent);
-                    self.tell_stopped(stop.at.map_or(now, |at| at.min(now)), now);
                     Ok(())
                 }
                 AgentStatus::Stopped(_) | AgentStatus::Stopping => Err(Ignored::OtherAgent),
@@ -1238,7 +1248,6 @@ impl Build {
             }
         }
         self.ended(index, &end, now);
-        self.tell_stopped(at, now);
     }
 
     /// What follows for the build from the end of one of its attempts.
@@ -1510,7 +1519,7 @@ impl Build {
         // Whoever was stopped from outside may still be at it, and nobody waits for what it leaves.
         let by_itself = matches!(outcome, Outcome::Succeeded | Outcome::Failed);
         let worked = decisive
-            .filter(|attempt| by_itself && attempt.agent.is_some())
+            .filter(|attempt| by_itself && attempt.agent.is_some() && !matches!(attempt.end(), Some(End::CommitGone { .. })))
             .map(|attempt| attempt.number);
         self.state = BuildState::Finished { outcome, at: now, cause };
         for index in 0..self.attempts.len() {

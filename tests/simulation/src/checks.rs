@@ -80,6 +80,7 @@ mod artifacts;
 pub(crate) mod backups;
 pub(crate) mod instances;
 pub(crate) mod requests;
+mod superseded;
 
 impl World {
     fn job(&self, spec: &BuildSpec) -> Option<&JobTruth> {
@@ -845,7 +846,7 @@ fn build_finished(world: &mut World, previous: Option<&Build>, build: &Build) {
                 world,
                 id,
                 "failure-is-proven",
-                ended(|end| matches!(end, End::Failed { .. })),
+                ended(|end| matches!(end, End::Failed { .. } | End::CommitGone { .. })),
                 "{}",
                 describe(build)
             );
@@ -959,6 +960,7 @@ pub(crate) fn run_written(world: &mut World, previous: Option<&Run>, next: &Run)
         next.jobs
     );
     if let Some(previous) = previous {
+        superseded::run_written(world, previous, next);
         let settled = previous.state == RunState::Open || previous.state == next.state;
         check!(world, id, "one-outcome", settled, "from {:?} to {:?}", previous.state, next.state);
     }
@@ -1234,47 +1236,6 @@ fn build_at_rest(world: &mut World, id: &BuildId) {
     );
 }
 
-/// Of the runs of a branch whose pushes supersede each other, the newest is not superseded, and what is older has not gone on.
-fn superseded_at_rest(world: &mut World, run: &Run) {
-    let Some(at) = world.pushed_at(&run.id).filter(|_| !run.jobs.is_empty()) else {
-        return;
-    };
-    let newer: Vec<Run> = world
-        .tables
-        .runs
-        .values()
-        .map(|other| &other.record)
-        .filter(|other| (&other.repository, &other.reference) == (&run.repository, &run.reference) && !other.jobs.is_empty())
-        .filter(|other| world.pushed_at(&other.id).is_some_and(|other| other > at))
-        .cloned()
-        .collect();
-    let Some(next) = newer.iter().map(|newer| newer.created).min() else {
-        return;
-    };
-    // From here on both runs are there, and the branch is told of them.
-    let both = next.max(run.created);
-    let calm = timestamp(world.calm_since.unwrap_or(world.now) + CALM_GRACE);
-    let hostile = both.checked_add(std::time::Duration::from_millis(GRACE)).unwrap_or(Timestamp::MAX);
-    let until = hostile.max(calm);
-    for job in &run.jobs {
-        let build = BuildId {
-            run: run.id.clone(),
-            job: job.name.clone(),
-        };
-        let state = world.tables.builds.get(&build).map(|build| build.record.state.clone());
-        let Some(BuildState::Finished { outcome, at, .. }) = state else {
-            continue;
-        };
-        check!(
-            world,
-            &build,
-            "older-does-not-go-on",
-            decided_by_run(outcome) || at <= until,
-            "it ended as {outcome} at {at}, and a newer push was there at {both}"
-        );
-    }
-}
-
 /// Whoever was told that a run is cancelled can rely on it.
 fn cancelled_at_rest(world: &mut World, run: &Run) {
     let Some(since) = world.checks.cancelled.get(&run.id).copied() else {
@@ -1296,7 +1257,7 @@ fn run_at_rest(world: &mut World, id: &bellhop_domain::ids::RunId) {
     let Some(run) = world.tables.runs.get(id).map(|run| run.record.clone()) else {
         return;
     };
-    superseded_at_rest(world, &run);
+    superseded::at_rest(world, &run);
     cancelled_at_rest(world, &run);
     let over = run.finished_at().is_some() && run.outbox.pending().is_empty();
     check!(world, id, "every-run-ends", over, "{:?}", run.state);

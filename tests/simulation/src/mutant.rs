@@ -112,7 +112,7 @@ mutants! {
     /// Nobody is told to stop.
     StopsDropped: "stops-dropped" within 50,
     /// Agents that are no attempt's are not told to stop.
-    StraysNotStopped: "strays-not-stopped" within 1000,
+    StraysNotStopped: "strays-not-stopped" within 4000,
     /// Looking for the agent of a lost launch finds nothing.
     NothingFound: "nothing-found" within 2000,
     /// Events count for the current attempt and its agent, whatever agent they are about.
@@ -143,6 +143,10 @@ mutants! {
     RunNotTold: "run-not-told" within 20,
     /// Messages are not sent.
     MessagesDropped: "messages-dropped" within 20,
+    /// Nobody is told that a build waits.
+    WaitingUntold: "waiting-untold" within 200,
+    /// Nobody is told that the agent of a build which was cancelled has stopped.
+    AgentsEndUntold: "agents-end-untold" within 200,
     /// Reports of runs are not written.
     ReportsDropped: "reports-dropped" within 20,
     /// A build's place is given back with its outcome, whatever still runs for it.
@@ -163,6 +167,8 @@ mutants! {
     SuccessUndoesCancelling: "success-undoes-cancelling" within 200,
     /// An older push that comes late supersedes a newer one.
     OlderPushSupersedes: "older-push-supersedes" within 200,
+    /// A newer push supersedes everything in the older run, whether or not it does that itself.
+    EverythingSuperseded: "everything-superseded" within 1000,
     /// A run that is cancelled forgets to tell its builds.
     CancelsDropped: "cancels-dropped" within 200,
     /// What a build left is looked for where its first attempt has left something.
@@ -382,6 +388,7 @@ pub(crate) fn before_write_of_run(world: &World, run: &mut Run) {
             run.outbox
                 .remove_where(|pending| matches!(pending.effect, RunEffect::Cancel { .. }));
         }
+        Some(Mutant::EverythingSuperseded) => supersede_everything(run, timestamp(world.now)),
         Some(Mutant::RequestsSupersede) if run.trigger.starts_with("control/") && !world.tables.runs.contains_key(&run.id) => {
             let push = Push {
                 trigger: run.trigger.clone(),
@@ -400,6 +407,30 @@ pub(crate) fn before_write_of_run(world: &World, run: &mut Run) {
             }
         }
         _ => {}
+    }
+}
+
+fn supersede_everything(run: &mut Run, now: Timestamp) {
+    let superseded = run.outbox.pending().iter().find_map(|pending| match &pending.effect {
+        RunEffect::Cancel {
+            outcome: Outcome::Superseded,
+            cause,
+            ..
+        } => Some(cause.clone()),
+        _ => None,
+    });
+    let Some(cause) = superseded else { return };
+    for job in &mut run.jobs {
+        if job.cancelled || matches!(job.state, JobState::Finished { .. }) {
+            continue;
+        }
+        job.cancelled = true;
+        let cancel = RunEffect::Cancel {
+            job: job.name.clone(),
+            outcome: Outcome::Superseded,
+            cause: cause.clone(),
+        };
+        run.outbox.push(cancel, now);
     }
 }
 
@@ -499,6 +530,8 @@ pub(crate) fn drops_message(world: &World, id: &str) -> bool {
     match world.mutant {
         Some(Mutant::UnknownUntold) => return id.contains("/refused/"),
         Some(Mutant::AbandonedUntold) => return id.contains("/abandoned/"),
+        Some(Mutant::WaitingUntold) => return id.ends_with("/waiting"),
+        Some(Mutant::AgentsEndUntold) => return id.ends_with("/stopped"),
         _ => {}
     }
     let of = match world.mutant {

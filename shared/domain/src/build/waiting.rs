@@ -82,9 +82,13 @@ impl Build {
         self.waiting_told = true;
     }
 
+    pub(super) fn something_runs(&self) -> bool {
+        self.attempts.iter().any(Attempt::is_live) || self.strays.iter().any(|stray| !stray.stopped)
+    }
+
     /// The script of a build that was cancelled, or has timed out, may go on for as long as the agent's `stopTimeout`: people who wait for its end are
-    /// told of it, once nothing runs for the build any more.
-    pub(super) fn tell_stopped(&mut self, at: Timestamp, now: Timestamp) {
+    /// told of it, once nothing runs for the build any more. Of an agent that could not be stopped they are told that it may go on.
+    pub(super) fn tell_stopped(&mut self, now: Timestamp) {
         let BuildState::Finished {
             outcome: outcome @ (Outcome::Cancelled | Outcome::TimedOut),
             at: over,
@@ -93,9 +97,17 @@ impl Build {
         else {
             return;
         };
-        let something_runs = self.attempts.iter().any(Attempt::is_live) || self.strays.iter().any(|stray| !stray.stopped);
-        let went_on = |attempt: &&Attempt| attempt.started.is_some() && matches!(attempt.phase, Phase::Ended { at, .. } if at >= over);
-        let Some(attempt) = self.attempts.iter().rev().find(went_on).filter(|_| !something_runs) else {
+        if self.something_runs() || self.attempts.iter().any(|attempt| attempt.lost) || self.strays.iter().any(|stray| stray.lost) {
+            return;
+        }
+        let went_on = |attempt: &&Attempt| attempt.started.is_some() && attempt.ended_at().is_some_and(|at| at >= over);
+        let Some((attempt, at)) = self
+            .attempts
+            .iter()
+            .rev()
+            .find(went_on)
+            .and_then(|attempt| Some((attempt, attempt.ended_at()?)))
+        else {
             return;
         };
         let news = BuildNews::Stopped {

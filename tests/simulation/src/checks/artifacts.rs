@@ -11,7 +11,11 @@ use crate::world::World;
 fn may_decide(build: &Build, attempt: &Attempt) -> bool {
     match build.outcome() {
         Some(Outcome::Succeeded) => attempt.end() == Some(&End::Succeeded),
-        Some(Outcome::Failed) => matches!(attempt.end(), Some(End::Failed { .. })),
+        // One that finds its commit gone decides, and leaves nothing.
+        Some(Outcome::Failed) => {
+            let found_none = |attempt: &Attempt| matches!(attempt.end(), Some(End::CommitGone { .. }));
+            matches!(attempt.end(), Some(End::Failed { .. })) && !build.attempts.iter().any(found_none)
+        }
         _ => false,
     }
 }

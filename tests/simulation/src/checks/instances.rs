@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bellhop_domain::build::{Attempt, Build, Phase};
 use bellhop_domain::decision::Ignored;
 use bellhop_domain::ids::{AgentId, AttemptId, InstanceId};
-use bellhop_domain::instance::{ForeignTask, Host, Instance, InstanceEffect};
+use bellhop_domain::instance::{ForeignTask, Host, Instance, InstanceEffect, What};
 use bellhop_domain::outbox::EffectId;
 use bellhop_engine::Handled;
 use bellhop_engine::ports::{Document, DocumentKey, DocumentKind, Occupant};
@@ -33,6 +33,8 @@ pub(crate) struct Seen {
     drained: BTreeSet<InstanceId>,
     /// The instances that had tasks placed on them again.
     activated: BTreeSet<InstanceId>,
+    /// When the suite had first taken in that an instance is taken away.
+    doomed: BTreeMap<InstanceId, Millis>,
 }
 
 struct Look {
@@ -84,13 +86,22 @@ pub(crate) fn drained(world: &mut World, host: &Host) {
 /// An instance has tasks placed on it again.
 pub(crate) fn activated(world: &mut World, index: usize) {
     let Some(instance) = world.instances.all.get(index) else { return };
-    let (id, warned) = (instance.id.clone(), instance.warned.is_some() || instance.gone.is_some());
+    let id = instance.id.clone();
+    let known = world
+        .checks
+        .instances
+        .doomed
+        .get(&id)
+        .copied()
+        .filter(|since| *since >= instance.back);
+    // It may have been on its way when the notice came.
+    let is_known = known.is_some_and(|since| since + MINUTE <= world.now);
     check!(
         world,
         Subject::World,
         "doomed-instances-stay-drained",
-        !warned,
-        "{id} takes tasks again, and EC2 takes it away"
+        !is_known,
+        "{id} takes tasks again, and it is known that EC2 takes it away"
     );
     world.checks.instances.activated.insert(id);
 }
@@ -100,7 +111,7 @@ pub(crate) fn handled(world: &mut World, notice: &Notice, handled: Handled) {
     let Some(instance) = world.instances.get(&notice.instance) else {
         return;
     };
-    let (ours, gone) = (instance.ours, instance.gone.is_some());
+    let (ours, gone, back) = (instance.ours, instance.gone.is_some(), instance.back);
     let unknown = handled == Handled::Unknown;
     let stale = handled == Handled::Ignored(Ignored::Stale) && is_past(world, notice.at);
     let key = DocumentKey {
@@ -108,6 +119,12 @@ pub(crate) fn handled(world: &mut World, notice: &Notice, handled: Handled) {
         name: notice.instance.to_string(),
     };
     let recorded = world.tables.documents.contains_key(&key);
+    if matches!(notice.what, What::Interruption(_)) && recorded && !stale {
+        let since = world.checks.instances.doomed.entry(notice.instance.clone()).or_default();
+        if *since == 0 || *since < back {
+            *since = world.now;
+        }
+    }
     check!(
         world,
         Subject::World,
@@ -327,7 +344,7 @@ pub(crate) fn at_rest(world: &mut World) {
             world,
             Subject::World,
             "instances-are-drained",
-            drained || undrainable,
+            drained || undrainable || told_abandoned,
             "{id} is not drained: {record:?}"
         );
         check!(

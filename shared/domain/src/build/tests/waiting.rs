@@ -129,6 +129,31 @@ fn an_agent_that_stops_long_after_its_build_was_cancelled_is_told_of() {
     assert_eq!(superseded.at(200).stopped("1a", exited(143)).announced(is_stopped), []);
 }
 
+/// Found by the simulation: the look for the agent of a second launch ended last, and nothing was told.
+#[test]
+fn the_end_of_an_agent_is_told_after_the_look_for_another_one_that_never_was() {
+    let mut stop = exited(143);
+    stop.at = Some(t(40));
+    let mut story = Story::new(spec())
+        .up()
+        .warned("1a")
+        .performed()
+        .at(20)
+        .happens(&cancelled(Outcome::Cancelled))
+        .at(50)
+        .stopped("1a", stop)
+        .performed();
+    assert_eq!(story.announced(is_stopped), [], "another agent may still run");
+    for minute in 1..=6 {
+        story = story.performed().tick(50 + minute * MINUTE);
+    }
+    let told = story.announced(is_stopped);
+    let [BuildNews::Stopped { attempt, after, .. }] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert_eq!((*attempt, *after), (1, Duration::from_secs(20)));
+}
+
 #[test]
 fn an_attempt_has_ended_when_the_service_says_so_and_not_when_it_was_heard() {
     let ended = |at: Option<i64>| {
