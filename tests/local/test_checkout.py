@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import unittest
 from pathlib import Path
@@ -22,7 +23,7 @@ CODECOMMIT = "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/"
 
 # What the entry point needs of git-lfs 3: `install`, `fetch`, the filters, the texts of its errors and its trace. Like that one it asks again without end when its
 # credentials are refused with 401.
-GIT_LFS = r"""#!/usr/bin/env python3
+GIT_LFS = f"#!{sys.executable}\n" + r"""
 import base64, hashlib, json, os, subprocess, sys, urllib.error, urllib.request
 
 def git(*arguments, given=None):

@@ -213,6 +213,7 @@ impl Table<'_> {
         self.write("version: 1\njobs:\n  test: { agent: small, run: 'true', on: { push: { paths: [src/**] } } }\n")?;
         self.push("Only for sources").await?;
         let before = self.head().await?;
+        std::fs::write(self.shop.folder().join("notes.txt"), "Nothing in src\n")?;
         let mut push = self.push("Nothing in src").await?;
         push["detail"]["oldCommitId"] = json!(before);
         self.row("filtered", "a push of other files", "push", push, "no job wants it")
@@ -233,7 +234,6 @@ impl Table<'_> {
         self.stack.aws.delete_object(bucket, CONFIG_KEY).await?;
         self.rejected("no-configuration", "is not there: the administrators").await?;
         for (key, rest, expected) in [
-            ("bad-configuration", "repos: {}\n", "unknown key `repos`"),
             (
                 "not-allowed",
                 "repositories:\n  other: { agents: [small] }\n",
@@ -248,6 +248,12 @@ impl Table<'_> {
             self.configure_with(rest).await?;
             self.rejected(key, expected).await?;
         }
+        self.stack.configure(CONFIGURATION).await?;
+        self.configure_with("repos: {}\n").await?;
+        self.write(&passes())?;
+        let push = self.push("The version before serves").await?;
+        let started = self.row("bad-configuration", "a push", "push", push, "\"builds\":1").await?;
+        self.mended("the version before serves", &run_of(&started)?, "succeeded", 1);
         self.stack.configure(CONFIGURATION).await
     }
 

@@ -21,7 +21,7 @@ const DONE: Duration = Duration::from_secs(30);
 /// may know an event from the line before: nothing here asks for more than an answer that is right both times.
 const ANSWERS: &[(&str, &str, &str)] = &[
     ("push", "target/push.json", "\"builds\":1"),
-    ("push", "events/codecommit/push.json", "no .bellhop.yaml at the commit"),
+    ("push", "events/codecommit/push.json", "the repository has no such commit"),
     ("push", "events/codecommit/trigger-test.json", "skipped"),
     ("task-state", "events/ecs/spot-warning.json", "no such build"),
     ("task-state", "events/ecs/foreign-service.json", "skipped"),
