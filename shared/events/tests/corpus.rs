@@ -280,15 +280,12 @@ fn status(detail: &Value) -> String {
                 "" if reason.starts_with("Essential container in task exited") && ends.iter().any(|end| !end.ends_with('?')) => "exited",
                 _ => "other",
             };
-            let at = ["stoppedAt", "stoppingAt", "executionStoppedAt"]
-                .iter()
-                .map(|name| word(name))
-                .find(|at| !at.is_empty());
-            format!(
-                "stopped: {cause} ({reason}) [{}] at {}",
-                ends.join(" "),
-                seconds(&at.unwrap_or_default())
-            )
+            // While it is taken down, the later of two: it begins to stop before its containers have stopped.
+            let at = match word("stoppedAt") {
+                none if none.is_empty() => [word("stoppingAt"), word("executionStoppedAt")].into_iter().max().unwrap(),
+                at => at,
+            };
+            format!("stopped: {cause} ({reason}) [{}] at {}", ends.join(" "), seconds(&at))
         }
     }
 }
