@@ -13,6 +13,7 @@ use bellhop_domain::outbox::{Effect, EffectId, Outbox, Pending};
 use bellhop_domain::pool::{Pool, PoolEvent};
 use bellhop_domain::run::RunEvent;
 use futures::future::{BoxFuture, FutureExt};
+use futures::lock::Mutex;
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use tracing::{Instrument, Span};
@@ -51,6 +52,9 @@ pub struct Engine {
     pub meter: Arc<dyn Meter>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Whose turn it is to read test reports, one build after the other: the sweep may come to many at once, and each may fill a good part of a
+    /// function's memory.
+    pub reading: Arc<Mutex<()>>,
     /// How many records have told each other something on the way to this one; 0 for what comes from outside.
     pub depth: u8,
 }

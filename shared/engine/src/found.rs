@@ -1,11 +1,8 @@
 //! What an attempt left in the bucket, and what the test reports among that count.
 
-use std::sync::OnceLock;
-
 use bellhop_domain::found::{Found, MOST_ARTIFACTS, Tests};
 use bellhop_domain::ids::AttemptId;
 use bellhop_domain::junit::{self, Counted, JunitError};
-use futures::lock::Mutex;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::{Engine, Fault};
@@ -23,9 +20,7 @@ const SIDE_BY_SIDE: usize = 4;
 /// is not read to its end is noted.
 pub(crate) async fn collect(engine: &Engine, attempt: &AttemptId) -> Result<Found, Fault> {
     let (mut artifacts, count) = engine.store.artifacts(attempt, LISTED).await?;
-    // Of several builds one after the other: the sweep may come to many at once.
-    static READING: OnceLock<Mutex<()>> = OnceLock::new();
-    let _reading = READING.get_or_init(Mutex::default).lock().await;
+    let _turn = engine.reading.lock().await;
     let limit = u64::try_from(junit::LARGEST).unwrap_or(u64::MAX);
     let (mut reports, mut left_out) = (Vec::new(), Vec::new());
     let mut bytes = 0_u64;

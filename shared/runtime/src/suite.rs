@@ -55,6 +55,7 @@ impl Suite {
             backups: Arc::new(self.aws.backups()),
             meter: Arc::new(Metrics::new(suite)),
             clock: Arc::new(SystemClock),
+            reading: Arc::default(),
             depth: 0,
         }
     }

@@ -98,6 +98,7 @@ impl Port {
             backups: port.clone(),
             meter: port.clone(),
             clock: port,
+            reading: Arc::default(),
             depth: 0,
         }
     }

@@ -131,6 +131,7 @@ impl World {
             backups: self.backups.clone(),
             meter: self.meter.clone(),
             clock: self.clock.clone(),
+            reading: Arc::default(),
             depth: 0,
         }
     }

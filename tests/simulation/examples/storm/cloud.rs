@@ -175,6 +175,7 @@ impl Cloud {
             backups: port.clone(),
             meter: port.clone(),
             clock: port,
+            reading: Arc::default(),
             depth: 0,
         }
     }
