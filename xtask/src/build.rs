@@ -53,15 +53,15 @@ pub(crate) fn become_local(arguments: &[&str]) -> anyhow::Result<()> {
     Err(error).with_context(|| format!("cannot start {}", local().display()))
 }
 
-/// Becomes cargo, which builds and runs the simulation.
+/// Becomes cargo, which builds and runs a program of the simulation: `simulate` or `explore`.
 ///
 /// # Errors
 /// It cannot be started. Otherwise this does not come back.
-pub(crate) fn become_simulation(arguments: &[OsString]) -> anyhow::Result<()> {
+pub(crate) fn become_simulation(program: &str, arguments: &[OsString]) -> anyhow::Result<()> {
     let mut command = cargo();
     command
         .args(["run", "--quiet", "--profile", "simulation", "--package", "bellhop-simulation"])
-        .args(["--features", "programs", "--example", "simulate", "--"])
+        .args(["--features", "programs", "--example", program, "--"])
         .args(arguments);
     let error = command.as_std_mut().exec();
     Err(error).context("cannot start cargo")

@@ -68,6 +68,13 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Lives through every flow with a fault at every call, and at every pair of calls; `--help` says how
+    #[command(disable_help_flag = true)]
+    Explore {
+        /// The exploration's own arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Measures the functions: cold starts, events, memory, and how long it takes to the call that matters
     Bench(bench::Options),
     /// Runs every check and test there is
@@ -104,7 +111,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
             build::become_local(&["cost", "--builds", &builds.to_string()])
         }
         Command::Fuzz { seconds } => fuzz::run(seconds).await,
-        Command::Simulate { arguments } => build::become_simulation(&arguments),
+        Command::Simulate { arguments } => build::become_simulation("simulate", &arguments),
+        Command::Explore { arguments } => build::become_simulation("explore", &arguments),
         Command::Bench(options) => bench::run(options).await,
         Command::Test(options) => tests::run(&options).await,
     }

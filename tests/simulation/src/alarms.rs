@@ -65,6 +65,15 @@ impl Alarms {
         }
     }
 
+    /// There are none.
+    pub(crate) fn quiet() -> Self {
+        Self {
+            used: false,
+            every: 2 * MINUTE,
+            ..Self::new(0)
+        }
+    }
+
     /// The transition to a state that is told with a moment: the last one that had begun by then, as far as the forms of an event round it.
     pub(crate) fn transition(&self, key: &str, state: AlarmState, at: Millis) -> Option<Millis> {
         let truth = self.all.iter().find(|truth| truth.id.key() == key)?;
@@ -88,18 +97,8 @@ pub(crate) fn prepare(world: &mut World, length: Millis, hostility: f64) {
         if !there || rule == BACK_UP && world.backups.plan("orders").is_none() {
             continue;
         }
-        // Writing to a String cannot fail.
-        let _ = match rule {
-            "" => Ok(()),
-            "pause-starts: true" => writeln!(rules, "  - {{ name: {name}, {rule} }}"),
-            _ => writeln!(rules, "  - {{ name: {name}, {rule}, at-most-every: {every}s }}"),
-        };
-        let id = AlarmId {
-            region: Some("us-east-1".to_owned()),
-            account: Some("123456789012".to_owned()),
-            name: name.to_owned(),
-            contributor: None,
-        };
+        write_rule(&mut rules, name, rule, every);
+        let id = id_of(name);
         let history = history(&mut world.alarms.dice, length);
         for (index, (at, state)) in history.iter().enumerate() {
             let previous = index.checked_sub(1).and_then(|index| history.get(index)).map(|(_, state)| *state);
@@ -111,6 +110,41 @@ pub(crate) fn prepare(world: &mut World, length: Millis, hostility: f64) {
         world.repository.suite.push_str("alarms:\n");
         world.repository.suite.push_str(&rules);
     }
+}
+
+fn write_rule(rules: &mut String, name: &str, rule: &str, every: Millis) {
+    // Writing to a String cannot fail.
+    let _ = match rule {
+        "" => Ok(()),
+        "pause-starts: true" => writeln!(rules, "  - {{ name: {name}, {rule} }}"),
+        _ => writeln!(rules, "  - {{ name: {name}, {rule}, at-most-every: {every}s }}"),
+    };
+}
+
+fn id_of(name: &str) -> AlarmId {
+    AlarmId {
+        region: Some("us-east-1".to_owned()),
+        account: Some("123456789012".to_owned()),
+        name: name.to_owned(),
+        contributor: None,
+    }
+}
+
+/// Lays down what some of the alarms do: all of them the same, one a second after the other.
+pub(crate) fn lay_down(world: &mut World, names: &[&str], states: &[(Millis, AlarmState)]) {
+    let every = mutant::told_at_most_every(world) / SECOND;
+    let mut rules = "alarms:\n".to_owned();
+    for (number, (name, rule)) in (0..).zip(RULES.into_iter().filter(|(name, _)| names.contains(name))) {
+        write_rule(&mut rules, name, rule, every);
+        let id = id_of(name);
+        let history: Vec<(Millis, AlarmState)> = states.iter().map(|(at, state)| (at + number * SECOND, *state)).collect();
+        let mut previous = AlarmState::Ok;
+        for (at, state) in &history {
+            deliver(world, &id, *at, *state, Some(std::mem::replace(&mut previous, *state)), false);
+        }
+        world.alarms.all.push(Truth { id, history });
+    }
+    world.repository.suite.push_str(&rules);
 }
 
 /// What an alarm does: it changes now and then, or flaps. Once the faults have stopped, it goes to OK in the end, mostly.

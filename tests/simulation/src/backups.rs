@@ -35,6 +35,8 @@ const LAST_CHECK: Millis = 100 * MINUTE;
 pub(crate) struct Backups {
     dice: fastrand::Rng,
     used: bool,
+    /// Every job takes its time and completes, and is told of once.
+    steady: bool,
     /// When the faults stop.
     calm_from: Millis,
     /// The backup of the suite's own table, where the stack has one.
@@ -123,6 +125,7 @@ impl Backups {
         let mut dice = fastrand::Rng::with_seed(seed.rotate_left(24) ^ 0x6261_636b_7570);
         Self {
             used: dice.u32(0..3) == 0,
+            steady: false,
             dice,
             calm_from: 0,
             table: None,
@@ -132,6 +135,15 @@ impl Backups {
             restored: Vec::new(),
             removals: Vec::new(),
             refused: BTreeSet::new(),
+        }
+    }
+
+    /// There are none.
+    pub(crate) fn quiet() -> Self {
+        Self {
+            used: false,
+            steady: true,
+            ..Self::new(0)
         }
     }
 
@@ -164,6 +176,9 @@ impl Backups {
 
     /// How a job ends, and what is said about it.
     fn draw_end(&mut self, kind: JobKind) -> (JobState, Option<&'static str>) {
+        if self.steady {
+            return (JobState::Completed, None);
+        }
         match (self.dice.u32(0..20), kind) {
             (0..12, _) => (JobState::Completed, None),
             (12, JobKind::Backup | JobKind::Copy) => (JobState::Completed, Some("some objects were skipped")),
@@ -228,6 +243,30 @@ pub(crate) fn prepare(world: &mut World, length: Millis, hostility: f64) {
         world.backups.table = Some(table);
     }
     ask(world, length);
+}
+
+/// One backup with a copy and a test of its recovery point: a time of its schedule, and a check.
+pub(crate) fn lay_down(world: &mut World) {
+    let (name, resource) = RESOURCES[1];
+    let line = format!(
+        "backups:\n  {name}: {{ resource: \"{resource}\", vault: {VAULT}, role: \"{ROLE}\", copy-to: \"{FAR}\", restore-test: {{ every: 1h }} }}\n"
+    );
+    world.repository.suite.push_str(&line);
+    world.backups.plans.push(Plan {
+        name: name.to_owned(),
+        resource: resource.to_owned(),
+        copies: true,
+        newest_at_most: None,
+        refused: false,
+        older_point: false,
+    });
+    let slot = 10 * SECOND;
+    world.backups.slots.insert(slot);
+    deliver(world, slot, |copy| Input::Schedule {
+        slot,
+        by: format!("schedule-{copy}/0"),
+    });
+    deliver(world, 4 * MINUTE, |_| Input::Check);
 }
 
 /// Schedules, requests and checks, each now and then lost, repeated and late.
@@ -322,11 +361,12 @@ pub(crate) fn begin(world: &mut World, wanted: &Wanted) -> Begun {
     let id = backups.draw_id();
     let (ends, message) = backups.draw_end(wanted.kind);
     let takes = match backups.dice.u32(0..4) {
+        _ if backups.steady => 40 * SECOND,
         0 => backups.dice.u64(SECOND..10 * SECOND),
         1 => backups.dice.u64(10 * MINUTE..40 * MINUTE),
         _ => backups.dice.u64(10 * SECOND..5 * MINUTE),
     };
-    let forgotten = backups.dice.u32(0..25) == 0;
+    let forgotten = backups.dice.u32(0..25) == 0 && !backups.steady;
     let point = wanted
         .point
         .clone()
@@ -450,7 +490,7 @@ pub(crate) fn remove(world: &mut World, resource: &str, token: &str) -> RemovalS
         let now = world.now;
         let backups = &mut world.backups;
         let takes = backups.dice.u64(SECOND..6 * MINUTE);
-        let fails = backups.dice.u32(0..8) == 0;
+        let fails = backups.dice.u32(0..8) == 0 && !backups.steady;
         let removal = Removal {
             request: backups.draw_id(),
             token: token.to_owned(),

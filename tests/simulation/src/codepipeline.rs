@@ -172,15 +172,7 @@ pub(crate) fn prepare(world: &mut World, length: Millis) {
         let at = world.asks.u64(0..length + 20 * MINUTE);
         let first = job_id(&mut world.asks);
         let asks = asks(world, at);
-        world.codepipeline.actions.push(Action {
-            asks,
-            first,
-            begins: at,
-            jobs: Vec::new(),
-            end: None,
-            told: None,
-        });
-        world.schedule(at, Happening::Action(number, Step::Begins));
+        come_to(world, at, first, asks);
         if world.asks.u32(0..3) == 0 {
             let wait = world.asks.u64(0..20 * MINUTE);
             world.schedule(at + wait, Happening::Action(number, Step::Withdrawn));
@@ -192,6 +184,26 @@ pub(crate) fn prepare(world: &mut World, length: Millis) {
             world.send(at + wait, Invoke { job, tries: 0 });
         }
     }
+}
+
+/// A pipeline comes to one action, in a world without others.
+pub(crate) fn lay_down(world: &mut World, at: Millis, asks: PipelineAsks) {
+    let first = job_id(&mut world.asks);
+    come_to(world, at, first, asks);
+}
+
+/// A pipeline will come to an action.
+fn come_to(world: &mut World, at: Millis, first: PipelineJobId, asks: PipelineAsks) {
+    let number = world.codepipeline.actions.len();
+    world.codepipeline.actions.push(Action {
+        asks,
+        first,
+        begins: at,
+        jobs: Vec::new(),
+        end: None,
+        told: None,
+    });
+    world.schedule(at, Happening::Action(number, Step::Begins));
 }
 
 /// What the author of an action asks for: mostly what can be had.

@@ -364,6 +364,16 @@ pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, launch: &LaunchId) -
         );
     }
     let on_codebuild = matches!(spec.executor, Executor::CodeBuild(_));
+    let out = match world.script.as_mut().and_then(|script| script.refusal.take()) {
+        None => false,
+        Some(Refusal::Unknown(words)) => {
+            checks::denied(world, attempt);
+            return refused(world, mutant::unknown(world, &words));
+        }
+        Some(Refusal::NoCapacity(words)) if on_codebuild => return refused(world, Refusal::AccountLimit(words)),
+        Some(Refusal::NoCapacity(_)) => true,
+        Some(refusal) => return refused(world, refusal),
+    };
     let token = mutant::token(
         world,
         &LaunchId {
@@ -390,7 +400,7 @@ pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, launch: &LaunchId) -
         world.note("RunTask again", build, || format!("{attempt} on {capacity}: {}", short(&agent)));
         return Launch::Accepted(agent);
     }
-    if world.spell(Spell::NoCapacity) && !on_codebuild || capacity == Capacity::Spot && world.spell(Spell::NoSpot) {
+    if out || world.spell(Spell::NoCapacity) && !on_codebuild || capacity == Capacity::Spot && world.spell(Spell::NoSpot) {
         return spend(
             world,
             Refusal::NoCapacity(
@@ -438,7 +448,9 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, (capacity, h
     let hostile = !world.calm();
     let hostility = world.hostility.clone();
     let share = |share: f64| if hostile { share } else { 0.0 };
-    let ending = if world.chance(hostility.hangs) {
+    let ending = if let Some(script) = &world.script {
+        Ending::Exits(script.exit_code(attempt))
+    } else if world.chance(hostility.hangs) {
         Ending::Hangs
     } else if world.chance(fails) {
         match world.rng.u32(0..5) {
@@ -451,6 +463,7 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, (capacity, h
         Ending::Exits(0)
     };
     let lag = if hostile { world.hostility.list_lag } else { 0 };
+    let scripted = world.script.is_some();
     let task = Task {
         agent: agent.clone(),
         attempt: attempt.clone(),
@@ -470,7 +483,7 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, (capacity, h
         stopped_at: None,
         exit_code: None,
         container_reason: None,
-        sidecar: world.rng.u32(0..5) == 0 && !on_codebuild,
+        sidecar: !scripted && world.rng.u32(0..5) == 0 && !on_codebuild,
         sidecar_ended_first: false,
         ended: None,
         reclaimed: None,
@@ -480,14 +493,18 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, (capacity, h
         truth: Truth::Open,
         reported: false,
         ending,
-        takes: world.between_log(takes / 4, takes * 3),
+        takes: if scripted { takes } else { world.between_log(takes / 4, takes * 3) },
         checkout_fails: world.chance(share(0.03)),
         script_began: false,
         script_over: false,
         signalled: false,
-        entry_point: world.rng.u32(0..6) != 0 || on_codebuild,
+        entry_point: scripted || world.rng.u32(0..6) != 0 || on_codebuild,
         upload_fails: world.chance(share(0.04)),
-        on_term: [Some(0), Some(143), Some(143), None][world.rng.usize(0..4)],
+        on_term: if scripted {
+            Some(143)
+        } else {
+            [Some(0), Some(143), Some(143), None][world.rng.usize(0..4)]
+        },
         unwanted_since: None,
         known_since: None,
         visible_at: world.now + world.rng.u64(0..=lag),
@@ -518,7 +535,7 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, (capacity, h
         let wait = world.between_log(2 * SECOND, 20 * SECOND);
         Some((wait, Step::Pending))
     };
-    let first = if on_codebuild && hostile && world.dice.u32(0..4) == 0 {
+    let first = if on_codebuild && hostile && !scripted && world.dice.u32(0..4) == 0 {
         let queued = world.dice.u64(10 * SECOND..30 * MINUTE);
         let longest = minutes(codebuild::queued_timeout_minutes(spec));
         first.map(|(wait, step)| {
@@ -539,6 +556,9 @@ fn create(world: &mut World, spec: &BuildSpec, attempt: &AttemptId, (capacity, h
         && let Some(mean) = hostility.reclaim_after.filter(|_| hostile)
     {
         let wait = exponential(world, mean);
+        world.schedule_in(wait, Happening::Task(index, Step::Reclaimed));
+    }
+    if let Some(wait) = world.script.as_ref().and_then(|script| script.reclaimed_after(attempt)) {
         world.schedule_in(wait, Happening::Task(index, Step::Reclaimed));
     }
     if world.chance(share(hostility.outsider)) {

@@ -22,7 +22,7 @@ use crate::{Options, Outcome, alarms, backups, checks, codepipeline, denials, in
 /// be sent.
 const REST_WITHIN: Millis = 28 * HOUR;
 /// How often everything is looked at that must hold over time.
-const INSPECTION: Millis = 20 * SECOND;
+pub(crate) const INSPECTION: Millis = 20 * SECOND;
 /// The sweep's own time limit, of which it keeps some in reserve.
 const SWEEP_LIMIT: Millis = 78 * SECOND;
 const SWEEP_RESERVE: Millis = 20 * SECOND;
@@ -63,6 +63,11 @@ pub(crate) fn simulate(options: &Options, tells: bool) -> Outcome {
     fastrand::seed(options.seed);
     let mut world = World::new(options, tells);
     prepare(&mut world, options);
+    live(world, |world| world.outcome())
+}
+
+/// Lets a world live until it is at rest, or something is violated.
+pub(crate) fn live<T>(world: World, then: impl Fn(&mut World) -> T) -> T {
     let mut executor = Executor {
         world: Arc::new(Mutex::new(world)),
         ready: Ready::default(),
@@ -70,12 +75,7 @@ pub(crate) fn simulate(options: &Options, tells: bool) -> Outcome {
         next: 1,
     };
     executor.run();
-    let world = lock(&executor.world);
-    Outcome {
-        statistics: world.statistics,
-        violation: world.violation.clone(),
-        digest: world.digest(),
-    }
+    then(&mut lock(&executor.world))
 }
 
 /// Decides what the world has in store from outside: pushes, weather, and when it calms down.
@@ -450,8 +450,22 @@ impl Job {
 }
 
 impl World {
+    pub(crate) fn outcome(&self) -> Outcome {
+        Outcome {
+            statistics: self.statistics,
+            violation: self.violation.clone(),
+            digest: self.digest(),
+        }
+    }
+
     /// Sends something to a function.
     pub(crate) fn send(&mut self, wait: Millis, invoke: Invoke) {
+        for wait in self.strike_event(wait, &invoke.job) {
+            self.deliver(wait, invoke.clone());
+        }
+    }
+
+    fn deliver(&mut self, wait: Millis, invoke: Invoke) {
         if !matches!(invoke.job, Job::Sweep) {
             self.on_the_way += 1;
         }
@@ -465,7 +479,7 @@ impl World {
         }
         if invoke.tries < 2 {
             let wait = MINUTE * u64::from(invoke.tries + 1) + self.rng.u64(0..10 * SECOND);
-            self.send(
+            self.deliver(
                 wait,
                 Invoke {
                     tries: invoke.tries + 1,

@@ -117,6 +117,18 @@ impl Hostility {
         (0..copies).map(wait).collect()
     }
 
+    /// Nothing goes wrong by itself.
+    pub(crate) fn none() -> Self {
+        Self {
+            sdk_retries: 0.0,
+            flickers: false,
+            skew: 0,
+            index_lag: 0,
+            list_lag: 0,
+            ..Self::draw(&mut fastrand::Rng::with_seed(0), 0.0)
+        }
+    }
+
     /// What a seed has in store, each kind of badness being off, mild or strong. `scale` 1 is the usual world, 0 a peaceful one.
     pub(crate) fn draw(rng: &mut fastrand::Rng, scale: f64) -> Self {
         // Now and then no event comes at all, as with a rule that somebody has disabled.

@@ -83,6 +83,14 @@ impl Instances {
         }
     }
 
+    /// There are none.
+    pub(crate) fn quiet() -> Self {
+        Self {
+            used: false,
+            ..Self::new(0)
+        }
+    }
+
     pub(crate) fn get(&self, id: &InstanceId) -> Option<&Instance> {
         self.all.iter().find(|instance| instance.id == *id)
     }
@@ -115,9 +123,7 @@ pub(crate) fn prepare(world: &mut World, length: Millis, hostility: f64) {
         return;
     }
     world.instances.restless = hostility > 0.0;
-    let on_fargate = "task-definition: agent-mixed,";
-    let on_instances = format!("{on_fargate} capacity-providers: {{ spot: ci-ec2-spot, on-demand: ci-ec2 }},");
-    world.repository.suite = world.repository.suite.replace(on_fargate, &on_instances);
+    use_them(world);
     for _ in 0..world.instances.dice.u32(0..6) {
         let index = world.instances.all.len();
         let id = world.instances.draw_id();
@@ -143,6 +149,13 @@ pub(crate) fn prepare(world: &mut World, length: Millis, hostility: f64) {
         world.schedule(at, Happening::Instance(index, Step::Advised));
         world.schedule(at + MINUTE, Happening::Instance(index, Step::Warned));
     }
+}
+
+/// The agents of one template run on instances.
+pub(crate) fn use_them(world: &mut World) {
+    let on_fargate = "task-definition: agent-mixed,";
+    let on_instances = format!("{on_fargate} capacity-providers: {{ spot: ci-ec2-spot, on-demand: ci-ec2 }},");
+    world.repository.suite = world.repository.suite.replace(on_fargate, &on_instances);
 }
 
 /// Whether a build's agents run on instances.

@@ -120,6 +120,9 @@ impl World {
 
     pub(crate) fn write_build(&mut self, expected: u64, next: &Build) -> Written {
         let id = next.spec.id.clone();
+        if self.is_overtaken() {
+            rewritten(&mut self.tables.builds, &id);
+        }
         let Some(version) = self.tables.builds.get(&id).map(|stored| stored.version) else {
             return Written::Conflict;
         };
@@ -145,6 +148,9 @@ impl World {
 
     pub(crate) fn write_run(&mut self, expected: u64, next: &Run) -> Written {
         let id = next.id.clone();
+        if self.is_overtaken() {
+            rewritten(&mut self.tables.runs, &id);
+        }
         let Some(version) = self.tables.runs.get(&id).map(|stored| stored.version) else {
             return Written::Conflict;
         };
@@ -181,6 +187,9 @@ impl World {
         let mut next = next.clone();
         mutant::before_write_of_pool(self, &mut next);
         let next = &next;
+        if self.is_overtaken() {
+            rewritten(&mut self.tables.pools, &next.agent);
+        }
         let previous = self.tables.pools.get(&next.agent);
         if previous.map_or(0, |previous| previous.version) == expected {
             let previous = previous.map(|previous| previous.record.clone());
@@ -210,6 +219,9 @@ impl World {
     pub(crate) fn write_branch(&mut self, expected: u64, next: &Branch) -> Written {
         let (visible, due) = (self.now + self.lag(), next.due());
         let key = (next.repository.clone(), next.reference.clone());
+        if self.is_overtaken() {
+            rewritten(&mut self.tables.branches, &key);
+        }
         let previous = self.tables.branches.get(&key);
         if previous.map_or(0, |previous| previous.version) == expected {
             let previous = previous.map(|previous| previous.record.clone());
@@ -232,6 +244,9 @@ impl World {
 
     pub(crate) fn write_document(&mut self, expected: u64, next: &Document) -> Written {
         let next = &mutant::before_write_of_document(self, next);
+        if self.is_overtaken() {
+            rewritten(&mut self.tables.documents, &next.key);
+        }
         let previous = self.tables.documents.get(&next.key);
         if previous.map_or(0, |previous| previous.version) == expected {
             let previous = previous.map(|previous| previous.record.clone());
@@ -320,6 +335,13 @@ impl World {
             (None, None, Some(document)) => Some(format!("a document is not at rest: {:?}", document.record)),
             (None, None, None) => None,
         }
+    }
+}
+
+/// Somebody writes a record as it is.
+fn rewritten<K: Ord, T>(table: &mut BTreeMap<K, Stored<T>>, key: &K) {
+    if let Some(stored) = table.get_mut(key) {
+        stored.version += 1;
     }
 }
 

@@ -13,10 +13,13 @@ mod codepipeline;
 mod denials;
 mod ecs;
 mod executor;
+mod explore;
+mod flows;
 mod hostility;
 mod instances;
 mod ledger;
 mod mutant;
+mod plan;
 mod ports;
 mod requests;
 mod source;
@@ -28,7 +31,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+pub use explore::{Exploration, Explored, Found, explore};
+pub use flows::Flow;
 pub use mutant::{Mutant, MutantResult};
+pub use plan::{Call, Kind, Planned};
 
 /// The suite's name.
 const SUITE: &str = "simulation";
@@ -53,6 +59,17 @@ impl Default for Options {
             minutes: 60,
             hostility: 1.0,
             mutant: None,
+        }
+    }
+}
+
+impl Options {
+    /// A world in which nothing is hostile but what is chosen.
+    fn explored(mutant: Option<Mutant>) -> Self {
+        Self {
+            hostility: 0.0,
+            mutant,
+            ..Self::default()
         }
     }
 }

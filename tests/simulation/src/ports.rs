@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bellhop_domain::agent::result_key;
 use bellhop_domain::backup::{Definition, JobKind, JobSeen, Point, RemovalSeen};
 use bellhop_domain::branch::Branch;
-use bellhop_domain::build::Build;
+use bellhop_domain::build::{Build, Refusal};
 use bellhop_domain::found::Artifact;
 use bellhop_domain::ids::{
     AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, LaunchId, PipelineJobId, Reference, RepositoryName, RunId,
@@ -37,6 +37,7 @@ use jiff::Timestamp;
 
 use crate::hostility::Spell;
 use crate::mutant::{self, Mutant};
+use crate::plan::{self, Kind};
 use crate::world::{Happening, Millis, SECOND, Shared, Subject, World, lock, moment, timestamp};
 use crate::{alarms, backups, checks, codepipeline, ecs, instances, world};
 
@@ -124,6 +125,9 @@ impl Port {
 
     fn latency(&self) -> Millis {
         let mut world = lock(&self.world);
+        if world.script.is_some() {
+            return plan::HALF;
+        }
         if world.calm() {
             return world.rng.u64(1..20);
         }
@@ -181,6 +185,9 @@ impl Port {
         tries: u32,
     ) -> (Millis, Answer<T>) {
         let mut world = lock(&self.world);
+        if let Some(kind) = world.strike(what) {
+            return struck(&mut world, kind, service, effect);
+        }
         // A launch is a question of its own: it is answered with a refusal.
         if service != Service::Launches && world.denied(what) {
             world.statistics.denials += 1;
@@ -230,6 +237,51 @@ enum Answer<T> {
     Fault,
     /// That it may not do that.
     Denied,
+}
+
+/// What becomes of a request with which something is to go wrong.
+fn struck<T: 'static>(world: &mut World, kind: Kind, service: Service, effect: &Effect<T>) -> (Millis, Answer<T>) {
+    let refusal = match kind {
+        Kind::Throttled => Refusal::Throttled("ThrottlingException: Rate exceeded".to_owned()),
+        Kind::Denied => Refusal::Unknown("AccessDeniedException: not authorized to perform: ecs:RunTask".to_owned()),
+        _ => Refusal::NoCapacity("Capacity is unavailable at this time".to_owned()),
+    };
+    let answer = match kind {
+        Kind::Throttled | Kind::Denied | Kind::NoCapacity if service == Service::Launches => {
+            world.refuse_launch(refusal);
+            Answer::Reply(effect(world))
+        }
+        Kind::Conflict => {
+            world.overtake();
+            Answer::Reply(effect(world))
+        }
+        Kind::DiesBefore => {
+            world.dead = true;
+            Answer::Fault
+        }
+        Kind::DiesAfter => {
+            effect(world);
+            world.dead = true;
+            Answer::Fault
+        }
+        Kind::ReplyLost => {
+            effect(world);
+            Answer::Fault
+        }
+        Kind::Late => {
+            let effect = effect.clone();
+            let late = Happening::Late(Box::new(move |world| {
+                effect(world);
+            }));
+            world.schedule_in(plan::LATE, late);
+            Answer::Fault
+        }
+        Kind::Denied => Answer::Denied,
+        // Those of events are none of a request's.
+        Kind::Throttled | Kind::NoCapacity | Kind::EventLost | Kind::EventTwice | Kind::EventLate => Answer::Fault,
+    };
+    world.statistics.faults += 1;
+    (plan::HALF, answer)
 }
 
 fn fate(world: &mut World, service: Service) -> Fate {

@@ -128,6 +128,11 @@ pub(crate) fn makes(world: &World, commit: &CommitId, work: Work<'_>) -> Makes {
 }
 
 impl Request {
+    /// A request that is made once.
+    pub(crate) fn new(id: String, at: Millis, asks: Asks) -> Self {
+        Self { id, at, asks }
+    }
+
     /// What its run's id is derived from.
     pub(crate) fn trigger(&self) -> String {
         match &self.asks {

@@ -82,6 +82,12 @@ pub(crate) struct Repository {
 /// The names of jobs that stand in no pipeline file: an action's own script, and the suite's own job.
 pub(crate) const SCRIPTS: [&str; 2] = ["script", "nightly"];
 
+/// The retry rules of a job whose script's failure is followed by another attempt, and their limits.
+pub(crate) const RETRIED: (&str, [u32; 2]) = (
+    ", retry: [{ on: [interrupted, infrastructure], limit: 2 }, { on: [failure], limit: 1 }]",
+    [2, 1],
+);
+
 /// The repositories, and what is their default branch.
 pub(crate) const REPOSITORIES: [&str; 2] = ["shop", "till"];
 pub(crate) const DEFAULT_BRANCH: &str = "main";
@@ -122,6 +128,84 @@ impl Repository {
             history: Vec::new(),
             scripts: BTreeMap::new(),
         }
+    }
+
+    /// A suite in which nothing is drawn: its agent templates, its limits, and a job of its own.
+    pub(crate) fn plain(limits: BTreeMap<&'static str, u32>, supersedes: bool, on_codebuild: bool) -> Self {
+        let mut suite = "version: 1\nagents:\n".to_owned();
+        for (name, ecs) in AGENTS {
+            let places = limits
+                .get(name)
+                .map_or_else(String::new, |limit| format!("max-concurrent: {limit}, "));
+            // Writing to a String cannot fail.
+            let _ = if on_codebuild && name == "steady" {
+                writeln!(suite, "  {name}: {{ {places}codebuild: {{ project: ci-steady }} }}")
+            } else {
+                writeln!(suite, "  {name}: {{ {places}ecs: {{ {ecs} }} }}")
+            };
+        }
+        suite.push_str("notify: { successes: all }\n");
+        suite.push_str("jobs:\n  nightly: { repository: shop, branch: main, agent: small, run: make }\n");
+        let script = |agent| JobTruth {
+            agent,
+            needs: Vec::new(),
+            critical: false,
+            spot: agent != "steady",
+            relaunch_stopped: false,
+            timeout: HOUR,
+            limits: vec![2, 2],
+            takes: 10 * SECOND,
+            fails: 0.0,
+        };
+        Self {
+            suite,
+            limits,
+            supersedes,
+            tells_time: true,
+            leaves_artifacts: false,
+            commits: BTreeMap::new(),
+            pushes: Vec::new(),
+            history: Vec::new(),
+            scripts: AGENTS.into_iter().map(|(agent, _)| (agent, script(agent))).collect(),
+        }
+    }
+
+    /// A commit of chosen jobs on the default branch of the first repository from a moment on, and the push that brings it, if anybody is to hear of it.
+    pub(crate) fn commit_of(&mut self, at: Millis, jobs: BTreeMap<String, JobTruth>) -> Push {
+        let number = self.commits.len();
+        let mut file = "version: 1\njobs:\n".to_owned();
+        for (name, job) in &jobs {
+            let (agent, timeout, needs) = (job.agent, job.timeout / SECOND, job.needs.join(", "));
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                file,
+                "  {name}: {{ agent: {agent}, run: make, timeout: {timeout}s, needs: [{needs}], artifacts: [target/*.xml]{} }}",
+                if job.limits == RETRIED.1 { RETRIED.0 } else { "" }
+            );
+        }
+        if self.supersedes {
+            file.push_str("concurrency: { supersede: true }\n");
+        }
+        let id = format!("{number:040x}");
+        let commit = Commit {
+            file: Some(file),
+            message: "work".to_owned(),
+            expected: Expected::Run,
+            jobs,
+        };
+        self.commits.insert(id.clone(), commit);
+        let push = Push {
+            trigger: format!("00000000-0000-4000-8000-{number:012x}"),
+            repository: REPOSITORIES[0].parse().expect("it is a name"),
+            reference: format!("refs/heads/{DEFAULT_BRANCH}").parse().expect("it is a reference"),
+            commit: id.parse().expect("it is a commit id"),
+            previous: self.history.last().map(|(.., commit)| commit.clone()),
+            by: None,
+            at: Some(timestamp(at / SECOND * SECOND)),
+        };
+        let entry = (at, push.repository.clone(), push.reference.clone(), push.commit.clone());
+        self.history.push(entry);
+        push
     }
 
     /// Whoever asks for runs finds something in every repository, and the suite has a job of its own.

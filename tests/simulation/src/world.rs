@@ -22,6 +22,7 @@ use crate::hostility::{Hostility, Spell};
 use crate::instances::{self, Instances, Notice};
 use crate::ledger::Tables;
 use crate::mutant::Mutant;
+use crate::plan::Script;
 use crate::requests::{Request, Requests};
 use crate::source::Repository;
 use crate::{Options, Statistics, Violation};
@@ -159,6 +160,16 @@ pub(crate) enum Who {
     Invocation(&'static str, u64),
 }
 
+impl Who {
+    /// The function that is at work, or the world.
+    pub(crate) fn function(self) -> &'static str {
+        match self {
+            Self::Nature => "world",
+            Self::Invocation(function, _) => function,
+        }
+    }
+}
+
 struct Entry {
     at: Millis,
     order: u64,
@@ -211,6 +222,8 @@ pub(crate) struct World {
     pub(crate) dead: bool,
     /// The faults have stopped.
     pub(crate) calm_since: Option<Millis>,
+    /// Every fault is a chosen one.
+    pub(crate) script: Option<Script>,
     pub(crate) hostility: Hostility,
     pub(crate) mutant: Option<Mutant>,
     pub(crate) tables: Tables,
@@ -261,6 +274,7 @@ impl World {
             dies_in: None,
             dead: false,
             calm_since: None,
+            script: None,
             hostility,
             mutant: options.mutant,
             tables: Tables::default(),

@@ -1,3 +1,4 @@
 //! The simulation, with every test run.
 
+mod flows;
 mod worlds;
