@@ -102,6 +102,8 @@ fn of_build(run: &Run, build: &Build) -> Value {
 #[expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
 mod tests {
     use super::*;
+    use crate::Capacity;
+    use crate::build::{BuildEvent, Refusal};
     use crate::decision::Decision;
     use crate::outcome::Outcome;
     use crate::run::RunEvent;
@@ -127,6 +129,38 @@ mod tests {
         assert_eq!(report["builds"][1]["cause"], "needs test, which did not succeed");
         assert_eq!(report["builds"][1]["finished"], t(60).to_string());
         assert!(!report.to_string().contains("make test"), "no scripts in reports");
+    }
+
+    #[test]
+    fn what_has_not_ended_tells_what_it_waits_for_and_when_it_is_tried_next() {
+        let (run, builds) = Run::create("abcdefghij".parse().unwrap(), &push(), vec![spec_needing("test", &[])], true, t(0));
+        let refused = BuildEvent::LaunchRefused {
+            attempt: 1,
+            capacity: Capacity::OnDemand,
+            round: 0,
+            refusal: Refusal::NoCapacity("none".to_owned()),
+            spent: false,
+        };
+        let mut spec = spec_needing("test", &[]);
+        spec.critical = true;
+        let (_, critical) = Run::create("abcdefghij".parse().unwrap(), &push(), vec![spec], true, t(0));
+        let Decision::Next(waiting) = critical[0].decide(&refused, t(10)) else {
+            panic!("it does not wait")
+        };
+        let shown = |build: &Build| of_run(&run, std::iter::once(build));
+        let report = shown(&waiting);
+        assert_eq!(report["builds"][0]["waits-because"], "none");
+        assert_eq!(report["builds"][0]["next-try"], json!(waiting.next_try()));
+        assert_ne!(report["builds"][0]["next-try"], Value::Null);
+        // What was refused was never launched.
+        assert_eq!(report["builds"][0]["attempts"][0]["launched"], Value::Null);
+        assert_eq!(shown(&builds[0])["builds"][0]["waits-because"], Value::Null);
+        assert_eq!(report["trigger"]["kind"], "push");
+        let listed = summary(&run);
+        assert_eq!(
+            (&listed["trigger"]["kind"], &listed["jobs"][0]["job"]),
+            (&json!("push"), &json!("test"))
+        );
     }
 
     #[test]

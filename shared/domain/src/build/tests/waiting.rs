@@ -188,10 +188,17 @@ fn a_commit_that_is_gone_fails_the_build_at_once_whatever_the_retry_policy_says(
         line: None,
         message: Some("commit 0123456 is not in the repository shop".to_owned()),
     });
-    Story::new(spec()).up().stopped("1a", stop).expect_finished(
+    let eager = with_rules(vec![rule(
+        &[RetryOn::Failure, RetryOn::Infrastructure, RetryOn::Interrupted, RetryOn::Timeout],
+        &[90],
+        3,
+    )]);
+    let story = Story::new(eager).up().stopped("1a", stop).expect_finished(
         Outcome::Failed,
         "commit 0123456 is not in the repository any more: its branch was deleted, or another history was pushed over it",
     );
+    let collects = story.build.outbox.any(|effect| matches!(effect, BuildEffect::Collect { .. }));
+    assert!(!collects, "nothing was left by a script that never began: {:?}", story.build.outbox);
 }
 
 #[test]
