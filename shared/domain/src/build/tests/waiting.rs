@@ -190,7 +190,7 @@ fn a_commit_that_is_gone_fails_the_build_at_once_whatever_the_retry_policy_says(
     });
     let eager = with_rules(vec![rule(
         &[RetryOn::Failure, RetryOn::Infrastructure, RetryOn::Interrupted, RetryOn::Timeout],
-        &[90],
+        &[],
         3,
     )]);
     let story = Story::new(eager).up().stopped("1a", stop).expect_finished(
