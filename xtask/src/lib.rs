@@ -1,7 +1,8 @@
-//! What the project's commands share: where things are, running programs there, Python's environments, and the functions' binaries.
+//! What the project's commands share: where things are, running programs there, Python's environments, Node.js, and the functions' binaries.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people at a terminal")]
 
 pub mod functions;
+pub mod node;
 pub mod python;
 pub mod story;
 pub mod workspace;

@@ -65,6 +65,14 @@ impl Venv {
         .await
     }
 
+    /// The environment with Node.js. Installed where it is missing or out of date.
+    ///
+    /// # Errors
+    /// Python is missing or too old, or the registry cannot be reached.
+    pub async fn node() -> anyhow::Result<Self> {
+        Self::with("node", "requirements-node.txt", "Installing Node.js (about 200 MB)").await
+    }
+
     /// The environment of the benchmarks' Python twin.
     ///
     /// # Errors
