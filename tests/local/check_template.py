@@ -2,8 +2,11 @@
 
     python check_template.py [TEMPLATE ...]        default: every template in infra/
 
-cfn-lint on a SAM file itself sees neither the resources that the transform makes nor references to them, and so misses most mistakes. What a template
-nests is held against the nested template: its parameters, those that it cannot do without, and the outputs that are taken from it.
+cfn-lint on a SAM file itself sees neither the resources that the transform makes nor references to them, and so misses most mistakes; it looks at that as
+well. It has every rule of its own at work, errors, warnings and information, strict types, and the experimental ones, in every region with CodeCommit, without
+which there is no suite. What is no mistake is explained in `EXPLAINED`; what that explains has to be found.
+
+What a template nests is held against the nested template: its parameters, those that it cannot do without, and the outputs that are taken from it.
 Exit code 0 without findings, 1 with findings, 2 when a template cannot be expanded at all.
 """
 
@@ -16,8 +19,10 @@ from pathlib import Path
 # The translator asks boto3 for the region, to find the partition. Nothing is called.
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
+from boto3 import Session  # noqa: E402
 from cfnlint import decode  # noqa: E402
 from cfnlint.api import ManualArgs, lint  # noqa: E402
+from cfnlint.helpers import REGIONS  # noqa: E402
 from samtranslator.model.exceptions import InvalidDocumentException  # noqa: E402
 from samtranslator.parser.parser import Parser  # noqa: E402
 from samtranslator.translator.translator import Translator  # noqa: E402
@@ -29,6 +34,21 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGED = {
     "AWS::Serverless::Function": ("CodeUri", "s3://packaged/{}.zip"),
     "AWS::CloudFormation::Stack": ("TemplateURL", "https://packaged.s3.amazonaws.com/{}.yaml"),
+}
+
+# Where there is CodeCommit. cfn-lint knows what types of resources a region has, and the SDK what services.
+SERVED = sorted(
+    set(REGIONS) & {region for partition in Session().get_available_partitions() for region in Session().get_available_regions("codecommit", partition)}
+)
+# The rules that find what is no mistake here, and why it is none.
+EXPLAINED = {
+    "I4010": "an experiment that asks for metadata in which programs may read what a resource is for; the comments say it to people",
+}
+RULES = {
+    # Numbers are numbers and texts are texts.
+    "E3012": {"strict": True},
+    # No ARN names a region, an account or a partition.
+    "I3042": {"partition": True, "region": True, "accountId": True},
 }
 
 
@@ -96,29 +116,34 @@ def nested(path):
     return lines
 
 
-def check(path):
-    """The findings on one template, as lines to print."""
-    expanded = expand(path)
-    findings = lint(
-        json.dumps(expanded, indent=1),
-        config=ManualArgs(regions=["us-east-1"], include_checks=["I"], ignore_checks=["I3042"]),
-    )
-    lines = nested(path)
-    for finding in sorted(findings, key=lambda finding: (str(finding.path), finding.rule.id)):
+def cfn_lint(text, regions):
+    """What cfn-lint finds in the text of a template: each finding's rule, and a line to print."""
+    settings = ManualArgs(regions=regions, include_checks=["I"], include_experimental=True, configure_rules=RULES)
+    for finding in sorted(lint(text, config=settings), key=lambda finding: (str(finding.path), finding.rule.id)):
         where = "/".join(str(part) for part in finding.path or []) or "the template"
         # cfn-lint likes to list every resource there is.
         message = finding.message if len(finding.message) <= 300 else finding.message[:300] + " …"
-        lines.append(f"{finding.rule.id} {where}: {message}")
-    return lines
+        yield finding.rule.id, f"{finding.rule.id} {where}: {message}"
+
+
+def check(path, explained=None):
+    """The findings on one template, as lines to print. Rules whose findings are explained go to `explained`."""
+    findings = list(cfn_lint(json.dumps(expand(path), indent=1), SERVED))
+    if "Transform" in read(path):
+        # A region is the same to it as another.
+        findings += [(rule, f"as it is written: {line}") for rule, line in cfn_lint(Path(path).read_text(), SERVED[:1])]
+    if explained is not None:
+        explained.update(rule for rule, _ in findings if rule in EXPLAINED)
+    return nested(path) + [line for rule, line in findings if rule not in EXPLAINED]
 
 
 def main(arguments):
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     paths = [Path(argument) for argument in arguments] or sorted((ROOT / "infra").glob("*.yaml"))
-    failed = 0
+    failed, explained = 0, set()
     for path in paths:
         try:
-            findings = check(path)
+            findings = check(path, explained)
         except InvalidDocumentException as error:
             print(f"{path}: the SAM transform refuses it:")
             for cause in error.causes:
@@ -129,11 +154,14 @@ def main(arguments):
             return 2
         if findings:
             failed = 1
-            print(f"{path}: {len(findings)} finding{'s' if len(findings) != 1 else ''} in the expanded template:")
+            print(f"{path}: {len(findings)} finding{'s' if len(findings) != 1 else ''}, in the expanded template unless another is named:")
             for finding in findings:
                 print(f"  {finding}")
         else:
-            print(f"{path}: no findings")
+            print(f"{path}: no findings in {len(SERVED)} regions")
+    for rule in EXPLAINED.keys() - explained:
+        failed = 1
+        print(f"{rule} is explained and not found")
     return failed
 
 

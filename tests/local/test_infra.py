@@ -5,10 +5,14 @@ that is named with it has to find it.
     python test_infra.py write  writes the files of tests/checks/suite-configuration
 """
 
+import json
 import re
 import sys
+import tempfile
 import unittest
+from pathlib import Path
 
+import check_template
 import infra_checks
 from infra import ROOT, SUITE, TEMPLATES, Template, given, resolve
 from local_aws import LocalAws
@@ -97,6 +101,22 @@ def resource_that_is_none(template):
 
 def no_effect(template):
     del role_statements(template, "PushRole")[0]["Effect"]
+
+
+def number_as_text(template):
+    template.properties("SweepFunction")["MemorySize"] = "256"
+
+
+def type_that_some_regions_lack(template):
+    template.resources["Editor"] = {"Type": "AWS::Cloud9::EnvironmentEC2", "Properties": {"InstanceType": "t3.micro", "ImageId": "amazonlinux-2023-x86_64"}}
+
+
+def parameter_that_nothing_uses(template):
+    template.document["Parameters"]["Colour"] = {"Type": "String", "Default": "blue"}
+
+
+def arn_of_one_region(template):
+    role_statements(template, "PushRole")[2]["Resource"] = {"Fn::Sub": "arn:${AWS::Partition}:codecommit:us-east-1:${AWS::AccountId}:*"}
 
 
 def cron_of_unix(template):
@@ -466,7 +486,20 @@ def suite_configuration(template, parameters):
 # What is broken, the check that has to find it, parts of what it has to say, and the template if it is not the one with the functions.
 FAULTS = [
     # One look of cfn-lint's at all of its faults: it takes seconds each time.
-    ((wrong_runtime, attribute_that_is_none, resource_that_is_none, no_effect), "lint", ["'provided.al2032'", "PushRole", "TaskStatRole", "'Effect'"]),
+    (
+        (
+            wrong_runtime,
+            attribute_that_is_none,
+            resource_that_is_none,
+            no_effect,
+            number_as_text,
+            type_that_some_regions_lack,
+            parameter_that_nothing_uses,
+            arn_of_one_region,
+        ),
+        "lint",
+        ["'provided.al2032'", "PushRole", "TaskStatRole", "'Effect'", "E3012", "E3006", "W2001", "I3042"],
+    ),
     (cron_of_unix, "schedules", ["BackupSchedule", "6 required"]),
     (rate_in_the_wrong_number, "schedules", ["SweepFunctionEveryMinute", "singular"]),
     (pattern_that_misses, "patterns", ["events/codecommit/push.json", "should reach PushFunction"]),
@@ -594,6 +627,15 @@ class Infra(unittest.TestCase):
                 findings = "\n".join(self.findings(check, template, templates))
                 for part in said:
                     self.assertIn(part, findings)
+
+    def test_cfn_lint_looks_at_a_template_as_it_is_written_too(self):
+        function = {"Runtime": "provided.al2023", "Handler": "bootstrap", "CodeUri": "code/", "Timeout": "78"}
+        document = {"Transform": "AWS::Serverless-2016-10-31", "Resources": {"Sweep": {"Type": "AWS::Serverless::Function", "Properties": function}}}
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            file.write(json.dumps(document))
+            file.flush()
+            found = [line for line in check_template.check(Path(file.name)) if "E3012" in line]
+        self.assertEqual([line.startswith("as it is written: ") for line in found], [False, True], found)
 
     def test_the_suite_configuration_that_the_parser_reads_is_that_of_the_agents(self):
         template = Template.read(ROOT / "infra" / "agents.yaml")
