@@ -1,16 +1,19 @@
-"""Has checkov look over the templates of infra/ for what is unsafe.
+"""Has checkov, and AWS's own rules for Guard, look over the templates of infra/ for what is unsafe.
 
-    python check_security.py CHECKOV        CHECKOV: the program; this one with the requirements of requirements.txt installed
+    python check_security.py CHECKOV GUARD
 
-checkov gets what the SAM transform makes of a template, twice: with every condition true, and with every condition false. Left to itself it would leave out
-what is there under a condition only.
+CHECKOV is the program, and GUARD the npm package @cdklabs/cdk-validator-cfnguard, which has the program cfn-guard and AWS's rules: the proactive controls of
+Control Tower, which an account may have in force for every stack. This Python is one with the requirements of requirements.txt.
+
+Both get what the SAM transform makes of a template, twice: with every condition true, and with every condition false. Left to themselves they would leave
+out what is there under a condition only.
 
 A finding that is right as it is is explained where it is, for one resource in its template,
 
     Metadata: { checkov: { skip: [{ id: CKV_AWS_1, comment: why }] } }
 
-and for all resources of a type in `ACCEPTED`. An explanation that explains nothing is a finding too. And checkov has to find the faults of `FAULTS`, each
-made in a copy of a resource.
+and for all resources of a type in `ACCEPTED`; a rule of Guard's goes by the control's name, such as CT.S3.PR.2. An explanation that explains nothing is a
+finding too. And the faults of `FAULTS`, each made in a copy of a resource, have to be found.
 
 Exit code 0 when all is well, 1 with findings.
 """
@@ -18,22 +21,41 @@ Exit code 0 when all is well, 1 with findings.
 import copy
 import json
 import os
+import platform
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from infra import SUITE, TEMPLATES, Template, assume
+from infra import PSEUDO, SUITE, TEMPLATES, Template, assume, reference_of, walk
 
-# What holds for every resource of a type: the check and why it is left unfulfilled.
-ACCEPTED = {
-    ("CKV_AWS_115", "AWS::Lambda::Function"): "a reservation takes from what the account's other functions may use, and an account begins with ten in all",
-    ("CKV_AWS_116", "AWS::Lambda::Function"): "dead letters go to OnFailure destinations, which tell more; see the check `dead letters`",
-    ("CKV_AWS_117", "AWS::Lambda::Function"): "functions call AWS alone and listen to nobody: a VPC would add an endpoint for each service and protect nothing",
-    ("CKV_AWS_158", "AWS::Logs::LogGroup"): "CloudWatch Logs encrypts with its own key, and functions log no secret",
-    ("CKV_AWS_173", "AWS::Lambda::Function"): "the variables are names and ARNs, no secrets; Lambda encrypts them with its own key",
-    ("CKV_AWS_27", "AWS::SQS::Queue"): "it asks for a key of KMS and does not know SQS's own encryption; see the check `encryption`",
-}
+# What holds for every resource of a type: the checks, and why they are left unfulfilled.
+ACCEPTED = [
+    (["CKV_AWS_115"], "AWS::Lambda::Function", "a reservation takes from what the account's other functions may use, and an account begins with ten in all"),
+    (["CKV_AWS_116"], "AWS::Lambda::Function", "dead letters go to OnFailure destinations, which tell more; see the check `dead letters`"),
+    (
+        ["CKV_AWS_117", "CT.LAMBDA.PR.3"],
+        "AWS::Lambda::Function",
+        "functions call AWS alone and listen to nobody: a VPC would add an endpoint for each service and protect nothing",
+    ),
+    (["CKV_AWS_158", "CT.CLOUDWATCH.PR.3"], "AWS::Logs::LogGroup", "CloudWatch Logs encrypts with its own key, and functions log no secret"),
+    (["CKV_AWS_173"], "AWS::Lambda::Function", "the variables are names and ARNs, no secrets; Lambda encrypts them with its own key"),
+    (["CKV_AWS_27"], "AWS::SQS::Queue", "it asks for a key of KMS and does not know SQS's own encryption; see the check `encryption`"),
+    (["CT.CLOUDWATCH.PR.1"], "AWS::CloudWatch::Alarm", "alarms reach the function alarm by its rule, and people from there; see the check `alarms`"),
+    (["CT.CLOUDWATCH.PR.2"], "AWS::Logs::LogGroup", "a year of logs is nothing that builds need; the parameter LogRetentionDays may say so"),
+    (["CT.CODEBUILD.PR.4"], "AWS::CodeBuild::Project", "a Docker daemon needs it; the parameter CodeBuildPrivileged turns it off"),
+    (["CT.ECS.PR.2"], "AWS::ECS::Cluster", "costs by the metric, see the parameter ContainerInsights"),
+    (["CT.ECS.PR.3"], "AWS::ECS::TaskDefinition", "the image names its user, and images of others name others; no capability is left to any"),
+    (["CT.ECS.PR.6"], "AWS::ECS::TaskDefinition", "jobs install tools and write to their home; the file system is the task's own and ends with it"),
+    (["CT.ECS.PR.7"], "AWS::ECS::TaskDefinition", "the task has one container and a limit, which on Fargate is the container's"),
+    (["CT.S3.PR.2"], "AWS::S3::Bucket", "access logs need a second bucket that nobody reads, see CKV_AWS_18"),
+    (["CT.S3.PR.4"], "AWS::S3::Bucket", "nothing waits for objects: functions read what they have been told of"),
+    (["CT.S3.PR.9"], "AWS::S3::Bucket", "reports and artifacts expire, and earlier versions bring back what was overwritten"),
+    (["CT.S3.PR.10"], "AWS::S3::Bucket", "S3 encrypts with its own key; with one of KMS every agent's role would need that too"),
+    (["CT.SQS.PR.1"], "AWS::SQS::Queue", "these are the dead-letter queues, of functions and rules"),
+]
+REASONS = {(check, kind): why for checks, kind, why in ACCEPTED for check in checks}
 
 
 def without_public_access_block(resource):
@@ -73,17 +95,37 @@ def key_in_environment(resource):
     resource["Properties"]["Environment"]["Variables"]["KEY"] = "AKIA" + "IOSFODNN7EXAMPLE"
 
 
+def key_that_anybody_grants(resource):
+    resource["Properties"]["KeyPolicy"]["Statement"].pop()
+
+
+def plain_queue(resource):
+    del resource["Properties"]["SqsManagedSseEnabled"]
+
+
+def without_tls(resource):
+    resource["Properties"]["PolicyDocument"]["Statement"][0]["Condition"] = {"Bool": {"aws:SecureTransport": "true"}}
+
+
+def invoked_by_anybody(resource):
+    del resource["Properties"]["SourceAccount"]
+
+
 # The resource of template.yaml, what is broken about it, and the checks that have to find it.
 FAULTS = [
-    ("Bucket", without_public_access_block, {"CKV_AWS_53", "CKV_AWS_54", "CKV_AWS_55", "CKV_AWS_56"}),
-    ("Bucket", public_acl, {"CKV_AWS_20"}),
-    ("Bucket", unversioned, {"CKV_AWS_21"}),
+    ("Bucket", without_public_access_block, {"CKV_AWS_53", "CKV_AWS_54", "CKV_AWS_55", "CKV_AWS_56", "CT.S3.PR.1"}),
+    ("Bucket", public_acl, {"CKV_AWS_20", "CT.S3.PR.5"}),
+    ("Bucket", unversioned, {"CKV_AWS_21", "CT.S3.PR.11"}),
+    ("BucketPolicy", without_tls, {"CT.S3.PR.8"}),
     ("Topic", plain_topic, {"CKV_AWS_26"}),
-    ("Table", without_recovery, {"CKV_AWS_28"}),
-    ("TopicKey", key_for_ever, {"CKV_AWS_7"}),
-    ("PushRole", every_action, {"CKV_AWS_62", "CKV_AWS_63"}),
+    ("Table", without_recovery, {"CKV_AWS_28", "CT.DYNAMODB.PR.1"}),
+    ("TopicKey", key_for_ever, {"CKV_AWS_7", "CT.KMS.PR.1"}),
+    ("TopicKey", key_that_anybody_grants, {"CT.KMS.PR.3"}),
+    ("PushDeadLetterQueue", plain_queue, {"CT.SQS.PR.2"}),
+    ("PushRole", every_action, {"CKV_AWS_62", "CKV_AWS_63", "CT.IAM.PR.1"}),
     ("PushRole", assumed_by_anybody, {"CKV_AWS_60"}),
     ("PushFunction", key_in_environment, {"CKV_AWS_45"}),
+    ("PushTriggerPermission", invoked_by_anybody, {"CKV_AWS_364", "CT.LAMBDA.PR.2"}),
 ]
 
 
@@ -100,8 +142,8 @@ def given_conditions(document, holds):
     return {"AWSTemplateFormatVersion": "2010-09-09", **parameters, "Resources": resources}
 
 
-def scan(checkov, documents):
-    """The findings on each of these templates, by their names: pairs of resource and check, with what the check says."""
+def checkov_finds(checkov, documents):
+    """checkov's findings on each of these templates, by their names: pairs of resource and check, with what the check says."""
     with tempfile.TemporaryDirectory() as folder:
         for name, document in documents.items():
             Path(folder, f"{name}.json").write_text(json.dumps(document, indent=1))
@@ -123,6 +165,58 @@ def scan(checkov, documents):
         return findings
 
 
+def for_guard(node, parameters):
+    """A part of a template as Guard's rules understand it: with the values of its parameters in their places, where a reference is nothing to them, and with
+    what an attribute begins spelt as a Join."""
+    if isinstance(node, list):
+        return [for_guard(item, parameters) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if node.keys() == {"Ref"} and parameters.get(node["Ref"], "") != "":
+        return parameters[node["Ref"]]
+    begun = BEGUN.fullmatch(str(node["Fn::Sub"])) if node.keys() == {"Fn::Sub"} else None
+    if begun:
+        return {"Fn::Join": ["", [{"Fn::GetAtt": [begun[1], begun[2]]}, begun[3]]]}
+    return {key: for_guard(item, parameters) for key, item in node.items()}
+
+
+def guard_finds(guard, documents):
+    """Guard's findings, likewise, by the controls' names."""
+    architecture = {"x86_64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}[platform.machine()]
+    program = Path(guard, "bin", "macos" if sys.platform == "darwin" else "ubuntu", architecture, "cfn-guard")
+    rules = Path(guard, "rules", "control-tower", "cfn-guard")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, document in documents.items():
+            parameters = {**PSEUDO, **Template(name, document).defaults()}
+            Path(folder, f"{name}.json").write_text(json.dumps(for_guard(document, parameters)))
+        command = [program, "validate", "--rules", rules, "--data", folder, "--structured", "--output-format", "json", "--show-summary", "none"]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        reports = {Path(report["name"]).stem: report for report in json.loads(ended.stdout)}
+    except (ValueError, KeyError, TypeError):
+        sys.exit(f"cfn-guard ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
+    known = len(list(rules.rglob("*.guard")))
+    findings = {}
+    for name in documents:
+        # A file has its rule twice: the other one is for what CloudFormation hands to hooks, and fits no template.
+        read = len(set(reports[name]["not_applicable"]))
+        if not 0 < known == read:
+            sys.exit(f"cfn-guard read {read} of {known} rules for {name}: {ended.stderr}")
+        findings[name] = {}
+        for rule in reports[name]["not_compliant"]:
+            [control] = {found for _, node in walk(rule) for found in CONTROL.findall(str(node)) if isinstance(node, str)}
+            resources = {found for _, node in walk(rule) if isinstance(node, str) for found in RESOURCE.findall(node)}
+            findings[name] |= {(resource, control[0]): control[1] for resource in resources}
+    return findings, known
+
+
+# A text that begins with an attribute, and has nothing else to put in.
+BEGUN = re.compile(r"\$\{(\w+)\.(\w+)\}([^$]*)")
+# How a rule's message names its control, and how it says where it is unfulfilled.
+CONTROL = re.compile(r"\[(CT\.[A-Z0-9.]+)\]: ([^\n]+)")
+RESOURCE = re.compile(r"^/Resources/([A-Za-z0-9]+)")
+
+
 def explained(template):
     """The explanations in a template: pairs of resource and check, with the reason."""
     skips = {}
@@ -142,18 +236,18 @@ def judge(templates, findings):
             kind = (check, template.resources[resource]["Type"])
             if skips.get((resource, check)):
                 continue
-            if kind in ACCEPTED:
+            if kind in REASONS:
                 used.add(kind)
                 continue
             left.append(f"{template.name}: {resource}: {check}: {says}")
         for resource, check in sorted(skips.keys() - findings[template.name].keys()):
             left.append(f"{template.name}: {resource}: {check} is explained and not found")
-    left += [f"{check} on {kind} is accepted and not found" for check, kind in ACCEPTED.keys() - used]
+    left += [f"{check} on {kind} is accepted and not found" for check, kind in REASONS.keys() - used]
     return left
 
 
 def main(arguments):
-    [checkov] = arguments
+    checkov, guard = arguments
     templates = [Template.read(path) for path in TEMPLATES]
     suite = Template.read(SUITE)
     documents = {}
@@ -162,10 +256,15 @@ def main(arguments):
             documents[f"{template.name}-{holds}"] = given_conditions(template.document, holds)
     for number, (name, fault, _) in enumerate(FAULTS):
         for what, change in (("whole", lambda _: None), ("broken", fault)):
-            document = {"Resources": {name: copy.deepcopy(suite.resources[name])}}
+            # With what it refers to: Guard looks whose the bucket of a policy is.
+            beside = {reference_of(node) for _, node in walk(suite.resources[name])} & suite.resources.keys()
+            document = {"Resources": copy.deepcopy({each: suite.resources[each] for each in sorted({name} | beside)})}
             change(document["Resources"][name])
             documents[f"{what}-{number}"] = given_conditions(document, True)
-    raw = scan(checkov, documents)
+    raw = checkov_finds(checkov, documents)
+    others, rules = guard_finds(guard, documents)
+    for name, findings in others.items():
+        raw[name] |= findings
 
     findings = {template.name: {**raw[f"{template.name}-True"], **raw[f"{template.name}-False"]} for template in templates}
     left = judge(templates, findings)
@@ -184,7 +283,7 @@ def main(arguments):
     for line in left:
         print(line)
     if not left:
-        print(f"{len(templates)} templates, {len(FAULTS)} faults: nothing unexplained")
+        print(f"{len(templates)} templates, checkov and {rules} rules of Guard, {len(FAULTS)} faults: nothing unexplained")
     return 1 if left else 0
 
 

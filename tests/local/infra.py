@@ -15,6 +15,14 @@ TEMPLATES = sorted((ROOT / "infra").glob("*.yaml"))
 logging.getLogger("samtranslator").setLevel(logging.ERROR)
 # The one with the functions.
 SUITE = ROOT / "infra" / "template.yaml"
+# Where the local AWS has everything.
+REGION, ACCOUNT = "us-east-1", "000000000000"
+PSEUDO = {
+    "AWS::Region": REGION,
+    "AWS::AccountId": ACCOUNT,
+    "AWS::Partition": "aws",
+    "AWS::URLSuffix": "amazonaws.com",
+}
 
 
 @lru_cache(maxsize=None)
@@ -137,6 +145,73 @@ def given(template, parameters):
     }
     outputs = {name: without(output) for name, output in template.document.get("Outputs", {}).items()}
     return Template(template.name, {**template.document, "Resources": kept, "Outputs": outputs})
+
+
+# The ARN of a resource, by its type.
+ARNS = {
+    "AWS::CloudWatch::Alarm": "arn:aws:cloudwatch:{region}:{account}:alarm:{id}",
+    "AWS::DynamoDB::Table": "arn:aws:dynamodb:{region}:{account}:table/{id}",
+    "AWS::ECR::Repository": "arn:aws:ecr:{region}:{account}:repository/{id}",
+    "AWS::Events::Rule": "arn:aws:events:{region}:{account}:rule/{id}",
+    "AWS::IAM::Role": "arn:aws:iam::{account}:role{path}{id}",
+    "AWS::KMS::Key": "arn:aws:kms:{region}:{account}:key/{id}",
+    "AWS::Lambda::Function": "arn:aws:lambda:{region}:{account}:function:{id}",
+    "AWS::Logs::LogGroup": "arn:aws:logs:{region}:{account}:log-group:{id}:*",
+    "AWS::S3::Bucket": "arn:aws:s3:::{id}",
+    "AWS::SQS::Queue": "arn:aws:sqs:{region}:{account}:{name}",
+}
+
+
+class Promise:
+    """What a template says once the resources have ids, with every condition true; or as it is given where that is without any, see `given`."""
+
+    def __init__(self, template, parameters, ids):
+        self.resources = {name: assume(resource, True) for name, resource in template.resources.items()}
+        self.parameters = {**PSEUDO, **template.defaults(), **parameters}
+        self.ids = ids
+
+    def properties(self, name):
+        return self.value(self.resources[name].get("Properties", {}))
+
+    def attribute(self, name, attribute):
+        resource, of = self.resources[name], self.ids[name]
+        short = of.rpartition("/")[2]
+        if attribute == "Arn":
+            path = resource.get("Properties", {}).get("Path", "/")
+            return ARNS[resource["Type"]].format(region=REGION, account=ACCOUNT, id=of, name=short, path=path)
+        if (resource["Type"], attribute) == ("AWS::SQS::Queue", "QueueName"):
+            return short
+        raise KeyError(f"{attribute} of a {resource['Type']}")
+
+    def reference(self, name):
+        return self.parameters[name] if name in self.parameters else self.ids[name]
+
+    def value(self, node):
+        if isinstance(node, list):
+            return [self.value(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if len(node) == 1:
+            [(function, of)] = node.items()
+            if function == "Ref":
+                return self.reference(of)
+            if function == "Fn::GetAtt":
+                return self.attribute(*of)
+            if function == "Fn::Sub":
+                text, given = (of[0], self.value(of[1])) if isinstance(of, list) else (of, {})
+                text = re.sub(r"\$\{([^}!]+)\}", lambda found: str(self.named(found[1], given)), text)
+                # ${!NAME} is for somebody else, who gets it as ${NAME}.
+                return text.replace("${!", "${")
+            if function in ("Fn::Join", "Fn::Split", "Fn::Select"):
+                first, second = self.value(of)
+                return {"Fn::Join": lambda: first.join(second), "Fn::Split": lambda: second.split(first), "Fn::Select": lambda: second[int(first)]}[function]()
+        return {key: self.value(item) for key, item in node.items()}
+
+    def named(self, name, given):
+        if name in given:
+            return given[name]
+        resource, dot, attribute = name.partition(".")
+        return self.attribute(resource, attribute) if dot else self.reference(name)
 
 
 def attribute_of(node, attribute="Arn"):

@@ -1,6 +1,6 @@
 //! Node.js and what is written for it alone: its wheel in a virtual environment, and packages of npm beside it, each pinned by its hash.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use sha2::{Digest as _, Sha256};
@@ -9,8 +9,8 @@ use tokio::process::Command;
 use crate::python::Venv;
 use crate::workspace::{root, run_quietly, run_silently, target};
 
-/// What names the packages.
-const FILES: [&str; 2] = ["package.json", "package-lock.json"];
+/// What names the packages, and how they are installed.
+const FILES: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
 
 /// Node.js, with the packages of `tests/local/node`.
 #[derive(Debug, Clone)]
@@ -60,12 +60,22 @@ impl Node {
         Ok(node)
     }
 
+    /// Node.js itself.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The folder of the packages, for `NODE_PATH`.
+    pub fn modules(&self) -> PathBuf {
+        self.packages.join("node_modules")
+    }
+
     /// Runs a program of one of the packages, by the name that the package gives it.
     ///
     /// # Errors
     /// There is no program of that name.
     pub fn command(&self, name: &str) -> anyhow::Result<Command> {
-        let program = self.packages.join("node_modules/.bin").join(name);
+        let program = self.modules().join(".bin").join(name);
         ensure!(program.exists(), "no package of tests/local/node has a program {name}");
         let mut command = Command::new(&self.program);
         command.arg(program);

@@ -10,6 +10,7 @@ use anyhow::ensure;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 use xtask::functions::Functions;
+use xtask::node::Node;
 use xtask::python::Venv;
 use xtask::story::Story;
 use xtask::workspace::{cargo, root, run_silently, target};
@@ -35,7 +36,7 @@ const STEPS: [(&str, &str); 22] = [
     ("ministack", "what is added to ministack: events of alarms, inputs of schedules"),
     ("infra", "the templates and what the functions need of them"),
     ("deployed", "the templates, deployed to ministack"),
-    ("security", "the templates, by checkov"),
+    ("security", "the templates, by checkov and by AWS's rules of Guard"),
     ("entrypoint", "the agents' entry point"),
     ("environment", "what variables the functions ask for"),
     ("rust", "every test of the workspace but the simulation"),
@@ -93,6 +94,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         steps: Steps::begin(),
         local_aws: OnceCell::new(),
         functions: OnceCell::new(),
+        node: OnceCell::new(),
     };
     tokio::select! {
         done = tests.all() => done?,
@@ -107,6 +109,7 @@ struct Tests<'a> {
     steps: Steps,
     local_aws: OnceCell<Venv>,
     functions: OnceCell<Functions>,
+    node: OnceCell<Node>,
 }
 
 impl Tests<'_> {
@@ -134,6 +137,11 @@ impl Tests<'_> {
     /// The environment with the local AWS. The first step that needs it installs it.
     async fn local_aws(&self) -> anyhow::Result<&Venv> {
         self.local_aws.get_or_try_init(Venv::local_aws).await
+    }
+
+    /// Node.js and what comes from npm. The first step that needs it installs it.
+    async fn node(&self) -> anyhow::Result<&Node> {
+        self.node.get_or_try_init(Node::installed).await
     }
 
     /// The functions and the local AWS's program. The first step that needs them builds them.
@@ -206,6 +214,7 @@ impl Tests<'_> {
                 let checkov = Venv::checkov().await?;
                 let mut scan = python(venv);
                 scan.arg("check_security.py").arg(checkov.program("checkov"));
+                scan.arg(self.node().await?.modules().join("@cdklabs/cdk-validator-cfnguard"));
                 self.steps.run("security", &mut scan).await?;
             }
         }
