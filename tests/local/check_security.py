@@ -41,7 +41,7 @@ ACCEPTED = [
     ),
     (["CKV_AWS_158", "CT.CLOUDWATCH.PR.3"], "AWS::Logs::LogGroup", "CloudWatch Logs encrypts with its own key, and functions log no secret"),
     (["CKV_AWS_173"], "AWS::Lambda::Function", "the variables are names and ARNs, no secrets; Lambda encrypts them with its own key"),
-    (["CKV_AWS_27"], "AWS::SQS::Queue", "it asks for a key of KMS and does not know SQS's own encryption; see the check `encryption`"),
+    (["CKV_AWS_27"], "AWS::SQS::Queue", "it asks for a key of KMS and does not know SQS's own encryption, which CT.SQS.PR.2 does"),
     (["CT.CLOUDWATCH.PR.1"], "AWS::CloudWatch::Alarm", "alarms reach the function alarm by its rule, and people from there; see the check `alarms`"),
     (["CT.CLOUDWATCH.PR.2"], "AWS::Logs::LogGroup", "a year of logs is nothing that builds need; the parameter LogRetentionDays may say so"),
     (["CT.CODEBUILD.PR.4"], "AWS::CodeBuild::Project", "a Docker daemon needs it; the parameter CodeBuildPrivileged turns it off"),
@@ -62,6 +62,10 @@ def without_public_access_block(resource):
     del resource["Properties"]["PublicAccessBlockConfiguration"]
 
 
+def public_policies_allowed(resource):
+    resource["Properties"]["PublicAccessBlockConfiguration"]["BlockPublicPolicy"] = False
+
+
 def public_acl(resource):
     resource["Properties"]["AccessControl"] = "PublicRead"
 
@@ -72,6 +76,10 @@ def unversioned(resource):
 
 def plain_topic(resource):
     del resource["Properties"]["KmsMasterKeyId"]
+
+
+def plain_table(resource):
+    del resource["Properties"]["SSESpecification"]
 
 
 def without_recovery(resource):
@@ -114,10 +122,12 @@ def invoked_by_anybody(resource):
 # The resource of template.yaml, what is broken about it, and the checks that have to find it.
 FAULTS = [
     ("Bucket", without_public_access_block, {"CKV_AWS_53", "CKV_AWS_54", "CKV_AWS_55", "CKV_AWS_56", "CT.S3.PR.1"}),
+    ("Bucket", public_policies_allowed, {"CKV_AWS_54", "CT.S3.PR.1"}),
     ("Bucket", public_acl, {"CKV_AWS_20", "CT.S3.PR.5"}),
     ("Bucket", unversioned, {"CKV_AWS_21", "CT.S3.PR.11"}),
     ("BucketPolicy", without_tls, {"CT.S3.PR.8"}),
     ("Topic", plain_topic, {"CKV_AWS_26"}),
+    ("Table", plain_table, {"CT.DYNAMODB.PR.2"}),
     ("Table", without_recovery, {"CKV_AWS_28", "CT.DYNAMODB.PR.1"}),
     ("TopicKey", key_for_ever, {"CKV_AWS_7", "CT.KMS.PR.1"}),
     ("TopicKey", key_that_anybody_grants, {"CT.KMS.PR.3"}),

@@ -29,7 +29,7 @@ TAGS = {"Tags", "BackupVaultTags", "BackupPlanTags"}
 NOT_KEPT = {
     # It answers with a place of its own.
     ("AWS::Lambda::Function", "Code"),
-    # ministack's CloudFormation leaves these out; see the checks `encryption` and `retention` for what the template says.
+    # ministack's CloudFormation leaves these out; see the steps `infra` and `security` for what the template says.
     ("AWS::DynamoDB::Table", "TimeToLiveSpecification"),
     ("AWS::DynamoDB::Table", "PointInTimeRecoverySpecification"),
     ("AWS::DynamoDB::Table", "SSESpecification"),

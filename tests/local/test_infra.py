@@ -168,14 +168,6 @@ def administrator(template):
     template.properties("ControlRole")["ManagedPolicyArns"].append({"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/AdministratorAccess"})
 
 
-def no_public_access_block(template):
-    del template.properties("Bucket")["PublicAccessBlockConfiguration"]
-
-
-def public_policies_allowed(template):
-    template.properties("Bucket")["PublicAccessBlockConfiguration"]["BlockPublicPolicy"] = False
-
-
 def public_bucket(template):
     [statement] = template.properties("BucketPolicy")["PolicyDocument"]["Statement"]
     statement.update(Effect="Allow", Action="s3:GetObject")
@@ -184,22 +176,6 @@ def public_bucket(template):
 def queue_for_everybody(template):
     [statement] = template.properties("PushDeadLetterQueuePolicy")["PolicyDocument"]["Statement"]
     statement["Principal"] = {"AWS": ["*"]}
-
-
-def trigger_of_anybodys_repository(template):
-    del template.properties("PushTriggerPermission")["SourceAccount"]
-
-
-def plain_topic(template):
-    del template.properties("Topic")["KmsMasterKeyId"]
-
-
-def plain_queue(template):
-    template.properties("PushDeadLetterQueue")["SqsManagedSseEnabled"] = False
-
-
-def plain_table(template):
-    del template.properties("Table")["SSESpecification"]
 
 
 def bucket_without_tls(template):
@@ -212,10 +188,6 @@ def items_for_ever(template):
 
 def items_that_expire_by_another_name(template):
     template.properties("Table")["TimeToLiveSpecification"]["AttributeName"] = "ttl"
-
-
-def no_recovery(template):
-    del template.properties("Table")["PointInTimeRecoverySpecification"]
 
 
 def objects_for_ever(template):
@@ -512,18 +484,11 @@ FAULTS = [
     (every_resource_of_a_managed_policy, "wildcards", ["StartPolicy", "Resource *"]),
     (all_actions_but_one, "wildcards", ["PushRole", "NotAction"]),
     (administrator, "wildcards", ["ControlRole", "AdministratorAccess"]),
-    (no_public_access_block, "public", ["Bucket: RestrictPublicBuckets"]),
-    (public_policies_allowed, "public", ["Bucket: BlockPublicPolicy"]),
     (public_bucket, "public", ["BucketPolicy", "lets anybody in"]),
     (queue_for_everybody, "public", ["PushDeadLetterQueuePolicy", "lets anybody in"]),
-    (trigger_of_anybodys_repository, "public", ["PushTriggerPermission"]),
-    (plain_topic, "encryption", ["Topic: no KmsMasterKeyId"]),
-    (plain_queue, "encryption", ["PushDeadLetterQueue"]),
-    (plain_table, "encryption", ["Table"]),
     (bucket_without_tls, "encryption", ["without TLS"]),
     (items_for_ever, "retention", ["Table: nothing expires"]),
     (items_that_expire_by_another_name, "retention", ["Table: nothing expires"]),
-    (no_recovery, "retention", ["Table: no point-in-time recovery"]),
     (objects_for_ever, "retention", ["Bucket: no LifecycleConfiguration"]),
     (logs_for_ever, "retention", ["PushLogGroup"]),
     (table_that_goes_with_the_stack, "retention", ["Table: goes with the stack"]),
