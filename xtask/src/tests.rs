@@ -23,7 +23,7 @@ use crate::steps::Steps;
 const KILL: [&str; 5] = ["kill", "--builds", "10", "--kills", "30"];
 
 /// The steps, and what each does.
-const STEPS: [(&str, &str); 22] = [
+const STEPS: [(&str, &str); 23] = [
     ("format", "rustfmt"),
     (
         "functions",
@@ -48,6 +48,10 @@ const STEPS: [(&str, &str); 22] = [
     ("demo-spot", "another story"),
     ("demo-alarm", "another story"),
     ("demo-backup", "another story"),
+    (
+        "policies",
+        "the roles, by an evaluator of IAM, with every request that was made before",
+    ),
     ("commands", "the commands that `cargo xtask local` prints"),
 ];
 
@@ -96,6 +100,10 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         functions: OnceCell::new(),
         node: OnceCell::new(),
     };
+    if !options.quick && options.only.is_empty() && recorded().exists() {
+        // Of this run, and of nothing before it.
+        std::fs::remove_dir_all(recorded())?;
+    }
     tokio::select! {
         done = tests.all() => done?,
         () = tests.steps.tell_what_is_waited_for() => {}
@@ -127,10 +135,23 @@ impl Tests<'_> {
             self.steps.run("format", format.args(["fmt", "--all", "--check"])).await?;
         }
         tokio::try_join!(self.rust(), self.python(), self.on_the_local_aws(), self.stories())?;
-        if self.wants("commands") {
-            // cargo-lambda calls cargo, which works for one at a time.
-            self.local("commands", &["commands"]).await?;
-        }
+        let policies = async {
+            if self.wants("policies") {
+                let node = self.node().await?;
+                let mut tests = suite(self.local_aws().await?, "policies");
+                tests.env("BELLHOP_NODE", node.program()).env("NODE_PATH", node.modules());
+                self.steps.run("policies", tests.env("BELLHOP_RECORDED", recorded())).await?;
+            }
+            anyhow::Ok(())
+        };
+        let commands = async {
+            if self.wants("commands") {
+                // cargo-lambda calls cargo, which works for one at a time.
+                self.local("commands", &["commands"]).await?;
+            }
+            anyhow::Ok(())
+        };
+        tokio::try_join!(policies, commands)?;
         Ok(())
     }
 
@@ -304,6 +325,11 @@ fn clippy() -> OsString {
     beside
         .filter(|driver| driver.exists())
         .map_or_else(|| "clippy-driver".into(), PathBuf::into_os_string)
+}
+
+/// Where the stories write down what the functions did.
+fn recorded() -> PathBuf {
+    target().join("policies")
 }
 
 /// The tests of a file of `tests/local`.

@@ -82,7 +82,7 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
         "\nThe service was restarted once, and people were told: alarm, ok, {}.",
         statuses.join(", ")
     );
-    demo.end(keep).await
+    demo.end("alarm", keep).await
 }
 
 /// A change of the alarm.

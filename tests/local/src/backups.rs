@@ -90,7 +90,7 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
         "only what the test created may be removed: {removal:?}"
     );
     story.end().await?;
-    demo.end(keep).await
+    demo.end("backup", keep).await
 }
 
 fn schedule(time: &str) -> Value {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::clock::Clock;
-use crate::roles::Roles;
+use crate::requests;
 use crate::shop::Shop;
 use crate::stack::Stack;
 use xtask::functions::{FUNCTIONS, dead_letter_output};
@@ -80,7 +80,7 @@ pub(crate) async fn run(builds: usize, kills: u32) -> anyhow::Result<()> {
     }
     bar.finish_and_clear();
     world.judge(builds).await?;
-    Roles::of(&stack).await?.allow(&stack.stand_in.journal().entries())?;
+    requests::record(&stack, "kill").await?;
     println!(
         "{builds} builds, {} kills, {} Spot reclaims, {} events redriven from dead-letter queues: nothing lost, nothing doubled ({:.0} s).",
         world.killed,

@@ -15,7 +15,7 @@ mod demo;
 mod kill;
 mod local;
 mod pipeline;
-mod roles;
+mod requests;
 mod secrets;
 mod shop;
 mod spot;

@@ -27,7 +27,7 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
     let action = wait_as_pipeline(&demo).await?;
     show_what_is_left(&demo, &action.run).await?;
     println!("\nThe action, as CodePipeline has it:\n\n{}", action.text);
-    demo.end(keep).await
+    demo.end("pipeline", keep).await
 }
 
 /// An action that is over.

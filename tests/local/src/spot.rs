@@ -58,7 +58,7 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
     for line in email.lines() {
         println!("    {line}");
     }
-    demo.end(keep).await
+    demo.end("spot", keep).await
 }
 
 /// Whether the tests of both builds have begun a while ago.

@@ -191,6 +191,24 @@ impl Stack {
             .with_context(|| format!("infra/template.yaml has no output {name}"))
     }
 
+    /// The ids of the resources, by their names in the template.
+    pub(crate) async fn resources(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let listed = self
+            .cli("Reading the stack's resources", |cli| {
+                cli.args(["cloudformation", "list-stack-resources", "--stack-name", STACK])
+                    .args(["--output", "json"])
+            })
+            .await?;
+        let listed: Value = serde_json::from_str(&listed).context("the stack's resources are no JSON")?;
+        let summaries = listed["StackResourceSummaries"].as_array().into_iter().flatten();
+        Ok(summaries
+            .filter_map(|resource| {
+                let text = |key: &str| resource[key].as_str().map(ToOwned::to_owned);
+                Some((text("LogicalResourceId")?, text("PhysicalResourceId")?))
+            })
+            .collect())
+    }
+
     /// What a program has to find in its environment to use this stack as a deployed function would: name and value.
     pub(crate) fn environment(&self) -> anyhow::Result<Vec<(&'static str, String)>> {
         let mut all = credentials();
