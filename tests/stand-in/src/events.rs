@@ -10,6 +10,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::Options;
 use crate::proxy::Upstream;
+use crate::record::Recorder;
 use crate::support::{lock, uuid};
 
 /// How many events a slow subscriber may lag behind before it misses some.
@@ -32,6 +33,7 @@ pub struct Events {
 struct Inner {
     region: String,
     account: String,
+    recorder: Option<Recorder>,
     state: Mutex<State>,
     delivered: broadcast::Sender<Value>,
     queue: mpsc::UnboundedSender<Outgoing>,
@@ -79,13 +81,14 @@ pub struct Delivery {
 }
 
 impl Events {
-    pub(crate) fn new(options: &Options) -> (Self, mpsc::UnboundedReceiver<Outgoing>) {
+    pub(crate) fn new(options: &Options, recorder: Option<Recorder>) -> (Self, mpsc::UnboundedReceiver<Outgoing>) {
         let (delivered, _) = broadcast::channel(SUBSCRIBER_CAPACITY);
         let (queue, outgoing) = mpsc::unbounded_channel();
         let events = Self {
             inner: Arc::new(Inner {
                 region: options.region.clone(),
                 account: options.account.clone(),
+                recorder,
                 state: Mutex::new(State {
                     all: Vec::new(),
                     publishing: false,
@@ -178,6 +181,9 @@ impl Events {
             "resources": resources,
             "detail": detail,
         });
+        if let Some(recorder) = &self.inner.recorder {
+            recorder.event(&envelope);
+        }
         let mut state = lock(&self.inner.state);
         let place = state.all.len();
         state.all.push(envelope.clone());

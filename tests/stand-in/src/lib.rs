@@ -29,12 +29,13 @@ mod git;
 mod journal;
 mod processes;
 mod proxy;
+mod record;
 mod replies;
 mod server;
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -73,11 +74,14 @@ pub struct Options {
     pub timing: Timing,
     /// The folder of the bare Git repositories, `NAME.git` each. It is created where it is missing.
     pub repositories: PathBuf,
+    /// The folder of the [record](https://jsonlines.org/) of what is asked, answered and told in events, one file for each process. Nothing is recorded
+    /// without it.
+    pub record: Option<PathBuf>,
 }
 
 impl Options {
-    /// Scripted agents and builds, any free port, no upstream, us-east-1, the emulator's default account, and the timing of
-    /// [`Timing::default`].
+    /// Scripted agents and builds, any free port, no upstream, us-east-1, the emulator's default account, the timing of
+    /// [`Timing::default`], and a record in the folder that the environment variable `BELLHOP_RECORD` names, if it names one.
     pub fn new(repositories: impl Into<PathBuf>) -> Self {
         Self {
             port: 0,
@@ -88,6 +92,9 @@ impl Options {
             builds: Builds::Scripted,
             timing: Timing::default(),
             repositories: repositories.into(),
+            record: std::env::var_os(record::VARIABLE)
+                .filter(|folder| !folder.is_empty())
+                .map(PathBuf::from),
         }
     }
 }
@@ -220,13 +227,14 @@ pub(crate) struct Cloud {
     pub(crate) backup: Backup,
     pub(crate) events: Events,
     pub(crate) upstream: proxy::Upstream,
+    pub(crate) recorder: Option<record::Recorder>,
 }
 
 impl StandIn {
     /// Binds the port and starts to serve, to watch the repositories for pushes, and to publish events.
     ///
     /// # Errors
-    /// The port is taken, or a folder cannot be created.
+    /// The port is taken, a folder cannot be created, or the record cannot be written.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         for folder in options.folders() {
             tokio::fs::create_dir_all(&folder)
@@ -239,7 +247,8 @@ impl StandIn {
         let endpoint = format!("http://{}", listener.local_addr()?);
 
         let upstream = proxy::Upstream::new(&options)?;
-        let (events, queue) = Events::new(&options);
+        let recorder = options.record.as_deref().map(record::Recorder::of).transpose()?;
+        let (events, queue) = Events::new(&options, recorder.clone());
         let codecommit = CodeCommit::new(&options, events.clone())?;
         let (codepipeline, jobs) = CodePipeline::new(&options);
         let cloud = Cloud {
@@ -252,6 +261,7 @@ impl StandIn {
             backup: Backup::new(&options, events.clone()),
             events,
             upstream,
+            recorder,
         };
         let background = vec![
             tokio::spawn(server::serve(listener, cloud.clone())),
@@ -325,6 +335,11 @@ impl StandIn {
     /// The EventBridge events.
     pub fn events(&self) -> &Events {
         &self.inner.cloud.events
+    }
+
+    /// The file of this process in the folder of a record.
+    pub fn record_in(folder: &Path) -> PathBuf {
+        record::file(folder)
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::calls::Call;
 use crate::faults::Fault;
+use crate::record::{Exchange, Recorder};
 use crate::replies::{Answer, AwsError};
 use crate::{Cloud, codebuild, control, replies};
 
@@ -88,6 +89,15 @@ fn cut() -> Response<Body> {
     response
 }
 
+/// What comes of a request.
+struct Work {
+    response: Response<Body>,
+    /// What the journal adds to the summary.
+    note: Option<String>,
+    /// Whether the upstream has answered.
+    is_forwarded: bool,
+}
+
 async fn work(cloud: &Cloud, parts: &Parts, body: Bytes) -> Response<Body> {
     let call = Call::identify(parts, &body);
     let mut entry = cloud.journal.arrived(&call);
@@ -98,24 +108,68 @@ async fn work(cloud: &Cloud, parts: &Parts, body: Bytes) -> Response<Body> {
         tokio::time::sleep(delay).await;
     }
     let refusal = fault.as_ref().and_then(|fault| refusal(cloud, fault, &call));
-    let response = match refusal {
-        Some(response) => response,
+    let work = match refusal {
+        Some(response) => Work::here(response, None),
         None => {
-            let (response, note) = perform(cloud, &call, parts, body).await;
-            if let Some(note) = note {
+            let work = perform(cloud, &call, parts, body.clone()).await;
+            if let Some(note) = &work.note {
                 entry.summary = format!("{} {note}", entry.summary);
             }
             match fault {
-                Some(Fault::LoseReply) => cut(),
-                _ => response,
+                Some(Fault::LoseReply) => Work::here(cut(), None),
+                _ => work,
             }
         }
     };
+    let Work {
+        mut response,
+        is_forwarded,
+        ..
+    } = work;
     if response.extensions().get::<Cut>().is_none() {
         entry.status = Some(response.status().as_u16());
     }
+    if let Some(recorder) = &cloud.recorder {
+        response = record(recorder, &call, parts, &body, entry.fault.as_deref(), response, is_forwarded).await;
+    }
     cloud.journal.answered(entry);
     response
+}
+
+impl Work {
+    /// What is answered here.
+    fn here(response: Response<Body>, note: Option<String>) -> Self {
+        Self {
+            response,
+            note,
+            is_forwarded: false,
+        }
+    }
+}
+
+/// Records a request with its response, whose body has to be read for that, and gives the same response.
+async fn record(
+    recorder: &Recorder,
+    call: &Call,
+    parts: &Parts,
+    body: &Bytes,
+    fault: Option<&str>,
+    response: Response<Body>,
+    is_forwarded: bool,
+) -> Response<Body> {
+    let is_cut = response.extensions().get::<Cut>().is_some();
+    let (head, content) = response.into_parts();
+    // It is in memory already.
+    let content = axum::body::to_bytes(content, usize::MAX).await.unwrap_or_default();
+    recorder.exchange(&Exchange {
+        call,
+        parts,
+        body,
+        fault,
+        status: (!is_cut).then_some(head.status),
+        answer: (!is_cut && !is_forwarded).then_some((&head.headers, &content)),
+    });
+    Response::from_parts(head, content.into())
 }
 
 /// The answer of a request that must not take effect.
@@ -140,8 +194,8 @@ fn refusal(cloud: &Cloud, fault: &Fault, call: &Call) -> Option<Response<Body>> 
     Some(error.respond(call))
 }
 
-/// Lets the request take effect. Beside the answer comes what the journal adds to the summary.
-async fn perform(cloud: &Cloud, call: &Call, parts: &Parts, body: Bytes) -> (Response<Body>, Option<String>) {
+/// Lets the request take effect.
+async fn perform(cloud: &Cloud, call: &Call, parts: &Parts, body: Bytes) -> Work {
     let answer = match call.service.as_str() {
         "ecs" => cloud.ecs.answer(call),
         "codecommit" => cloud.codecommit.answer(call).await,
@@ -154,12 +208,15 @@ async fn perform(cloud: &Cloud, call: &Call, parts: &Parts, body: Bytes) -> (Res
         "cloudcontrolapi" => cloud.backup.answer_cloud_control(call),
         _ => {
             let response = cloud.upstream.forward(parts, body).await;
-            let response = response.unwrap_or_else(|error| error.respond(call));
-            return (response, None);
+            return Work {
+                response: response.unwrap_or_else(|error| error.respond(call)),
+                note: None,
+                is_forwarded: true,
+            };
         }
     };
     match answer {
-        Ok(Answer { body, note }) => (replies::success(call, &body), note),
-        Err(error) => (error.respond(call), Some(format!("({error})"))),
+        Ok(Answer { body, note }) => Work::here(replies::success(call, &body), note),
+        Err(error) => Work::here(error.respond(call), Some(format!("({error})"))),
     }
 }
