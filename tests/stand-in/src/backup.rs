@@ -1,37 +1,45 @@
 //! AWS Backup's jobs and recovery points, and Cloud Control's removal of what a restore created. Nothing runs: the test, or the story, says what
 //! happens to each job.
 
-use std::collections::BTreeMap;
+mod api;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use axum::http::Method;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::Options;
-use crate::calls::Call;
-use crate::events::Events;
-use crate::replies::{Answer, AwsError};
-use crate::support::{self, epoch, iso, lock, uuid};
+pub(crate) use api::operation;
 
-const STATES: [&str; 8] = [
-    "CREATED",
-    "PENDING",
-    "RUNNING",
-    "ABORTED",
-    "COMPLETED",
-    "FAILED",
-    "EXPIRED",
-    "PARTIAL",
-];
+use crate::Options;
+use crate::events::Events;
+use crate::support::{self, iso, lock, uuid};
+
+/// The states that a kind of job may come to, as DescribeBackupJob, DescribeCopyJob and DescribeRestoreJob name them. The first is the one that it begins in.
+fn states(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "backup" => &[
+            "CREATED",
+            "PENDING",
+            "RUNNING",
+            "ABORTING",
+            "ABORTED",
+            "COMPLETED",
+            "FAILED",
+            "EXPIRED",
+            "PARTIAL",
+        ],
+        "copy" => &["CREATED", "RUNNING", "COMPLETED", "FAILED", "PARTIAL"],
+        _ => &["PENDING", "RUNNING", "COMPLETED", "ABORTED", "FAILED"],
+    }
+}
 
 /// The backups of the stand-in. Clones are handles to the same ones.
 ///
-/// A job is created as `CREATED` and stays so until [`Backup::ends`] says otherwise. Its event has the shape of the real one; a job that ends by
+/// A job is created as `CREATED`, or a restore as `PENDING`, and stays so until [`Backup::ends`] says otherwise. Its event has the shape of the real one; a job that ends by
 /// [`Backup::ends_in_silence`] has none, as AWS Backup's events are best effort.
 #[derive(Clone)]
 pub struct Backup {
@@ -179,16 +187,16 @@ impl Backup {
     /// # Errors
     /// There is no such job or state.
     pub fn ends_in_silence(&self, id: &str, state: &str, message: Option<&str>) -> anyhow::Result<BackupJobView> {
-        if !STATES.contains(&state) {
-            bail!("{state} is no state of a job");
-        }
         let new_point = self.point_arn();
         let mut locked = lock(&self.inner.state);
         let State { jobs, points, .. } = &mut *locked;
         let job = jobs.iter_mut().find(|job| job.id == id).context("no such job")?;
+        if !states(job.kind).contains(&state) {
+            bail!("{state} is no state of a {} job", job.kind);
+        }
         job.state = state.to_owned();
         job.message = message.map(str::to_owned);
-        if !["CREATED", "PENDING", "RUNNING"].contains(&state) {
+        if !["CREATED", "PENDING", "RUNNING", "ABORTING"].contains(&state) {
             job.ended = Some(Timestamp::now());
         }
         if state == "COMPLETED" {
@@ -247,6 +255,8 @@ impl Backup {
                 set("backupSizeInBytes", 36048.into());
                 set("resourceArn", job.resource.clone().into());
                 set("resourceType", resource_type(&job.resource).into());
+                let source = job.request["SourceBackupVaultName"].as_str().unwrap_or_default();
+                set("sourceBackupVaultArn", self.vault_arn(source).into());
                 set("destinationBackupVaultArn", job.request["DestinationBackupVaultArn"].clone());
                 set("destinationRecoveryPointArn", job.point.clone().map_or(json!({}), Value::String));
                 set("state", job.state.clone().into());
@@ -284,256 +294,6 @@ impl Backup {
             uuid()
         )
     }
-
-    /// Answers a request to AWS Backup, whose operations are known by method and path.
-    pub(crate) fn answer(&self, call: &Call, method: &Method, path: &str, query: &str, body: &[u8]) -> Result<Answer, AwsError> {
-        let request =
-            || serde_json::from_slice::<Value>(body).map_err(|_| AwsError::client("SerializationException", "The body is not JSON"));
-        let last = || decoded(path.rsplit('/').next().unwrap_or_default());
-        match call.operation.as_str() {
-            "StartBackupJob" => self.start("backup", request()?),
-            "StartCopyJob" => self.start("copy", request()?),
-            "StartRestoreJob" => self.start("restore", request()?),
-            "DescribeBackupJob" => self.describe("backup", &last()),
-            "DescribeCopyJob" => self.describe("copy", &last()),
-            "DescribeRestoreJob" => self.describe("restore", &last()),
-            "ListRecoveryPointsByBackupVault" => Ok(self.points(path, query)),
-            "GetRecoveryPointRestoreMetadata" => self.restore_metadata(path),
-            _ => {
-                tracing::debug!(%method, path, "an operation that the stand-in does not have");
-                Err(AwsError::unknown_operation(call))
-            }
-        }
-    }
-
-    fn start(&self, kind: &'static str, request: Value) -> Result<Answer, AwsError> {
-        let text = |name: &str| match request[name].as_str() {
-            Some(text) if !text.is_empty() => Ok(text.to_owned()),
-            _ => Err(AwsError::client("MissingParameterValueException", format!("{name} is missing"))),
-        };
-        text("IamRoleArn")?;
-        let token = request["IdempotencyToken"].as_str();
-        let mut state = lock(&self.inner.state);
-        let (resource, point) = match kind {
-            "backup" => {
-                text("BackupVaultName")?;
-                check_windows(&request)?;
-                (text("ResourceArn")?, None)
-            }
-            _ => {
-                if kind == "copy" {
-                    text("SourceBackupVaultName")?;
-                    text("DestinationBackupVaultArn")?;
-                } else if !request["Metadata"].is_object() {
-                    return Err(AwsError::client("MissingParameterValueException", "Metadata is missing"));
-                }
-                let arn = text("RecoveryPointArn")?;
-                let known = state.points.iter().find(|point| point.arn == arn);
-                let known = known.ok_or_else(|| not_found(&format!("Recovery point {arn} does not exist")))?;
-                (known.resource.clone(), (kind == "restore").then_some(arn))
-            }
-        };
-        // One token, one job; the same token for something else is refused.
-        let known = state
-            .jobs
-            .iter()
-            .find(|job| token.is_some() && job.kind == kind && job.request["IdempotencyToken"].as_str() == token);
-        if let Some(known) = known {
-            if known.request != request {
-                let message = "The idempotency token was used with other parameters";
-                return Err(AwsError::client("InvalidParameterValueException", message));
-            }
-            return Ok(begun(known));
-        }
-        let job = BackupJobView {
-            kind,
-            id: uuid(),
-            state: "CREATED".to_owned(),
-            message: None,
-            request,
-            resource,
-            point,
-            created_resource: None,
-            created: Timestamp::now(),
-            ended: None,
-        };
-        let answer = begun(&job);
-        state.jobs.push(job);
-        drop(state);
-        self.changed();
-        Ok(answer)
-    }
-
-    fn describe(&self, kind: &str, id: &str) -> Result<Answer, AwsError> {
-        let state = lock(&self.inner.state);
-        let job = state.jobs.iter().find(|job| job.kind == kind && job.id == id);
-        let job = job.ok_or_else(|| not_found(&format!("The job {id} does not exist")))?;
-        let mut body = json!({
-            "AccountId": self.inner.account,
-            "CreationDate": epoch(job.created),
-            "CompletionDate": job.ended.map(epoch),
-            "StatusMessage": job.message,
-            "ResourceArn": job.resource,
-            "IamRoleArn": job.request["IamRoleArn"],
-        });
-        let more = match kind {
-            "backup" => json!({ "BackupJobId": job.id, "State": job.state, "RecoveryPointArn": job.point }),
-            "copy" => json!({ "CopyJobId": job.id, "State": job.state, "DestinationRecoveryPointArn": job.point }),
-            _ => {
-                json!({ "RestoreJobId": job.id, "Status": job.state, "RecoveryPointArn": job.point, "CreatedResourceArn": job.created_resource })
-            }
-        };
-        if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
-            body.extend(more);
-        }
-        Ok(if kind == "copy" { json!({ "CopyJob": body }) } else { body }.into())
-    }
-
-    fn points(&self, path: &str, query: &str) -> Answer {
-        let vault = decoded(path.split('/').nth(2).unwrap_or_default());
-        let resource = form_urlencoded::parse(query.as_bytes())
-            .find(|(name, _)| name == "resourceArn")
-            .map(|(_, value)| value.into_owned());
-        let state = lock(&self.inner.state);
-        let points: Vec<Value> = state
-            .points
-            .iter()
-            .filter(|point| point.vault == vault && resource.as_ref().is_none_or(|resource| *resource == point.resource))
-            .map(|point| {
-                json!({
-                    "RecoveryPointArn": point.arn, "BackupVaultName": point.vault, "ResourceArn": point.resource,
-                    "CreationDate": epoch(point.created), "Status": "COMPLETED",
-                })
-            })
-            .collect();
-        json!({ "RecoveryPoints": points }).into()
-    }
-
-    fn restore_metadata(&self, path: &str) -> Result<Answer, AwsError> {
-        let arn = decoded(path.split('/').nth(4).unwrap_or_default());
-        let state = lock(&self.inner.state);
-        let point = state.points.iter().find(|point| point.arn == arn);
-        let point = point.ok_or_else(|| not_found(&format!("Recovery point {arn} does not exist")))?;
-        let name = point.resource.rsplit('/').next().unwrap_or_default();
-        let metadata: BTreeMap<&str, &str> = match resource_type(&point.resource) {
-            "DynamoDB" => [("originalTableName", name), ("encryptionType", "Default")].into(),
-            "EFS" => [
-                ("file-system-id", name),
-                ("Encrypted", "true"),
-                ("PerformanceMode", "generalPurpose"),
-            ]
-            .into(),
-            _ => [("volumeId", name)].into(),
-        };
-        Ok(json!({ "BackupVaultArn": self.vault_arn(&point.vault), "RecoveryPointArn": arn, "RestoreMetadata": metadata }).into())
-    }
-
-    /// Answers a request to Cloud Control.
-    pub(crate) fn answer_cloud_control(&self, call: &Call) -> Result<Answer, AwsError> {
-        let request = call.json()?;
-        let text = |name: &str| request[name].as_str().unwrap_or_default().to_owned();
-        let mut state = lock(&self.inner.state);
-        let fails = state.removals_fail;
-        match call.operation.as_str() {
-            "DeleteResource" => {
-                let token = text("ClientToken");
-                if let Some(known) = state.removals.iter().find(|removal| removal.client_token == token) {
-                    return Ok(removal_progress(known, fails));
-                }
-                let removal = RemovalView {
-                    request: uuid(),
-                    client_token: token,
-                    type_name: text("TypeName"),
-                    identifier: text("Identifier"),
-                    status: "IN_PROGRESS",
-                };
-                let answer = removal_progress(&removal, fails);
-                state.removals.push(removal);
-                drop(state);
-                self.changed();
-                Ok(answer)
-            }
-            "GetResourceRequestStatus" => {
-                let token = text("RequestToken");
-                let removal = state.removals.iter_mut().find(|removal| removal.request == token);
-                let removal = removal.ok_or_else(|| AwsError::client("RequestTokenNotFoundException", "no such request"))?;
-                removal.status = if fails { "FAILED" } else { "SUCCESS" };
-                Ok(removal_progress(removal, fails))
-            }
-            _ => Err(AwsError::unknown_operation(call)),
-        }
-    }
-}
-
-/// The name of an operation of AWS Backup, by method and path.
-pub(crate) fn operation(method: &Method, path: &str) -> Option<&'static str> {
-    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    Some(match (method.as_str(), parts.as_slice()) {
-        ("PUT", ["backup-jobs"]) => "StartBackupJob",
-        ("PUT", ["copy-jobs"]) => "StartCopyJob",
-        ("PUT", ["restore-jobs"]) => "StartRestoreJob",
-        ("GET", ["backup-jobs", _]) => "DescribeBackupJob",
-        ("GET", ["copy-jobs", _]) => "DescribeCopyJob",
-        ("GET", ["restore-jobs", _]) => "DescribeRestoreJob",
-        ("GET", ["backup-vaults", _, "recovery-points"]) => "ListRecoveryPointsByBackupVault",
-        ("GET", ["backup-vaults", _, "recovery-points", _, "restore-metadata"]) => "GetRecoveryPointRestoreMetadata",
-        _ => return None,
-    })
-}
-
-fn begun(job: &BackupJobView) -> Answer {
-    let name = match job.kind {
-        "backup" => "BackupJobId",
-        "copy" => "CopyJobId",
-        _ => "RestoreJobId",
-    };
-    json!({ name: job.id, "CreationDate": epoch(job.created) }).into()
-}
-
-fn removal_progress(removal: &RemovalView, fails: bool) -> Answer {
-    let mut event = json!({
-        "TypeName": removal.type_name, "Identifier": removal.identifier, "RequestToken": removal.request, "Operation": "DELETE",
-        "OperationStatus": removal.status,
-    });
-    if fails && removal.status == "FAILED" {
-        event["ErrorCode"] = "AccessDenied".into();
-        event["StatusMessage"] = "not allowed to remove it".into();
-    }
-    json!({ "ProgressEvent": event }).into()
-}
-
-fn check_windows(request: &Value) -> Result<(), AwsError> {
-    let start = request["StartWindowMinutes"].as_i64();
-    if start.is_some_and(|minutes| minutes < 60) {
-        return Err(AwsError::client(
-            "InvalidParameterValueException",
-            "The start window must be at least 60 minutes",
-        ));
-    }
-    // What plans' rules are held to. Where one is left out its default counts: 8 hours, and 7 days.
-    let complete = request["CompleteWindowMinutes"].as_i64().unwrap_or(7 * 24 * 60);
-    if complete < start.unwrap_or(8 * 60) + 60 {
-        return Err(AwsError::client(
-            "InvalidParameterValueException",
-            "The complete window must be at least 60 minutes longer than the start window",
-        ));
-    }
-    let lifecycle = &request["Lifecycle"];
-    if let (Some(cold), Some(delete)) = (
-        lifecycle["MoveToColdStorageAfterDays"].as_i64(),
-        lifecycle["DeleteAfterDays"].as_i64(),
-    ) && delete < cold + 90
-    {
-        return Err(AwsError::client(
-            "InvalidParameterValueException",
-            "DeleteAfterDays must be at least 90 days after MoveToColdStorageAfterDays",
-        ));
-    }
-    Ok(())
-}
-
-fn not_found(message: &str) -> AwsError {
-    AwsError::client("ResourceNotFoundException", message)
 }
 
 fn resource_type(arn: &str) -> &'static str {
@@ -553,12 +313,4 @@ fn restored(job: &BackupJobView) -> String {
         (None, Some((prefix, _))) => format!("{place}/{prefix}-{}", support::hex(17)),
         (None, None) => format!("{place}/{}", support::hex(17)),
     }
-}
-
-fn decoded(part: &str) -> String {
-    // In a path a plus is a plus; only percent signs mean something.
-    let escaped = part.replace('+', "%2B");
-    form_urlencoded::parse(escaped.as_bytes())
-        .next()
-        .map_or(String::new(), |(name, _)| name.into_owned())
 }

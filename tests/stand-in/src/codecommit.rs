@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::Options;
 use crate::calls::Call;
 use crate::events::Events;
-use crate::git::{Blob, Difference, Repository, Side, Signature, is_object_id};
+use crate::git::{Blob, Difference, Entry, Repository, Side, Signature, is_object_id};
 use crate::replies::{Answer, AwsError};
 use crate::support::{grouped, lock};
 
@@ -27,6 +27,8 @@ const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 const POLL: Duration = Duration::from_millis(50);
 /// Most differences on a page.
 const PAGE: usize = 400;
+/// Git's mode of a symbolic link.
+const LINK: &str = "120000";
 /// The largest file that GetFile returns, in bytes.
 const FILE_LIMIT: usize = 6 * 1024 * 1024;
 
@@ -297,29 +299,32 @@ async fn get_folder(repository: &Repository, request: &Value) -> Result<Value, A
             format!("{folder}/{name}")
         }
     };
-    let of_kind = |kind: &str| entries.iter().filter(|entry| entry.kind == kind).collect::<Vec<_>>();
-    let files: Vec<_> = of_kind("blob")
-        .iter()
-        .map(|entry| {
-            json!({
-                "absolutePath": absolute(&entry.name),
-                "relativePath": entry.name,
-                "blobId": entry.id,
-                "fileMode": file_mode(&entry.mode),
+    let listed = |fits: fn(&Entry) -> bool, id: &str, with_mode: bool| -> Vec<Value> {
+        let of_kind = entries.iter().filter(|entry| fits(entry));
+        of_kind
+            .map(|entry| {
+                let mut item = json!({ "absolutePath": absolute(&entry.name), "relativePath": entry.name, id: entry.id });
+                if with_mode {
+                    item["fileMode"] = file_mode(&entry.mode).into();
+                }
+                item
             })
-        })
-        .collect();
-    let folders: Vec<_> = of_kind("tree")
-        .iter()
-        .map(|entry| json!({ "absolutePath": absolute(&entry.name), "relativePath": entry.name, "treeId": entry.id }))
-        .collect();
-    Ok(json!({ "commitId": commit, "folderPath": folder, "files": files, "subFolders": folders }))
+            .collect()
+    };
+    Ok(json!({
+        "commitId": commit,
+        "folderPath": folder,
+        "files": listed(|entry| entry.kind == "blob" && entry.mode != LINK, "blobId", true),
+        "symbolicLinks": listed(|entry| entry.kind == "blob" && entry.mode == LINK, "blobId", true),
+        "subFolders": listed(|entry| entry.kind == "tree", "treeId", false),
+        "subModules": listed(|entry| entry.kind == "commit", "commitId", false),
+    }))
 }
 
 fn file_mode(mode: &str) -> &'static str {
     match mode {
         "100755" => "EXECUTABLE",
-        "120000" => "SYMLINK",
+        LINK => "SYMLINK",
         _ => "NORMAL",
     }
 }
@@ -439,7 +444,7 @@ async fn resolve(repository: &Repository, specifier: &Value) -> Result<String, A
 /// Git does not work.
 fn broken(error: anyhow::Error) -> AwsError {
     let message = format!("{error:#}");
-    AwsError::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException", message)
+    AwsError::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure", message)
 }
 
 fn is_repository_name(name: &str) -> bool {

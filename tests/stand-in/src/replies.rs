@@ -67,8 +67,7 @@ impl AwsError {
             ),
             (_, Protocol::S3) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate."),
             (_, Protocol::Query) => Self::client("Throttling", "Rate exceeded"),
-            (_, Protocol::RestJson) => Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", "Rate exceeded"),
-            (_, Protocol::Json(_)) => Self::client("ThrottlingException", "Rate exceeded"),
+            (_, Protocol::Json(_) | Protocol::RestJson) => Self::client("ThrottlingException", "Rate exceeded"),
         }
     }
 
@@ -78,8 +77,7 @@ impl AwsError {
             ("ecs", _) => "ServerException",
             ("dynamodb", _) => "InternalServerError",
             (_, Protocol::S3) => "InternalError",
-            (_, Protocol::Query) => "InternalFailure",
-            (_, Protocol::Json(_) | Protocol::RestJson) => "InternalServerException",
+            (_, Protocol::Query | Protocol::Json(_) | Protocol::RestJson) => "InternalFailure",
         };
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -26,6 +26,14 @@ pub(crate) async fn wait_for<T>(changes: &watch::Sender<u64>, within: Duration, 
     tokio::time::timeout(within, search).await.ok().flatten()
 }
 
+/// A page of a list, which begins where its token says, and the next page's token. `None` for a token that is none.
+pub(crate) fn page<'a, T>(items: &'a [T], token: Option<&str>, limit: usize) -> Option<(&'a [T], Option<String>)> {
+    let start = token.map_or(Ok(0), str::parse::<usize>).ok()?.min(items.len());
+    let end = start.saturating_add(limit).min(items.len());
+    let next = (end < items.len()).then(|| end.to_string());
+    Some((items.get(start..end)?, next))
+}
+
 /// So many random lower-case hexadecimal digits.
 pub(crate) fn hex(digits: usize) -> String {
     std::iter::repeat_with(|| fastrand::digit(16))

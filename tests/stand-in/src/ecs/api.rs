@@ -1,12 +1,13 @@
 //! The operations of ECS.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::tasks::{ON_DEMAND, SPOT, container_definition};
 use super::{Change, Ecs, Launched, Plan, State, USER_INITIATED, id_of};
 use crate::calls::{Call, preferred_provider};
 use crate::replies::{Answer, AwsError};
-use crate::support::lock;
+use crate::support::{lock, page};
 
 const OVERRIDES_LIMIT: usize = 8192;
 const TOKEN_LIMIT: usize = 64;
@@ -24,7 +25,7 @@ impl Ecs {
             "ListTasks" => self.list_tasks(request),
             "RegisterTaskDefinition" => self.register_task_definition(request),
             "DescribeClusters" => self.describe_clusters(request),
-            "ListClusters" => self.list_clusters(),
+            "ListClusters" => self.list_clusters(request),
             "ListContainerInstances" => self.list_container_instances(request),
             "UpdateContainerInstancesState" => self.update_container_instances_state(request),
             "DescribeServices" => self.describe_services(request),
@@ -220,18 +221,7 @@ impl Ecs {
             .filter(|_| request["serviceName"].is_null())
             .map(|task| task.arn.as_str())
             .collect();
-        let limit = request["maxResults"].as_u64().unwrap_or(LIST_LIMIT);
-        let limit = usize::try_from(limit.min(LIST_LIMIT)).unwrap_or(DESCRIBE_LIMIT);
-        let start = match request["nextToken"].as_str() {
-            Some(token) => token.parse().map_err(|_| invalid("Invalid token in pagination."))?,
-            None => 0,
-        };
-        let page: Vec<_> = arns.iter().skip(start).take(limit).collect();
-        let mut body = json!({ "taskArns": page });
-        if start + page.len() < arns.len() {
-            body["nextToken"] = (start + page.len()).to_string().into();
-        }
-        Ok(body.into())
+        listed("taskArns", &arns, request)
     }
 
     fn register_task_definition(&self, request: &Value) -> Result<Answer, AwsError> {
@@ -246,6 +236,7 @@ impl Ecs {
         let revisions = state.definitions.entry(family.to_owned()).or_default();
         let revision = revisions.len() + 1;
         let mut definition = request.clone();
+        let tags = definition.as_object_mut().and_then(|members| members.remove("tags"));
         definition["revision"] = revision.into();
         definition["status"] = "ACTIVE".into();
         definition["taskDefinitionArn"] = format!(
@@ -254,7 +245,7 @@ impl Ecs {
         )
         .into();
         revisions.push(definition.clone());
-        Ok(json!({ "taskDefinition": definition }).into())
+        Ok(json!({ "taskDefinition": definition, "tags": tags.unwrap_or_else(|| json!([])) }).into())
     }
 
     fn describe_clusters(&self, request: &Value) -> Result<Answer, AwsError> {
@@ -283,11 +274,11 @@ impl Ecs {
         Ok(json!({ "clusters": clusters, "failures": failures }).into())
     }
 
-    fn list_clusters(&self) -> Result<Answer, AwsError> {
+    fn list_clusters(&self, request: &Value) -> Result<Answer, AwsError> {
         let state = lock(&self.inner.state);
         let names = state.clusters.iter().flatten();
         let arns: Vec<_> = names.map(|name| self.cluster_arn(name)).collect();
-        Ok(json!({ "clusterArns": arns }).into())
+        listed("clusterArns", &arns, request)
     }
 
     pub(super) fn cluster_arn(&self, name: &str) -> String {
@@ -453,9 +444,22 @@ fn overrides(request: &Value) -> Result<Value, AwsError> {
     }
     let mut overrides = json!({ "containerOverrides": [] });
     for (name, member) in given.as_object().into_iter().flatten() {
-        overrides[name] = member.clone();
+        overrides[name] = without_nulls(member);
     }
     Ok(overrides)
+}
+
+/// What is left of a request's member: what is null was not given.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        Value::Object(members) => members
+            .iter()
+            .filter(|(_, member)| !member.is_null())
+            .map(|(name, member)| (name.clone(), without_nulls(member)))
+            .collect(),
+        other => other.clone(),
+    }
 }
 
 fn subnet(request: &Value) -> Option<&str> {
@@ -465,6 +469,19 @@ fn subnet(request: &Value) -> Option<&str> {
 pub(super) fn strings(list: &Value) -> impl Iterator<Item = &str> {
     let items = list.as_array().into_iter().flatten();
     items.filter_map(Value::as_str)
+}
+
+/// A page of a list of ARNs.
+pub(super) fn listed<T: Serialize>(name: &str, arns: &[T], request: &Value) -> Result<Answer, AwsError> {
+    let limit = request["maxResults"].as_u64().unwrap_or(LIST_LIMIT).clamp(1, LIST_LIMIT);
+    let limit = usize::try_from(limit).unwrap_or(DESCRIBE_LIMIT);
+    let page = page(arns, request["nextToken"].as_str(), limit);
+    let (page, next) = page.ok_or_else(|| invalid("Invalid token in pagination."))?;
+    let mut body = json!({ name: page });
+    if let Some(next) = next {
+        body["nextToken"] = next.into();
+    }
+    Ok(body.into())
 }
 
 pub(super) fn invalid(message: impl Into<String>) -> AwsError {

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::api::listed;
 use super::tasks::{Plan, Task, container_definition};
 use super::{Change, Ecs, State, Status, id_of, strings};
 use crate::replies::{Answer, AwsError};
@@ -239,7 +240,7 @@ impl Ecs {
             .filter(|instance| request["status"].as_str().is_none_or(|status| status == instance.status()))
             .map(|instance| instance.arn.as_str())
             .collect();
-        Ok(json!({ "containerInstanceArns": arns }).into())
+        listed("containerInstanceArns", &arns, request)
     }
 
     pub(super) fn update_container_instances_state(&self, request: &Value) -> Result<Answer, AwsError> {

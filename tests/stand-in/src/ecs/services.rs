@@ -12,6 +12,8 @@ use crate::support::{epoch, hex, lock};
 pub(super) struct Service {
     cluster: String,
     name: String,
+    /// Whether it was deleted, which ECS remembers for a while.
+    is_deleted: bool,
     /// The newest last.
     deployments: Vec<Deployment>,
 }
@@ -37,8 +39,18 @@ impl Ecs {
         lock(&self.inner.state).services.push(Service {
             cluster: cluster.to_owned(),
             name: name.to_owned(),
+            is_deleted: false,
             deployments: vec![Deployment::new(deployed)],
         });
+    }
+
+    /// Deletes a service: it becomes INACTIVE.
+    pub fn delete_service(&self, cluster: &str, name: &str) {
+        let mut state = lock(&self.inner.state);
+        let services = state.services.iter_mut();
+        services
+            .filter(|service| service.cluster == cluster && service.name == name)
+            .for_each(|service| service.is_deleted = true);
     }
 
     /// How often a service has been deployed, with the first time; 0 for one that is not there.
@@ -90,6 +102,9 @@ impl Ecs {
         let Some(service) = found else {
             return Err(AwsError::client("ServiceNotFoundException", "Service not found."));
         };
+        if service.is_deleted {
+            return Err(AwsError::client("ServiceNotActiveException", "Service was not ACTIVE."));
+        }
         if request["forceNewDeployment"] == true {
             service.deployments.push(Deployment::new(Timestamp::now()));
         }
@@ -99,34 +114,40 @@ impl Ecs {
         Ok(json!({ "service": self.described(&service) }).into())
     }
 
+    /// A deployment is complete, and the ones before it gone, once its tasks have come up and theirs have ended.
     fn described(&self, service: &Service) -> Value {
-        let newest = service.deployments.last().map(|deployment| deployment.id.clone());
-        let deployments: Vec<Value> = service
-            .deployments
+        let timing = self.inner.timing;
+        let takes = timing.provisioning + timing.deprovisioning;
+        let complete = |deployment: &Deployment| deployment.created.checked_add(takes).is_ok_and(|at| at <= Timestamp::now());
+        let standing = match service.deployments.as_slice() {
+            _ if service.is_deleted => &[],
+            [.., newest] if complete(newest) => std::slice::from_ref(newest),
+            all => all,
+        };
+        let deployments: Vec<Value> = standing
             .iter()
             .rev()
-            .map(|deployment| {
-                let status = if Some(&deployment.id) == newest.as_ref() {
-                    "PRIMARY"
-                } else {
-                    "ACTIVE"
-                };
+            .enumerate()
+            .map(|(age, deployment)| {
                 json!({
                     "id": deployment.id,
-                    "status": status,
-                    "rolloutState": "IN_PROGRESS",
+                    "status": if age == 0 { "PRIMARY" } else { "ACTIVE" },
+                    "rolloutState": if complete(deployment) { "COMPLETED" } else { "IN_PROGRESS" },
                     "desiredCount": 1,
                     "createdAt": epoch(deployment.created),
                     "updatedAt": epoch(deployment.created),
                 })
             })
             .collect();
+        let count = u32::from(!service.is_deleted);
         json!({
             "serviceArn": self.service_arn(&service.cluster, &service.name),
             "serviceName": service.name,
             "clusterArn": self.cluster_arn(&service.cluster),
-            "status": "ACTIVE",
-            "desiredCount": 1,
+            "status": if service.is_deleted { "INACTIVE" } else { "ACTIVE" },
+            "desiredCount": count,
+            "runningCount": count,
+            "pendingCount": 0,
             "deployments": deployments,
         })
     }

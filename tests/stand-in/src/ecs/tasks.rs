@@ -283,9 +283,11 @@ impl Task {
         }
     }
 
-    /// The `detail` of the state change event.
+    /// The `detail` of the state change event, which alone tells when the task has changed.
     pub(super) fn event_detail(&self) -> Value {
-        self.render(|time| iso(time).into())
+        let mut task = self.render(|time| iso(time).into());
+        task["updatedAt"] = iso(self.updated_at).into();
+        task
     }
 
     /// The task in answers, with its tags where they are asked for.
@@ -320,7 +322,6 @@ impl Task {
             "overrides": plan.overrides,
             "taskArn": self.arn,
             "taskDefinitionArn": definition,
-            "updatedAt": time(self.updated_at),
             "version": self.version,
         });
         let connectivity = self.connected_at.map(|_| "CONNECTED".into());

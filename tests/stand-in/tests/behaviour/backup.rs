@@ -102,6 +102,19 @@ async fn a_job_is_described_and_told_as_it_ends() {
     let path = format!("/backup-vaults/ci/recovery-points?resourceArn={TABLE}");
     let (_, listed) = setup.backup_call(Method::GET, &path, &json!({})).await;
     assert_eq!(listed["RecoveryPoints"][0]["RecoveryPointArn"], described["RecoveryPointArn"]);
+    setup.backup().add_point(TABLE, "ci", SOON);
+    let pages = |token: &str| format!("/backup-vaults/ci/recovery-points?maxResults=1{token}");
+    let (_, first) = setup.backup_call(Method::GET, &pages(""), &json!({})).await;
+    let token = format!("&nextToken={}", first["NextToken"].as_str().unwrap());
+    let (_, last) = setup.backup_call(Method::GET, &pages(&token), &json!({})).await;
+    assert_eq!(
+        (last["RecoveryPoints"].as_array().unwrap().len(), &last["NextToken"]),
+        (1, &json!(null))
+    );
+    assert_ne!(first["RecoveryPoints"], last["RecoveryPoints"]);
+    for wrong in ["&nextToken=x", "&maxResults=1001"] {
+        assert_eq!(setup.backup_call(Method::GET, &pages(wrong), &json!({})).await.0, 400, "{wrong}");
+    }
     let (_, none) = setup
         .backup_call(Method::GET, "/backup-vaults/other/recovery-points", &json!({}))
         .await;
@@ -119,6 +132,16 @@ async fn a_restore_creates_what_its_metadata_names_and_it_can_be_removed() {
     let request =
         json!({ "RecoveryPointArn": point, "IamRoleArn": "role", "ResourceType": "DynamoDB", "Metadata": { "targetTableName": "test-1" } });
     let (_, started) = setup.backup_call(Method::PUT, "/restore-jobs", &request).await;
+    let place = format!("/restore-jobs/{}", started["RestoreJobId"].as_str().unwrap());
+    let (_, described) = setup.backup_call(Method::GET, &place, &json!({})).await;
+    assert_eq!([&described["Status"], &described["SourceResourceArn"]], ["PENDING", TABLE]);
+    // No state of a restore.
+    assert!(
+        setup
+            .backup()
+            .ends(started["RestoreJobId"].as_str().unwrap(), "EXPIRED", None)
+            .is_err()
+    );
     let event = setup
         .backup()
         .ends(started["RestoreJobId"].as_str().unwrap(), "COMPLETED", None)

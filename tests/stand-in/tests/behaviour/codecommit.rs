@@ -107,6 +107,7 @@ async fn folders_are_listed_at_a_commit_and_at_an_annotated_tag() {
     std::fs::create_dir(clone.join("ci")).unwrap();
     std::fs::write(clone.join("ci/a.yaml"), "version: 1\n").unwrap();
     std::fs::write(clone.join(".bellhop.yml"), "version: 1\n").unwrap();
+    std::os::unix::fs::symlink("ci/a.yaml", clone.join("link.yaml")).unwrap();
     let first = commit(&clone, "First");
     git(&clone, &["tag", "--annotate", "--message", "one", "v1"]);
     git(&clone, &["push", "--quiet", "origin", "main", "v1"]);
@@ -114,7 +115,11 @@ async fn folders_are_listed_at_a_commit_and_at_an_annotated_tag() {
         let request = json!({ "repositoryName": "shop", "commitSpecifier": specifier, "folderPath": "/" });
         let (status, body) = call(&setup, "GetFolder", &request).await;
         assert_eq!((status, &body["commitId"]), (200, &json!(first)), "{body}");
+        let names = ["files", "symbolicLinks", "subModules"].map(|list| body[list].as_array().unwrap().len());
+        assert_eq!(names, [1, 1, 0], "{body}");
         assert_eq!(body["files"][0]["relativePath"], ".bellhop.yml");
+        let link = &body["symbolicLinks"][0];
+        assert_eq!([&link["relativePath"], &link["fileMode"]], ["link.yaml", "SYMLINK"]);
         assert_eq!(body["subFolders"][0]["absolutePath"], "ci");
     }
     let inner = json!({ "repositoryName": "shop", "commitSpecifier": first, "folderPath": "/ci" });

@@ -47,11 +47,12 @@ impl Setup {
     pub(crate) fn request(&self, service: &str, target: &str, body: &Value) -> reqwest::RequestBuilder {
         let authorization =
             format!("AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0");
+        let version = if service == "cloudcontrolapi" { "1.0" } else { "1.1" };
         self.client
             .post(self.endpoint())
             .header("authorization", authorization)
             .header("x-amz-target", target)
-            .header("content-type", "application/x-amz-json-1.1")
+            .header("content-type", format!("application/x-amz-json-{version}"))
             .body(body.to_string())
     }
 
