@@ -99,10 +99,12 @@ impl Source for CodeCommit {
         };
         let commit = folder.commit_id.parse();
         let commit = commit.map_err(|error| Fault::lasting(format!("{specifier} of {repository} is at no commit")).caused_by(error))?;
-        let files = folder.files.unwrap_or_default().into_iter();
+        let files = folder.files.unwrap_or_default().into_iter().filter_map(|file| file.relative_path);
+        // CodeCommit lists them apart, and somebody who looks for a file may well find one.
+        let links = folder.symbolic_links.unwrap_or_default().into_iter();
         Ok(Some(Root {
             commit,
-            files: files.filter_map(|file| file.relative_path).collect(),
+            files: files.chain(links.filter_map(|link| link.relative_path)).collect(),
         }))
     }
 
@@ -215,6 +217,20 @@ mod tests {
         assert_eq!(gone.unwrap(), None);
         let closed = default_branch(refused("EncryptionKeyAccessDeniedException", "no")).await;
         assert_eq!(closed.unwrap_err().kind, FaultKind::Lasting);
+    }
+
+    #[tokio::test]
+    async fn symbolic_links_stand_in_a_folder_beside_its_files() {
+        let (aws, _) = Wire::replying([ok(&json!({
+            "commitId": COMMIT, "folderPath": "", "files": [{ "relativePath": "Makefile" }], "symbolicLinks": [{ "relativePath": ".bellhop.yml" }],
+        }))]);
+        let root = aws
+            .codecommit()
+            .root(&shop(), &Place::Commit(COMMIT.parse().unwrap()))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(root.files, ["Makefile", ".bellhop.yml"]);
     }
 
     /// No maximum of `MaxResults` is documented, so that a number that works today may be refused tomorrow.
