@@ -145,11 +145,12 @@ impl LocalAws {
     /// # Panics
     /// The answer is an error.
     pub async fn ask(&self, service: &str, target: &str, request: Value) -> Value {
+        let version = if ["dynamodb", "sqs"].contains(&service) { "1.0" } else { "1.1" };
         let request = self
             .client
             .post(&self.url)
             .header("x-amz-target", target)
-            .header("content-type", "application/x-amz-json-1.0")
+            .header("content-type", format!("application/x-amz-json-{version}"))
             .body(request.to_string());
         let (status, body) = send(signed(request, service)).await;
         assert!(status.is_success(), "{target}: {status} {body}");
