@@ -147,7 +147,8 @@ def publish_alarm_changes():
     def previous_state(name, value):
         last = next((entry for entry in reversed(cloudwatch._history_entries()) if entry["AlarmName"] == name), None)
         if last is None:
-            return {"value": value}
+            # As the page's sample of a new alarm has it.
+            return {"value": value, "reason": "Unchecked: Initial alarm creation", "timestamp": alarm_moment(time.time())}
         reason = json.loads(last["HistoryData"])["newState"]["stateReason"]
         at = datetime.fromisoformat(last["Timestamp"].replace("Z", "+00:00")).timestamp()
         return {"value": value, "reason": reason, "timestamp": alarm_moment(at)}

@@ -10,6 +10,7 @@ import time
 import unittest
 from datetime import datetime, timedelta, timezone
 
+import event_schemas
 from local_aws import HERE, LocalAws
 
 # How long a message may take, in seconds.
@@ -81,6 +82,8 @@ class Running(unittest.TestCase):
             MetricData=[{"MetricName": "UnHealthyHostCount", "Dimensions": [{"Name": "TargetGroup", "Value": "jenkins"}], "Value": 2}],
         )
         events = self.messages(url, 7)
+        for event in events:
+            self.assertEqual(list(event_schemas.differences(event)), [])
 
         by_alarm = {name: [event for event in events if event["detail"]["alarmName"] == name] for name in ["unhealthy", "anything"]}
         # The composite alarm's rule is looked at first when it is created.

@@ -115,7 +115,7 @@ impl Change {
         json!({
             "alarmName": NAME,
             "state": { "value": self.state, "reason": self.reason(), "timestamp": self.moment() },
-            "previousState": { "value": self.previous() },
+            "previousState": { "value": self.previous(), "reason": "Threshold Crossed", "timestamp": self.moment() },
             "configuration": { "metrics": [{ "id": "m", "returnData": true, "metricStat": {
                 "metric": { "namespace": "AWS/ApplicationELB", "name": "UnHealthyHostCount", "dimensions": { "TargetGroup": "jenkins" } },
                 "period": 60, "stat": "Maximum",
