@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 use xtask::functions::Functions;
@@ -23,7 +23,7 @@ use crate::steps::Steps;
 const KILL: [&str; 5] = ["kill", "--builds", "10", "--kills", "30"];
 
 /// The steps, and what each does.
-const STEPS: [(&str, &str); 23] = [
+const STEPS: [(&str, &str); 24] = [
     ("format", "rustfmt"),
     (
         "functions",
@@ -52,6 +52,7 @@ const STEPS: [(&str, &str); 23] = [
         "policies",
         "the roles, by an evaluator of IAM, with every request that was made before",
     ),
+    ("models", "what the steps before recorded, by AWS's own models"),
     ("commands", "the commands that `cargo xtask local` prints"),
 ];
 
@@ -61,6 +62,20 @@ const QUICK: [&str; 6] = ["format", "functions", "lints", "template", "rules", "
 const SLOW: &str = "limits_of_agents::";
 /// The tests that have a step and a profile of their own.
 const SIMULATION: &str = "worlds::";
+
+/// The steps whose requests, answers and events are recorded for the step `models`.
+const RECORDED: [&str; 8] = [
+    "rust",
+    "acknowledged",
+    "kill",
+    "demo",
+    "demo-pipeline",
+    "demo-spot",
+    "demo-alarm",
+    "demo-backup",
+];
+/// The stories that have it all between them: what `models` is recorded from where neither they nor `rust` are wanted.
+const STORIES_FOR_MODELS: [Story; 2] = [Story::Pipeline, Story::Backup];
 
 /// What `cargo xtask test` may be told.
 #[derive(Debug, clap::Args)]
@@ -134,6 +149,15 @@ impl Tests<'_> {
             let mut format = cargo();
             self.steps.run("format", format.args(["fmt", "--all", "--check"])).await?;
         }
+        if self.wants("models") {
+            // What was recorded of another version says nothing of this one.
+            match std::fs::remove_dir_all(record()) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot remove {}", record().display()));
+                }
+                _ => {}
+            }
+        }
         tokio::try_join!(self.rust(), self.python(), self.on_the_local_aws(), self.stories())?;
         let policies = async {
             if self.wants("policies") {
@@ -151,7 +175,13 @@ impl Tests<'_> {
             }
             anyhow::Ok(())
         };
-        tokio::try_join!(policies, commands)?;
+        let models = async {
+            if self.wants("models") {
+                self.models().await?;
+            }
+            anyhow::Ok(())
+        };
+        tokio::try_join!(policies, models, commands)?;
         Ok(())
     }
 
@@ -196,7 +226,7 @@ impl Tests<'_> {
         if self.wants("rust") {
             self.local_aws().await?;
             let cargo = cargo();
-            let mut with = linted(Command::new(build::local()));
+            let mut with = self.recorded(linted(Command::new(build::local())));
             with.args(["with", "--"]).arg(cargo.as_std().get_program());
             with.args(["test", "--quiet", "--workspace", "--all-features", "--no-fail-fast"]);
             // Not by leaving out its package: without that, others would be compiled with other features, and again.
@@ -268,10 +298,7 @@ impl Tests<'_> {
     /// The demos.
     async fn stories(&self) -> anyhow::Result<()> {
         for story in Story::ALL {
-            let step = match story {
-                Story::Push => "demo".to_owned(),
-                other => format!("demo-{}", other.name()),
-            };
+            let step = step_of(story);
             if self.wants(&step) {
                 self.local(&step, &["demo", story.name()]).await?;
             }
@@ -279,11 +306,60 @@ impl Tests<'_> {
         Ok(())
     }
 
+    /// Holds what was recorded against AWS's own models, after boto3's paginators and waiters have added to it.
+    async fn models(&self) -> anyhow::Result<()> {
+        for story in STORIES_FOR_MODELS {
+            if !self.wants("rust") && !self.wants(&step_of(story)) {
+                self.local(&format!("models-{}", story.name()), &["demo", story.name()]).await?;
+            }
+        }
+        let venv = self.local_aws().await?;
+        self.steps.run("models-faults", &mut suite(venv, "models")).await?;
+        self.functions().await?;
+        let boto3 = suite(venv, "pages");
+        // Python's own settings hold for the program within as well.
+        let mut with = self.recorded(Command::new(build::local()));
+        for (name, value) in boto3.as_std().get_envs() {
+            with.env(name, value.unwrap_or_default());
+        }
+        with.current_dir(root().join("tests/local"))
+            .args(["pages", "--"])
+            .arg(boto3.as_std().get_program())
+            .args(boto3.as_std().get_args());
+        self.steps.run("models-pages", &mut with).await?;
+        self.steps.run("models", python(venv).arg("check_models.py").arg(record())).await
+    }
+
     /// Runs the program of the local AWS as a step.
     async fn local(&self, step: &str, arguments: &[&str]) -> anyhow::Result<()> {
         tokio::try_join!(self.functions(), self.local_aws())?;
-        self.steps.run(step, linted(Command::new(build::local())).args(arguments)).await
+        let mut local = linted(Command::new(build::local()));
+        if RECORDED.contains(&step) || step.starts_with("models") {
+            local = self.recorded(local);
+        }
+        self.steps.run(step, local.args(arguments)).await
     }
+
+    /// Has the stand-in in a program record what it is asked, where that is held against the models afterwards.
+    fn recorded(&self, mut command: Command) -> Command {
+        if self.wants("models") {
+            command.env("BELLHOP_RECORD", record());
+        }
+        command
+    }
+}
+
+/// The step that a story is.
+fn step_of(story: Story) -> String {
+    match story {
+        Story::Push => "demo".to_owned(),
+        other => format!("demo-{}", other.name()),
+    }
+}
+
+/// Where the record is that the step `models` judges.
+fn record() -> PathBuf {
+    target().join("record")
 }
 
 /// Has cargo compile the workspace with clippy's lints on the way, and take each for an error: one compilation for lints and tests.

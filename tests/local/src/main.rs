@@ -14,6 +14,7 @@ mod cost;
 mod demo;
 mod kill;
 mod local;
+mod pages;
 mod pipeline;
 mod requests;
 mod secrets;
@@ -69,6 +70,12 @@ enum Command {
     Acknowledged,
     /// Runs every command that `local` prints
     Commands,
+    /// Runs a program with the address of a stand-in in its environment, in which there is more of everything than a page holds
+    Pages {
+        /// The program and its arguments
+        #[arg(required = true, trailing_var_arg = true)]
+        program: Vec<std::ffi::OsString>,
+    },
     /// Runs a program with a local AWS in its environment
     With {
         /// The program and its arguments
@@ -96,6 +103,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Cost { builds: None } => cost::page(),
         Command::Acknowledged => acknowledged::run().await,
         Command::Commands => commands::run().await,
+        Command::Pages { program } => pages::run(&program).await,
         Command::With { program } => with::run(&program).await,
     }
 }

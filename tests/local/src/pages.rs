@@ -1,0 +1,92 @@
+//! A stand-in with more of everything than fits on a page, for clients that nobody here wrote.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bellhop_stand_in::{Agents, Options, ProcessOptions, Project, StandIn, Timing};
+use jiff::Timestamp;
+use tokio::process::Command;
+use xtask::workspace::{git, run_openly, run_silently};
+
+use crate::stack::PROJECT;
+
+/// How many there are of each thing.
+const MANY: usize = 25;
+/// The cluster with the instances, tasks and services.
+const CLUSTER: &str = "ci-main";
+/// The repository.
+const REPOSITORY: &str = "shop";
+/// The vault with the recovery points.
+const VAULT: &str = "ci";
+/// What is backed up.
+const TABLE: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/orders";
+
+/// Runs a program with the stand-in's address as `AWS_ENDPOINT_URL` in its environment, and the two commits between which many files differ in
+/// `BELLHOP_COMMITS`. Tasks are processes that wait until they are stopped, and builds stay in their queue.
+///
+/// # Errors
+/// Something could not be set up, or the program failed.
+pub(crate) async fn run(program: &[OsString]) -> anyhow::Result<()> {
+    let (program, arguments) = program.split_first().context("no program")?;
+    let folder = tempfile::Builder::new().prefix("bellhop-pages-").tempdir()?;
+    let at = folder.path();
+    let entry_point = at.join("wait");
+    std::fs::write(&entry_point, "trap 'exit 0' TERM\nsleep 600 &\nwait\n")?;
+    let stand_in = StandIn::start(Options {
+        timing: Timing::quick(),
+        agents: Agents::Processes(ProcessOptions {
+            entry_point,
+            environment: BTreeMap::new(),
+            work: at.join("work"),
+            logs: at.join("logs"),
+        }),
+        ..Options::new(at.join("repositories"))
+    })
+    .await?;
+    let commits = fill(&stand_in, at).await?;
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env("AWS_ENDPOINT_URL", stand_in.endpoint())
+        .env("BELLHOP_COMMITS", commits.join(" "));
+    let done = run_openly(&program.to_string_lossy(), &mut command).await;
+    stand_in.stop().await;
+    done
+}
+
+/// Puts everything there that cannot be asked for, and gives the two commits.
+async fn fill(stand_in: &StandIn, folder: &Path) -> anyhow::Result<[String; 2]> {
+    let clusters: Vec<String> = (0..MANY).map(|number| format!("other-{number}")).collect();
+    stand_in.ecs().set_clusters(clusters.iter().map(String::as_str).chain([CLUSTER]));
+    for _ in 0..MANY {
+        stand_in.ecs().add_instance(CLUSTER, "instances");
+        stand_in.backup().add_point(TABLE, VAULT, Duration::from_secs(60));
+    }
+    for service in ["jenkins", "controller", "retired"] {
+        stand_in.ecs().add_service(CLUSTER, service, Timestamp::now());
+    }
+    stand_in.ecs().delete_service(CLUSTER, "retired");
+    for project in [PROJECT, "ci-other"] {
+        stand_in.codebuild().create_project(Project::new(project))?;
+    }
+
+    stand_in.codecommit().create(REPOSITORY).await?;
+    let clone = folder.join("clone");
+    let url = stand_in.codecommit().clone_url(REPOSITORY);
+    run_silently("git", &mut git(folder, ["clone", "--quiet", &url, "clone"]), |_| {}).await?;
+    let mut commits = [const { String::new() }; 2];
+    for (number, commit) in commits.iter_mut().enumerate() {
+        for file in 0..MANY {
+            std::fs::write(clone.join(format!("file-{file}")), number.to_string())?;
+        }
+        for arguments in [&["add", "."][..], &["commit", "--quiet", "--message", "All"], &["push", "--quiet"]] {
+            run_silently("git", &mut git(&clone, arguments), |_| {}).await?;
+        }
+        let head = run_silently("git", &mut git(&clone, ["rev-parse", "HEAD"]), |_| {}).await?;
+        head.trim().clone_into(commit);
+    }
+    Ok(commits)
+}
