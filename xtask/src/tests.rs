@@ -40,7 +40,10 @@ const STEPS: [(&str, &str); 24] = [
     ("entrypoint", "the agents' entry point"),
     ("environment", "what variables the functions ask for"),
     ("rust", "every test of the workspace but the simulation"),
-    ("simulation", "400 worlds, and every mistake found"),
+    (
+        "simulation",
+        "400 worlds, flows with a fault at every call, and every mistake found",
+    ),
     ("acknowledged", "the table of what is acknowledged and what is retried"),
     ("kill", "functions that are killed at their work"),
     ("demo", "the first story"),
