@@ -5,12 +5,15 @@ that is named with it has to find it.
     python test_infra.py write  writes the files of tests/checks/suite-configuration
 """
 
+import io
 import json
 import re
 import sys
 import tempfile
 import unittest
+from contextlib import redirect_stdout
 from pathlib import Path
+from unittest.mock import patch
 
 import check_template
 import infra_checks
@@ -601,6 +604,12 @@ class Infra(unittest.TestCase):
             file.flush()
             found = [line for line in check_template.check(Path(file.name)) if "E3012" in line]
         self.assertEqual([line.startswith("as it is written: ") for line in found], [False, True], found)
+
+    def test_an_explanation_of_cfn_lints_findings_that_nothing_needs_is_found(self):
+        printed = io.StringIO()
+        with patch.dict(check_template.EXPLAINED, {"E9999": "of nothing"}), redirect_stdout(printed):
+            self.assertEqual(check_template.main([str(ROOT / "infra" / "bellhop.yaml")]), 1)
+        self.assertIn("E9999 is explained and not found", printed.getvalue())
 
     def test_the_suite_configuration_that_the_parser_reads_is_that_of_the_agents(self):
         template = Template.read(ROOT / "infra" / "agents.yaml")
