@@ -167,7 +167,7 @@ def differences(event):
     kind, detail = (event.get("source"), event.get("detail-type")), event.get("detail")
     table = tables().get(kind)
     if table is None:
-        yield f"nobody knows an event {kind[1]!r} of {kind[0]!r}"
+        yield f"there is no event {kind[1]!r} of {kind[0]!r}"
     elif kind == TASK:
         # The schema says what is always there, and DescribeTasks what else there is and of which types.
         shape = models.service("ecs").shape_for("Task")

@@ -332,7 +332,7 @@ class Faults(unittest.TestCase):
         self.assertIn("no request of the functions' to sns", list(judge.lacking()))
         self.assertNotIn("no errors", missing)
 
-    def test_an_operation_that_nobody_expects_is_told(self):
+    def test_an_operation_that_is_not_expected_is_told(self):
         judge = check_models.Judge()
         judge.judge(record("ecs", ECS + "ListServices", {"cluster": "ci"}, {"serviceArns": []}))
         self.assertIn("an answer of ecs ListServices, which models.ANSWERED does not have", list(judge.lacking()))
@@ -365,7 +365,7 @@ EVENT_FAULTS = [
     ("an action of EC2's", SPOT_EVENT, put(*DETAIL, "instance-action", "reboot"), "instance-action: 'reboot' is none of the values that there are"),
     ("an alarm's state", ALARM_EVENT, put(*DETAIL, "state", "value", "FINE"), "state.value: 'FINE' is none of the values that there are"),
     ("a required member of an alarm's", ALARM_EVENT, take(*DETAIL, "previousState", "timestamp"), "previousState: the required member timestamp is missing"),
-    ("a kind of event that there is not", SPOT_EVENT, put("event", "detail-type", "EC2 Spot Warning"), "nobody knows an event 'EC2 Spot Warning'"),
+    ("a kind of event that there is not", SPOT_EVENT, put("event", "detail-type", "EC2 Spot Warning"), "there is no event 'EC2 Spot Warning'"),
     ("an account that is none", PUSH_EVENT, put("event", "account", "1"), "account of the envelope: '1'"),
     ("a time with a fraction", PUSH_EVENT, put("event", "time", "2026-01-01T00:00:00.000Z"), "time of the envelope: "),
     ("an envelope with more", PUSH_EVENT, put("event", "seq", 1), "seq of the envelope: an unknown member"),

@@ -1,4 +1,4 @@
-"""boto3's own paginators and waiters on the stand-in: clients that know AWS, and that nobody here wrote.
+"""boto3's own paginators and waiters on the stand-in: clients that AWS wrote.
 
     python test_pages.py        in the environment of `bellhop-local pages -- python test_pages.py`
 

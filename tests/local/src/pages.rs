@@ -1,4 +1,4 @@
-//! A stand-in with more of everything than fits on a page, for clients that nobody here wrote.
+//! A stand-in with more of everything than fits on a page, for clients that AWS wrote.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
