@@ -16,7 +16,12 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::query::QueryError;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, Put, TransactWriteItem};
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::http::Response;
 use bellhop_domain::branch::Branch;
 use bellhop_domain::build::{Build, BuildState};
 use bellhop_domain::ids::{AgentName, BuildId, Reference, RepositoryName, RunId};
@@ -26,6 +31,7 @@ use bellhop_engine::Fault;
 use bellhop_engine::ports::{
     Created, Document, DocumentKey, DocumentKind, DueItem, Lane, Ledger, TRANSACTION, Versioned, Written, fits_transaction,
 };
+use bellhop_events::refusal::Class;
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -50,7 +56,7 @@ const KEEP_SECONDS: i64 = 90 * 24 * 60 * 60;
 /// How long a build is kept that waits for others, counted from when it was created. It is not written while it waits, and a long chain of jobs
 /// of a day each, with as much time to wait for an agent, may take longer than [`KEEP_SECONDS`].
 const KEEP_BLOCKED_SECONDS: i64 = 400 * 24 * 60 * 60;
-/// How often a transaction is tried that met another one on the same items.
+/// How often a transaction is tried that was throttled, or met another one on the same items.
 const TRANSACTION_TRIES: u32 = 5;
 
 type Item = HashMap<String, AttributeValue>;
@@ -168,24 +174,16 @@ impl DynamoLedger {
                 Ok(_) => return Ok(Created::New),
                 Err(error) => error,
             };
-            let reasons: Vec<&str> = match error.as_service_error() {
-                Some(aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(
-                    cancelled,
-                )) => cancelled
-                    .cancellation_reasons()
-                    .iter()
-                    .filter_map(CancellationReason::code)
-                    .collect(),
-                _ => Vec::new(),
-            };
-            if reasons.contains(&"ConditionalCheckFailed") {
+            let reasons = error.as_service_error().map_or(&[][..], cancellation_reasons);
+            if reasons.iter().any(|reason| reason.code() == Some("ConditionalCheckFailed")) {
                 return Ok(Created::AlreadyExists);
             }
-            // Two deliveries of one push at the same moment: the loser sees the winner's run at the next try.
-            let met_another = reasons.contains(&"TransactionConflict");
-            if !met_another || tries >= TRANSACTION_TRIES {
+            // Two deliveries of one push at the same moment: the loser sees the winner's run at the next try. Or a throttle, which the SDK takes for
+            // final where it comes as a reason.
+            let passes = !reasons.is_empty() && reasons.iter().all(is_passing);
+            if !passes || tries >= TRANSACTION_TRIES {
                 let mut fault = fault(format_args!("create {what}"), error);
-                if met_another {
+                if passes {
                     fault.kind = bellhop_engine::FaultKind::Passing;
                 }
                 return Err(fault);
@@ -196,20 +194,17 @@ impl DynamoLedger {
     }
 
     async fn due_in(&self, shard: String, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
-        let reply = self
+        let query = self
             .client
             .query()
             .table_name(&self.table)
             .index_name(DUE_INDEX)
             .key_condition_expression("due_shard = :shard AND due_at <= :now")
             .expression_attribute_values(":shard", text(shard))
-            .expression_attribute_values(":now", number(now.as_millisecond()))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(|error| fault("read what is due", error))?;
+            .expression_attribute_values(":now", number(now.as_millisecond()));
+        let items = up_to(limit, query).await.map_err(|error| fault("read what is due", error))?;
         let mut due = Vec::new();
-        for item in reply.items() {
+        for item in &items {
             // One item that is not understood, such as a newer version's, must not keep the sweep from all the others.
             let found = number_of(item, "due_at").and_then(|at| {
                 let at = Timestamp::from_millisecond(at).map_err(|error| Fault::lasting(format!("due_at is no moment: {error}")))?;
@@ -331,20 +326,48 @@ impl Ledger for DynamoLedger {
         };
         let mut values = HashMap::from([(":repository".to_owned(), text(repository.as_str()))]);
         values.extend(before.map(|before| (":before".to_owned(), text(before))));
-        let reply = self
+        let query = self
             .client
             .query()
             .table_name(&self.table)
             .index_name(LIST_INDEX)
             .key_condition_expression(condition)
             .set_expression_attribute_values(Some(values))
-            .scan_index_forward(false)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
+            .scan_index_forward(false);
+        let items = up_to(limit, query)
             .await
             .map_err(|error| fault(format_args!("list the runs of {repository}"), error))?;
-        reply.items().iter().map(read).collect()
+        items.iter().map(read).collect()
     }
+}
+
+/// What a query finds, up to a limit. A page ends at 1 MB: one with less than what was asked for need not be the last
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html>).
+async fn up_to(limit: usize, query: QueryFluentBuilder) -> Result<Vec<Item>, SdkError<QueryError, Response>> {
+    let mut pages = query.limit(i32::try_from(limit).unwrap_or(i32::MAX)).into_paginator().send();
+    let mut items = Vec::new();
+    while items.len() < limit {
+        let Some(page) = pages.next().await else { break };
+        items.extend(page?.items.unwrap_or_default());
+    }
+    items.truncate(limit);
+    Ok(items)
+}
+
+/// Why a transaction was cancelled: a reason for each of its parts, in their order, with the code `None` where nothing stood in the way
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>).
+fn cancellation_reasons(error: &TransactWriteItemsError) -> &[CancellationReason] {
+    match error {
+        TransactWriteItemsError::TransactionCanceledException(cancelled) => cancelled.cancellation_reasons(),
+        _ => &[],
+    }
+}
+
+/// Whether a transaction with this reason is to be tried again.
+fn is_passing(reason: &CancellationReason) -> bool {
+    let code = reason.code().unwrap_or("None");
+    let class = Class::of_error(code, reason.message().unwrap_or_default());
+    code == "None" || matches!(class, Class::Throttled | Class::Transient)
 }
 
 fn run_pk(id: &RunId) -> String {
