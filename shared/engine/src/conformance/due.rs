@@ -1,0 +1,127 @@
+//! What is due.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bellhop_domain::build::{BuildEvent, Refusal};
+use bellhop_domain::outbox::PERFORM_WITHIN;
+use bellhop_domain::run::Run;
+use jiff::Timestamp;
+
+use super::given::{EVERYTHING, Given, decide, eventually, later, now, only, performed, skip};
+use crate::ports::{DueItem, Lane, Ledger, Written};
+
+/// What is due is given in the order in which it became due, no more of it than asked for, and none of it early or after it was done.
+pub(super) async fn what_is_due_comes_in_its_order(ledger: &dyn Ledger) {
+    // Long ago, so that nobody else's records come first.
+    let first = now().checked_sub(Duration::from_secs(86_400 * 30)).unwrap();
+    let after = |seconds: u64| first.checked_add(Duration::from_secs(seconds)).unwrap();
+    let runs: Vec<Run> = [2, 0, 1].map(|minutes| Given::new().rejected(after(minutes * 60))).into();
+    for run in &runs {
+        ledger.create(run, &[]).await.unwrap();
+    }
+    let mine: BTreeSet<DueItem> = runs.iter().map(|run| DueItem::Run(run.id.clone())).collect();
+    let due = |seconds: u64| {
+        let (mine, at) = (&mine, later(after(seconds), PERFORM_WITHIN));
+        async move { only(mine, ledger.due(Lane::Rest, at, EVERYTHING).await.unwrap()) }
+    };
+    let item = |index: usize| DueItem::Run(runs[index].id.clone());
+    eventually(|| due(120), &vec![item(1), item(2), item(0)]).await;
+    eventually(|| due(60), &vec![item(1), item(2)]).await;
+    eventually(|| due(59), &vec![item(1)]).await;
+    let early = first.checked_sub(Duration::from_secs(1)).unwrap();
+    assert_eq!(only(&mine, ledger.due(Lane::Rest, early, EVERYTHING).await.unwrap()), Vec::new());
+    for limit in [1, 2] {
+        assert_eq!(
+            ledger
+                .due(Lane::Rest, later(after(120), PERFORM_WITHIN), limit)
+                .await
+                .unwrap()
+                .len(),
+            limit
+        );
+    }
+    for (left, index) in [(vec![item(2), item(0)], 1), (vec![item(0)], 2), (Vec::new(), 0)] {
+        let written = ledger.update_run(1, &performed(&runs[index])).await.unwrap();
+        assert_eq!(written, Written::Stored(2));
+        eventually(|| due(120), &left).await;
+    }
+}
+
+/// A blocked build and its run wait for nothing that time could bring.
+pub(super) async fn what_has_nothing_to_do_is_never_due(ledger: &dyn Ledger) {
+    let (run, builds) = Given::new().run(&["test"]);
+    ledger.create(&run, &builds).await.unwrap();
+    let mine = BTreeSet::from([DueItem::Run(run.id.clone()), DueItem::Build(builds[0].spec.id.clone())]);
+    let in_a_year = now().checked_add(Duration::from_secs(86_400 * 365)).unwrap();
+    for lane in [Lane::Launches, Lane::Rest] {
+        assert_eq!(only(&mine, ledger.due(lane, in_a_year, EVERYTHING).await.unwrap()), Vec::new());
+    }
+}
+
+/// A build's moment moves with its state.
+pub(super) async fn a_build_is_due_when_it_says_so(ledger: &dyn Ledger) {
+    let given = Given::new();
+    let (run, builds) = given.run(&["test"]);
+    ledger.create(&run, &builds).await.unwrap();
+    let mine = BTreeSet::from([DueItem::Build(builds[0].spec.id.clone())]);
+    let released = decide(&builds[0], &BuildEvent::Released, given.created);
+    let at = released.due().unwrap();
+    let just_before = at.checked_sub(Duration::from_millis(1)).unwrap();
+    assert_eq!(ledger.update_build(1, &released).await.unwrap(), Written::Stored(2));
+    let due = |at: Timestamp| {
+        let mine = &mine;
+        async move { only(mine, ledger.due(Lane::Rest, at, EVERYTHING).await.unwrap()) }
+    };
+    let found: Vec<DueItem> = mine.iter().cloned().collect();
+    eventually(|| due(at), &found).await;
+    assert_eq!(due(just_before).await, Vec::new());
+    let all = ledger.due(Lane::Rest, at, EVERYTHING).await.unwrap();
+    let since = all
+        .iter()
+        .find(|(_, item)| mine.contains(item))
+        .map(|(since, _)| since.as_millisecond());
+    assert_eq!(since, Some(at.as_millisecond()));
+    assert_eq!(ledger.update_build(2, &skip(&builds[0])).await.unwrap(), Written::Stored(3));
+    eventually(|| due(at), &Vec::new()).await;
+}
+
+/// A build that waits to be launched is due among the launches, and there alone, until it waits for something else.
+pub(super) async fn launches_are_due_by_themselves(ledger: &dyn Ledger) {
+    let given = Given::new();
+    let (run, builds) = given.run(&["test"]);
+    ledger.create(&run, &builds).await.unwrap();
+    let mine = BTreeSet::from([DueItem::Build(builds[0].spec.id.clone())]);
+    let found: Vec<DueItem> = mine.iter().cloned().collect();
+    let released = decide(&builds[0], &BuildEvent::Released, given.created);
+    let refused = BuildEvent::LaunchRefused {
+        attempt: 1,
+        capacity: released.attempts[0].capacity,
+        round: 0,
+        refusal: Refusal::Throttled("Rate exceeded".to_owned()),
+        spent: false,
+    };
+    let queued = decide(&released, &refused, given.created);
+    let at = queued.due().unwrap();
+    let tried = decide(&queued, &BuildEvent::Tick { looked: at }, at);
+    let due = |lane: Lane, at: Timestamp| {
+        let mine = &mine;
+        async move { only(mine, ledger.due(lane, at, EVERYTHING).await.unwrap()) }
+    };
+    let in_a_year = now().checked_add(Duration::from_secs(86_400 * 365)).unwrap();
+    for (version, next, lane, other) in [
+        (1, &released, Lane::Rest, Lane::Launches),
+        (2, &queued, Lane::Launches, Lane::Rest),
+        (3, &tried, Lane::Rest, Lane::Launches),
+        (4, &queued, Lane::Launches, Lane::Rest),
+    ] {
+        assert_eq!(ledger.update_build(version, next).await.unwrap(), Written::Stored(version + 1));
+        eventually(|| due(lane, in_a_year), &found).await;
+        eventually(|| due(other, in_a_year), &Vec::new()).await;
+    }
+    let just_before = at.checked_sub(Duration::from_millis(1)).unwrap();
+    assert_eq!(due(Lane::Launches, just_before).await, Vec::new());
+    eventually(|| due(Lane::Launches, at), &found).await;
+    assert_eq!(ledger.update_build(5, &skip(&builds[0])).await.unwrap(), Written::Stored(6));
+    eventually(|| due(Lane::Launches, in_a_year), &Vec::new()).await;
+}
