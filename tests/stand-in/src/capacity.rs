@@ -2,7 +2,7 @@
 //! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html> and, for indexes,
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html>).
 //!
-//! The local AWS does not count what the indexes cost. So the requests are played through a table of sizes, in the order in which they came.
+//! The local AWS counts a query of any size as half a unit. So the requests are played through a table of sizes, in the order in which they came.
 
 use std::collections::BTreeMap;
 
@@ -229,12 +229,21 @@ fn item_bytes(item: &Value) -> u64 {
     attributes.map(|(name, value)| name.len() as u64 + value_bytes(value)).sum()
 }
 
-/// A text's bytes; about one for two digits of a number, and one more.
+/// A text's bytes, or a whole number's.
 fn value_bytes(value: &Value) -> u64 {
     if let Some(text) = value["S"].as_str() {
         return text.len() as u64;
     }
-    value["N"].as_str().map_or(1, |digits| digits.len().div_ceil(2) as u64 + 1)
+    value["N"].as_str().map_or(1, number_bytes)
+}
+
+/// One byte, and one for each pair of significant digits: zeros at either end do not count. Pairs begin at the point, so that an even number of digits
+/// may take part in one pair more.
+fn number_bytes(digits: &str) -> u64 {
+    let whole = digits.trim_start_matches('0');
+    let significant = whole.trim_end_matches('0').len();
+    let is_shifted = significant > 0 && significant.is_multiple_of(2) && !whole.len().is_multiple_of(2);
+    (1 + significant.div_ceil(2) + usize::from(is_shifted)) as u64
 }
 
 #[cfg(test)]
@@ -290,6 +299,15 @@ mod tests {
         assert_eq!(put(&mut table, build(10, Some(6))), 1.0 + 2.0);
         assert_eq!(put(&mut table, build(20, Some(6))), 1.0);
         assert_eq!(put(&mut table, build(20, None)), 1.0 + 1.0);
+    }
+
+    #[test]
+    fn a_number_takes_a_byte_for_two_significant_digits_and_one_more() {
+        for (digits, bytes) in [("0", 1), ("7", 2), ("10", 2), ("12", 2), ("120", 3), ("123", 3), ("1200", 2)] {
+            assert_eq!(number_bytes(digits), bytes, "{digits}");
+        }
+        assert_eq!(number_bytes("1795941411000"), 7);
+        assert_eq!(number_bytes("1795941411917"), 8);
     }
 
     #[test]
