@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod dependencies;
 mod fuzz;
+mod ledgers;
 mod steps;
 mod tests;
 

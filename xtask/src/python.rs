@@ -65,6 +65,19 @@ impl Venv {
         .await
     }
 
+    /// The environment with moto, another implementation of DynamoDB. Installed where it is missing or out of date.
+    ///
+    /// # Errors
+    /// Python is missing or too old, or the registry cannot be reached.
+    pub async fn implementations() -> anyhow::Result<Self> {
+        Self::with(
+            "implementations",
+            "requirements-implementations.txt",
+            "Installing moto (about 200 MB)",
+        )
+        .await
+    }
+
     /// The environment with Node.js. Installed where it is missing or out of date.
     ///
     /// # Errors

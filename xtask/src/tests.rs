@@ -17,13 +17,14 @@ use xtask::workspace::{cargo, root, run_silently, target};
 
 use crate::build;
 use crate::dependencies;
+use crate::ledgers::{self, Server};
 use crate::steps::Steps;
 
 /// How many builds there are when functions are killed, and how many kills: enough for each kind of death.
 const KILL: [&str; 5] = ["kill", "--builds", "10", "--kills", "30"];
 
 /// The steps, and what each does.
-const STEPS: [(&str, &str); 24] = [
+const STEPS: [(&str, &str); 25] = [
     ("format", "rustfmt"),
     (
         "functions",
@@ -40,6 +41,7 @@ const STEPS: [(&str, &str); 24] = [
     ("entrypoint", "the agents' entry point"),
     ("environment", "what variables the functions ask for"),
     ("rust", "every test of the workspace but the simulation"),
+    ("ledgers", "the ledger on other implementations of DynamoDB"),
     (
         "simulation",
         "400 worlds, flows with a fault at every call, and every mistake found",
@@ -239,6 +241,9 @@ impl Tests<'_> {
             }
             self.steps.run("rust", &mut with).await?;
         }
+        if self.wants("ledgers") {
+            self.ledgers().await?;
+        }
         if self.wants("simulation") {
             // Optimised, without lints, which it has had.
             let mut simulation = cargo();
@@ -247,6 +252,19 @@ impl Tests<'_> {
             self.steps.run("simulation", &mut simulation).await?;
         }
         Ok(())
+    }
+
+    /// The ledger on other implementations of DynamoDB, in the table that the template has.
+    async fn ledgers(&self) -> anyhow::Result<()> {
+        let mut table = python(self.local_aws().await?);
+        let table = run_silently("the table's definition", table.arg("table.py"), |_| {}).await?;
+        let mut build = linted(cargo());
+        build.args(ledgers::build());
+        self.steps.run("ledgers-program", &mut build).await?;
+        let (moto, dynalite) = tokio::try_join!(Server::moto(), Server::dynalite())?;
+        self.steps
+            .run("ledgers", &mut ledgers::program(&moto, &dynalite, table.trim()))
+            .await
     }
 
     /// Checks that are written in Python, and those of tools that come from there.

@@ -13,6 +13,6 @@ mod world;
 
 pub use clock::SteppableClock;
 pub use environment::Environment;
-pub use local_aws::LocalAws;
+pub use local_aws::{ACCOUNT, LocalAws, REGION};
 pub use repository::Repository;
 pub use world::{Message, SUITE_TABLE, World, script_report};

@@ -4,9 +4,9 @@ use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
 /// The account that a local AWS takes callers for who do not name one.
-pub(crate) const ACCOUNT: &str = "000000000000";
+pub const ACCOUNT: &str = "000000000000";
 /// The region of everything.
-pub(crate) const REGION: &str = "us-east-1";
+pub const REGION: &str = "us-east-1";
 
 /// A caller of the local AWS.
 #[derive(Debug, Clone)]
@@ -45,13 +45,19 @@ impl LocalAws {
                 })
             })
             .collect();
-        let request = json!({
-            "TableName": name,
+        let definition = json!({
             "AttributeDefinitions": table["AttributeDefinitions"],
             "KeySchema": table["KeySchema"],
             "GlobalSecondaryIndexes": indexes,
             "BillingMode": "PAY_PER_REQUEST",
         });
+        self.create_table(definition, name).await;
+    }
+
+    /// Makes a table of this definition: a request without the table's name.
+    pub async fn create_table(&self, definition: Value, name: &str) {
+        let mut request = definition;
+        request["TableName"] = name.into();
         self.dynamodb("CreateTable", request).await;
     }
 
@@ -145,6 +151,20 @@ impl LocalAws {
     /// # Panics
     /// The answer is an error.
     pub async fn ask(&self, service: &str, target: &str, request: Value) -> Value {
+        let answer = self.try_to_ask(service, target, request).await;
+        answer.unwrap_or_else(|error| panic!("{target}: {error}"))
+    }
+
+    /// Asks DynamoDB, which may refuse.
+    ///
+    /// # Errors
+    /// The status and the text of the refusal.
+    pub async fn try_dynamodb(&self, operation: &str, request: Value) -> Result<Value, String> {
+        self.try_to_ask("dynamodb", &format!("DynamoDB_20120810.{operation}"), request)
+            .await
+    }
+
+    async fn try_to_ask(&self, service: &str, target: &str, request: Value) -> Result<Value, String> {
         let version = if ["dynamodb", "sqs"].contains(&service) { "1.0" } else { "1.1" };
         let request = self
             .client
@@ -153,12 +173,14 @@ impl LocalAws {
             .header("content-type", format!("application/x-amz-json-{version}"))
             .body(request.to_string());
         let (status, body) = send(signed(request, service)).await;
-        assert!(status.is_success(), "{target}: {status} {body}");
+        if !status.is_success() {
+            return Err(format!("{status} {body}"));
+        }
         // DeleteMessage has nothing to say.
         if body.is_empty() {
-            return Value::Null;
+            return Ok(Value::Null);
         }
-        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{target}: {error}: {body}"))
+        Ok(serde_json::from_str(&body).unwrap_or_else(|error| panic!("{target}: {error}: {body}")))
     }
 
     async fn sns(&self, fields: &[(&str, &str)]) -> String {
@@ -178,10 +200,10 @@ impl LocalAws {
     }
 }
 
-/// With the signature's scope, which is all that a local AWS reads of it.
+/// With the signature's scope and date, which is all that a local AWS reads of it.
 fn signed(request: RequestBuilder, service: &str) -> RequestBuilder {
     let scope = format!("AWS4-HMAC-SHA256 Credential={ACCOUNT}/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0");
-    request.header("authorization", scope)
+    request.header("authorization", scope).header("x-amz-date", "20260101T000000Z")
 }
 
 async fn send(request: RequestBuilder) -> (StatusCode, String) {
