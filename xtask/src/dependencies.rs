@@ -10,13 +10,15 @@ use xtask::python::Venv;
 use xtask::workspace::{git, root, run_openly, run_silently};
 
 /// What `deny.toml` has that only one of the two workspaces needs is no mistake in the other.
-const OF_THE_OTHER: [&str; 6] = [
+const OF_THE_OTHER: [&str; 8] = [
     "--allow",
     "license-not-encountered",
     "--allow",
     "unmatched-skip",
     "--allow",
     "unnecessary-skip",
+    "--allow",
+    "unused-wrapper",
 ];
 
 /// How long fetching the advisories may take; a network that swallows packets must not hold up everything else.
