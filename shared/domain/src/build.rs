@@ -1571,9 +1571,6 @@ impl Build {
             self.tick_stray(index, held, now);
         }
         self.tell_waiting(now);
-        if self.state == BuildState::Waiting && self.attempts.last().is_some_and(|attempt| self.waiting_deadline(attempt) <= now) {
-            self.give_up_waiting(now);
-        }
         if let (BuildState::Queued { not_before }, Some(attempt)) = (&self.state, self.attempts.last()) {
             // Nobody gives up what was never tried, however late this look at it comes.
             let ready = *not_before <= now;
@@ -1584,6 +1581,10 @@ impl Build {
             } else if ready {
                 self.launch_in_a_place(now);
             }
+        }
+        // Also what waits since just now: the time that it had for a permission may be over.
+        if self.state == BuildState::Waiting && self.attempts.last().is_some_and(|attempt| self.waiting_deadline(attempt) <= now) {
+            self.give_up_waiting(now);
         }
         if *self == before { Err(Ignored::NotDue) } else { Ok(()) }
     }

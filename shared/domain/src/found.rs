@@ -85,3 +85,21 @@ impl Tests {
         self.unread_because.extend(other.unread_because.into_iter().take(room));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_that_failed_in_several_reports_is_named_once() {
+        let report = || Tests {
+            run: 2,
+            failed: 1,
+            failures: vec!["t".to_owned()],
+            ..Tests::default()
+        };
+        let mut all = report();
+        all.add(report());
+        assert_eq!((all.run, all.failed, all.failures), (4, 2, vec!["t".to_owned()]));
+    }
+}

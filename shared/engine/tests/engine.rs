@@ -258,6 +258,11 @@ mod pushes {
         world.configure_with("notfy: {}");
         let message = rejected(&world).await;
         assert!(message.contains("notfy") && message.contains("notify"), "{message}");
+        // The same where nobody may list earlier ones.
+        let world = World::new();
+        world.configure_with("notfy: {}");
+        world.bucket.versions_denied.store(true, Ordering::SeqCst);
+        assert_eq!(rejected(&world).await, message);
     }
 
     #[tokio::test]

@@ -562,6 +562,27 @@ mod collecting {
     }
 
     #[tokio::test]
+    async fn only_so_much_is_read_of_all_reports_together() {
+        let world = world();
+        let report = |index| {
+            (
+                format!("TEST-{index:02}.xml"),
+                "<testsuite><testcase name='t'/></testsuite>".to_owned(),
+            )
+        };
+        *world.bucket.artifacts.lock().unwrap() = (0..10).map(report).collect();
+        *world.bucket.listed_size.lock().unwrap() = u64::try_from(junit::LARGEST).ok();
+        let run = world.started("one").await;
+        world.exits(&job(&run, "test"), 0).await;
+        let tests = world.build(&job(&run, "test")).await.found.unwrap().tests.unwrap();
+        assert_eq!((tests.run, tests.unread), (8, 2));
+        assert_eq!(
+            tests.unread_because[0],
+            "TEST-08.xml: at most 1000 XML files, and 128 MiB of them, are read"
+        );
+    }
+
+    #[tokio::test]
     async fn a_report_of_another_tool_is_named_where_there_is_no_other() {
         let world = world();
         let only = [("results.xml".to_owned(), "<assemblies/>".to_owned())];

@@ -1,7 +1,7 @@
 //! What is told of a branch whose runs have a part of its jobs alone.
 
 use bellhop_domain::ids::RunId;
-use bellhop_domain::request::RetryWhat;
+use bellhop_domain::request::{At, PipelineAsks, PipelineJob, PipelineStart, PipelineWork, RetryWhat, Start, StartWhat};
 use bellhop_engine::Started;
 use serde_json::{Value, json};
 
@@ -163,4 +163,63 @@ async fn a_whole_run_is_repeated_and_a_rejected_one_too() {
     world.configure_with("");
     let mended = again(&world, RetryWhat::Failed(rejected), "control/late").await;
     assert_eq!(names(&mended).await, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_commit_that_is_asked_for_beside_its_branch_says_nothing_about_the_branch() {
+    let world = World::new();
+    let bad = world.started("one").await;
+    assert_eq!(ran(&world, &bad, &[("test", 1)]).await.len(), 1);
+    *world.repository.tip.lock().unwrap() = Some("fedcba9876543210fedcba9876543210fedcba98".parse().unwrap());
+    let what = StartWhat::Pipeline {
+        repository: "shop".parse().unwrap(),
+        at: At::Commit(push("any").commit),
+        job: None,
+    };
+    let Ok(Started::Run { id, .. }) = world.starter().request(&Start { what, id: None }, "control/one").await.unwrap() else {
+        panic!("not started")
+    };
+    assert_eq!(ran(&world, &id, &[("test", 0)]).await, [""; 0]);
+    let good = world.started("two").await;
+    assert_eq!(ran(&world, &good, &[("test", 0)]).await, ["shop main: run of 0123456 succeeded"]);
+}
+
+/// Starts an action's own script, at a commit where one is named.
+async fn script(world: &World, digits: &str, commit: Option<&str>) -> Result<RunId, String> {
+    let start = PipelineStart {
+        repository: "shop".parse().unwrap(),
+        branch: None,
+        commit: commit.map(|commit| commit.parse().unwrap()),
+        work: PipelineWork::Script {
+            run: "make".to_owned(),
+            agent: "small".parse().unwrap(),
+        },
+    };
+    let job = PipelineJob {
+        id: format!("{digits}000000-0000-4000-8000-000000000000").parse().unwrap(),
+        asks: PipelineAsks::Start(start),
+    };
+    match world.starter().pipeline(&job).await.unwrap() {
+        Ok(Started::Run { id, .. }) => Ok(id),
+        Err(refused) => Err(refused.0),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_scripts_of_two_actions_say_nothing_about_each_other() {
+    let world = World::new();
+    let one = script(&world, "a1", None).await.unwrap();
+    assert_eq!(ran(&world, &one, &[("script", 1)]).await.len(), 1);
+    let other = script(&world, "a2", None).await.unwrap();
+    assert_eq!(ran(&world, &other, &[("script", 0)]).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_actions_script_at_a_commit_that_is_not_there_is_refused() {
+    let world = World::new();
+    let (gone, there) = ("a".repeat(40), push("any").commit);
+    *world.repository.tag.lock().unwrap() = Some((gone.parse().unwrap(), there));
+    let refused = script(&world, "a1", Some(&gone)).await.unwrap_err();
+    assert_eq!(refused, format!("there is no commit {gone} in the repository shop"));
 }

@@ -549,6 +549,10 @@ pub(crate) struct FakeBucket {
     pub(crate) artifacts: Mutex<BTreeMap<String, String>>,
     /// So many looks at artifacts to come fail.
     pub(crate) unlistable: AtomicUsize,
+    /// What is listed as the size of each artifact, where that is not its text's.
+    pub(crate) listed_size: Mutex<Option<u64>>,
+    /// Nobody may list versions of the configuration.
+    pub(crate) versions_denied: AtomicBool,
 }
 
 impl FakeBucket {
@@ -574,6 +578,9 @@ impl Store for FakeBucket {
 
     async fn earlier_configurations(&self) -> Result<Vec<(Timestamp, String)>, Fault> {
         tokio::task::yield_now().await;
+        if self.versions_denied.load(Ordering::SeqCst) {
+            return Err(Fault::lasting("AccessDenied: not authorized to perform: s3:ListBucketVersions"));
+        }
         let earlier = self.earlier.lock().unwrap().len();
         let since = |version: usize| Timestamp::from_second(i64::try_from(version).unwrap()).unwrap();
         Ok((0..earlier).rev().map(|version| (since(version), version.to_string())).collect())
@@ -602,9 +609,10 @@ impl Store for FakeBucket {
             return Err(Fault::passing("list artifacts: no reply"));
         }
         let artifacts = self.artifacts.lock().unwrap();
+        let listed = *self.listed_size.lock().unwrap();
         let all = artifacts.iter().map(|(path, text)| Artifact {
             path: path.clone(),
-            size: u64::try_from(text.len()).unwrap(),
+            size: listed.unwrap_or_else(|| u64::try_from(text.len()).unwrap()),
         });
         Ok((all.take(limit).collect(), u64::try_from(artifacts.len()).unwrap()))
     }

@@ -153,6 +153,16 @@ fn a_build_that_was_denied_waits_for_a_place_no_longer_than_for_the_permission()
 }
 
 #[test]
+fn a_denied_build_that_is_looked_at_when_its_time_is_over_is_given_up_at_that_look() {
+    Story::new(BuildSpec { limit: Some(1), ..spec() })
+        .happens(&BuildEvent::Granted { turn: 0 })
+        .refused(1, SPOT, unknown())
+        .performed()
+        .tick(16 * MINUTE)
+        .expect_finished(Outcome::InfrastructureFailed, &format!("the agent cannot be launched: {DENIED}"));
+}
+
+#[test]
 fn an_agent_that_counted_as_lost_is_stopped_again_when_it_is_seen() {
     let story = Story::new(spec())
         .accepted(SPOT, "1a")
