@@ -66,7 +66,7 @@ const QUICK: [&str; 6] = ["format", "functions", "lints", "template", "rules", "
 /// The tests that a quick run leaves out: hundreds of builds that share a few places, over and over. They take half of the time of all tests.
 const SLOW: &str = "limits_of_agents::";
 /// The tests that have a step and a profile of their own.
-const SIMULATION: &str = "worlds::";
+const SIMULATION: [&str; 2] = ["worlds::", "flows::"];
 
 /// The steps whose requests, answers and events are recorded for the step `models`.
 const RECORDED: [&str; 8] = [
@@ -235,7 +235,7 @@ impl Tests<'_> {
             with.args(["with", "--"]).arg(cargo.as_std().get_program());
             with.args(["test", "--quiet", "--workspace", "--all-features", "--no-fail-fast"]);
             // Not by leaving out its package: without that, others would be compiled with other features, and again.
-            with.args(["--", "--skip", SIMULATION]);
+            with.arg("--").args(SIMULATION.iter().flat_map(|tests| ["--skip", *tests]));
             if self.options.quick {
                 with.args(["--skip", SLOW]);
             }
