@@ -92,6 +92,24 @@ pub(crate) const RETRIED: (&str, [u32; 2]) = (
 pub(crate) const REPOSITORIES: [&str; 2] = ["shop", "till"];
 pub(crate) const DEFAULT_BRANCH: &str = "main";
 
+/// The suite configuration with the limits of its agent templates, one of which may be a project of CodeBuild.
+fn suite(limits: &BTreeMap<&'static str, u32>, on_codebuild: bool) -> String {
+    let mut suite = "version: 1\nagents:\n".to_owned();
+    for (name, ecs) in AGENTS {
+        let places = limits
+            .get(name)
+            .map_or_else(String::new, |limit| format!("max-concurrent: {limit}, "));
+        // Writing to a String cannot fail.
+        let _ = if on_codebuild && name == "steady" {
+            writeln!(suite, "  {name}: {{ {places}codebuild: {{ project: ci-steady }} }}")
+        } else {
+            writeln!(suite, "  {name}: {{ {places}ecs: {{ {ecs} }} }}")
+        };
+    }
+    suite.push_str("notify: { successes: all }\n");
+    suite
+}
+
 impl Repository {
     /// The suite of a simulation. What it has in store beyond the usual is drawn with dice of its own.
     pub(crate) fn new(dice: &mut fastrand::Rng) -> Self {
@@ -104,19 +122,7 @@ impl Repository {
         let tells_time = dice.u32(0..4) > 0;
         let leaves_artifacts = dice.u32(0..3) == 0;
         let has_project = dice.u32(0..3) == 0;
-        let mut suite = "version: 1\nagents:\n".to_owned();
-        for (name, ecs) in AGENTS {
-            let places = limits
-                .get(name)
-                .map_or_else(String::new, |limit| format!("max-concurrent: {limit}, "));
-            // Writing to a String cannot fail.
-            let _ = if has_project && name == "steady" {
-                writeln!(suite, "  {name}: {{ {places}codebuild: {{ project: ci-steady }} }}")
-            } else {
-                writeln!(suite, "  {name}: {{ {places}ecs: {{ {ecs} }} }}")
-            };
-        }
-        suite.push_str("notify: { successes: all }\n");
+        let suite = suite(&limits, has_project);
         Self {
             suite,
             limits,
@@ -132,19 +138,7 @@ impl Repository {
 
     /// A suite in which nothing is drawn: its agent templates, its limits, and a job of its own.
     pub(crate) fn plain(limits: BTreeMap<&'static str, u32>, supersedes: bool, on_codebuild: bool) -> Self {
-        let mut suite = "version: 1\nagents:\n".to_owned();
-        for (name, ecs) in AGENTS {
-            let places = limits
-                .get(name)
-                .map_or_else(String::new, |limit| format!("max-concurrent: {limit}, "));
-            // Writing to a String cannot fail.
-            let _ = if on_codebuild && name == "steady" {
-                writeln!(suite, "  {name}: {{ {places}codebuild: {{ project: ci-steady }} }}")
-            } else {
-                writeln!(suite, "  {name}: {{ {places}ecs: {{ {ecs} }} }}")
-            };
-        }
-        suite.push_str("notify: { successes: all }\n");
+        let mut suite = suite(&limits, on_codebuild);
         suite.push_str("jobs:\n  nightly: { repository: shop, branch: main, agent: small, run: make }\n");
         let script = |agent| JobTruth {
             agent,
