@@ -35,12 +35,11 @@ impl Server {
         Self::start(command, port).await
     }
 
-    /// dynalite's server.
+    /// dynalite's server, which is one of Node.js's packages.
     ///
     /// # Errors
-    /// It cannot be installed, or does not answer.
-    pub(crate) async fn dynalite() -> anyhow::Result<Self> {
-        let node = Node::installed().await?;
+    /// It is not installed, or does not answer.
+    pub(crate) async fn dynalite(node: &Node) -> anyhow::Result<Self> {
         let port = free_port()?;
         let mut command = node.command("dynalite")?;
         // A table is there at once.

@@ -267,7 +267,8 @@ impl Tests<'_> {
         let mut build = linted(cargo());
         build.args(ledgers::build());
         self.steps.run("ledgers-program", &mut build).await?;
-        let (moto, dynalite) = tokio::try_join!(Server::moto(), Server::dynalite())?;
+        let node = self.node().await?;
+        let (moto, dynalite) = tokio::try_join!(Server::moto(), Server::dynalite(node))?;
         self.steps
             .run("ledgers", &mut ledgers::program(&moto, &dynalite, table.trim()))
             .await

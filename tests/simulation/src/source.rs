@@ -164,7 +164,7 @@ impl Repository {
         }
     }
 
-    /// A commit of chosen jobs on the default branch of the first repository from a moment on, and the push that brings it, if anybody is to hear of it.
+    /// A commit of chosen jobs on the default branch of the first repository from a moment on, and the push that would bring it.
     pub(crate) fn commit_of(&mut self, at: Millis, jobs: BTreeMap<String, JobTruth>) -> Push {
         let number = self.commits.len();
         let mut file = "version: 1\njobs:\n".to_owned();
