@@ -22,7 +22,7 @@ async fn the_ledger_in_memory_conforms() {
     assert_eq!(outcome.passed, CASES.len() - WITHOUT.len());
 }
 
-/// Time stands still but for whoever waits: a property waits seconds for what never comes.
+/// Time passes only for those who wait: a property waits seconds for what never comes.
 #[tokio::test(start_paused = true)]
 async fn every_mistake_is_found() {
     let mut all = Vec::new();

@@ -131,7 +131,7 @@ fn live(exploration: &Exploration, faults: &[Planned]) -> Life {
 /// Every fault at every call from one on.
 fn faults_from(calls: &[Call], first: usize) -> impl Iterator<Item = Planned> + '_ {
     let from = calls.iter().enumerate().skip(first);
-    from.flat_map(|(call, what)| what.kinds().iter().map(move |kind| Planned { call, kind: *kind }))
+    from.flat_map(|(call, what)| what.kinds().map(move |kind| Planned { call, kind }))
 }
 
 /// Explores a flow on so many threads. `progress` is called with how many of its first faults are done, and of how many.

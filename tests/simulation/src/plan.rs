@@ -47,27 +47,6 @@ const OF_CHANGES: &[Kind] = &[
     Kind::Throttled,
     Kind::Denied,
 ];
-/// What may go wrong with a write that expects a version.
-const OF_WRITES: &[Kind] = &[
-    Kind::DiesBefore,
-    Kind::DiesAfter,
-    Kind::ReplyLost,
-    Kind::Late,
-    Kind::Throttled,
-    Kind::Denied,
-    Kind::Conflict,
-];
-/// What may go wrong with a launch.
-const OF_LAUNCHES: &[Kind] = &[
-    Kind::DiesBefore,
-    Kind::DiesAfter,
-    Kind::ReplyLost,
-    Kind::Late,
-    Kind::Throttled,
-    Kind::Denied,
-    Kind::NoCapacity,
-];
-
 /// What may go wrong with an event on its way to a function.
 const OF_EVENTS: &[Kind] = &[Kind::EventLost, Kind::EventTwice, Kind::EventLate];
 
@@ -108,16 +87,17 @@ pub struct Call {
 
 impl Call {
     /// What may go wrong with it.
-    #[must_use]
-    pub fn kinds(self) -> &'static [Kind] {
+    pub fn kinds(self) -> impl Iterator<Item = Kind> {
         let reads = ["Get", "Query", "List", "Describe", "BatchGet"];
-        match self.operation {
-            EVENT => OF_EVENTS,
-            "RunTask" => OF_LAUNCHES,
-            "PutItem" => OF_WRITES,
-            operation if reads.iter().any(|read| operation.starts_with(read)) => OF_READS,
-            _ => OF_CHANGES,
-        }
+        let (kinds, one_more) = match self.operation {
+            EVENT => (OF_EVENTS, None),
+            "RunTask" => (OF_CHANGES, Some(Kind::NoCapacity)),
+            // Each expects a version.
+            "PutItem" => (OF_CHANGES, Some(Kind::Conflict)),
+            operation if reads.iter().any(|read| operation.starts_with(read)) => (OF_READS, None),
+            _ => (OF_CHANGES, None),
+        };
+        kinds.iter().copied().chain(one_more)
     }
 }
 

@@ -90,7 +90,8 @@ fn flows(names: &[String]) -> anyhow::Result<Vec<Flow>> {
 fn calls(flow: Flow) {
     println!("{}: {}", flow.name(), flow.story());
     for (number, call) in explore(&Exploration::all(flow, 0), 1, |_, _| {}).calls.iter().enumerate() {
-        println!("{number:>5}  {:<18} {:<32} {:?}", call.function, call.operation, call.kinds());
+        let kinds: Vec<_> = call.kinds().collect();
+        println!("{number:>5}  {:<18} {:<32} {kinds:?}", call.function, call.operation);
     }
 }
 
