@@ -52,7 +52,7 @@ ACCEPTED = [
     (["CT.S3.PR.2"], "AWS::S3::Bucket", "access logs need a second bucket that nobody reads, see CKV_AWS_18"),
     (["CT.S3.PR.4"], "AWS::S3::Bucket", "nothing waits for objects: functions read what they have been told of"),
     (["CT.S3.PR.9"], "AWS::S3::Bucket", "reports and artifacts expire, and earlier versions bring back what was overwritten"),
-    (["CT.S3.PR.10"], "AWS::S3::Bucket", "S3 encrypts with its own key; with one of KMS every agent's role would need that too"),
+    (["CT.S3.PR.10"], "AWS::S3::Bucket", "S3 encrypts with its own key; the parameter CustomerKey asks for one of KMS"),
     (["CT.SQS.PR.1"], "AWS::SQS::Queue", "these are the dead-letter queues, of functions and rules"),
 ]
 REASONS = {(check, kind): why for checks, kind, why in ACCEPTED for check in checks}
@@ -129,8 +129,8 @@ FAULTS = [
     ("Topic", plain_topic, {"CKV_AWS_26"}),
     ("Table", plain_table, {"CT.DYNAMODB.PR.2"}),
     ("Table", without_recovery, {"CKV_AWS_28", "CT.DYNAMODB.PR.1"}),
-    ("TopicKey", key_for_ever, {"CKV_AWS_7", "CT.KMS.PR.1"}),
-    ("TopicKey", key_that_anybody_grants, {"CT.KMS.PR.3"}),
+    ("Key", key_for_ever, {"CKV_AWS_7", "CT.KMS.PR.1"}),
+    ("Key", key_that_anybody_grants, {"CT.KMS.PR.3"}),
     ("PushDeadLetterQueue", plain_queue, {"CT.SQS.PR.2"}),
     ("PushRole", every_action, {"CKV_AWS_62", "CKV_AWS_63", "CT.IAM.PR.1"}),
     ("PushRole", assumed_by_anybody, {"CKV_AWS_60"}),

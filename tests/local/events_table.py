@@ -60,7 +60,8 @@ def text(local):
     """The document."""
     template = Template.read(SUITE)
     parameters = template.defaults()
-    patterns = template.patterns()
+    # Of the two rules for alarms, the one for the suite's own is enabled by default.
+    patterns = {**template.patterns(), **template.patterns(AlarmRule="all")}
     rules = template.of_type("AWS::Events::Rule")
     functions = {rule: ", ".join(attribute_of(target["Arn"]) for target in properties["Targets"]) for rule, properties in rules.items()}
 
@@ -75,7 +76,7 @@ def text(local):
         tries = f"{retry['MaximumRetryAttempts']} times in {retry['MaximumEventAgeInSeconds']} s"
         rows.append([code(functions[rule]), code(rule), when, tries])
     document = HEAD
-    document += "## The rules\n\nWith the parameters' defaults. What cannot be delivered is tried again so often, and then goes to the function's dead-letter queue.\n\n"
+    document += "## The rules\n\nWith the parameters' defaults. Of the two rules for alarms one is enabled, by default\nthe one for the suite's own (`AlarmRule`). What cannot be delivered is tried again so often, and then goes to the function's dead-letter queue.\n\n"
     document += table(["Function", "Rule", "Lets pass", "Tried again"], rows)
 
     document += "\n## The samples\n\nWhat no rule lets pass is either none of Bellhop's business or comes to its function directly: by a trigger of CodeCommit, an action of "

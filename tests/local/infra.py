@@ -66,13 +66,13 @@ class Template:
         }
 
     def patterns(self, **parameters):
-        """The event patterns of the rules, by the rules' names, with these parameters and the defaults of the others, in a suite named
+        """The event patterns of the enabled rules, by the rules' names, with these parameters and the defaults of the others, in a suite named
         bellhop."""
         values = {"Suite": "bellhop", **self.defaults(), **parameters}
         return {
             name: resolve(rule["EventPattern"], values)
-            for name, rule in self.of_type("AWS::Events::Rule").items()
-            if "EventPattern" in rule
+            for name, rule in given(self, values).of_type("AWS::Events::Rule").items()
+            if "EventPattern" in rule and resolve(rule.get("State", "ENABLED"), values) == "ENABLED"
         }
 
 

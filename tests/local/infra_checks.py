@@ -13,9 +13,11 @@ from ipaddress import ip_network
 
 from aws_croniter import AwsCroniter
 
+import alarm_checks
 import check_template
+import network_checks
 import samples
-from infra import ROOT, as_list, attribute_of, reference_of, resolve, walk
+from infra import as_list, assume, attribute_of, reference_of, resolve, walk
 
 # Statements that allow something on everything, or every action of a kind: template, resource and Sid, and why it has to be.
 WIDE = {
@@ -175,7 +177,11 @@ def public(template):
     for name, path, statement in statements(template):
         principal = statement.get("Principal")
         anybody = principal == "*" or (isinstance(principal, dict) and "*" in as_list(principal.get("AWS", [])))
-        if statement["Effect"] == "Allow" and (anybody or "NotPrincipal" in statement):
+        # What an endpoint's policy allows, nobody may do by it; see the check `network`.
+        if template.resources[name]["Type"] == "AWS::EC2::VPCEndpoint":
+            continue
+        of_this_account = statement.get("Condition", {}).get("StringEquals", {}).get("kms:CallerAccount") == {"Ref": "AWS::AccountId"}
+        if statement["Effect"] == "Allow" and ((anybody and not of_this_account) or "NotPrincipal" in statement):
             found.append(f"{name}: {statement.get('Sid', path)} lets anybody in")
     return found
 
@@ -328,17 +334,6 @@ def granted(template, role):
 TO_PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 TO_LOG = ("logs:CreateLogStream", "logs:PutLogEvents")
 TO_WORK = ("codecommit:GitPull", "s3:GetObject", "s3:PutObject")
-# The endpoints through which agents without a way to the internet start and work, with their kind.
-ENDPOINTS = {
-    "s3": "Gateway",
-    "dynamodb": "Gateway",
-    "ecr.api": "Interface",
-    "ecr.dkr": "Interface",
-    "logs": "Interface",
-    "git-codecommit": "Interface",
-}
-# Those whose names begin with cn. in China; every service's there is listed by `aws ec2 describe-vpc-endpoint-services`.
-NAMED_OTHERWISE_IN_CHINA = {"ecr.api", "ecr.dkr", "sts"}
 # The most characters of what a stack names, by type and property.
 LONGEST_NAMES = {
     ("AWS::Lambda::Function", "FunctionName"): 64,
@@ -347,17 +342,11 @@ LONGEST_NAMES = {
     ("AWS::CloudWatch::Alarm", "AlarmName"): 255,
     ("AWS::CloudWatch::Dashboard", "DashboardName"): 255,
     ("AWS::Logs::LogGroup", "LogGroupName"): 512,
+    ("AWS::CodeBuild::Project", "Name"): 255,
+    ("AWS::ECR::Repository", "RepositoryName"): 256,
+    ("AWS::ECS::Cluster", "ClusterName"): 255,
+    ("AWS::ECS::TaskDefinition", "Family"): 255,
 }
-
-
-def service_of(endpoint):
-    """The service of an endpoint, and whether its name begins otherwise in China."""
-    name = endpoint["ServiceName"]["Fn::Sub"]
-    if isinstance(name, str):
-        return name.removeprefix("com.amazonaws.${AWS::Region}."), False
-    text, own = name
-    in_china = own == {"Prefix": {"Fn::If": ["InChina", "cn.com.amazonaws", "com.amazonaws"]}}
-    return text.removeprefix("${Prefix}.${AWS::Region}."), in_china
 
 
 def names(template):
@@ -373,11 +362,11 @@ def names(template):
                 name = name.get(key, {}) if isinstance(name, dict) else {}
             if name == {}:
                 continue
-            name = resolve(name, longest)
-            if "${" in name:
-                found.append(f"{resource}: nothing limits {name}")
-            elif len(name) > most:
-                found.append(f"{resource}: {path[-1]} may have {len(name)} characters, and {kind} takes {most}")
+            for text in {resolve(assume(name, holds), longest) for holds in (True, False)}:
+                if "${" in text:
+                    found.append(f"{resource}: nothing limits {text}")
+                elif len(text) > most:
+                    found.append(f"{resource}: {path[-1]} may have {len(text)} characters, and {kind} takes {most}")
     return found
 
 
@@ -387,7 +376,7 @@ def partitions(template):
 
 
 def agents_start(template):
-    """What an agent would lack to start, or its network to be made."""
+    """What an agent would lack to start, beside its network."""
     found = []
     images = set(template.of_type("AWS::ECR::Repository"))
     for name, definition in template.of_type("AWS::ECS::TaskDefinition").items():
@@ -403,27 +392,6 @@ def agents_start(template):
             group = reference_of(container["LogConfiguration"]["Options"]["awslogs-group"])
             needed += [(action, group) for action in TO_LOG]
         found += [f"{name}: {execution} may not {action} on {on}" for action, on in needed if (action, on) not in starts]
-    if not template.of_type("AWS::EC2::VPC"):
-        return found
-    endpoints = {}
-    for name, endpoint in template.of_type("AWS::EC2::VPCEndpoint").items():
-        service, in_china = service_of(endpoint)
-        if in_china != (service in NAMED_OTHERWISE_IN_CHINA):
-            found.append(f"{name}: there is no such service in China" if in_china else f"{name}: the service has another name in China")
-        endpoints[service] = endpoint.get("VpcEndpointType", "Gateway")
-        if endpoints[service] == "Interface" and endpoint.get("PrivateDnsEnabled") is not True:
-            found.append(f"{name}: nobody finds it under the service's own name")
-        # Those that every agent needs come and go together.
-        condition = template.resources[name].get("Condition")
-        if service in ENDPOINTS and condition != {"Gateway": None, "Interface": "HasInterfaceEndpoints"}[ENDPOINTS[service]]:
-            found.append(f"{name}: there under the condition {condition} only")
-    found += [f"no endpoint of {kind} for {service}" for service, kind in ENDPOINTS.items() if endpoints.get(service) != kind]
-    attachments = set(template.of_type("AWS::EC2::VPCGatewayAttachment"))
-    gateways = set(template.of_type("AWS::EC2::InternetGateway"))
-    through = [name for name, route in template.of_type("AWS::EC2::Route").items() if reference_of(route.get("GatewayId")) in gateways]
-    for name in [*through, *template.of_type("AWS::EC2::EIP")]:
-        if not attachments & set(as_list(template.resources[name].get("DependsOn", []))):
-            found.append(f"{name}: may be made before the gateway is the VPC's, which EC2 refuses")
     return found
 
 
@@ -442,12 +410,16 @@ def agents_fit(templates):
             if not fnmatchcase(path, suite["AgentRolePattern"]):
                 found.append(f"{name}: its role {path} does not fit AgentRolePattern")
     for kind, name, among in (("AWS::ECS::Cluster", "ClusterName", "AgentClusters"), ("AWS::CodeBuild::Project", "Name", "AgentProjects")):
-        named = {resolve(properties[name], parameters) for properties in agents.of_type(kind).values()}
+        # The project that builds the agents' image has a source of its own, and is no agent.
+        of_agents = [properties for properties in agents.of_type(kind).values() if properties.get("Source", {}).get("Type", "NO_SOURCE") == "NO_SOURCE"]
+        named = {resolve(properties[name], parameters) for properties in of_agents}
         if named != set(suite[among]):
             found.append(f"{', '.join(sorted(named))} are made, and {among} is {', '.join(suite[among])}")
     return found
 
 
+# What limits a parameter, and has to be the same in bellhop.yaml and in the template that it goes to. (A list there is a text here, with a pattern.)
+LIMITS = ("AllowedValues", "MinLength", "MaxLength", "MinValue", "MaxValue")
 # The templates that bellhop.yaml nests. In what the transform makes of it their names are no longer to be seen.
 NESTED = {"Network": "network.yaml", "Suite": "template.yaml", "Agents": "agents.yaml"}
 # Parameters of nested stacks that bellhop.yaml does not give, and why it need not.
@@ -463,9 +435,10 @@ SOURCES = {
     ("Suite", "AgentProjects"): "HasCodeBuildProject ? CodeBuildProject : -",
     ("Agents", "BucketName"): "Suite.Outputs.BucketName",
     ("Agents", "VpcId"): "MakesNetwork ? Network.Outputs.VpcId : VpcId",
-    ("Agents", "SubnetIds"): "MakesNetwork ? Network.Outputs.PrivateSubnetIds : SubnetIds",
-    ("Agents", "AssignPublicIp"): "MakesNetwork ? false : AssignPublicIp",
-    ("Outputs", "SubnetIds"): "MakesNetwork ? Network.Outputs.PrivateSubnetIds : SubnetIds",
+    ("Agents", "BucketKeyArn"): "HasCustomerKey ? Suite.Outputs.KeyArn : ",
+    ("Agents", "SubnetIds"): "MakesNetwork ? Network.Outputs.SubnetIds : SubnetIds",
+    ("Agents", "AssignPublicIp"): "MakesNetwork ? Network.Outputs.AssignPublicIp : AssignPublicIp",
+    ("Outputs", "SubnetIds"): "MakesNetwork ? Network.Outputs.SubnetIds : SubnetIds",
     ("Outputs", "SuiteStackName"): '{"Fn::Select": [1, {"Fn::Split": ["/", {"Ref": "Suite"}]}]}',
 }
 
@@ -486,6 +459,7 @@ def source(node):
 def nesting(templates):
     """What bellhop.yaml gives its nested stacks from elsewhere than it should, or not at all, and what it puts out in another's place."""
     whole = templates["bellhop.yaml"]
+    parameters = whole.document["Parameters"]
     needed = set()
     found = []
 
@@ -496,11 +470,13 @@ def nesting(templates):
             found.append(f"{'/'.join(key)} comes from {source(node)}, and should from {wanted or ' or '.join(otherwise)}")
 
     for stack, properties in whole.of_type("AWS::CloudFormation::Stack").items():
-        nested = templates[NESTED[stack]]
-        given = properties.get("Parameters", {})
-        for name in nested.document.get("Parameters", {}):
-            if name in given:
-                compare((stack, name), given[name], [name])
+        nested_parameters = templates[NESTED[stack]].document.get("Parameters", {})
+        passed = properties.get("Parameters", {})
+        for name in nested_parameters:
+            if name in passed:
+                compare((stack, name), passed[name], [name])
+                if source(passed[name]) == name and name in parameters:
+                    found += [f"{stack}/{name}: {key} is another" for key in LIMITS if parameters[name].get(key) != nested_parameters[name].get(key)]
             elif (stack, name) in NOT_GIVEN:
                 needed.add((stack, name, "not given"))
             else:
@@ -512,170 +488,18 @@ def nesting(templates):
     return found
 
 
-# What each kind of alarm is, by the end of its name: the metric, its statistic, when it is too much or too little and by which threshold (from, to),
-# what no data means, and the seconds (from, to) that it looks at.
-ALARMS = {
-    "DeadLetterAlarm": ("AWS/SQS ApproximateNumberOfMessagesVisible", "Maximum", "GreaterThanThreshold", (0, 0), "notBreaching", (60, 300)),
-    "ErrorsAlarm": ("AWS/Lambda Errors", "Sum", "GreaterThanThreshold", (0, 3), "notBreaching", (300, 1800)),
-    "ThrottlesAlarm": ("AWS/Lambda Throttles", "Sum", "GreaterThanThreshold", (0, 3), "notBreaching", (60, 900)),
-    # The sweep runs each minute. Only what is missing for minutes is, and where nothing runs there is no data.
-    "SweepMissingAlarm": ("AWS/Lambda Invocations", "Sum", "LessThanThreshold", (1, 1), "breaching", (180, 600)),
-    "OverdueAlarm": ("Bellhop OldestOverdueSeconds", "Maximum", "GreaterThanThreshold", (180, 900), "notBreaching", (180, 900)),
-}
-# The kinds that there are once for each function.
-OF_EACH_FUNCTION = ("DeadLetterAlarm", "ErrorsAlarm", "ThrottlesAlarm")
-
-
-def alarms(template):
-    """Alarms that would come too late, too often or never, or look at something else than their name says."""
-    found = []
-    for name, alarm in template.of_type("AWS::CloudWatch::Alarm").items():
-        [kind] = [kind for kind in ALARMS if name.endswith(kind)] or [None]
-        if kind is None:
-            found.append(f"{name}: an alarm of no kind that `ALARMS` knows")
-            continue
-        metric, statistic, comparison, thresholds, missing, seconds = ALARMS[kind]
-        for what, is_, wanted in (
-            ("metric", f"{alarm.get('Namespace')} {alarm.get('MetricName')}", metric),
-            ("Statistic", alarm.get("Statistic"), statistic),
-            ("ComparisonOperator", alarm.get("ComparisonOperator"), comparison),
-            ("TreatMissingData", alarm.get("TreatMissingData", "missing"), missing),
-            ("ActionsEnabled", alarm.get("ActionsEnabled", True), True),
-        ):
-            if is_ != wanted:
-                found.append(f"{name}: {what} is {is_}, and should be {wanted}")
-        for what, is_, (least, most) in (
-            ("Threshold", alarm.get("Threshold"), thresholds),
-            ("Period by EvaluationPeriods", alarm["Period"] * alarm["EvaluationPeriods"], seconds),
-        ):
-            if is_ is None or not least <= is_ <= most:
-                found.append(f"{name}: {what} is {is_}, and should be from {least} to {most}")
-        if alarm["Namespace"].startswith("AWS/"):
-            prefix = "Sweep" if kind == "SweepMissingAlarm" else name.removesuffix(kind)
-            of = prefix + ("DeadLetterQueue" if kind == "DeadLetterAlarm" else "Function")
-            looks_at = [reference_of(dimension["Value"]) or attribute_of(dimension["Value"], "QueueName") for dimension in alarm.get("Dimensions", [])]
-            if looks_at != [of]:
-                found.append(f"{name}: looks at {looks_at}, and should at {of}")
-    functions = template.of_type("AWS::Lambda::Function")
-    wanted = {name.removesuffix("Function") + kind for name in functions for kind in OF_EACH_FUNCTION}
-    if functions:
-        wanted |= ALARMS.keys() - set(OF_EACH_FUNCTION)
-    found += [f"no {name}" for name in sorted(wanted - template.of_type("AWS::CloudWatch::Alarm").keys())]
-    return found
-
-
-# The metrics of AWS's own that there are, as far as anything here may look at them.
-METRICS_OF_AWS = {
-    "AWS/Lambda": {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "IteratorAge", "Throttles"},
-    "AWS/SQS": {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible", "NumberOfMessagesReceived", "NumberOfMessagesSent"},
-}
-
-
-@lru_cache(maxsize=None)
-def written_metrics():
-    """The metrics that the functions write: the sets of dimensions of each, by its name."""
-    text = (ROOT / "shared" / "runtime" / "src" / "metrics.rs").read_text().partition("#[cfg(test)]")[0]
-    [namespace] = re.findall(r'const NAMESPACE: &str = "(\w+)"', text)
-    names = dict(re.findall(r'Measure::(\w+)(?:\([^)]*\))? => \("(\w+)", "\w+"', text))
-    dimensions = dict.fromkeys(names, ())
-    for arm in re.findall(r"Measure::(\w+)(?:\([^)]*\))? => (\{.*?\n        \}|own\.push[^\n]*)", text, re.DOTALL):
-        dimensions[arm[0]] = re.findall(r'\("([A-Z]\w*)",', arm[1])
-    return namespace, {name: [{"Suite"}, *({"Suite", own} for own in dimensions[measure])] for measure, name in names.items()}
-
-
-@lru_cache(maxsize=None)
-def words(file):
-    """The words of the `as_str` of an enumeration in shared/domain."""
-    return frozenset(re.findall(r'Self::\w+ => "([a-z-]+)"', (ROOT / "shared" / "domain" / "src" / file).read_text()))
-
-
-def looked_at(template):
-    """The metrics that alarms and dashboards look at: where, namespace, name, dimensions with their values as far as they are known."""
-    for name, alarm in template.of_type("AWS::CloudWatch::Alarm").items():
-        yield name, alarm["Namespace"], alarm["MetricName"], {dimension["Name"]: None for dimension in alarm.get("Dimensions", [])}
-    for name, dashboard in template.of_type("AWS::CloudWatch::Dashboard").items():
-        body = dashboard["DashboardBody"]["Fn::Sub"]
-        for widget in json.loads(body if isinstance(body, str) else body[0])["widgets"]:
-            where = f"{name}, {widget['properties'].get('title')}"
-            for metric in widget["properties"].get("metrics", []):
-                if isinstance(metric[0], dict):
-                    for schema, searched in re.findall(r"""SEARCH\('\{([^}]*)\} MetricName="(\w+)\"""", metric[0].get("expression", "")):
-                        namespace, *dimensions = schema.split(",")
-                        yield where, namespace, searched, dict.fromkeys(dimensions)
-                    continue
-                namespace, metric_name, *rest = [item for item in metric if isinstance(item, str)]
-                yield where, namespace, metric_name, dict(zip(rest[::2], rest[1::2], strict=True))
-
-
-def metrics(template):
-    """Alarms and widgets that look at what nobody writes, and words of outcomes and capacities that no widget shows."""
-    namespace, written = written_metrics()
-    known = {"Outcome": words("outcome.rs"), "Capacity": words("capacity.rs")}
-    shown = {}
-    found = []
-    for where, of, name, dimensions in looked_at(template):
-        if of != namespace:
-            if name not in METRICS_OF_AWS.get(of, ()):
-                found.append(f"{where}: {of} has no {name}")
-            continue
-        if set(dimensions) not in written.get(name, []):
-            found.append(f"{where}: nobody writes {name} by {', '.join(dimensions)}")
-        for dimension, value in dimensions.items():
-            if value is not None and dimension in known:
-                shown.setdefault((where, dimension), set()).add(value)
-    for (where, dimension), values in shown.items():
-        found += [f"{where}: {value} is no {dimension}" for value in sorted(values - known[dimension])]
-        found += [f"{where}: no {value}" for value in sorted(known[dimension] - values)]
-    return found
-
-
-def lets_cloudwatch(document, actions):
-    """Whether a policy lets CloudWatch do all of this."""
-    allowed = set()
-    for statement in as_list(document["Statement"]):
-        principal = statement.get("Principal")
-        services = as_list(principal.get("Service", [])) if isinstance(principal, dict) else []
-        if statement["Effect"] == "Allow" and "cloudwatch.amazonaws.com" in services:
-            allowed |= {action.rstrip("*") for action in as_list(statement["Action"])}
-    return set(actions) <= allowed
-
-
-def alarms_publish(template):
-    """Topics that alarms are to publish to and cannot: CloudWatch would lose the messages silently."""
-    found = []
-    alarms_of = {}
-    for name, alarm in template.of_type("AWS::CloudWatch::Alarm").items():
-        for key in ("AlarmActions", "OKActions", "InsufficientDataActions"):
-            for action in alarm.get(key, []):
-                alarms_of.setdefault(reference_of(action), name)
-    for name, topic in template.of_type("AWS::SNS::Topic").items():
-        if name not in alarms_of:
-            continue
-        key = attribute_of(topic.get("KmsMasterKeyId")) or reference_of(topic.get("KmsMasterKeyId"))
-        if key not in template.of_type("AWS::KMS::Key"):
-            found.append(f"{name}: {alarms_of[name]} cannot publish under a key that is not the stack's")
-        elif not lets_cloudwatch(template.properties(key)["KeyPolicy"], ("kms:Decrypt", "kms:GenerateDataKey")):
-            found.append(f"{key}: does not let {alarms_of[name]} publish to {name}")
-        for policy, properties in template.of_type("AWS::SNS::TopicPolicy").items():
-            topics = [reference_of(of) for of in properties["Topics"]]
-            if name in topics and not lets_cloudwatch(properties["PolicyDocument"], ("sns:Publish",)):
-                found.append(f"{policy}: does not let {alarms_of[name]} publish to {name}")
-    if template.of_type("AWS::SNS::Topic") and not alarms_of:
-        found.append("no alarm publishes to a topic, so that nobody hears of a suite that stands still")
-    return found
-
-
 def patterns(template, local):
     """Samples that the rules bring to another function than they should, or to one by several rules."""
     rules = template.of_type("AWS::Events::Rule")
     if not rules:
         return []
     found = []
-    for sample, reached in samples.reaching(local, template.patterns()).items():
-        functions = [attribute_of(target["Arn"]) for rule in reached for target in rules[rule]["Targets"]]
-        wanted = samples.expected(sample)
-        if functions != ([wanted] if wanted else []):
-            found.append(f"events/{sample} reaches {functions or 'nobody'} by {reached or 'no rule'}, and should reach {wanted or 'nobody'}")
+    for alarm_rule in template.document["Parameters"]["AlarmRule"]["AllowedValues"]:
+        for sample, reached in samples.reaching(local, template.patterns(AlarmRule=alarm_rule)).items():
+            functions = [attribute_of(target["Arn"]) for rule in reached for target in rules[rule]["Targets"]]
+            wanted = samples.expected(sample, alarm_rule)
+            if functions != ([wanted] if wanted else []):
+                found.append(f"events/{sample} reaches {functions or 'nobody'} by {reached or 'no rule'}, and should reach {wanted or 'nobody'} (AlarmRule {alarm_rule})")
     return found
 
 
@@ -693,9 +517,11 @@ CHECKS = {
     "names": names,
     "partitions": partitions,
     "agents start": agents_start,
-    "alarms": alarms,
-    "metrics": metrics,
-    "alarms publish": alarms_publish,
+    "network": network_checks.network,
+    "alarms": alarm_checks.alarms,
+    "monitoring": alarm_checks.monitoring,
+    "metrics": alarm_checks.metrics,
+    "alarms publish": alarm_checks.alarms_publish,
 }
 # Those that need all templates, by their names.
 TOGETHER = {

@@ -1,11 +1,12 @@
-"""Starts the local AWS: ministack, with five changes.
+"""Starts the local AWS: ministack, with six changes.
 
 EventBridge refuses events whose source begins with `aws.` from callers, because AWS services alone send those. The services that Bellhop listens
 to are played by a stand-in here, outside ministack, and its events have to pass the deployed rules like the real ones: PutEvents is opened for such
 sources. And EventBridge invokes functions asynchronously, so that Lambda retries a failed invocation and hands it to the OnFailure destination;
 ministack does that for asynchronous invocations by callers, but runs a rule's target only once: rules are led the same way.
 
-Its CloudFormation knows plans of AWS Backup and not their selections, although its AWS Backup does: they are made through that.
+Its CloudFormation knows plans of AWS Backup and not their selections, although its AWS Backup does: they are made through that. And it expands a SAM
+template that is deployed itself, and none that another template nests: those are expanded too.
 
 Its CloudWatch tells topics of an alarm's change, and EventBridge nothing: each change becomes an event, as on AWS. Its EventBridge Scheduler hands a
 schedule's input on as it stands: keywords such as `<aws.scheduler.execution-id>` are filled in, and schedules are looked at each second.
@@ -44,7 +45,7 @@ os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 import ministack.app  # noqa: E402
 from ministack.core import lambda_runtime  # noqa: E402
 from ministack.services import backup, cloudwatch, eventbridge, lambda_svc, scheduler  # noqa: E402
-from ministack.services.cloudformation import provisioners  # noqa: E402
+from ministack.services.cloudformation import engine, provisioners  # noqa: E402
 
 
 def require(module, name, *parameters):
@@ -101,6 +102,20 @@ def deploy_backup_selections():
         remove(properties["BackupPlanId"], selection)
 
     provisioners._RESOURCE_HANDLERS[kind] = {"create": create, "delete": delete}
+
+
+def expand_nested_templates():
+    """Applies the SAM transform to nested templates, where they have been read and nothing of them is used yet."""
+    check = require(provisioners, "_check_nested_stack_capabilities", "parent_stack_name", "template")
+    transform = require(engine, "_apply_transforms", "template", "provided_params", "previous_params")
+
+    def check_and_expand(parent_stack_name, template):
+        check(parent_stack_name, template)
+        expanded = dict(transform(template))
+        template.clear()
+        template.update(expanded)
+
+    provisioners._check_nested_stack_capabilities = check_and_expand
 
 
 def utc(seconds, form):
@@ -223,6 +238,7 @@ def main():
     accept_aws_sources()
     invoke_rule_targets_asynchronously()
     deploy_backup_selections()
+    expand_nested_templates()
     publish_alarm_changes()
     fill_in_schedules()
     try:

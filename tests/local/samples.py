@@ -68,9 +68,11 @@ def samples():
     return {path.relative_to(FOLDER).as_posix(): path.read_text() for path in sorted(FOLDER.glob("*/*.json"))}
 
 
-def expected(sample):
-    """The function that the rules are to bring a sample to, or nothing."""
+def expected(sample, alarm_rule):
+    """The function that the rules are to bring a sample to, or nothing. Of alarms that are not the suite's own, the parameter AlarmRule decides."""
     folder, _, name = sample.removesuffix(".json").partition("/")
+    if folder == "alarm" and name != "own" and alarm_rule == "own":
+        return None
     function, others = REACHES[folder]
     return others.get(name, function)
 

@@ -34,6 +34,8 @@ NOT_KEPT = {
     ("AWS::DynamoDB::Table", "PointInTimeRecoverySpecification"),
     ("AWS::DynamoDB::Table", "SSESpecification"),
     ("AWS::S3::Bucket", "LifecycleConfiguration"),
+    # S3 always encrypts, and this says with what.
+    ("AWS::S3::Bucket", "BucketEncryption"),
     ("AWS::SNS::Topic", "KmsMasterKeyId"),
 }
 
@@ -215,13 +217,13 @@ def kept(template, promise, deployed):
 
 
 def that_fulfil_conditions(template, topic):
-    """The parameters with which every condition holds: what is empty or off by default is given a topic's ARN, a word, or turned on, as it allows; and those
-    without which there is no stack."""
+    """The parameters with which every condition holds: what is empty or off by default is given a topic's ARN, an address, a word, or turned on, as it allows;
+    of two choices it has the other one; and those without which there is no stack."""
     asked = {node["Ref"] for _, node in walk(template.document["Conditions"]) if isinstance(node, dict) and "Ref" in node}
     values = {"Suite": STACK}
     for name, parameter in template.document["Parameters"].items():
-        if name in asked and str(parameter["Default"]) in ("", "false"):
-            allowed = parameter.get("AllowedValues", [topic, "word"])
+        if name in asked and (str(parameter["Default"]) == "" or "AllowedValues" in parameter):
+            allowed = parameter.get("AllowedValues", [topic, "ops@example.com", "word"])
             pattern = parameter.get("AllowedPattern", ".*")
             values[name] = next(value for value in allowed if value != parameter["Default"] and re.fullmatch(pattern, value))
     return values

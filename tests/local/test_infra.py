@@ -143,7 +143,7 @@ def pattern_without_detail(template):
 
 
 def rule_twice(template):
-    template.resources["Again"] = template.copy().resources["AlarmFunctionAlarmChanged"]
+    template.resources["Again"] = template.copy().resources["AlarmFunctionOwnAlarmChanged"]
 
 
 def every_action(template):
@@ -305,6 +305,66 @@ def no_endpoint_for_logs(template):
     del template.resources["LogsEndpoint"]
 
 
+def private_subnet_without_route(template):
+    del template.resources["PrivateRouteB"]
+
+
+def no_way_to_the_nat_gateway(template):
+    template.properties("NatRoute")["RouteTableId"] = {"Ref": "PublicRouteTable"}
+
+
+def agents_without_addresses(template):
+    template.document["Outputs"]["AssignPublicIp"]["Value"] = "false"
+
+
+def subnets_of_another_choice(template):
+    template.document["Outputs"]["SubnetIds"]["Value"]["Fn::Join"][1]["Fn::If"][0] = "HasNatGateway"
+
+
+def gateway_endpoint_of_others(template):
+    template.properties("S3Endpoint")["RouteTableIds"].pop()
+
+
+def endpoint_for_everybody(template):
+    del template.properties("GitEndpoint")["PolicyDocument"]["Statement"][0]["Condition"]
+
+
+def endpoint_without_policy(template):
+    del template.properties("DynamoDbEndpoint")["PolicyDocument"]
+
+
+def packages_that_are_refused(template):
+    template.properties("S3Endpoint")["PolicyDocument"]["Fn::If"][1]["Statement"][1]["Resource"].pop()
+
+
+def anybodys_buckets(template):
+    template.properties("S3Endpoint")["PolicyDocument"]["Fn::If"][1]["Statement"][1]["Resource"].append("arn:aws:s3:::*")
+
+
+def alarm_that_basic_lacks(template):
+    template.resources["PushDeadLetterAlarm"]["Condition"] = "HasFullMonitoring"
+
+
+def dashboard_always(template):
+    del template.resources["Dashboard"]["Condition"]
+
+
+def alarm_that_no_rule_brings(template):
+    template.properties("OverdueAlarm")["AlarmName"] = {"Fn::Sub": "${Suite}-overdue"}
+
+
+def both_alarm_rules(template):
+    template.properties("AlarmFunctionOwnAlarmChanged")["State"] = "ENABLED"
+
+
+def other_limit(template):
+    template.document["Parameters"]["RetentionDays"]["MaxValue"] = 9999
+
+
+def project_of_any_length(template):
+    del template.document["Parameters"]["CodeBuildProject"]["MaxLength"]
+
+
 def endpoint_of_a_condition(template):
     template.resources["EcrApiEndpoint"]["Condition"] = "HasSecretsEndpoint"
 
@@ -424,7 +484,7 @@ def alarm_of_another_dimension(template):
 
 
 def key_without_cloudwatch(template):
-    statements = template.properties("TopicKey")["KeyPolicy"]["Statement"]
+    statements = template.properties("Key")["KeyPolicy"]["Statement"]
     statements[:] = [statement for statement in statements if statement["Sid"] != "AlarmsPublish"]
 
 
@@ -443,14 +503,15 @@ def alarms_of_anothers_topic(template):
 # What the output SuiteConfiguration is with these parameters, in a file that a test of tests/checks has the functions' own parser read.
 SUITE_CONFIGURATIONS = ROOT / "tests" / "checks" / "suite-configuration"
 SUITE_CONFIGURATION = {
-    "default.yaml": {},
-    "one-cluster-without-codebuild.yaml": {"SpotClusterName": "ci", "OnDemandClusterName": "ci", "CodeBuildProject": "", "AssignPublicIp": "true"},
+    "default.yaml": {"AssignPublicIp": "true"},
+    "one-cluster-without-codebuild.yaml": {"SpotClusterName": "ci", "OnDemandClusterName": "ci", "CodeBuildProject": ""},
 }
 
 
 def suite_configuration(template, parameters):
     """The output SuiteConfiguration, with made-up ids for what AWS names."""
     ids = {"BucketName": "bellhop-bucket", "VpcId": "vpc-0a1b2c3d", "SubnetIds": ["subnet-0a1b2c3d", "subnet-4e5f6a7b"], "AgentSecurityGroup": "sg-0a1b2c3d"}
+    ids["AWS::StackName"] = "bellhop-agents"
     template = given(template, {**ids, **parameters})
     values = {**template.defaults(), **ids, **parameters}
     for kind, name in (("AWS::ECS::Cluster", "ClusterName"), ("AWS::CodeBuild::Project", "Name")):
@@ -480,7 +541,8 @@ FAULTS = [
     (pattern_that_misses, "patterns", ["events/codecommit/push.json", "should reach PushFunction"]),
     (pattern_of_another_service, "patterns", ["events/ecs/running.json", "should reach TaskStateFunction"]),
     (pattern_without_detail, "patterns", ["events/ecs/foreign-service.json", "should reach nobody"]),
-    (rule_twice, "patterns", ["events/alarm/alarm.json", "Again"]),
+    (both_alarm_rules, "patterns", ["events/alarm/own.json", "AlarmFunctionOwnAlarmChanged"]),
+    (rule_twice, "patterns", ["events/alarm/own.json", "Again"]),
     (every_action, "wildcards", ["PushRole", "Action *"]),
     (every_action_of_a_service, "wildcards", ["PushRole", "Action s3:*"]),
     (every_resource, "wildcards", ["SweepRole", "Resource *"]),
@@ -518,17 +580,27 @@ FAULTS = [
     (longer_suite, "names", ["SpotInterruptionFunction: FunctionName may have 65 characters"]),
     (suite_of_any_length, "names", ["BackupVault: nothing limits ${Suite}"]),
     (arn_of_one_partition, "partitions", ["arn:aws:s3:::bucket"]),
-    (registry_outside_of_china_alone, "agents start", ["EcrApiEndpoint: the service has another name in China"], "network.yaml"),
-    (logs_that_china_does_not_know, "agents start", ["LogsEndpoint: there is no such service in China"], "network.yaml"),
+    (project_of_any_length, "names", ["DockerProject: nothing limits ${CodeBuildProject}"], "agents.yaml"),
+    (registry_outside_of_china_alone, "network", ["EcrApiEndpoint: the service has another name in China"], "network.yaml"),
+    (logs_that_china_does_not_know, "network", ["LogsEndpoint: there is no such service in China"], "network.yaml"),
     (no_login_to_the_registry, "agents start", ["ExecutionRole may not ecr:GetAuthorizationToken"], "agents.yaml"),
     (no_layers, "agents start", ["ExecutionRole may not ecr:GetDownloadUrlForLayer on AgentImages"], "agents.yaml"),
     (logs_of_another_group, "agents start", ["ExecutionRole may not logs:PutLogEvents on AgentLogGroup"], "agents.yaml"),
     (job_without_rights, "agents start", ["DeployTaskRole may not codecommit:GitPull"], "agents.yaml"),
-    (no_endpoint_for_logs, "agents start", ["no endpoint of Interface for logs"], "network.yaml"),
-    (endpoint_of_a_condition, "agents start", ["EcrApiEndpoint", "HasSecretsEndpoint only"], "network.yaml"),
-    (endpoint_without_name, "agents start", ["GitEndpoint: nobody finds it"], "network.yaml"),
-    (route_before_the_gateway, "agents start", ["PublicRoute"], "network.yaml"),
-    (address_before_the_gateway, "agents start", ["NatAddress"], "network.yaml"),
+    (no_endpoint_for_logs, "network", ["no endpoint of Interface for logs"], "network.yaml"),
+    (endpoint_of_a_condition, "network", ["EcrApiEndpoint", "HasSecretsEndpoint only"], "network.yaml"),
+    (endpoint_without_name, "network", ["GitEndpoint: nobody finds it"], "network.yaml"),
+    (route_before_the_gateway, "network", ["PublicRoute"], "network.yaml"),
+    (address_before_the_gateway, "network", ["NatAddress"], "network.yaml"),
+    (private_subnet_without_route, "network", ["nat: PrivateSubnetB", "endpoints: PrivateSubnetB"], "network.yaml"),
+    (no_way_to_the_nat_gateway, "network", ["nat: PrivateSubnetA: does not reach ecr.api"], "network.yaml"),
+    (agents_without_addresses, "network", ["public: PublicSubnetA: the way out is gateway, and agents have no public addresses"], "network.yaml"),
+    (subnets_of_another_choice, "network", ["public: PrivateSubnetA is an agents' subnet and not there"], "network.yaml"),
+    (gateway_endpoint_of_others, "network", ["PrivateSubnetA: does not reach S3Endpoint"], "network.yaml"),
+    (endpoint_for_everybody, "network", ["GitEndpoint: lets anybody *", "GitEndpoint: does not admit"], "network.yaml"),
+    (endpoint_without_policy, "network", ["DynamoDbEndpoint: does not admit this account", "lets anybody *"], "network.yaml"),
+    (packages_that_are_refused, "network", ["S3Endpoint: refuses amazonlinux-2-repos"], "network.yaml"),
+    (anybodys_buckets, "network", ["S3Endpoint: lets anybody s3:GetObject"], "network.yaml"),
     (role_of_another_path, "agents fit", ["SmallTaskDefinition: its role other/TestTaskRole"], "agents.yaml"),
     (family_of_another_prefix, "agents fit", ["the family agent-small"], "agents.yaml"),
     (another_cluster, "agents fit", ["agents, ci-main are made"], "agents.yaml"),
@@ -537,6 +609,7 @@ FAULTS = [
     (bucket_from_the_table, "nesting", ["Agents/BucketName comes from Suite.Outputs.TableName"], "bellhop.yaml"),
     (parameter_not_given, "nesting", ["Suite/BackupSchedule is not given"], "bellhop.yaml"),
     (parameter_given_needlessly_explained, "nesting", ["Suite/AgentRolePattern is explained"], "bellhop.yaml"),
+    (other_limit, "nesting", ["Suite/RetentionDays: MaxValue is another"], "bellhop.yaml"),
     (output_of_another, "nesting", ["Outputs/BucketName comes from Suite.Outputs.TableName"], "bellhop.yaml"),
     (overdue_after_a_month, "alarms", ["OverdueAlarm: Threshold is 3000000"]),
     (no_sweep_is_well, "alarms", ["SweepMissingAlarm: TreatMissingData"]),
@@ -545,6 +618,9 @@ FAULTS = [
     (throttles_of_another_function, "alarms", ["PushThrottlesAlarm: looks at ['SweepFunction']"]),
     (alarm_without_actions, "alarms", ["AlarmErrorsAlarm: ActionsEnabled"]),
     (function_without_errors_alarm, "alarms", ["no BackupErrorsAlarm"]),
+    (alarm_that_basic_lacks, "monitoring", ["basic: no PushDeadLetterAlarm"]),
+    (dashboard_always, "monitoring", ["basic: not 0 dashboards"]),
+    (alarm_that_no_rule_brings, "monitoring", ["OverdueAlarm: its name does not begin with ${Suite}-own-"]),
     (metric_misspelt, "metrics", ["nobody writes QueueSecond by Suite"]),
     (another_metric_misspelt, "metrics", ["nobody writes Retrys by Suite"]),
     (search_by_what_is_not_written, "metrics", ["nobody writes Builds by Repository"]),
@@ -552,7 +628,7 @@ FAULTS = [
     (capacity_that_is_none, "metrics", ["ondemand is no Capacity", "no on-demand"]),
     (metric_that_lambda_has_not, "metrics", ["AWS/Lambda has no Error"]),
     (alarm_of_another_dimension, "metrics", ["OverdueAlarm: nobody writes OldestOverdueSeconds by Stack"]),
-    (key_without_cloudwatch, "alarms publish", ["TopicKey: does not let", "publish to Topic"]),
+    (key_without_cloudwatch, "alarms publish", ["Key: does not let", "publish to Topic"]),
     (topic_policy_without_cloudwatch, "alarms publish", ["OwnersPublish: does not let", "publish to Topic"]),
     (alarms_of_anothers_topic, "alarms publish", ["no alarm publishes"]),
 ]

@@ -90,7 +90,8 @@ class Rules(unittest.TestCase):
         cls.addClassCleanup(cls.local.stop)
         cls.template = Template.read(SUITE)
         cls.rules = cls.template.of_type("AWS::Events::Rule")
-        cls.patterns = cls.template.patterns()
+        # Of the two rules for alarms one is enabled.
+        cls.patterns = {**cls.template.patterns(), **cls.template.patterns(AlarmRule="all")}
 
     def event(self, source, detail_type, detail):
         return {
@@ -183,14 +184,11 @@ class Rules(unittest.TestCase):
         for name, alarm in self.template.of_type("AWS::CloudWatch::Alarm").items():
             actions = [{"Ref": "Topic"}] if "AlarmActions" in alarm else None
             self.assertEqual((alarm.get("AlarmActions"), alarm.get("OKActions")), (actions, actions), name)
-            alarm_name = resolve(alarm.get("AlarmName", f"bellhop-{name}-1A2B3C4D5E6F"), {"Suite": "bellhop"})
-            told_by_function = self.matches(
-                "AlarmFunctionAlarmChanged",
-                "aws.cloudwatch",
-                "CloudWatch Alarm State Change",
-                {"alarmName": alarm_name, "state": {"value": "ALARM"}},
-            )
-            self.assertEqual(told_by_function, actions is None, name)
+            alarm_name = resolve(alarm["AlarmName"], {"Suite": "bellhop"})
+            for rule in ("AlarmFunctionOwnAlarmChanged", "AlarmFunctionAlarmChanged"):
+                detail = {"alarmName": alarm_name, "state": {"value": "ALARM"}}
+                told_by_function = self.matches(rule, "aws.cloudwatch", "CloudWatch Alarm State Change", detail)
+                self.assertEqual(told_by_function, actions is None, f"{name} by {rule}")
             if actions:
                 direct.add(name)
         # Those that the function that tells people, or the rule that wakes it, may not be there to tell.
@@ -298,6 +296,10 @@ class Rules(unittest.TestCase):
             return self.matches("AlarmFunctionAlarmChanged", source, detail_type, {"alarmName": "a", "state": {"value": "ALARM"}})
 
         self.assertTrue(matches())
+        # By default, the rule for every alarm is off, and the one for the suite's own does not take others'.
+        self.assertNotIn("AlarmFunctionAlarmChanged", self.template.patterns())
+        others = {"alarmName": "a", "state": {"value": "ALARM"}}
+        self.assertFalse(self.matches("AlarmFunctionOwnAlarmChanged", "aws.cloudwatch", "CloudWatch Alarm State Change", others))
         self.assertFalse(matches(detail_type="CloudWatch Alarm Contributor State Change"))
         self.assertFalse(matches(detail_type="CloudWatch Alarm Configuration Change"))
         self.assertFalse(matches(source="my.cloudwatch"))

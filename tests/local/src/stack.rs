@@ -288,6 +288,8 @@ impl Stack {
                 "--parameter-overrides",
                 &architecture,
                 &suite,
+                // People try alarms of their own here.
+                "AlarmRule=all",
                 "--template-file",
             ])
             .arg(&packaged)
