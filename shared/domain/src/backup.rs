@@ -524,6 +524,9 @@ impl Effect for BackupEffect {
 
 /// The name of the backup of the suite's own table.
 pub const SUITE_TABLE: &str = "suite-table";
+/// How long a daily copy of the suite's own table is kept. Each is a whole copy; the stack's weekly ones and the table's recovery to any point in time go back
+/// five weeks.
+const SUITE_TABLE_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Definition {
     /// The backup of the suite's own table, where the stack says how.
@@ -536,7 +539,7 @@ impl Definition {
             start_within: None,
             complete_within: None,
             cold_after: None,
-            delete_after: Some(Duration::from_secs(35 * 24 * 3600)),
+            delete_after: Some(SUITE_TABLE_KEPT),
             copy_to: None,
             newest_at_most: Some(Duration::from_secs(26 * 3600)),
             restore_test: None,

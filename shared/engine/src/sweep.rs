@@ -24,6 +24,9 @@ use crate::launches::{Pace, Paced};
 use crate::ports::{DocumentKey, DueItem, Lane, Versioned};
 use crate::{Engine, Fault, Handled};
 
+/// For how long a record may be due before its wait is measured. One sweep comes each minute, so that a minute is its pace. And CloudWatch bills a metric
+/// for each hour in which it is written: at rest there is nothing to bill (<https://aws.amazon.com/cloudwatch/pricing/>).
+const AT_ONCE: Duration = Duration::from_secs(120);
 /// How many due records of a lane are read at a time. A sweep goes on with the next ones as long as it has time.
 pub(crate) const LIMIT: usize = 1000;
 /// How many records are worked on side by side.
@@ -106,7 +109,9 @@ impl Engine {
         if let (Ok(rest), Ok(launches)) = (&rest, &launches) {
             let oldest = rest.first().into_iter().chain(launches.first()).map(|(since, _)| *since).min();
             let overdue = oldest.map_or(Duration::ZERO, |since| measure::between(since, now));
-            self.meter.count(None, &[Measure::Overdue(overdue)]);
+            if overdue > AT_ONCE {
+                self.meter.count(None, &[Measure::Overdue(overdue)]);
+            }
         }
         let [rest, launches] = [rest, launches].map(|due| {
             due.unwrap_or_else(|fault| {
@@ -130,13 +135,16 @@ impl Engine {
         )
         .await;
         let Tally { swept, fault } = tally.and(of_rest).and(of_launches);
-        tracing::info!(
-            due = swept.due,
-            advanced = swept.advanced,
-            left = swept.left,
-            faults = swept.faults,
-            "swept"
-        );
+        // Most sweeps find nothing, and CloudWatch Logs bills each line.
+        if swept != Swept::default() {
+            tracing::info!(
+                due = swept.due,
+                advanced = swept.advanced,
+                left = swept.left,
+                faults = swept.faults,
+                "swept"
+            );
+        }
         fault.map_or(Ok(swept), Err)
     }
 
