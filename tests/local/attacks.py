@@ -8,6 +8,7 @@ ECS, LAMBDA, EC2, BUILD, BACKUP = (
     {"iam:PassedToService": f"{service}.amazonaws.com"} for service in ("ecs-tasks", "lambda", "ec2", "codebuild", "backup")
 )
 AGENTS = {"ecs:cluster": "arn:aws:ecs:{here}:cluster/ci-main"}
+OF_THE_ACCOUNT = {"kms:CallerAccount": "{account}"}
 OTHERS = {"ecs:cluster": "arn:aws:ecs:{here}:cluster/production"}
 
 # By anybody: a function, an agent's job, the start of an agent, AWS Backup, the flow logs. Nobody needs any of it.
@@ -76,17 +77,18 @@ ANYBODY = [
     ("throws away what could not be worked off", "sqs:PurgeQueue", "{push_queue}"),
     ("listens to what people are told", "sns:Subscribe", "{topic}"),
     ("says who may listen", "sns:SetTopicAttributes", "{topic}"),
-    ("uses the topic's key for something else", "kms:Decrypt", "{key}", {"kms:ViaService": "s3.us-east-1.amazonaws.com"}),
-    ("uses the topic's key by itself", "kms:Decrypt", "{key}"),
-    ("gives the topic's key away", "kms:PutKeyPolicy", "{key}"),
-    ("has the topic's key deleted", "kms:ScheduleKeyDeletion", "{key}"),
-    ("uses somebody else's key", "kms:Decrypt", "arn:aws:kms:{here}:key/0a1b2c3d", {"kms:ViaService": "sns.us-east-1.amazonaws.com"}),
+    ("uses the suite's key for something else", "kms:Decrypt", "{key}", {**OF_THE_ACCOUNT, "kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}),
+    ("uses the suite's key by itself", "kms:Decrypt", "{key}", OF_THE_ACCOUNT),
+    ("gives the suite's key away", "kms:PutKeyPolicy", "{key}"),
+    ("has the suite's key deleted", "kms:ScheduleKeyDeletion", "{key}"),
+    ("uses somebody else's key", "kms:Decrypt", "arn:aws:kms:{here}:key/0a1b2c3d", {**OF_THE_ACCOUNT, "kms:ViaService": "sns.us-east-1.amazonaws.com"}),
     # Sources, images and secrets.
     ("pushes a commit", "codecommit:GitPush", "arn:aws:codecommit:{here}:shop"),
     ("commits a file", "codecommit:PutFile", "arn:aws:codecommit:{here}:shop"),
     ("merges a pull request", "codecommit:MergePullRequestByFastForward", "arn:aws:codecommit:{here}:shop"),
     ("deletes a repository", "codecommit:DeleteRepository", "arn:aws:codecommit:{here}:shop"),
-    ("gives all agents another image", "ecr:PutImage", "arn:aws:ecr:{here}:repository/bellhop-agent"),
+    ("changes what the agents' image is made of", "s3:PutObject", "arn:aws:s3:::{bucket}/images/agent.zip"),
+    ("has the agents' image built", "codebuild:StartBuild", "arn:aws:codebuild:{here}:project/bellhop-agents-agent-image"),
     ("gives some agents another image", "ecr:PutImage", "arn:aws:ecr:{here}:repository/bellhop-agent-java"),
     ("deletes an image", "ecr:BatchDeleteImage", "arn:aws:ecr:{here}:repository/ci/shop"),
     ("lets others into a registry", "ecr:SetRepositoryPolicy", "arn:aws:ecr:{here}:repository/ci/shop"),
@@ -156,6 +158,7 @@ SOME = [
         {},
         ["push", "pipeline", "control", "spot-interruption", "alarm", "backup", "sweep"],
     ),
+    ("gives all agents another image", "ecr:PutImage", "arn:aws:ecr:{here}:repository/bellhop-agent", {}, []),
     ("keeps a script", "s3:PutObject", "arn:aws:s3:::{bucket}/scripts/abcdefghij/test", {}, ["push", "pipeline", "control", "alarm", "sweep"]),
     (
         "starts an agent",
@@ -181,14 +184,17 @@ WORK = [
     ("reports", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/abcdefghij/test/1/result.json", {}, TESTS),
     ("leaves an artifact", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/abcdefghij/test/1/artifacts/a.zip", {}, [*TESTS, "CodeBuildRole"]),
     ("gives up a large artifact", "s3:AbortMultipartUpload", "arn:aws:s3:::{bucket}/runs/abcdefghij/test/1/artifacts/a.zip", {}, TESTS),
-    ("logs in to the registry", "ecr:GetAuthorizationToken", "*", {}, ["PublishTaskRole", "ExecutionRole", "CodeBuildRole"]),
+    ("logs in to the registry", "ecr:GetAuthorizationToken", "*", {}, ["PublishTaskRole", "ExecutionRole", "CodeBuildRole", "AgentImageRole"]),
+    ("reads what the agents' image is made of", "s3:GetObject", "arn:aws:s3:::{bucket}/images/agent.zip", {}, ["AgentImageRole"]),
+    ("gives all agents another image", "ecr:PutImage", "arn:aws:ecr:{here}:repository/bellhop-agent", {}, ["AgentImageRole"]),
     ("pushes an image", "ecr:PutImage", "arn:aws:ecr:{here}:repository/ci/shop", {}, ["PublishTaskRole", "CodeBuildRole"]),
     ("becomes a target's role", "sts:AssumeRole", "arn:aws:iam::{account}:role/bellhop-deploy/shop", {}, ["DeployTaskRole"]),
-    ("pulls the agents' image", "ecr:BatchGetImage", "arn:aws:ecr:{here}:repository/bellhop-agent", {}, ["ExecutionRole"]),
+    ("pulls the agents' image", "ecr:BatchGetImage", "arn:aws:ecr:{here}:repository/bellhop-agent", {}, ["ExecutionRole", "AgentImageRole"]),
     ("pulls another image of agents", "ecr:GetDownloadUrlForLayer", "arn:aws:ecr:{here}:repository/bellhop-agent-java", {}, ["ExecutionRole"]),
     ("logs as an agent", "logs:PutLogEvents", "arn:aws:logs:{here}:log-group:/bellhop-agents/agents:log-stream:small/agent/0a1b", {}, ["ExecutionRole"]),
     ("logs as a build", "logs:PutLogEvents", "arn:aws:logs:{here}:log-group:/bellhop-agents/builds:log-stream:0a1b", {}, ["CodeBuildRole"]),
-    ("looks whose the bucket is", "s3:GetBucketAcl", "arn:aws:s3:::{bucket}", {}, ["CodeBuildRole"]),
+    ("logs as the image's build", "logs:PutLogEvents", "arn:aws:logs:{here}:log-group:/bellhop-agents/agent-image:log-stream:0a1b", {}, ["AgentImageRole"]),
+    ("looks whose the bucket is", "s3:GetBucketAcl", "arn:aws:s3:::{bucket}", {}, ["CodeBuildRole", "AgentImageRole"]),
 ]
 
 # What agents may do to each other by default, although they need not: allowed today, so that an agent template with a role of its own is the way out (see
@@ -205,6 +211,7 @@ OPEN = [
 ACCOUNT_ONLY = {"aws:SourceAccount": "{account}"}
 TASKS = ("ecs-tasks.amazonaws.com", {**ACCOUNT_ONLY, "aws:SourceArn": "arn:aws:ecs:{here}:task/ci-main/0a1b2c3d"})
 BUILDS = ("codebuild.amazonaws.com", {**ACCOUNT_ONLY, "aws:SourceArn": "arn:aws:codebuild:{here}:project/ci-docker"})
+IMAGE = ("codebuild.amazonaws.com", {**ACCOUNT_ONLY, "aws:SourceArn": "arn:aws:codebuild:{here}:project/bellhop-agents-agent-image"})
 TRUST = {
     "BackupServiceRole": ("backup.amazonaws.com", {}),
     "TestTaskRole": TASKS,
@@ -212,6 +219,7 @@ TRUST = {
     "DeployTaskRole": TASKS,
     "ExecutionRole": TASKS,
     "CodeBuildRole": BUILDS,
+    "AgentImageRole": IMAGE,
     "FlowLogRole": ("vpc-flow-logs.amazonaws.com", ACCOUNT_ONLY),
 }
 
