@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
 
-from infra import SUITE, Promise, Template, walk
+from infra import ROOT, SUITE, Promise, Template, walk
 from local_aws import CREDENTIALS, REGION, LocalAws
 
 STACK = "bellhop"
@@ -229,6 +229,22 @@ def that_fulfil_conditions(template, topic):
     return values
 
 
+def cli(local, *arguments):
+    """Runs a command of the AWS CLI for CloudFormation."""
+    environment = {
+        **os.environ,
+        "AWS_ENDPOINT_URL": local.url,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": CREDENTIALS["aws_access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": CREDENTIALS["aws_secret_access_key"],
+        "AWS_PAGER": "",
+    }
+    command = [str(Path(sys.executable).with_name("aws")), "cloudformation", *map(str, arguments)]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise RuntimeError(f"{' '.join(command)}:\n{ended.stdout}{ended.stderr}")
+
+
 class Stack:
     """The template, deployed."""
 
@@ -246,24 +262,10 @@ class Stack:
         topic = local.client("sns").create_topic(Name="others")["TopicArn"]
         self.parameters = that_fulfil_conditions(Template.read(SUITE), topic)
         packaged = self.at / "packaged.yaml"
-        self.cli("package", "--s3-bucket", "packages", "--template-file", template, "--output-template-file", packaged)
+        cli(local, "package", "--s3-bucket", "packages", "--template-file", template, "--output-template-file", packaged)
         overrides = [f"{name}={value}" for name, value in self.parameters.items()]
         options = ["--stack-name", STACK, "--capabilities", "CAPABILITY_IAM", "--s3-bucket", "packages", "--template-file", packaged]
-        self.cli("deploy", *options, "--parameter-overrides", *overrides)
-
-    def cli(self, *arguments):
-        environment = {
-            **os.environ,
-            "AWS_ENDPOINT_URL": self.local.url,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": CREDENTIALS["aws_access_key_id"],
-            "AWS_SECRET_ACCESS_KEY": CREDENTIALS["aws_secret_access_key"],
-            "AWS_PAGER": "",
-        }
-        command = [str(Path(sys.executable).with_name("aws")), "cloudformation", *map(str, arguments)]
-        ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if ended.returncode:
-            raise RuntimeError(f"{' '.join(command)}:\n{ended.stdout}{ended.stderr}")
+        cli(local, "deploy", *options, "--parameter-overrides", *overrides)
 
     def resources(self):
         """The type and the id of each resource, by its name in the template."""
@@ -388,6 +390,28 @@ class DeployedStack(unittest.TestCase):
                 self.assertEqual([line for line in different(template, promise, deployed, [name]) if said in line], [])
                 fault(deployed, ids)
                 self.assertIn(said, "\n".join(different(template, promise, deployed, [name])))
+
+    def test_the_network_is_made_as_it_was_chosen(self):
+        local = LocalAws()
+        self.addCleanup(local.stop)
+        ec2 = local.client("ec2")
+        there = {}
+        # The local AWS makes neither NAT gateways nor flow logs. The check `network` reads what the template says of each choice.
+        for choice in ("public", "endpoints"):
+            stack = f"network-{choice}"
+            options = ["--template-file", ROOT / "infra" / "network.yaml", "--parameter-overrides", f"AgentNetwork={choice}"]
+            cli(local, "deploy", "--stack-name", stack, "--capabilities", "CAPABILITY_IAM", *options)
+            [described] = local.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+            outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+            of_vpc = [{"Name": "vpc-id", "Values": [outputs["VpcId"]]}]
+            # Of endpoints, the local AWS lists those of all VPCs.
+            endpoints = [one for one in ec2.describe_vpc_endpoints()["VpcEndpoints"] if one["VpcId"] == outputs["VpcId"]]
+            subnets = {subnet["SubnetId"] for subnet in ec2.describe_subnets(Filters=of_vpc)["Subnets"]}
+            self.assertLessEqual(set(outputs["SubnetIds"].split(",")), subnets)
+            kinds = [endpoint["VpcEndpointType"] for endpoint in endpoints]
+            there[choice] = (kinds.count("Gateway"), kinds.count("Interface"), len(subnets), outputs["AssignPublicIp"])
+        # Endpoints of either kind, subnets, and whether agents get public addresses.
+        self.assertEqual(there, {"public": (2, 0, 2, "true"), "endpoints": (2, 5, 4, "false")})
 
 
 if __name__ == "__main__":
