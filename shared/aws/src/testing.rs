@@ -113,6 +113,7 @@ pub(crate) fn spec() -> BuildSpec {
         agent: "docker".parse().unwrap(),
         executor: Executor::CodeBuild(CodeBuildExecutor {
             project: "ci-docker".to_owned(),
+            logs: None,
         }),
         script: Script::Inline("make image".to_owned()),
         environment: BTreeMap::from([("LEVEL".to_owned(), String::new())]),
@@ -141,6 +142,7 @@ pub(crate) fn ecs_spec() -> BuildSpec {
             security_groups: Vec::new(),
             assign_public_ip: false,
             providers: None,
+            logs: None,
         }),
         ..spec()
     }

@@ -236,6 +236,7 @@ mod tests {
         BuildSpec {
             executor: Executor::CodeBuild(CodeBuildExecutor {
                 project: "ci-docker".to_owned(),
+                logs: None,
             }),
             script: Script::Inline(script.to_owned()),
             ..spec()

@@ -1,50 +1,144 @@
-//! Where people find an agent and its log: pages of the console.
+//! Where people find an agent and its log: pages of the console, and a stream of CloudWatch Logs.
 
+use std::fmt::Write as _;
+
+use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::build::Attempt;
 use crate::ids::AgentId;
+use crate::spec::{BuildSpec, Logs};
 
-/// The agent's pages in the console, as pairs of a name, `agent` or `logs`, and a link. An agent has none unless its id is the ARN of an ECS task that
-/// names its cluster, or of a build of CodeBuild.
-#[must_use]
-pub fn links(agent: &AgentId) -> Vec<(&'static str, String)> {
-    let mut parts = agent.as_str().splitn(6, ':');
-    let (Some(_), Some(partition), Some(service), Some(region), Some(account), Some(resource)) =
-        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Vec::new();
-    };
-    let console = console(partition);
-    match service {
-        "ecs" => {
-            let Some((cluster, task)) = resource.strip_prefix("task/").and_then(|rest| rest.split_once('/')) else {
-                return Vec::new();
-            };
-            let page = format!("https://{region}.{console}/ecs/v2/clusters/{cluster}/tasks/{task}");
-            vec![
-                ("agent", format!("{page}/configuration?region={region}")),
-                ("logs", format!("{page}/logs?region={region}")),
-            ]
+/// The log of one agent in CloudWatch Logs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LogStream {
+    /// Its group.
+    pub group: String,
+    /// Its name in the group.
+    pub stream: String,
+}
+
+impl LogStream {
+    /// The log of an attempt's agent; `None` while it has none, or where the template did not say where its agents log to.
+    #[must_use]
+    pub fn of(spec: &BuildSpec, attempt: &Attempt) -> Option<Self> {
+        Some(Self::at(spec.executor.logs()?, &Parts::of(attempt.agent.as_ref()?)?))
+    }
+
+    fn at(logs: &Logs, parts: &Parts<'_>) -> Self {
+        Self {
+            group: logs.group.clone(),
+            stream: format!("{}{}", logs.stream_start, parts.id),
         }
-        // The form that a program of AWS's own writes: <https://github.com/awslabs/seed-farmer/blob/main/seedfarmer/utils.py>.
-        "codebuild" => {
-            let Some((project, id)) = resource.strip_prefix("build/").and_then(|rest| rest.split_once(':')) else {
-                return Vec::new();
-            };
-            let page = format!("https://{region}.{console}/codesuite/codebuild/{account}/projects/{project}/build/{project}%3A{id}");
-            vec![
-                ("agent", format!("{page}/?region={region}")),
-                ("logs", format!("{page}/log?region={region}")),
-            ]
-        }
-        _ => Vec::new(),
     }
 }
 
-/// The same, as members of a document.
+/// The pages of an attempt's agent in the console, as pairs of a name, `agent` or `logs`, and a link. There are none without an agent.
+///
+/// `logs` is the agent's stream in CloudWatch Logs. Where the template did not say where its agents log to, it is a page of CodeBuild, or of ECS, which
+/// knows a stopped task "for at least one hour" (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html>).
 #[must_use]
-pub fn document(agent: &AgentId) -> Map<String, Value> {
-    object(&links(agent))
+pub fn links(spec: &BuildSpec, attempt: &Attempt) -> Vec<(&'static str, String)> {
+    attempt
+        .agent
+        .as_ref()
+        .map(|agent| of_agent(agent, spec.executor.logs()))
+        .unwrap_or_default()
+}
+
+/// An agent has no pages unless its id is the ARN of an ECS task that names its cluster, or of a build of CodeBuild.
+fn of_agent(agent: &AgentId, logs: Option<&Logs>) -> Vec<(&'static str, String)> {
+    let Some(parts) = Parts::of(agent) else {
+        return Vec::new();
+    };
+    let Parts {
+        console,
+        region,
+        account,
+        within,
+        id,
+        ..
+    } = &parts;
+    let (agent, log) = match parts.service {
+        Service::Ecs => {
+            let page = format!("{console}/ecs/v2/clusters/{within}/tasks/{id}");
+            (
+                format!("{page}/configuration?region={region}"),
+                format!("{page}/logs?region={region}"),
+            )
+        }
+        // The form that a program of AWS's own writes: <https://github.com/awslabs/seed-farmer/blob/main/seedfarmer/utils.py>.
+        Service::CodeBuild => {
+            let page = format!("{console}/codesuite/codebuild/{account}/projects/{within}/build/{within}%3A{id}");
+            (format!("{page}/?region={region}"), format!("{page}/log?region={region}"))
+        }
+    };
+    let log = logs.map_or(log, |logs| stream_page(&parts, &LogStream::at(logs, &parts)));
+    vec![("agent", agent), ("logs", log)]
+}
+
+/// A stream's page in the console of CloudWatch Logs, in the form of the `deepLink` in answers of CodeBuild's
+/// (<https://docs.aws.amazon.com/codebuild/latest/userguide/sandbox.html>): names are percent-encoded twice, and each `%` of that is a `$`, so that `/` is
+/// `$252F`.
+fn stream_page(parts: &Parts<'_>, log: &LogStream) -> String {
+    let name = |text: &str| percent_encoded(&percent_encoded(text)).replace('%', "$");
+    let Parts { console, region, .. } = parts;
+    let (group, stream) = (name(&log.group), name(&log.stream));
+    format!("{console}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}/log-events/{stream}")
+}
+
+enum Service {
+    Ecs,
+    CodeBuild,
+}
+
+/// What an agent's ARN tells.
+struct Parts<'a> {
+    service: Service,
+    /// Where the console's pages of the region begin.
+    console: String,
+    region: &'a str,
+    account: &'a str,
+    /// The cluster or the project.
+    within: &'a str,
+    /// The id of the task, or the part of the build's id after the project.
+    id: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(agent: &'a AgentId) -> Option<Self> {
+        let mut parts = agent.as_str().splitn(6, ':');
+        let (_, partition, service, region) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let (account, resource) = (parts.next()?, parts.next()?);
+        let (service, (within, id)) = match service {
+            "ecs" => (Service::Ecs, resource.strip_prefix("task/")?.split_once('/')?),
+            "codebuild" => (Service::CodeBuild, resource.strip_prefix("build/")?.split_once(':')?),
+            _ => return None,
+        };
+        Some(Self {
+            service,
+            console: format!("https://{region}.{}", console(partition)),
+            region,
+            account,
+            within,
+            id,
+        })
+    }
+}
+
+/// A text as one component of a link.
+pub(crate) fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
+            _ => {
+                // Writing to a String cannot fail.
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+        }
+    }
+    encoded
 }
 
 /// Links as members of a document.
@@ -70,7 +164,11 @@ mod tests {
     use super::*;
 
     fn of(arn: &str) -> [String; 2] {
-        let found = links(&arn.parse().unwrap());
+        linked(arn, None)
+    }
+
+    fn linked(arn: &str, logs: Option<&Logs>) -> [String; 2] {
+        let found = of_agent(&arn.parse().unwrap(), logs);
         let names: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["agent", "logs"]);
         let found: Vec<String> = found.into_iter().map(|(_, link)| link).collect();
@@ -109,6 +207,44 @@ mod tests {
     }
 
     #[test]
+    fn a_log_leads_to_its_stream_in_its_partition() {
+        let small = Logs::of_container("/bellhop/agents".to_owned(), "small", "agent");
+        let stream = "logsV2:log-groups/log-group/$252Fbellhop$252Fagents/log-events/small$252Fagent$252F0a1b";
+        for (partition, region, console) in [
+            ("aws", "us-east-1", "console.aws.amazon.com"),
+            ("aws-cn", "cn-north-1", "console.amazonaws.cn"),
+            ("aws-us-gov", "us-gov-west-1", "console.amazonaws-us-gov.com"),
+        ] {
+            let task = format!("arn:{partition}:ecs:{region}:123456789012:task/ci/0a1b");
+            let [agent, log] = linked(&task, Some(&small));
+            assert_eq!(agent, of(&task)[0]);
+            assert_eq!(log, format!("https://{region}.{console}/cloudwatch/home?region={region}#{stream}"));
+        }
+        let build = "arn:aws:codebuild:us-east-1:123456789012:build/ci-docker:0f1e-2d3c";
+        let events = |prefix: Option<&str>| {
+            let [_, log] = linked(build, Some(&Logs::of_project("builds".to_owned(), prefix)));
+            log.split_once("#logsV2:log-groups/log-group/builds/log-events/")
+                .unwrap()
+                .1
+                .to_owned()
+        };
+        assert_eq!(events(None), "0f1e-2d3c");
+        assert_eq!(events(Some("images")), "images$252F0f1e-2d3c");
+    }
+
+    #[test]
+    fn odd_characters_are_encoded_twice() {
+        let odd = Logs::of_container("/a.b_c-d#e".to_owned(), "100% of $[ü] ~", "a/b");
+        let [_, log] = linked("arn:aws:ecs:us-east-1:123456789012:task/ci/0a1b", Some(&odd));
+        assert!(
+            log.ends_with(
+                "/log-group/$252Fa.b_c-d$2523e/log-events/100$2525$2520of$2520$2524$255B$25C3$25BC$255D$2520~$252Fa$252Fb$252F0a1b"
+            ),
+            "{log}"
+        );
+    }
+
+    #[test]
     fn other_agents_have_no_pages() {
         for other in [
             "arn:aws:ecs:us-east-1:123456789012:task/0a1b",
@@ -117,8 +253,8 @@ mod tests {
             "arn:aws:batch:us-east-1:123456789012:job/0a1b",
             "arn:",
         ] {
-            let agent = other.parse().unwrap();
-            assert_eq!((links(&agent), document(&agent)), (vec![], Map::new()), "{other}");
+            let logs = Logs::of_project("g".to_owned(), None);
+            assert_eq!(of_agent(&other.parse().unwrap(), Some(&logs)), [], "{other}");
         }
     }
 }

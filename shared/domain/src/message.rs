@@ -280,12 +280,8 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
         BuildNews::Stopped { attempt, .. } => Some(*attempt),
         BuildNews::Refused { .. } | BuildNews::Waiting { .. } | BuildNews::Abandoned { .. } => None,
     };
-    let agent = build
-        .attempts
-        .iter()
-        .find(|candidate| Some(candidate.number) == shown)
-        .and_then(|candidate| candidate.agent.as_ref());
-    let links = agent.map(links::links).unwrap_or_default();
+    let shown = build.attempts.iter().find(|candidate| Some(candidate.number) == shown);
+    let links = shown.map(|attempt| links::links(spec, attempt)).unwrap_or_default();
     let mut body = format!("{title}\n\n");
     let mut row = |name: &str, value: &str| {
         // Writing to a String cannot fail.

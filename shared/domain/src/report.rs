@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::build::{Build, BuildState, End};
-use crate::links;
+use crate::links::{self, LogStream};
 use crate::run::{JobState, Run, RunState};
 
 /// Everything about a run that is worth keeping, without scripts and environment values.
@@ -87,7 +87,8 @@ fn of_build(run: &Run, build: &Build) -> Value {
             "attempt": attempt.number,
             "capacity": attempt.capacity,
             "agent": attempt.agent,
-            "links": attempt.agent.as_ref().map(links::document),
+            "links": attempt.agent.as_ref().map(|_| links::object(&links::links(&build.spec, attempt))),
+            "log": LogStream::of(&build.spec, attempt),
             // An attempt that was refused has none.
             "launched": attempt.agent.as_ref().and(attempt.launched),
             "started": attempt.started,
@@ -107,6 +108,7 @@ mod tests {
     use crate::decision::Decision;
     use crate::outcome::Outcome;
     use crate::run::RunEvent;
+    use crate::spec::{CodeBuildExecutor, Executor};
     use crate::testing::{push, spec_needing, t};
 
     #[test]
@@ -166,15 +168,39 @@ mod tests {
     #[test]
     fn an_attempt_leads_to_its_agents_log() {
         let (run, mut builds) = Run::create("abcdefghij".parse().unwrap(), &push(), vec![spec_needing("test", &[])], true, t(0));
-        let attempts = |builds: &[Build]| of_run(&run, builds.iter())["builds"][0]["attempts"].clone();
-        assert_eq!(attempts(&builds)[0]["links"], Value::Null);
+        let attempt = |builds: &[Build]| of_run(&run, builds.iter())["builds"][0]["attempts"][0].clone();
+        let shown = attempt(&builds);
+        assert_eq!((&shown["links"], &shown["log"]), (&Value::Null, &Value::Null));
+        builds[0].attempts[0].agent = Some("arn:aws:ecs:us-east-1:123456789012:task/ci/0a1b".parse().unwrap());
+        let shown = attempt(&builds);
+        let console = "https://us-east-1.console.aws.amazon.com";
+        let page = format!("{console}/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group");
+        assert_eq!(
+            shown["links"],
+            json!({
+                "agent": format!("{console}/ecs/v2/clusters/ci/tasks/0a1b/configuration?region=us-east-1"),
+                "logs": format!("{page}/$252Fbellhop$252Fagents/log-events/small$252Fagent$252F0a1b"),
+            })
+        );
+        assert_eq!(shown["log"], json!({ "group": "/bellhop/agents", "stream": "small/agent/0a1b" }));
+    }
+
+    #[test]
+    fn an_attempt_whose_template_does_not_say_where_it_logs_to_leads_to_its_agents_page() {
+        let (run, mut builds) = Run::create("abcdefghij".parse().unwrap(), &push(), vec![spec_needing("test", &[])], true, t(0));
+        builds[0].spec.executor = Executor::CodeBuild(CodeBuildExecutor {
+            project: "ci-docker".to_owned(),
+            logs: None,
+        });
         builds[0].attempts[0].agent = Some("arn:aws:codebuild:us-east-1:123456789012:build/ci-docker:0f1e2d3c".parse().unwrap());
+        let shown = of_run(&run, builds.iter())["builds"][0]["attempts"][0].clone();
         let page =
             "https://us-east-1.console.aws.amazon.com/codesuite/codebuild/123456789012/projects/ci-docker/build/ci-docker%3A0f1e2d3c";
         assert_eq!(
-            attempts(&builds)[0]["links"],
+            shown["links"],
             json!({ "agent": format!("{page}/?region=us-east-1"), "logs": format!("{page}/log?region=us-east-1") })
         );
+        assert_eq!(shown["log"], Value::Null);
     }
 
     #[test]

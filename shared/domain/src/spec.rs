@@ -85,6 +85,47 @@ impl Executor {
             Self::CodeBuild(_) => Capacity::CodeBuild,
         }
     }
+
+    /// Where its agents log to, if the template says.
+    #[must_use]
+    pub fn logs(&self) -> Option<&Logs> {
+        match self {
+            Self::Ecs(ecs) => ecs.logs.as_ref(),
+            Self::CodeBuild(codebuild) => codebuild.logs.as_ref(),
+        }
+    }
+}
+
+/// Where the agents of a template log to, in CloudWatch Logs. Each has a stream of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logs {
+    /// The log group.
+    pub group: String,
+    /// What the name of an agent's stream begins with, up to the id of its task or build.
+    pub stream_start: String,
+}
+
+impl Logs {
+    /// The logs of a container of a task: a stream is `prefix-name/container-name/ecs-task-id`
+    /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_LogConfiguration.html>, `awslogs-stream-prefix`).
+    #[must_use]
+    pub fn of_container(group: String, prefix: &str, container: &str) -> Self {
+        Self {
+            group,
+            stream_start: format!("{prefix}/{container}/"),
+        }
+    }
+
+    /// The logs of a project of CodeBuild: a stream is the build's UUID, after the project's own stream name, if it has one, and a slash
+    /// (<https://docs.aws.amazon.com/codebuild/latest/userguide/sandbox.html>, whose project has the stream name `stream`, and logs to
+    /// `stream/0103e0e7-…`).
+    #[must_use]
+    pub fn of_project(group: String, prefix: Option<&str>) -> Self {
+        Self {
+            group,
+            stream_start: prefix.map(|prefix| format!("{prefix}/")).unwrap_or_default(),
+        }
+    }
 }
 
 /// An agent template on CodeBuild: what `StartBuild` is called with.
@@ -92,6 +133,9 @@ impl Executor {
 pub struct CodeBuildExecutor {
     /// The project whose builds are started. Image, machine and role are the project's; source and buildspec are the job's.
     pub project: String,
+    /// Where its builds log to, if the template says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<Logs>,
 }
 
 /// An agent template on ECS: what `RunTask` is called with.
@@ -114,6 +158,9 @@ pub struct EcsExecutor {
     /// Capacity providers of the cluster's own, such as groups of EC2 instances; `None` for Fargate.
     #[serde(default)]
     pub providers: Option<Providers>,
+    /// Where the container logs to, if the template says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<Logs>,
 }
 
 /// Capacity providers in place of Fargate's.

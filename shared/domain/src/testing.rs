@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::ids::{BuildId, RunId};
-use crate::spec::{BuildSpec, EcsExecutor, Executor, Relaunch, RetryPolicy, Script, Successes};
+use crate::spec::{BuildSpec, EcsExecutor, Executor, Logs, Relaunch, RetryPolicy, Script, Successes};
 use crate::trigger::Push;
 
 /// A moment some seconds into the tests' day.
@@ -52,6 +52,7 @@ pub(crate) fn spec_needing(job: &str, needs: &[&str]) -> BuildSpec {
             security_groups: vec!["sg-0a".to_owned()],
             assign_public_ip: false,
             providers: None,
+            logs: Some(Logs::of_container("/bellhop/agents".to_owned(), "small", "agent")),
         }),
         script: Script::Inline("make test".to_owned()),
         environment: BTreeMap::new(),

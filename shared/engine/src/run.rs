@@ -174,11 +174,14 @@ async fn links(engine: &Engine, run: &Run) -> Result<Vec<(&'static str, String)>
             run: run.id.clone(),
             job: job.clone(),
         };
-        let build = engine.ledger.build(&build).await?.map(|stored| stored.record);
-        let agent = build
-            .as_ref()
-            .and_then(|build| build.attempts.iter().rev().find_map(|attempt| attempt.agent.as_ref()));
-        links.extend(agent.map(bellhop_domain::links::links).unwrap_or_default());
+        if let Some(Versioned { record: build, .. }) = engine.ledger.build(&build).await? {
+            let newest = build.attempts.iter().rev().find(|attempt| attempt.agent.is_some());
+            links.extend(
+                newest
+                    .map(|attempt| bellhop_domain::links::links(&build.spec, attempt))
+                    .unwrap_or_default(),
+            );
+        }
     }
     Ok(links)
 }

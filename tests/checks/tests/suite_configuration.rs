@@ -4,7 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use bellhop_domain::config::{AgentKind, SuiteConfig};
+use bellhop_domain::config::SuiteConfig;
+use bellhop_domain::spec::Executor;
 
 const DEFAULT: &str = include_str!("../suite-configuration/default.yaml");
 const ONE_CLUSTER_WITHOUT_CODEBUILD: &str = include_str!("../suite-configuration/one-cluster-without-codebuild.yaml");
@@ -12,9 +13,9 @@ const ONE_CLUSTER_WITHOUT_CODEBUILD: &str = include_str!("../suite-configuration
 /// The agent templates, by name, with the task definition or the project of each and whether it is restricted.
 fn agents(suite: &SuiteConfig) -> Vec<(&str, &str, bool)> {
     let named = suite.agents.iter().map(|(name, agent)| {
-        let what = match &agent.kind {
-            AgentKind::Ecs(ecs) => ecs.task_definition.as_str(),
-            AgentKind::CodeBuild { project } => project.as_str(),
+        let what = match &agent.executor {
+            Executor::Ecs(ecs) => ecs.task_definition.as_str(),
+            Executor::CodeBuild(codebuild) => codebuild.project.as_str(),
         };
         (name.as_str(), what, agent.restricted)
     });
@@ -35,7 +36,7 @@ fn the_agents_of_the_template_are_read() {
     assert_eq!(agents(&suite), expected);
     assert_eq!(suite.clusters(), BTreeSet::from(["ci-main".to_owned(), "ci-spot".to_owned()]));
     for agent in suite.agents.values() {
-        if let AgentKind::Ecs(ecs) = &agent.kind {
+        if let Executor::Ecs(ecs) = &agent.executor {
             assert_eq!(ecs.subnets, ["subnet-0a1b2c3d", "subnet-4e5f6a7b"]);
             assert_eq!(ecs.security_groups, ["sg-0a1b2c3d"]);
             assert!(!ecs.assign_public_ip);

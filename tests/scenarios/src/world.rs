@@ -42,6 +42,7 @@ agents:
       clusters: { spot: ci-spot, on-demand: ci-main }
       task-definition: bellhop-agent-small
       container: agent
+      logs: { group: /bellhop/agents, stream-prefix: small }
       subnets: [subnet-0a, subnet-0b]
       security-groups: [sg-0a]
 notify: { successes: all }
@@ -708,7 +709,7 @@ impl World {
 fn configuration(small: Option<u32>, docker: Option<u32>) -> String {
     let limit = |limit: Option<u32>| limit.map(|limit| format!("    max-concurrent: {limit}\n")).unwrap_or_default();
     let docker = format!(
-        "{}  docker:\n    codebuild: {{ project: {PROJECT} }}\n{}",
+        "{}  docker:\n    codebuild: {{ project: {PROJECT}, logs: {{ group: /aws/codebuild/{PROJECT} }} }}\n{}",
         limit(small),
         limit(docker)
     );

@@ -2260,6 +2260,7 @@ mod codebuild {
         Story::new(BuildSpec {
             executor: Executor::CodeBuild(CodeBuildExecutor {
                 project: "ci-docker".to_owned(),
+                logs: None,
             }),
             ..spec()
         })

@@ -6,6 +6,7 @@
 //! Whatever is wrong with a file comes back as one [`FileError`]: one line with file, line, field, and what was expected, fit for a notification.
 //! Files are read with bounds (size, nesting, values once aliases are expanded), because anyone who may push may write one.
 
+mod agents;
 mod error;
 mod filter;
 mod pipeline;
@@ -14,12 +15,13 @@ mod source;
 mod suite;
 mod values;
 
+pub use agents::Agent;
 pub use error::{FileError, PIPELINE_FILE, SUITE_FILE, is_misnamed, nearest};
 pub(crate) use error::{is_unfit, shown};
 pub use filter::skips;
 pub use pipeline::{Concurrency, Job, PipelineFile, Work};
 pub use plan::{OnBehalf, Select, plan, plan_script};
-pub use suite::{Agent, AgentKind, Alarm, Notify, Repository, SuiteConfig, SuiteJob};
+pub use suite::{Alarm, Notify, Repository, SuiteConfig, SuiteJob};
 
 #[cfg(test)]
 mod tests;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::agents::Agent;
 use super::error::{FieldPath, FileError, SUITE_FILE, suggestion};
 use super::pipeline::{DEFAULT_QUEUE_TIMEOUT, DEFAULT_TIMEOUT, Job, PipelineFile, Work};
-use super::suite::{Agent, AgentKind, SuiteConfig};
+use super::suite::SuiteConfig;
 use crate::ids::{AgentName, BuildId, JobName, RepositoryName, RunId};
-use crate::spec::{BuildSpec, CodeBuildExecutor, Executor, Relaunch, RetryPolicy, Script};
+use crate::spec::{BuildSpec, Executor, Relaunch, RetryPolicy, Script};
 use crate::trigger::Push;
 
 /// How much of the 8,192 characters of a task's overrides a job's own variables and the patterns of its artifacts may take. The rest is for the
@@ -55,7 +56,7 @@ pub fn plan(run: &RunId, push: &Push, file: &PipelineFile, config: &SuiteConfig,
 fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &SuiteConfig) -> Result<BuildSpec, FileError> {
     let refused = |key: &str, message: String| Err(file.source.error(&job.path().key(key), message));
     let agent = permitted_agent(job, push, file, config)?;
-    let executor = executor(agent);
+    let executor = agent.executor.clone();
     let script = match (&job.work, &executor) {
         (Work::Run(script), _) => Script::Inline(script.clone()),
         (Work::Buildspec(path), Executor::CodeBuild(_)) => Script::Buildspec(path.clone()),
@@ -141,7 +142,7 @@ pub fn plan_script(
         reference: push.reference.clone(),
         commit: push.commit.clone(),
         agent: agent.clone(),
-        executor: executor(template),
+        executor: template.executor.clone(),
         script: Script::Inline(script.to_owned()),
         environment: BTreeMap::new(),
         critical: false,
@@ -164,13 +165,6 @@ pub enum OnBehalf {
     Suite,
     /// An action of CodePipeline, for the repository that it names.
     Action,
-}
-
-fn executor(agent: &Agent) -> Executor {
-    match &agent.kind {
-        AgentKind::Ecs(ecs) => Executor::Ecs(ecs.clone()),
-        AgentKind::CodeBuild { project } => Executor::CodeBuild(CodeBuildExecutor { project: project.clone() }),
-    }
 }
 
 /// The agent template that a job names, if it exists and the repository may use it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+use super::agents::{Agent, RawAgent};
 use super::error::{FieldPath, FileError, SUITE_FILE, quoted, shown, suggestion};
 use super::source::Source;
 use super::values::{Arn, Entries, Id, Name, Timespan, Version};
@@ -12,7 +13,7 @@ use crate::alarm::{Remedy, RemedyAction};
 use crate::backup::restore::{self, Resource};
 use crate::backup::{Definition, RestoreTest};
 use crate::ids::{AgentName, JobName, RepositoryName};
-use crate::spec::{EcsExecutor, Providers, Successes};
+use crate::spec::{Executor, Successes};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -36,29 +37,6 @@ pub struct SuiteConfig {
     pub backups: BTreeMap<String, Definition>,
     /// What is told.
     pub notify: Notify,
-}
-
-/// An agent template.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Agent {
-    /// The service that runs it.
-    pub kind: AgentKind,
-    /// How many there may be at a time.
-    pub max_concurrent: Option<u32>,
-    /// Only for repositories that `repositories` gives it to.
-    pub restricted: bool,
-}
-
-/// The service that runs the agents of a template.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AgentKind {
-    /// Amazon ECS.
-    Ecs(EcsExecutor),
-    /// AWS CodeBuild.
-    CodeBuild {
-        /// The project whose builds are started.
-        project: String,
-    },
 }
 
 /// What a repository may use.
@@ -103,9 +81,9 @@ impl SuiteConfig {
     /// The clusters that agents run in, each once.
     #[must_use]
     pub fn clusters(&self) -> BTreeSet<String> {
-        let executors = self.agents.values().filter_map(|agent| match &agent.kind {
-            AgentKind::Ecs(ecs) => Some(ecs),
-            AgentKind::CodeBuild { .. } => None,
+        let executors = self.agents.values().filter_map(|agent| match &agent.executor {
+            Executor::Ecs(ecs) => Some(ecs),
+            Executor::CodeBuild(_) => None,
         });
         executors
             .flat_map(|ecs| ecs.spot_cluster.iter().chain([&ecs.on_demand_cluster]))
@@ -143,7 +121,7 @@ impl SuiteConfig {
         let raw: RawSuite = source.read()?;
         let mut agents = BTreeMap::new();
         for (Id(name), raw) in raw.agents.0 {
-            let agent = agent(&source, &FieldPath::top("agents").key(&name), raw)?;
+            let agent = raw.read(&source, &FieldPath::top("agents").key(&name))?;
             agents.insert(name, agent);
         }
         let check = Check {
@@ -164,59 +142,6 @@ impl SuiteConfig {
             notify: raw.notify,
         })
     }
-}
-
-fn agent(source: &Source, at: &FieldPath, raw: RawAgent) -> Result<Agent, FileError> {
-    let kind = match (raw.ecs, raw.codebuild) {
-        (Some(raw), None) => AgentKind::Ecs(ecs(source, &at.clone().key("ecs"), raw)?),
-        (None, Some(raw)) => AgentKind::CodeBuild { project: raw.project.0 },
-        (Some(_), Some(_)) => return Err(source.error(at, "`ecs` and `codebuild` exclude each other: expected one of them")),
-        (None, None) => return Err(source.error(at, "missing key `ecs` (or `codebuild`)")),
-    };
-    if raw.max_concurrent == Some(0) {
-        return Err(source.error(&at.clone().key("max-concurrent"), "`0` is out of bounds: expected 1 or more"));
-    }
-    Ok(Agent {
-        kind,
-        max_concurrent: raw.max_concurrent,
-        restricted: raw.restricted,
-    })
-}
-
-fn ecs(source: &Source, at: &FieldPath, raw: RawEcs) -> Result<EcsExecutor, FileError> {
-    let (spot_cluster, on_demand_cluster) = match (raw.cluster, raw.clusters) {
-        (Some(Name(both)), None) => (Some(both.clone()), both),
-        (None, Some(clusters)) => (clusters.spot.map(|Name(name)| name), clusters.on_demand.0),
-        (Some(_), Some(_)) => return Err(source.error(at, "`cluster` and `clusters` exclude each other: expected one of them")),
-        (None, None) => return Err(source.error(at, "missing key `cluster` (or `clusters`)")),
-    };
-    let providers = raw.capacity_providers.map(|raw| Providers {
-        spot: raw.spot.map(|Name(name)| name),
-        on_demand: raw.on_demand.0,
-    });
-    if providers.is_some() && raw.assign_public_ip {
-        let message = "expected false, or no `capacity-providers`: ECS gives a public address to tasks on Fargate alone";
-        return Err(source.error(&at.clone().key("assign-public-ip"), message));
-    }
-    let subnets = match raw.subnets {
-        Some(subnets) if subnets.is_empty() => {
-            return Err(source.error(&at.clone().key("subnets"), "an empty list: expected at least one subnet"));
-        }
-        Some(subnets) => subnets,
-        // Tasks on instances may use the instance's network, and have none of their own then.
-        None if providers.is_some() => Vec::new(),
-        None => return Err(source.error(at, "missing key `subnets`")),
-    };
-    Ok(EcsExecutor {
-        spot_cluster,
-        on_demand_cluster,
-        task_definition: raw.task_definition.0,
-        container: raw.container.map_or_else(|| "agent".to_owned(), |Name(name)| name),
-        subnets: subnets.into_iter().map(|Name(name)| name).collect(),
-        security_groups: raw.security_groups.into_iter().map(|Name(name)| name).collect(),
-        assign_public_ip: raw.assign_public_ip,
-        providers,
-    })
 }
 
 /// The sections that name agents and jobs of the same file.
@@ -479,51 +404,6 @@ struct RawSuite {
     backups: Entries<Name, RawBackup>,
     #[serde(default)]
     notify: Notify,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawAgent {
-    ecs: Option<RawEcs>,
-    codebuild: Option<RawCodeBuild>,
-    max_concurrent: Option<u32>,
-    #[serde(default)]
-    restricted: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawEcs {
-    cluster: Option<Name>,
-    clusters: Option<RawClusters>,
-    task_definition: Name,
-    container: Option<Name>,
-    capacity_providers: Option<RawProviders>,
-    subnets: Option<Vec<Name>>,
-    #[serde(default)]
-    security_groups: Vec<Name>,
-    #[serde(default)]
-    assign_public_ip: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawClusters {
-    spot: Option<Name>,
-    on_demand: Name,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawProviders {
-    spot: Option<Name>,
-    on_demand: Name,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawCodeBuild {
-    project: Name,
 }
 
 #[derive(Deserialize)]

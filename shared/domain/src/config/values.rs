@@ -82,6 +82,25 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
+/// The name of a group of CloudWatch Logs (<https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html>).
+#[derive(Debug, Clone)]
+pub(super) struct LogGroup(pub(super) String);
+
+impl<'de> Deserialize<'de> for LogGroup {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._/#-".contains(c);
+        if (1..=512).contains(&text.len()) && text.chars().all(allowed) {
+            Ok(Self(text))
+        } else {
+            Err(D::Error::custom(format!(
+                "{} is not the name of a log group: expected up to 512 letters, digits, '.', '_', '/', '#' and '-'",
+                quoted(&text)
+            )))
+        }
+    }
+}
+
 /// The ARN of something outside.
 #[derive(Debug, Clone)]
 pub(super) struct Arn(pub(super) String);

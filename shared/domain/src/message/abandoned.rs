@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Facts, Message, Notice, Severity, place};
+use super::{Facts, Message, Notice, Severity, place, title_of};
 use crate::build::Build;
 use crate::instance::Instance;
 use crate::links;
@@ -44,15 +44,17 @@ pub(super) fn about_build(build: &Build, number: u64, what: &Abandoned) -> Messa
     let spec = &build.spec;
     let title = format!("{}: {} {}", place(&spec.repository, &spec.reference), spec.id.job, what.title());
     let newest = build.attempts.last();
-    let links = newest
-        .and_then(|attempt| attempt.agent.as_ref())
-        .map(links::document)
-        .unwrap_or_default();
+    let links = newest.map(|attempt| links::links(spec, attempt)).unwrap_or_default();
+    let mut body = format!("{title}\n\nBuild:      {}\n{}", spec.id, what.rows());
+    for (name, link) in &links {
+        // Writing to a String cannot fail.
+        let _ = writeln!(body, "{:<11} {link}", format!("{}:", title_of(name)));
+    }
     let mut more = vec![
         ("job", json!(spec.id.job)),
         ("attempt", json!(newest.map(|attempt| attempt.number))),
         ("capacity", json!(newest.map(|attempt| attempt.capacity))),
-        ("links", Value::Object(links)),
+        ("links", Value::Object(links::object(&links))),
     ];
     more.extend(what.members());
     Facts {
@@ -60,7 +62,7 @@ pub(super) fn about_build(build: &Build, number: u64, what: &Abandoned) -> Messa
         kind: "build",
         severity: Severity::Error,
         status: STATUS,
-        body: format!("{title}\n\nBuild:      {}\n{}", spec.id, what.rows()),
+        body,
         title,
         repository: &spec.repository,
         reference: &spec.reference,

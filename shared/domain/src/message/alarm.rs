@@ -10,6 +10,7 @@ use super::{Message, Notice, SMS_LIMIT, SUBJECT_LIMIT, Severity, cut, printable_
 use crate::alarm::{
     Alarm, AlarmFacts, AlarmNews, AlarmNewsKind, AlarmState, Comparison, FLAP_WINDOW, FLAPS, Remedied, Remedy, RemedyAction,
 };
+use crate::links::percent_encoded;
 
 /// The most characters of an alarm's name in a title.
 const NAME_LIMIT: usize = 60;
@@ -347,17 +348,8 @@ fn console(region: &str, alarm: &str) -> String {
         _ if region.starts_with("us-gov-") => "console.amazonaws-us-gov.com",
         _ => "console.aws.amazon.com",
     };
-    let mut page = format!("https://{region}.{host}/cloudwatch/deeplink.js?region={region}#alarmsV2:alarm/");
-    for byte in alarm.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => page.push(char::from(byte)),
-            _ => {
-                // Writing to a String cannot fail.
-                let _ = write!(page, "%{byte:02X}");
-            }
-        }
-    }
-    page
+    let alarm = percent_encoded(alarm);
+    format!("https://{region}.{host}/cloudwatch/deeplink.js?region={region}#alarmsV2:alarm/{alarm}")
 }
 
 #[cfg(test)]

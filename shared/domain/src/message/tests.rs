@@ -174,7 +174,7 @@ fn an_attempt_that_is_being_replaced() {
     Attempt 1:  spot, being taken back
     Attempt 2:  on-demand, starting
     Agent:      https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/configuration?region=us-east-1
-    Logs:       https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/logs?region=us-east-1
+    Logs:       https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/$252Fbellhop$252Fagents/log-events/small$252Fagent$252F0a1b
     "#);
     assert_snapshot!(document(&message), @r#"
     {
@@ -187,7 +187,7 @@ fn an_attempt_that_is_being_replaced() {
       "kind": "build",
       "links": {
         "agent": "https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/configuration?region=us-east-1",
-        "logs": "https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/logs?region=us-east-1"
+        "logs": "https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/$252Fbellhop$252Fagents/log-events/small$252Fagent$252F0a1b"
       },
       "ref": "refs/heads/main",
       "repository": "shop",
@@ -218,7 +218,7 @@ fn a_build_that_failed() {
     Cause:      `make test` (line 3) ended with exit code 2
     Attempt 1:  spot, failed with exit code 2
     Agent:      https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/configuration?region=us-east-1
-    Logs:       https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/logs?region=us-east-1
+    Logs:       https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/$252Fbellhop$252Fagents/log-events/small$252Fagent$252F0a1b
     "#);
     assert_snapshot!(document(&message), @r#"
     {
@@ -231,7 +231,7 @@ fn a_build_that_failed() {
       "kind": "build",
       "links": {
         "agent": "https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/configuration?region=us-east-1",
-        "logs": "https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/logs?region=us-east-1"
+        "logs": "https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/$252Fbellhop$252Fagents/log-events/small$252Fagent$252F0a1b"
       },
       "ref": "refs/heads/main",
       "repository": "shop",
@@ -268,7 +268,7 @@ fn a_build_that_succeeded_at_its_second_attempt() {
     Attempt 1:  spot, interrupted
     Attempt 2:  on-demand, succeeded
     Agent:      https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/2c3d/configuration?region=us-east-1
-    Logs:       https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/2c3d/logs?region=us-east-1
+    Logs:       https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/$252Fbellhop$252Fagents/log-events/small$252Fagent$252F2c3d
     "#);
     assert_snapshot!(document(&message), @r#"
     {
@@ -281,7 +281,7 @@ fn a_build_that_succeeded_at_its_second_attempt() {
       "kind": "build",
       "links": {
         "agent": "https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/2c3d/configuration?region=us-east-1",
-        "logs": "https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/2c3d/logs?region=us-east-1"
+        "logs": "https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/$252Fbellhop$252Fagents/log-events/small$252Fagent$252F2c3d"
       },
       "ref": "refs/heads/main",
       "repository": "shop",
@@ -338,6 +338,8 @@ fn a_refusal_and_what_is_given_up_say_what_happens_now_and_what_a_person_can_do(
     Cause:      it does not say that it has stopped
     Bellhop:    it counts as lost, and may still run: arn:aws:ecs:us-east-1:123456789012:task/ci-spot/0a1b
     You can:    look at the agent, and stop it by hand if it runs
+    Agent:      https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/configuration?region=us-east-1
+    Logs:       https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/$252Fbellhop$252Fagents/log-events/small$252Fagent$252F0a1b
     ");
     assert_eq!(
         (message.document["kind"].as_str(), message.document["status"].as_str()),
@@ -588,7 +590,7 @@ fn a_build_that_waits_says_until_when_and_one_that_has_stopped_how_long_that_too
     You can:    wait for the message that it has stopped, before you start what must not run beside it
     Attempt 1:  spot, being stopped
     Agent:      https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/configuration?region=us-east-1
-    Logs:       https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/logs?region=us-east-1
+    Logs:       https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/$252Fbellhop$252Fagents/log-events/small$252Fagent$252F0a1b
     ");
     for pending in over.outbox.pending().to_vec() {
         over = after(&over, &BuildEvent::Performed(pending.id), 101);

@@ -144,6 +144,7 @@ impl Given {
                 security_groups: Vec::new(),
                 assign_public_ip: false,
                 providers: None,
+                logs: None,
             }),
             script: Script::Inline("make test\n# größer: 日本語 \" \\ \u{1f642}".to_owned()),
             environment: BTreeMap::from([("EMPTY".to_owned(), String::new())]),

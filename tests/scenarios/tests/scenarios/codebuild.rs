@@ -97,6 +97,23 @@ async fn a_build_that_succeeds_is_told_once() {
 }
 
 #[tokio::test]
+async fn the_log_that_is_shown_is_the_one_that_codebuild_writes() {
+    let world = world().await;
+    let run = world.start().await;
+    let agent = world.agent_build(0);
+    world.build_runs(&agent).await;
+    world.build_exits(&agent, 1).await;
+    let shown = world.control(&json!({ "show": { "run": run } })).await.unwrap();
+    let last = world.codebuild().events_of(&agent).pop().unwrap();
+    let logs = &last["detail"]["additional-information"]["logs"];
+    assert_eq!(
+        shown["builds"][0]["attempts"][0]["log"],
+        json!({ "group": logs["group-name"], "stream": logs["stream-name"] })
+    );
+    assert!(logs["stream-name"].is_string());
+}
+
+#[tokio::test]
 async fn events_in_any_order_and_number_give_one_outcome() {
     for exit_code in [0, 3] {
         let world = world().await;

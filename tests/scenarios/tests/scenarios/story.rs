@@ -126,9 +126,18 @@ async fn a_job_that_succeeds_is_reported_and_told() {
     });
     assert_eq!(of_build.document, expected);
     let id = task.rsplit('/').next().unwrap();
-    for link in ["agent", "logs"] {
-        assert!(of_build.document["links"][link].as_str().unwrap().contains(id));
+    for (link, place) in [
+        ("agent", format!("/tasks/{id}/")),
+        ("logs", format!("/log-events/small$252Fagent$252F{id}")),
+    ] {
+        let link = of_build.document["links"][link].as_str().unwrap();
+        assert!(link.contains(&place), "{link}");
     }
+    let shown = world.control(&json!({ "show": { "run": run } })).await.unwrap();
+    assert_eq!(
+        shown["builds"][0]["attempts"][0]["log"],
+        json!({ "group": "/bellhop/agents", "stream": format!("small/agent/{id}") })
+    );
     let attributes = [
         ("kind", "build"),
         ("severity", "info"),

@@ -415,6 +415,15 @@ fn the_suite_configuration() {
                 .to_owned(),
         ),
         (
+            &format!("agents:\n  small: {{ ecs: {{ {ECS}, logs: {{ group: /a }} }} }}"),
+            "line 3, agents.small.ecs.logs: missing key `stream-prefix`".to_owned(),
+        ),
+        (
+            "agents:\n  docker: { codebuild: { project: p, logs: { group: 'arn:aws:logs:r:1:log-group:a' } } }",
+            "line 3, agents.docker.codebuild.logs.group: `arn:aws:logs:r:1:log-group:a` is not the name of a log group: expected up to 512 letters, digits, '.', '_', '/', '#' and '-'"
+                .to_owned(),
+        ),
+        (
             "agents:\n  small: { ecs: { cluster: '', task-definition: t, subnets: [s] } }",
             "line 3, agents.small.ecs.cluster: `` is no name: expected 1 to 512 characters on one line, without spaces around them".to_owned(),
         ),

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use crate::Capacity;
 use crate::alarm::RemedyAction;
-use crate::config::{AgentKind, PipelineFile, SuiteConfig, Work};
-use crate::spec::{EcsExecutor, Relaunch, RetryOn, RetryPolicy, RetryRule, Successes};
+use crate::config::{PipelineFile, SuiteConfig, Work};
+use crate::spec::{EcsExecutor, Executor, Logs, Relaunch, RetryOn, RetryPolicy, RetryRule, Successes};
 
 const SUITE: &str = r#"
 version: 1
@@ -14,6 +14,7 @@ agents:
       clusters: { spot: build-spot, on-demand: build }
       task-definition: agent-large:7
       container: builder
+      logs: { group: /build/agents, stream-prefix: large }
       subnets: [subnet-0c, subnet-0d]
       security-groups: [sg-0e]
       assign-public-ip: true
@@ -25,7 +26,9 @@ agents:
       subnets: [subnet-0c]
     restricted: true
   images:
-    codebuild: { project: images }
+    codebuild: { project: images, logs: { group: /build/images } }
+  packages:
+    codebuild: { project: packages, logs: { group: /build/images, stream-prefix: packages } }
 repositories:
   warehouse: { agents: [large, images] }
   "docs.site": { agents: [] }
@@ -97,9 +100,9 @@ agents:
 ",
     )
     .unwrap();
-    let ecs = |name: &str| match &config.agents[&name.parse().unwrap()].kind {
-        AgentKind::Ecs(ecs) => ecs.clone(),
-        AgentKind::CodeBuild { .. } => unreachable!("{name} is an ECS agent"),
+    let ecs = |name: &str| match &config.agents[&name.parse().unwrap()].executor {
+        Executor::Ecs(ecs) => ecs.clone(),
+        Executor::CodeBuild(_) => unreachable!("{name} is an ECS agent"),
     };
     let providers = |name: &str| {
         let ecs = ecs(name);
@@ -122,8 +125,8 @@ fn a_whole_suite_configuration() {
     let config = SuiteConfig::parse(SUITE).unwrap();
     let large = &config.agents[&"large".parse().unwrap()];
     assert_eq!(
-        large.kind,
-        AgentKind::Ecs(EcsExecutor {
+        large.executor,
+        Executor::Ecs(EcsExecutor {
             spot_cluster: Some("build-spot".to_owned()),
             on_demand_cluster: "build".to_owned(),
             task_definition: "agent-large:7".to_owned(),
@@ -132,18 +135,28 @@ fn a_whole_suite_configuration() {
             security_groups: vec!["sg-0e".to_owned()],
             assign_public_ip: true,
             providers: None,
+            logs: Some(Logs {
+                group: "/build/agents".to_owned(),
+                stream_start: "large/builder/".to_owned(),
+            }),
         })
     );
     assert_eq!((large.max_concurrent, large.restricted), (Some(12), false));
 
     let both = &config.agents[&"both".parse().unwrap()];
-    let AgentKind::Ecs(ecs) = &both.kind else {
+    let Executor::Ecs(ecs) = &both.executor else {
         unreachable!("both is an ECS agent");
     };
     assert_eq!(ecs.cluster(Capacity::Spot), "mixed");
     assert_eq!(ecs.cluster(Capacity::OnDemand), "mixed");
     assert_eq!(ecs.container, "agent");
-    assert!(ecs.spot_cluster.is_some() && !ecs.assign_public_ip && both.restricted);
+    assert!(ecs.spot_cluster.is_some() && !ecs.assign_public_ip && both.restricted && ecs.logs.is_none());
+
+    let starts = ["images", "packages"].map(|name| {
+        let logs = config.agents[&name.parse().unwrap()].executor.logs().unwrap();
+        (logs.group.as_str(), logs.stream_start.as_str())
+    });
+    assert_eq!(starts, [("/build/images", ""), ("/build/images", "packages/")]);
 
     let repositories = config.repositories.clone().unwrap();
     assert_eq!(repositories[&"warehouse".parse().unwrap()].agents.len(), 2);
@@ -184,7 +197,7 @@ fn a_whole_suite_configuration() {
 fn the_smallest_suite_configuration() {
     let text = "version: 1\nagents:\n  a:\n    ecs: { clusters: { on-demand: c }, task-definition: t, subnets: [s] }\n";
     let config = SuiteConfig::parse(text).unwrap();
-    let AgentKind::Ecs(ecs) = &config.agents[&"a".parse().unwrap()].kind else {
+    let Executor::Ecs(ecs) = &config.agents[&"a".parse().unwrap()].executor else {
         unreachable!("a is an ECS agent");
     };
     assert_eq!(ecs.spot_cluster, None);

@@ -65,6 +65,7 @@ fn a_build_is_frozen_with_all_that_it_takes() {
                 security_groups: Vec::new(),
                 assign_public_ip: false,
                 providers: None,
+                logs: None,
             }),
             script: Script::Inline("make".to_owned()),
             environment: [("A".to_owned(), "b".to_owned())].into(),
@@ -148,7 +149,10 @@ fn a_codebuild_agent_takes_scripts_and_buildspecs() {
     ]
     .concat();
     assert_eq!(names(&builds), ["test", "image", "test", "docs"]);
-    let project = Executor::CodeBuild(CodeBuildExecutor { project: "p".to_owned() });
+    let project = Executor::CodeBuild(CodeBuildExecutor {
+        project: "p".to_owned(),
+        logs: None,
+    });
     assert_eq!(builds[1].executor, project);
     assert_eq!(builds[1].script, Script::Buildspec("ci/image.yml".to_owned()));
     assert_eq!(builds[3].script, Script::Inline("y".to_owned()));
