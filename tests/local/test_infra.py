@@ -514,7 +514,7 @@ def suite_configuration(template, parameters):
     ids["AWS::StackName"] = "bellhop-agents"
     template = given(template, {**ids, **parameters})
     values = {**template.defaults(), **ids, **parameters}
-    for kind, name in (("AWS::ECS::Cluster", "ClusterName"), ("AWS::CodeBuild::Project", "Name")):
+    for kind, name in (("AWS::ECS::Cluster", "ClusterName"), ("AWS::CodeBuild::Project", "Name"), ("AWS::Logs::LogGroup", "LogGroupName")):
         values |= {resource: resolve(properties[name], values) for resource, properties in template.of_type(kind).items()}
     return resolve(template.document["Outputs"]["SuiteConfiguration"]["Value"], values)
 
@@ -695,6 +695,25 @@ class Infra(unittest.TestCase):
             rendered = suite_configuration(template, parameters)
             with self.subTest(file=name):
                 self.assertEqual(file.read_text(), rendered, f"python test_infra.py write makes {file.relative_to(ROOT)} anew")
+
+    def test_the_suite_configuration_says_where_the_agents_log_to(self):
+        template = Template.read(ROOT / "infra" / "agents.yaml")
+        agents = suite_configuration(template, {}).splitlines()
+        groups = {name: f"/bellhop-agents/{what}" for name, what in (("AgentLogGroup", "agents"), ("CodeBuildLogGroup", "builds"))}
+        for name, group in groups.items():
+            self.assertEqual(resolve(template.properties(name)["LogGroupName"], {"AWS::StackName": "bellhop-agents"}), group)
+        for name, definition in template.of_type("AWS::ECS::TaskDefinition").items():
+            [container] = definition["ContainerDefinitions"]
+            # The suite configuration names no container, and this is what it is called then.
+            self.assertEqual(container["Name"], "agent", name)
+            options = container["LogConfiguration"]["Options"]
+            logs = f"logs: {{ group: {resolve(options['awslogs-group'], groups)}, stream-prefix: {options['awslogs-stream-prefix']} }}"
+            family = resolve(definition["Family"], template.defaults())
+            [agent] = [line for line in agents if f"task-definition: {family}," in line]
+            self.assertIn(logs, agent)
+        logs = resolve(template.properties("DockerProject")["LogsConfig"]["CloudWatchLogs"], groups)
+        self.assertEqual(logs, {"Status": "ENABLED", "GroupName": "/bellhop-agents/builds"})
+        self.assertIn("    codebuild: { project: ci-docker, logs: { group: /bellhop-agents/builds } }", agents)
 
     def test_an_explanation_that_nothing_needs_is_found(self):
         template = Template.read(SUITE)

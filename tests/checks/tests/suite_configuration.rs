@@ -35,7 +35,13 @@ fn the_agents_of_the_template_are_read() {
     ];
     assert_eq!(agents(&suite), expected);
     assert_eq!(suite.clusters(), BTreeSet::from(["ci-main".to_owned(), "ci-spot".to_owned()]));
-    for agent in suite.agents.values() {
+    for (name, agent) in &suite.agents {
+        let logs = agent.executor.logs().unwrap();
+        let expected = match &agent.executor {
+            Executor::Ecs(_) => ("/bellhop-agents/agents", format!("{name}/agent/")),
+            Executor::CodeBuild(_) => ("/bellhop-agents/builds", String::new()),
+        };
+        assert_eq!((logs.group.as_str(), logs.stream_start.clone()), expected);
         if let Executor::Ecs(ecs) = &agent.executor {
             assert_eq!(ecs.subnets, ["subnet-0a1b2c3d", "subnet-4e5f6a7b"]);
             assert_eq!(ecs.security_groups, ["sg-0a1b2c3d"]);
