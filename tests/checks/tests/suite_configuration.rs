@@ -45,7 +45,7 @@ fn the_agents_of_the_template_are_read() {
         if let Executor::Ecs(ecs) = &agent.executor {
             assert_eq!(ecs.subnets, ["subnet-0a1b2c3d", "subnet-4e5f6a7b"]);
             assert_eq!(ecs.security_groups, ["sg-0a1b2c3d"]);
-            assert!(!ecs.assign_public_ip);
+            assert!(ecs.assign_public_ip);
         }
     }
 }
