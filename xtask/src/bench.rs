@@ -55,6 +55,9 @@ pub(crate) struct Options {
     /// A folder of functions' binaries that are built already, in place of building them
     #[arg(long)]
     functions: Option<PathBuf>,
+    /// A folder of the functions' binaries of an earlier build, for cold starts and warm events beside those of this one
+    #[arg(long, conflicts_with = "page")]
+    before: Option<PathBuf>,
     /// A file of trusted roots for functions to read, in place of Amazon's
     #[arg(long)]
     roots: Option<PathBuf>,
@@ -97,7 +100,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         };
         bench.arg("--functions").arg(&functions);
         if with_contenders {
-            contenders(&mut bench, &functions, &binaries, &out).await?;
+            contenders(&mut bench, &functions, options.before.as_deref(), &binaries, &out).await?;
         }
     }
     if options.wants(Part::Decide) {
@@ -126,14 +129,18 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
 }
 
 /// Makes what functions are measured beside, and packs them, and tells where all that is.
-async fn contenders(bench: &mut Command, functions: &Path, binaries: &Path, out: &Path) -> anyhow::Result<()> {
+async fn contenders(bench: &mut Command, functions: &Path, before: Option<&Path>, binaries: &Path, out: &Path) -> anyhow::Result<()> {
     let zips = out.join("zips");
-    std::fs::create_dir_all(&zips).with_context(|| format!("cannot create {}", zips.display()))?;
     let venv = Venv::bench().await?;
     // In a folder of their own, where what Python compiles of its twin does not lie among the sources.
     let python_twin = copied("python", &["handler.py"], out)?;
     let node_twin = node_twin(out).await?;
     zip(&venv, functions, out, &zips).await?;
+    if let Some(before) = before {
+        let (before, zips) = (std::path::absolute(before)?, out.join("zips-before"));
+        zip(&venv, &before, out, &zips).await?;
+        bench.arg("--before").arg(before).arg("--zips-before").arg(zips);
+    }
     for (name, path) in [
         ("--zips", &zips),
         ("--empty", &binaries.join("bellhop-bench-empty")),
@@ -196,6 +203,7 @@ fn copied(twin: &str, files: &[&str], out: &Path) -> anyhow::Result<PathBuf> {
 
 /// Packs each function as it is uploaded: a zip with its binary as `bootstrap`.
 async fn zip(venv: &Venv, functions: &Path, out: &Path, zips: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(zips).with_context(|| format!("cannot create {}", zips.display()))?;
     let staged = out.join("bootstrap");
     for name in FUNCTIONS {
         let binary = functions.join(name);

@@ -217,6 +217,8 @@ fn reply_to(state: &mut State, service: &str, operation: &str, body: &Value, par
             let published = "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
             return ([("content-type", "text/xml")], published).into_response();
         }
+        // https://docs.aws.amazon.com/codecommit/latest/APIReference/API_GetBranch.html
+        ("codecommit", "GetBranch") => json!({ "branch": { "branchName": body["branchName"], "commitId": COMMIT } }),
         ("codecommit", "GetCommit") => json!({ "commit": { "commitId": COMMIT, "message": "Sell bread\n" } }),
         ("codecommit", "GetFile") => json!({
             "commitId": COMMIT,

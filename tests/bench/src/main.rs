@@ -57,6 +57,12 @@ struct Arguments {
     /// The folder of the functions' zips
     #[arg(long)]
     zips: Option<PathBuf>,
+    /// A folder with the functions' binaries of an earlier build
+    #[arg(long, requires = "zips_before")]
+    before: Option<PathBuf>,
+    /// The folder of their zips
+    #[arg(long)]
+    zips_before: Option<PathBuf>,
     /// The empty function
     #[arg(long)]
     empty: Option<PathBuf>,
@@ -150,8 +156,8 @@ async fn measured(arguments: &Arguments, places: &Places, cloud: &Cloud) -> anyh
     if often.cold + often.rounds > 0 {
         let mut machine = Machine::now()?;
         let cases = places.one_each(cloud).await?;
-        let (contenders, zips) = (contenders(arguments, places, cases)?, given("--zips", arguments.zips.as_deref())?);
-        let figures = measure::figures(&contenders, cloud, often, zips).await?;
+        let contenders = contenders(arguments, places, cases)?;
+        let figures = measure::figures(&contenders, cloud, often).await?;
         for program in [&arguments.python, &arguments.node].into_iter().flatten() {
             machine.beside.push(version(program)?);
         }
@@ -191,7 +197,7 @@ fn given<'a>(name: &str, value: Option<&'a Path>) -> anyhow::Result<&'a Path> {
     value.with_context(|| format!("{name} is missing"))
 }
 
-/// The empty function, the functions in the order of their cases, and the twins.
+/// The empty function, the functions in the order of their cases, each after its earlier build, and the twins.
 fn contenders(arguments: &Arguments, places: &Places, cases: Vec<Case>) -> anyhow::Result<Vec<Contender>> {
     let push = places.event("codecommit/push.json")?;
     let other = |name: &'static str, kind: Kind, path: &Path, words: &[&Path]| Contender {
@@ -205,14 +211,29 @@ fn contenders(arguments: &Arguments, places: &Places, cases: Vec<Case>) -> anyho
             event: push.clone(),
             known: Known::default(),
         },
+        zip: None,
     };
+    let zips = given("--zips", arguments.zips.as_deref())?;
+    let packed = |zips: &Path, case: &Case| Some(zips.join(case.function).with_extension("zip"));
     let mut all = vec![other("empty", Kind::Empty, given("--empty", arguments.empty.as_deref())?, &[])];
-    all.extend(cases.into_iter().map(|case| Contender {
-        name: case.function.to_owned(),
-        kind: Kind::Function,
-        program: places.program(case.function),
-        case,
-    }));
+    for case in cases {
+        if let (Some(folder), Some(zips)) = (&arguments.before, &arguments.zips_before) {
+            all.push(Contender {
+                name: format!("{} before", case.function),
+                kind: Kind::Before,
+                program: places.started_as(folder.join(case.function), &[]),
+                zip: packed(zips, &case),
+                case: case.clone(),
+            });
+        }
+        all.push(Contender {
+            name: case.function.to_owned(),
+            kind: Kind::Function,
+            program: places.program(case.function),
+            zip: packed(zips, &case),
+            case,
+        });
+    }
     let mut python = other(
         "Python",
         Kind::Twin,

@@ -1,6 +1,6 @@
 //! The measurements. Contenders take turns, so that what else the machine does falls on all of them alike.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -35,6 +35,8 @@ pub(crate) struct Contender {
     pub(crate) kind: Kind,
     pub(crate) program: Program,
     pub(crate) case: Case,
+    /// What is uploaded, of a function.
+    pub(crate) zip: Option<PathBuf>,
 }
 
 /// What a contender is.
@@ -45,6 +47,8 @@ pub(crate) enum Kind {
     Empty,
     /// One of the functions.
     Function,
+    /// The same of an earlier build.
+    Before,
     /// A little function in another language.
     Twin,
 }
@@ -105,7 +109,7 @@ struct Samples {
 }
 
 /// Measures contenders.
-pub(crate) async fn figures(contenders: &[Contender], cloud: &Cloud, often: Often, zips: &Path) -> anyhow::Result<Vec<Figures>> {
+pub(crate) async fn figures(contenders: &[Contender], cloud: &Cloud, often: Often) -> anyhow::Result<Vec<Figures>> {
     let mut all: Vec<Samples> = contenders.iter().map(|_| Samples::default()).collect();
     // The first turn only brings the files into memory.
     let turns = if often.cold > 0 { often.cold + 1 } else { 0 };
@@ -140,9 +144,7 @@ pub(crate) async fn figures(contenders: &[Contender], cloud: &Cloud, often: Ofte
             binary_mib: (contender.kind != Kind::Twin)
                 .then(|| size_mib(&contender.program.path))
                 .transpose()?,
-            zip_mib: (contender.kind == Kind::Function)
-                .then(|| size_mib(&zips.join(&contender.name).with_extension("zip")))
-                .transpose()?,
+            zip_mib: contender.zip.as_deref().map(size_mib).transpose()?,
         });
     }
     Ok(figures)

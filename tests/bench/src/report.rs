@@ -255,7 +255,7 @@ impl Report {
             } = cold;
             let colour = match each.kind {
                 Kind::Empty => "#8c959f",
-                Kind::Function => "#0969da",
+                Kind::Function | Kind::Before => "#0969da",
                 Kind::Twin => "#bc4c00",
             };
             let (middle, text) = (y + 8.0, y + 12.0);
