@@ -1,4 +1,4 @@
-"""Starts the local AWS: ministack, with six changes.
+"""Starts the local AWS: ministack, with seven changes.
 
 EventBridge refuses events whose source begins with `aws.` from callers, because AWS services alone send those. The services that Bellhop listens
 to are played by a stand-in here, outside ministack, and its events have to pass the deployed rules like the real ones: PutEvents is opened for such
@@ -6,7 +6,8 @@ sources. And EventBridge invokes functions asynchronously, so that Lambda retrie
 ministack does that for asynchronous invocations by callers, but runs a rule's target only once: rules are led the same way.
 
 Its CloudFormation knows plans of AWS Backup and not their selections, although its AWS Backup does: they are made through that. And it expands a SAM
-template that is deployed itself, and none that another template nests: those are expanded too.
+template that is deployed itself, and none that another template nests: those are expanded too. With a nested stack it deletes what the stack's template
+retains: that stays.
 
 Its CloudWatch tells topics of an alarm's change, and EventBridge nothing: each change becomes an event, as on AWS. Its EventBridge Scheduler hands a
 schedule's input on as it stands: keywords such as `<aws.scheduler.execution-id>` are filled in, and schedules are looked at each second.
@@ -45,7 +46,7 @@ os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 import ministack.app  # noqa: E402
 from ministack.core import lambda_runtime  # noqa: E402
 from ministack.services import backup, cloudwatch, eventbridge, lambda_svc, scheduler  # noqa: E402
-from ministack.services.cloudformation import engine, provisioners  # noqa: E402
+from ministack.services.cloudformation import _stacks, engine, provisioners  # noqa: E402
 
 
 def require(module, name, *parameters):
@@ -116,6 +117,30 @@ def expand_nested_templates():
         template.update(expanded)
 
     provisioners._check_nested_stack_capabilities = check_and_expand
+
+
+def keep_what_nested_stacks_retain():
+    """Deletes of a nested stack what its template does not retain. What is retained except on create goes where the creation is rolled back.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
+    """
+    kind = "AWS::CloudFormation::Stack"
+    delete = require(provisioners, "_cfn_nested_stack_delete", "physical_id", "props")
+    find = require(provisioners, "_nested_stack_lookup_name", "physical_id_or_arn")
+
+    def delete_the_rest(physical_id, props):
+        stack = _stacks.get(find(physical_id))
+        if stack is not None:
+            root = stack
+            while root.get("_parent_stack_name") in _stacks:
+                root = _stacks[root["_parent_stack_name"]]
+            kept = {"Retain", "RetainExceptOnCreate"} if root["StackStatus"] == "DELETE_IN_PROGRESS" else {"Retain"}
+            for name, resource in stack["_template"]["Resources"].items():
+                if resource.get("DeletionPolicy") in kept:
+                    stack["_resources"].pop(name, None)
+        delete(physical_id, props)
+
+    provisioners._RESOURCE_HANDLERS[kind]["delete"] = delete_the_rest
 
 
 def utc(seconds, form):
@@ -239,6 +264,7 @@ def main():
     invoke_rule_targets_asynchronously()
     deploy_backup_selections()
     expand_nested_templates()
+    keep_what_nested_stacks_retain()
     publish_alarm_changes()
     fill_in_schedules()
     try:

@@ -1,4 +1,4 @@
-"""What ministack.py adds to ministack: events of alarms, and keywords in the inputs of schedules.
+"""What ministack.py adds to ministack: events of alarms, keywords in the inputs of schedules, and what nested stacks retain.
 
     python test_ministack.py       with the requirements of requirements.txt installed
 """
@@ -145,6 +145,46 @@ class Running(unittest.TestCase):
         self.aws.events.put_targets(Rule="own", Targets=[{"Id": "queue", "Arn": arn, "Input": INPUT}])
         self.aws.events.put_events(Entries=[{"Source": "shop", "DetailType": "Sold", "Detail": "{}"}])
         self.assertEqual(self.messages(url, 1), [json.loads(INPUT)])
+
+    def nest(self, stack, **more):
+        """Deploys a stack that nests one with a bucket that is retained and a topic that is not. Gives its last status."""
+        s3, cloudformation = self.aws.client("s3"), self.aws.client("cloudformation")
+        s3.create_bucket(Bucket="templates")
+        nested = {
+            "Kept": {"Type": "AWS::S3::Bucket", "DeletionPolicy": "RetainExceptOnCreate", "Properties": {"BucketName": f"{stack}-kept"}},
+            "Topic": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": f"{stack}-topic"}},
+        }
+        s3.put_object(Bucket="templates", Key="nested.json", Body=json.dumps({"Resources": nested}))
+        outer = {"Nested": {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": f"{self.aws.url}/templates/nested.json"}}, **more}
+        cloudformation.create_stack(StackName=stack, TemplateBody=json.dumps({"Resources": outer}))
+        return self.at_rest(stack)
+
+    def at_rest(self, stack):
+        cloudformation = self.aws.client("cloudformation")
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            [status] = [one["StackStatus"] for one in cloudformation.list_stacks()["StackSummaries"] if one["StackName"] == stack]
+            if not status.endswith("_IN_PROGRESS"):
+                return status
+            time.sleep(0.05)
+        raise AssertionError(f"{stack} is still {status}")
+
+    def left_of(self, stack):
+        buckets = [bucket["Name"] for bucket in self.aws.client("s3").list_buckets()["Buckets"]]
+        topics = [topic["TopicArn"].rpartition(":")[2] for topic in self.aws.client("sns").list_topics()["Topics"]]
+        return sorted(name for name in buckets + topics if name.startswith(f"{stack}-"))
+
+    def test_a_nested_stack_leaves_what_it_retains(self):
+        self.assertEqual(self.nest("whole"), "CREATE_COMPLETE")
+        self.assertEqual(self.left_of("whole"), ["whole-kept", "whole-topic"])
+        self.aws.client("cloudformation").delete_stack(StackName="whole")
+        self.assertEqual(self.at_rest("whole"), "DELETE_COMPLETE")
+        self.assertEqual(self.left_of("whole"), ["whole-kept"])
+
+    def test_a_creation_that_fails_leaves_nothing(self):
+        refused = {"Type": "AWS::CloudFormation::Stack", "DependsOn": "Nested", "Properties": {"TemplateURL": f"{self.aws.url}/templates/none.json"}}
+        self.assertEqual(self.nest("broken", Refused=refused), "ROLLBACK_COMPLETE")
+        self.assertEqual(self.left_of("broken"), [])
 
 
 class Schedules(unittest.TestCase):
