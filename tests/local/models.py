@@ -23,6 +23,7 @@ NAMES = {"cloudcontrolapi": "cloudcontrol"}
 # The operations that the stand-in answers.
 ANSWERED = {
     "backup": [
+        "DeleteRecoveryPoint",
         "DescribeBackupJob",
         "DescribeCopyJob",
         "DescribeRestoreJob",
@@ -34,7 +35,7 @@ ANSWERED = {
     ],
     "cloudcontrolapi": ["DeleteResource", "GetResourceRequestStatus"],
     "codebuild": ["BatchGetBuilds", "ListBuildsForProject", "StartBuild", "StopBuild"],
-    "codecommit": ["GetBranch", "GetCommit", "GetDifferences", "GetFile", "GetFolder", "GetRepository"],
+    "codecommit": ["CreateRepository", "GetBranch", "GetCommit", "GetDifferences", "GetFile", "GetFolder", "GetRepository"],
     "codepipeline": ["PutJobFailureResult", "PutJobSuccessResult"],
     "ecs": [
         "DescribeClusters",

@@ -21,7 +21,7 @@ import models
 from local_aws import CREDENTIALS, REGION
 
 CLUSTER, PROJECT, VAULT, REPOSITORY = "ci-main", "ci-docker", "ci", "shop"
-OTHER_PROJECT = "ci-other"
+OTHER_PROJECT, OTHER_VAULT = "ci-other", "other"
 TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/orders"
 # How many there are of each thing (tests/local/src/pages.rs).
 MANY = 25
@@ -264,6 +264,7 @@ def call_builds(codebuild, codecommit):
     codebuild.batch_get_builds(ids=[*ids, f"{OTHER_PROJECT}:00000000-0000-0000-0000-000000000000"])
     codebuild.list_builds_for_project(projectName=OTHER_PROJECT)
     before, after = os.environ["BELLHOP_COMMITS"].split()
+    codecommit.create_repository(repositoryName="new", repositoryDescription="Bread")
     codecommit.get_repository(repositoryName=REPOSITORY)
     codecommit.get_branch(repositoryName=REPOSITORY, branchName="main")
     codecommit.get_commit(repositoryName=REPOSITORY, commitId=after)
@@ -284,6 +285,8 @@ def call_backup(backup):
     backup.get_recovery_point_restore_metadata(**of_point, BackupVaultName=VAULT)
     job = backup.start_restore_job(**of_point, Metadata={"targetTableName": "test"}, IamRoleArn=role, ResourceType="DynamoDB")
     backup.describe_restore_job(RestoreJobId=job["RestoreJobId"])
+    [point] = backup.list_recovery_points_by_backup_vault(BackupVaultName=OTHER_VAULT)["RecoveryPoints"]
+    backup.delete_recovery_point(RecoveryPointArn=point["RecoveryPointArn"], BackupVaultName=OTHER_VAULT)
 
 
 def call_codepipeline(codepipeline):

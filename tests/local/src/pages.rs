@@ -21,6 +21,8 @@ const CLUSTER: &str = "ci-main";
 const REPOSITORY: &str = "shop";
 /// The vault with the recovery points.
 const VAULT: &str = "ci";
+/// The vault with one recovery point, which is deleted.
+const OTHER_VAULT: &str = "other";
 /// What is backed up.
 const TABLE: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/orders";
 
@@ -65,6 +67,7 @@ async fn fill(stand_in: &StandIn, folder: &Path) -> anyhow::Result<[String; 2]> 
         stand_in.ecs().add_instance(CLUSTER, "instances");
         stand_in.backup().add_point(TABLE, VAULT, Duration::from_secs(60));
     }
+    stand_in.backup().add_point(TABLE, OTHER_VAULT, Duration::from_secs(60));
     for service in ["jenkins", "controller", "retired"] {
         stand_in.ecs().add_service(CLUSTER, service, Timestamp::now());
     }

@@ -193,6 +193,9 @@ impl CodeCommit {
 
     pub(crate) async fn answer(&self, call: &Call) -> Result<Answer, AwsError> {
         let request = call.json()?;
+        if call.operation == "CreateRepository" {
+            return Ok(self.create_repository(request).await?.into());
+        }
         let repository = self.find(request)?;
         let body = match call.operation.as_str() {
             "GetFile" => get_file(&repository, request).await?,
@@ -206,15 +209,19 @@ impl CodeCommit {
         Ok(body.into())
     }
 
+    /// Its errors: <https://docs.aws.amazon.com/codecommit/latest/APIReference/API_CreateRepository.html>.
+    async fn create_repository(&self, request: &Value) -> Result<Value, AwsError> {
+        let name = name_in(request)?;
+        if self.repository(name).folder().exists() {
+            let message = format!("Repository named {name} already exists");
+            return Err(AwsError::client("RepositoryNameExistsException", message));
+        }
+        self.create(name).await.map_err(broken)?;
+        Ok(json!({ "repositoryMetadata": self.metadata(name) }))
+    }
+
     async fn get_repository(&self, repository: &Repository, request: &Value) -> Result<Value, AwsError> {
-        let name = request["repositoryName"].as_str().unwrap_or_default();
-        let (region, account) = (&self.inner.region, &self.inner.account);
-        let mut metadata = json!({
-            "accountId": account,
-            "repositoryId": repository_id(name),
-            "repositoryName": name,
-            "Arn": format!("arn:aws:codecommit:{region}:{account}:{name}"),
-        });
+        let mut metadata = self.metadata(request["repositoryName"].as_str().unwrap_or_default());
         // An empty repository has none.
         if let Some(branch) = repository.default_branch().await.map_err(broken)? {
             metadata["defaultBranch"] = branch.into();
@@ -222,19 +229,20 @@ impl CodeCommit {
         Ok(json!({ "repositoryMetadata": metadata }))
     }
 
+    /// What is known of a repository by its name. The address is AWS's: Git is led from there to [`CodeCommit::clone_url`] by a setting of its own.
+    fn metadata(&self, name: &str) -> Value {
+        let (region, account) = (&self.inner.region, &self.inner.account);
+        json!({
+            "accountId": account,
+            "repositoryId": repository_id(name),
+            "repositoryName": name,
+            "cloneUrlHttp": format!("https://git-codecommit.{region}.amazonaws.com/v1/repos/{name}"),
+            "Arn": format!("arn:aws:codecommit:{region}:{account}:{name}"),
+        })
+    }
+
     fn find(&self, request: &Value) -> Result<Repository, AwsError> {
-        let Some(name) = request["repositoryName"].as_str() else {
-            return Err(AwsError::client(
-                "RepositoryNameRequiredException",
-                "A repository name is required.",
-            ));
-        };
-        if !is_repository_name(name) {
-            return Err(AwsError::client(
-                "InvalidRepositoryNameException",
-                "The repository name contains characters that are not allowed.",
-            ));
-        }
+        let name = name_in(request)?;
         let repository = self.repository(name);
         if !repository.folder().is_dir() {
             return Err(AwsError::client(
@@ -244,6 +252,23 @@ impl CodeCommit {
         }
         Ok(repository)
     }
+}
+
+/// The name of a repository that a request is about.
+fn name_in(request: &Value) -> Result<&str, AwsError> {
+    let Some(name) = request["repositoryName"].as_str() else {
+        return Err(AwsError::client(
+            "RepositoryNameRequiredException",
+            "A repository name is required.",
+        ));
+    };
+    if !is_repository_name(name) {
+        return Err(AwsError::client(
+            "InvalidRepositoryNameException",
+            "The repository name contains characters that are not allowed.",
+        ));
+    }
+    Ok(name)
 }
 
 /// Looks for pushes until it is dropped.

@@ -201,7 +201,7 @@ async fn perform(cloud: &Cloud, call: &Call, parts: &Parts, body: Bytes) -> Work
         "codecommit" => cloud.codecommit.answer(call).await,
         "codebuild" => cloud.codebuild.answer(call),
         "codepipeline" => cloud.codepipeline.answer(call),
-        "backup" => {
+        "backup" if !cloud.backup.hands_on(call, parts.uri.path()) => {
             let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
             cloud.backup.answer(call, &parts.method, path, query, &body)
         }

@@ -29,11 +29,23 @@ impl Backup {
             "DescribeRestoreJob" => self.describe("restore", &last()),
             "ListRecoveryPointsByBackupVault" => self.points(path, query),
             "GetRecoveryPointRestoreMetadata" => self.restore_metadata(path),
+            "DeleteRecoveryPoint" => self.delete_point(&last()),
+            // https://docs.aws.amazon.com/aws-backup/latest/devguide/API_DeleteBackupVault.html
+            "DeleteBackupVault" => {
+                let message = "Backup vault cannot be deleted because it contains recovery points.";
+                Err(AwsError::client("InvalidRequestException", message))
+            }
             _ => {
                 tracing::debug!(%method, path, "an operation that the stand-in does not have");
                 Err(AwsError::unknown_operation(call))
             }
         }
+    }
+
+    /// Whether a request is the upstream's, which has the vaults: the removal of a vault without recovery points, which are here.
+    pub(crate) fn hands_on(&self, call: &Call, path: &str) -> bool {
+        let vault = decoded(path.rsplit('/').next().unwrap_or_default());
+        call.operation == "DeleteBackupVault" && !lock(&self.inner.state).points.iter().any(|point| point.vault == vault)
     }
 
     fn start(&self, kind: &'static str, request: Value) -> Result<Answer, AwsError> {
@@ -180,6 +192,14 @@ impl Backup {
         Ok(body.into())
     }
 
+    fn delete_point(&self, arn: &str) -> Result<Answer, AwsError> {
+        let mut state = lock(&self.inner.state);
+        let known = state.points.iter().position(|point| point.arn == arn);
+        let known = known.ok_or_else(|| not_found(&format!("Recovery point {arn} does not exist")))?;
+        state.points.remove(known);
+        Ok(json!({}).into())
+    }
+
     fn restore_metadata(&self, path: &str) -> Result<Answer, AwsError> {
         let arn = decoded(path.split('/').nth(4).unwrap_or_default());
         let state = lock(&self.inner.state);
@@ -248,6 +268,8 @@ pub(crate) fn operation(method: &Method, path: &str) -> Option<&'static str> {
         ("GET", ["restore-jobs", _]) => "DescribeRestoreJob",
         ("GET", ["backup-vaults", _, "recovery-points"]) => "ListRecoveryPointsByBackupVault",
         ("GET", ["backup-vaults", _, "recovery-points", _, "restore-metadata"]) => "GetRecoveryPointRestoreMetadata",
+        ("DELETE", ["backup-vaults", _, "recovery-points", _]) => "DeleteRecoveryPoint",
+        ("DELETE", ["backup-vaults", _]) => "DeleteBackupVault",
         _ => return None,
     })
 }

@@ -171,3 +171,19 @@ async fn a_restore_creates_what_its_metadata_names_and_it_can_be_removed() {
     assert_eq!(done["ProgressEvent"]["OperationStatus"], "SUCCESS");
     assert_eq!(setup.backup().removals().len(), 1);
 }
+
+#[tokio::test]
+async fn a_vault_with_recovery_points_cannot_be_deleted() {
+    let setup = start().await;
+    let point = setup.backup().add_point(TABLE, "ci", SOON);
+    let (status, error) = setup.backup_call(Method::DELETE, "/backup-vaults/ci", &Value::Null).await;
+    assert_eq!((status, &error["__type"]), (400, &json!("InvalidRequestException")));
+
+    let path = format!("/backup-vaults/ci/recovery-points/{}", point.replace(':', "%3A"));
+    assert_eq!(setup.backup_call(Method::DELETE, &path, &Value::Null).await.0, 200);
+    let (status, error) = setup.backup_call(Method::DELETE, &path, &Value::Null).await;
+    assert_eq!((status, &error["__type"]), (400, &json!("ResourceNotFoundException")));
+    // Vaults are the upstream's, and there is none here.
+    let (status, _) = setup.backup_call(Method::DELETE, "/backup-vaults/ci", &Value::Null).await;
+    assert_eq!(status, 501);
+}

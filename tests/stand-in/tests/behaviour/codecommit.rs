@@ -231,6 +231,37 @@ async fn commits_and_branches_are_described() {
 }
 
 #[tokio::test]
+async fn a_repository_is_created_once() {
+    let setup = start().await;
+    let request = json!({ "repositoryName": "shop" });
+    let (status, body) = call(&setup, "CreateRepository", &request).await;
+    assert_eq!(status, 200, "{body}");
+    let url = "https://git-codecommit.us-east-1.amazonaws.com/v1/repos/shop";
+    assert_eq!(body["repositoryMetadata"]["cloneUrlHttp"], url);
+    assert_eq!(call(&setup, "GetRepository", &request).await.1, body);
+
+    let mut events = setup.events().subscribe();
+    git(
+        setup.folder.path(),
+        &["clone", "--quiet", &setup.codecommit().clone_url("shop"), "clone"],
+    );
+    let clone = setup.folder.path().join("clone");
+    std::fs::write(clone.join("a"), "1").unwrap();
+    let id = commit(&clone, "First");
+    git(&clone, &["push", "--quiet", "origin", "HEAD:main"]);
+    assert_eq!(next(&mut events).await["detail"]["commitId"], id);
+
+    for (request, code) in [
+        (request, "RepositoryNameExistsException"),
+        (json!({ "repositoryName": "shop.git" }), "InvalidRepositoryNameException"),
+        (json!({}), "RepositoryNameRequiredException"),
+    ] {
+        let (status, body) = call(&setup, "CreateRepository", &request).await;
+        assert_eq!((status, &body["__type"]), (400, &json!(code)));
+    }
+}
+
+#[tokio::test]
 async fn differences_come_in_pages() {
     let setup = start().await;
     let clone = clone(&setup).await;
