@@ -42,13 +42,18 @@ impl Functions {
         }
     }
 
+    /// The folder of the packages that [`Functions::pack`] makes.
+    pub fn packages(&self) -> PathBuf {
+        self.binaries.join("packages")
+    }
+
     /// Packs them for the local AWS. Gives each one's package by its name. They are beside the binaries, and not in `target/lambda`: what is there is
     /// built for AWS, and may be about to be deployed.
     ///
     /// # Errors
     /// A binary is missing, or there is no room.
     pub async fn pack(&self, venv: &Venv) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
-        let packages = self.binaries.join("packages");
+        let packages = self.packages();
         let mut pack = Command::new(venv.program("python"));
         pack.arg(root().join("tests/local/package.py"))
             .arg(&self.binaries)
@@ -84,7 +89,20 @@ pub fn dead_letter_output(function: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn the_alias_of_cargo_builds_every_function() {
+        let text = std::fs::read_to_string(root().join(".cargo/config.toml")).unwrap_or_default();
+        let alias = text.lines().find_map(|line| line.strip_prefix("functions = "));
+        let packages = alias.and_then(|alias| alias.trim_matches('"').strip_prefix("lambda build --release --package "));
+        let packages: Vec<&str> = packages.unwrap_or_default().split(" --package ").collect();
+        let every = FUNCTIONS.map(|name| format!("bellhop-{name}"));
+        assert_eq!(packages.len(), every.len());
+        assert_eq!(BTreeSet::from_iter(packages), every.iter().map(String::as_str).collect());
+    }
 
     #[test]
     fn outputs_are_named_after_functions() {

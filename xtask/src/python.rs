@@ -78,6 +78,14 @@ impl Venv {
         .await
     }
 
+    /// The environment with the SAM CLI. Installed where it is missing or out of date.
+    ///
+    /// # Errors
+    /// Python is missing or too old, or the registry cannot be reached.
+    pub async fn sam() -> anyhow::Result<Self> {
+        Self::with("sam", "requirements-sam.txt", "Installing the SAM CLI (about 240 MB)").await
+    }
+
     /// The environment with Node.js. Installed where it is missing or out of date.
     ///
     /// # Errors

@@ -8,9 +8,10 @@ use bellhop_stand_in::Entry;
 use tokio::process::Command;
 use xtask::workspace::{Group, root, run_silently, target, without_package};
 
+use crate::bare::free_port;
 use crate::local::{self, Line, SCHEDULE, SET_ALARM, SOURCE, WATCH};
 use crate::shop::Shop;
-use crate::stack::{Stack, free_port};
+use crate::stack::Stack;
 
 /// How long `cargo lambda` may take for a function's first answer; it has cargo look at everything first.
 const FIRST_ANSWER: Duration = Duration::from_secs(300);

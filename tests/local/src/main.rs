@@ -8,10 +8,12 @@ mod acknowledged;
 mod alarms;
 mod aws;
 mod backups;
+mod bare;
 mod clock;
 mod commands;
 mod cost;
 mod demo;
+mod empty;
 mod kill;
 mod local;
 mod pages;
@@ -76,6 +78,12 @@ enum Command {
         #[arg(required = true, trailing_var_arg = true)]
         program: Vec<std::ffi::OsString>,
     },
+    /// Runs a program with a local AWS in its environment on which nothing is deployed
+    Empty {
+        /// The program and its arguments
+        #[arg(required = true, trailing_var_arg = true)]
+        program: Vec<std::ffi::OsString>,
+    },
     /// Runs a program with a local AWS in its environment
     With {
         /// The program and its arguments
@@ -104,6 +112,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Acknowledged => acknowledged::run().await,
         Command::Commands => commands::run().await,
         Command::Pages { program } => pages::run(&program).await,
+        Command::Empty { program } => empty::run(&program).await,
         Command::With { program } => with::run(&program).await,
     }
 }

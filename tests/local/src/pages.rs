@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::process::Command;
 use xtask::workspace::{git, run_openly, run_silently};
 
-use crate::stack::PROJECT;
+use crate::bare::PROJECT;
 
 /// How many there are of each thing.
 const MANY: usize = 25;

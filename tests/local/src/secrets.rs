@@ -6,7 +6,8 @@ use anyhow::{Context as _, bail, ensure};
 use bellhop_stand_in::{ARTIFACT_CREDENTIALS, Entry, StandIn};
 use serde_json::{Value, json};
 
-use crate::stack::{SECRET_KEY, SESSION_TOKEN, Stack};
+use crate::bare::{SECRET_KEY, SESSION_TOKEN};
+use crate::stack::Stack;
 use xtask::functions::FUNCTIONS;
 
 /// The value of a variable of a job's. It goes to the job's agent, and nowhere else.

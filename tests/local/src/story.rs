@@ -141,7 +141,7 @@ fn of_event(event: &Value) -> Option<String> {
                 ("RUNNING", "RUNNING") => "is running".to_owned(),
                 ("RUNNING", _) => format!(
                     "will be stopped within {} s: {}",
-                    crate::stack::SPOT_WARNING.as_secs(),
+                    crate::bare::SPOT_WARNING.as_secs(),
                     detail["stoppedReason"].as_str()?
                 ),
                 ("DEPROVISIONING", _) => {
@@ -162,7 +162,7 @@ fn of_event(event: &Value) -> Option<String> {
             "EC2 will {} {} within {} s",
             detail["instance-action"].as_str()?,
             detail["instance-id"].as_str()?,
-            crate::stack::SPOT_WARNING.as_secs()
+            crate::bare::SPOT_WARNING.as_secs()
         )),
         "CodeBuild Build Phase Change" if detail["completed-phase"] == "PROVISIONING" => Some(format!("{} is running", build_of(detail)?)),
         "CodeBuild Build State Change" if detail["build-status"] != "IN_PROGRESS" => {
