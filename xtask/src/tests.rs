@@ -24,7 +24,7 @@ use crate::steps::Steps;
 const KILL: [&str; 5] = ["kill", "--builds", "10", "--kills", "30"];
 
 /// The steps, and what each does.
-const STEPS: [(&str, &str); 25] = [
+const STEPS: [(&str, &str); 26] = [
     ("format", "rustfmt"),
     (
         "functions",
@@ -40,6 +40,10 @@ const STEPS: [(&str, &str); 25] = [
     ("security", "the templates, by checkov and by AWS's rules of Guard"),
     ("entrypoint", "the agents' entry point"),
     ("environment", "what variables the functions ask for"),
+    (
+        "install",
+        "the commands of docs/install.md and docs/remove.md, and what is left afterwards",
+    ),
     ("rust", "every test of the workspace but the simulation"),
     ("ledgers", "the ledger on other implementations of DynamoDB"),
     (
@@ -305,6 +309,13 @@ impl Tests<'_> {
             let mut tests = suite(self.local_aws().await?, "environment");
             self.steps.run("environment", tests.env("BELLHOP_BINARIES", binaries)).await?;
         }
+        if self.wants("install") {
+            // Beside the compilation of the functions.
+            Venv::sam().await?;
+            self.functions().await?;
+            let tests = suite(self.local_aws().await?, "install");
+            self.steps.run("install", &mut within("empty", &tests)).await?;
+        }
         if self.wants("commands") {
             // Beside what cargo has still to do.
             Venv::cargo_lambda().await?;
@@ -344,16 +355,7 @@ impl Tests<'_> {
         let venv = self.local_aws().await?;
         self.steps.run("models-faults", &mut suite(venv, "models")).await?;
         self.functions().await?;
-        let boto3 = suite(venv, "pages");
-        // Python's own settings hold for the program within as well.
-        let mut with = self.recorded(Command::new(build::local()));
-        for (name, value) in boto3.as_std().get_envs() {
-            with.env(name, value.unwrap_or_default());
-        }
-        with.current_dir(root().join("tests/local"))
-            .args(["pages", "--"])
-            .arg(boto3.as_std().get_program())
-            .args(boto3.as_std().get_args());
+        let mut with = self.recorded(within("pages", &suite(venv, "pages")));
         self.steps.run("models-pages", &mut with).await?;
         self.steps.run("models", python(venv).arg("check_models.py").arg(record())).await
     }
@@ -441,6 +443,21 @@ fn suite(venv: &Venv, name: &str) -> Command {
     let mut tests = python(venv);
     tests.args(["-m", "unittest", &format!("test_{name}")]);
     tests
+}
+
+/// The program of the local AWS, which runs tests in Python within a command of its own.
+fn within(command: &str, tests: &Command) -> Command {
+    let mut local = Command::new(build::local());
+    // Python's own settings hold for the program within as well.
+    for (name, value) in tests.as_std().get_envs() {
+        local.env(name, value.unwrap_or_default());
+    }
+    local
+        .current_dir(root().join("tests/local"))
+        .args([command, "--"])
+        .arg(tests.as_std().get_program())
+        .args(tests.as_std().get_args());
+    local
 }
 
 fn python(venv: &Venv) -> Command {

@@ -1,0 +1,197 @@
+"""The commands of docs/install.md and docs/remove.md, in order, on a local AWS on which nothing is deployed.
+
+    python -m unittest test_install     in the environment of `bellhop-local empty -- python -m unittest test_install`
+
+Afterwards nothing is left but what remove.md names: what stands in the local AWS is listed before and after.
+"""
+
+import fnmatch
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+import urllib.request
+from pathlib import Path
+
+import boto3
+
+import account_inventory
+import page_commands
+from local_aws import CREDENTIALS, HERE, REGION
+
+ROOT = HERE.parent.parent
+ADDRESS = "you@example.com"
+# What install.md may ask of people.
+MOST_COMMANDS = 12
+# How long a run may take, and a message, in seconds.
+PATIENCE = 60
+
+# Commands that are not run as they stand, and what takes their place.
+REPLACED = {"cargo functions --arm64\n": "the functions as the other tests have them, built for this machine"}
+
+# What the rows of remove.md's table are in the inventory, and whether the page's last section removes them.
+STAYS = {
+    "the table": (["table bellhop-Suite-*-Table-*"], True),
+    "the bucket": (["bucket bellhop-suite-*-bucket-*"], True),
+    "the vault": (["vault bellhop"], True),
+    "the stack `aws-sam-cli-managed-default` and its bucket": (
+        ["stack aws-sam-cli-managed-default", "bucket aws-sam-cli-managed-default-samclisourcebucket-*"],
+        True,
+    ),
+    # ministack writes the name in another way than AWS:
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html
+    "the role `AWSServiceRoleForECS`": (["role AWSServiceRoleForEcs"], False),
+    "your repositories": (["repository shop"], False),
+}
+
+
+def page(name):
+    return (ROOT / "docs" / name).read_text()
+
+
+def stays(text):
+    """The first column of the table of what stays."""
+    rows = text.partition("| stays |")[2].splitlines()[2:]
+    return [row.split("|")[1].strip() for row in itertools.takewhile(lambda row: row.startswith("|"), rows)]
+
+
+def differences(left, patterns):
+    """What is left and has no pattern, and patterns for which not exactly one thing is left."""
+    fits = {pattern: fnmatch.filter(left, pattern) for pattern in patterns}
+    explained = {thing for things in fits.values() for thing in things}
+    found = [f"{thing} is left" for thing in sorted(left - explained)]
+    return found + [f"{pattern}: {len(things)} are left" for pattern, things in fits.items() if len(things) != 1]
+
+
+class Differences(unittest.TestCase):
+    def test_what_is_left_is_found(self):
+        self.assertEqual(differences({"vault bellhop", "table a"}, ["vault bellhop", "table *"]), [])
+        self.assertEqual(differences({"vault bellhop", "queue a"}, ["vault bellhop"]), ["queue a is left"])
+        self.assertEqual(differences(set(), ["vault bellhop"]), ["vault bellhop: 0 are left"])
+        self.assertEqual(differences({"table a", "table b"}, ["table *"]), ["table *: 2 are left"])
+
+    def test_commands_are_told_apart(self):
+        text = "## One\n```\n# runs locally\na \\\n  b\ncat <<'E'\nx\nE\nf() {\n  c\n}\n```\n## Two\n```yaml\nx: 1\n```\n```\n# needs an account\nd\n```\n"
+        found = page_commands.read(text)
+        self.assertEqual([command.text for command in found], ["a \\\n  b\n", "cat <<'E'\nx\nE\n", "f() {\n  c\n}\n", "d\n"])
+        self.assertEqual([(command.locally, command.section) for command in found], [(True, "One")] * 3 + [(False, "Two")])
+        with self.assertRaisesRegex(ValueError, "does not say where"):
+            page_commands.read("```\na\n```\n")
+
+    def test_the_first_failure_ends_the_shell(self):
+        with tempfile.TemporaryDirectory() as folder:
+            shell = page_commands.Shell(folder, {})
+            self.assertEqual(shell.run("x=1\n").strip(), "")
+            self.assertEqual(shell.run("echo $x\n").strip(), "1")
+            with self.assertRaisesRegex(AssertionError, "(?s)false.*failed"):
+                shell.run("false | cat\n")
+            shell.close()
+
+
+class Install(unittest.TestCase):
+    def setUp(self):
+        work = tempfile.TemporaryDirectory()
+        self.addCleanup(work.cleanup)
+        self.work = Path(work.name)
+        people = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in (("NAME", "Ada"), ("EMAIL", "ada@example.com"))}
+        # Nothing of the person who runs this: neither configuration of Git nor of the CLIs.
+        self.environment = {**people, "HOME": str(self.work), "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+        self.check_out()
+        self.shell = page_commands.Shell(self.work / "bellhop", self.environment)
+        self.addCleanup(self.shell.close)
+
+    def check_out(self):
+        """A repository with what the commands read of this one, in which the functions of the tests stand in place of those that cargo-lambda builds."""
+        checkout = self.work / "bellhop"
+        for folder in ("infra", "events"):
+            shutil.copytree(ROOT / folder, checkout / folder, ignore=shutil.ignore_patterns(".aws-sam"))
+        template = checkout / "infra" / "template.yaml"
+        packages = os.environ["BELLHOP_PACKAGES"]
+        text, count = re.subn(r"\.\./target/lambda/([a-z-]+)/", rf"{packages}/\1.zip", template.read_text())
+        self.assertEqual(count, len(list(Path(packages).glob("*.zip"))))
+        template.write_text(text)
+        for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "Bellhop"]):
+            subprocess.run(["git", *arguments], cwd=checkout, env={**os.environ, **self.environment}, check=True)
+
+    def things(self):
+        repositories = Path(os.environ["BELLHOP_REPOSITORIES"]).glob("*.git")
+        return account_inventory.of(os.environ["BELLHOP_LOCAL_AWS"]) | {f"repository {repository.stem}" for repository in repositories}
+
+    def follow(self, commands):
+        """Runs commands of a page that run locally. Gives what the last of them printed."""
+        printed = ""
+        for command in commands:
+            first = command.text.splitlines()[0]
+            if command.text in REPLACED:
+                print(f"replaced: {first}: {REPLACED[command.text]}")
+            elif not command.locally:
+                print(f"not run:  {first}")
+            else:
+                begun = time.monotonic()
+                printed = self.shell.run(command.text)
+                print(f"{time.monotonic() - begun:7.1f} s {first}")
+        return printed
+
+    def until(self, look, message):
+        end = time.monotonic() + PATIENCE
+        while not (found := look()):
+            self.assertLess(time.monotonic(), end, message)
+            time.sleep(0.2)
+        return found
+
+    def published(self, subject):
+        """The messages so far whose subject has these words: the topics."""
+        with urllib.request.urlopen(f"{os.environ['AWS_ENDPOINT_URL']}/_stand-in/journal") as answer:
+            entries = [entry for entry in json.load(answer) if (entry["service"], entry["operation"]) == ("sns", "Publish")]
+        return [entry["request"]["TopicArn"] for entry in entries if subject in entry["request"]["Subject"]]
+
+    def test_the_pages(self):
+        install, remove = page_commands.read(page("install.md")), page_commands.read(page("remove.md"))
+        self.assertLessEqual(len(install), MOST_COMMANDS)
+        for text in REPLACED:
+            self.assertIn(text, [command.text for command in install])
+        self.assertEqual(stays(page("remove.md")), list(STAYS))
+        before = self.things()
+
+        self.follow(install[:-1])
+        self.until(lambda: '"succeeded"' in self.shell.run(install[-1].text), "no run succeeded")
+        self.messages_arrive()
+
+        # Of everything that the templates have, the inventory has something.
+        self.assertEqual(account_inventory.types(os.environ["BELLHOP_LOCAL_AWS"]), account_inventory.KINDS.keys() | account_inventory.PARTS)
+        added = self.things() - before
+        self.assertEqual([kind for kind in account_inventory.KINDS.values() if not any(thing.startswith(f"{kind} ") for thing in added)], [])
+
+        last = remove[-1].section
+        self.follow([command for command in remove if command.section != last])
+        self.assertEqual(differences(self.things() - before, [pattern for patterns, _ in STAYS.values() for pattern in patterns]), [])
+
+        self.follow([command for command in remove if command.section == last])
+        remaining = [pattern for patterns, goes in STAYS.values() for pattern in patterns if not goes]
+        left = self.things()
+        self.assertEqual(differences(left - before, remaining), [])
+        self.assertEqual(before - left, set())
+
+        # The inventory has everything that stood there, and so one thing more.
+        sqs = boto3.client("sqs", endpoint_url=os.environ["BELLHOP_LOCAL_AWS"], region_name=REGION, **CREDENTIALS)
+        sqs.create_queue(QueueName="forgotten")
+        self.assertEqual(differences(self.things() - before, remaining), ["queue forgotten is left"])
+
+    def messages_arrive(self):
+        """The address of the page is subscribed to the topic to which messages go: of a run that is rejected, and not of a first success."""
+        sns = boto3.client("sns", endpoint_url=os.environ["BELLHOP_LOCAL_AWS"], region_name=REGION, **CREDENTIALS)
+        [subscription] = sns.list_subscriptions()["Subscriptions"]
+        self.assertEqual((subscription["Protocol"], subscription["Endpoint"]), ("email", ADDRESS))
+        self.shell.run("echo 'jobs: [' > ../shop/.bellhop.yaml\ngit -C ../shop commit --quiet --all --message Break && git -C ../shop push --quiet origin HEAD:main\n")
+        topics = self.until(lambda: self.published("rejected"), "no message of a rejected run")
+        self.assertEqual(topics, [subscription["TopicArn"]])
+        self.assertEqual(self.published("succeeded"), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
