@@ -36,6 +36,7 @@ const STEPS: [(&str, &str); 26] = [
     ("rules", "the rules of EventBridge, by ministack"),
     ("ministack", "what is added to ministack: events of alarms, inputs of schedules"),
     ("infra", "the templates and what the functions need of them"),
+    ("inventory", "the templates' resources, as docs/cost.md counts them"),
     ("deployed", "the templates, deployed to ministack"),
     ("security", "the templates, by checkov and by AWS's rules of Guard"),
     ("entrypoint", "the agents' entry point"),
@@ -280,15 +281,24 @@ impl Tests<'_> {
 
     /// Checks that are written in Python, and those of tools that come from there.
     async fn python(&self) -> anyhow::Result<()> {
-        if ["template", "rules", "ministack", "infra", "deployed", "entrypoint", "security"]
-            .into_iter()
-            .any(|step| self.wants(step))
+        if [
+            "template",
+            "rules",
+            "ministack",
+            "infra",
+            "inventory",
+            "deployed",
+            "entrypoint",
+            "security",
+        ]
+        .into_iter()
+        .any(|step| self.wants(step))
         {
             let venv = self.local_aws().await?;
             if self.wants("template") {
                 self.steps.run("template", python(venv).arg("check_template.py")).await?;
             }
-            for step in ["rules", "ministack", "infra", "deployed", "entrypoint"] {
+            for step in ["rules", "ministack", "infra", "inventory", "deployed", "entrypoint"] {
                 if self.wants(step) {
                     self.steps.run(step, &mut suite(venv, step)).await?;
                 }
