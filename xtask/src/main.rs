@@ -49,10 +49,10 @@ enum Command {
     },
     /// Computes what the suite costs into docs/cost.md, after measuring it on a local AWS
     Cost {
-        /// How many builds are measured
+        /// How many builds are measured, by tens
         #[arg(long, default_value_t = 40)]
         builds: u32,
-        /// Measure nothing: compute from docs/cost/measured.json and docs/cost/prices.json as they are
+        /// Measure nothing: count the templates' resources, and compute from the files of docs/cost as they are
         #[arg(long)]
         page: bool,
     },

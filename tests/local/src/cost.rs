@@ -1,13 +1,22 @@
-//! What the suite costs, computed from what was measured on a local AWS (`docs/cost/measured.json`) and from AWS's prices (`docs/cost/prices.json`), and
-//! written into `docs/cost.md`.
+//! What Bellhop costs, computed from what was measured on a local AWS (`docs/cost/measured.json`), what the templates make (`docs/cost/resources.json`)
+//! and AWS's prices (`docs/cost/prices.json`, `docs/cost/types.json`), and written into `docs/cost.md`.
 
+mod agents;
 mod bill;
+#[cfg(test)]
+mod by_hand;
 mod input;
+mod inventory;
 mod measure;
 mod page;
 mod processes;
+mod tables;
+mod usage;
 
 use anyhow::Context as _;
+use tokio::process::Command;
+use xtask::python::Venv;
+use xtask::workspace::{root, run_quietly};
 
 /// Measures so many builds, keeps what was measured, and computes the page.
 ///
@@ -18,14 +27,18 @@ pub(crate) async fn run(builds: u32) -> anyhow::Result<()> {
     let file = input::measured_file();
     let text = format!("{}\n", serde_json::to_string_pretty(&measured)?);
     std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
-    page()
+    page().await
 }
 
-/// Computes the page from the files as they are.
+/// Counts the templates' resources, and computes the page from the files as they are.
 ///
 /// # Errors
-/// A file does not fit, or could not be read or written.
-pub(crate) fn page() -> anyhow::Result<()> {
+/// A template has no such parameter, a file does not fit, or could not be read or written.
+pub(crate) async fn page() -> anyhow::Result<()> {
+    let venv = Venv::local_aws().await?;
+    let mut count = Command::new(venv.program("python"));
+    count.arg("inventory.py").current_dir(root().join("tests/local"));
+    run_quietly("Counting the templates' resources", &mut count).await?;
     let file = page::file();
     let before = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let after = page::replaced(&before, &page::computed()?)?;

@@ -108,7 +108,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Local => local::run().await,
         Command::Kill { builds, kills } => kill::run(builds, kills).await,
         Command::Cost { builds: Some(builds) } => cost::run(builds).await,
-        Command::Cost { builds: None } => cost::page(),
+        Command::Cost { builds: None } => cost::page().await,
         Command::Acknowledged => acknowledged::run().await,
         Command::Commands => commands::run().await,
         Command::Pages { program } => pages::run(&program).await,

@@ -54,8 +54,14 @@ impl Shop {
 
     /// Pushes the last commit to so many new branches at once.
     pub(crate) async fn push_to_branches(&self, count: usize) -> anyhow::Result<()> {
+        self.push_all((0..count).map(|number| ("HEAD".to_owned(), format!("branch-{number}"))))
+            .await
+    }
+
+    /// Pushes commits to branches, all at once: each commit with its branch.
+    pub(crate) async fn push_all(&self, commits: impl IntoIterator<Item = (String, String)>) -> anyhow::Result<()> {
         let mut push = git(&self.clone, ["push", "--quiet", "origin"]);
-        push.args((0..count).map(|number| format!("HEAD:refs/heads/branch-{number}")));
+        push.args(commits.into_iter().map(|(commit, branch)| format!("{commit}:refs/heads/{branch}")));
         run_silently("git push", &mut push, |_| {}).await?;
         Ok(())
     }

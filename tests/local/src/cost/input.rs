@@ -1,4 +1,4 @@
-//! The two files from which the costs are computed: what was measured, and what AWS asks for it.
+//! Two of the files from which the costs are computed: what was measured, and AWS's prices.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,11 +22,15 @@ pub(super) struct Measured {
     pub(super) builds: u32,
     /// How many of them lost their Spot capacity once.
     pub(super) interrupted: u32,
+    /// How many failed. The others succeeded.
+    pub(super) failed: u32,
+    /// How many succeeded after a failure of the same branch, so that a message was sent.
+    pub(super) repaired: u32,
     /// The script of each build.
     pub(super) script: String,
     /// Processor time from a process's start until it asks for its first event, in milliseconds, by function.
     pub(super) init_cpu_ms: BTreeMap<String, f64>,
-    /// Everything for the builds, but for what a sweep does without any of them.
+    /// Everything for the builds, without what a sweep does when there are none.
     pub(super) build: Phase,
     /// Sweeps while nothing is due.
     pub(super) sweep: Phase,
@@ -98,6 +102,15 @@ pub(super) struct Prices {
     pub(super) prices: BTreeMap<String, Price>,
     /// By name.
     pub(super) assumptions: BTreeMap<String, Assumption>,
+    /// The teams whose month is computed, the smallest first.
+    pub(super) teams: Vec<Team>,
+}
+
+/// A team whose month is computed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Team {
+    pub(super) developers: u32,
 }
 
 /// A price.

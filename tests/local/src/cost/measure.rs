@@ -20,10 +20,16 @@ use xtask::workspace::{root, spinner};
 
 /// How many builds there are at a time: so few that the machine keeps up, as it has to do with agents and all.
 const AT_A_TIME: u32 = 5;
-/// Every so manieth build loses its Spot capacity.
-const RECLAIM_ONE_IN: u32 = 4;
+/// Every so manieth attempt loses its Spot capacity.
+const RECLAIM_ONE_IN: u32 = 10;
+/// Every so manieth build fails. The next but [`AT_A_TIME`] is of the same branch and repairs it.
+const FAIL_ONE_IN: u32 = 2 * AT_A_TIME;
 /// The script of each build. Longer than Spot's shortened two minutes, so that a build whose capacity is taken back is interrupted.
 const SCRIPT: &str = "sleep 8";
+/// The script of a build that fails.
+const FAILING_SCRIPT: &str = "sleep 8 && false";
+/// The suite configuration: nothing but agents, and so the defaults of everything else.
+const CONFIGURATION: &str = "bellhop-with-defaults.yaml";
 /// How long so many builds may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// How often what happens without builds is done.
@@ -39,11 +45,12 @@ const LOG_LIMIT: usize = 10_000;
 pub(super) async fn measure(builds: u32) -> anyhow::Result<Measured> {
     ensure!(cfg!(target_os = "linux"), "processor time is read as Linux gives it");
     ensure!(
-        builds >= RECLAIM_ONE_IN,
-        "with fewer builds than {RECLAIM_ONE_IN} none is interrupted"
+        builds > 0 && builds.is_multiple_of(FAIL_ONE_IN),
+        "builds are measured by {FAIL_ONE_IN}, one of which fails"
     );
     let functions = Functions::release();
     let stack = Stack::with(&functions, "INFO").await?;
+    stack.configure(CONFIGURATION).await?;
     let mut init_cpu_ms = BTreeMap::new();
     for name in FUNCTIONS {
         init_cpu_ms.insert(name.to_owned(), rounded(start_ms(&stack, &functions.binaries.join(name), name)?));
@@ -51,6 +58,7 @@ pub(super) async fn measure(builds: u32) -> anyhow::Result<Measured> {
     let mut meter = Meter::begin(&stack);
 
     let interrupted = build(&stack, builds).await?;
+    let failed = (0..builds).filter(|number| Push::of(*number).fails).count();
     let build = meter.phase(builds, true).await?;
     let left = Left {
         table_bytes: meter.table.stored(),
@@ -76,6 +84,8 @@ pub(super) async fn measure(builds: u32) -> anyhow::Result<Measured> {
         profile: "release".to_owned(),
         builds,
         interrupted,
+        failed: u32::try_from(failed)?,
+        repaired: u32::try_from(failed)?,
         script: SCRIPT.to_owned(),
         init_cpu_ms,
         build,
@@ -90,29 +100,64 @@ pub(super) async fn measure(builds: u32) -> anyhow::Result<Measured> {
     })
 }
 
-/// Pushes so many branches, a few at a time, each with one build, and takes the Spot capacity of some back. Gives how many were interrupted.
+/// What is pushed for a build.
+struct Push {
+    branch: u32,
+    fails: bool,
+}
+
+impl Push {
+    /// The build of this number, from 0.
+    fn of(number: u32) -> Self {
+        match number % FAIL_ONE_IN {
+            0 => Self {
+                branch: number,
+                fails: true,
+            },
+            AT_A_TIME => Self {
+                branch: number - AT_A_TIME,
+                fails: false,
+            },
+            _ => Self {
+                branch: number,
+                fails: false,
+            },
+        }
+    }
+}
+
+/// Pushes for so many builds, a few at a time, and takes the Spot capacity of some back. Gives how many were interrupted.
 async fn build(stack: &Stack, builds: u32) -> anyhow::Result<u32> {
     let queue = stack.aws.subscribe_queue(stack.output("TopicArn")?, "bellhop-cost").await?;
     let shop = Shop::create(stack).await?;
-    let pipeline = format!("version: 1\njobs:\n  test:\n    agent: small\n    run: {SCRIPT}\n");
-    std::fs::write(shop.folder().join(".bellhop.yaml"), pipeline)?;
-    shop.commit("Take a while").await?;
+    // The commit that succeeds comes after the one that fails: it can be pushed to the same branch.
+    let failing = commit(&shop, FAILING_SCRIPT).await?;
+    let succeeding = commit(&shop, SCRIPT).await?;
     let bar = spinner(&format!("{builds} builds"));
     let (mut pushed, mut seen, mut reclaimed) = (0, BTreeSet::new(), BTreeSet::new());
-    let mut told = BTreeMap::new();
+    let mut notified = BTreeMap::new();
     while pushed < builds {
-        pushed = builds.min(pushed + AT_A_TIME);
-        // Branches that are there already are not pushed again.
-        shop.push_to_branches(usize::try_from(pushed)?).await?;
+        let pushes = (pushed..pushed + AT_A_TIME).map(Push::of);
+        shop.push_all(pushes.map(|push| {
+            let commit = if push.fails { &failing } else { &succeeding };
+            (commit.clone(), format!("branch-{}", push.branch))
+        }))
+        .await?;
+        pushed += AT_A_TIME;
+        // One of these builds has a message: the one that fails, or the one that repairs it.
+        let expected = usize::try_from(pushed / AT_A_TIME)?;
         let begun = Instant::now();
-        while told.len() < usize::try_from(pushed)? || !stack.is_at_rest().await? {
+        let mut agents = 0;
+        while agents < usize::try_from(pushed)? + reclaimed.len() || notified.len() < expected || !stack.is_at_rest().await? {
             ensure!(
                 begun.elapsed() < PATIENCE,
-                "{} of {pushed} runs were told; ministack's last lines:\n{}",
-                told.len(),
+                "{agents} agents for {pushed} builds, {} messages about runs; ministack's last lines:\n{}",
+                notified.len(),
                 stack.log_tail(40)
             );
-            for task in stack.stand_in.ecs().tasks() {
+            let tasks = stack.stand_in.ecs().tasks();
+            agents = tasks.len();
+            for task in tasks {
                 let runs_on_spot = task.last_status == "RUNNING" && task.desired_status == "RUNNING" && task.capacity == "FARGATE_SPOT";
                 if runs_on_spot && seen.insert(task.arn.clone()) && seen.len() % usize::try_from(RECLAIM_ONE_IN)? == 0 {
                     stack.stand_in.ecs().reclaim_spot(&task.arn)?;
@@ -121,26 +166,36 @@ async fn build(stack: &Stack, builds: u32) -> anyhow::Result<u32> {
             }
             for document in stack.aws.receive(&queue).await? {
                 if let (Some("run"), Some(run)) = (document["kind"].as_str(), document["run"].as_str()) {
-                    told.insert(run.to_owned(), document["status"].clone());
+                    notified.insert(run.to_owned(), document["status"].clone());
                 }
             }
-            bar.set_message(format!("{} told, {} interrupted", told.len(), reclaimed.len()));
+            bar.set_message(format!("{pushed} pushed, {} interrupted", reclaimed.len()));
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
     bar.finish_and_clear();
+    let failed = notified.values().filter(|status| *status == "failed").count();
+    let succeeded = notified.values().filter(|status| *status == "succeeded").count();
+    let expected = usize::try_from(builds / FAIL_ONE_IN)?;
     ensure!(
-        told.values().all(|status| status == "succeeded"),
-        "not all runs succeeded: {told:?}"
+        (failed, succeeded, notified.len()) == (expected, expected, 2 * expected),
+        "not {expected} failures and as many successes had messages: {notified:?}"
     );
     let tasks = stack.stand_in.ecs().tasks().len();
     ensure!(
-        tasks == told.len() + reclaimed.len(),
-        "{tasks} agents for {} builds and {} interruptions",
-        told.len(),
+        tasks == usize::try_from(builds)? + reclaimed.len(),
+        "{tasks} agents for {builds} builds and {} interruptions",
         reclaimed.len()
     );
     Ok(u32::try_from(reclaimed.len())?)
+}
+
+/// Commits a pipeline file with one job. Gives the commit.
+async fn commit(shop: &Shop, script: &str) -> anyhow::Result<String> {
+    let pipeline = format!("version: 1\njobs:\n  test:\n    agent: small\n    run: {script}\n");
+    std::fs::write(shop.folder().join(".bellhop.yaml"), pipeline)?;
+    shop.commit(script).await?;
+    Ok(shop.git(["rev-parse", "HEAD"]).await?.trim().to_owned())
 }
 
 /// The daily backup of the table, to the end of its job.
@@ -228,7 +283,7 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// What has happened since the last time that this was asked. Without the sweep's own part, which is its calls, time and logs, but for what it did
+    /// What has happened since the last time that this was asked. Without the sweep's own part, which is its calls, time and logs, except what it did
     /// for records that were due, where `without_sweep` is given.
     async fn phase(&mut self, times: u32, without_sweep: bool) -> anyhow::Result<Phase> {
         // The local Lambda writes its logs, and processes are looked at, a little later.
