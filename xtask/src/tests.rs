@@ -24,7 +24,7 @@ use crate::steps::Steps;
 const KILL: [&str; 5] = ["kill", "--builds", "10", "--kills", "30"];
 
 /// The steps, and what each does.
-const STEPS: [(&str, &str); 26] = [
+const STEPS: [(&str, &str); 27] = [
     ("format", "rustfmt"),
     (
         "functions",
