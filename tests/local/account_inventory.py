@@ -109,6 +109,10 @@ def stacks(cloudformation):
     return [stack["StackName"] for stack in found if stack["StackStatus"] != "DELETE_COMPLETE"]
 
 
+def inactive(ecs):
+    return pages(ecs, "list_task_definitions", "taskDefinitionArns", status="INACTIVE")
+
+
 def types(url):
     """The types of all resources of all stacks."""
     cloudformation = clients(url)("cloudformation")
@@ -120,6 +124,8 @@ def of(url):
     """The things that stand in the local AWS of this address."""
     client = clients(url)
     found = {f"{kind} {name_of(item, by)}" for kind, (service, operation, key, by) in LISTED.items() for item in pages(client(service), operation, key)}
+    # ECS keeps those that were deregistered: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeregisterTaskDefinition.html
+    found |= {f"inactive task definition {revision(arn)}" for arn in inactive(client("ecs"))}
     # AWS's own policies are in every account.
     found |= {f"policy {policy['PolicyName']}" for policy in pages(client("iam"), "list_policies", "Policies", Scope="Local")}
     return found | {f"stack {name}" for name in stacks(client("cloudformation"))}

@@ -53,7 +53,10 @@ def network(template):
         if not attachments & set(as_list(template.resources[name].get("DependsOn", []))):
             found.append(f"{name}: may be made before the gateway is the VPC's, which EC2 refuses")
     for choice in template.document["Parameters"]["AgentNetwork"]["AllowedValues"]:
-        found += [f"{choice}: {lack}" for lack in ways_out(given(template, {"AgentNetwork": choice}))]
+        chosen = given(template, {"AgentNetwork": choice})
+        found += [f"{choice}: {lack}" for lack in ways_out(chosen)]
+        if choice != "endpoints":
+            found += [f"{choice}: {refusal}" for refusal in refusals(chosen)]
     found += policies(given(template, {"AgentNetwork": "endpoints", "SecretsEndpoint": "true"}))
     return found
 
@@ -91,10 +94,23 @@ def ways_out(template):
     return found
 
 
+def refusals(template):
+    """Endpoints that refuse something although agents reach the internet anyway."""
+    anything = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+    found = []
+    for name, endpoint in template.of_type("AWS::EC2::VPCEndpoint").items():
+        statements = as_list(endpoint.get("PolicyDocument", {}).get("Statement", []))
+        if [{key: of[key] for key in of if key != "Sid"} for of in statements] != [anything]:
+            found.append(f"{name}: its policy is not open, or not written out")
+    return found
+
+
 def policies(template):
     """Endpoints of a network without a way to the internet that admit others than this account, or refuse what every agent needs."""
     found = []
     for name, endpoint in template.of_type("AWS::EC2::VPCEndpoint").items():
+        if {"Ref": "PublicRouteTable"} in endpoint.get("RouteTableIds", []):
+            found.append(f"{name}: refuses what the public subnets reach by the internet")
         statements = as_list(endpoint.get("PolicyDocument", {}).get("Statement", []))
         if not [of for of in statements if of["Effect"] == "Allow" and of.get("Condition") == THIS_ACCOUNT and of["Action"] == "*"]:
             found.append(f"{name}: does not admit this account")

@@ -322,7 +322,15 @@ def subnets_of_another_choice(template):
 
 
 def gateway_endpoint_of_others(template):
-    template.properties("S3Endpoint")["RouteTableIds"].pop()
+    template.properties("S3Endpoint")["RouteTableIds"]["Fn::If"][2].pop()
+
+
+def gateway_endpoint_of_public_subnets(template):
+    template.properties("S3Endpoint")["RouteTableIds"]["Fn::If"][1].append({"Ref": "PublicRouteTable"})
+
+
+def policy_that_is_not_written_out(template):
+    template.properties("S3Endpoint")["PolicyDocument"]["Fn::If"][2] = {"Version": "2012-10-17", "Statement": []}
 
 
 def endpoint_for_everybody(template):
@@ -596,7 +604,9 @@ FAULTS = [
     (no_way_to_the_nat_gateway, "network", ["nat: PrivateSubnetA: does not reach ecr.api"], "network.yaml"),
     (agents_without_addresses, "network", ["public: PublicSubnetA: the way out is gateway, and agents have no public addresses"], "network.yaml"),
     (subnets_of_another_choice, "network", ["public: PrivateSubnetA is an agents' subnet and not there"], "network.yaml"),
-    (gateway_endpoint_of_others, "network", ["PrivateSubnetA: does not reach S3Endpoint"], "network.yaml"),
+    (gateway_endpoint_of_others, "network", ["nat: PrivateSubnetA: does not reach S3Endpoint"], "network.yaml"),
+    (gateway_endpoint_of_public_subnets, "network", ["S3Endpoint: refuses what the public subnets"], "network.yaml"),
+    (policy_that_is_not_written_out, "network", ["public: S3Endpoint: its policy is not open", "nat: S3Endpoint"], "network.yaml"),
     (endpoint_for_everybody, "network", ["GitEndpoint: lets anybody *", "GitEndpoint: does not admit"], "network.yaml"),
     (endpoint_without_policy, "network", ["DynamoDbEndpoint: does not admit this account", "lets anybody *"], "network.yaml"),
     (packages_that_are_refused, "network", ["S3Endpoint: refuses amazonlinux-2-repos"], "network.yaml"),

@@ -46,6 +46,10 @@ STAYS = {
     # ministack writes the name in another way than AWS:
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html
     "the role `AWSServiceRoleForECS`": (["role AWSServiceRoleForEcs"], False),
+    "the task definitions, inactive": (
+        [f"inactive task definition bellhop-agent-{agent}:*" for agent in ("small", "medium", "large", "publish", "deploy")],
+        False,
+    ),
     "your repositories": (["repository shop"], False),
 }
 
@@ -167,6 +171,7 @@ class Install(unittest.TestCase):
         added = self.things() - before
         self.assertEqual([kind for kind in account_inventory.KINDS.values() if not any(thing.startswith(f"{kind} ") for thing in added)], [])
 
+        self.use_the_bucket()
         last = remove[-1].section
         self.follow([command for command in remove if command.section != last])
         self.assertEqual(differences(self.things() - before, [pattern for patterns, _ in STAYS.values() for pattern in patterns]), [])
@@ -181,6 +186,18 @@ class Install(unittest.TestCase):
         sqs = boto3.client("sqs", endpoint_url=os.environ["BELLHOP_LOCAL_AWS"], region_name=REGION, **CREDENTIALS)
         sqs.create_queue(QueueName="forgotten")
         self.assertEqual(differences(self.things() - before, remaining), ["queue forgotten is left"])
+
+    def use_the_bucket(self):
+        """Leaves more versions and delete markers in the suite's bucket than one request lists or deletes, which is 1,000."""
+        s3 = boto3.client("s3", endpoint_url=os.environ["BELLHOP_LOCAL_AWS"], region_name=REGION, **CREDENTIALS)
+        [bucket] = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"] if bucket["Name"].startswith("bellhop-suite-")]
+        keys = [f"runs/{number}" for number in range(600)]
+        for key in keys:
+            s3.put_object(Bucket=bucket, Key=key)
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys]})
+        listed = s3.list_object_versions(Bucket=bucket)
+        self.assertTrue(listed["IsTruncated"])
+        self.assertGreater(len(listed["DeleteMarkers"]), 0)
 
     def messages_arrive(self):
         """The address of the page is subscribed to the topic to which messages go: of a run that is rejected, and not of a first success."""

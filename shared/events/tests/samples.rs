@@ -663,6 +663,26 @@ fn alarms() -> Vec<Row> {
     };
     vec![
         row("alarm/alarm.json", unhealthy()),
+        row(
+            "alarm/own.json",
+            alarm(
+                "bellhop-own-push-dead-letters",
+                AlarmState::Alarm,
+                "2026-03-04T09:41:07.313Z",
+                Some(AlarmState::Ok),
+                AlarmFacts {
+                    reason: some("Threshold Crossed: 1 datapoint [1.0 (04/03/26 09:40:00)] was greater than the threshold (0.0)."),
+                    description: some("A push could not be built. See docs/operations.md on handing dead letters back."),
+                    measure: some("ApproximateNumberOfMessagesVisible"),
+                    namespace: some("AWS/SQS"),
+                    dimensions: of(&[("QueueName", "bellhop-PushDeadLetterQueue-4QXK1M2R7ZT3")]),
+                    value: some("1"),
+                    threshold: some("0"),
+                    comparison: Some(Comparison::Above),
+                    ..AlarmFacts::default()
+                },
+            ),
+        ),
         row("alarm/action.json", unhealthy()),
         row("alarm/in-sns.json", unhealthy()),
         row(
