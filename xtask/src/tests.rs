@@ -474,8 +474,6 @@ fn python(venv: &Venv) -> Command {
     let mut command = Command::new(venv.program("python"));
     command
         .current_dir(root().join("tests/local"))
-        // What it compiles does not lie among the sources.
-        .env("PYTHONPYCACHEPREFIX", target().join("venv/compiled"))
         // Lines as they come, and not a page at a time.
         .env("PYTHONUNBUFFERED", "1");
     command
