@@ -181,13 +181,12 @@ def publishing(template):
     for name, topic in template.of_type("AWS::SNS::Topic").items():
         if name not in alarms_of:
             continue
-        key = attribute_of(topic.get("KmsMasterKeyId")) or reference_of(topic.get("KmsMasterKeyId"))
-        if "KmsMasterKeyId" not in topic:
-            pass
-        elif key not in template.of_type("AWS::KMS::Key"):
-            found.append(f"{name}: {alarms_of[name]} cannot publish under a key that is not the stack's")
-        elif not lets_cloudwatch(template.properties(key)["KeyPolicy"], ("kms:Decrypt", "kms:GenerateDataKey")):
-            found.append(f"{key}: does not let {alarms_of[name]} publish to {name}")
+        if "KmsMasterKeyId" in topic:
+            key = reference_of(topic["KmsMasterKeyId"])
+            if key not in template.of_type("AWS::KMS::Key"):
+                found.append(f"{name}: {alarms_of[name]} cannot publish under a key that is not the stack's")
+            elif not lets_cloudwatch(template.properties(key)["KeyPolicy"], ("kms:Decrypt", "kms:GenerateDataKey")):
+                found.append(f"{key}: does not let {alarms_of[name]} publish to {name}")
         for policy, properties in template.of_type("AWS::SNS::TopicPolicy").items():
             topics = [reference_of(of) for of in properties["Topics"]]
             if name in topics and not lets_cloudwatch(properties["PolicyDocument"], ("sns:Publish",)):

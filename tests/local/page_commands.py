@@ -56,13 +56,11 @@ class Shell:
     """One Bash for all commands, which ends with the first that fails."""
 
     def __init__(self, folder, environment):
-        # Settings of the Python that runs this are not those of the programs: they keep compiled modules where they are installed.
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         self.script = Path(folder) / f".command-{uuid.uuid4().hex}"
         self.bash = subprocess.Popen(
             ["bash", "-e", "-o", "pipefail"],
             cwd=folder,
-            env={**inherited, **environment},
+            env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -24,9 +24,9 @@ use crate::launches::{Pace, Paced};
 use crate::ports::{DocumentKey, DueItem, Lane, Versioned};
 use crate::{Engine, Fault, Handled};
 
-/// For how long a record may be due before its wait is measured. One sweep comes each minute, so that a minute is its pace. And CloudWatch bills a metric
+/// For how long a record may be due before it counts as overdue, and its wait is measured. One sweep comes each minute, so that a minute is its pace. And CloudWatch bills a metric
 /// for each hour in which it is written: at rest there is nothing to bill (<https://aws.amazon.com/cloudwatch/pricing/>).
-const AT_ONCE: Duration = Duration::from_secs(120);
+const OVERDUE_AFTER: Duration = Duration::from_secs(120);
 /// How many due records of a lane are read at a time. A sweep goes on with the next ones as long as it has time.
 pub(crate) const LIMIT: usize = 1000;
 /// How many records are worked on side by side.
@@ -109,7 +109,7 @@ impl Engine {
         if let (Ok(rest), Ok(launches)) = (&rest, &launches) {
             let oldest = rest.first().into_iter().chain(launches.first()).map(|(since, _)| *since).min();
             let overdue = oldest.map_or(Duration::ZERO, |since| measure::between(since, now));
-            if overdue > AT_ONCE {
+            if overdue > OVERDUE_AFTER {
                 self.meter.count(None, &[Measure::Overdue(overdue)]);
             }
         }
