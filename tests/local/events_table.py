@@ -1,4 +1,4 @@
-"""Writes docs/events.md: which event reaches which function, by which rule. What a rule lets pass is judged by the local AWS.
+"""Writes docs/reference/events.md: which event reaches which function, by which rule. What a rule lets pass is judged by the local AWS.
 
     python events_table.py        with the requirements of requirements.txt installed
 """
@@ -9,8 +9,8 @@ import samples
 from infra import ROOT, SUITE, Template, as_list, attribute_of, resolve
 from local_aws import LocalAws
 
-DOCUMENT = ROOT / "docs" / "events.md"
-HOW = "docs/events.md is not current. Make it again: target/venv/local-aws/bin/python tests/local/events_table.py"
+DOCUMENT = ROOT / "docs" / "reference" / "events.md"
+HOW = "docs/reference/events.md is not current. Make it again: target/venv/local-aws/bin/python tests/local/events_table.py"
 
 HEAD = """\
 # Which event reaches which function
@@ -22,7 +22,7 @@ either, make it again with
 target/venv/local-aws/bin/python tests/local/events_table.py
 ```
 
-What a function makes of an event stands in [events/README.md](../events/README.md).
+What a function makes of an event stands in [events/README.md](../../events/README.md).
 
 """
 

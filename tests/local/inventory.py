@@ -1,9 +1,9 @@
-"""What the stack of infra/bellhop.yaml consists of, for each choice of its parameters that docs/cost.md has a price for.
+"""What the stack of infra/bellhop.yaml consists of, for each choice of its parameters that docs/explanation/cost.md has a price for.
 
-    python inventory.py        writes docs/cost/resources.json, from which `cargo xtask cost` computes the bill
+    python inventory.py        writes docs/explanation/cost/resources.json, from which `cargo xtask cost` computes the bill
 
 The templates are taken after the SAM transform, with their conditions evaluated and their nested stacks followed: what is counted is what CloudFormation
-creates. docs/cost/choices.json names the parameters of each choice.
+creates. docs/explanation/cost/choices.json names the parameters of each choice.
 """
 
 import json
@@ -18,8 +18,8 @@ from infra import PSEUDO, ROOT, TEMPLATES, Promise, Template, given
 
 # The template that nests the others.
 WHOLE = "bellhop.yaml"
-CHOICES = ROOT / "docs/cost/choices.json"
-RESOURCES = ROOT / "docs/cost/resources.json"
+CHOICES = ROOT / "docs/explanation/cost/choices.json"
+RESOURCES = ROOT / "docs/explanation/cost/resources.json"
 STACK = "AWS::CloudFormation::Stack"
 LISTS = ("CommaDelimitedList", "List<")
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-task-storage.html
@@ -177,7 +177,7 @@ def types(templates):
 
 
 def computed(templates, choices):
-    """What docs/cost/resources.json says. The first choice changes nothing, and the others are counted against it."""
+    """What docs/explanation/cost/resources.json says. The first choice changes nothing, and the others are counted against it."""
     stacks, made = {}, []
     for entry in choices:
         beside = stacks.get(entry.get("beside"))
@@ -209,7 +209,7 @@ def computed(templates, choices):
 
 
 def text():
-    """The text of docs/cost/resources.json."""
+    """The text of docs/explanation/cost/resources.json."""
     return json.dumps(computed(read(), json.loads(CHOICES.read_text())), indent=2) + "\n"
 
 

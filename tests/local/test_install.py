@@ -1,4 +1,4 @@
-"""The commands of docs/install.md and docs/remove.md, in order, on a local AWS on which nothing is deployed.
+"""The commands of docs/how-to/install.md and docs/how-to/remove.md, in order, on a local AWS on which nothing is deployed.
 
     python -m unittest test_install     in the environment of `bellhop-local empty -- python -m unittest test_install`
 
@@ -55,7 +55,7 @@ STAYS = {
 
 
 def page(name):
-    return (ROOT / "docs" / name).read_text()
+    return (ROOT / "docs" / "how-to" / name).read_text()
 
 
 def stays(text):

@@ -149,8 +149,8 @@ class Files(unittest.TestCase):
         self.assertEqual(RESOURCES.read_text(), inventory.text(), "run `cargo xtask cost --page`")
 
     def test_every_type_has_a_price(self):
-        priced = set(json.loads((ROOT / "docs/cost/types.json").read_text()))
-        self.assertEqual(priced, set(types(inventory.read())), "docs/cost/types.json says how each type is billed")
+        priced = set(json.loads((ROOT / "docs/explanation/cost/types.json").read_text()))
+        self.assertEqual(priced, set(types(inventory.read())), "docs/explanation/cost/types.json says how each type is billed")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ pub(crate) struct Options {
     /// How many processes for each event and size of memory
     #[arg(long, default_value_t = 4)]
     processes: usize,
-    /// Write the tables into docs/performance.md
+    /// Write the tables into docs/explanation/performance.md
     #[arg(long)]
     page: bool,
     /// A folder of functions' binaries that are built already, in place of building them
@@ -114,7 +114,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         bench.arg("--roots").arg(roots);
     }
     if options.page {
-        bench.arg("--page").arg(root().join("docs/performance.md"));
+        bench.arg("--page").arg(root().join("docs/explanation/performance.md"));
     }
     for (name, times) in [
         ("--cold", options.cold),

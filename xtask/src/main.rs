@@ -47,12 +47,12 @@ enum Command {
         #[arg(long, default_value_t = 200)]
         kills: u32,
     },
-    /// Computes what the suite costs into docs/cost.md, after measuring it on a local AWS
+    /// Computes what the suite costs into docs/explanation/cost.md, after measuring it on a local AWS
     Cost {
         /// How many builds are measured, by tens
         #[arg(long, default_value_t = 40)]
         builds: u32,
-        /// Measure nothing: count the templates' resources, and compute from the files of docs/cost as they are
+        /// Measure nothing: count the templates' resources, and compute from the files of docs/explanation/cost as they are
         #[arg(long)]
         page: bool,
     },

@@ -216,7 +216,7 @@ mod tests {
 
     use super::*;
 
-    /// The table as it stands in docs/operations.md.
+    /// The table as it stands in docs/reference/refusals.md.
     fn page() -> String {
         let mut page = "| class | codes | words | source |\n|---|---|---|---|\n".to_owned();
         for rule in &RULES {
@@ -229,9 +229,9 @@ mod tests {
 
     #[test]
     fn the_document_has_the_table() {
-        let document = include_str!("../../../docs/operations.md");
+        let document = include_str!("../../../docs/reference/refusals.md");
         let page = page();
-        assert!(document.contains(&page), "docs/operations.md should have this table:\n{page}");
+        assert!(document.contains(&page), "docs/reference/refusals.md should have this table:\n{page}");
     }
 
     #[test]

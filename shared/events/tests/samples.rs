@@ -672,7 +672,7 @@ fn alarms() -> Vec<Row> {
                 Some(AlarmState::Ok),
                 AlarmFacts {
                     reason: some("Threshold Crossed: 1 datapoint [1.0 (04/03/26 09:40:00)] was greater than the threshold (0.0)."),
-                    description: some("A push could not be built. See docs/operations.md on handing dead letters back."),
+                    description: some("A push could not be built. See docs/reference/alarms.md on handing dead letters back."),
                     measure: some("ApproximateNumberOfMessagesVisible"),
                     namespace: some("AWS/SQS"),
                     dimensions: of(&[("QueueName", "bellhop-PushDeadLetterQueue-4QXK1M2R7ZT3")]),

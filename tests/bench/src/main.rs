@@ -1,7 +1,7 @@
 //! What a function costs: its start, an event, its memory, and how long it takes to the call that somebody waits for.
 //!
 //! `cargo xtask bench` builds everything and runs this. The functions are the real binaries, served by a Lambda Runtime API and a small AWS in this
-//! process; docs/performance.md says what is measured how.
+//! process; docs/explanation/performance.md says what is measured how.
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 
 mod cases;

@@ -15,7 +15,7 @@ use crate::statistics::Summary;
 
 /// The sizes, in MB.
 pub(crate) const SIZES: [u32; 5] = [128, 256, 512, 1024, 1769];
-/// US$ for a GB-second on arm64, and for a request (docs/cost/prices.json).
+/// US$ for a GB-second on arm64, and for a request (docs/explanation/cost/prices.json).
 const GB_SECOND: f64 = 0.000_013_333_4;
 const CALL: f64 = 0.000_000_2;
 /// How many sweeps there are in a month.
@@ -79,7 +79,7 @@ pub(crate) struct Bill {
     pub(crate) sweeps: f64,
 }
 
-/// The events of a build, as often as they come where one in four is interrupted, as docs/cost.md has it, and one for every other function.
+/// The events of a build, as often as they come where one in four is interrupted, as docs/explanation/cost.md has it, and one for every other function.
 pub(crate) async fn events(places: &Places, cloud: &Cloud) -> anyhow::Result<Vec<Event>> {
     let mut events = Vec::new();
     for case in places.reactions(cloud).await? {

@@ -1,4 +1,4 @@
-//! The table "what is acknowledged, and what is retried" of docs/ARCHITECTURE.md, row by row, on the real binaries: each row's input is given to the
+//! The table "what is acknowledged, and what is retried" of docs/explanation/architecture.md, row by row, on the real binaries: each row's input is given to the
 //! deployed function through Lambda's API, with the row's fault in the way.
 //!
 //! The table itself says what every row is answered with, whether its event comes into a dead-letter queue, and what a later sweep mends; here stands
@@ -56,7 +56,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let clock = RefCell::new(Clock::start()?);
     // At the most talkative level: no secret may be in what the functions log.
     let stack = &Stack::start("TRACE").await?;
-    let text = std::fs::read_to_string(root().join("docs/ARCHITECTURE.md")).context("cannot read docs/ARCHITECTURE.md")?;
+    let text = std::fs::read_to_string(root().join("docs/explanation/architecture.md")).context("cannot read docs/explanation/architecture.md")?;
     let rows = rows_of(&text)?;
     // Only what is invoked here reaches the functions.
     stack.stand_in.events().set_publishing(false);
@@ -151,7 +151,7 @@ impl Table<'_> {
         let untried: Vec<_> = self.rows.keys().filter(|key| !state.tried.contains(*key)).collect();
         ensure!(
             untried.is_empty(),
-            "rows of the table in docs/ARCHITECTURE.md that nothing tries: {untried:?}"
+            "rows of the table in docs/explanation/architecture.md that nothing tries: {untried:?}"
         );
         println!("  every row of the table was tried: {}", state.tried.len());
         secrets::are_given(self.stack)?;
@@ -1065,7 +1065,7 @@ impl Table<'_> {
     fn documented(&self, key: &str) -> anyhow::Result<&Row> {
         self.rows
             .get(key)
-            .with_context(|| format!("the table in docs/ARCHITECTURE.md has no row {key}"))
+            .with_context(|| format!("the table in docs/explanation/architecture.md has no row {key}"))
     }
 
     /// A run that is to have ended like this once the sweeps are done.

@@ -1,5 +1,5 @@
-//! What Bellhop costs, computed from what was measured on a local AWS (`docs/cost/measured.json`), what the templates make (`docs/cost/resources.json`)
-//! and AWS's prices (`docs/cost/prices.json`, `docs/cost/types.json`), and written into `docs/cost.md`.
+//! What Bellhop costs, computed from what was measured on a local AWS (`docs/explanation/cost/measured.json`), what the templates make (`docs/explanation/cost/resources.json`)
+//! and AWS's prices (`docs/explanation/cost/prices.json`, `docs/explanation/cost/types.json`), and written into `docs/explanation/cost.md`.
 
 mod agents;
 mod bill;
@@ -43,6 +43,6 @@ pub(crate) async fn page() -> anyhow::Result<()> {
     let before = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let after = page::replaced(&before, &page::computed()?)?;
     std::fs::write(&file, after).with_context(|| format!("cannot write {}", file.display()))?;
-    println!("docs/cost.md is computed.");
+    println!("docs/explanation/cost.md is computed.");
     Ok(())
 }

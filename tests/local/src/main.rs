@@ -62,9 +62,9 @@ enum Command {
         #[arg(long)]
         kills: u32,
     },
-    /// Measures so many builds with the release binaries, and computes docs/cost.md
+    /// Measures so many builds with the release binaries, and computes docs/explanation/cost.md
     Cost {
-        /// How many builds are measured; without it docs/cost.md is computed from what was measured before
+        /// How many builds are measured; without it docs/explanation/cost.md is computed from what was measured before
         #[arg(long)]
         builds: Option<u32>,
     },

@@ -162,12 +162,12 @@ impl Prices {
 
 /// The file of what was measured.
 pub(super) fn measured_file() -> PathBuf {
-    root().join("docs/cost/measured.json")
+    root().join("docs/explanation/cost/measured.json")
 }
 
 /// The file of the prices.
 pub(super) fn prices_file() -> PathBuf {
-    root().join("docs/cost/prices.json")
+    root().join("docs/explanation/cost/prices.json")
 }
 
 /// Reads a file.

@@ -10,7 +10,7 @@ use xtask::workspace::root;
 /// The name of the choice that changes nothing.
 pub(super) const DEFAULT: &str = "default";
 
-/// What the templates make. `tests/local/inventory.py` writes it from `infra/` and `docs/cost/choices.json`.
+/// What the templates make. `tests/local/inventory.py` writes it from `infra/` and `docs/explanation/cost/choices.json`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Inventory {
@@ -74,7 +74,7 @@ impl Inventory {
     /// A choice by its name.
     pub(super) fn choice(&self, name: &str) -> anyhow::Result<&Choice> {
         let found = self.choices.iter().find(|choice| choice.name == name);
-        found.with_context(|| format!("docs/cost/resources.json has no choice {name}"))
+        found.with_context(|| format!("docs/explanation/cost/resources.json has no choice {name}"))
     }
 
     /// How many resources a choice makes, by the names under which they are billed.
@@ -141,18 +141,18 @@ pub(super) fn check(inventory: &Inventory, types: &Types) -> anyhow::Result<()> 
     for name in &inventory.types {
         ensure!(
             types.contains_key(name),
-            "a template has an {name}, and docs/cost/types.json does not say how it is billed"
+            "a template has an {name}, and docs/explanation/cost/types.json does not say how it is billed"
         );
     }
     for (name, charge) in types {
         ensure!(
             inventory.types.contains(name),
-            "docs/cost/types.json says how an {name} is billed, and no template has one"
+            "docs/explanation/cost/types.json says how an {name} is billed, and no template has one"
         );
         let is_billed = charge.month.is_some() || !charge.used.is_empty();
         ensure!(
             charge.free.is_some() != is_billed,
-            "docs/cost/types.json: an {name} is either free or billed"
+            "docs/explanation/cost/types.json: an {name} is either free or billed"
         );
     }
     Ok(())
@@ -160,12 +160,12 @@ pub(super) fn check(inventory: &Inventory, types: &Types) -> anyhow::Result<()> 
 
 /// The file of what the templates make.
 pub(super) fn inventory_file() -> PathBuf {
-    root().join("docs/cost/resources.json")
+    root().join("docs/explanation/cost/resources.json")
 }
 
 /// The file of how types are billed.
 pub(super) fn types_file() -> PathBuf {
-    root().join("docs/cost/types.json")
+    root().join("docs/explanation/cost/types.json")
 }
 
 #[cfg(test)]

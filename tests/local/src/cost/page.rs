@@ -1,4 +1,4 @@
-//! The computed parts of `docs/cost.md`, each between a line `<!-- computed: NAME -->` and a line `<!-- end -->`.
+//! The computed parts of `docs/explanation/cost.md`, each between a line `<!-- computed: NAME -->` and a line `<!-- end -->`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ const END: &str = "<!-- end -->";
 
 /// The page.
 pub(super) fn file() -> PathBuf {
-    root().join("docs/cost.md")
+    root().join("docs/explanation/cost.md")
 }
 
 /// Every computed part, by its name.
@@ -62,12 +62,12 @@ pub(super) fn replaced(page: &str, parts: &BTreeMap<&'static str, String>) -> an
         };
         let part = left
             .remove(name)
-            .with_context(|| format!("docs/cost.md has a part {name} twice, or it is not computed"))?;
-        ensure!(lines.any(|line| line == END), "the part {name} of docs/cost.md has no end");
+            .with_context(|| format!("docs/explanation/cost.md has a part {name} twice, or it is not computed"))?;
+        ensure!(lines.any(|line| line == END), "the part {name} of docs/explanation/cost.md has no end");
         let _ = writeln!(text, "\n{}\n\n{END}", part.trim_end());
     }
     if let Some(name) = left.keys().next() {
-        bail!("docs/cost.md has no part {name}");
+        bail!("docs/explanation/cost.md has no part {name}");
     }
     Ok(text)
 }
@@ -82,7 +82,7 @@ mod tests {
         let current = replaced(&page, &computed().unwrap()).unwrap();
         assert!(
             page == current,
-            "docs/cost.md is not what its data give: run `cargo xtask cost --page`"
+            "docs/explanation/cost.md is not what its data give: run `cargo xtask cost --page`"
         );
     }
 

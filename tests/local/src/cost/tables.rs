@@ -1,4 +1,4 @@
-//! The tables of `docs/cost.md`.
+//! The tables of `docs/explanation/cost.md`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

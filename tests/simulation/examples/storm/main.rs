@@ -5,7 +5,7 @@
 //! cargo run --release -p bellhop-simulation --features programs --example storm -- --builds 10000 --within 10 --json storm.json
 //! ```
 //!
-//! Domain and engine are the real ones; AWS is a small model of it. `docs/performance.md` says what it comes to.
+//! Domain and engine are the real ones; AWS is a small model of it. `docs/explanation/performance.md` says what it comes to.
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 #![expect(clippy::expect_used, reason = "what cannot be in a world of its own may stop it")]
 
