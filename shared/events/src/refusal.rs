@@ -231,7 +231,10 @@ mod tests {
     fn the_document_has_the_table() {
         let document = include_str!("../../../docs/reference/refusals.md");
         let page = page();
-        assert!(document.contains(&page), "docs/reference/refusals.md should have this table:\n{page}");
+        assert!(
+            document.contains(&page),
+            "docs/reference/refusals.md should have this table:\n{page}"
+        );
     }
 
     #[test]

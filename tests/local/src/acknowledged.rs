@@ -56,7 +56,8 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let clock = RefCell::new(Clock::start()?);
     // At the most talkative level: no secret may be in what the functions log.
     let stack = &Stack::start("TRACE").await?;
-    let text = std::fs::read_to_string(root().join("docs/explanation/architecture.md")).context("cannot read docs/explanation/architecture.md")?;
+    let text =
+        std::fs::read_to_string(root().join("docs/explanation/architecture.md")).context("cannot read docs/explanation/architecture.md")?;
     let rows = rows_of(&text)?;
     // Only what is invoked here reaches the functions.
     stack.stand_in.events().set_publishing(false);

@@ -17,6 +17,7 @@ mod empty;
 mod kill;
 mod local;
 mod pages;
+mod parse;
 mod pipeline;
 mod requests;
 mod secrets;
@@ -78,6 +79,8 @@ enum Command {
         #[arg(required = true, trailing_var_arg = true)]
         program: Vec<std::ffi::OsString>,
     },
+    /// Parses pipeline files and suite configurations from standard input
+    Parse,
     /// Runs a program with a local AWS in its environment on which nothing is deployed
     Empty {
         /// The program and its arguments
@@ -112,6 +115,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Acknowledged => acknowledged::run().await,
         Command::Commands => commands::run().await,
         Command::Pages { program } => pages::run(&program).await,
+        Command::Parse => parse::run(),
         Command::Empty { program } => empty::run(&program).await,
         Command::With { program } => with::run(&program).await,
     }

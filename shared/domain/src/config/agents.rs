@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::error::{FieldPath, FileError};
 use super::source::Source;
-use super::values::{LogGroup, Name};
+use super::values::{Flag, LogGroup, Name, OneOrMany, Whole};
 use crate::spec::{CodeBuildExecutor, EcsExecutor, Executor, Logs, Providers};
 
 /// An agent template.
@@ -23,9 +23,9 @@ pub struct Agent {
 pub(super) struct RawAgent {
     ecs: Option<RawEcs>,
     codebuild: Option<RawCodeBuild>,
-    max_concurrent: Option<u32>,
+    max_concurrent: Option<Whole>,
     #[serde(default)]
-    restricted: bool,
+    restricted: Flag,
 }
 
 impl RawAgent {
@@ -36,13 +36,13 @@ impl RawAgent {
             (Some(_), Some(_)) => return Err(source.error(at, "`ecs` and `codebuild` exclude each other: expected one of them")),
             (None, None) => return Err(source.error(at, "missing key `ecs` (or `codebuild`)")),
         };
-        if self.max_concurrent == Some(0) {
+        if self.max_concurrent == Some(Whole(0)) {
             return Err(source.error(&at.clone().key("max-concurrent"), "`0` is out of bounds: expected 1 or more"));
         }
         Ok(Agent {
             executor,
-            max_concurrent: self.max_concurrent,
-            restricted: self.restricted,
+            max_concurrent: self.max_concurrent.map(|Whole(most)| most),
+            restricted: self.restricted.0,
         })
     }
 }
@@ -56,11 +56,11 @@ struct RawEcs {
     container: Option<Name>,
     logs: Option<RawEcsLogs>,
     capacity_providers: Option<RawProviders>,
-    subnets: Option<Vec<Name>>,
+    subnets: Option<OneOrMany<Name>>,
     #[serde(default)]
-    security_groups: Vec<Name>,
+    security_groups: OneOrMany<Name>,
     #[serde(default)]
-    assign_public_ip: bool,
+    assign_public_ip: Flag,
 }
 
 impl RawEcs {
@@ -75,15 +75,15 @@ impl RawEcs {
             spot: raw.spot.map(|Name(name)| name),
             on_demand: raw.on_demand.0,
         });
-        if providers.is_some() && self.assign_public_ip {
-            let message = "expected false, or no `capacity-providers`: ECS gives a public address to tasks on Fargate alone";
+        if providers.is_some() && self.assign_public_ip.0 {
+            let message = "expected false, or no `capacity-providers`: ECS gives a public address only to tasks on Fargate";
             return Err(source.error(&at.clone().key("assign-public-ip"), message));
         }
         let subnets = match self.subnets {
-            Some(subnets) if subnets.is_empty() => {
+            Some(OneOrMany(subnets)) if subnets.is_empty() => {
                 return Err(source.error(&at.clone().key("subnets"), "an empty list: expected at least one subnet"));
             }
-            Some(subnets) => subnets,
+            Some(OneOrMany(subnets)) => subnets,
             // Tasks on instances may use the instance's network, and have none of their own then.
             None if providers.is_some() => Vec::new(),
             None => return Err(source.error(at, "missing key `subnets`")),
@@ -98,8 +98,8 @@ impl RawEcs {
             task_definition: self.task_definition.0,
             container,
             subnets: subnets.into_iter().map(|Name(name)| name).collect(),
-            security_groups: self.security_groups.into_iter().map(|Name(name)| name).collect(),
-            assign_public_ip: self.assign_public_ip,
+            security_groups: self.security_groups.0.into_iter().map(|Name(name)| name).collect(),
+            assign_public_ip: self.assign_public_ip.0,
             providers,
             logs,
         })

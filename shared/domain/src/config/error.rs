@@ -22,6 +22,24 @@ const ECHOED: usize = 100;
 /// How many names a message lists.
 const LISTED: usize = 20;
 
+/// How other CI systems call what a key of ours says.
+const ELSEWHERE: [(&str, &str); 14] = [
+    ("after", "needs"),
+    ("commands", "run"),
+    ("dependencies", "needs"),
+    ("depends-on", "needs"),
+    ("depends_on", "needs"),
+    ("env", "environment"),
+    ("image", "agent"),
+    ("only", "on"),
+    ("rules", "on"),
+    ("runs-on", "agent"),
+    ("script", "run"),
+    ("steps", "run"),
+    ("variables", "environment"),
+    ("when", "on"),
+];
+
 /// What is wrong with a file, and where. Its text is one line without control characters, whatever the file holds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct FileError {
@@ -35,18 +53,27 @@ pub struct FileError {
     pub field: Option<String>,
     /// What is wrong and what was expected.
     pub message: String,
+    /// The text of the line; `None` where the line is not known or may hold the value of a variable.
+    pub excerpt: Option<String>,
+}
+
+impl FileError {
+    /// File, line, field and message, without the text of the line.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let line = self.line.map_or_else(String::new, |line| format!(", line {line}"));
+        let field = self.field.as_ref().map_or_else(String::new, |field| format!(", {field}"));
+        format!("{}{line}{field}: {}", self.file, self.message)
+    }
 }
 
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.file)?;
-        if let Some(line) = self.line {
-            write!(f, ", line {line}")?;
+        f.write_str(&self.headline())?;
+        match &self.excerpt {
+            Some(excerpt) => write!(f, "; the line is {}", quoted(excerpt)),
+            None => Ok(()),
         }
-        if let Some(field) = &self.field {
-            write!(f, ", {field}")?;
-        }
-        write!(f, ": {}", self.message)
     }
 }
 
@@ -120,12 +147,21 @@ pub(super) fn quoted(value: &str) -> String {
 
 /// A name that does not fit, in the words that every message here uses.
 pub(super) fn invalid_id(error: &InvalidId) -> String {
-    format!("{} is no {}: expected {}", quoted(&error.value), error.kind, error.expected)
+    format!(
+        "{} is not a valid {}: expected {}",
+        quoted(&error.value),
+        error.kind,
+        error.expected
+    )
 }
 
-/// The known name that an unknown one was probably meant to be, if one is near.
+/// The known name that an unknown one was probably meant to be: what another CI system calls by the unknown one, or a name that is near.
 #[must_use]
 pub fn nearest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
+    let meant = ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == unknown);
+    if let Some(name) = meant.and_then(|(_, ours)| known.iter().find(|name| *name == ours)) {
+        return Some(name);
+    }
     // Beyond the longest name that there can be, nothing is near; cutting keeps the comparison cheap.
     let unknown: String = unknown.chars().take(64).collect();
     known

@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 use super::error::{quoted, shown};
 use crate::ids::Reference;
 
-/// The longest pattern, in bytes.
+/// The longest pattern, in characters.
 const LONGEST: usize = 256;
 
 /// One pattern of a list, not yet compiled.
@@ -25,14 +25,17 @@ impl Pattern {
         if body.is_empty() {
             return Err("an empty pattern: expected one such as main or release/*".to_owned());
         }
-        if text.len() > LONGEST {
-            return Err(format!("{} is too long a pattern: at most {LONGEST} bytes are read", quoted(text)));
+        if text.chars().count() > LONGEST {
+            return Err(format!(
+                "{} is too long a pattern: at most {LONGEST} characters are possible",
+                quoted(text)
+            ));
         }
         let glob = GlobBuilder::new(body)
             .literal_separator(true)
             .backslash_escape(true)
             .build()
-            .map_err(|error| format!("{} is no pattern: {}", quoted(text), shown(&error.kind().to_string(), 100)))?;
+            .map_err(|error| format!("{} is not a valid pattern: {}", quoted(text), shown(&error.kind().to_string(), 100)))?;
         Ok(Self {
             text: text.to_owned(),
             negated,

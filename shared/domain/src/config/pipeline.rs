@@ -12,7 +12,7 @@ use super::error::{FieldPath, FileError, PIPELINE_FILE, quoted, suggestion};
 use super::filter::{Globs, Pattern, PushFilter};
 use super::plan::Select;
 use super::source::Source;
-use super::values::{Entries, Id, Timespan, Version, Word, WordOr};
+use super::values::{Document, Entries, Flag, Id, OneOrMany, Timespan, Version, Whole, Word, WordOr};
 use crate::Capacity;
 use crate::ids::{AgentName, JobName, Reference};
 use crate::spec::{Relaunch, RetryOn, RetryPolicy, RetryRule};
@@ -84,7 +84,7 @@ pub struct Job {
 pub enum Work {
     /// Runs this shell script.
     Run(String),
-    /// Follows the buildspec at this path of the repository; on a CodeBuild agent alone.
+    /// Follows the buildspec at this path of the repository; only on a CodeBuild agent.
     Buildspec(String),
 }
 
@@ -124,11 +124,11 @@ impl PipelineFile {
     /// The first thing that is wrong with it.
     pub fn parse(text: &str) -> Result<Self, FileError> {
         let source = Source::new(PIPELINE_FILE, text)?;
-        let raw: RawFile = source.read()?;
+        let Document(raw): Document<RawFile> = source.read()?;
         check_size(&source, &raw)?;
         let concurrency = match raw.concurrency {
             Some(raw) => Concurrency {
-                supersede: raw.supersede,
+                supersede: raw.supersede.0,
                 except: globs(&source, &FieldPath::top("concurrency").key("except"), raw.except)?,
             },
             None => Concurrency::default(),
@@ -222,10 +222,10 @@ fn check_size(source: &Source, raw: &RawFile) -> Result<(), FileError> {
         .iter()
         .filter_map(|(_, job)| match job.on.as_ref()? {
             RawOn::Events(events) => events.push.as_ref(),
-            RawOn::Never => None,
+            RawOn::Manual => None,
         })
         .flat_map(|push| [&push.branches, &push.tags, &push.paths])
-        .map(|list| list.as_ref().map_or(0, Vec::len))
+        .map(|list| list.as_ref().map_or(0, |list| list.0.len()))
         .sum();
     if patterns > MOST_PATTERNS_IN_ALL {
         return Err(source.error(
@@ -239,7 +239,7 @@ fn check_size(source: &Source, raw: &RawFile) -> Result<(), FileError> {
 fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, FileError> {
     let at = job_path(&name);
     let on = match raw.on {
-        Some(RawOn::Never) => PushFilter::never(),
+        Some(RawOn::Manual) => PushFilter::never(),
         Some(RawOn::Events(RawEvents { push: Some(push) })) => push_filter(source, &at.clone().key("on").key("push"), push)?,
         Some(RawOn::Events(RawEvents { push: None })) | None => PushFilter::default(),
     };
@@ -264,10 +264,10 @@ fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, FileError> {
     let retry = match raw.retry {
         None => RetryPolicy::default(),
         Some(WordOr::Word(Never)) => RetryPolicy::never(),
-        Some(WordOr::List(rules)) => retry_policy(source, &at.clone().key("retry"), rules, raw.critical)?,
+        Some(WordOr::List(rules)) => retry_policy(source, &at.clone().key("retry"), rules, raw.critical.0)?,
     };
-    let mut needs: Vec<JobName> = Vec::with_capacity(raw.needs.len());
-    for (i, Id(need)) in raw.needs.into_iter().enumerate() {
+    let mut needs: Vec<JobName> = Vec::with_capacity(raw.needs.0.len());
+    for (i, Id(need)) in raw.needs.0.into_iter().enumerate() {
         if needs.contains(&need) {
             return Err(source.error(&at.clone().key("needs").index(i), format!("`{need}` appears twice")));
         }
@@ -280,7 +280,7 @@ fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, FileError> {
         agent: raw.agent.0,
         work,
         environment,
-        critical: raw.critical,
+        critical: raw.critical.0,
         timeout,
         queue_timeout,
         relaunch: raw.relaunch,
@@ -291,12 +291,12 @@ fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, FileError> {
 }
 
 /// The patterns of a job's artifacts. The agent expands them, so only what no glob of bash could mean is refused here.
-fn artifacts(source: &Source, at: &FieldPath, patterns: Option<Vec<String>>) -> Result<Vec<String>, FileError> {
-    let Some(patterns) = patterns else {
+fn artifacts(source: &Source, at: &FieldPath, patterns: Option<OneOrMany<String>>) -> Result<Vec<String>, FileError> {
+    let Some(OneOrMany(patterns)) = patterns else {
         return Ok(Vec::new());
     };
     if patterns.is_empty() {
-        return Err(source.error(at, "an empty list: expected at least one pattern, or no such key"));
+        return Err(source.error(at, "an empty list: expected at least one pattern; to have none, remove the key"));
     }
     if patterns.len() > MOST_ARTIFACTS {
         return Err(source.error(at, format!("{} patterns: at most {MOST_ARTIFACTS} are possible", patterns.len())));
@@ -363,7 +363,7 @@ fn artifact(pattern: &str) -> Result<(), String> {
 
 fn push_filter(source: &Source, at: &FieldPath, raw: RawPush) -> Result<PushFilter, FileError> {
     // These two match no file's path, and would leave a job that never starts without a word.
-    for (i, pattern) in raw.paths.iter().flatten().enumerate() {
+    for (i, pattern) in raw.paths.iter().flat_map(|paths| &paths.0).enumerate() {
         let body = pattern.text.trim_start_matches('!');
         let path = || at.clone().key("paths").index(i);
         if body.starts_with('/') {
@@ -394,12 +394,12 @@ fn push_filter(source: &Source, at: &FieldPath, raw: RawPush) -> Result<PushFilt
     })
 }
 
-fn globs(source: &Source, at: &FieldPath, patterns: Option<Vec<Pattern>>) -> Result<Option<Globs>, FileError> {
-    let Some(patterns) = patterns else {
+fn globs(source: &Source, at: &FieldPath, patterns: Option<OneOrMany<Pattern>>) -> Result<Option<Globs>, FileError> {
+    let Some(OneOrMany(patterns)) = patterns else {
         return Ok(None);
     };
     if patterns.is_empty() {
-        return Err(source.error(at, "an empty list: expected at least one pattern, or no such key"));
+        return Err(source.error(at, "an empty list: expected at least one pattern; to have none, remove the key"));
     }
     if patterns.len() > MOST_PATTERNS {
         return Err(source.error(at, format!("{} patterns: at most {MOST_PATTERNS} are possible", patterns.len())));
@@ -440,19 +440,20 @@ fn retry_policy(source: &Source, at: &FieldPath, raw: Vec<RawRule>, critical: bo
             Some(WordOr::Word(on)) => vec![on],
             Some(WordOr::List(on)) => on,
         };
-        if on.is_empty() && raw.exit_codes.is_empty() {
+        if on.is_empty() && raw.exit_codes.0.is_empty() {
             return Err(source.error(&at, "the rule matches nothing: expected `on`, `exit-codes` or both"));
         }
-        if let Some(code) = raw.exit_codes.iter().find(|code| !(1..=255).contains(*code)) {
+        if let Some(Whole(code)) = raw.exit_codes.0.iter().find(|Whole(code)| !(1..=255).contains(code)) {
             return Err(source.error(
                 &at.key("exit-codes"),
-                format!("`{code}` is no exit code of a failure: expected 1 to 255"),
+                format!("`{code}` is not the exit code of a failure: expected 1 to 255"),
             ));
         }
-        if raw.limit > MOST_RETRIES {
+        let limit = raw.limit.map_or(1, |Whole(limit)| limit);
+        if limit > MOST_RETRIES {
             return Err(source.error(
                 &at.key("limit"),
-                format!("`{}` is out of bounds: expected 0 to {MOST_RETRIES}", raw.limit),
+                format!("`{limit}` is out of bounds: expected 0 to {MOST_RETRIES}"),
             ));
         }
         if let Some(backoff) = raw.backoff.as_ref().filter(|backoff| backoff.span > LONGEST_BACKOFF) {
@@ -462,13 +463,13 @@ fn retry_policy(source: &Source, at: &FieldPath, raw: Vec<RawRule>, critical: bo
         if critical && raw.capacity == Some(RawCapacity::Spot) {
             return Err(source.error(
                 &at.key("capacity"),
-                "a critical job is never on Spot: expected on-demand, or no such key",
+                "a critical job is never on Spot: expected on-demand, or remove the key",
             ));
         }
         rules.push(RetryRule {
             on,
-            exit_codes: raw.exit_codes,
-            limit: raw.limit,
+            exit_codes: raw.exit_codes.0.into_iter().map(|Whole(code)| code.cast_signed()).collect(),
+            limit,
             backoff: raw.backoff.map_or(Duration::ZERO, |backoff| backoff.span),
             capacity: raw.capacity.map(|capacity| match capacity {
                 RawCapacity::Spot => Capacity::Spot,
@@ -557,15 +558,15 @@ struct RawJob {
     #[serde(default)]
     environment: Entries<EnvName, String>,
     #[serde(default)]
-    critical: bool,
+    critical: Flag,
     timeout: Option<Timespan>,
     queue_timeout: Option<Timespan>,
     #[serde(default)]
     relaunch: Relaunch,
     retry: Option<WordOr<Never, RawRule>>,
     #[serde(default)]
-    needs: Vec<Id<JobName>>,
-    artifacts: Option<Vec<String>>,
+    needs: OneOrMany<Id<JobName>>,
+    artifacts: Option<OneOrMany<String>>,
 }
 
 #[derive(Deserialize)]
@@ -574,9 +575,9 @@ struct RawEvents {
     push: Option<RawPush>,
 }
 
-/// What starts a job: events, or the word `never`.
+/// What starts a job: events, or the word `manual`, for which `never` is the older name.
 enum RawOn {
-    Never,
+    Manual,
     Events(RawEvents),
 }
 
@@ -588,12 +589,12 @@ impl<'de> Deserialize<'de> for RawOn {
             type Value = RawOn;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a mapping such as `push: { branches: [main] }`, or the word `never`")
+                f.write_str("a mapping such as `push: { branches: [main] }`, or the word `manual`")
             }
 
             fn visit_str<E: Error>(self, word: &str) -> Result<RawOn, E> {
                 match word {
-                    "never" => Ok(RawOn::Never),
+                    "manual" | "never" => Ok(RawOn::Manual),
                     other => Err(E::invalid_value(Unexpected::Str(other), &self)),
                 }
             }
@@ -610,17 +611,17 @@ impl<'de> Deserialize<'de> for RawOn {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawPush {
-    branches: Option<Vec<Pattern>>,
-    tags: Option<Vec<Pattern>>,
-    paths: Option<Vec<Pattern>>,
+    branches: Option<OneOrMany<Pattern>>,
+    tags: Option<OneOrMany<Pattern>>,
+    paths: Option<OneOrMany<Pattern>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawConcurrency {
     #[serde(default)]
-    supersede: bool,
-    except: Option<Vec<Pattern>>,
+    supersede: Flag,
+    except: Option<OneOrMany<Pattern>>,
 }
 
 #[derive(Deserialize)]
@@ -628,9 +629,8 @@ struct RawConcurrency {
 struct RawRule {
     on: Option<WordOr<RetryOn, RetryOn>>,
     #[serde(default)]
-    exit_codes: Vec<i32>,
-    #[serde(default = "one")]
-    limit: u32,
+    exit_codes: OneOrMany<Whole>,
+    limit: Option<Whole>,
     backoff: Option<Timespan>,
     capacity: Option<RawCapacity>,
 }
@@ -641,10 +641,6 @@ struct RawRule {
 enum RawCapacity {
     Spot,
     OnDemand,
-}
-
-fn one() -> u32 {
-    1
 }
 
 /// The word `never` in place of retry rules.
@@ -661,7 +657,7 @@ impl<'de> Deserialize<'de> for Never {
             Ok(Self)
         } else {
             Err(serde::de::Error::custom(format!(
-                "{} is no retry policy: expected {}",
+                "{} is not a valid retry policy: expected {}",
                 quoted(&text),
                 Self::EXPECTED
             )))
@@ -684,7 +680,7 @@ impl<'de> Deserialize<'de> for EnvName {
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if !fits {
             return Err(serde::de::Error::custom(format!(
-                "{} is no name of a variable: expected letters, digits and _, the first of them no digit",
+                "{} is not a valid name of a variable: expected letters, digits and _, not beginning with a digit",
                 quoted(&name)
             )));
         }

@@ -128,6 +128,7 @@ pub fn plan_script(
         column: None,
         field: Some("agent".to_owned()),
         message,
+        excerpt: None,
     };
     let template = match on_behalf {
         OnBehalf::Suite => config

@@ -1,6 +1,6 @@
 //! A file's text: reading it into types within bounds, and finding the line of a field again.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -8,12 +8,19 @@ use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{Error, Location, Spanned};
 
 use super::error::{FieldPath, FileError, Segment, quoted, shown, suggestion};
+use super::values::is_own_key;
 
 /// The largest file that is read, in bytes.
 const LARGEST: usize = 256 * 1024;
 
 /// The deepest nesting; the contracts themselves need eight levels.
 const DEEPEST: usize = 32;
+
+/// Words in a line, or in a line that it is nested in, that keep errors from showing the line.
+const PRIVATE: [&str; 5] = ["env", "variable", "secret", "token", "password"];
+
+/// How much of a line an error shows, in characters.
+const LONGEST_EXCERPT: usize = 80;
 
 /// A file as it came. It is kept beside what was read from it, so that an error found later can name the line, without every value carrying one.
 #[derive(Debug, Clone)]
@@ -36,6 +43,7 @@ impl Source {
                     text.len().div_ceil(1024),
                     LARGEST / 1024
                 ),
+                excerpt: None,
             });
         }
         Ok(Self {
@@ -54,6 +62,25 @@ impl Source {
             })
         })
         .map_err(|error| self.translate(&error, path))
+        .and_then(|read| self.without_nulls().map(|()| read))
+    }
+
+    /// Refuses keys without a value. A reader of types would take them for keys that are not there: `branches:` with all its items commented out would
+    /// let every branch through.
+    fn without_nulls(&self) -> Result<(), FileError> {
+        let found = RefCell::new(None);
+        // The outcome does not matter: the pass ends with an error on purpose, at the first one.
+        let _: Result<(), Error> = serde_saphyr::with_deserializer_from_str_with_options(&self.text, options(), |deserializer| {
+            FindNull {
+                path: &FieldPath::default(),
+                found: &found,
+            }
+            .deserialize(deserializer)
+        });
+        match found.into_inner() {
+            Some(path) => Err(self.error(&path, "the key has no value: expected one, or no key")),
+            None => Ok(()),
+        }
     }
 
     /// An error at a field.
@@ -95,7 +122,7 @@ impl Source {
             }
             Error::ExternalMessage { msg, .. } => {
                 // The syntax is wrong from here on, so there is no field to name, and no second pass would come this far.
-                let mut message = format!("the file is no valid YAML: {}", shown(first_line(msg), 160));
+                let mut message = format!("the file is not valid YAML: {}", shown(first_line(msg), 160));
                 if msg.contains("anchor or alias") {
                     message.push_str("; a text that starts with * or & has to be quoted");
                 }
@@ -163,8 +190,41 @@ impl Source {
             column: at.map(|(_, column)| column),
             field: path.text(),
             message,
+            excerpt: at.and_then(|(line, column)| self.excerpt(line, column)),
         }
     }
+
+    /// The text of a line; of a long one, from the column on. `None` for an empty line, and for one that may hold the value of a variable: errors are published to everyone who subscribes.
+    fn excerpt(&self, number: u64, column: u64) -> Option<String> {
+        let before = usize::try_from(number.checked_sub(1)?).ok()?;
+        let line = self.text.lines().nth(before)?;
+        let lines_above = || self.text.lines().take(before).collect::<Vec<_>>().into_iter().rev();
+        let mut indent = indent_of(line);
+        let around = lines_above().filter(|above| {
+            let outer = !above.trim().is_empty() && indent_of(above) < indent;
+            if outer {
+                indent = indent_of(above);
+            }
+            outer
+        });
+        let private = std::iter::once(line).chain(around).any(|line| {
+            let line = line.to_ascii_lowercase();
+            PRIVATE.iter().any(|word| line.contains(word))
+        });
+        if private || line.trim().is_empty() {
+            return None;
+        }
+        let whole = line.trim();
+        if whole.chars().count() <= LONGEST_EXCERPT {
+            return Some(shown(whole, LONGEST_EXCERPT));
+        }
+        let from: String = line.chars().skip(usize::try_from(column).ok()?.saturating_sub(1)).collect();
+        Some(shown(from.trim(), LONGEST_EXCERPT))
+    }
+}
+
+fn indent_of(line: &str) -> usize {
+    line.len() - line.trim_start().len()
 }
 
 /// The bounds on what is read, and strictness wherever a lenient reading would hide a mistake.
@@ -226,6 +286,76 @@ fn field_path(path: &serde_path_to_error::Path) -> FieldPath {
             })
             .collect(),
     )
+}
+
+/// Looks for a key without a value, outside of the user's own keys.
+#[derive(Clone, Copy)]
+struct FindNull<'a> {
+    path: &'a FieldPath,
+    found: &'a RefCell<Option<FieldPath>>,
+}
+
+impl<'de> DeserializeSeed<'de> for FindNull<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for FindNull<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
+        self.found.replace(Some(self.path.clone()));
+        Err(E::custom("found"))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            if self.path.0.is_empty() && is_own_key(&key) {
+                map.next_value::<IgnoredAny>()?;
+            } else {
+                let path = self.path.clone().key(key);
+                map.next_value_seed(FindNull { path: &path, ..self })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        for index in 0.. {
+            let path = self.path.clone().index(index);
+            if list.next_element_seed(FindNull { path: &path, ..self })?.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
 }
 
 /// Follows a path through the text and notes the last step that has a place.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use super::agents::{Agent, RawAgent};
 use super::error::{FieldPath, FileError, SUITE_FILE, quoted, shown, suggestion};
 use super::source::Source;
-use super::values::{Arn, Entries, Id, Name, Timespan, Version};
+use super::values::{Arn, Document, Entries, Flag, Id, Name, OneOrMany, Timespan, Version};
 use crate::alarm::{Remedy, RemedyAction};
 use crate::backup::restore::{self, Resource};
 use crate::backup::{Definition, RestoreTest};
@@ -118,7 +118,7 @@ impl SuiteConfig {
     /// The first thing that is wrong with it.
     pub fn parse(text: &str) -> Result<Self, FileError> {
         let source = Source::new(SUITE_FILE, text)?;
-        let raw: RawSuite = source.read()?;
+        let Document(raw): Document<RawSuite> = source.read()?;
         let mut agents = BTreeMap::new();
         for (Id(name), raw) in raw.agents.0 {
             let agent = raw.read(&source, &FieldPath::top("agents").key(&name))?;
@@ -163,10 +163,10 @@ impl Check<'_> {
         let mut repositories = BTreeMap::new();
         for (Id(name), raw) in raw.0 {
             let at = FieldPath::top("repositories").key(&name).key("agents");
-            for (i, Id(agent)) in raw.agents.iter().enumerate() {
+            for (i, Id(agent)) in raw.agents.0.iter().enumerate() {
                 self.defined(&at.clone().index(i), agent)?;
             }
-            let agents = raw.agents.into_iter().map(|Id(agent)| agent).collect();
+            let agents = raw.agents.0.into_iter().map(|Id(agent)| agent).collect();
             repositories.insert(name, Repository { agents });
         }
         Ok(repositories)
@@ -218,7 +218,7 @@ impl Check<'_> {
         let (action, default) = match (raw.restart_service, raw.run_job, raw.back_up_now, raw.pause_starts) {
             (Some(restart), None, None, None) => {
                 if at_most_every.is_some() && restart.at_most_every.is_some() {
-                    let message = "`at-most-every` stands in `restart-service` as well: expected it once";
+                    let message = "`restart-service` has `at-most-every` as well: expected it once";
                     return Err(self.source.error(&at.clone().key("at-most-every"), message));
                 }
                 at_most_every = restart.at_most_every.or(at_most_every);
@@ -244,12 +244,12 @@ impl Check<'_> {
                 }
                 (RemedyAction::BackUp(name), DEFAULT_AT_MOST_EVERY)
             }
-            (None, None, None, Some(true)) if at_most_every.is_some() => {
-                let message = "expected no such key beside `pause-starts`: a pause lasts as long as its alarm";
+            (None, None, None, Some(Flag(true))) if at_most_every.is_some() => {
+                let message = "`pause-starts` cannot have `at-most-every`: a pause lasts as long as its alarm";
                 return Err(self.source.error(&at.clone().key("at-most-every"), message));
             }
-            (None, None, None, Some(true)) => (RemedyAction::PauseStarts, Duration::ZERO),
-            (None, None, None, Some(false)) => {
+            (None, None, None, Some(Flag(true))) => (RemedyAction::PauseStarts, Duration::ZERO),
+            (None, None, None, Some(Flag(false))) => {
                 let message = "expected true: an alarm that pauses nothing needs no rule";
                 return Err(self.source.error(&at.clone().key("pause-starts"), message));
             }
@@ -261,7 +261,7 @@ impl Check<'_> {
         Ok(Remedy {
             action,
             at_most_every: at_most_every.map_or(default, |span| span.span),
-            dry_run: raw.dry_run,
+            dry_run: raw.dry_run.0,
         })
     }
 
@@ -352,7 +352,7 @@ impl Check<'_> {
                 .error(&at, format!("`{key}` is set by Bellhop, so that the restore creates something new")));
         }
         if let Some(key) = kind.required_keys().iter().find(|key| !has(key)) {
-            let message = format!("missing key `{key}`, which nothing else tells");
+            let message = format!("missing key `{key}`: Bellhop cannot know it");
             return Err(self.source.error(&at.clone().key("metadata"), message));
         }
         Ok(RestoreTest {
@@ -381,7 +381,7 @@ impl<'de> Deserialize<'de> for AlarmPattern {
         match globset::Glob::new(&text) {
             Ok(glob) => Ok(Self(glob.compile_matcher())),
             Err(error) => Err(serde::de::Error::custom(format!(
-                "{} is no pattern: {}",
+                "{} is not a valid pattern: {}",
                 quoted(&text),
                 shown(&error.kind().to_string(), 100)
             ))),
@@ -409,7 +409,7 @@ struct RawSuite {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawRepository {
-    agents: Vec<Id<AgentName>>,
+    agents: OneOrMany<Id<AgentName>>,
 }
 
 #[derive(Deserialize)]
@@ -428,10 +428,10 @@ struct RawAlarm {
     restart_service: Option<RawRestart>,
     run_job: Option<Id<JobName>>,
     back_up_now: Option<Name>,
-    pause_starts: Option<bool>,
+    pause_starts: Option<Flag>,
     at_most_every: Option<Timespan>,
     #[serde(default)]
-    dry_run: bool,
+    dry_run: Flag,
 }
 
 #[derive(Deserialize)]

@@ -5,8 +5,10 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::de::value::{SeqAccessDeserializer, StrDeserializer};
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::value::{
+    I64Deserializer, MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer, StringDeserializer, U64Deserializer,
+};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::error::{invalid_id, quoted};
 use crate::ids::InvalidId;
@@ -37,6 +39,34 @@ impl<'de, T: FromStr<Err = InvalidId>> Deserialize<'de> for Id<T> {
     }
 }
 
+/// The units of durations.
+const UNITS: [&str; 18] = [
+    "s", "sec", "second", "seconds", "m", "min", "mins", "minute", "minutes", "h", "hour", "hours", "d", "day", "days", "w", "week",
+    "weeks",
+];
+
+/// The longest duration, in characters.
+const LONGEST_DURATION: usize = 24;
+
+/// Whether a text is a list of whole numbers with units, such as `90s` or `1h 30m`: less than humantime takes, which reads `30M` as 30 months.
+fn is_duration(text: &str) -> bool {
+    let mut rest = text;
+    loop {
+        let unit = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        let digits = rest.len() - unit.len();
+        let unit = unit.strip_prefix(' ').unwrap_or(unit);
+        let end = unit.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(unit.len());
+        if !(1..=9).contains(&digits) || !UNITS.contains(&&unit[..end]) {
+            return false;
+        }
+        rest = &unit[end..];
+        if rest.is_empty() {
+            return true;
+        }
+        rest = rest.strip_prefix(' ').unwrap_or(rest);
+    }
+}
+
 /// A duration such as `1h 30m`.
 #[derive(Debug, Clone)]
 pub(super) struct Timespan {
@@ -48,19 +78,71 @@ pub(super) struct Timespan {
 impl<'de> Deserialize<'de> for Timespan {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        // humantime panics where a sum ends just past what a Duration holds, which takes longer texts than this; no useful one is longer.
-        let span = if text.len() <= 24 {
-            humantime::parse_duration(&text).ok()
-        } else {
-            None
-        };
+        let span = (text.len() <= LONGEST_DURATION && is_duration(&text))
+            .then(|| humantime::parse_duration(&text).ok())
+            .flatten();
         match span {
             Some(span) => Ok(Self { text, span }),
             None => Err(D::Error::custom(format!(
-                "{} is no duration: expected a number with a unit, such as 30m or 1h 30m",
+                "{} is not a valid duration: expected whole numbers with units, such as 30m or 1h 30m",
                 quoted(&text)
             ))),
         }
+    }
+}
+
+/// `true` or `false`; a text in quotes is neither.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Flag(pub(super) bool);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl Visitor<'_> for Either {
+            type Value = Flag;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true or false")
+            }
+
+            fn visit_bool<E: Error>(self, flag: bool) -> Result<Flag, E> {
+                Ok(Flag(flag))
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// A whole number; a text in quotes is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Whole(pub(super) u32);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+
+        impl Visitor<'_> for Number {
+            type Value = Whole;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number that is not negative")
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Whole, E> {
+                u32::try_from(number)
+                    .map(Whole)
+                    .map_err(|_| E::custom(format!("{number} is too large: expected at most {}", u32::MAX)))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Whole, E> {
+                let positive = u64::try_from(number).map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))?;
+                self.visit_u64(positive)
+            }
+        }
+
+        deserializer.deserialize_any(Number)
     }
 }
 
@@ -71,11 +153,11 @@ pub(super) struct Name(pub(super) String);
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if (1..=512).contains(&text.len()) && !text.chars().any(char::is_control) && text.trim() == text {
+        if (1..=512).contains(&text.chars().count()) && !text.chars().any(char::is_control) && text.trim() == text {
             Ok(Self(text))
         } else {
             Err(D::Error::custom(format!(
-                "{} is no name: expected 1 to 512 characters on one line, without spaces around them",
+                "{} is not a valid name: expected 1 to 512 characters on one line, without spaces around them",
                 quoted(&text)
             )))
         }
@@ -94,7 +176,7 @@ impl<'de> Deserialize<'de> for LogGroup {
             Ok(Self(text))
         } else {
             Err(D::Error::custom(format!(
-                "{} is not the name of a log group: expected up to 512 letters, digits, '.', '_', '/', '#' and '-'",
+                "{} is not a valid log group name: expected up to 512 letters, digits, '.', '_', '/', '#' and '-'",
                 quoted(&text)
             )))
         }
@@ -112,7 +194,7 @@ impl<'de> Deserialize<'de> for Arn {
             Ok(Self(text))
         } else {
             Err(D::Error::custom(format!(
-                "{} is no ARN: expected arn:partition:service:region:account:resource",
+                "{} is not a valid ARN: expected arn:partition:service:region:account:resource",
                 quoted(&text)
             )))
         }
@@ -150,6 +232,98 @@ impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Entries
         }
 
         deserializer.deserialize_map(Mapping(PhantomData)).map(Self)
+    }
+}
+
+/// The whole of a file: a mapping, in which keys that begin with `.` or `x-` are the user's own and are skipped. They are a home for YAML anchors.
+#[derive(Debug)]
+pub(super) struct Document<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Document<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Whole<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Whole<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping, that is `key: value`")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(WithoutOwnKeys(map)))
+            }
+        }
+
+        deserializer.deserialize_map(Whole(PhantomData)).map(Self)
+    }
+}
+
+/// Whether a key at the top of a file is the user's own.
+pub(super) fn is_own_key(key: &str) -> bool {
+    key.starts_with('.') || key.starts_with("x-")
+}
+
+/// A mapping without the user's own keys.
+struct WithoutOwnKeys<A>(A);
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithoutOwnKeys<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        while let Some(key) = self.0.next_key::<String>()? {
+            if !is_own_key(&key) {
+                return seed.deserialize(StringDeserializer::new(key)).map(Some);
+            }
+            self.0.next_value::<IgnoredAny>()?;
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.0.next_value_seed(seed)
+    }
+}
+
+/// A list, or a single value that stands for a list of one.
+#[derive(Debug)]
+pub(super) struct OneOrMany<T>(pub(super) Vec<T>);
+
+impl<T> Default for OneOrMany<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+            type Value = Vec<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a single value, or a list such as [a, b]")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                T::deserialize(StrDeserializer::new(text)).map(|one| vec![one])
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+                T::deserialize(I64Deserializer::new(number)).map(|one| vec![one])
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+                T::deserialize(U64Deserializer::new(number)).map(|one| vec![one])
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list))
+            }
+        }
+
+        deserializer.deserialize_any(Either(PhantomData)).map(Self)
     }
 }
 

@@ -63,7 +63,10 @@ pub(super) fn replaced(page: &str, parts: &BTreeMap<&'static str, String>) -> an
         let part = left
             .remove(name)
             .with_context(|| format!("docs/explanation/cost.md has a part {name} twice, or it is not computed"))?;
-        ensure!(lines.any(|line| line == END), "the part {name} of docs/explanation/cost.md has no end");
+        ensure!(
+            lines.any(|line| line == END),
+            "the part {name} of docs/explanation/cost.md has no end"
+        );
         let _ = writeln!(text, "\n{}\n\n{END}", part.trim_end());
     }
     if let Some(name) = left.keys().next() {

@@ -52,27 +52,27 @@ async fn a_bad_pipeline_file_is_told_with_file_line_field_and_what_was_expected(
     let cases = [
         (
             "version: 1\njobs:\n  test: { agent: small\n",
-            ".bellhop.yaml, line 3: the file is no valid YAML: unclosed bracket '{'",
+            ".bellhop.yaml, line 3: the file is not valid YAML: unclosed bracket '{'; the line is `test: { agent: small`",
         ),
         (
             "version: 1\njobs:\n  test:\n    agent: small\n    run: make test\n    timout: 3m\n",
-            ".bellhop.yaml, line 6, jobs.test: unknown key `timout`; did you mean `timeout`? (known: on, agent, run, buildspec, environment, critical, timeout, queue-timeout, relaunch, retry, needs, artifacts)",
+            ".bellhop.yaml, line 6, jobs.test: unknown key `timout`; did you mean `timeout`? (known: on, agent, run, buildspec, environment, critical, timeout, queue-timeout, relaunch, retry, needs, artifacts); the line is `timout: 3m`",
         ),
         (
             "version: 1\njobs:\n  test:\n    agent: smal\n    run: make test\n",
-            ".bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: small)",
+            ".bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: small); the line is `agent: smal`",
         ),
         (
             "version: 1\njobs:\n  test:\n    agent: small\n    run: make test\n    on: { push: { branches: ['[b'] } }\n",
-            ".bellhop.yaml, line 6, jobs.test.on.push.branches[0]: `[b` is no pattern: unclosed character class; missing ']'",
+            ".bellhop.yaml, line 6, jobs.test.on.push.branches[0]: `[b` is not a valid pattern: unclosed character class; missing ']'; the line is `on: { push: { branches: ['[b'] } }`",
         ),
         (
             "version: 1\njobs:\n  test:\n    agent: small\n    run: make test\n    timeout: soon\n",
-            ".bellhop.yaml, line 6, jobs.test.timeout: `soon` is no duration: expected a number with a unit, such as 30m or 1h 30m",
+            ".bellhop.yaml, line 6, jobs.test.timeout: `soon` is not a valid duration: expected whole numbers with units, such as 30m or 1h 30m; the line is `timeout: soon`",
         ),
         (
             "version: 1\njobs:\n  a: { agent: small, run: x, needs: [b] }\n  b: { agent: small, run: x, needs: [a] }\n",
-            ".bellhop.yaml, line 3, jobs.a.needs: the jobs wait for each other: a → b → a",
+            ".bellhop.yaml, line 3, jobs.a.needs: the jobs wait for each other: a → b → a; the line is `a: { agent: small, run: x, needs: [b] }`",
         ),
     ];
     for (file, text) in cases {
@@ -104,7 +104,7 @@ async fn a_bad_suite_configuration_is_told_to_whoever_pushes() {
 
     world.configure("version: 1\nagents: {}\nrepos: {}\n").await;
     let push = world.commit(&[("a", "1")], "Again").await;
-    let text = "config/bellhop.yaml, line 3: unknown key `repos` (known: version, agents, repositories, jobs, alarms, backups, notify)";
+    let text = "config/bellhop.yaml, line 3: unknown key `repos` (known: version, agents, repositories, jobs, alarms, backups, notify); the line is `repos: {}`";
     is_rejected(&world, &push, text).await;
 
     let agents = "version: 1\nagents:\n  small: { ecs: { cluster: ci, task-definition: a, subnets: [s] } }\n";
@@ -112,12 +112,12 @@ async fn a_bad_suite_configuration_is_told_to_whoever_pushes() {
         .configure(&format!("{agents}repositories:\n  other: {{ agents: [small] }}\n"))
         .await;
     let push = world.commit(&[("a", "2")], "And again").await;
-    let text = "config/bellhop.yaml, line 4, repositories: the repository `shop` is not listed in `repositories` of config/bellhop.yaml";
+    let text = "config/bellhop.yaml, line 4, repositories: the repository `shop` is not listed in `repositories` of config/bellhop.yaml; the line is `repositories:`";
     is_rejected(&world, &push, text).await;
 
     world.configure(&format!("{agents}repositories:\n  shop: {{ agents: [] }}\n")).await;
     let push = world.commit(&[("a", "3")], "And again").await;
-    let text = ".bellhop.yaml, line 4, jobs.test.agent: `repositories` of config/bellhop.yaml does not let `shop` use the agent `small`";
+    let text = ".bellhop.yaml, line 4, jobs.test.agent: `repositories` of config/bellhop.yaml does not let `shop` use the agent `small`; the line is `agent: small`";
     is_rejected(&world, &push, text).await;
     assert!(world.tasks().is_empty());
 }

@@ -1,7 +1,7 @@
 //! One bad file of each kind, and the line that its owner gets to read.
 
 use super::{pipeline, refusal};
-use crate::config::{FileError, SuiteConfig};
+use crate::config::{FileError, PipelineFile, SuiteConfig};
 
 #[test]
 fn what_is_not_the_file_at_all() {
@@ -34,15 +34,15 @@ fn what_is_not_the_file_at_all() {
         ),
         (
             "version: 1\njobs:\n  a: {agent: b\n",
-            ".bellhop.yaml, line 3: the file is no valid YAML: unclosed bracket '{'",
+            ".bellhop.yaml, line 3: the file is not valid YAML: unclosed bracket '{'",
         ),
         (
             "version: 1\njobs:\n\ta:\n",
-            ".bellhop.yaml, line 3: the file is no valid YAML: tabs disallowed within this context (block indentation)",
+            ".bellhop.yaml, line 3: the file is not valid YAML: tabs disallowed within this context (block indentation)",
         ),
         (
             "version: 1\njobs:\n  a:\n    agent: b\n   run: c\n",
-            ".bellhop.yaml, line 5: the file is no valid YAML: while parsing a block mapping, did not find expected key",
+            ".bellhop.yaml, line 5: the file is not valid YAML: while parsing a block mapping, did not find expected key",
         ),
     ] {
         assert_eq!(refusal(text), expected, "{text}");
@@ -58,7 +58,7 @@ fn a_job_with_a_mistake() {
         ),
         (
             "run: x\nsteps: []",
-            "line 6, jobs.test: unknown key `steps` (known: on, agent, run, buildspec, environment, critical, timeout, queue-timeout, relaunch, retry, needs, artifacts)",
+            "line 6, jobs.test: unknown key `steps`; did you mean `run`? (known: on, agent, run, buildspec, environment, critical, timeout, queue-timeout, relaunch, retry, needs, artifacts)",
         ),
         ("run: x\nrun: y", "line 6, jobs.test: `run` appears twice"),
         (
@@ -78,7 +78,7 @@ fn a_job_with_a_mistake() {
         ("run: x\ncritical: maybe", "line 6, jobs.test.critical: expected true or false"),
         (
             "run: x\non: push",
-            "line 6, jobs.test.on: expected a mapping such as `push: { branches: [main] }`, or the word `never`",
+            "line 6, jobs.test.on: expected a mapping such as `push: { branches: [main] }`, or the word `manual`",
         ),
         (
             "run: x\nrelaunch: warnin",
@@ -91,11 +91,11 @@ fn a_job_with_a_mistake() {
         ),
         (
             "run: x\ntimeout: 30 potatoes",
-            "line 6, jobs.test.timeout: `30 potatoes` is no duration: expected a number with a unit, such as 30m or 1h 30m",
+            "line 6, jobs.test.timeout: `30 potatoes` is not a valid duration: expected whole numbers with units, such as 30m or 1h 30m",
         ),
         (
             "run: x\ntimeout: 30",
-            "line 6, jobs.test.timeout: `30` is no duration: expected a number with a unit, such as 30m or 1h 30m",
+            "line 6, jobs.test.timeout: `30` is not a valid duration: expected whole numbers with units, such as 30m or 1h 30m",
         ),
         (
             "run: x\ntimeout: 25h",
@@ -122,11 +122,11 @@ fn a_job_with_a_mistake() {
 fn names_and_variables() {
     assert_eq!(
         refusal("version: 1\njobs:\n  Unit_Tests: { agent: a, run: x }\n"),
-        ".bellhop.yaml, line 3, jobs.Unit_Tests: `Unit_Tests` is no job name: expected up to 63 characters of a-z, 0-9 and -, the first of them no -"
+        ".bellhop.yaml, line 3, jobs.Unit_Tests: `Unit_Tests` is not a valid job name: expected up to 63 characters of a-z, 0-9 and -, the first of them no -"
     );
     assert_eq!(
         refusal("version: 1\njobs:\n  a: { agent: Small, run: x }\n"),
-        ".bellhop.yaml, line 3, jobs.a.agent: `Small` is no agent name: expected up to 63 characters of a-z, 0-9 and -, the first of them no -"
+        ".bellhop.yaml, line 3, jobs.a.agent: `Small` is not a valid agent name: expected up to 63 characters of a-z, 0-9 and -, the first of them no -"
     );
     assert_eq!(
         refusal("version: 1\njobs:\n  a: { agent: b, run: x }\n  a: { agent: b, run: x }\n"),
@@ -135,11 +135,11 @@ fn names_and_variables() {
     for (environment, expected) in [
         (
             "{ 1A: x }",
-            ".1A: `1A` is no name of a variable: expected letters, digits and _, the first of them no digit",
+            ".1A: `1A` is not a valid name of a variable: expected letters, digits and _, not beginning with a digit",
         ),
         (
             "{ A-B: x }",
-            ".A-B: `A-B` is no name of a variable: expected letters, digits and _, the first of them no digit",
+            ".A-B: `A-B` is not a valid name of a variable: expected letters, digits and _, not beginning with a digit",
         ),
         (
             "{ CI: x }",
@@ -175,12 +175,15 @@ fn patterns() {
     for (push, expected) in [
         (
             "branches: [main, '[b']",
-            ".branches[1]: `[b` is no pattern: unclosed character class; missing ']'",
+            ".branches[1]: `[b` is not a valid pattern: unclosed character class; missing ']'",
         ),
-        ("branches: main", ".branches: expected a list, such as [a, b]"),
+        (
+            "branches: { main: 1 }",
+            ".branches: expected a single value, or a list such as [a, b]",
+        ),
         (
             "branches: []",
-            ".branches: an empty list: expected at least one pattern, or no such key",
+            ".branches: an empty list: expected at least one pattern; to have none, remove the key",
         ),
         ("tags: ['!']", ".tags[0]: an empty pattern: expected one such as main or release/*"),
         (
@@ -212,19 +215,19 @@ fn patterns() {
     }
     assert_eq!(
         refusal(&pipeline("run: x\non: { push: { branches: [*] } }", "")),
-        ".bellhop.yaml, line 6: the file is no valid YAML: while scanning an anchor or alias, did not find expected alphabetic or numeric character; a text that starts with * or & has to be quoted"
+        ".bellhop.yaml, line 6: the file is not valid YAML: while scanning an anchor or alias, did not find expected alphabetic or numeric character; a text that starts with * or & has to be quoted"
     );
     assert_eq!(
         refusal("version: 1\njobs:\n  a: { agent: b, run: c }\nconcurrency: { supersede: true, except: ['ma{in'] }\n"),
-        ".bellhop.yaml, line 4, concurrency.except[0]: `ma{in` is no pattern: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)"
+        ".bellhop.yaml, line 4, concurrency.except[0]: `ma{in` is not a valid pattern: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)"
     );
 }
 
 #[test]
 fn artifacts() {
     for (artifacts, expected) in [
-        ("dist", ": expected a list, such as [a, b]"),
-        ("[]", ": an empty list: expected at least one pattern, or no such key"),
+        ("{ dist: x }", ": expected a single value, or a list such as [a, b]"),
+        ("[]", ": an empty list: expected at least one pattern; to have none, remove the key"),
         (
             "[a, '']",
             "[1]: an empty pattern: expected one such as target/report.xml or dist/**",
@@ -282,7 +285,7 @@ fn retry_rules() {
     for (retry, expected) in [
         (
             "always",
-            ": `always` is no retry policy: expected a list of rules, or the word `never`",
+            ": `always` is not a valid retry policy: expected a list of rules, or the word `never`",
         ),
         ("3", ": expected a list of rules, or the word `never`"),
         ("{ on: failure }", ": expected a list of rules, or the word `never`"),
@@ -310,9 +313,12 @@ fn retry_rules() {
         ),
         (
             "[{ exit-codes: [1, 256] }]",
-            "[0].exit-codes: `256` is no exit code of a failure: expected 1 to 255",
+            "[0].exit-codes: `256` is not the exit code of a failure: expected 1 to 255",
         ),
-        ("[{ exit-codes: 75 }]", "[0].exit-codes: expected a list, such as [a, b]"),
+        (
+            "[{ exit-codes: { a: b } }]",
+            "[0].exit-codes: expected a single value, or a list such as [a, b]",
+        ),
         (
             "[{ on: failure, backoff: 2h }]",
             "[0].backoff: `2h` is out of bounds: expected at most 1h",
@@ -333,7 +339,7 @@ fn retry_rules() {
             "run: x\ncritical: true\nretry:\n  - on: interrupted\n    capacity: spot",
             ""
         )),
-        ".bellhop.yaml, line 9, jobs.test.retry[0].capacity: a critical job is never on Spot: expected on-demand, or no such key"
+        ".bellhop.yaml, line 9, jobs.test.retry[0].capacity: a critical job is never on Spot: expected on-demand, or remove the key"
     );
 }
 
@@ -361,8 +367,51 @@ fn needs() {
 }
 
 #[test]
+fn what_other_systems_call_it_is_answered_with_the_name_here() {
+    for (unknown, known) in [
+        ("env", "environment"),
+        ("script", "run"),
+        ("depends-on", "needs"),
+        ("image", "agent"),
+        ("when", "on"),
+    ] {
+        let refused = refusal(&pipeline(&format!("run: x\n{unknown}: x"), ""));
+        let expected = format!("jobs.test: unknown key `{unknown}`; did you mean `{known}`?");
+        assert!(refused.contains(&expected), "{refused}");
+    }
+    // A name that is near wins where no key here means the same.
+    assert!(refusal("version: 1\nenv: x\njobs: {}\n").contains("unknown key `env` (known: version, jobs, concurrency)"));
+}
+
+#[test]
+fn an_error_shows_its_line() {
+    let error = |text: &str| PipelineFile::parse(text).unwrap_err();
+    let misspelt = error(&pipeline("run: x\ntimout: 3m", ""));
+    assert!(misspelt.to_string().ends_with("artifacts); the line is `timout: 3m`"), "{misspelt}");
+    assert_eq!(misspelt.to_string(), format!("{}; the line is `timout: 3m`", misspelt.headline()));
+    let unclosed = error("version: 1\njobs:\n  a:\n    agent: b\n   run: c\n");
+    assert_eq!(unclosed.excerpt.as_deref(), Some("run: c"));
+
+    let long = format!("run: x\non: {{ push: {{ tags: ['{}'], branches: ['[b'] }} }}", "v".repeat(80));
+    assert_eq!(error(&pipeline(&long, "")).excerpt.as_deref(), Some("'[b'] } }"));
+
+    // What may be the value of a variable is not shown, under any name.
+    for variables in [
+        "environment:\n  A:\n    - sesame",
+        "env: { A: sesame }",
+        "variables: { A: sesame }",
+        "environment:\n  A: \"sesame",
+        "environment:\n  A: sesame\n B: x",
+    ] {
+        let refused = error(&pipeline(&format!("run: z\n{variables}"), ""));
+        assert!(!refused.to_string().contains("sesame"), "{refused}");
+    }
+    assert_eq!(error("").excerpt, None);
+}
+
+#[test]
 fn an_error_tells_the_place() {
-    let error = crate::config::PipelineFile::parse(&pipeline("run: x\non: { push: { branches: [main, '[b'] } }", "")).unwrap_err();
+    let error = PipelineFile::parse(&pipeline("run: x\non: { push: { branches: [main, '[b'] } }", "")).unwrap_err();
     assert_eq!(
         error,
         FileError {
@@ -370,7 +419,8 @@ fn an_error_tells_the_place() {
             line: Some(6),
             column: Some(36),
             field: Some("jobs.test.on.push.branches[1]".to_owned()),
-            message: "`[b` is no pattern: unclosed character class; missing ']'".to_owned(),
+            message: "`[b` is not a valid pattern: unclosed character class; missing ']'".to_owned(),
+            excerpt: Some("on: { push: { branches: [main, '[b'] } }".to_owned()),
         }
     );
 }
@@ -411,7 +461,7 @@ fn the_suite_configuration() {
         ),
         (
             &format!("agents:\n  small: {{ ecs: {{ {ECS}, capacity-providers: {{ on-demand: p }}, assign-public-ip: true }} }}"),
-            "line 3, agents.small.ecs.assign-public-ip: expected false, or no `capacity-providers`: ECS gives a public address to tasks on Fargate alone"
+            "line 3, agents.small.ecs.assign-public-ip: expected false, or no `capacity-providers`: ECS gives a public address only to tasks on Fargate"
                 .to_owned(),
         ),
         (
@@ -420,12 +470,12 @@ fn the_suite_configuration() {
         ),
         (
             "agents:\n  docker: { codebuild: { project: p, logs: { group: 'arn:aws:logs:r:1:log-group:a' } } }",
-            "line 3, agents.docker.codebuild.logs.group: `arn:aws:logs:r:1:log-group:a` is not the name of a log group: expected up to 512 letters, digits, '.', '_', '/', '#' and '-'"
+            "line 3, agents.docker.codebuild.logs.group: `arn:aws:logs:r:1:log-group:a` is not a valid log group name: expected up to 512 letters, digits, '.', '_', '/', '#' and '-'"
                 .to_owned(),
         ),
         (
             "agents:\n  small: { ecs: { cluster: '', task-definition: t, subnets: [s] } }",
-            "line 3, agents.small.ecs.cluster: `` is no name: expected 1 to 512 characters on one line, without spaces around them".to_owned(),
+            "line 3, agents.small.ecs.cluster: `` is not a valid name: expected 1 to 512 characters on one line, without spaces around them".to_owned(),
         ),
         (
             &format!("agents:\n  small: {{ ecs: {{ {ECS} }}, max-concurrent: 0 }}"),
@@ -437,7 +487,7 @@ fn the_suite_configuration() {
         ),
         (
             "agents: {}\nrepositories:\n  shop.git: { agents: [] }",
-            "line 4, repositories.shop.git: `shop.git` is no repository name: expected up to 100 letters, digits, '.', '_' and '-', not ending in .git".to_owned(),
+            "line 4, repositories.shop.git: `shop.git` is not a valid repository name: expected up to 100 letters, digits, '.', '_' and '-', not ending in .git".to_owned(),
         ),
         (
             "agents: {}\njobs:\n  clean: { agent: small, repository: ops, branch: main, run: x }",
@@ -465,7 +515,7 @@ fn the_suite_configuration() {
         ),
         (
             "agents: {}\nalarms:\n  - name: x\n    at-most-every: 1h\n    restart-service: { cluster: c, service: s, at-most-every: 30m }",
-            "line 5, alarms[0].at-most-every: `at-most-every` stands in `restart-service` as well: expected it once".to_owned(),
+            "line 5, alarms[0].at-most-every: `restart-service` has `at-most-every` as well: expected it once".to_owned(),
         ),
         (
             "agents: {}\nalarms:\n  - name: x\n    pause-starts: true\n    at-most-evry: 1h",
@@ -473,15 +523,15 @@ fn the_suite_configuration() {
         ),
         (
             "agents: {}\nalarms:\n  - name: x\n    pause-starts: true\n    at-most-every: 1h",
-            "line 6, alarms[0].at-most-every: expected no such key beside `pause-starts`: a pause lasts as long as its alarm".to_owned(),
+            "line 6, alarms[0].at-most-every: `pause-starts` cannot have `at-most-every`: a pause lasts as long as its alarm".to_owned(),
         ),
         (
             "agents: {}\nalarms:\n  - name: x\n    pause-starts: true\n    at-most-every: often",
-            "line 6, alarms[0].at-most-every: `often` is no duration: expected a number with a unit, such as 30m or 1h 30m".to_owned(),
+            "line 6, alarms[0].at-most-every: `often` is not a valid duration: expected whole numbers with units, such as 30m or 1h 30m".to_owned(),
         ),
         (
             "agents: {}\nalarms:\n  - name: 'x{'\n    run-job: a",
-            "line 4, alarms[0].name: `x{` is no pattern: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)".to_owned(),
+            "line 4, alarms[0].name: `x{` is not a valid pattern: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)".to_owned(),
         ),
         (
             "agents: {}\nnotify: { successes: sometimes }",
@@ -489,11 +539,11 @@ fn the_suite_configuration() {
         ),
         (
             "agents: {}\nbackups:\n  home: { resource: fs-1, vault: v, role: arn:aws:iam::1:role/b }",
-            "line 4, backups.home.resource: `fs-1` is no ARN: expected arn:partition:service:region:account:resource".to_owned(),
+            "line 4, backups.home.resource: `fs-1` is not a valid ARN: expected arn:partition:service:region:account:resource".to_owned(),
         ),
     ] {
         let error = SuiteConfig::parse(&format!("version: 1\n{text}\n")).unwrap_err();
-        assert_eq!(error.to_string(), format!("config/bellhop.yaml, {expected}"), "{text}");
+        assert_eq!(error.headline(), format!("config/bellhop.yaml, {expected}"), "{text}");
     }
 }
 
@@ -523,7 +573,7 @@ fn restore_tests_are_of_what_can_be_removed_again() {
         (
             "arn:aws:ec2:eu-west-1:1:volume/vol-1",
             "every: 7d",
-            "restore-test.metadata: missing key `availabilityZone`, which nothing else tells",
+            "restore-test.metadata: missing key `availabilityZone`: Bellhop cannot know it",
         ),
     ] {
         let text = format!(
@@ -531,7 +581,7 @@ fn restore_tests_are_of_what_can_be_removed_again() {
         );
         let error = SuiteConfig::parse(&text).unwrap_err();
         assert_eq!(
-            error.to_string(),
+            error.headline(),
             format!("config/bellhop.yaml, line 4, backups.home.{expected}"),
             "{keys}"
         );
@@ -576,7 +626,7 @@ fn backups_keep_to_the_rules_of_the_service() {
         );
         let error = SuiteConfig::parse(&text).unwrap_err();
         assert_eq!(
-            error.to_string(),
+            error.headline(),
             format!("config/bellhop.yaml, line 4, backups.home.{expected}"),
             "{keys}"
         );

@@ -23,7 +23,7 @@ fn refused(job: &str, words: &str) {
 fn lengths_of_patterns() {
     let tag = |length: usize| format!("on: {{ push: {{ tags: [{}] }} }}", "a".repeat(length));
     fits(&tag(256));
-    refused(&tag(257), "at most 256 bytes are read");
+    refused(&tag(257), "at most 256 characters are possible");
 }
 
 #[test]
@@ -52,7 +52,10 @@ fn rules_of_a_retry_policy() {
         "`1h 1s` is out of bounds: expected at most 1h",
     );
     fits("retry: [{ exit-codes: [1, 255], limit: 1 }]");
-    refused("retry: [{ exit-codes: [256], limit: 1 }]", "`256` is no exit code of a failure");
+    refused(
+        "retry: [{ exit-codes: [256], limit: 1 }]",
+        "`256` is not the exit code of a failure",
+    );
     fits("retry: [{ on: failure, limit: 1, capacity: spot }]");
     let once = PipelineFile::parse(&pipeline("run: x\nretry: [{ on: failure }]", "")).unwrap();
     assert_eq!(once.jobs()[0].retry.rules[0].limit, 1);
@@ -64,7 +67,8 @@ fn timeouts() {
     for key in ["timeout", "queue-timeout"] {
         fits(&format!("{key}: 1s"));
         fits(&format!("{key}: 24h"));
-        refused(&format!("{key}: 999ms"), "expected 1s to 24h");
+        refused(&format!("{key}: 0s"), "expected 1s to 24h");
+        refused(&format!("{key}: 999ms"), "is not a valid duration");
         refused(&format!("{key}: 24h 1s"), "expected 1s to 24h");
     }
 }
@@ -96,15 +100,15 @@ fn names_and_arns() {
         let text = format!(
             "version: 1\nagents: {{}}\nbackups:\n  home: {{ resource: '{arn}', vault: '{name}', role: 'arn:aws:iam::1:role/b' }}\n"
         );
-        SuiteConfig::parse(&text).map(|_| ()).map_err(|error| error.to_string())
+        SuiteConfig::parse(&text).map(|_| ()).map_err(|error| error.headline())
     };
     let arn = "arn:aws:s3:::b";
     assert_eq!(suite(&"n".repeat(512), arn), Ok(()));
     for name in ["", " n", "n ", &"n".repeat(513)] {
-        assert!(suite(name, arn).unwrap_err().contains("is no name"), "{name}");
+        assert!(suite(name, arn).unwrap_err().contains("is not a valid name"), "{name}");
     }
     for other in ["arn:aws:s3::b", "urn:aws:s3:::b"] {
-        assert!(suite("n", other).unwrap_err().contains("is no ARN"), "{other}");
+        assert!(suite("n", other).unwrap_err().contains("is not a valid ARN"), "{other}");
     }
 }
 
@@ -114,7 +118,7 @@ fn times_of_a_backup() {
         let text = format!(
             "version: 1\nagents: {{}}\nbackups:\n  home: {{ resource: 'arn:aws:s3:::b', vault: v, role: 'arn:aws:iam::1:role/b', {keys} }}\n"
         );
-        SuiteConfig::parse(&text).map(|_| ()).map_err(|error| error.to_string())
+        SuiteConfig::parse(&text).map(|_| ()).map_err(|error| error.headline())
     };
     for keys in [
         "start-within: 1h",

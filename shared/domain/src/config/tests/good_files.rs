@@ -270,3 +270,46 @@ fn anchors_and_merge_keys_may_be_used() {
     assert_eq!(file.jobs()[1].work, Work::Run("make b".to_owned()));
     assert_eq!(file.jobs()[2].environment["A"], "x");
 }
+
+#[test]
+fn a_single_value_stands_for_a_list_of_one() {
+    let file = |on: &str, rest: &str| {
+        let text =
+            format!("version: 1\njobs:\n  a: {{ agent: small, run: x }}\n  b: {{ agent: small, run: x, on: {{ push: {on} }}, {rest} }}\n");
+        format!("{:?}", PipelineFile::parse(&text).unwrap().jobs())
+    };
+    assert_eq!(
+        file(
+            "{ branches: main, tags: 'v*', paths: 'src/**' }",
+            "needs: a, artifacts: 'dist/**', retry: [{ exit-codes: 75 }]"
+        ),
+        file(
+            "{ branches: [main], tags: ['v*'], paths: ['src/**'] }",
+            "needs: [a], artifacts: ['dist/**'], retry: [{ exit-codes: [75] }]"
+        ),
+    );
+    let suite = |subnets: &str, agents: &str| {
+        let ecs = format!("cluster: c, task-definition: t, subnets: {subnets}, security-groups: {subnets}");
+        let text = format!("version: 1\nagents: {{ small: {{ ecs: {{ {ecs} }} }} }}\nrepositories: {{ shop: {{ agents: {agents} }} }}\n");
+        let config = SuiteConfig::parse(&text).unwrap();
+        format!("{:?} {:?}", config.agents, config.repositories)
+    };
+    assert_eq!(suite("subnet-0", "small"), suite("[subnet-0]", "[small]"));
+}
+
+#[test]
+fn keys_of_the_users_own_are_a_home_for_anchors() {
+    let text = ".checks: &checks { agent: small, run: make }\nversion: 1\nx-names: [&branch main]\njobs:\n  a: { <<: *checks, on: { push: { branches: *branch } } }\n";
+    let file = PipelineFile::parse(text).unwrap();
+    assert_eq!(file.jobs()[0].work, Work::Run("make".to_owned()));
+    let suite = "x-agent: &ecs { cluster: c, task-definition: t, subnets: s }\nversion: 1\nagents: { small: { ecs: *ecs } }\n";
+    assert_eq!(SuiteConfig::parse(suite).unwrap().agents.len(), 1);
+    // Only at the top: further in, a key is a name or a mistake.
+    let inside = "version: 1\njobs:\n  a: { agent: small, run: make, x-note: y }\n";
+    assert!(
+        PipelineFile::parse(inside)
+            .unwrap_err()
+            .headline()
+            .contains("jobs.a: unknown key `x-note`")
+    );
+}

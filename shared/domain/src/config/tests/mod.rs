@@ -21,7 +21,7 @@ fn pipeline(job: &str, jobs: &str) -> String {
     text
 }
 
-/// The one line about a bad pipeline file.
+/// What is wrong with a bad pipeline file, without the text of the line.
 fn refusal(text: &str) -> String {
-    PipelineFile::parse(text).unwrap_err().to_string()
+    PipelineFile::parse(text).unwrap_err().headline()
 }

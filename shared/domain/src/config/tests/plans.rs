@@ -32,7 +32,7 @@ fn try_plan(file: &str, config: &str, reference: &str, changed: Option<&[&str]>)
     let file = PipelineFile::parse(file).unwrap();
     let config = SuiteConfig::parse(config).unwrap();
     let changed: Option<Vec<String>> = changed.map(|paths| paths.iter().map(|path| (*path).to_owned()).collect());
-    plan(&run, &push, &file, &config, Select::ByFilters(changed.as_deref())).map_err(|error| error.to_string())
+    plan(&run, &push, &file, &config, Select::ByFilters(changed.as_deref())).map_err(|error| error.headline())
 }
 
 fn names(builds: &[BuildSpec]) -> Vec<&str> {
@@ -197,7 +197,7 @@ fn one_job_comes_with_those_it_needs_whatever_its_filter_says() {
         let push = push("refs/heads/main");
         let run = RunId::derive("ci", &push.trigger, &push.reference);
         let (file, config) = (PipelineFile::parse(text).unwrap(), SuiteConfig::parse(AGENTS).unwrap());
-        let specs = plan(&run, &push, &file, &config, Select::Job(&job.parse().unwrap())).map_err(|error| error.to_string())?;
+        let specs = plan(&run, &push, &file, &config, Select::Job(&job.parse().unwrap())).map_err(|error| error.headline())?;
         Ok::<_, String>(specs.iter().map(|spec| spec.id.job.to_string()).collect::<Vec<_>>())
     };
     assert_eq!(selected("deploy").unwrap(), ["build", "deploy"]);
@@ -216,7 +216,7 @@ fn what_is_repeated_waits_for_nothing_that_is_not() {
     let selected = |jobs: &[&str], config: &str| {
         let jobs: Vec<JobName> = jobs.iter().map(|job| job.parse().unwrap()).collect();
         let (file, config) = (PipelineFile::parse(text).unwrap(), SuiteConfig::parse(config).unwrap());
-        let specs = plan(&run, &push, &file, &config, Select::Exactly(&jobs)).map_err(|error| error.to_string())?;
+        let specs = plan(&run, &push, &file, &config, Select::Exactly(&jobs)).map_err(|error| error.headline())?;
         let needs = |spec: &BuildSpec| spec.needs.iter().map(JobName::to_string).collect::<Vec<_>>().join(" ");
         Ok::<_, String>(
             specs
@@ -239,7 +239,7 @@ fn a_script_of_an_action_may_use_what_its_repository_may() {
     let config = SuiteConfig::parse(AGENTS).unwrap();
     let plan = |agent: &str, on_behalf| {
         let agent = agent.parse().unwrap();
-        plan_script(&run, &push, "script".parse().unwrap(), (&agent, "make"), &config, on_behalf).map_err(|error| error.to_string())
+        plan_script(&run, &push, "script".parse().unwrap(), (&agent, "make"), &config, on_behalf).map_err(|error| error.headline())
     };
     assert_eq!(plan("small", OnBehalf::Action).unwrap().script, Script::Inline("make".to_owned()));
     assert_eq!(
