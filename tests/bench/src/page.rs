@@ -15,7 +15,7 @@ pub(crate) fn renewed(page: &str, parts: &[(&str, String)]) -> anyhow::Result<St
         let length = rest
             .find("<!-- end -->")
             .with_context(|| format!("part {name} of the page has no end"))?;
-        page.replace_range(from..from + length, &format!("\n```\n{}\n```\n\n", text.trim_end()));
+        page.replace_range(from..from + length, &format!("\n```text\n{}\n```\n\n", text.trim_end()));
     }
     Ok(page)
 }
@@ -31,7 +31,7 @@ mod tests {
         let new = renewed(page, &[("one", "new\n".to_owned())]).unwrap();
         assert_eq!(
             new,
-            "a\n<!-- measured: one -->\n\n```\nnew\n```\n\n<!-- end -->\nb\n<!-- measured: two -->\nstays\n<!-- end -->\n"
+            "a\n<!-- measured: one -->\n\n```text\nnew\n```\n\n<!-- end -->\nb\n<!-- measured: two -->\nstays\n<!-- end -->\n"
         );
         assert_eq!(renewed(&new, &[("one", "new\n".to_owned())]).unwrap(), new);
         assert!(renewed(page, &[("three", String::new())]).is_err());
