@@ -15,7 +15,7 @@ const SHOWN: usize = 1;
 /// The figures in a few sentences.
 pub(super) fn summary(bills: &Bills<'_>) -> anyhow::Result<String> {
     let mut text = format!(
-        "Bellhop costs **{}** a month at rest, and **{}** for {} builds without their agents. The metrics of a month with builds cost **{}** more.",
+        "Bellhop costs **{}** a month at rest, and **{}** for {} builds without their agents. In a month with builds, metrics add **{}**.",
         dollars(total(&bills.rest(bills.default()?)?)),
         dollars(bills.builds_usd()?),
         count(BUILDS),
@@ -25,7 +25,7 @@ pub(super) fn summary(bills: &Bills<'_>) -> anyhow::Result<String> {
         let usd = total(&lines);
         let _ = write!(
             text,
-            "\nA controller ({name}) costs **{}** a month. With **{} builds** a month, Bellhop costs as much.",
+            "\nA controller ({name}) costs **{}** a month. At **{} builds** a month, Bellhop costs the same.",
             dollars(usd),
             count(significant(bills.break_even(usd)?))
         );
@@ -200,7 +200,7 @@ pub(super) fn measurements(measured: &Measured) -> String {
     let builds = f64::from(measured.builds);
     let _ = write!(
         text,
-        "\nA build leaves {} bytes in the table, the indexes among them (its own item has {}), and {} objects with {} bytes in the bucket. The largest \
+        "\nA build leaves {} bytes in the table, including indexes (its own item has {}), and {} objects with {} bytes in the bucket. The largest \
          message has {} bytes.",
         number(left.table_bytes as f64 / builds),
         number(left.build_item_bytes),
