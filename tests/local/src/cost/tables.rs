@@ -15,7 +15,8 @@ const SHOWN: usize = 1;
 /// The figures in a few sentences.
 pub(super) fn summary(bills: &Bills<'_>) -> anyhow::Result<String> {
     let mut text = format!(
-        "Bellhop costs **{}** a month at rest, and **{}** for {} builds without their agents. In a month with builds, metrics add **{}**.",
+        "Bellhop costs **{}** a month at rest, and **{}** for {} builds without their agents.\n\
+         In a month with builds, metrics add **{}**.",
         dollars(total(&bills.rest(bills.default()?)?)),
         dollars(bills.builds_usd()?),
         count(BUILDS),
@@ -25,7 +26,7 @@ pub(super) fn summary(bills: &Bills<'_>) -> anyhow::Result<String> {
         let usd = total(&lines);
         let _ = write!(
             text,
-            "\nA controller ({name}) costs **{}** a month. At **{} builds** a month, Bellhop costs the same.",
+            "\nA controller ({name}) costs **{}** a month.\nAt **{} builds** a month, Bellhop costs the same.",
             dollars(usd),
             count(significant(bills.break_even(usd)?))
         );
@@ -147,8 +148,9 @@ pub(super) fn types(types: &Types) -> String {
 /// What was measured.
 pub(super) fn measurements(measured: &Measured) -> String {
     let mut text = format!(
-        "Measured on {} on {} (functions built in the profile `{}`), with {} builds of `{}`: {} lost their Spot capacity \
-         once, {} failed, and {} followed a failure on their branch.\n\n",
+        "Measured on {} on {} (functions built in the profile `{}`),\n\
+         with {} builds of `{}`: {} lost their Spot capacity once,\n\
+         {} failed, and {} followed a failure on their branch.\n\n",
         measured.date,
         measured.machine,
         measured.profile,
@@ -200,8 +202,8 @@ pub(super) fn measurements(measured: &Measured) -> String {
     let builds = f64::from(measured.builds);
     let _ = write!(
         text,
-        "\nA build leaves {} bytes in the table, including indexes (its own item has {}), and {} objects with {} bytes in the bucket. The largest \
-         message has {} bytes.",
+        "\nA build leaves {} bytes in the table, including indexes (its own item has {}),\n\
+         and {} objects with {} bytes in the bucket. The largest message has {} bytes.",
         number(left.table_bytes as f64 / builds),
         number(left.build_item_bytes),
         number(left.objects as f64 / builds),
