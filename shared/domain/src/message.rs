@@ -717,6 +717,8 @@ fn cut(text: &str, limit: usize) -> String {
 
 mod alarm;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod tests;
 
 pub use alarm::about_alarm;
