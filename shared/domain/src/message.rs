@@ -717,7 +717,7 @@ fn cut(text: &str, limit: usize) -> String {
 
 mod alarm;
 #[cfg(test)]
-mod page;
+pub(crate) mod page;
 #[cfg(test)]
 mod tests;
 

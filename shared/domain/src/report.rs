@@ -106,10 +106,11 @@ mod tests {
     use crate::Capacity;
     use crate::build::{BuildEvent, Refusal};
     use crate::decision::Decision;
+    use crate::message::page::{failed_build, finished_run};
     use crate::outcome::Outcome;
     use crate::run::RunEvent;
     use crate::spec::{CodeBuildExecutor, Executor};
-    use crate::testing::{push, spec_needing, t};
+    use crate::testing::{Page, push, spec_needing, t};
 
     #[test]
     fn a_build_that_has_not_heard_yet_that_it_is_skipped_is_reported_as_skipped() {
@@ -217,5 +218,36 @@ mod tests {
         assert_eq!(report["builds"][0]["status"], "timed-out");
         assert_eq!(report["builds"][0]["cause"], "it ran longer than its timeout of 1h");
         assert_eq!(report["builds"][0]["finished"], t(60).to_string());
+    }
+
+    /// Every key of a document, those of nested ones included.
+    fn keys(document: &Value) -> Vec<&str> {
+        match document {
+            Value::Object(members) => members
+                .iter()
+                .flat_map(|(name, value)| std::iter::once(name.as_str()).chain(keys(value)))
+                .collect(),
+            Value::Array(items) => items.iter().flat_map(keys).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_reference_has_every_field_and_an_example() {
+        let (build, _) = failed_build();
+        let run = finished_run(Outcome::Failed);
+        let (shown, listed) = (of_run(&run, std::iter::once(&build)), summary(&run));
+        let page = Page::read("requests.md");
+        for key in keys(&shown).into_iter().chain(keys(&listed)) {
+            assert!(page.text.contains(&format!("| `{key}` |")), "requests.md does not say what {key} is");
+        }
+        let part = |name: &str, document: Value| (name.to_owned(), format!("```json\n{document:#}\n```"));
+        page.holds(&[
+            part("example-show", shown),
+            part(
+                "example-list",
+                json!({ "version": 1, "repository": "shop", "runs": [listed], "next": null }),
+            ),
+        ]);
     }
 }

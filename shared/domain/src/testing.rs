@@ -1,7 +1,8 @@
 //! Values for the tests of this crate.
-#![expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -66,5 +67,43 @@ pub(crate) fn spec_needing(job: &str, needs: &[&str]) -> BuildSpec {
         artifacts: Vec::new(),
         limit: None,
         pausable: false,
+    }
+}
+
+/// A page of docs/reference, parts of which the code computes: each between a line `<!-- computed: NAME -->` and a line `<!-- end -->`.
+pub(crate) struct Page {
+    path: PathBuf,
+    pub(crate) text: String,
+}
+
+impl Page {
+    pub(crate) fn read(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference").join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        Self { path, text }
+    }
+
+    /// Fails unless the page has these parts. With `REWRITE` in the environment, they are written.
+    pub(crate) fn holds(&self, parts: &[(String, String)]) {
+        let mut current = self.text.clone();
+        for (name, part) in parts {
+            let opening = format!("<!-- computed: {name} -->\n");
+            let found = current
+                .split_once(&opening)
+                .and_then(|(before, rest)| Some((before, rest.split_once("<!-- end -->")?.1)));
+            let Some((before, after)) = found else {
+                panic!("{} has no part {name}", self.path.display())
+            };
+            current = format!("{before}{opening}\n{part}\n\n<!-- end -->{after}");
+        }
+        if std::env::var_os("REWRITE").is_some() {
+            std::fs::write(&self.path, current).unwrap();
+        } else {
+            assert!(
+                current == self.text,
+                "{} is not current: run this test with REWRITE=1 in its environment",
+                self.path.display()
+            );
+        }
     }
 }

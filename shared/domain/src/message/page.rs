@@ -5,7 +5,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use super::*;
 use crate::Capacity;
@@ -22,9 +21,7 @@ use crate::observation::{AgentStatus, ContainerEnd, Observation, Report, ReportP
 use crate::outbox::Abandoned;
 use crate::run::RunEvent;
 use crate::spec::RetryPolicy;
-use crate::testing::{push, spec, t};
-
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/messages.md");
+use crate::testing::{Page, push, spec, t};
 
 const OUTCOMES: [Outcome; 8] = [
     Outcome::Succeeded,
@@ -81,7 +78,7 @@ fn seen(status: AgentStatus) -> BuildEvent {
 }
 
 /// A build whose script has failed, and left a test report.
-fn failed_build() -> (Build, BuildNews) {
+pub(crate) fn failed_build() -> (Build, BuildNews) {
     let mut spec = spec();
     spec.retry = RetryPolicy::never();
     spec.artifacts = vec!["target/report.xml".to_owned()];
@@ -132,7 +129,7 @@ fn failed_build() -> (Build, BuildNews) {
     (build, news.unwrap())
 }
 
-fn finished_run(outcome: Outcome) -> Run {
+pub(crate) fn finished_run(outcome: Outcome) -> Run {
     let open = Run::create("abcdefghij".parse().unwrap(), &push(), vec![spec()], true, t(0)).0;
     let (_, news) = failed_build();
     let BuildNews::Finished { cause, .. } = news else { panic!("{news:?}") };
@@ -432,20 +429,10 @@ fn listed(page: &str, kind: &str) -> BTreeMap<String, String> {
     .collect()
 }
 
-/// The page with an example in the place for it.
-fn with_example(page: &str, kind: &str, message: &Message) -> String {
-    let opening = format!("<!-- computed: example-{kind} -->\n");
-    let (before, rest) = page.split_once(&opening).unwrap_or_else(|| panic!("no example-{kind}"));
-    let (_, after) = rest.split_once("<!-- end -->").unwrap();
-    let (document, email) = (&message.document, message.email.trim_end());
-    format!("{before}{opening}\n```json\n{document:#}\n```\n\n```text\n{email}\n```\n\n<!-- end -->{after}")
-}
-
 #[test]
 fn the_page_lists_every_status_and_has_an_example_of_each_kind() {
     assert!(OUTCOMES.into_iter().all(is_listed));
-    let path = Path::new(PAGE);
-    let page = std::fs::read_to_string(path).unwrap();
+    let page = Page::read("messages.md");
     let kinds = [
         ("run", of_runs(), "failed"),
         ("build", of_builds(), "failed"),
@@ -453,21 +440,22 @@ fn the_page_lists_every_status_and_has_an_example_of_each_kind() {
         ("backup", of_backups(), "copy-failed"),
         ("suite", of_suites(), "configuration-broken"),
     ];
-    let mut current = page.clone();
+    let mut examples = Vec::new();
     for (kind, messages, example) in &kinds {
         for message in messages {
             assert_eq!(message.document["kind"], *kind);
         }
-        assert_eq!(listed(&page, kind), statuses(messages), "the statuses of the kind {kind} in {PAGE}");
-        let example = messages.iter().find(|message| message.document["status"] == *example).unwrap();
-        current = with_example(&current, kind, example);
-    }
-    if std::env::var_os("REWRITE").is_some() {
-        std::fs::write(path, &current).unwrap();
-    } else {
-        assert!(
-            current == page,
-            "the examples in {PAGE} are not current; with REWRITE=1 in its environment this test writes them"
+        assert_eq!(
+            listed(&page.text, kind),
+            statuses(messages),
+            "the statuses of the kind {kind} in messages.md"
         );
+        let example = messages.iter().find(|message| message.document["status"] == *example).unwrap();
+        let (document, email) = (&example.document, example.email.trim_end());
+        examples.push((
+            format!("example-{kind}"),
+            format!("```json\n{document:#}\n```\n\n```text\n{email}\n```"),
+        ));
     }
+    page.holds(&examples);
 }
