@@ -13,16 +13,20 @@ DOCUMENT = ROOT / "docs" / "reference" / "events.md"
 HOW = "docs/reference/events.md is not current. Make it again: target/venv/local-aws/bin/python tests/local/events_table.py"
 
 HEAD = """\
-# Which event reaches which function
+# Events and rules
 
-Made from `infra/template.yaml` and `events/` by `tests/local/events_table.py`, and held against both by `cargo xtask test --only rules`. After a change to
-either, make it again with
+Which event reaches which function, and by which rule of EventBridge.
 
-```
+A program makes this page from `infra/template.yaml` and `events/`. The step `rules` of `cargo xtask test`
+compares it with both. After a change to either:
+
+```sh
+# in this repository
 target/venv/local-aws/bin/python tests/local/events_table.py
 ```
 
-What a function makes of an event stands in [events/README.md](../../events/README.md).
+[Sample events](../../events/README.md) says what a function does with each event. Some of these events
+come only in ways that need configuration: see [triggers](../how-to/triggers.md).
 
 """
 
@@ -38,7 +42,7 @@ def code(text):
 
 
 def takes(values):
-    """What a pattern takes at a field, in words."""
+    """The values that a pattern matches at a field."""
     said = []
     for value in values:
         if isinstance(value, dict):
@@ -50,7 +54,7 @@ def takes(values):
 
 
 def what_passes(pattern):
-    """What a rule lets pass, in words: the kind of event, and what its detail has to say."""
+    """What a rule matches: the kind of event, and the values of its detail."""
     words = [takes(pattern["detail-type"]) + " of " + takes(pattern["source"])]
     words += [f"{field}: {takes(values)}" for field, values in pattern.get("detail", {}).items()]
     return "; ".join(words)
@@ -73,22 +77,23 @@ def text(local):
             when = "time: " + code(resolve(properties["ScheduleExpression"], parameters))
         [target] = properties["Targets"]
         retry = target["RetryPolicy"]
-        tries = f"{retry['MaximumRetryAttempts']} times in {retry['MaximumEventAgeInSeconds']} s"
+        tries = f"{retry['MaximumRetryAttempts']} in {retry['MaximumEventAgeInSeconds']} s"
         rows.append([code(functions[rule]), code(rule), when, tries])
     document = HEAD
-    document += "## The rules\n\nWith the parameters' defaults. Of the two rules for alarms one is enabled, by default\nthe one for the suite's own (`AlarmRule`). What cannot be delivered is tried again so often, and then goes to the function's dead-letter queue.\n\n"
-    document += table(["Function", "Rule", "Lets pass", "Tried again"], rows)
+    document += "## Rules\n\nThe patterns are those with the default parameters. One of the two rules for alarms is enabled, by the\nparameter `AlarmRule`; the default is the one for the suite's own alarms. An event that EventBridge cannot\ndeliver is retried, and then goes to the function's dead-letter queue.\n\n"
+    document += table(["Function", "Rule", "Matches", "Retries"], rows)
 
-    document += "\n## The samples\n\nWhat no rule lets pass is either none of Bellhop's business or comes to its function directly: by a trigger of CodeCommit, an action of "
-    document += "an alarm or of a\npipeline, SNS, EventBridge Scheduler, or a request. What EventBridge sends when a rule's time has come goes to that rule's function, and "
-    document += "to no other.\n\n"
+    document += "\n## Sample events\n\n"
+    document += "An event without a rule is either not for Bellhop, or reaches its function directly: by a trigger of\n"
+    document += "CodeCommit, an action of an alarm or of a pipeline, SNS, EventBridge Scheduler, or a request. A scheduled\n"
+    document += "event of EventBridge goes to the function of the rule whose time has come.\n\n"
     rows = []
     for sample, reached in samples.reaching(local, patterns).items():
         event = json.loads(samples.samples()[sample])
         kind = event.get("detail-type") if isinstance(event, dict) else None
         function = ", ".join(code(functions[rule]) for rule in reached) or "–"
-        by = ", ".join(map(code, reached)) or ("a rule's time" if isinstance(event, dict) and event.get("source") == "aws.events" else "none")
-        rows.append([code(sample), kind or "no event of EventBridge", by, function])
+        by = ", ".join(map(code, reached)) or ("the rule's schedule" if isinstance(event, dict) and event.get("source") == "aws.events" else "none")
+        rows.append([code(sample), kind or "not from EventBridge", by, function])
     document += table(["Event", "Kind", "Rule", "Function"], rows)
     return document
 

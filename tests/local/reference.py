@@ -5,7 +5,10 @@
 Each table is between a line `<!-- computed: NAME -->` and a line `<!-- end -->`. `test_reference.py` compares the pages with the templates.
 """
 
+import json
 import re
+from datetime import timedelta
+from math import prod
 
 from events_table import code, table
 from infra import ROOT, SUITE, TEMPLATES, Template, resolve
@@ -15,6 +18,108 @@ HOW = "is not current. Write it again: target/venv/local-aws/bin/python tests/lo
 PART = re.compile(r"(<!-- computed: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 # The template that nests the others.
 WHOLE = "bellhop.yaml"
+# When an output with a condition is there.
+PRESENT = {
+    "HasCodeBuildProject": "with `CodeBuildProject`",
+    "HasCustomerKey": "with `CustomerKey=true`",
+    "HasFullMonitoring": "with `Monitoring=full`",
+    "MakesAgentImage": "without `AgentImage`",
+}
+# What the jobs on an agent may do beside what all may: check out, read their script, leave report and artifacts.
+RIGHTS = {
+    "small": "",
+    "medium": "",
+    "large": "",
+    "publish": "push images to `ImageRepositories`",
+    "deploy": "assume roles of `DeployRolePattern`",
+    "docker": "push images to `ImageRepositories`; a Docker daemon with `CodeBuildPrivileged=true`",
+}
+# Limits by the part of limits.md that has them: what is limited, the file and the constants that say how much, the unit, and what is beyond.
+REJECTED = "the run is rejected"
+LIMITS = {
+    "limits-files": [
+        ("size of a file", "domain/src/config/source.rs", ["LARGEST"], "bytes", "the file is an error"),
+        ("nesting", "domain/src/config/source.rs", ["DEEPEST"], "levels", "the file is an error"),
+        ("earlier versions of the suite configuration that can replace a broken one", "aws/src/bucket.rs", ["EARLIER_CONFIGURATIONS"], "", "every run is rejected"),
+    ],
+    "limits-pipeline-file": [
+        ("jobs", "domain/src/config/pipeline.rs", ["MOST_JOBS"], "", REJECTED),
+        ("patterns in `branches`, `tags`, `paths` or `except`", "domain/src/config/pipeline.rs", ["MOST_PATTERNS"], "", REJECTED),
+        ("patterns of all filters together", "domain/src/config/pipeline.rs", ["MOST_PATTERNS_IN_ALL"], "", REJECTED),
+        ("length of such a pattern", "domain/src/config/filter.rs", ["LONGEST"], "bytes", REJECTED),
+        ("changed files that `paths` are compared with", "aws/src/codecommit.rs", ["CHANGED_LIMIT"], "", "every path counts as changed"),
+        ("`timeout`, `queue-timeout`", "domain/src/config/pipeline.rs", ["SHORTEST_TIMEOUT", "LONGEST_TIMEOUT"], "", REJECTED),
+        ("`timeout` without the key", "domain/src/config/pipeline.rs", ["DEFAULT_TIMEOUT"], "", "the build ends `timed-out`"),
+        ("`queue-timeout` without the key", "domain/src/config/pipeline.rs", ["DEFAULT_QUEUE_TIMEOUT"], "", "the build ends `timed-out`"),
+        ("rules of `retry`", "domain/src/config/pipeline.rs", ["MOST_RULES"], "", REJECTED),
+        ("`limit` of a rule", "domain/src/config/pipeline.rs", ["MOST_RETRIES"], "", REJECTED),
+        ("`backoff` of a rule", "domain/src/config/pipeline.rs", ["LONGEST_BACKOFF"], "", REJECTED),
+        ("patterns of `artifacts`", "domain/src/config/pipeline.rs", ["MOST_ARTIFACTS"], "", REJECTED),
+        ("length of such a pattern", "domain/src/config/pipeline.rs", ["LONGEST_ARTIFACT"], "characters", REJECTED),
+        ("variables and artifact patterns of a job on ECS, as JSON", "domain/src/config/plan.rs", ["LARGEST_ENVIRONMENT"], "count", REJECTED),
+        ("overrides of an ECS task, which hold a script", "domain/src/agent.rs", ["OVERRIDES_LIMIT"], "characters", "the script goes through the bucket"),
+    ],
+    "limits-builds": [
+        ("time for a Spot agent to come up", "domain/src/build.rs", ["LAUNCH_TIMEOUT"], "", "it is stopped, and on-demand follows"),
+        ("time for an on-demand agent to come up", "domain/src/build.rs", ["ON_DEMAND_LAUNCH_TIMEOUT"], "", "`infrastructure-failed`, or a retry"),
+        ("time for an agent to stop", "domain/src/build.rs", ["STOP_TIMEOUT"], "", "it counts as lost"),
+        ("wait after a refused launch, doubled each time", "domain/src/build.rs", ["REFUSED_BACKOFF", "LONGEST_BACKOFF"], "", "until `queue-timeout`"),
+        ("wait after a throttled launch", "domain/src/build.rs", ["THROTTLED_WAIT"], "", "until `queue-timeout`"),
+        ("retries of a launch that AWS refuses for an unknown reason", "domain/src/build.rs", ["UNKNOWN_FOR"], "", "`infrastructure-failed`"),
+        ("wait until the message `waiting`", "domain/src/build.rs", ["WAITING_TOLD_AFTER"], "", ""),
+        ("silence of a running agent until it is asked for", "domain/src/build.rs", ["CHECK_RUNNING"], "", ""),
+        ("builds that wait for a slot of one agent template", "domain/src/pool.rs", ["MOST_WAITING"], "", "further builds ask again later"),
+        ("`timeout` that CodeBuild enforces itself, in minutes", "domain/src/codebuild.rs", ["TIMEOUT"], "", "Bellhop enforces a shorter one"),
+        ("`queue-timeout` that CodeBuild enforces itself, in minutes", "domain/src/codebuild.rs", ["QUEUED_TIMEOUT"], "", "Bellhop enforces a shorter one; CodeBuild ends a longer wait"),
+        ("time until CodePipeline's job is answered with a continuation", "domain/src/pipeline.rs", ["CONTINUE_AFTER"], "", ""),
+        ("time until CodePipeline has to come back", "domain/src/pipeline.rs", ["GONE_AFTER"], "", "the run is cancelled"),
+    ],
+    "limits-results": [
+        ("artifacts of an attempt", "engine/src/found.rs", ["LISTED"], "", "the agent keeps the first; a line in the log"),
+        ("artifacts in a report", "domain/src/found.rs", ["MOST_ARTIFACTS"], "", "counted"),
+        ("artifacts in a message", "domain/src/message.rs", ["ARTIFACTS_NAMED"], "", "counted"),
+        ("size of a JUnit report", "domain/src/junit.rs", ["LARGEST"], "bytes", "counted in part; named as not counted to its end"),
+        ("nesting in a JUnit report", "domain/src/junit.rs", ["DEEPEST"], "levels", "counted in part; named as not counted to its end"),
+        ("XML files of a build that are read", "engine/src/found.rs", ["MOST_REPORTS"], "", "named as not counted"),
+        ("XML files of a build that are read, together", "engine/src/found.rs", ["MOST_BYTES"], "bytes", "named as not counted"),
+        ("failed tests that are named", "domain/src/found.rs", ["MOST_FAILED"], "", "counted"),
+        ("reports that are named as not counted", "domain/src/found.rs", ["MOST_UNREAD"], "", "counted"),
+        ("name of a test", "domain/src/junit.rs", ["LONGEST_NAME"], "characters", "cut"),
+        ("an agent's report", "aws/src/bucket.rs", ["REPORT_LIMIT"], "bytes", "ignored; a line in the log"),
+    ],
+    "limits-messages": [
+        ("SMS", "domain/src/message.rs", ["SMS_LIMIT"], "characters", "cut"),
+        ("subject of an e-mail", "domain/src/message.rs", ["SUBJECT_LIMIT"], "characters", "cut"),
+        ("repository or branch in a title", "domain/src/message.rs", ["NAME_LIMIT"], "characters", "cut; the document has the full name"),
+        ("jobs of a run whose message has full causes", "domain/src/message.rs", ["MANY_JOBS"], "", "each cause is cut"),
+        ("such a cause", "domain/src/message.rs", ["SHORT_CAUSE"], "characters", "cut"),
+        ("tasks on an interrupted instance that are named", "domain/src/message/instance.rs", ["FOREIGN_NAMED"], "", "counted"),
+        ("name of a request (`id`)", "events/src/control.rs", ["LONGEST_ID"], "bytes", "an error"),
+        ("runs on a page of `list`", "../functions/control/src/lib.rs", ["LISTED"], "", "`next`"),
+        ("a message of SNS or SQS that is read", "events/src/wrapping.rs", ["LONGEST_TEXT"], "bytes", "ignored; metric `DroppedEvents`"),
+        ("messages inside messages", "events/src/wrapping.rs", ["DEEPEST"], "levels", "ignored; metric `DroppedEvents`"),
+        ("records of one input", "events/src/wrapping.rs", ["MOST_RECORDS"], "", "ignored; metric `DroppedEvents`"),
+        ("message of a failed CodePipeline action", "aws/src/codepipeline.rs", ["MESSAGE_LIMIT"], "characters", "cut"),
+        ("summary of a CodePipeline action", "aws/src/codepipeline.rs", ["SUMMARY_LIMIT"], "characters", "cut"),
+    ],
+    "limits-suite": [
+        ("changes of an alarm until it is flapping", "domain/src/alarm.rs", ["FLAPS"], "", ""),
+        ("within", "domain/src/alarm.rs", ["FLAP_WINDOW"], "", ""),
+        ("time without a change until a flapping alarm has settled", "domain/src/alarm.rs", ["SETTLED_AFTER"], "", ""),
+        ("`at-most-every` without the key", "domain/src/config/suite.rs", ["DEFAULT_AT_MOST_EVERY"], "", ""),
+        ("pause by `pause-starts`", "domain/src/alarm.rs", ["LONGEST_PAUSE"], "", "launches continue; message `pause-ended`"),
+        ("distance of two starts of one backup", "domain/src/backup.rs", ["SLOT"], "", "a closer start is ignored"),
+        ("drain after a rebalance recommendation, without tasks", "domain/src/instance.rs", ["ADVICE_FOR"], "", "the instance takes tasks again"),
+        ("drain after a rebalance recommendation, with tasks", "domain/src/instance.rs", ["ADVICE_AT_MOST"], "", "it stays drained; message `instance-drained`"),
+    ],
+    "limits-records": [
+        ("runs and builds, after their end", "aws/src/dynamodb.rs", ["KEEP_SECONDS"], "seconds", "`show` and `retry` do not find them"),
+        ("how each branch stands, after its last run", "domain/src/standing.rs", ["KEEP"], "", "the next success is not a recovery"),
+        ("alarms, after their last event", "domain/src/alarm.rs", ["KEEP"], "", ""),
+        ("backups, after their last event", "domain/src/backup.rs", ["KEPT"], "", ""),
+        ("instances, after their last event", "domain/src/instance.rs", ["KEEP"], "", ""),
+    ],
+}
 COMPARISONS = {"GreaterThanThreshold": ">", "LessThanThreshold": "<"}
 
 
@@ -77,10 +182,16 @@ def parameters(template, whole):
 
 
 def outputs(template):
-    rows = []
+    """The table of a template's outputs. Those without a description are only named: their names say it all."""
+    rows, plain = [], []
     for name, output in sorted(template.document["Outputs"].items()):
-        rows.append([code(name), code(output["Condition"]) if "Condition" in output else "always", cell(output.get("Description", ""))])
-    return table(["Output", "Present", "Meaning"], rows)
+        if "Description" in output:
+            present = PRESENT[output["Condition"]] if "Condition" in output else "always"
+            rows.append([code(name), present, cell(output["Description"])])
+        else:
+            plain.append(code(name) + (f" ({PRESENT[output['Condition']]})" if "Condition" in output else ""))
+    text = table(["Output", "Present", "Meaning"], rows)
+    return text + (f"\nAlso: {', '.join(plain)}.\n" if plain else "")
 
 
 def span(seconds):
@@ -110,13 +221,82 @@ def functions(template):
     for name, function in sorted(template.of_type("AWS::Lambda::Function").items()):
         retries = template.properties(f"{name}EventInvokeConfig")
         age = retries["MaximumEventAgeInSeconds"]
-        rows.append([code(name), f"{function['Timeout']} s", f"{function['MemorySize']} MB", str(retries["MaximumRetryAttempts"]), span(age)])
+        rows.append([code(name.removesuffix("Function")), f"{function['Timeout']} s", f"{function['MemorySize']} MB", str(retries["MaximumRetryAttempts"]), span(age)])
     return table(["Function", "Timeout", "Memory", "Retries", "Maximum age of an event"], rows)
+
+
+def agents(template):
+    """The agents that agents.yaml makes."""
+    configuration = json.dumps(template.document["Outputs"]["SuiteConfiguration"])
+    rows = []
+
+    def add(name, size, disk):
+        of_agent = configuration.split(f"  {name}:")[1].split("logs:")[0]
+        restricted = "yes" if "restricted: true" in of_agent else "no"
+        capacity = "CodeBuild" if "codebuild:" in of_agent else "Spot, on-demand" if "spot:" in of_agent else "on-demand"
+        rows.append([code(name), size, disk, capacity, restricted, RIGHTS[name]])
+
+    tasks = template.of_type("AWS::ECS::TaskDefinition")
+    for task in sorted(tasks.values(), key=lambda task: list(RIGHTS).index(task["Family"]["Fn::Sub"].removeprefix("${AgentFamilyPrefix}"))):
+        size = f"{int(task['Cpu']) / 1024:g} vCPU, {int(task['Memory']) // 1024} GB"
+        disk = "`LargeAgentStorage`" if "EphemeralStorage" in task else "20 GiB"
+        add(task["Family"]["Fn::Sub"].removeprefix("${AgentFamilyPrefix}"), size, disk)
+    add("docker", code(template.properties("DockerProject")["Environment"]["ComputeType"]), "CodeBuild's")
+    return table(["Agent", "Size", "Disk", "Capacity", "Restricted", "Further rights"], rows)
 
 
 def variables(template):
     """The variables of every function's environment, as a set of names for each."""
     return {name: set(function["Environment"]["Variables"]) for name, function in template.of_type("AWS::Lambda::Function").items()}
+
+
+def constant(file, name):
+    """The value of a constant in a file of shared/: a number, a timespan in seconds, or a range."""
+    text = (ROOT / "shared" / file).read_text()
+    found = re.search(rf"const {name}: ([A-Za-z0-9<>]+) =\s*([^;]+);", text)
+    if not found:
+        raise KeyError(f"shared/{file} has no constant {name}")
+    kind, value = found.groups()
+    seconds = re.fullmatch(r"Duration::from_(secs|millis)\(([^()]+)\)", value)
+    if seconds:
+        return timedelta(**{{"secs": "seconds", "millis": "milliseconds"}[seconds[1]]: number(seconds[2])})
+    if kind.startswith("RangeInclusive"):
+        return range(*map(number, value.split("..=")))
+    return number(value)
+
+
+def number(text):
+    """A product of numbers, as Rust writes it."""
+    return prod(int(factor.replace("_", "")) for factor in text.split("*"))
+
+
+def amount(value, unit):
+    """A limit as people read it."""
+    if unit == "seconds":
+        value, unit = timedelta(seconds=value), ""
+    if isinstance(value, range):
+        return f"{value.start} to {value.stop:,}"
+    if isinstance(value, timedelta):
+        seconds = int(value.total_seconds())
+        for size, word in ((86400, "days"), (3600, "h"), (60, "min")):
+            # A day is 24 h in the files.
+            if seconds % size == 0 and seconds > (size if word == "days" else 0):
+                return f"{seconds // size} {word}"
+        return f"{seconds} s"
+    if unit == "bytes":
+        for size, word in ((1024**2, "MiB"), (1024, "KiB")):
+            if value % size == 0:
+                return f"{value // size} {word}"
+    if unit == "count":
+        unit = "bytes"
+    return f"{value:,} {unit}".strip()
+
+
+def limits(rows):
+    cells = []
+    for what, file, names, unit, beyond in rows:
+        cells.append([what, " to ".join(amount(constant(file, name), unit) for name in names), beyond])
+    return table(["What", "Limit", "Beyond it"], cells)
 
 
 def computed():
@@ -129,7 +309,9 @@ def computed():
         parts[f"{short}-parameters"] = parameters(template, whole)
         parts[f"{short}-outputs"] = outputs(template)
     parts["alarms"] = alarms(templates[SUITE.name])
+    parts["agents"] = agents(templates["agents.yaml"])
     parts["functions"] = functions(templates[SUITE.name])
+    parts.update((name, limits(rows)) for name, rows in LIMITS.items())
     return parts
 
 

@@ -118,3 +118,54 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Test(options) => tests::run(&options).await,
     }
 }
+
+#[cfg(test)]
+mod reference {
+    use std::collections::BTreeMap;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Options and possible values of each command, with their defaults, as docs/reference/command-line.md lists them.
+    fn listed(page: &str, command: &str) -> BTreeMap<String, String> {
+        let section = page.split(&format!("\n### `cargo xtask {command}`\n")).nth(1);
+        let section = section
+            .and_then(|rest| rest.split("\n##").next())
+            .unwrap_or("| `no such section` | |");
+        let cells = |row: &str| {
+            row.split('|')
+                .map(|cell| cell.trim().trim_matches('`').to_owned())
+                .collect::<Vec<_>>()
+        };
+        let rows = section.lines().filter(|line| line.starts_with("| `")).map(cells);
+        rows.filter_map(|row| Some((row.get(1)?.clone(), row.get(2)?.clone()))).collect()
+    }
+
+    #[test]
+    fn the_reference_lists_every_command_with_its_options() {
+        let page = include_str!("../../docs/reference/command-line.md");
+        for command in Arguments::command().get_subcommands() {
+            let mut known = BTreeMap::new();
+            for argument in command.get_arguments().filter(|argument| argument.get_id() != "help") {
+                let defaults: Vec<_> = argument
+                    .get_default_values()
+                    .iter()
+                    .map(|value| value.to_string_lossy().into_owned())
+                    .collect();
+                if let Some(long) = argument.get_long() {
+                    known.insert(format!("--{long}"), defaults.join(","));
+                } else if !argument.is_allow_hyphen_values_set() {
+                    for value in argument.get_possible_values() {
+                        known.insert(value.get_name().to_owned(), String::new());
+                    }
+                }
+            }
+            let listed = listed(page, command.get_name());
+            assert!(listed.keys().eq(known.keys()), "{}: {listed:?}, but {known:?}", command.get_name());
+            for (option, default) in known.iter().filter(|(_, default)| default.parse::<u64>().is_ok()) {
+                assert_eq!(&listed[option], default, "{} {option}", command.get_name());
+            }
+        }
+    }
+}

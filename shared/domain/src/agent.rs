@@ -89,7 +89,7 @@ pub fn report_key(run: &crate::ids::RunId) -> String {
 #[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 mod tests {
     use super::*;
-    use crate::testing::spec;
+    use crate::testing::{Page, spec};
 
     fn attempt() -> AttemptId {
         AttemptId {
@@ -164,5 +164,33 @@ mod tests {
         // Of the margin, the frame of the overrides takes this much.
         let frame = r#"{"containerOverrides":[{"environment":[],"name":""}]}"#.len() - 1;
         assert_eq!(taken(&with(longest)), OVERRIDES_LIMIT - OVERRIDES_MARGIN + frame);
+    }
+
+    #[test]
+    fn the_reference_lists_every_variable() {
+        let mut stored = spec();
+        stored.script = Script::Stored(script_key(&stored.id));
+        stored.artifacts = vec!["dist/**".to_owned()];
+        let mut names: Vec<String> = environment(&spec(), &attempt(), Capacity::Spot, "suite").into_keys().collect();
+        names.extend(environment(&stored, &attempt(), Capacity::Spot, "suite").into_keys());
+        let page = Page::read("environment.md").text;
+        let section = page
+            .split("\n## ")
+            .find(|section| section.starts_with("Variables of a job\n"))
+            .unwrap();
+        for name in &names {
+            assert!(
+                section.contains(&format!("| `{name}` |")),
+                "environment.md does not say what {name} is"
+            );
+        }
+        for row in section.lines().filter_map(|line| line.strip_prefix("| `")) {
+            let name = row.split('`').next().unwrap();
+            let by_task_definition = row.contains("| task definition |");
+            assert!(
+                by_task_definition || names.iter().any(|other| other == name),
+                "no agent gets {name}"
+            );
+        }
     }
 }

@@ -239,7 +239,10 @@ mod tests {
         let (shown, listed) = (of_run(&run, std::iter::once(&build)), summary(&run));
         let page = Page::read("requests.md");
         for key in keys(&shown).into_iter().chain(keys(&listed)) {
-            assert!(page.text.contains(&format!("| `{key}` |")), "requests.md does not say what {key} is");
+            assert!(
+                page.text.contains(&format!("| `{key}` |")),
+                "requests.md does not say what {key} is"
+            );
         }
         let part = |name: &str, document: Value| (name.to_owned(), format!("```json\n{document:#}\n```"));
         page.holds(&[

@@ -43,4 +43,13 @@ mod tests {
             "the invocation failed: Passing: failed to read build x: ThrottlingException: Rate exceeded"
         );
     }
+
+    #[test]
+    fn the_reference_has_every_type_of_error() {
+        let page = include_str!("../../../docs/reference/metrics.md");
+        for fault in [Fault::passing("x"), Fault::lasting("x")] {
+            let kind = Diagnostic::from(Failure::from(fault)).error_type;
+            assert!(page.contains(&format!("\n| `{kind}` |")), "metrics.md does not say what {kind} is");
+        }
+    }
 }

@@ -122,6 +122,9 @@ mod tests {
     #[test]
     fn every_dimension_and_metric_of_a_line_has_a_value_in_it() {
         let second = Duration::from_millis(1500);
+        let page = include_str!("../../../docs/reference/metrics.md");
+        let listed = page.split("\n## Metrics\n").nth(1).unwrap().split("\n### ").next().unwrap();
+        let mut known = 0;
         for (measure, name, value) in [
             (Measure::Build(Outcome::Succeeded), "Builds", json!(1)),
             (Measure::Attempt, "Attempts", json!(1)),
@@ -138,11 +141,18 @@ mod tests {
             assert_eq!(document[name], value, "{document}");
             let directive = &document["_aws"]["CloudWatchMetrics"][0];
             assert_eq!(directive["Metrics"][0]["Name"], name);
+            let unit = directive["Metrics"][0]["Unit"].as_str().unwrap();
+            assert!(
+                listed.contains(&format!("\n| `{name}` | {unit} |")),
+                "metrics.md has no {name} in {unit}"
+            );
+            known += 1;
             for set in directive["Dimensions"].as_array().unwrap() {
                 for dimension in set.as_array().unwrap() {
                     assert!(document[dimension.as_str().unwrap()].is_string(), "{dimension} in {document}");
                 }
             }
         }
+        assert_eq!(listed.matches("\n| `").count(), known, "metrics.md has another metric");
     }
 }

@@ -137,4 +137,21 @@ mod tests {
         let settings = Settings::from_lookup(|name| (name != "BELLHOP_CONFIG_KEY").then(|| "x".to_owned()));
         assert_eq!(settings.map(|settings| settings.config_key), Ok("config/bellhop.yaml".to_owned()));
     }
+
+    #[test]
+    fn the_reference_lists_every_variable() {
+        let asked = std::cell::RefCell::new(Vec::new());
+        let _ = Settings::from_lookup(|name| {
+            asked.borrow_mut().push(name.to_owned());
+            Some("x".to_owned())
+        });
+        let page = include_str!("../../../docs/reference/environment.md");
+        let section = page.split("\n## Variables of the functions\n").nth(1).unwrap_or_default();
+        for name in asked.borrow().iter() {
+            assert!(
+                section.contains(&format!("\n| `{name}` |")),
+                "environment.md does not say what {name} is"
+            );
+        }
+    }
 }

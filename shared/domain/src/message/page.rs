@@ -132,7 +132,9 @@ pub(crate) fn failed_build() -> (Build, BuildNews) {
 pub(crate) fn finished_run(outcome: Outcome) -> Run {
     let open = Run::create("abcdefghij".parse().unwrap(), &push(), vec![spec()], true, t(0)).0;
     let (_, news) = failed_build();
-    let BuildNews::Finished { cause, .. } = news else { panic!("{news:?}") };
+    let BuildNews::Finished { cause, .. } = news else {
+        panic!("{news:?}")
+    };
     let event = RunEvent::BuildFinished {
         job: "test".parse().unwrap(),
         outcome,
