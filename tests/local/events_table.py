@@ -41,6 +41,11 @@ def code(text):
     return f"`{text}`"
 
 
+def time(seconds):
+    """A time as people read it."""
+    return next(f"{seconds // size} {unit}" for size, unit in ((3600, "h"), (60, "min"), (1, "s")) if seconds % size == 0)
+
+
 def takes(values):
     """The values that a pattern matches at a field."""
     said = []
@@ -77,7 +82,7 @@ def text(local):
             when = "time: " + code(resolve(properties["ScheduleExpression"], parameters))
         [target] = properties["Targets"]
         retry = target["RetryPolicy"]
-        tries = f"{retry['MaximumRetryAttempts']} in {retry['MaximumEventAgeInSeconds']} s"
+        tries = f"{retry['MaximumRetryAttempts']} in {time(retry['MaximumEventAgeInSeconds'])}"
         rows.append([code(functions[rule]), code(rule), when, tries])
     document = HEAD
     document += "## Rules\n\nThe patterns are those with the default parameters. One of the two rules for alarms is enabled, by the\nparameter `AlarmRule`; the default is the one for the suite's own alarms. An event that EventBridge cannot\ndeliver is retried, and then goes to the function's dead-letter queue.\n\n"
