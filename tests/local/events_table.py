@@ -17,16 +17,16 @@ HEAD = """\
 
 Which event reaches which function, and by which rule of EventBridge.
 
-A program makes this page from `infra/template.yaml` and `events/`. The step `rules` of `cargo xtask test`
-compares it with both. After a change to either:
+A program makes this page from `infra/template.yaml` and `events/`. The step `rules` of
+`cargo xtask test` compares it with both. After a change to either:
 
 ```sh
 # in this repository
 target/venv/local-aws/bin/python tests/local/events_table.py
 ```
 
-[Sample events](../../events/README.md) says what a function does with each event. Some of these events
-come only in ways that need configuration: see [triggers](../how-to/triggers.md).
+[Sample events](../../events/README.md) says what a function does with each event. Some of these
+events come only in ways that need configuration: see [triggers](../how-to/triggers.md).
 
 """
 
@@ -85,13 +85,13 @@ def text(local):
         tries = f"{retry['MaximumRetryAttempts']} in {time(retry['MaximumEventAgeInSeconds'])}"
         rows.append([code(functions[rule]), code(rule), when, tries])
     document = HEAD
-    document += "## Rules\n\nThe patterns are those with the default parameters. One of the two rules for alarms is enabled, by the\nparameter `AlarmRule`; the default is the one for the suite's own alarms. An event that EventBridge cannot\ndeliver is retried, and then goes to the function's dead-letter queue.\n\n"
+    document += "## Rules\n\nThe patterns are those with the default parameters. One of the two rules for alarms is enabled, by\nthe parameter `AlarmRule`; the default is the one for the suite's own alarms. An event that\nEventBridge cannot deliver is retried, and then goes to the function's dead-letter queue.\n\n"
     document += table(["Function", "Rule", "Matches", "Retries"], rows)
 
     document += "\n## Sample events\n\n"
-    document += "An event without a rule is either not for Bellhop, or reaches its function directly: by a trigger of\n"
-    document += "CodeCommit, an action of an alarm or of a pipeline, SNS, EventBridge Scheduler, or a request. A scheduled\n"
-    document += "event of EventBridge goes to the function of the rule whose time has come.\n\n"
+    document += "An event without a rule is either not for Bellhop, or reaches its function directly: by a trigger\n"
+    document += "of CodeCommit, an action of an alarm or of a pipeline, SNS, EventBridge Scheduler, or a request. A\n"
+    document += "scheduled event of EventBridge goes to the function of the rule whose time has come.\n\n"
     rows = []
     for sample, reached in samples.reaching(local, patterns).items():
         event = json.loads(samples.samples()[sample])

@@ -7,6 +7,7 @@ Each table is between a line `<!-- computed: NAME -->` and a line `<!-- end -->`
 
 import json
 import re
+import textwrap
 from datetime import timedelta
 from math import prod
 
@@ -152,6 +153,11 @@ def allowed(parameter):
     return "; ".join(said)
 
 
+def wrapped(text):
+    """A paragraph in lines of 100 columns."""
+    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
 def row(name, parameter):
     return [code(name), code(parameter["Type"]), default(parameter), cell(allowed(parameter)), cell(parameter["Description"])]
 
@@ -177,7 +183,7 @@ def parameters(template, whole):
         if rows:
             text += f"**{label}**\n\n{table(head, rows)}\n"
     if same:
-        text += f"As in `{WHOLE}`: {', '.join(same)}.\n"
+        text += wrapped(f"As in `{WHOLE}`: {', '.join(same)}.")
     return text.rstrip("\n") + "\n"
 
 
@@ -191,7 +197,7 @@ def outputs(template):
         else:
             plain.append(code(name) + (f" ({PRESENT[output['Condition']]})" if "Condition" in output else ""))
     text = table(["Output", "Present", "Meaning"], rows)
-    return text + (f"\nAlso: {', '.join(plain)}.\n" if plain else "")
+    return text + ("\n" + wrapped(f"Also: {', '.join(plain)}.") if plain else "")
 
 
 def span(seconds):
