@@ -11,7 +11,7 @@ import textwrap
 from datetime import timedelta
 from math import prod
 
-from events_table import code, table
+from events_table import code, table, time
 from infra import ROOT, SUITE, TEMPLATES, Template, resolve
 
 PAGES = ROOT / "docs" / "reference"
@@ -68,7 +68,7 @@ LIMITS = {
         ("wait after a throttled launch", "domain/src/build.rs", ["THROTTLED_WAIT"], "", "until `queue-timeout`"),
         ("retries of a launch that AWS refuses for an unknown reason", "domain/src/build.rs", ["UNKNOWN_FOR"], "", "`infrastructure-failed`"),
         ("wait until the message `waiting`", "domain/src/build.rs", ["WAITING_TOLD_AFTER"], "", ""),
-        ("silence of a running agent until it is asked for", "domain/src/build.rs", ["CHECK_RUNNING"], "", ""),
+        ("silence of a running agent until Bellhop asks its service", "domain/src/build.rs", ["CHECK_RUNNING"], "", ""),
         ("builds that wait for a slot of one agent template", "domain/src/pool.rs", ["MOST_WAITING"], "", "further builds ask again later"),
         ("`timeout` that CodeBuild enforces itself, in minutes", "domain/src/codebuild.rs", ["TIMEOUT"], "", "Bellhop enforces a shorter one"),
         ("`queue-timeout` that CodeBuild enforces itself, in minutes", "domain/src/codebuild.rs", ["QUEUED_TIMEOUT"], "", "Bellhop enforces a shorter one; CodeBuild ends a longer wait"),
@@ -104,8 +104,8 @@ LIMITS = {
         ("summary of a CodePipeline action", "aws/src/codepipeline.rs", ["SUMMARY_LIMIT"], "characters", "cut"),
     ],
     "limits-suite": [
-        ("changes of an alarm until it is flapping", "domain/src/alarm.rs", ["FLAPS"], "", ""),
-        ("within", "domain/src/alarm.rs", ["FLAP_WINDOW"], "", ""),
+        ("changes of an alarm that make it flapping", "domain/src/alarm.rs", ["FLAPS"], "", ""),
+        ("time for these changes", "domain/src/alarm.rs", ["FLAP_WINDOW"], "", ""),
         ("time without a change until a flapping alarm has settled", "domain/src/alarm.rs", ["SETTLED_AFTER"], "", ""),
         ("`at-most-every` without the key", "domain/src/config/suite.rs", ["DEFAULT_AT_MOST_EVERY"], "", ""),
         ("pause by `pause-starts`", "domain/src/alarm.rs", ["LONGEST_PAUSE"], "", "launches continue; message `pause-ended`"),
@@ -115,7 +115,7 @@ LIMITS = {
     ],
     "limits-records": [
         ("runs and builds, after their end", "aws/src/dynamodb.rs", ["KEEP_SECONDS"], "seconds", "`show` and `retry` do not find them"),
-        ("how each branch stands, after its last run", "domain/src/standing.rs", ["KEEP"], "", "the next success is not a recovery"),
+        ("last results of a branch, after its last run", "domain/src/standing.rs", ["KEEP"], "", "the next success is not reported as a recovery"),
         ("alarms, after their last event", "domain/src/alarm.rs", ["KEEP"], "", ""),
         ("backups, after their last event", "domain/src/backup.rs", ["KEPT"], "", ""),
         ("instances, after their last event", "domain/src/instance.rs", ["KEEP"], "", ""),
@@ -200,16 +200,12 @@ def outputs(template):
     return text + ("\n" + wrapped(f"Also: {', '.join(plain)}.") if plain else "")
 
 
-def span(seconds):
-    return f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
-
-
 def threshold(alarm):
     """When an alarm is in ALARM, such as `Errors` > 0, 2 of 3 periods of 5 min."""
     periods, of = alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]), alarm["EvaluationPeriods"]
     said = "" if of == 1 else f"{periods} of {of} periods of "
     missing = "; no data counts as over it" if alarm["TreatMissingData"] == "breaching" else ""
-    return f"{code(alarm['MetricName'])} {COMPARISONS[alarm['ComparisonOperator']]} {alarm['Threshold']}, {said}{span(alarm['Period'])}{missing}"
+    return f"{code(alarm['MetricName'])} {COMPARISONS[alarm['ComparisonOperator']]} {alarm['Threshold']}, {said}{time(alarm['Period'])}{missing}"
 
 
 def alarms(template):
@@ -226,8 +222,9 @@ def functions(template):
     rows = []
     for name, function in sorted(template.of_type("AWS::Lambda::Function").items()):
         retries = template.properties(f"{name}EventInvokeConfig")
-        age = retries["MaximumEventAgeInSeconds"]
-        rows.append([code(name.removesuffix("Function")), f"{function['Timeout']} s", f"{function['MemorySize']} MB", str(retries["MaximumRetryAttempts"]), span(age)])
+        short = function["FunctionName"]["Fn::Sub"].removeprefix("${Suite}-")
+        age = time(retries["MaximumEventAgeInSeconds"])
+        rows.append([code(short), f"{function['Timeout']} s", f"{function['MemorySize']} MB", str(retries["MaximumRetryAttempts"]), age])
     return table(["Function", "Timeout", "Memory", "Retries", "Maximum age of an event"], rows)
 
 
