@@ -39,10 +39,9 @@ pub(crate) async fn page() -> anyhow::Result<()> {
     let mut count = Command::new(venv.program("python"));
     count.arg("inventory.py").current_dir(root().join("tests/local"));
     run_quietly("Counting the templates' resources", &mut count).await?;
-    let file = page::file();
-    let before = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let after = page::replaced(&before, &page::computed()?)?;
-    std::fs::write(&file, after).with_context(|| format!("cannot write {}", file.display()))?;
-    println!("docs/explanation/cost.md is computed.");
+    for (file, _, current) in page::pages()? {
+        std::fs::write(&file, current).with_context(|| format!("cannot write {}", file.display()))?;
+        println!("{} is computed.", file.display());
+    }
     Ok(())
 }

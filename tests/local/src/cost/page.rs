@@ -1,4 +1,4 @@
-//! The computed parts of `docs/explanation/cost.md`, each between a line `<!-- computed: NAME -->` and a line `<!-- end -->`.
+//! The computed parts of `docs/explanation/cost.md` and `README.md`, each between a line `<!-- computed: NAME -->` and a line `<!-- end -->`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,16 +14,27 @@ use xtask::workspace::root;
 
 const END: &str = "<!-- end -->";
 
-/// The page.
-pub(super) fn file() -> PathBuf {
-    root().join("docs/explanation/cost.md")
+/// Every page with its parts computed again: its file, its text as it is, and as it should be.
+///
+/// # Errors
+/// A file does not fit, or a page lacks a part.
+pub(super) fn pages() -> anyhow::Result<Vec<(PathBuf, String, String)>> {
+    let mut parts = computed()?;
+    let of_readme = parts.remove_entry("readme").into_iter().collect();
+    let pages = [("README.md", of_readme), ("docs/explanation/cost.md", parts)].map(|(name, parts)| {
+        let file = root().join(name);
+        let before = std::fs::read_to_string(&file).with_context(|| format!("cannot read {name}"))?;
+        let after = replaced(&before, &parts).with_context(|| format!("{name} does not fit"))?;
+        Ok((file, before, after))
+    });
+    pages.into_iter().collect()
 }
 
 /// Every computed part, by its name.
 ///
 /// # Errors
 /// A file does not fit.
-pub(super) fn computed() -> anyhow::Result<BTreeMap<&'static str, String>> {
+fn computed() -> anyhow::Result<BTreeMap<&'static str, String>> {
     let measured: Measured = input::read(&input::measured_file())?;
     let prices: Prices = input::read(&input::prices_file())?;
     let found: Inventory = input::read(&inventory::inventory_file())?;
@@ -32,6 +43,7 @@ pub(super) fn computed() -> anyhow::Result<BTreeMap<&'static str, String>> {
     let default = bills.default()?;
     let builds = bills.builds(default.keys, Notify::Changes, prices.assumed("cold-share")?)?;
     Ok(BTreeMap::from([
+        ("readme", tables::rows(&bills)?),
         ("summary", tables::summary(&bills)?),
         ("rest", tables::bill(&bills.rest(default)?, &prices)?),
         ("choices", tables::choices(&bills)?),
@@ -62,15 +74,12 @@ pub(super) fn replaced(page: &str, parts: &BTreeMap<&'static str, String>) -> an
         };
         let part = left
             .remove(name)
-            .with_context(|| format!("docs/explanation/cost.md has a part {name} twice, or it is not computed"))?;
-        ensure!(
-            lines.any(|line| line == END),
-            "the part {name} of docs/explanation/cost.md has no end"
-        );
+            .with_context(|| format!("the part {name} is there twice, or is not computed"))?;
+        ensure!(lines.any(|line| line == END), "the part {name} has no end");
         let _ = writeln!(text, "\n{}\n\n{END}", part.trim_end());
     }
     if let Some(name) = left.keys().next() {
-        bail!("docs/explanation/cost.md has no part {name}");
+        bail!("there is no part {name}");
     }
     Ok(text)
 }
@@ -80,13 +89,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_is_current() {
-        let page = std::fs::read_to_string(file()).unwrap();
-        let current = replaced(&page, &computed().unwrap()).unwrap();
-        assert!(
-            page == current,
-            "docs/explanation/cost.md is not what its data give: run `cargo xtask cost --page`"
-        );
+    fn the_pages_are_current() {
+        for (file, page, current) in pages().unwrap() {
+            assert!(
+                page == current,
+                "{} is not what its data give: run `cargo xtask cost --page`",
+                file.display()
+            );
+        }
     }
 
     #[test]

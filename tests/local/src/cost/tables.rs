@@ -34,6 +34,26 @@ pub(super) fn summary(bills: &Bills<'_>) -> anyhow::Result<String> {
     Ok(text)
 }
 
+/// The figures in three rows, for the README.
+pub(super) fn rows(bills: &Bills<'_>) -> anyhow::Result<String> {
+    let mut text = format!(
+        "| a month of | US$ |\n|---|--:|\n\
+         | Bellhop at rest, with its network, alarms and backups | {} |\n\
+         | {} builds, without their agents, and their metrics | {} |\n",
+        plain(total(&bills.rest(bills.default()?)?)),
+        count(BUILDS),
+        plain(bills.builds_usd()? + bills.metrics()?.usd),
+    );
+    let controllers = bills.controllers()?;
+    let (name, lines) = controllers.first().context("there is no controller to compare with")?;
+    let _ = writeln!(
+        text,
+        "| a Jenkins controller ({name}), without its agents | {} |",
+        plain(total(lines))
+    );
+    Ok(text)
+}
+
 /// A bill, line by line.
 pub(super) fn bill(lines: &[Line], prices: &Prices) -> anyhow::Result<String> {
     let mut text = "| what | how much | price | US$ |\n|---|--:|---|--:|\n".to_owned();
@@ -256,6 +276,10 @@ pub(super) fn assumptions(prices: &Prices) -> String {
 }
 
 /// Dollars and cents.
+fn plain(usd: f64) -> String {
+    format!("{usd:.2}")
+}
+
 fn dollars(usd: f64) -> String {
     format!("US$ {usd:.2}")
 }
