@@ -1,4 +1,4 @@
-"""The documents of this repository, as their readers' tools see them: headings, links, blocks, tables."""
+"""The documents of this repository, as their readers' tools see them: headings, links, blocks, prose."""
 
 import re
 import subprocess
@@ -14,6 +14,8 @@ ROOT = HERE.parent.parent
 # As GitHub makes anchors of headings: https://github.com/gjtorikian/html-pipeline/blob/main/lib/html_pipeline/node_filter/table_of_contents_filter.rb
 NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")
 PARSER = MarkdownIt("commonmark").enable("table")
+# What a line ends with in the text of a passage.
+BREAKS = ("softbreak", "hardbreak")
 
 
 class Link(NamedTuple):
@@ -27,6 +29,22 @@ class Block(NamedTuple):
     line: int
     language: str
     text: str
+    # The heading of the second level that it is under.
+    section: str
+
+    @property
+    def first_line(self):
+        return self.text.partition("\n")[0]
+
+
+class Passage(NamedTuple):
+    """A paragraph, a heading or a row of a table."""
+
+    line: int
+    # Without code.
+    text: str
+    code: list
+    targets: list
 
 
 class Document:
@@ -40,6 +58,10 @@ class Document:
     @cached_property
     def tokens(self):
         return PARSER.parse(self.text)
+
+    @cached_property
+    def lines(self):
+        return self.text.splitlines()
 
     @cached_property
     def anchors(self):
@@ -57,17 +79,65 @@ class Document:
     @cached_property
     def links(self):
         """Links and pictures."""
-        found = []
-        for token in self.tokens:
-            for child in token.children or []:
-                target = child.attrGet("href") if child.type == "link_open" else child.attrGet("src") if child.type == "image" else None
-                if target:
-                    found.append(Link(token.map[0] + 1, target))
-        return found
+        return [Link(token.map[0] + 1, target) for token in self.tokens for target in targets(token)]
 
     @cached_property
     def blocks(self):
-        return [Block(token.map[0] + 1, token.info.strip(), token.content) for token in self.tokens if token.type == "fence"]
+        found, section = [], ""
+        for token, inline in zip(self.tokens, [*self.tokens[1:], None]):
+            if token.type == "heading_open" and token.tag == "h2":
+                section = inline.content
+            elif token.type == "fence":
+                found.append(Block(token.map[0] + 1, token.info.strip(), token.content, section))
+        return found
+
+    @cached_property
+    def passages(self):
+        """All prose. The cells of a row are one passage."""
+        found, row = [], None
+        for token in self.tokens:
+            if token.type == "tr_open":
+                row = []
+            elif token.type == "tr_close":
+                found.append(passage(row))
+                row = None
+            elif token.type == "inline":
+                if row is None:
+                    found.append(passage([token]))
+                else:
+                    row.append(token)
+        return found
+
+    def lines_of(self, *types):
+        """The numbers of the lines that these kinds of tokens are on, from 0."""
+        return {line for token in self.tokens if token.type in types and token.map for line in range(*token.map)}
+
+    def target(self, link):
+        """The file that a link within the repository leads to, and the anchor there. None for a link out of it."""
+        if re.match(r"[a-z]+:", link):
+            return None
+        path, _, anchor = link.partition("#")
+        return (self.path.parent / path).resolve() if path else self.path.resolve(), anchor
+
+
+def targets(token):
+    """Where the links and pictures of a token lead."""
+    found = []
+    for child in token.children or []:
+        target = child.attrGet("href") if child.type == "link_open" else child.attrGet("src") if child.type == "image" else None
+        if target:
+            found.append(target)
+    return found
+
+
+def passage(inlines):
+    children = [[*(token.children or [])] for token in inlines]
+    words = [
+        "".join(" " if child.type in BREAKS else "`…`" if child.type == "code_inline" else child.content for child in cell if child.type != "html_inline")
+        for cell in children
+    ]
+    code = [child.content for cell in children for child in cell if child.type == "code_inline"]
+    return Passage(inlines[0].map[0] + 1, " | ".join(words), code, [target for token in inlines for target in targets(token)])
 
 
 def all_documents():
@@ -76,24 +146,3 @@ def all_documents():
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     return [Document(ROOT / name) for name in sorted(listed.stdout.split()) if (ROOT / name).exists()]
-
-
-def broken_links(documents):
-    """Links within the repository that lead nowhere, one line each."""
-    by_path = {document.path.resolve(): document for document in documents}
-    broken = []
-    for document in documents:
-        for link in document.links:
-            if re.match(r"[a-z]+:", link.target):
-                continue
-            path, _, anchor = link.target.partition("#")
-            target = (document.path.parent / path).resolve() if path else document.path.resolve()
-            if not target.exists():
-                broken.append(f"{document}, line {link.line}: {link.target} is not there")
-            elif anchor and target in by_path and anchor not in by_path[target].anchors:
-                broken.append(f"{document}, line {link.line}: {link.target} is no heading of {by_path[target]}")
-    return broken
-
-
-if __name__ == "__main__":
-    print("\n".join(broken_links(all_documents())) or "every link leads somewhere")
