@@ -4,6 +4,8 @@
 mod bench;
 mod build;
 mod dependencies;
+#[cfg(test)]
+mod documents;
 mod fuzz;
 mod ledgers;
 mod steps;

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 use xtask::functions::Functions;
@@ -24,7 +24,7 @@ use crate::steps::Steps;
 const KILL: [&str; 5] = ["kill", "--builds", "10", "--kills", "30"];
 
 /// The steps, and what each does.
-const STEPS: [(&str, &str); 27] = [
+const STEPS: [(&str, &str); 28] = [
     ("format", "rustfmt"),
     (
         "functions",
@@ -32,6 +32,7 @@ const STEPS: [(&str, &str); 27] = [
     ),
     ("lints", "building everything else, with clippy's lints"),
     ("dependencies", "licences, sources and versions, by cargo-deny"),
+    ("documents", "the documents' links, blocks, commands, figures and words"),
     ("template", "the templates, by cfn-lint"),
     ("rules", "the rules of EventBridge, by ministack"),
     ("ministack", "what is added to ministack: events of alarms, inputs of schedules"),
@@ -43,7 +44,7 @@ const STEPS: [(&str, &str); 27] = [
     ("environment", "what variables the functions ask for"),
     (
         "install",
-        "the commands of docs/how-to/install.md and docs/how-to/remove.md, and what is left afterwards",
+        "the commands of the documents, from docs/how-to/install.md to docs/how-to/remove.md, and what is left afterwards",
     ),
     ("rust", "every test of the workspace but the simulation"),
     ("ledgers", "the ledger on other implementations of DynamoDB"),
@@ -67,7 +68,7 @@ const STEPS: [(&str, &str); 27] = [
 ];
 
 /// The steps of a quick run. Beside the simulation and what takes place on a local AWS of its own it leaves out the tests of [`SLOW`].
-const QUICK: [&str; 6] = ["format", "functions", "lints", "template", "rules", "rust"];
+const QUICK: [&str; 7] = ["format", "functions", "lints", "documents", "template", "rules", "rust"];
 /// The tests that a quick run leaves out: hundreds of builds that share a few places, over and over. They take half of the time of all tests.
 const SLOW: &str = "limits_of_agents::";
 /// The tests that have a step and a profile of their own.
@@ -101,6 +102,14 @@ pub(crate) struct Options {
     steps: bool,
 }
 
+impl Options {
+    /// The first step that is wanted and that there is not.
+    pub(crate) fn unknown(&self) -> Option<&str> {
+        let is_step = |name: &str| STEPS.iter().any(|(step, _)| *step == name);
+        self.only.iter().map(String::as_str).find(|name| !is_step(name))
+    }
+}
+
 /// Runs every step, or only those that are wanted, until one fails.
 ///
 /// # Errors
@@ -112,11 +121,8 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    for name in &options.only {
-        ensure!(
-            STEPS.iter().any(|(step, _)| step == name),
-            "there is no step {name}; `cargo xtask test --steps` lists them"
-        );
+    if let Some(name) = options.unknown() {
+        bail!("there is no step {name}; `cargo xtask test --steps` lists them");
     }
     let tests = Tests {
         options,
@@ -282,6 +288,7 @@ impl Tests<'_> {
     /// Checks that are written in Python, and those of tools that come from there.
     async fn python(&self) -> anyhow::Result<()> {
         if [
+            "documents",
             "template",
             "rules",
             "ministack",
@@ -295,6 +302,9 @@ impl Tests<'_> {
         .any(|step| self.wants(step))
         {
             let venv = self.local_aws().await?;
+            if self.wants("documents") {
+                self.steps.run("documents", &mut suite(venv, "documents")).await?;
+            }
             if self.wants("template") {
                 self.steps.run("template", python(venv).arg("check_template.py")).await?;
             }
