@@ -10,7 +10,7 @@ from documents import ROOT
 
 FUNCTIONS = {folder.name for folder in (ROOT / "functions").iterdir() if folder.is_dir()}
 # What cargo brings itself, and what its users install. `cargo xtask` is judged by a test of xtask's own.
-CARGO = {"xtask", "build", "test", "run", "bench", "clippy", "fmt", "doc", "install", "update", "metadata", "lambda", "deny", "fuzz"}
+CARGO = {"xtask", "build", "test", "run", "bench", "clippy", "fmt", "doc", "install", "update", "metadata", "mutants", "lambda", "deny", "fuzz"}
 # What version 2 of the AWS CLI has beside version 1, whose models these are.
 # https://docs.aws.amazon.com/cli/latest/userguide/cliv2-migration-changes.html
 SECOND_VERSION_OPTIONS = {"no-cli-pager", "cli-binary-format", "cli-input-yaml", "cli-auto-prompt"}
@@ -148,7 +148,7 @@ def wrong_aws(words, whole):
     found = wrong_options(names, rest, arguments.keys() | everywhere)
     given = {word[2:].partition("=")[0] for word in rest if word.startswith("--")}
     if whole and not table and not given & WHOLE_REQUEST:
-        required = [name for name, argument in arguments.items() if argument.required and not argument.positional_arg]
+        required = [name for name, argument in arguments.items() if argument.required and argument.cli_name.startswith("--")]
         found += [f"aws {' '.join(names)} lacks --{name}" for name in required if name not in given]
     return found + wrong_values(names, rest, arguments)
 

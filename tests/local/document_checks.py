@@ -10,15 +10,12 @@ from urllib.parse import urlsplit
 import yaml
 
 from command_checks import commands_that_fail
-from documents import ROOT, all_documents
+from documents import MARKERS, ROOT, all_documents
 
 README, INDEX = "README.md", "docs/index.md"
 README_LINES = 150
 COLUMNS = 100
 
-# How a block of commands says who gives them.
-LOCAL, ACCOUNT, REPOSITORY, JOB = "# runs locally", "# needs an account", "# in this repository", "# inside a job"
-MARKERS = (LOCAL, ACCOUNT, REPOSITORY, JOB)
 # What a YAML block that is no whole file of Bellhop's begins with. A test of tests/checks has the parsers read the first two.
 FRAGMENTS = ("# .bellhop.yaml", "# config/bellhop.yaml", "# CloudFormation")
 OTHER_FILE = re.compile(r"# [\w./-]+\.ya?ml$")
@@ -35,9 +32,10 @@ COMPUTED, END = re.compile(r"<!-- computed: [\w-]+ -->"), "<!-- end -->"
 # What makes a sentence be read twice.
 AVOIDED = re.compile(
     r"\b(?:whoever|whatever|but for|nobody|hangs? on|go(?:es)? on|hears? of|heard of|at all times|closes the matter|rings?(?: the bell)?"
-    r"|(?:is|are|was|were|be) told|(?:is|are) no (?=`)|(?:it|that|this|which) is no (?!longer|more|less|other))\b",
+    r"|(?:is|are|was|were|be) told(?! to\b)|(?:is|are) no (?=`)|(?:it|that|this|which) is no (?!longer|more|less|other))\b",
     re.IGNORECASE,
 )
+ADDRESS = re.compile(r"https?://\S+")
 
 
 def links_that_lead_nowhere(documents):
@@ -192,10 +190,10 @@ def computed_lines(document):
 
 def words_to_avoid(documents):
     return [
-        f"{document}, line {passage.line}: {match.group()}: …{passage.text[max(0, match.start() - 30) : match.end() + 30]}…"
+        f"{document}, line {passage.line}: {match.group()}: …{match.string[max(0, match.start() - 30) : match.end() + 30]}…"
         for document in documents
         for passage in document.passages
-        for match in AVOIDED.finditer(passage.text)
+        for match in AVOIDED.finditer(ADDRESS.sub("", passage.text))
     ]
 
 

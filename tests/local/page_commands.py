@@ -1,14 +1,14 @@
 """The commands of a page of docs, as somebody gives them to a shell who follows it."""
 
 import os
-import re
 import subprocess
 import threading
 import uuid
 from pathlib import Path
 from typing import NamedTuple
 
-LOCAL, ACCOUNT = "# runs locally", "# needs an account"
+from documents import LOCAL, MARKERS
+
 # How long a command may take, in seconds.
 PATIENCE = 120
 
@@ -38,17 +38,15 @@ def commands(block):
     return found
 
 
-def read(page):
-    """All commands of a page, in order. Every block without a language has to say where it works."""
-    found, section = [], ""
-    for part in re.split(r"^(## .*\n|```[a-z]*\n(?:.*\n)*?```\n)", page, flags=re.MULTILINE):
-        if part.startswith("## "):
-            section = part.removeprefix("## ").strip()
-        elif part.startswith("```\n"):
-            where, _, block = part.removeprefix("```\n").removesuffix("```\n").partition("\n")
-            if where not in (LOCAL, ACCOUNT):
-                raise ValueError(f"a block does not say where it works: {where}")
-            found += [Command(text, where == LOCAL, section) for text in commands(block)]
+def read(document):
+    """All commands of a document, in order. Every block of them has to say who gives them."""
+    found = []
+    for block in document.blocks:
+        if block.language == "sh":
+            who, _, text = block.text.partition("\n")
+            if who not in MARKERS:
+                raise ValueError(f"{document}, line {block.line}: a block does not say who gives its commands: {who}")
+            found += [Command(command, who == LOCAL, block.section) for command in commands(text)]
     return found
 
 

@@ -74,7 +74,7 @@ FAULTS = [
 # What is added to a page and is right, although it looks like one of the above.
 RIGHT = [
     "[a](https://example.com/a_(b)?c=d#e), [a](#the-stack), [a](../../Cargo.toml), [a](../reference)",
-    "<!-- a -->\n\n```text\nUS$ 5 whoever\n```\n\n`whoever`, and there is no `longer`",
+    "<!-- a -->\n\n```text\nUS$ 5 whoever\n```\n\n`whoever`, <https://example.com/nobody>; there is no job, it is no longer there, it is told to stop",
     "It costs US$ 5.20, starts in 12 ms and takes 10 minutes on two cores ([why](../explanation/cost.md)).",
     "<!-- computed: bill -->\n\nUS$ 1 in 7 ms\n\n<!-- end -->",
     "It waits for 10 minutes, 30 s, 24h.",
@@ -86,6 +86,7 @@ RIGHT = [
     "```yaml\n# Of everybody.\nversion: 1\njobs: {}\n```",
     "```yaml\n# CloudFormation\na: !Sub ${b}\n```",
     sh("# aws nothing\naws logs tail --follow a # --nothing\naws s3 cp - s3://a > --nothing\necho 'a; b' \"$(aws ecs list-tasks --query \"a[?b=='c']\" | cat)\""),
+    sh("aws lambda invoke --function-name push --payload fileb://events/control/list.json /dev/stdout"),
     sh("aws sns publish --cli-input-json file://a.json --no-cli-pager"),
     sh("cargo functions --arm64\ncargo lambda invoke push --data-file events/codecommit/push.json", "# in this repository"),
     "Give `aws ecs stop-task`.",

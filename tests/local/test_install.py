@@ -1,4 +1,4 @@
-"""The commands of docs/how-to/install.md and docs/how-to/remove.md, in order, on a local AWS on which nothing is deployed.
+"""The commands of the documents, on a local AWS on which nothing is deployed: install.md, the first file of the README, every other page, remove.md.
 
     python -m unittest test_install     in the environment of `bellhop-local empty -- python -m unittest test_install`
 
@@ -22,9 +22,27 @@ import boto3
 
 import account_inventory
 import page_commands
-from local_aws import CREDENTIALS, HERE, REGION
+from command_checks import commands as commands_of
+from document_checks import is_whole
+from documents import ROOT, Document, all_documents
+from local_aws import CREDENTIALS, REGION
 
-ROOT = HERE.parent.parent
+INSTALL, REMOVE = "docs/how-to/install.md", "docs/how-to/remove.md"
+# The other documents with commands that run locally, in the order in which they are followed: the lesson first. Each leaves a stack that works.
+PAGES = [
+    "docs/tutorials/first-pipeline.md",
+    "docs/how-to/agents.md",
+    "docs/how-to/backups.md",
+    "docs/how-to/cost-by-suite.md",
+    "docs/how-to/dead-letters.md",
+    "docs/how-to/debug-a-red-build.md",
+    "docs/how-to/deploy-each-stack.md",
+    "docs/how-to/notifications.md",
+    "docs/how-to/react-to-alarms.md",
+    "docs/how-to/restore-the-table.md",
+    "docs/how-to/start-a-run.md",
+    "docs/how-to/upgrade.md",
+]
 ADDRESS = "you@example.com"
 # What install.md may ask of people.
 MOST_COMMANDS = 12
@@ -55,7 +73,14 @@ STAYS = {
 
 
 def page(name):
-    return (ROOT / "docs" / "how-to" / name).read_text()
+    return Document(ROOT / name)
+
+
+def first_file():
+    """The first pipeline file of the README, and the commands that belong to it."""
+    readme = page("README.md")
+    text = next(block.text for block in readme.blocks if block.language == "yaml" and is_whole(block.text))
+    return text, page_commands.read(readme)
 
 
 def stays(text):
@@ -80,12 +105,31 @@ class Differences(unittest.TestCase):
         self.assertEqual(differences({"table a", "table b"}, ["table *"]), ["table *: 2 are left"])
 
     def test_commands_are_told_apart(self):
-        text = "## One\n```\n# runs locally\na \\\n  b\ncat <<'E'\nx\nE\nf() {\n  c\n}\n```\n## Two\n```yaml\nx: 1\n```\n```\n# needs an account\nd\n```\n"
-        found = page_commands.read(text)
+        text = "## One\n```sh\n# runs locally\na \\\n  b\ncat <<'E'\nx\nE\nf() {\n  c\n}\n```\n## Two\n```yaml\nx: 1\n```\n- x\n\n  ```sh\n  # needs an account\n  d\n  ```\n"
+        found = page_commands.read(Document("page.md", text))
         self.assertEqual([command.text for command in found], ["a \\\n  b\n", "cat <<'E'\nx\nE\n", "f() {\n  c\n}\n", "d\n"])
         self.assertEqual([(command.locally, command.section) for command in found], [(True, "One")] * 3 + [(False, "Two")])
-        with self.assertRaisesRegex(ValueError, "does not say where"):
-            page_commands.read("```\na\n```\n")
+        with self.assertRaisesRegex(ValueError, "page.md, line 1: a block does not say who"):
+            page_commands.read(Document("page.md", "```sh\na\n```\n"))
+
+    def test_every_page_has_its_turn(self):
+        followed = {INSTALL, REMOVE, "README.md", *PAGES}
+        missing = [str(document) for document in all_documents() if any(command.locally for command in page_commands.read(document))]
+        self.assertEqual([name for name in missing if name not in followed], [])
+        self.assertEqual([name for name in PAGES if name not in missing], [])
+
+    def test_the_sam_cli_has_the_options(self):
+        given = {}
+        for document in all_documents():
+            for block in document.blocks:
+                for command, *rest in commands_of(block.text, "sam") if block.language == "sh" else ():
+                    given.setdefault(command, set()).update(word.partition("=")[0] for word in rest if word.startswith("--"))
+        self.assertIn("deploy", given)
+        for command, options in given.items():
+            shown = subprocess.run(["sam", command, "--help"], capture_output=True, text=True)
+            self.assertEqual(shown.returncode, 0, f"sam {command}: {shown.stderr}")
+            known = set(re.findall(r"--[a-z0-9-]+", shown.stdout))
+            self.assertEqual(options - known, set(), f"sam {command}")
 
     def test_the_first_failure_ends_the_shell(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -155,22 +199,28 @@ class Install(unittest.TestCase):
         return [entry["request"]["TopicArn"] for entry in entries if subject in entry["request"]["Subject"]]
 
     def test_the_pages(self):
-        install, remove = page_commands.read(page("install.md")), page_commands.read(page("remove.md"))
+        install, remove = page_commands.read(page(INSTALL)), page_commands.read(page(REMOVE))
         self.assertLessEqual(len(install), MOST_COMMANDS)
         for text in REPLACED:
             self.assertIn(text, [command.text for command in install])
-        self.assertEqual(stays(page("remove.md")), list(STAYS))
+        self.assertEqual(stays(page(REMOVE).text), list(STAYS))
         before = self.things()
 
         self.follow(install[:-1])
         self.until(lambda: '"succeeded"' in self.shell.run(install[-1].text), "no run succeeded")
         self.messages_arrive()
+        self.the_first_file_succeeds()
 
         # Of everything that the templates have, the inventory has something.
         self.assertEqual(account_inventory.types(os.environ["BELLHOP_LOCAL_AWS"]), account_inventory.KINDS.keys() | account_inventory.PARTS)
         added = self.things() - before
         self.assertEqual([kind for kind in account_inventory.KINDS.values() if not any(thing.startswith(f"{kind} ") for thing in added)], [])
 
+        for name in PAGES:
+            print(f"{name}:")
+            self.follow(page_commands.read(page(name)))
+
+        print(f"{REMOVE}:")
         self.use_the_bucket()
         last = remove[-1].section
         self.follow([command for command in remove if command.section != last])
@@ -204,10 +254,36 @@ class Install(unittest.TestCase):
         sns = boto3.client("sns", endpoint_url=os.environ["BELLHOP_LOCAL_AWS"], region_name=REGION, **CREDENTIALS)
         [subscription] = sns.list_subscriptions()["Subscriptions"]
         self.assertEqual((subscription["Protocol"], subscription["Endpoint"]), ("email", ADDRESS))
-        self.shell.run("echo 'jobs: [' > ../shop/.bellhop.yaml\ngit -C ../shop commit --quiet --all --message Break && git -C ../shop push --quiet origin HEAD:main\n")
+        self.shop("checkout --quiet -b broken")
+        (self.work / "shop" / ".bellhop.yaml").write_text("jobs: [")
+        self.shop("commit --quiet --all --message Break", "push --quiet origin broken")
         topics = self.until(lambda: self.published("rejected"), "no message of a rejected run")
         self.assertEqual(topics, [subscription["TopicArn"]])
         self.assertEqual(self.published("succeeded"), [])
+        self.shop("checkout --quiet -", "branch --quiet -D broken")
+
+    def the_first_file_succeeds(self):
+        """The repository builds with the first file that the README shows, and then with its own again."""
+        text, commands = first_file()
+        self.follow(commands)
+        (self.work / "shop" / ".bellhop.yaml").write_text(text)
+        for change in ("commit --quiet --message README", "revert --no-edit HEAD"):
+            begun = time.monotonic()
+            self.shop("add .", change, "push --quiet origin HEAD:main")
+            commit = self.shop("rev-parse HEAD").strip()
+            self.until(lambda: self.status(commit) == "succeeded", f"no run of {commit} succeeded")
+            print(f"{time.monotonic() - begun:7.1f} s {change}")
+
+    def shop(self, *commands):
+        """What Git prints, in the repository that is built."""
+        return self.shell.run("".join(f"git -C ../shop {command}\n" for command in commands))
+
+    def status(self, commit):
+        """How the run of a commit stands."""
+        functions = boto3.client("lambda", region_name=REGION, **CREDENTIALS)
+        name = self.shell.run("stack ControlFunctionName\n").strip()
+        answer = functions.invoke(FunctionName=name, Payload=json.dumps({"list": {"repository": "shop"}}))
+        return next((run["status"] for run in json.load(answer["Payload"])["runs"] if run["commit"] == commit), None)
 
 
 if __name__ == "__main__":
