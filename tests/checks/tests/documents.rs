@@ -1,4 +1,5 @@
-//! The YAML of the documents is read by the functions' own parsers: whole files, which begin with `version: 1`, and parts, whose first line names their file.
+//! The files in the documents are read by the functions' own parsers: whole files, which begin with `version: 1`, parts, whose first line names their
+//! file, and pipeline files that commands write.
 #![expect(clippy::unwrap_used, reason = "a check may stop at what should not be")]
 
 use std::path::{Path, PathBuf};
@@ -60,38 +61,79 @@ impl Kind {
     }
 }
 
-/// The YAML blocks of a document, with the lines that they begin on.
-fn blocks(document: &str) -> Vec<(usize, String)> {
-    let mut found: Vec<(usize, String)> = Vec::new();
-    // How far the block is indented that the line is in, and whether it is YAML.
-    let mut within: Option<(usize, bool)> = None;
+/// A fenced block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Block {
+    line: usize,
+    language: String,
+    text: String,
+}
+
+/// The fenced blocks of a document.
+fn blocks(document: &str) -> Vec<Block> {
+    let mut found: Vec<Block> = Vec::new();
+    // How far the block is indented that the line is in.
+    let mut within: Option<usize> = None;
     for (number, line) in document.lines().enumerate() {
         let text = line.trim_start();
         match (within, text.strip_prefix("```")) {
             (None, Some(language)) => {
-                let is_yaml = language.trim() == "yaml";
-                within = Some((line.len() - text.len(), is_yaml));
-                if is_yaml {
-                    found.push((number + 1, String::new()));
-                }
+                within = Some(line.len() - text.len());
+                found.push(Block {
+                    line: number + 1,
+                    language: language.trim().to_owned(),
+                    text: String::new(),
+                });
             }
             (Some(_), Some(_)) => within = None,
-            (Some((indent, true)), None) => {
-                let (_, block) = found.last_mut().unwrap();
+            (Some(indent), None) => {
+                let block = &mut found.last_mut().unwrap().text;
                 block.push_str(line.get(indent..).unwrap_or(text));
                 block.push('\n');
             }
-            _ => {}
+            (None, None) => {}
         }
     }
     found
 }
 
-/// What is wrong with the blocks of a document.
+/// The pipeline files that the commands of a document write and add to, as they are after each of these commands.
+fn written(blocks: &[Block]) -> Vec<(usize, String)> {
+    let (mut found, mut file) = (Vec::new(), String::new());
+    for block in blocks.iter().filter(|block| block.language == "sh") {
+        let mut lines = block.text.lines().enumerate();
+        while let Some((number, line)) = lines.next() {
+            let Some((command, end)) = line.split_once("<<") else { continue };
+            if !command.trim_end().ends_with("/.bellhop.yaml") {
+                continue;
+            }
+            if !command.contains(">>") {
+                file.clear();
+            }
+            for (_, line) in lines.by_ref().take_while(|(_, line)| *line != end.trim().trim_matches('\'')) {
+                file.push_str(line);
+                file.push('\n');
+            }
+            found.push((block.line + 1 + number, file.clone()));
+        }
+    }
+    found
+}
+
+/// The files and parts of files in a document, with their kinds and the lines that they begin on.
+fn files(document: &str) -> Vec<(usize, Kind, String)> {
+    let blocks = blocks(document);
+    let written = written(&blocks).into_iter().map(|(line, text)| (line, Kind::PipelineFile, text));
+    let shown = blocks.into_iter().filter(|block| block.language == "yaml");
+    let shown = shown.filter_map(|block| Some((block.line, Kind::of(&block.text)?, block.text)));
+    shown.chain(written).collect()
+}
+
+/// What is wrong with the files of a document.
 fn faults(document: &str) -> Vec<String> {
-    let blocks = blocks(document).into_iter();
-    blocks
-        .filter_map(|(line, block)| Some(format!("line {line}: {}", Kind::of(&block)?.fault(&block)?)))
+    let files = files(document).into_iter();
+    files
+        .filter_map(|(line, kind, text)| Some(format!("line {line}: {}", kind.fault(&text)?)))
         .collect()
 }
 
@@ -113,7 +155,7 @@ fn the_parsers_take_the_yaml_of_the_documents() {
     let (mut wrong, mut kinds) = (Vec::new(), Vec::new());
     for path in documents() {
         let text = std::fs::read_to_string(Path::new(ROOT).join(&path)).unwrap();
-        kinds.extend(blocks(&text).iter().filter_map(|(_, block)| Kind::of(block)));
+        kinds.extend(files(&text).into_iter().map(|(_, kind, _)| kind));
         wrong.extend(faults(&text).into_iter().map(|fault| format!("{}, {fault}", path.display())));
     }
     for kind in Kind::ALL {
@@ -149,7 +191,21 @@ fn what_the_parsers_refuse_is_found() {
             "{wrong}: {found:?}"
         );
     }
-    let indented = "- a\n\n  ```yaml\n  version: 1\n  jobs:\n    test: {}\n  ```\n\n```text\n```\n";
-    assert_eq!(blocks(indented), [(3, "version: 1\njobs:\n  test: {}\n".to_owned())]);
-    assert_eq!(faults(indented).len(), 1);
+}
+
+#[test]
+fn blocks_in_lists_and_files_that_commands_write_are_found() {
+    let list = "- a\n\n  ```yaml\n  version: 1\n  jobs:\n    test: {}\n  ```\n\n```text\n```\n";
+    let text = "version: 1\njobs:\n  test: {}\n";
+    assert_eq!(files(list), [(3, Kind::PipelineFile, text.to_owned())]);
+    assert_eq!(faults(list).len(), 1);
+
+    let whole =
+        "```sh\n# runs locally\ncat > ../shop/.bellhop.yaml <<'END'\nversion: 1\njobs:\n  a: { agent: small, run: 'true' }\nEND\n```\n";
+    let added = "```sh\ncat >> ../shop/.bellhop.yaml <<'END'\n  b: { agent: small, needs: [c], run: 'true' }\nEND\n```\n";
+    let text = "version: 1\njobs:\n  a: { agent: small, run: 'true' }\n";
+    assert_eq!(files(whole), [(3, Kind::PipelineFile, text.to_owned())]);
+    assert_eq!(faults(whole), Vec::<String>::new());
+    let [fault] = faults(&format!("{whole}{added}")).try_into().unwrap();
+    assert!(fault.starts_with("line 10: "), "{fault}");
 }
