@@ -6,12 +6,12 @@ from functools import cache
 import jmespath
 from awscli.clidriver import create_clidriver
 
-from documents import ROOT
+from documents import LOCAL, ROOT
 
 FUNCTIONS = {folder.name for folder in (ROOT / "functions").iterdir() if folder.is_dir()}
 # What cargo brings itself, and what its users install. `cargo xtask` is judged by a test of xtask's own.
 CARGO = {"xtask", "build", "test", "run", "bench", "clippy", "fmt", "doc", "install", "update", "metadata", "mutants", "lambda", "deny", "fuzz"}
-# What version 2 of the AWS CLI has beside version 1, whose models these are.
+# What version 2 of the AWS CLI has beside version 1, whose models these are, and which the tests run.
 # https://docs.aws.amazon.com/cli/latest/userguide/cliv2-migration-changes.html
 SECOND_VERSION_OPTIONS = {"no-cli-pager", "cli-binary-format", "cli-input-yaml", "cli-auto-prompt"}
 # https://docs.aws.amazon.com/cli/latest/reference/logs/tail.html
@@ -38,7 +38,8 @@ def commands_that_fail(documents):
 
 def wrong_commands(text, whole=True):
     """What is wrong with the commands of a text. In prose, not the whole command is there."""
-    found = [wrong for words in commands(text, "aws") for wrong in wrong_aws(words, whole)]
+    second = not text.startswith(LOCAL)
+    found = [wrong for words in commands(text, "aws") for wrong in wrong_aws(words, whole, second)]
     found += [wrong for words in commands(text, "cargo") if (wrong := wrong_cargo(words))]
     if whole:
         found += [f"there is no file {file}" for file in FILE.findall(text) if not (ROOT / file).exists()]
@@ -125,20 +126,21 @@ def wrong_cargo(words):
 def driver():
     """The AWS CLI's own tables, without a request."""
     driver = create_clidriver()
-    return driver._get_command_table(), driver._get_argument_table().keys() | SECOND_VERSION_OPTIONS
+    return driver._get_command_table(), driver._get_argument_table().keys()
 
 
 def operations(command):
     return command._get_command_table() if hasattr(command, "_get_command_table") else getattr(command, "subcommand_table", {})
 
 
-def wrong_aws(words, whole):
-    """What the AWS CLI would have against a command before it asks AWS."""
+def wrong_aws(words, whole, second):
+    """What the AWS CLI would have against a command before it asks AWS: version 2, or the first."""
     services, everywhere = driver()
+    everywhere = everywhere | (SECOND_VERSION_OPTIONS if second else set())
     names, rest, table, command = [], list(words), services, None
     while rest and table and not rest[0].startswith("-"):
         names.append(rest.pop(0))
-        if tuple(names) in SECOND_VERSION_COMMANDS:
+        if second and tuple(names) in SECOND_VERSION_COMMANDS:
             return wrong_options(names, rest, SECOND_VERSION_COMMANDS[tuple(names)] | everywhere)
         if names[-1] not in table:
             return [f"the AWS CLI has no {' '.join(names)}"]

@@ -32,7 +32,7 @@ COMPUTED, END = re.compile(r"<!-- computed: [\w-]+ -->"), "<!-- end -->"
 # What makes a sentence be read twice.
 AVOIDED = re.compile(
     r"\b(?:whoever|whatever|but for|nobody|hangs? on|go(?:es)? on|hears? of|heard of|at all times|closes the matter|rings?(?: the bell)?"
-    r"|(?:is|are|was|were|be) told(?! to\b)|(?:it|that|this|which) is no (?!longer|more|less|other))\b",
+    r"|(?:is|are|was|were|be) told(?! to\b| apart\b)|(?:it|that|this|which) is no (?!longer|more|less|other))\b",
     re.IGNORECASE,
 )
 ADDRESS = re.compile(r"https?://\S+")

@@ -45,6 +45,8 @@ FAULTS = [
     ("commands", sh("aws ecs list-tasks --clusters ci"), "aws ecs list-tasks has no --clusters"),
     ("commands", sh("aws ecs list-tasks \\\n  --cluster=ci --famly a"), "has no --famly"),
     ("commands", sh("aws logs tail a --following"), "aws logs tail has no --following"),
+    ("commands", sh("aws logs tail a", "# runs locally"), "the AWS CLI has no logs tail"),
+    ("commands", sh("aws ecs list-tasks --cli-binary-format a", "# runs locally"), "has no --cli-binary-format"),
     ("commands", sh("aws logs create-log-group"), "aws logs create-log-group lacks --log-group-name"),
     ("commands", sh("aws ecs list-tasks --desired-status RUNING"), "--desired-status is none of RUNNING"),
     ("commands", sh("aws ecs list-tasks --query 'a['"), "aws ecs list-tasks --query: "),
@@ -74,7 +76,7 @@ FAULTS = [
 # What is added to a page and is right, although it looks like one of the above.
 RIGHT = [
     "[a](https://example.com/a_(b)?c=d#e), [a](#the-stack), [a](../../Cargo.toml), [a](../reference)",
-    "<!-- a -->\n\n```text\nUS$ 5 whoever\n```\n\n`whoever`, <https://example.com/nobody>; there is no job, it is no longer there, it is told to stop",
+    "<!-- a -->\n\n```text\nUS$ 5 whoever\n```\n\n`whoever`, <https://example.com/nobody>; there is no job, it is no longer there, it is told to stop, they are told apart",
     "It costs US$ 5.20, starts in 12 ms and takes 10 minutes on two cores ([why](../explanation/cost.md)).",
     "<!-- computed: bill -->\n\nUS$ 1 in 7 ms\n\n<!-- end -->",
     "It waits for 10 minutes, 30 s, 24h.",

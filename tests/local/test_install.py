@@ -40,6 +40,7 @@ PAGES = [
     "docs/how-to/restore-the-table.md",
     "docs/how-to/start-a-run.md",
     "docs/how-to/upgrade.md",
+    "docs/reference/alarms.md",
 ]
 ADDRESS = "you@example.com"
 # What install.md may ask of people.
