@@ -24,7 +24,7 @@ use crate::steps::Steps;
 const KILL: [&str; 5] = ["kill", "--builds", "10", "--kills", "30"];
 
 /// The steps, and what each does.
-const STEPS: [(&str, &str); 28] = [
+const STEPS: [(&str, &str); 29] = [
     ("format", "rustfmt"),
     (
         "functions",
@@ -42,6 +42,7 @@ const STEPS: [(&str, &str); 28] = [
     ("security", "the templates, by checkov and by AWS's rules of Guard"),
     ("entrypoint", "the agents' entry point"),
     ("environment", "what variables the functions ask for"),
+    ("schemas", "the JSON Schemas of users' files, against the parsers"),
     (
         "install",
         "the commands of the documents, from docs/how-to/install.md to docs/how-to/remove.md, and what is left afterwards",
@@ -328,6 +329,11 @@ impl Tests<'_> {
             let binaries = &self.functions().await?.binaries;
             let mut tests = suite(self.local_aws().await?, "environment");
             self.steps.run("environment", tests.env("BELLHOP_BINARIES", binaries)).await?;
+        }
+        if self.wants("schemas") {
+            self.functions().await?;
+            let mut tests = suite(self.local_aws().await?, "schemas");
+            self.steps.run("schemas", tests.env("BELLHOP_LOCAL", build::local())).await?;
         }
         if self.wants("install") {
             // Beside the compilation of the functions.
