@@ -5,6 +5,7 @@
 
 import json
 import re
+import textwrap
 
 from documents import ROOT
 from events_table import table
@@ -12,6 +13,7 @@ from events_table import table
 REFERENCE = ROOT / "docs" / "reference"
 PAGES = ("pipeline-file", "suite-configuration")
 HOW = "docs/reference/{}.md is not current. Make it again: target/venv/local-aws/bin/python tests/local/schema_pages.py"
+COLUMNS = 100
 PART = re.compile(r"(<!-- computed: ([a-z-]+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
 
 
@@ -76,8 +78,10 @@ def keys(definition, definitions):
         [f"`{key}`", type_of(schema, definitions), default_of(key, schema, required), schema["description"]]
         for key, schema in definition["properties"].items()
     ]
-    text = f"{definition['description']}\n\n" if "description" in definition and "title" not in definition else ""
-    return text + table(["key", "type", "default", "meaning"], rows)
+    text = table(["key", "type", "default", "meaning"], rows)
+    if "description" in definition and "title" not in definition:
+        return f"{textwrap.fill(definition['description'], COLUMNS, break_on_hyphens=False)}\n\n{text}"
+    return text
 
 
 def types(definitions):
