@@ -198,7 +198,7 @@ WORK = [
 ]
 
 # What agents may do to each other by default, although they need not: allowed today, so that an agent template with a role of its own is the way out (see
-# docs/how-to/deploying.md). What is denied some day moves to `AGENT`.
+# docs/how-to/agents.md). What is denied some day moves to `AGENT`.
 OPEN = [
     ("reports in another build's place", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/test/1/result.json", "TestTaskRole"),
     ("puts an artifact among another build's", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/test/1/artifacts/a.zip", "TestTaskRole"),

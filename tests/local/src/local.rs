@@ -118,7 +118,7 @@ pub(crate) async fn lines(stack: &Stack, shop: &Shop) -> anyhow::Result<Vec<Line
         with(NO_CAPACITY, "no agent finds capacity: what is pushed now waits"),
         with(
             "curl -fsS $AWS_ENDPOINT_URL/_stand-in/faults",
-            "the faults that are switched on; docs/contributing/testing.md has more of them",
+            "the faults that are switched on; docs/contributing/local-aws.md has more of them",
         ),
         with("curl -fsS -X DELETE $AWS_ENDPOINT_URL/_stand-in/faults", "switches all faults off"),
         with(PUT_ALARM, "an alarm"),
