@@ -97,7 +97,7 @@ fn table() -> Vec<Row> {
             "codecommit/unreferenced-merge.json",
             vec![],
             vec![format!(
-                "{STATE_CHANGE}: foreign: unreferencedMergeCommitCreated moves no reference"
+                "{STATE_CHANGE}: foreign: unreferencedMergeCommitCreated changes no reference"
             )],
         ),
         ("codecommit/trigger.json", vec![trigger_push()], vec![]),
@@ -299,7 +299,7 @@ fn builds() -> Vec<Row> {
             vec![],
             vec![
                 "aws.codebuild CodeBuild Build Phase Change: foreign: \
-                 SUCCEEDED of phase INSTALL is not what tells that a build is up"
+                 SUCCEEDED of phase INSTALL does not show that a build has started"
                     .into(),
             ],
         ),
@@ -580,14 +580,14 @@ fn pipelines() -> Vec<Row> {
         row(
             "codepipeline/foreign-token.json",
             "b13d5f79-4a6c-4e8f-8192-bd3e5f608192",
-            wrong("continuationToken: expected a run id, as this function gives out no other token"),
+            wrong("continuationToken: expected a run id, the only token that this function issues"),
         ),
         (
             "codepipeline/state-change.json",
             vec![],
             vec![
                 "aws.codepipeline CodePipeline Pipeline Execution State Change: foreign: \
-                 nothing that Bellhop acts on"
+                 an event that Bellhop does not handle"
                     .into(),
             ],
         ),
@@ -672,7 +672,7 @@ fn alarms() -> Vec<Row> {
                 Some(AlarmState::Ok),
                 AlarmFacts {
                     reason: some("Threshold Crossed: 1 datapoint [1.0 (04/03/26 09:40:00)] was greater than the threshold (0.0)."),
-                    description: some("A push could not be built. See docs/reference/alarms.md on handing dead letters back."),
+                    description: some("A push could not be processed, so its run was not started. Redrive the dead-letter queue, see docs/reference/alarms.md."),
                     measure: some("ApproximateNumberOfMessagesVisible"),
                     namespace: some("AWS/SQS"),
                     dimensions: of(&[("QueueName", "bellhop-PushDeadLetterQueue-4QXK1M2R7ZT3")]),
@@ -891,7 +891,7 @@ fn instances() -> Vec<Row> {
         (
             "ec2/state-change.json",
             vec![],
-            vec!["aws.ec2 EC2 Instance State-change Notification: foreign: nothing that Bellhop acts on".into()],
+            vec!["aws.ec2 EC2 Instance State-change Notification: foreign: an event that Bellhop does not handle".into()],
         ),
     ]
 }
