@@ -251,13 +251,13 @@ class Fetch(HttpCase):
         agent = self.from_http(configuration={"http.lowSpeedTime": "4"}, BELLHOP_FETCH_SILENCE="4").run()
         self.assertEqual(agent.code, 0, agent.output())
         self.assertIn("\n59\n", agent.output())
-        self.assertNotIn("trying again", agent.output())
+        self.assertNotIn("retrying in", agent.output())
 
     def test_a_server_that_falls_silent_is_asked_again(self):
         self.server.silent = 1
         agent = self.from_http(BELLHOP_FETCH_SILENCE="1").run()
         self.assertEqual(agent.code, 0, agent.output())
-        self.assertIn("nothing came from the server for 1 s\n", agent.output())
+        self.assertIn("the server sent nothing for 1 s\n", agent.output())
         self.assertIn("\n59\n", agent.output())
 
     def test_a_server_that_stays_silent_is_asked_three_times(self):
@@ -265,7 +265,7 @@ class Fetch(HttpCase):
         agent = self.from_http(BELLHOP_FETCH_SILENCE="1").run()
         self.assertEqual(agent.code, 90, agent.output())
         self.assertReport(agent, phase="checkout")
-        self.assertIn("nothing came from the server for 1 s", agent.report["message"])
+        self.assertIn("the server sent nothing for 1 s", agent.report["message"])
         # Not for one reference and then for everything, which it would be silent about as well.
         self.assertEqual(99 - self.server.silent, 3)
         self.assertNotIn("everything is fetched", agent.output())
@@ -349,16 +349,16 @@ class WithAnyLfs:
             with self.subTest(status):
                 self.server.answers = [status] * 9
                 agent = self.art("head -n 1 logo.bin; rm logo.bin; git checkout --quiet logo.bin; git status --porcelain").run()
-                self.assertPointers(agent, f"the server does not speak Git LFS (HTTP {status})")
+                self.assertPointers(agent, f"the server does not support Git LFS (HTTP {status})")
                 self.assertNotIn(" M ", agent.output())
-                self.assertNotIn("trying again", agent.output())
+                self.assertNotIn("retrying in", agent.output())
 
     def test_credentials_that_are_refused_are_not_offered_for_ever(self):
         self.server.answers = [401] * 9999
         program(self.root / "impatient" / "timeout", TIMEOUT % shutil.which("timeout"))
         agent = self.art("echo never", programs=[*self.programs, "impatient"]).run()
         self.assertEqual(agent.code, 90, agent.output())
-        self.assertNotIn("trying again", agent.output())
+        self.assertNotIn("retrying in", agent.output())
         self.assertIn("the files of Git LFS could not be fetched", agent.report["message"])
 
 
@@ -379,14 +379,14 @@ class Lfs(WithAnyLfs, LfsCase):
 
     def test_a_server_of_the_repository_s_own_is_left_to_the_script(self):
         agent = self.art(more={".lfsconfig": "[lfs]\n\turl = https://lfs.example.com/art\n"}.items()).run()
-        self.assertPointers(agent, ".lfsconfig names a server of its own, which is left to the script")
+        self.assertPointers(agent, ".lfsconfig names another server; the script can fetch from it")
         self.assertEqual(self.server.asked("batch"), 0)
 
     def test_a_fetch_that_fails_is_tried_again(self):
         self.server.answers = [503]
         agent = self.art("cat logo.bin").run()
         self.assertEqual(agent.code, 0, agent.output())
-        self.assertIn("bellhop: the fetch of Git LFS failed, trying again in 2 s\n", agent.output())
+        self.assertIn("bellhop: the fetch of Git LFS failed, retrying in 2 s\n", agent.output())
         self.assertIn("\na large file\n", agent.output())
 
     def test_a_fetch_that_keeps_failing_is_a_failed_checkout(self):

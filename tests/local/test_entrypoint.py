@@ -218,7 +218,7 @@ class EntryPoint(AgentCase):
         self.assertEqual(agent.code, 0, agent.output())
         self.assertEqual(list(agent.artifacts), ["number"])
         for pattern in patterns:
-            self.assertIn(f"artifacts: {pattern} is no path from the top of the checkout\n", agent.output())
+            self.assertIn(f"artifacts: {pattern} is not a path from the top of the checkout\n", agent.output())
 
     def test_links_are_followed_inside_of_the_checkout_alone(self):
         agent = self.keeping(
@@ -232,7 +232,7 @@ class EntryPoint(AgentCase):
         ).run()
         self.assertEqual(agent.code, 0, agent.output())
         self.assertEqual(agent.artifacts, {"number": "59\n", "link": "inner\n", "linked/inner": "inner\n"})
-        self.assertIn("artifacts: 3 left out: a link out of the checkout\n", agent.output())
+        self.assertIn("artifacts: 3 left out: a link to outside the checkout\n", agent.output())
         self.assertRegex(agent.output(), r"artifacts: \d+ left out: in a \.git folder\n")
 
     def test_names_that_s3_cannot_hold_are_left_out(self):
@@ -247,7 +247,7 @@ class EntryPoint(AgentCase):
         self.assertEqual(agent.code, 0, agent.output())
         long = "d" * 250
         self.assertEqual(set(agent.artifacts), {"number", "Grüße 世界 🎈", '"quoted" & <b> %s $HOME', " ", f"{long}/{long}/{long}/file"})
-        self.assertIn("artifacts: 5 left out: a name that is too long, no UTF-8, or has control characters\n", agent.output())
+        self.assertIn("artifacts: 5 left out: a name that is too long, not UTF-8, or has control characters\n", agent.output())
 
     def test_only_so_many_artifacts_are_kept(self):
         agent = self.keeping("number\nmany/**\nmany/*", 'mkdir many; seq -f "many/%05.0f" 10005 | xargs touch').run()
