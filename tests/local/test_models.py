@@ -232,7 +232,7 @@ FAULTS = [
     ("an operation that there is not", run_task, put("headers", "x-amz-target", ECS + "RunTasks"), "ecs has no operation RunTasks"),
     ("another service's operation", run_task, put("headers", "x-amz-target", "CodeBuild_20161006.RunTask"), "CodeBuild_20161006 is not how "),
     ("another content type", run_task, put("headers", "content-type", "application/json"), "the content type is application/json, not "),
-    ("a body that is no JSON", run_task, put("body", "cluster=ci"), "the body is no JSON object: 'cluster=ci'"),
+    ("a body that is not valid JSON", run_task, put("body", "cluster=ci"), "the body is not valid JSON object: 'cluster=ci'"),
     ("two members of a union", put_item, put("body", "Item", "pk", {"S": "1", "N": "1"}), "Item.pk: 2 members where there may be one"),
     ("a binary that is no base64", put_item, put("body", "Item", "pk", {"B": "?"}), "Item.pk.B: '?' is no blob"),
     ("a token longer than documented", run_task, put("body", "clientToken", "x" * 65), "clientToken: length 65 is more than 64"),

@@ -83,7 +83,7 @@ def of_json(model, record):
 
 def take_json(request, shape, body):
     if not isinstance(body, dict):
-        raise Unreadable(f"the body is no JSON object: {body!r}")
+        raise Unreadable(f"the body is not valid JSON object: {body!r}")
     names = by_wire_name(shape)
     for name, value in without_nulls(body).items():
         request.take(names.get(name, name), value, models.Json())

@@ -165,7 +165,7 @@ async fn criterion(out: &Path) -> anyhow::Result<PathBuf> {
     bench
         .args(["bench", "--package", "bellhop-bench", "--bench", "decide", "--", "--quiet"])
         .env("CRITERION_HOME", &folder);
-    run_quietly("Measuring decisions and reading (half a minute, once built)", &mut bench).await?;
+    run_quietly("Measuring decisions and parsing (half a minute, plus the build)", &mut bench).await?;
     Ok(folder)
 }
 
@@ -187,7 +187,7 @@ async fn node_twin(out: &Path) -> anyhow::Result<PathBuf> {
         .current_dir(&folder);
     run_quietly("Installing the AWS SDK of Node.js (about 20 MB)", &mut install)
         .await
-        .context("Node.js 20 or newer with npm is needed for its twin")?;
+        .context("the Node.js twin needs Node.js 20 or newer, with npm")?;
     Ok(folder)
 }
 

@@ -29,7 +29,7 @@ pub(crate) async fn local_aws(with_cargo_lambda: bool) -> anyhow::Result<()> {
         }
         Ok(())
     };
-    println!("Building the functions (the first time some minutes: the AWS SDKs are large)");
+    println!("Building the functions (takes some minutes the first time, because the AWS SDKs are large)");
     let mut build = cargo();
     build.arg("build").args(programs());
     tokio::try_join!(install, run_openly("building the functions", &mut build))?;

@@ -43,7 +43,7 @@ const FAULTS: [Fault; 7] = [
         behind: &[("plain", "1.0.0", "license = 'MIT'")],
     },
     Fault {
-        what: "a licence that asks for more",
+        what: "a licence with more conditions",
         found_by: 4,
         dependencies: "copyleft = { path = '1.0.0', version = '1' }",
         behind: &[("copyleft", "1.0.0", "license = 'GPL-3.0-only'")],
@@ -101,7 +101,7 @@ pub(crate) async fn check() -> anyhow::Result<()> {
             .await
             .with_context(|| format!("deny.toml with {}", fault.what))?;
     }
-    println!("deny.toml finds each of {} faults", FAULTS.len() - 1);
+    println!("deny.toml reports each of {} faults", FAULTS.len() - 1);
 
     let mut fetch = deny(&venv, &root().join("Cargo.toml"));
     fetch.args(["fetch", "db"]).env("GIT_TERMINAL_PROMPT", "0");

@@ -69,7 +69,7 @@ impl Functions {
 /// # Errors
 /// They do not compile; cargo's output says why.
 pub async fn build_release() -> anyhow::Result<Functions> {
-    println!("Building the functions for release (the first time about 10 minutes on two cores; docs/explanation/performance.md says why)");
+    println!("Building the functions for release (the first time about 10 minutes on two cores; see docs/explanation/performance.md)");
     // By their packages, as for AWS: nothing that others of the workspace ask for is in them.
     let mut build = cargo();
     build.args(["build", "--release"]);

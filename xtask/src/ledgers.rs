@@ -64,7 +64,7 @@ impl Server {
                 bail!("{} ended with {status}", name_of(&command));
             }
             if begun.elapsed() > START {
-                bail!("{} does not listen after {} s", name_of(&command), START.as_secs());
+                bail!("{} does not accept connections after {} s", name_of(&command), START.as_secs());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -163,14 +163,14 @@ async fn check_python() -> anyhow::Result<()> {
         .args(["-c", "import sys; print(*sys.version_info[:2])"])
         .output()
         .await
-        .context("Python 3 is needed, as python3 on the PATH")?;
+        .context("Python 3 is needed: python3 on the PATH")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut numbers = text.split_whitespace().filter_map(|number| number.parse::<u32>().ok());
     match (numbers.next(), numbers.next()) {
         (Some(major), Some(minor)) if (major, minor) >= OLDEST => Ok(()),
         (Some(major), Some(minor)) => bail!("Python {}.{} or newer is needed; python3 is {major}.{minor}", OLDEST.0, OLDEST.1),
         _ => bail!(
-            "python3 does not tell its version: {}",
+            "cannot read the version of python3: {}",
             String::from_utf8_lossy(&output.stderr).trim()
         ),
     }

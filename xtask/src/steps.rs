@@ -101,11 +101,11 @@ impl Steps {
     /// Prints what every step took.
     pub(crate) fn print_all(&self) {
         let state = self.state();
-        println!("\nSteps, of which several ran at once:");
+        println!("\nSteps (some ran in parallel):");
         for (step, took) in &state.done {
             println!("{:>8.1} s  {step}", took.as_secs_f64());
         }
-        println!("{:>8.1} s  in all", self.begun.elapsed().as_secs_f64());
+        println!("{:>8.1} s  in total", self.begun.elapsed().as_secs_f64());
         println!("{} passed, 0 failed", state.done.len());
     }
 }

@@ -76,7 +76,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     stack.stand_in.codepipeline().set_invoking(true);
     done?;
     let calls = requests::record(stack, "acknowledged").await?;
-    println!("  {calls} different requests are written down for the step policies");
+    println!("  {calls} different requests are recorded for the step policies");
     Ok(())
 }
 
@@ -152,9 +152,9 @@ impl Table<'_> {
         let untried: Vec<_> = self.rows.keys().filter(|key| !state.tried.contains(*key)).collect();
         ensure!(
             untried.is_empty(),
-            "rows of the table in docs/explanation/architecture.md that nothing tries: {untried:?}"
+            "rows of the table in docs/explanation/architecture.md without a test: {untried:?}"
         );
-        println!("  every row of the table was tried: {}", state.tried.len());
+        println!("  every row of the table was tested: {}", state.tried.len());
         secrets::are_given(self.stack)?;
         secrets::are_nowhere(self.stack, &state.answers).await
     }
@@ -178,7 +178,7 @@ impl Table<'_> {
             }
         }
         let foreign = sample("codebuild/foreign.json")?;
-        self.row("foreign", "somebody else's build", "build-state", foreign, "skipped")
+        self.row("foreign", "a foreign build", "build-state", foreign, "skipped")
             .await?;
         let build = sample("codebuild/succeeded.json")?;
         self.row("unknown-build", "a build's event", "build-state", build, "no such build")
@@ -206,7 +206,7 @@ impl Table<'_> {
         self.row("skip-token", "a push", "push", push, "asks to skip").await?;
         self.write("version: 1\njobs:\n  test: { agent: small, run: 'true', on: { push: { branches: [release/*] } } }\n")?;
         let push = self.push("Only for releases").await?;
-        self.row("filtered", "a push to another branch", "push", push, "no job wants it")
+        self.row("filtered", "a push to another branch", "push", push, "no job matches")
             .await?;
         self.write("version: 1\njobs:\n  test: { agent: small, run: 'true', on: { push: { paths: [src/**] } } }\n")?;
         self.push("Only for sources").await?;
@@ -214,7 +214,7 @@ impl Table<'_> {
         std::fs::write(self.shop.folder().join("notes.txt"), "Nothing in src\n")?;
         let mut push = self.push("Nothing in src").await?;
         push["detail"]["oldCommitId"] = json!(before);
-        self.row("filtered", "a push of other files", "push", push, "no job wants it")
+        self.row("filtered", "a push of other files", "push", push, "no job matches")
             .await?;
         Ok(())
     }
@@ -230,7 +230,7 @@ impl Table<'_> {
         self.write(&passes())?;
         let bucket = self.stack.output("BucketName")?;
         self.stack.aws.delete_object(bucket, CONFIG_KEY).await?;
-        self.rejected("no-configuration", "is not there: the administrators").await?;
+        self.rejected("no-configuration", "does not exist: an administrator").await?;
         for (key, rest, expected) in [
             (
                 "not-allowed",
@@ -412,7 +412,7 @@ impl Table<'_> {
         {
             self.row("action-mistake", what, "pipeline", input, "refused").await?;
         }
-        let (_, event) = begin("what is no JSON")?;
+        let (_, event) = begin("what is not valid JSON")?;
         let throttled = self.inject("pipeline", "codepipeline", "*", Fault::Throttle, Times::Always);
         self.failing("action-unanswered", "a throttle of CodePipeline", "pipeline", event, "answer job")
             .await?;
@@ -457,7 +457,7 @@ impl Table<'_> {
             let answer = self.row("request-mistake", part, "control", request, part).await?;
             ensure!(
                 answer["error"].is_string(),
-                "a misuse should be answered with what was wrong: {answer}"
+                "the answer should say what was wrong: {answer}"
             );
         }
         Ok(())
@@ -469,8 +469,8 @@ impl Table<'_> {
         self.configure_with(ALARMS).await?;
         for (key, event, part) in [
             ("alarm", "alarm", "done"),
-            ("repeated", "in-sns", "ignored: seen before"),
-            ("repeated", "action", "ignored: seen before"),
+            ("repeated", "in-sns", "ignored: a duplicate"),
+            ("repeated", "action", "ignored: a duplicate"),
             ("alarm", "contributor", "done"),
             ("alarm", "insufficient-data", "done"),
         ] {
@@ -525,13 +525,13 @@ impl Table<'_> {
         let started = "\"suite-table\":\"started\"";
         for (row, what, input, part) in [
             ("backup", "a schedule", at("2026-03-03T03:00:00Z")?, started),
-            ("repeated", "the schedule again", at("2026-03-03T03:00:00Z")?, "nothing new"),
+            ("repeated", "the schedule again", at("2026-03-03T03:00:00Z")?, "already known"),
             ("backup", "a check", sample("backup/check.json")?, "\"suite-table\":{"),
             (
                 "backup-mistake",
                 "a backup that there is not",
                 sample("backup/start.json")?,
-                "there is no backup of that name",
+                "there is no backup with that name",
             ),
             (
                 "backup-mistake",
@@ -543,7 +543,7 @@ impl Table<'_> {
                 "unknown-build",
                 "a job of somebody else's",
                 sample("backup/failed.json")?,
-                "no backup of this suite has started it",
+                "this suite did not start the job",
             ),
         ] {
             self.row(row, what, "backup", input, part).await?;
@@ -551,7 +551,7 @@ impl Table<'_> {
         let all = jobs();
         ensure!(
             all.len() == before + 1,
-            "a schedule that came twice should have started one job: {all:?}"
+            "a schedule that was delivered twice should have started one job: {all:?}"
         );
         let job = all.last().context("no job")?;
         let event = self.stack.stand_in.backup().ends(&job.id, "FAILED", Some("Access denied"))?;
@@ -898,7 +898,7 @@ impl Table<'_> {
     async fn mend(&self, unreadable: Value) -> anyhow::Result<()> {
         let begun = Instant::now();
         let mut left = self.state.borrow().mending.len();
-        println!("  ... sweeping until {left} builds are as the last column says");
+        println!("  ... sweeping until {left} builds are as the last column of the table says");
         loop {
             // Beside the unreadable record this is an error each time, and does its work all the same.
             let (_, answer) = self.stack.aws.invoke("bellhop-sweep", &json!({})).await?;
@@ -915,14 +915,14 @@ impl Table<'_> {
             left = open.len();
             ensure!(
                 begun.elapsed() < MENDED,
-                "after {} s of sweeps {left} builds are not as they should be:\n{}",
+                "after {} s of sweeps {left} builds are not as expected:\n{}",
                 MENDED.as_secs(),
                 open.join("\n")
             );
             self.clock.borrow_mut().turn(TURN)?;
             tokio::time::sleep(PAUSE).await;
         }
-        println!("  what was left is mended ({:.0} s of sweeps)", begun.elapsed().as_secs_f64());
+        println!("  sweeps repaired what was left ({:.0} s)", begun.elapsed().as_secs_f64());
         self.stack.aws.put_item(self.stack.output("TableName")?, &unreadable).await?;
         self.row("clock", "a sweep, once the record is whole", "sweep", json!({}), "\"due\"")
             .await?;
@@ -994,13 +994,13 @@ impl Table<'_> {
                 .iter()
                 .filter(|letter| !(function == "sweep" && letter.to_string().contains("a record cannot be read")))
                 .collect();
-            ensure!(more.is_empty(), "{function} gave up more than the table says: {more:?}");
+            ensure!(more.is_empty(), "{function} left more dead letters than the table says: {more:?}");
         }
         let dead = std::mem::take(&mut self.state.borrow_mut().dead);
         for (function, event) in dead {
             let (key, expected) = match function {
                 "push" => ("push", "\"builds\":1"),
-                "pipeline" if event.to_string().contains("what is no JSON") => ("action-mistake", "refused"),
+                "pipeline" if event.to_string().contains("what is not valid JSON") => ("action-mistake", "refused"),
                 "pipeline" => ("action", "\"builds\":1"),
                 "alarm" => ("alarm", "done"),
                 "backup" => ("backup", "\"suite-table\":\"started\""),
@@ -1019,7 +1019,7 @@ impl Table<'_> {
         let kind = error.then(|| answer["errorType"].as_str().unwrap_or_default());
         ensure!(
             kind == row.error.as_deref() && text.contains(part),
-            "row {key}, {what}: {function} should have answered with {} and {part:?}, and answered {text}",
+            "row {key}, {what}: expected {function} to return {} with {part:?}, got {text}",
             row.error.as_deref().unwrap_or("success")
         );
         println!("  {key:<17} {what}: {}", row.error.as_deref().unwrap_or("success"));
@@ -1048,7 +1048,7 @@ impl Table<'_> {
                 break letter;
             }
             if begun.elapsed() > DEAD_LETTER {
-                bail!("row {key}, {what}: the event did not come to the dead-letter queue of {function}");
+                bail!("row {key}, {what}: the event did not reach the dead-letter queue of {function}");
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         };
@@ -1126,7 +1126,7 @@ impl Table<'_> {
         let build = self.build(&run).await?;
         ensure!(
             build["status"]["S"] == status,
-            "{what}: the build should be {status}, and is {}",
+            "{what}: the build should be {status}, but is {}",
             build["status"]["S"]
         );
         Ok(run)
@@ -1273,13 +1273,13 @@ fn rows_of(text: &str) -> anyhow::Result<BTreeMap<String, Row>> {
     for line in section.lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         let [key, _, answer, dead_letter, _] = cells.as_slice() else {
-            bail!("a row of another number of columns: {line}");
+            bail!("a row with the wrong number of columns: {line}");
         };
         let error = match *answer {
             "success" => None,
             "error `Passing`" => Some("Passing".to_owned()),
             "error `Lasting`" => Some("Lasting".to_owned()),
-            other => bail!("a row is answered with {other:?}: {line}"),
+            other => bail!("a row has the unknown answer {other:?}: {line}"),
         };
         let dead_letter = match *dead_letter {
             "yes" => true,
@@ -1288,7 +1288,7 @@ fn rows_of(text: &str) -> anyhow::Result<BTreeMap<String, Row>> {
         };
         ensure!(
             error.is_some() || !dead_letter,
-            "a success does not come into a dead-letter queue: {line}"
+            "a success cannot have a dead letter: {line}"
         );
         let key = key.trim_matches('`').to_owned();
         ensure!(
@@ -1303,7 +1303,7 @@ fn rows_of(text: &str) -> anyhow::Result<BTreeMap<String, Row>> {
 fn sample(name: &str) -> anyhow::Result<Value> {
     let file = root().join("events").join(name);
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is no JSON", file.display()))
+    serde_json::from_str(&text).with_context(|| format!("{} is not valid JSON", file.display()))
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
     ecs.add_service("ci-main", "jenkins", Timestamp::UNIX_EPOCH);
     let begun = Timestamp::now() - Duration::from_secs(240);
 
-    println!("An alarm of a Jenkins controller, as EventBridge's event, as a message of SNS and as the alarm's own action:\n");
+    println!("An alarm of a Jenkins controller, sent by EventBridge, by SNS and by the alarm's action:\n");
     let mut story = Story::begin(&demo.stack);
     let alarm = Change { state: "ALARM", at: begun };
     demo.stack
@@ -59,7 +59,7 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
         "three forms of one alarm should have restarted the service once"
     );
 
-    println!("\nThe same alarm, which changes ten times within a minute:\n");
+    println!("\nThe same alarm, now changing ten times within a minute:\n");
     let mut story = Story::begin(&demo.stack);
     for change in 0..10 {
         let change = Change {
@@ -67,19 +67,19 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
             at: begun + Duration::from_secs(120 + 6 * change),
         };
         let (error, answer) = demo.stack.aws.invoke("bellhop-alarm", &change.action()).await?;
-        ensure!(!error, "the alarm should have been taken: {answer}");
+        ensure!(!error, "the alarm event should have been processed: {answer}");
         story.go_on().await?;
     }
     let statuses = told_within(&demo, &mut story, Duration::from_secs(3)).await?;
     story.end().await?;
     let flapping = statuses.iter().filter(|status| *status == "flapping").count();
-    ensure!(flapping == 1, "people should have been told once that it flaps: {statuses:?}");
+    ensure!(flapping == 1, "expected one message that the alarm flaps: {statuses:?}");
     ensure!(
         ecs.deployments("ci-main", "jenkins") == 2,
         "a flapping alarm should not have restarted the service again"
     );
     println!(
-        "\nThe service was restarted once, and people were told: alarm, ok, {}.",
+        "\nThe service was restarted once. Messages: alarm, ok, {}.",
         statuses.join(", ")
     );
     demo.end("alarm", keep).await
@@ -151,7 +151,7 @@ async fn told(demo: &Demo, story: &mut Story, expected: &[&str]) -> anyhow::Resu
     while statuses.len() < expected.len() {
         statuses.extend(of_alarm(demo, story).await?);
         if begun.elapsed() > PATIENCE {
-            bail!("people should have been told {expected:?}, and were told {statuses:?}");
+            bail!("expected messages {expected:?}, got {statuses:?}");
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -159,7 +159,7 @@ async fn told(demo: &Demo, story: &mut Story, expected: &[&str]) -> anyhow::Resu
     statuses.extend(told_within(demo, story, Duration::from_secs(2)).await?);
     ensure!(
         statuses == expected,
-        "people should have been told {expected:?}, and were told {statuses:?}"
+        "expected messages {expected:?}, got {statuses:?}"
     );
     Ok(())
 }

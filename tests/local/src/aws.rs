@@ -37,9 +37,9 @@ impl LocalAws {
         let status = reply.status();
         let text = reply.text().await?;
         if !status.is_success() {
-            bail!("{target} was answered with {status}: {text}");
+            bail!("{target} returned {status}: {text}");
         }
-        serde_json::from_str(&text).with_context(|| format!("{target} was answered with what is no JSON: {text}"))
+        serde_json::from_str(&text).with_context(|| format!("the answer to {target} is not valid JSON: {text}"))
     }
 
     async fn form(&self, service: &str, fields: &[(&str, &str)]) -> anyhow::Result<String> {
@@ -53,7 +53,7 @@ impl LocalAws {
         let status = reply.status();
         let text = reply.text().await?;
         if !status.is_success() {
-            bail!("{service} answered with {status}: {text}");
+            bail!("{service} returned {status}: {text}");
         }
         Ok(text)
     }
@@ -71,7 +71,7 @@ impl LocalAws {
             for message in messages {
                 let receipt = json!({ "QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"] });
                 self.json("sqs", "AmazonSQS.DeleteMessage", &receipt).await?;
-                letters.push(serde_json::from_str(message["Body"].as_str().unwrap_or_default()).context("a dead letter is no JSON")?);
+                letters.push(serde_json::from_str(message["Body"].as_str().unwrap_or_default()).context("a dead letter is not valid JSON")?);
             }
         }
     }
@@ -79,7 +79,7 @@ impl LocalAws {
     /// Creates a queue that gets everything that is told on a topic. Gives the queue's URL.
     pub(crate) async fn subscribe_queue(&self, topic: &str, name: &str) -> anyhow::Result<String> {
         let queue = self.json("sqs", "AmazonSQS.CreateQueue", &json!({ "QueueName": name })).await?;
-        let url = queue["QueueUrl"].as_str().context("CreateQueue gave no URL")?.to_owned();
+        let url = queue["QueueUrl"].as_str().context("CreateQueue returned no URL")?.to_owned();
         let asked = json!({ "QueueUrl": url, "AttributeNames": ["QueueArn"] });
         let attributes = self.json("sqs", "AmazonSQS.GetQueueAttributes", &asked).await?;
         let arn = attributes["Attributes"]["QueueArn"].as_str().context("the queue has no ARN")?;
@@ -107,7 +107,7 @@ impl LocalAws {
             self.json("sqs", "AmazonSQS.DeleteMessage", &receipt).await?;
             let body: Value = serde_json::from_str(message["Body"].as_str().unwrap_or_default())?;
             let document = body["Message"].as_str().context("a message of the topic has no text")?;
-            documents.push(serde_json::from_str(document).with_context(|| format!("a message is no document: {document}"))?);
+            documents.push(serde_json::from_str(document).with_context(|| format!("a message is not a JSON object: {document}"))?);
         }
         Ok(documents)
     }
@@ -119,7 +119,7 @@ impl LocalAws {
         let text = reply.text().await?;
         Ok((
             error,
-            serde_json::from_str(&text).with_context(|| format!("{function} answered with what is no JSON: {text}"))?,
+            serde_json::from_str(&text).with_context(|| format!("the answer of {function} is not valid JSON: {text}"))?,
         ))
     }
 
@@ -139,7 +139,7 @@ impl LocalAws {
             .send()
             .await?;
         if !reply.status().is_success() {
-            bail!("invoking {function} was answered with {}", reply.status());
+            bail!("invoking {function} returned {}", reply.status());
         }
         Ok(reply)
     }
@@ -209,7 +209,7 @@ impl LocalAws {
         let url = format!("{}/{bucket}/{key}", self.url);
         let reply = self.http.put(url).header("Authorization", scope("s3")).body(text).send().await?;
         if !reply.status().is_success() {
-            bail!("writing s3://{bucket}/{key} was answered with {}", reply.status());
+            bail!("writing s3://{bucket}/{key} returned {}", reply.status());
         }
         Ok(())
     }
@@ -219,7 +219,7 @@ impl LocalAws {
         let url = format!("{}/{bucket}/{key}", self.url);
         let reply = self.http.delete(url).header("Authorization", scope("s3")).send().await?;
         if !reply.status().is_success() {
-            bail!("deleting s3://{bucket}/{key} was answered with {}", reply.status());
+            bail!("deleting s3://{bucket}/{key} returned {}", reply.status());
         }
         Ok(())
     }
@@ -231,7 +231,7 @@ impl LocalAws {
         match reply.status().as_u16() {
             200 => Ok(true),
             404 => Ok(false),
-            status => bail!("asking for s3://{bucket}/{key} was answered with {status}"),
+            status => bail!("a request for s3://{bucket}/{key} returned {status}"),
         }
     }
 
@@ -242,7 +242,7 @@ impl LocalAws {
         match reply.status().as_u16() {
             200 => Ok(Some(reply.text().await?)),
             404 => Ok(None),
-            status => bail!("reading s3://{bucket}/{key} was answered with {status}"),
+            status => bail!("reading s3://{bucket}/{key} returned {status}"),
         }
     }
 }

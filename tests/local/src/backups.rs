@@ -35,10 +35,10 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
     let bucket = demo.stack.output("BucketName")?;
     demo.stack.aws.put_object(bucket, CONFIG_KEY, CONFIG.to_owned()).await?;
 
-    println!("A schedule that is delivered twice, a backup that fails, and the next one:\n");
+    println!("A schedule that is delivered twice, a backup that fails, and the next backup:\n");
     let mut story = Story::begin(&demo.stack);
     for _ in 0..2 {
-        story.tell("clock", "it is three in the morning; the schedule is delivered");
+        story.tell("clock", "03:00: the schedule is delivered");
         demo.stack
             .aws
             .invoke_later("bellhop-backup", &schedule("2026-03-02T03:00:00Z"))
@@ -66,7 +66,7 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
     };
     ensure!(of_orders("backup") == 2, "two nights should have started two jobs: {jobs:?}");
 
-    println!("\nA check, which finds that a restore test is due:\n");
+    println!("\nA check. It finds that a restore test is due:\n");
     let mut story = Story::begin(&demo.stack);
     story.tell("clock", "six hours have passed; the check is delivered");
     demo.stack
@@ -130,13 +130,13 @@ async fn told(demo: &Demo, story: &mut Story, expected: &[&str]) -> anyhow::Resu
             }
         }
         if begun.elapsed() > PATIENCE {
-            bail!("people should have been told {expected:?}, and were told {statuses:?}");
+            bail!("expected messages {expected:?}, got {statuses:?}");
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     ensure!(
         statuses == expected,
-        "people should have been told {expected:?}, and were told {statuses:?}"
+        "expected messages {expected:?}, got {statuses:?}"
     );
     Ok(())
 }

@@ -45,14 +45,14 @@ const ANSWERS: &[(&str, &str, &str)] = &[
     ),
     ("spot-interruption", "events/ec2/rebalance.json", "in none of the suite's clusters"),
     ("alarm", "events/alarm/alarm.json", "\"state\":\"ALARM\""),
-    ("alarm", "events/alarm/in-sns.json", "ignored: seen before"),
+    ("alarm", "events/alarm/in-sns.json", "ignored: a duplicate"),
     ("alarm", "events/alarm/contributor.json", "\"alarm\":\"dead-letters\""),
     ("pipeline", "events/codepipeline/misspelt.json", "refused"),
     ("pipeline", "events/codepipeline/state-change.json", "skipped"),
     ("control", "events/control/list.json", "\"runs\""),
     ("control", "events/control/misspelt.json", "did you mean repository?"),
     ("backup", "events/backup/check.json", "backups"),
-    ("backup", "events/backup/completed.json", "no backup of this suite has started it"),
+    ("backup", "events/backup/completed.json", "this suite did not start the job"),
     ("backup", "events/backup/misspelt.json", "did you mean time?"),
     ("backup", "events/schedule/backups.json", "backups"),
     ("sweep", "events/schedule/sweep.json", "\"due\""),
@@ -118,7 +118,7 @@ async fn all(stack: &Stack, lines: &[Line], port: u16) -> anyhow::Result<()> {
                 .map_or("", |(_, part)| part),
         };
         let answer = answered(command, port).await?;
-        ensure!(answer.contains(expected), "`{command}` was answered with {answer}");
+        ensure!(answer.contains(expected), "`{command}` returned {answer}");
         println!("{command}: {}", answer.lines().next().unwrap_or("done"));
         // The functions behind the stack's rules and schedules, not those of `cargo lambda watch`, take these.
         if command.starts_with("git ") {
@@ -126,7 +126,7 @@ async fn all(stack: &Stack, lines: &[Line], port: u16) -> anyhow::Result<()> {
             until(message, async || Ok(logged(stack, "push", "run started").await? >= 2)).await?;
         }
         if command == SET_ALARM {
-            until("nobody was told of the alarm", async || Ok(is_told_of_alarm(stack))).await?;
+            until("no message about the alarm was published", async || Ok(is_told_of_alarm(stack))).await?;
         }
         if command == SCHEDULE {
             comes_twice(stack, port).await?;
@@ -135,7 +135,7 @@ async fn all(stack: &Stack, lines: &[Line], port: u16) -> anyhow::Result<()> {
     for (function, sample, expected) in more()? {
         let command = format!("cargo lambda invoke {function} --data-file {sample}");
         let answer = answered(&command, port).await?;
-        ensure!(answer.contains(expected), "{function} answered {sample} with {answer}");
+        ensure!(answer.contains(expected), "{function} returned {answer} for {sample}");
         println!("{function} {sample}: {}", answer.trim());
     }
     Ok(())
@@ -146,7 +146,7 @@ fn answer_to(arguments: &str) -> anyhow::Result<&'static str> {
     let known = ANSWERS
         .iter()
         .find(|(function, sample, _)| arguments == format!("{function} --data-file {sample}"));
-    let (.., expected) = known.with_context(|| format!("nothing says what `{arguments}` is answered with"))?;
+    let (.., expected) = known.with_context(|| format!("there is no expected answer for `{arguments}`"))?;
     Ok(expected)
 }
 
@@ -228,11 +228,11 @@ fn is_told_of_alarm(stack: &Stack) -> bool {
 
 /// Has the schedule, which has been made once, come a second time, and waits for two runs: the same id would have started one.
 async fn comes_twice(stack: &Stack, port: u16) -> anyhow::Result<()> {
-    until("the schedule did not come", async || {
+    until("the schedule was not delivered", async || {
         Ok(logged(stack, "control", "agent launched").await? >= 1)
     })
     .await?;
     answered(SCHEDULE, port).await?;
-    let message = "a schedule that came twice did not start two runs";
+    let message = "a schedule that was delivered twice did not start two runs";
     until(message, async || Ok(logged(stack, "control", "agent launched").await? >= 2)).await
 }

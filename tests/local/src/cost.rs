@@ -41,7 +41,7 @@ pub(crate) async fn page() -> anyhow::Result<()> {
     run_quietly("Counting the templates' resources", &mut count).await?;
     for (file, _, current) in page::pages()? {
         std::fs::write(&file, current).with_context(|| format!("cannot write {}", file.display()))?;
-        println!("{} is computed.", file.display());
+        println!("{} is up to date.", file.display());
     }
     Ok(())
 }

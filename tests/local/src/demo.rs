@@ -27,7 +27,7 @@ const HALF_WAY: Duration = Duration::from_millis(2500);
 pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
     let demo = Demo::begin().await?;
 
-    println!("A push, whose agent loses its Spot capacity half-way:\n");
+    println!("A push. Its agent loses its Spot capacity half-way:\n");
     let run = demo.push("Sell bread", true).await?;
     demo.show(&run).await?;
     ensure!(run["status"] == "succeeded", "the first run should have succeeded");
@@ -99,7 +99,7 @@ impl Demo {
             if let Some(state) = &mut spot
                 && let Some(task) = state.half_way(&self.stack)?
             {
-                story.tell("EC2", "takes the Spot capacity back");
+                story.tell("EC2", "reclaims the Spot capacity");
                 self.stack.stand_in.ecs().reclaim_spot(&task)?;
                 spot = None;
             }
@@ -163,7 +163,7 @@ impl Demo {
         let begun = Instant::now();
         loop {
             if let Some(text) = self.stack.aws.get_object(self.stack.output("BucketName")?, &key).await? {
-                return serde_json::from_str(&text).context("the run's report is no JSON");
+                return serde_json::from_str(&text).context("the run's report is not valid JSON");
             }
             ensure!(begun.elapsed() < Duration::from_secs(5), "the run has no report at {key}");
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -191,7 +191,7 @@ impl Demo {
         }
         println!("\n{table}\n");
         let email = self.email().context("no message was published")?;
-        println!("The message, as its owner's e-mail reads:\n");
+        println!("The message, as e-mail:\n");
         for line in email.lines() {
             println!("    {line}");
         }

@@ -57,7 +57,7 @@ pub(crate) async fn run(builds: usize, kills: u32) -> anyhow::Result<()> {
         }
         world.take_messages(&queue).await?;
         let told = world.told.len();
-        bar.set_message(format!("{told} runs told, {} kills, {} redriven", world.killed, world.redriven));
+        bar.set_message(format!("{told} runs with messages, {} kills, {} redriven", world.killed, world.redriven));
         if told == builds && world.killed >= kills && stack.is_at_rest().await? {
             break;
         }
@@ -69,7 +69,7 @@ pub(crate) async fn run(builds: usize, kills: u32) -> anyhow::Result<()> {
         if begun.elapsed() > PATIENCE {
             let records = world.records().await?;
             bail!(
-                "after {} s {told} of {builds} runs were told, with {} kills; the ledger:\n{}\nministack:\n{}",
+                "after {} s {told} of {builds} runs had messages, with {} kills; the ledger:\n{}\nministack:\n{}",
                 PATIENCE.as_secs(),
                 world.killed,
                 records.join("\n"),
@@ -210,7 +210,7 @@ impl World<'_> {
         for (run, statuses) in &self.told {
             ensure!(
                 statuses.len() == 1 && statuses.contains("succeeded"),
-                "run {run} was told to have ended as {statuses:?}"
+                "the messages about run {run} say {statuses:?}"
             );
         }
         let mut by_build: BTreeMap<String, Vec<TaskView>> = BTreeMap::new();

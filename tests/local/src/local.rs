@@ -30,12 +30,12 @@ pub(crate) async fn stay(stack: &Stack, shop: &Shop) -> anyhow::Result<()> {
             None => println!("  {command}"),
         }
     }
-    println!("\nWhile it runs, logs are in files too:\n");
+    println!("\nWhile it runs, logs are also in files:\n");
     let logs = stack.logs();
     for (what, path) in [
         ("the functions and ministack", &logs.functions),
-        ("the agents, a file each", &logs.agents),
-        ("builds of CodeBuild, a file each", &logs.builds),
+        ("the agents, one file each", &logs.agents),
+        ("CodeBuild builds, one file each", &logs.builds),
     ] {
         println!("  {what:<40}     {}", path.display());
     }
@@ -80,8 +80,8 @@ pub(crate) async fn lines(stack: &Stack, shop: &Shop) -> anyhow::Result<Vec<Line
         comment: Some(comment),
     };
     let mut all = vec![
-        with(SOURCE, "where the local AWS is, and what the functions need"),
-        with(WATCH, "serves the functions; the first call of each builds it"),
+        with(SOURCE, "sets the endpoint of the local AWS and the functions' environment"),
+        with(WATCH, "serves the functions; the first call of a function builds it"),
         with(
             "cargo lambda invoke push --data-file target/push.json",
             "a push of the shop's last commit",
@@ -104,26 +104,26 @@ pub(crate) async fn lines(stack: &Stack, shop: &Shop) -> anyhow::Result<Vec<Line
     all.extend([
         with(
             "aws logs filter-log-events --log-group-name /aws/lambda/bellhop-push --query 'events[].[message]' --output text",
-            "what a function of the deployed stack logged",
+            "the log of a function of the deployed stack",
         ),
         Line {
             command: format!("tail -n 20 {}/*.log", stack.logs().agents.display()),
-            comment: Some("what the agents printed"),
+            comment: Some("the output of the agents"),
         },
         with("curl -fsS $AWS_ENDPOINT_URL/_stand-in/tasks", "the agents"),
         with(
             "curl -fsS -X POST $AWS_ENDPOINT_URL/_stand-in/reclaim-spot",
-            "takes all Spot capacity back",
+            "reclaims all Spot capacity",
         ),
-        with(NO_CAPACITY, "no agent finds capacity: what is pushed now waits"),
+        with(NO_CAPACITY, "agents find no capacity: builds of new pushes wait"),
         with(
             "curl -fsS $AWS_ENDPOINT_URL/_stand-in/faults",
-            "the faults that are switched on; docs/contributing/local-aws.md has more of them",
+            "the active faults; docs/contributing/local-aws.md lists all kinds",
         ),
-        with("curl -fsS -X DELETE $AWS_ENDPOINT_URL/_stand-in/faults", "switches all faults off"),
+        with("curl -fsS -X DELETE $AWS_ENDPOINT_URL/_stand-in/faults", "clears all faults"),
         with(PUT_ALARM, "an alarm"),
-        with(SET_ALARM, "the alarm changes, and people are told"),
-        with(SCHEDULE, "a schedule of EventBridge Scheduler that comes now, once"),
+        with(SET_ALARM, "the alarm changes state, and Bellhop publishes a message"),
+        with(SCHEDULE, "an EventBridge Scheduler schedule that is delivered once, now"),
     ]);
     Ok(all)
 }
@@ -155,7 +155,7 @@ fn write_schedule(stack: &Stack) -> anyhow::Result<()> {
 async fn write_push_event(shop: &Shop) -> anyhow::Result<()> {
     let sample = root().join("events/codecommit/push.json");
     let text = std::fs::read_to_string(&sample).with_context(|| format!("cannot read {}", sample.display()))?;
-    let mut event: Value = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", sample.display()))?;
+    let mut event: Value = serde_json::from_str(&text).with_context(|| format!("{} is not valid JSON", sample.display()))?;
     let commit = shop.git(["rev-parse", "HEAD"]).await?;
     event["id"] = format!("by-hand-{}", Timestamp::now().as_millisecond()).into();
     event["detail"]["commitId"] = commit.trim().into();

@@ -18,15 +18,15 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
     demo.shop.add("shop-with-image")?;
     demo.shop.commit("Build an image").await?;
 
-    println!("A push, whose tests run on Spot and whose image is built on CodeBuild:\n");
+    println!("A push. Its tests run on Spot, and CodeBuild builds its image:\n");
     let run = demo.push_and("Build an image", async |_| Ok(true)).await?;
     demo.show(&run).await?;
     show_what_is_left(&demo, &run).await?;
 
-    println!("\nAn action of CodePipeline that asks for the image, and waits for it:\n");
+    println!("\nA CodePipeline action that starts the build of the image and waits for it:\n");
     let action = wait_as_pipeline(&demo).await?;
     show_what_is_left(&demo, &action.run).await?;
-    println!("\nThe action, as CodePipeline has it:\n\n{}", action.text);
+    println!("\nThe action in CodePipeline:\n\n{}", action.text);
     demo.end("pipeline", keep).await
 }
 
@@ -43,14 +43,14 @@ async fn wait_as_pipeline(demo: &Demo) -> anyhow::Result<Waited> {
     let codepipeline = demo.stack.stand_in.codepipeline();
     let parameters = json!({ "repository": "shop", "job": "image" }).to_string();
     let mut story = Story::begin(&demo.stack);
-    story.tell("a pipeline", &format!("comes to its action, with UserParameters {parameters}"));
+    story.tell("a pipeline", &format!("reaches its action, with UserParameters {parameters}"));
     let action = codepipeline.start(InvokeAction::new("bellhop-pipeline").user_parameters(parameters))?;
     let mut old = false;
     let run = demo
         .follow(story, async |story| {
             if !old && tests_run(demo)? && six_minutes_pass(demo).await? {
                 old = true;
-                story.tell("clock", "six minutes pass (in the run's record), and the sweep comes");
+                story.tell("clock", "six minutes pass (in the run's record), and the sweep runs");
                 demo.stack.aws.invoke_later("bellhop-sweep", &json!({})).await?;
             }
             Ok(codepipeline.action(&action.id)?.status != "InProgress")
@@ -98,7 +98,7 @@ async fn six_minutes_pass(demo: &Demo) -> anyhow::Result<bool> {
     let table = demo.stack.output("TableName")?;
     for mut item in demo.stack.aws.scan(table).await? {
         let document = item["doc"]["S"].as_str().unwrap_or_default();
-        let mut document: Value = serde_json::from_str(document).context("a record of the ledger is no JSON")?;
+        let mut document: Value = serde_json::from_str(document).context("a record of the ledger is not valid JSON")?;
         let Some(since) = document.pointer_mut("/action/state/open/since") else {
             continue;
         };
@@ -142,7 +142,7 @@ async fn show_what_is_left(demo: &Demo, run: &Value) -> anyhow::Result<()> {
         moment(&image["attempts"][0]["launched"])? >= moment(&test["attempts"][0]["ended"])?,
         "the image should have waited for the tests: {report}"
     );
-    println!("\nWhat it left in the bucket:\n");
+    println!("\nFiles in the bucket:\n");
     for build in [test, image] {
         let tests = match &build["tests"] {
             Value::Null => String::new(),

@@ -150,7 +150,7 @@ impl Place {
                         .filter_map(Value::as_str)
                         .map(ToOwned::to_owned)
                         .collect(),
-                    _ => bail!("the check does not know how it is authorised"),
+                    _ => bail!("the check does not know how IAM authorizes it"),
                 };
                 let needs = resources.into_iter().map(|resource| (action.clone(), resource, context.clone()));
                 needs.collect()
@@ -166,7 +166,7 @@ impl Place {
                     "StartBuild" | "ListBuildsForProject" => vec![project(named("projectName")?)],
                     "StopBuild" => vec![project_of(named("id")?)],
                     "BatchGetBuilds" => items(&request["ids"]).filter_map(Value::as_str).map(project_of).collect(),
-                    _ => bail!("the check does not know how it is authorised"),
+                    _ => bail!("the check does not know how IAM authorizes it"),
                 };
                 resources.into_iter().map(|resource| (action.clone(), resource, none())).collect()
             }
@@ -186,7 +186,7 @@ impl Place {
             ("backup", _) => vec![(action, "*".to_owned(), none())],
             ("cloudcontrolapi", operation) => vec![(format!("cloudformation:{operation}"), "*".to_owned(), none())],
             ("codepipeline", "PutJobSuccessResult" | "PutJobFailureResult") => vec![(action, "*".to_owned(), none())],
-            _ => bail!("the check does not know how it is authorised"),
+            _ => bail!("the check does not know how IAM authorizes it"),
         })
     }
 }

@@ -47,7 +47,7 @@ impl Found {
         for secret in secrets {
             for (place, texts) in &self.0 {
                 if let Some(text) = texts.iter().find(|text| text.contains(secret)) {
-                    bail!("the secret {secret:?} is in {place}: {text}");
+                    bail!("the secret {secret:?} appears in {place}: {text}");
                 }
             }
         }
@@ -55,7 +55,7 @@ impl Found {
             let texts = self.0.get(place).map_or(&[][..], Vec::as_slice);
             ensure!(
                 texts.iter().any(|text| text.contains(CANARY)),
-                "of {} texts in {place} none holds what should be there, {CANARY:?}",
+                "none of {} texts in {place} contains the expected {CANARY:?}",
                 texts.len()
             );
         }
@@ -188,7 +188,7 @@ pub(crate) async fn are_nowhere(stack: &Stack, answers: &[String]) -> anyhow::Re
     found.hold_no_secrets(&["logs", "messages", "ledger", "reports", "agents", "calls"])?;
     let count: usize = found.0.values().map(Vec::len).sum();
     println!(
-        "  no secret is in {count} texts of {}",
+        "  {count} texts contain no secret: {}",
         found.0.keys().copied().collect::<Vec<_>>().join(", ")
     );
     Ok(())
@@ -213,7 +213,7 @@ pub(crate) fn are_given(stack: &Stack) -> anyhow::Result<()> {
         if is_function && environment.contains("AWS_SDK_UA_APP_ID=bellhop-") {
             ensure!(
                 environment.contains(SECRET_KEY) && environment.contains(SESSION_TOKEN),
-                "a function was not given the secrets that it is not to print"
+                "a function did not get the secrets that it must not print"
             );
             return Ok(());
         }

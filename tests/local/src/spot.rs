@@ -24,14 +24,14 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
     ecs.add_instance("ci-main", "ci-ec2");
     ecs.place_foreign_task(&spot, "jenkins-agent")?;
 
-    println!("A push, two of whose jobs run on a Spot instance of EC2, beside an agent of a Jenkins controller:\n");
+    println!("A push. Two of its jobs run on an EC2 Spot instance, next to a Jenkins agent:\n");
     let mut begun = None;
     let mut taken = false;
     let run = demo
         .push_and("Test twice", async |story| {
             if !taken && half_way(&demo, &mut begun)? {
                 taken = true;
-                story.tell("EC2", &format!("takes {spot} back"));
+                story.tell("EC2", &format!("reclaims {spot}"));
                 ecs.warn_instance(&spot, "terminate")?;
             }
             Ok(true)
@@ -53,8 +53,8 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
         "nothing should be left on {spot}"
     );
 
-    println!("\nWhat the message about the instance says to its readers:\n");
-    let email = told_of_instance(&demo).context("nobody was told whose task went with the instance")?;
+    println!("\nThe message about the instance:\n");
+    let email = told_of_instance(&demo).context("no message named the other task on the instance")?;
     for line in email.lines() {
         println!("    {line}");
     }

@@ -208,9 +208,9 @@ fn name_of(arn: &Value) -> Option<&str> {
 fn of_effect(entry: &Entry) -> Option<(String, String)> {
     let caller = entry.caller.as_deref()?.strip_prefix("bellhop-")?.to_owned();
     let what = match (entry.service.as_str(), entry.operation.as_str()) {
-        ("codecommit", "GetRepository") => "asks for the default branch (CodeCommit GetRepository)".to_owned(),
-        ("codecommit", "GetBranch") => "asks for the branch's commit (CodeCommit GetBranch)".to_owned(),
-        ("codecommit", "GetFolder") => "looks for a file beside it (CodeCommit GetFolder)".to_owned(),
+        ("codecommit", "GetRepository") => "reads the default branch (CodeCommit GetRepository)".to_owned(),
+        ("codecommit", "GetBranch") => "reads the branch's commit (CodeCommit GetBranch)".to_owned(),
+        ("codecommit", "GetFolder") => "looks for a misnamed pipeline file (CodeCommit GetFolder)".to_owned(),
         ("codecommit", "GetFile") => "reads .bellhop.yaml (CodeCommit GetFile)".to_owned(),
         ("dynamodb", "TransactWriteItems") => "stores the run and its builds (DynamoDB)".to_owned(),
         ("ecs", "RunTask") => {
@@ -237,15 +237,15 @@ fn of_effect(entry: &Entry) -> Option<(String, String)> {
                     .or(request["failureDetails"]["message"].as_str())?,
                 _ => "to be continued",
             };
-            format!("answers job {job}: {details} (CodePipeline {operation})")
+            format!("reports on job {job}: {details} (CodePipeline {operation})")
         }
         ("ecs", "ListContainerInstances") => format!(
-            "looks for the instance in {} (ECS ListContainerInstances)",
+            "looks up the instance in {} (ECS ListContainerInstances)",
             entry.request.as_ref()?["cluster"].as_str()?
         ),
         ("ecs", "UpdateContainerInstancesState") => "drains the instance (ECS UpdateContainerInstancesState)".to_owned(),
         ("ecs", "ListTasks") if entry.request.as_ref()?["containerInstance"].is_string() => {
-            "looks what runs on it (ECS ListTasks)".to_owned()
+            "lists the tasks on it (ECS ListTasks)".to_owned()
         }
         ("ecs", "UpdateService") => "restarts the service (ECS UpdateService)".to_owned(),
         ("ecs", "StopTask") => "stops a task (ECS StopTask)".to_owned(),
@@ -263,7 +263,7 @@ fn of_effect(entry: &Entry) -> Option<(String, String)> {
             let name = entry.request.as_ref()?["Identifier"].as_str()?.to_owned();
             format!("removes {name} (Cloud Control DeleteResource)")
         }
-        ("sns", "Publish") => format!("tells: {} (SNS Publish)", entry.summary),
+        ("sns", "Publish") => format!("publishes: {} (SNS Publish)", entry.summary),
         ("s3", "ListObjectsV2") => "lists the attempt's artifacts (S3 ListObjectsV2)".to_owned(),
         ("s3", "PutObject") => "writes the run's report (S3 PutObject)".to_owned(),
         _ => return None,

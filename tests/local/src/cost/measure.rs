@@ -43,7 +43,7 @@ const LOG_LIMIT: usize = 10_000;
 /// # Errors
 /// Something could not be set up, or a build did not go as it should.
 pub(super) async fn measure(builds: u32) -> anyhow::Result<Measured> {
-    ensure!(cfg!(target_os = "linux"), "processor time is read as Linux gives it");
+    ensure!(cfg!(target_os = "linux"), "reading the processor time needs Linux");
     ensure!(
         builds > 0 && builds.is_multiple_of(FAIL_ONE_IN),
         "builds are measured by {FAIL_ONE_IN}, one of which fails"
@@ -209,7 +209,7 @@ async fn backup(stack: &Stack) -> anyhow::Result<()> {
     stack.stand_in.backup().ends(&job.id, "COMPLETED", None)?;
     // Long enough for its event to come.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    ensure!(stack.is_at_rest().await?, "the backup's end did not come through");
+    ensure!(stack.is_at_rest().await?, "the end of the backup was not processed");
     Ok(())
 }
 
@@ -227,7 +227,7 @@ async fn left(stack: &Stack) -> anyhow::Result<Left> {
             cli.args(["s3api", "list-objects-v2", "--output", "json", "--bucket", &bucket])
         })
         .await?;
-    let listed: Value = serde_json::from_str(&listed).context("the bucket's list is no JSON")?;
+    let listed: Value = serde_json::from_str(&listed).context("the bucket's list is not valid JSON")?;
     let sizes: Vec<u64> = listed["Contents"]
         .as_array()
         .into_iter()
@@ -367,7 +367,7 @@ fn machine() -> String {
     let model = text
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
-        .map_or("a processor of unknown make", |(_, model)| model);
+        .map_or("an unknown processor", |(_, model)| model);
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     format!("{model}, {cores} cores, {}", std::env::consts::ARCH)
 }

@@ -146,8 +146,8 @@ pub(super) fn start_ms(stack: &Stack, binary: &Path, function: &str) -> anyhow::
         child.kill()?;
         child.wait()?;
         let asked = asked?;
-        ensure!(asked.starts_with("GET "), "{function} did not ask for an event: {asked}");
-        nanoseconds += used.with_context(|| format!("no processor time of {function} is to be read"))?;
+        ensure!(asked.starts_with("GET "), "{function} did not poll for an event: {asked}");
+        nanoseconds += used.with_context(|| format!("the processor time of {function} cannot be read"))?;
     }
     Ok(nanoseconds as f64 / 1e6 / f64::from(STARTS))
 }
@@ -160,7 +160,7 @@ fn first_request(runtime: &TcpListener) -> anyhow::Result<String> {
         match runtime.accept() {
             Ok((connection, _)) => break connection,
             Err(error) if error.kind() == ErrorKind::WouldBlock && begun.elapsed() < START => std::thread::sleep(Duration::from_millis(1)),
-            Err(error) => return Err(error).context("nobody asked for an event"),
+            Err(error) => return Err(error).context("no function polled for an event"),
         }
     };
     connection.set_nonblocking(false)?;
