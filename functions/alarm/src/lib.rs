@@ -22,7 +22,7 @@ pub async fn handle(engine: &Engine, input: &Value) -> Result<Value, Fault> {
 async fn take(engine: &Engine, change: AlarmChange) -> Result<Value, Fault> {
     let (alarm, state, quiet) = (change.id.name.clone(), change.state, change.quiet.clone());
     let result = match engine.alarm(change).await? {
-        Handled::Done => quiet.map_or_else(|| "done".to_owned(), |why| format!("done: nobody is told, as {why}")),
+        Handled::Done => quiet.map_or_else(|| "done".to_owned(), |why| format!("done, without a message: {why}")),
         Handled::Ignored(reason) => format!("ignored: {reason}"),
         Handled::Unknown => "ignored: no such alarm".to_owned(),
     };

@@ -31,20 +31,20 @@ pub async fn handle(keeper: &Keeper, invocation: &Invocation) -> Result<Value, F
             }
             Event::BackupRequest(Ok(BackupRequest::Check)) => checked(keeper).await,
             Event::BackupRequest(Err(message)) => {
-                tracing::warn!(why = message, "a request that is not understood");
+                tracing::warn!(why = message, "invalid request");
                 Ok(json!({ "error": message }))
             }
             Event::BackupJob(seen) => changed(keeper, &seen).await,
             _ => {
-                tracing::info!("acknowledged: an event that is another function's");
-                Ok(json!({ "skipped": "an event that is another function's" }))
+                tracing::info!("acknowledged: an event for another function");
+                Ok(json!({ "skipped": "an event for another function" }))
             }
         };
         match result {
             Ok(answer) => answers.push(answer),
             // The first one is the invocation's, and logged with that.
             Err(first) if fault.is_none() => fault = Some(first),
-            Err(other) => tracing::error!(error = %other, "an event could not be taken to its end"),
+            Err(other) => tracing::error!(error = %other, "an event could not be processed"),
         }
     }
     if let Some(fault) = fault {
@@ -102,7 +102,7 @@ async fn changed(keeper: &Keeper, seen: &JobSeen) -> Result<Value, Fault> {
     let (kind, id) = (seen.kind.as_str(), &seen.id);
     let (name, result) = match keeper.job(seen).await? {
         Some((name, handled)) => (Some(name), words(handled)),
-        None => (None, "ignored: no backup of this suite has started it".to_owned()),
+        None => (None, "ignored: this suite did not start the job".to_owned()),
     };
     tracing::info!(backup = name, kind, id, state = ?seen.state, result, "job event");
     Ok(json!({ "backup": name, "kind": kind, "job": id, "result": result }))
@@ -122,7 +122,7 @@ fn answer(done: &str, asked: &Asked) -> Value {
         .collect();
     let mut answer = json!({ "backups": results });
     if let (Some(Refused(why)), Some(object)) = (&asked.refused, answer.as_object_mut()) {
-        tracing::warn!(why, "not all that was asked for can be done");
+        tracing::warn!(why, "part of the request cannot be fulfilled");
         object.insert("error".to_owned(), Value::String(why.clone()));
     }
     answer

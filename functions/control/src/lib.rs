@@ -44,7 +44,7 @@ pub async fn handle(starter: &Starter, invocation: &Invocation) -> Result<Value,
         answers.push(error_of(
             error
                 .as_deref()
-                .unwrap_or("no request: expected one of start, cancel, retry, show, list"),
+                .unwrap_or("not a request: expected one of start, cancel, retry, show, list"),
         ));
     }
     let only = answers.len() == 1;
@@ -56,7 +56,7 @@ async fn answer(starter: &Starter, request: Result<Request, String>, trigger: &s
     let request = match request {
         Ok(request) => request,
         Err(message) => {
-            tracing::warn!(why = message, "a request that is not understood");
+            tracing::warn!(why = message, "invalid request");
             return Ok(error_of(&message));
         }
     };
@@ -95,7 +95,7 @@ async fn of_started(engine: &Engine, started: Result<Started, Refused>) -> Resul
         Ok(Started::Run { id, .. } | Started::Rejected { id, .. } | Started::Again(id)) => show(engine, &id).await,
         Ok(Started::Nothing(why)) => Ok(error_of(&format!("nothing was started: {why}"))),
         Err(Refused(message)) => {
-            tracing::warn!(why = message, "a request that cannot be fulfilled");
+            tracing::warn!(why = message, "the request cannot be fulfilled");
             Ok(error_of(&message))
         }
     }

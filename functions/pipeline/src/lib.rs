@@ -32,12 +32,12 @@ async fn take(starter: &Starter, job: &PipelineJob) -> Result<Value, Fault> {
             json!({ "job": id, "run": run, "rejected": message })
         }
         Ok(Started::Again(run)) => {
-            tracing::info!(job = id, %run, "run of a pipeline goes on");
+            tracing::info!(job = id, %run, "run of a pipeline continues");
             json!({ "job": id, "run": run, "again": true })
         }
         Ok(Started::Nothing(why)) => json!({ "job": id, "refused": why.to_string() }),
         Err(Refused(message)) => {
-            tracing::warn!(job = id, why = message, "an action of a pipeline asks for what cannot be done");
+            tracing::warn!(job = id, why = message, "a pipeline action's request cannot be fulfilled");
             json!({ "job": id, "refused": message })
         }
     })

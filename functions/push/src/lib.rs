@@ -32,7 +32,7 @@ async fn start(starter: &Starter, push: &Push) -> Result<Value, Fault> {
             json!({ "run": id, "rejected": message })
         }
         Started::Again(id) => {
-            tracing::info!(run = %id, repository, reference, commit, "run started before");
+            tracing::info!(run = %id, repository, reference, commit, "run already started");
             json!({ "run": id, "again": true })
         }
         Started::Nothing(why @ NothingWhy::NoCommit) => {

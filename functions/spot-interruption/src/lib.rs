@@ -101,11 +101,11 @@ impl Watch {
             (Ok(Err(NoConfiguration::Missing(_))), _) => return Ok(None),
             // Builds of the time before may still run, and have two minutes.
             (Ok(Err(NoConfiguration::Broken(why))), Some((_, clusters))) => {
-                tracing::warn!(why, "the suite configuration cannot be used: its last clusters still count");
+                tracing::warn!(why, "the suite configuration cannot be used: Bellhop keeps using the last known clusters");
                 clusters
             }
             (Err(fault), Some((_, clusters))) => {
-                tracing::warn!(error = %fault, "the suite configuration cannot be read: its last clusters still count");
+                tracing::warn!(error = %fault, "the suite configuration cannot be read: Bellhop keeps using the last known clusters");
                 return Ok(Some(clusters));
             }
             (Ok(Err(NoConfiguration::Broken(why))), None) => {

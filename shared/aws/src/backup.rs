@@ -173,7 +173,7 @@ impl Backups for AwsBackup {
 
     async fn remove(&self, resource: &str, token: &str) -> Result<RemovalSeen, Fault> {
         let Some(Resource { kind, name, .. }) = Resource::of(resource) else {
-            return Ok(RemovalSeen::Failed("it is of a kind that restore tests do not create".to_owned()));
+            return Ok(RemovalSeen::Failed("restore tests do not create resources of its kind".to_owned()));
         };
         let reply = self
             .resources
@@ -300,7 +300,7 @@ fn seen(kind: JobKind, id: &str, word: Option<&str>, message: Option<String>, en
     let word = word.unwrap_or_default();
     let state: JobState = state(word).ok_or_else(|| {
         Fault::lasting(format!(
-            "AWS Backup describes {} job {id} as {word:?}, which is no known state",
+            "AWS Backup returned {} job {id} in the unknown state {word:?}",
             kind.as_str()
         ))
     })?;
@@ -318,7 +318,7 @@ fn seen(kind: JobKind, id: &str, word: Option<&str>, message: Option<String>, en
 
 fn progress(event: Option<&ProgressEvent>) -> Result<RemovalSeen, Fault> {
     let Some(event) = event else {
-        return Err(Fault::passing("Cloud Control answers without the progress of the removal"));
+        return Err(Fault::passing("Cloud Control returned no progress of the removal"));
     };
     Ok(match (&event.operation_status, &event.error_code, &event.request_token) {
         (Some(OperationStatus::Success), ..) | (Some(OperationStatus::Failed), Some(HandlerErrorCode::NotFound), _) => RemovalSeen::Done,
@@ -328,7 +328,7 @@ fn progress(event: Option<&ProgressEvent>) -> Result<RemovalSeen, Fault> {
             RemovalSeen::Failed(format!("{code}: {message}"))
         }
         (_, _, Some(request)) => RemovalSeen::Underway { request: request.clone() },
-        (_, _, None) => return Err(Fault::passing("Cloud Control answers without the name of the request")),
+        (_, _, None) => return Err(Fault::passing("Cloud Control returned no request token")),
     })
 }
 

@@ -68,7 +68,7 @@ impl Bucket {
         let bytes = body
             .collect()
             .await
-            .map_err(|error| Fault::passing(format!("failed to read s3://{}/{key} to its end", self.name)).caused_by(error))?;
+            .map_err(|error| Fault::passing(format!("failed to read all of s3://{}/{key}", self.name)).caused_by(error))?;
         // What is no UTF-8 becomes text that no parser takes for something valid.
         Ok(String::from_utf8_lossy(&bytes.to_vec()).into_owned())
     }
@@ -168,7 +168,7 @@ impl Store for Bucket {
             Err(error) => return Err(fault(format_args!("read s3://{}/{key}", self.name), error)),
         };
         if reply.content_length().is_some_and(|length| length > REPORT_LIMIT) {
-            tracing::warn!(%attempt, key, "the agent's report is too large to be one");
+            tracing::warn!(%attempt, key, "the agent's report is too large");
             return Ok(None);
         }
         let text = self.text_of(&key, reply.body).await?;
@@ -230,7 +230,7 @@ impl Store for Bucket {
             && let Some(more) = reply.body.next().await
         {
             let more =
-                more.map_err(|error| Fault::passing(format!("failed to read s3://{}/{key} to its end", self.name)).caused_by(error))?;
+                more.map_err(|error| Fault::passing(format!("failed to read all of s3://{}/{key}", self.name)).caused_by(error))?;
             bytes.extend_from_slice(&more);
         }
         bytes.truncate(limit);

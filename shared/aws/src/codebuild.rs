@@ -116,7 +116,7 @@ impl Agents for CodeBuildAgents {
         }
         let Some(buildspec) = buildspec(spec, attempt) else {
             return Err(Fault::lasting(format!(
-                "the script of {attempt} is in the bucket, where CodeBuild does not read it"
+                "the script of {attempt} is in the bucket, but a CodeBuild build does not read it there"
             )));
         };
         let Some(region) = &self.region else {
@@ -141,7 +141,7 @@ impl Agents for CodeBuildAgents {
             Ok(reply) => {
                 return match reply.build_value().and_then(Build::arn) {
                     Some(arn) => Ok(Launch::Accepted(agent_id(arn)?)),
-                    None => Err(Fault::passing(format!("StartBuild for {attempt} gave no build"))),
+                    None => Err(Fault::passing(format!("StartBuild for {attempt} returned no build"))),
                 };
             }
             Err(error) => error,
@@ -153,7 +153,7 @@ impl Agents for CodeBuildAgents {
             }
             if speaks_of_the_token(&error) {
                 return Err(
-                    Fault::passing(format!("launch {attempt}: its token is spent on a build that is not listed yet")).caused_by(error),
+                    Fault::passing(format!("launch {attempt}: its token was used for a build that is not listed yet")).caused_by(error),
                 );
             }
         }
@@ -228,7 +228,7 @@ impl Agents for CodeBuildAgents {
 fn template_of(spec: &BuildSpec) -> Result<&CodeBuildExecutor, Fault> {
     match &spec.executor {
         Executor::CodeBuild(codebuild) => Ok(codebuild),
-        Executor::Ecs(_) => Err(Fault::lasting(format!("build {} is none for CodeBuild", spec.id))),
+        Executor::Ecs(_) => Err(Fault::lasting(format!("build {} does not run on CodeBuild", spec.id))),
     }
 }
 
@@ -264,7 +264,7 @@ fn artifacts(spec: &BuildSpec, attempt: &AttemptId, bucket: &str) -> Result<Proj
     };
     artifacts
         .build()
-        .map_err(|error| Fault::lasting("the place of the artifacts could not be built").caused_by(error))
+        .map_err(|error| Fault::lasting("the destination of the artifacts could not be built").caused_by(error))
 }
 
 /// A build's id, `PROJECT:UUID`, in its ARN. That is what the API documents for `ids` and `id`
@@ -276,7 +276,7 @@ fn build_id(agent: &AgentId) -> &str {
 
 fn agent_id(arn: &str) -> Result<AgentId, Fault> {
     arn.parse()
-        .map_err(|error| Fault::lasting(format!("CodeBuild names a build {arn:?}")).caused_by(error))
+        .map_err(|error| Fault::lasting(format!("CodeBuild returned the invalid build ARN {arn:?}")).caused_by(error))
 }
 
 /// "A parameter mismatch error", says the documentation of the token, and not which words it has.
@@ -290,7 +290,7 @@ fn observe(build: &Build) -> Option<Observation> {
     match facts(build).observation() {
         Ok(observation) => Some(observation),
         Err(error) => {
-            tracing::warn!(build = build.arn(), %error, "CodeBuild describes a build in a way that is not understood");
+            tracing::warn!(build = build.arn(), %error, "CodeBuild returned a build that cannot be parsed");
             None
         }
     }

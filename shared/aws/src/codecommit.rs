@@ -52,7 +52,7 @@ impl Source for CodeCommit {
     async fn file(&self, repository: &RepositoryName, commit: &CommitId, path: &str) -> Result<Option<FileAt>, Fault> {
         let at = |commit: &str, content| {
             let commit = commit.parse();
-            let commit = commit.map_err(|error| Fault::lasting(format!("{path} of {repository} is at no commit")).caused_by(error))?;
+            let commit = commit.map_err(|error| Fault::lasting(format!("CodeCommit returned an invalid commit id for {path} of {repository}")).caused_by(error))?;
             Ok(Some(FileAt { commit, content }))
         };
         let reply = self
@@ -98,7 +98,7 @@ impl Source for CodeCommit {
             (Err(error), _) => return Err(fault(format_args!("list {repository} at {specifier}"), error)),
         };
         let commit = folder.commit_id.parse();
-        let commit = commit.map_err(|error| Fault::lasting(format!("{specifier} of {repository} is at no commit")).caused_by(error))?;
+        let commit = commit.map_err(|error| Fault::lasting(format!("CodeCommit returned an invalid commit id for {specifier} of {repository}")).caused_by(error))?;
         let files = folder.files.unwrap_or_default().into_iter().filter_map(|file| file.relative_path);
         // CodeCommit lists them apart, and somebody who looks for a file may well find one.
         let links = folder.symbolic_links.unwrap_or_default().into_iter();
@@ -171,7 +171,7 @@ impl Source for CodeCommit {
         };
         tip.map(|commit| commit.parse())
             .transpose()
-            .map_err(|error| Fault::lasting(format!("branch {branch} of {repository} is at no commit")).caused_by(error))
+            .map_err(|error| Fault::lasting(format!("CodeCommit returned an invalid commit id for branch {branch} of {repository}")).caused_by(error))
     }
 }
 

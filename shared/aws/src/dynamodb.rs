@@ -207,12 +207,12 @@ impl DynamoLedger {
         for item in &items {
             // One item that is not understood, such as a newer version's, must not keep the sweep from all the others.
             let found = number_of(item, "due_at").and_then(|at| {
-                let at = Timestamp::from_millisecond(at).map_err(|error| Fault::lasting(format!("due_at is no moment: {error}")))?;
+                let at = Timestamp::from_millisecond(at).map_err(|error| Fault::lasting(format!("due_at is not a valid time: {error}")))?;
                 Ok((at, due_item(item)?))
             });
             match found {
                 Ok(found) => due.push(found),
-                Err(fault) => tracing::error!(item = name_of(item), error = %fault, "an item is due that cannot be swept"),
+                Err(fault) => tracing::error!(item = name_of(item), error = %fault, "the sweep cannot process a due item"),
             }
         }
         Ok(due)
@@ -506,8 +506,8 @@ fn read<T: DeserializeOwned>(item: &Item) -> Result<Versioned<T>, Fault> {
 fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Fault> {
     serde_json::from_str(json).map_err(|error| {
         let what = match error.classify() {
-            Category::Data => "what stands there does not fit",
-            Category::Io | Category::Syntax | Category::Eof => "it is no JSON",
+            Category::Data => "it has an unexpected value",
+            Category::Io | Category::Syntax | Category::Eof => "it is not valid JSON",
         };
         Fault::lasting(format!("a record cannot be read: {what}, at column {}", error.column()))
     })
@@ -515,7 +515,7 @@ fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Fault> {
 
 fn due_item(item: &Item) -> Result<DueItem, Fault> {
     let (pk, sk) = (text_of(item, "pk")?, text_of(item, "sk")?);
-    named(pk, sk).ok_or_else(|| Fault::lasting(format!("the table has an item {pk} {sk} that should not be due")))
+    named(pk, sk).ok_or_else(|| Fault::lasting(format!("item {pk} {sk} should not be in the index of due items")))
 }
 
 fn named(pk: &str, sk: &str) -> Option<DueItem> {
@@ -552,14 +552,14 @@ fn text_of<'a>(item: &'a Item, name: &str) -> Result<&'a str, Fault> {
     item.get(name)
         .and_then(|value| value.as_s().ok())
         .map(String::as_str)
-        .ok_or_else(|| Fault::lasting(format!("an item of the table lacks the text {name}")))
+        .ok_or_else(|| Fault::lasting(format!("an item of the table has no string attribute {name}")))
 }
 
 fn number_of<T: std::str::FromStr>(item: &Item, name: &str) -> Result<T, Fault> {
     item.get(name)
         .and_then(|value| value.as_n().ok())
         .and_then(|value| value.parse().ok())
-        .ok_or_else(|| Fault::lasting(format!("an item of the table lacks the number {name}")))
+        .ok_or_else(|| Fault::lasting(format!("an item of the table has no number attribute {name}")))
 }
 
 fn text(value: impl Into<String>) -> AttributeValue {

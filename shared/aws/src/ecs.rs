@@ -106,7 +106,7 @@ impl Agents for EcsAgents {
                     // The token is spent on a task whose reply got lost: that task is the agent.
                     Some(arn) => Ok(Launch::Accepted(agent_id(arn)?)),
                     None => Err(fault(
-                        format_args!("launch {attempt}: its token is spent on an unnamed task"),
+                        format_args!("launch {attempt}: its token was used for a task that ECS does not name"),
                         error,
                     )),
                 },
@@ -198,7 +198,7 @@ impl Agents for EcsAgents {
 fn template_of(spec: &BuildSpec) -> Result<&EcsExecutor, Fault> {
     match &spec.executor {
         Executor::Ecs(ecs) => Ok(ecs),
-        Executor::CodeBuild(_) => Err(Fault::lasting(format!("build {} is none for ECS", spec.id))),
+        Executor::CodeBuild(_) => Err(Fault::lasting(format!("build {} does not run on ECS", spec.id))),
     }
 }
 
@@ -230,7 +230,7 @@ fn overrides(spec: &BuildSpec, ecs: &EcsExecutor, attempt: &AttemptId, capacity:
 
 fn agent_id(arn: &str) -> Result<AgentId, Fault> {
     arn.parse()
-        .map_err(|error| Fault::lasting(format!("ECS names a task {arn:?}")).caused_by(error))
+        .map_err(|error| Fault::lasting(format!("ECS returned the invalid task ARN {arn:?}")).caused_by(error))
 }
 
 /// The cluster's name within a task's ARN; the default cluster for the old form of ARN that lacks it.
@@ -256,7 +256,7 @@ fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> bool {
 /// There may be one for each container instance that was considered.
 fn refusal_of_failures(failures: &[Failure]) -> Refusal {
     if failures.is_empty() {
-        return Refusal::NoCapacity("RunTask gave neither a task nor a failure".to_owned());
+        return Refusal::NoCapacity("RunTask returned neither a task nor a failure".to_owned());
     }
     let mut reasons: Vec<(String, usize)> = Vec::new();
     for failure in failures {
@@ -289,7 +289,7 @@ pub(crate) fn observe(task: &Task) -> Option<Observation> {
     match facts(task).observation() {
         Ok(observation) => Some(observation),
         Err(error) => {
-            tracing::warn!(task = task.task_arn(), %error, "ECS describes a task in a way that is not understood");
+            tracing::warn!(task = task.task_arn(), %error, "ECS returned a task that cannot be parsed");
             None
         }
     }

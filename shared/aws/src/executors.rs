@@ -39,7 +39,7 @@ impl Executors {
         match service_of(agent) {
             Some("ecs") => Ok(&self.ecs),
             Some("codebuild") => Ok(&self.codebuild),
-            _ => Err(Fault::lasting(format!("{agent} is no agent of ECS or CodeBuild"))),
+            _ => Err(Fault::lasting(format!("{agent} is neither an ECS task nor a CodeBuild build"))),
         }
     }
 }

@@ -193,7 +193,7 @@ fn occupant(task: &Task) -> Option<Occupant> {
             .group()
             .map(ToOwned::to_owned)
             .or_else(definition)
-            .unwrap_or_else(|| "nothing that ECS tells".to_owned()),
+            .unwrap_or_else(|| "an unknown group".to_owned()),
         started_by: task.started_by().map(ToOwned::to_owned),
     }))
 }

@@ -768,7 +768,7 @@ impl Backup {
                 result?;
             }
             BackupEvent::Vanished(work) => {
-                let words = "AWS Backup does not know the job any more".to_owned();
+                let words = "AWS Backup no longer has the job".to_owned();
                 let is_restore = matches!(work, WorkId::Restore(_));
                 if is_restore {
                     self.name_created();
@@ -847,7 +847,7 @@ impl Backup {
         let slot = test.slot;
         match &mut test.removal {
             Removal::Sought { looks, .. } if *looks >= LOOKS_FOR_CREATED => {
-                self.give_up_created("AWS Backup does not tell what it is", now);
+                self.give_up_created("AWS Backup does not return its ARN", now);
             }
             Removal::Sought { heard, looks } => {
                 *heard = now;
@@ -872,18 +872,18 @@ impl Backup {
         match effect {
             // The next schedule has a job of its own.
             BackupEffect::Start(work) => {
-                let words = format!("it could not be started for {}: {why}", humantime::format_duration(START_WITHIN));
+                let words = format!("every try in {} failed: {why}", humantime::format_duration(START_WITHIN));
                 // Where it is over already, there is nothing to give up.
                 let _ = self.ended(work, How::Refused, Some(&words), None, now);
             }
             BackupEffect::Look(work) => {
                 if let Some(work) = self.work_mut(work).filter(|work| work.end.is_none()) {
                     work.unasked = true;
-                    let what = format!("ask AWS Backup for job {}", work.id.as_deref().unwrap_or_default());
+                    let what = format!("poll AWS Backup job {}", work.id.as_deref().unwrap_or_default());
                     self.tell_abandoned(
                         what,
                         why,
-                        "it is asked for again with the next check; its event may tell its end before",
+                        "the next check polls it again, unless an event reports its end first",
                         now,
                     );
                 } else {
@@ -909,7 +909,7 @@ impl Backup {
             what,
             why,
             now: then.to_owned(),
-            advice: "give the functions the permission that is missing, or see whether the service is well".to_owned(),
+            advice: "check the functions' permissions and the status of the AWS service".to_owned(),
             at,
         };
         self.tell(at, BackupTold::Abandoned(what), at);

@@ -64,7 +64,7 @@ const LONGEST_WORDS: usize = 300;
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html>).
 const OUT_OF_MEMORY: &str = "OutOfMemory";
 /// What is said of a script that succeeded all the same.
-const SHORT_OF_MEMORY: &str = "a process of it was killed for want of memory; give its agent more";
+const SHORT_OF_MEMORY: &str = "one of its processes was killed because memory ran out; give its agent more memory";
 /// The most characters that are kept of a command that failed.
 const LONGEST_COMMAND: usize = 60;
 
@@ -980,7 +980,7 @@ impl Build {
             // Nothing is launched beside it: the launch stays in the outbox, and is tried again.
             return Err(Ignored::OtherAgent);
         }
-        let cause = "its launch was answered with an agent that had been stopped".to_owned();
+        let cause = "the launch returned an agent that had already been stopped".to_owned();
         self.renumber(number, cause, now);
         self.launch(now);
         Ok(())
@@ -1022,7 +1022,7 @@ impl Build {
 
     fn never_up(&self, capacity: Capacity) -> String {
         format!(
-            "the agent did not come up within {}",
+            "the agent did not start within {}",
             humantime::format_duration(self.launch_timeout(capacity))
         )
     }
@@ -1210,7 +1210,7 @@ impl Build {
         let reason = match why {
             StopWhy::BuildOver => "bellhop: the build is over",
             StopWhy::Timeout => "bellhop: the build ran longer than its timeout",
-            StopWhy::NeverUp => "bellhop: the agent did not come up in time",
+            StopWhy::NeverUp => "bellhop: the agent did not start in time",
         };
         self.outbox.push(
             BuildEffect::Stop {
@@ -1323,7 +1323,7 @@ impl Build {
         {
             return End::CommitGone {
                 cause: format!(
-                    "commit {} is not in the repository any more: its branch was deleted, or another history was pushed over it",
+                    "commit {} is no longer in the repository: its branch was deleted or force-pushed",
                     self.spec.commit.short()
                 ),
             };
@@ -1333,7 +1333,7 @@ impl Build {
             && !interrupted
             && !signalled
         {
-            let words = brief(report.message.as_deref().unwrap_or("no further word"), LONGEST_WORDS);
+            let words = brief(report.message.as_deref().unwrap_or("no details given"), LONGEST_WORDS);
             return End::Infrastructure {
                 cause: format!("the commit could not be checked out: {words}"),
             };
@@ -1377,7 +1377,7 @@ impl Build {
                 cause: "out of memory".to_owned(),
             },
             (StopCause::Exited, _) if signalled => End::Infrastructure {
-                cause: format!("the agent was stopped from outside: {}", words()),
+                cause: format!("the agent was stopped from outside Bellhop: {}", words()),
             },
             (StopCause::Exited, Some(0)) => End::Succeeded,
             (StopCause::Exited, Some(code)) => End::Failed {
@@ -1391,7 +1391,7 @@ impl Build {
                 cause: format!("the agent did not start: {}", words()),
             },
             (StopCause::Requested, _) => End::Infrastructure {
-                cause: format!("the agent was stopped from outside: {}", words()),
+                cause: format!("the agent was stopped from outside Bellhop: {}", words()),
             },
             (StopCause::Interrupted | StopCause::Other, _) => End::Infrastructure {
                 cause: format!("the agent was lost: {}", words()),
@@ -1591,7 +1591,7 @@ impl Build {
 
     fn taken_places(&self) -> String {
         format!(
-            "all {} places of the agent `{}` were taken",
+            "all {} slots of the agent `{}` were in use",
             self.spec.limit.unwrap_or_default(),
             self.spec.agent
         )
@@ -1607,7 +1607,7 @@ impl Build {
         let why = match (&self.state, last) {
             (BuildState::Waiting, _) => self.taken_places(),
             (_, Some(refusal)) => refusal,
-            (_, None) => "its launch was never answered".to_owned(),
+            (_, None) => "the launch call got no answer".to_owned(),
         };
         let cause = format!(
             "no agent within its queue-timeout of {}: {why}",
@@ -1731,8 +1731,8 @@ struct Retry {
 
 fn interruption(capacity: Capacity) -> String {
     match capacity {
-        Capacity::Spot => "its Spot capacity was taken back".to_owned(),
-        Capacity::OnDemand | Capacity::CodeBuild => "its agent was taken back".to_owned(),
+        Capacity::Spot => "AWS reclaimed its Spot capacity".to_owned(),
+        Capacity::OnDemand | Capacity::CodeBuild => "AWS reclaimed its agent".to_owned(),
     }
 }
 

@@ -162,10 +162,10 @@ pub fn about_configuration(effect: &ConfigurationEffect, place: &str) -> Message
             Severity::Error,
             "configuration-broken",
             *at,
-            format!("the suite configuration is broken: {why}"),
+            format!("the suite configuration is invalid: {why}"),
             match serves {
                 Some(since) => format!("the version of {} stays in use", since.strftime("%Y-%m-%d %H:%M UTC")),
-                None => "every run is rejected: there is no version before it that could serve".to_owned(),
+                None => "every run is rejected, because no earlier version is valid".to_owned(),
             },
         ),
         ConfigurationEffect::TellMended { at } => (
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn each_mistake_is_told_once_and_so_is_its_end() {
         let first = take(&Configuration::default(), &broken("line 3: no"), 0);
-        assert_eq!(told(&first), ["the suite configuration is broken: line 3: no"]);
+        assert_eq!(told(&first), ["the suite configuration is invalid: line 3: no"]);
         assert_eq!(first.decide(&broken("line 3: no"), t(60)), Decision::Ignored(Ignored::NothingNew));
         let looked = take(&first, &broken("line 3: no"), 300);
         assert_eq!((told(&looked).len(), looked.look), (1, Some(t(600))));
@@ -245,7 +245,7 @@ mod tests {
         let message = about_configuration(&record.outbox.pending()[0].effect, "s3://suite/config/bellhop.yaml");
         assert_eq!(
             message.email,
-            "the suite configuration is broken: line 3: no\n\n\
+            "the suite configuration is invalid: line 3: no\n\n\
              File:       s3://suite/config/bellhop.yaml\n\
              Bellhop:    the version of 2026-09-21 13:13 UTC stays in use\n"
         );

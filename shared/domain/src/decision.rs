@@ -33,14 +33,14 @@ pub enum Ignored {
 impl std::fmt::Display for Ignored {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Stale => "seen before, or overtaken by something newer",
-            Self::NothingNew => "nothing new",
+            Self::Stale => "a duplicate, or older than what is known",
+            Self::NothingNew => "already known",
             Self::AttemptOver => "the attempt is over",
             Self::Over => "already over",
-            Self::OtherAgent => "not the attempt's agent, and stopped or being stopped",
+            Self::OtherAgent => "from another agent, which has stopped or is being stopped",
             Self::NotDue => "nothing is due",
             Self::UnknownJob => "the run has no such job",
-            Self::Full => "no room for it now",
+            Self::Full => "the queue is full",
         })
     }
 }

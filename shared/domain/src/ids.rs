@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 /// A text that does not fit the type it was meant for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{value:?} is no {kind}: expected {expected}")]
+#[error("{value:?} is not a valid {kind}: expected {expected}")]
 pub struct InvalidId {
     /// What it was meant to be, such as `job name`.
     pub kind: &'static str,

@@ -364,19 +364,19 @@ impl Instance {
     fn abandoned(&mut self, effect: &InstanceEffect, why: &str, at: Timestamp) {
         let (what, now, advice) = match effect {
             InstanceEffect::Interrupt => (
-                "tell the builds on it that it is taken away",
-                "they are started again when ECS tells that their tasks have stopped; whose other tasks go with the instance is not told",
-                "give the functions the permission that is missing, or see whether the service is well",
+                "mark the builds on it as interrupted",
+                "they are retried when ECS reports that their tasks have stopped; no message names the other tasks on the instance",
+                "check the functions' permissions and the status of the AWS service",
             ),
             InstanceEffect::Drain => (
                 "drain it",
                 "ECS may still place tasks on it",
-                "drain the instance by hand if it is still there, and give the functions the permission that is missing",
+                "drain the instance by hand if it still exists, and check the functions' permissions",
             ),
             InstanceEffect::Reopen => (
-                "have it take tasks again after a rebalance recommendation that no interruption followed",
-                "it stays drained, and takes no tasks",
-                "set it ACTIVE in ECS, or terminate it, and give the functions the permission that is missing",
+                "reactivate it after a rebalance recommendation without an interruption",
+                "it stays drained and takes no tasks",
+                "set it to ACTIVE in ECS or terminate it, and check the functions' permissions",
             ),
             // Nobody can be told that nobody can be told: it is counted.
             InstanceEffect::TellAfterAdvice { .. } | InstanceEffect::Tell { .. } | InstanceEffect::TellAbandoned { .. } => return,
@@ -539,7 +539,7 @@ mod tests {
         };
         assert_eq!(
             (first.what.as_str(), first.at),
-            ("tell the builds on it that it is taken away", t(300))
+            ("mark the builds on it as interrupted", t(300))
         );
         assert_eq!((what.what.as_str(), what.at), ("drain it", t(900)));
         let message = crate::message::about_abandoned_of_instance(&warned, *number, what);
@@ -552,7 +552,7 @@ mod tests {
             "i-0123456789abcdef0 of cluster ci: could not drain it: AccessDeniedException: no\n\n\
              Cause:      failed to ask: AccessDeniedException: no\n\
              Bellhop:    ECS may still place tasks on it\n\
-             You can:    drain the instance by hand if it is still there, and give the functions the permission that is missing\n"
+             You can:    drain the instance by hand if it still exists, and check the functions' permissions\n"
         );
     }
 

@@ -76,7 +76,7 @@ pub enum JunitError {
     #[error("it is a test report of {0}, expected one in JUnit's format")]
     OtherReport(&'static str),
     /// Elements stand in each other deeper than any test runner writes them.
-    #[error("line {line}: more than {DEEPEST} elements stand in each other")]
+    #[error("line {line}: elements are nested more than {DEEPEST} deep")]
     TooDeep {
         /// From 1.
         line: usize,
@@ -242,7 +242,7 @@ impl<'a> Counting<'a> {
                 Event::Eof if !self.open.is_empty() => {
                     return Err(JunitError::Broken {
                         line: line(reader.buffer_position()),
-                        message: "it ends before its elements do".to_owned(),
+                        message: "it ends before its elements are closed".to_owned(),
                     });
                 }
                 Event::Eof if !self.any => return Err(JunitError::NoElement),

@@ -201,7 +201,7 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
             Some(cause),
             *at,
             format!(
-                "{place}: {} cannot be launched, and is tried until {}: {cause}",
+                "{place}: {} cannot be launched; retrying until {}: {cause}",
                 spec.id.job,
                 minute(*until)
             ),
@@ -237,7 +237,7 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
                 Some(*capacity),
                 None,
                 *at,
-                format!("{place}: {} has stopped; it {} {ago} before", spec.id.job, words(*outcome)),
+                format!("{place}: {} has stopped; it {} {ago} earlier", spec.id.job, words(*outcome)),
             )
         }
         BuildNews::Retrying {
@@ -252,7 +252,7 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
             Some(*capacity),
             Some(cause),
             *at,
-            format!("{place}: {} is tried again (attempt {attempt}, {capacity}): {cause}", spec.id.job),
+            format!("{place}: {} is retried (attempt {attempt}, {capacity}): {cause}", spec.id.job),
         ),
         BuildNews::Finished {
             outcome,
@@ -372,18 +372,18 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
 fn refused(build: &Build, news: &BuildNews) -> Option<(String, String)> {
     match news {
         BuildNews::Waiting { until, advice, .. } => {
-            let now = format!("it waits until {}; then the build has timed out", minute(*until));
-            Some((now, advice.clone().unwrap_or_else(|| "cancel it, or wait".to_owned())))
+            let now = format!("the build waits until {}, then times out", minute(*until));
+            Some((now, advice.clone().unwrap_or_else(|| "wait, or cancel the build".to_owned())))
         }
         BuildNews::Finished {
             outcome: Outcome::Cancelled | Outcome::TimedOut,
             ..
         } if build.attempts.iter().any(|attempt| attempt.started.is_some() && attempt.is_live()) => Some((
-            "its agent is told to stop; its script may go on for some minutes until it has".to_owned(),
-            "wait for the message that it has stopped, before you start what must not run beside it".to_owned(),
+            "the agent has been asked to stop; the script may keep running for some minutes".to_owned(),
+            "wait for the message that it has stopped before you start anything that must not run at the same time".to_owned(),
         )),
         BuildNews::Refused { until, advice, .. } => {
-            let now = format!("it is tried again until {}; then the build has failed", minute(*until));
+            let now = format!("the launch is retried until {}; then the build fails", minute(*until));
             Some((now, advice.clone()))
         }
         BuildNews::Finished {
@@ -391,7 +391,7 @@ fn refused(build: &Build, news: &BuildNews) -> Option<(String, String)> {
             ..
         } => {
             let attempt = build.attempts.last().filter(|attempt| attempt.agent.is_none())?;
-            Some(("it is not tried again".to_owned(), attempt.advice.clone()?))
+            Some(("the build is not retried".to_owned(), attempt.advice.clone()?))
         }
         BuildNews::Finished { .. } | BuildNews::Stopped { .. } | BuildNews::Retrying { .. } | BuildNews::Abandoned { .. } => None,
     }
@@ -536,7 +536,7 @@ pub fn about_run(run: &Run, broken: &[JobName], links: &[(&'static str, String)]
 #[must_use]
 pub fn progress(run: &Run) -> String {
     let over = run.jobs.iter().filter(|job| matches!(job.state, JobState::Finished { .. })).count();
-    format!("{over} of {} jobs are over", run.jobs.len())
+    format!("{over} of {} jobs have finished", run.jobs.len())
 }
 
 /// How a run ended, in one line; `None` while it is not over.
@@ -627,8 +627,8 @@ fn counts(tests: &Tests) -> String {
     let of = |count: u64, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
     let unread = match tests.unread {
         0 => String::new(),
-        1 => "; a report is not counted to its end".to_owned(),
-        unread => format!("; {unread} reports are not counted to their end"),
+        1 => "; one report was counted only in part".to_owned(),
+        unread => format!("; {unread} reports were counted only in part"),
     };
     format!(
         "{} tests{}{}{unread}",
@@ -676,7 +676,7 @@ fn story(attempt: &Attempt) -> String {
         Phase::Waiting => "waiting".to_owned(),
         Phase::Launching => "starting".to_owned(),
         Phase::Running => "running".to_owned(),
-        Phase::Interrupted { .. } => "being taken back".to_owned(),
+        Phase::Interrupted { .. } => "being interrupted".to_owned(),
         Phase::Stopping { .. } => "being stopped".to_owned(),
         Phase::Ended {
             end: End::Failed { exit_code: Some(code), .. },

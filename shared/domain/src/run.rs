@@ -574,7 +574,7 @@ impl Run {
     }
 
     fn abandoned(&mut self, effect: &RunEffect, why: &str, at: Timestamp) {
-        let action = "tell the action of CodePipeline";
+        let action = "CodePipeline";
         let (what, now, advice) = match effect {
             RunEffect::Continue { job } | RunEffect::Answer { job } => {
                 if let Some(action) = self.action.as_mut().filter(|action| action.job == *job) {
@@ -583,18 +583,18 @@ impl Run {
                 let is_over = self.state != RunState::Open;
                 (
                     if is_over {
-                        format!("{action} how the run ended")
+                        format!("report the run's outcome to {action}")
                     } else {
-                        format!("{action} that the run goes on")
+                        format!("report to {action} that the run is still in progress")
                     },
-                    "the action fails after CodePipeline's own time limit; the run goes its way",
-                    "give the functions the permission that is missing, and retry the stage",
+                    "the action fails at CodePipeline's own time limit; the run is not affected",
+                    "check the functions' permissions, and retry the stage",
                 )
             }
             RunEffect::Report => (
                 "write the run's report".to_owned(),
                 "the run has no report in the bucket",
-                "give the functions the permission that is missing; `show` gives the same facts",
+                "check the functions' permissions; `show` returns the same facts",
             ),
             // Nobody can be told that nobody can be told: it is counted.
             RunEffect::Announce | RunEffect::TellAbandoned { .. } => return,
@@ -649,7 +649,7 @@ impl Run {
             ActionState::Continued { .. } => {
                 action.state = ActionState::Over;
                 let minutes = GONE_AFTER.as_secs() / 60;
-                let cause = format!("its pipeline did not come back for {minutes} minutes: it was stopped, or gave up");
+                let cause = format!("CodePipeline did not poll the run for {minutes} minutes: the pipeline was stopped or gave up");
                 // Where nothing is left to cancel, forgetting the action is all there is to do.
                 let _ = self.cancel(|_| true, Outcome::Cancelled, &cause, now);
                 Ok(())
@@ -958,11 +958,11 @@ mod tests {
 
     #[test]
     fn an_action_that_cannot_be_told_anything_is_given_up_and_that_is_told_once() {
-        let told = "tell that it could not tell the action of CodePipeline";
+        let told = "tell that it could not report";
         let open = decide(&waited_for(), &RunEvent::Tick, 360);
         let is_continue = |effect: &RunEffect| matches!(effect, RunEffect::Continue { .. });
         let given_up = in_vain(&open, is_continue, &[360, 960, 1560]);
-        assert_eq!(effects(&given_up), [format!("{told} that the run goes on")]);
+        assert_eq!(effects(&given_up), [format!("{told} to CodePipeline that the run is still in progress")]);
         assert_eq!((given_up.status(), given_up.action.as_ref().unwrap().due()), ("open", None));
         // Its end has nobody to be told to.
         assert_eq!(
@@ -971,7 +971,7 @@ mod tests {
         );
         let over = finish(&waited_for(), "build", Outcome::Succeeded);
         let given_up = in_vain(&over, |effect| matches!(effect, RunEffect::Answer { .. }), &[0, 1199, 1200]);
-        assert_eq!(effects(&given_up)[2..], [format!("{told} how the run ended")]);
+        assert_eq!(effects(&given_up)[2..], [format!("{told} the run's outcome to CodePipeline")]);
     }
 
     #[test]

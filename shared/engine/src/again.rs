@@ -44,7 +44,7 @@ impl Starter {
             },
             Err(_) if matches!(run.state, RunState::Rejected { .. }) => {
                 return refused(format!(
-                    "run {} was rejected, and has no jobs: ask for the same again that it was asked for",
+                    "run {} was rejected and has no jobs: repeat the original request",
                     run.id
                 ));
             }
@@ -78,7 +78,7 @@ impl Starter {
                         RetryWhat::Build(build) => format!("build {build}"),
                         RetryWhat::Failed(run) | RetryWhat::All(run) => format!("run {run}"),
                     };
-                    return refused(format!("{what} is not started again: {why}"));
+                    return refused(format!("{what} cannot be retried: {why}"));
                 }
             }
         };
@@ -90,7 +90,7 @@ impl Starter {
         let repository = &push.repository;
         if self.engine.source.default_branch(repository).await?.is_none() {
             return Ok(Err(format!(
-                "there is no repository {repository} any more, or nothing in it; nothing of it can be started"
+                "repository {repository} no longer exists, or is empty"
             )));
         }
         let (push, plan) = match (before.origin, jobs) {
@@ -98,7 +98,7 @@ impl Starter {
             (Origin::PipelineFile, jobs) => self.plan(id, push, &WantedJobs::Again(jobs)).await?,
             (Origin::Suite | Origin::Action, []) => {
                 return Ok(Err(
-                    "it was rejected, and has no job: start the job, or retry the action in CodePipeline".to_owned(),
+                    "it was rejected and has no job: start the job, or retry the action in CodePipeline".to_owned(),
                 ));
             }
             (Origin::Suite, [job, ..]) => {
@@ -107,11 +107,11 @@ impl Starter {
                     Err(message) => return Ok(Err(message)),
                 };
                 let Some(defined) = suite.jobs.get(job) else {
-                    return Ok(Err(format!("{}: the suite's administrators can put it back", suite.no_job(job))));
+                    return Ok(Err(format!("{}: ask the suite's administrators to restore it", suite.no_job(job))));
                 };
                 if defined.repository != *repository || push.reference.branch() != Some(defined.branch.as_str()) {
                     return Ok(Err(format!(
-                        "job {job} is of branch {} of repository {} now: start it in place of that",
+                        "job {job} now belongs to branch {} of repository {}: start it instead of retrying",
                         defined.branch, defined.repository
                     )));
                 }
@@ -145,15 +145,15 @@ impl Starter {
         Ok(match plan {
             Plan::Builds { .. } => Ok((push, plan)),
             Plan::Rejected(message) => Err(format!(
-                "{message}. A retry is planned anew, by the suite configuration of today: mend that, or start a commit that fits it"
+                "{message}. A retry uses the current suite configuration: fix it, or start another commit"
             )),
             Plan::Nothing(NothingWhy::NoCommit) => Err(format!(
-                "there is no commit {} in {repository} any more: start a commit that is there",
+                "commit {} no longer exists in {repository}: start another commit",
                 push.commit.short()
             )),
-            Plan::Nothing(NothingWhy::NoJobWanted) => Err("no job wants it".to_owned()),
+            Plan::Nothing(NothingWhy::NoJobWanted) => Err("no job matches".to_owned()),
             Plan::Nothing(_) => Err(format!(
-                "there is no {PIPELINE_FILE} at commit {} of {repository} any more: start a commit that is there",
+                "there is no {PIPELINE_FILE} at commit {} of {repository}: start another commit",
                 push.commit.short()
             )),
         })
@@ -172,10 +172,10 @@ fn again(run: &Run, what: &RetryWhat) -> Result<Again, String> {
             RetryWhat::Build(build) => format!("run {} has no job {}", run.id, build.job),
             RetryWhat::Failed(_) | RetryWhat::All(_) => format!("run {} has no jobs", run.id),
         },
-        NotAgain::NotOver => format!("{about} is not over: cancel it first"),
-        NotAgain::NothingFailed => format!("no job of run {} has gone wrong: \"all\": true repeats all of them", run.id),
+        NotAgain::NotOver => format!("{about} has not finished: cancel it first"),
+        NotAgain::NothingFailed => format!("no job of run {} failed: \"all\": true repeats all jobs", run.id),
         NotAgain::Undecided { job, needs } => format!(
-            "{job} was skipped because of {} and needs {needs} as well, which is not over: ask again then, or cancel {needs}, which leaves {job} out",
+            "{job} was skipped because of {} and also needs {needs}, which has not finished: retry later, or cancel {needs} to leave {job} out",
             match what {
                 RetryWhat::Build(build) => build.job.as_str(),
                 RetryWhat::Failed(_) | RetryWhat::All(_) => "others",

@@ -56,7 +56,7 @@ impl Engine {
             return Ok(None);
         };
         let alarms = pauses.record.now(self.clock.now()).join(", ");
-        Ok((!alarms.is_empty()).then(|| format!("starts are paused until this alarm is OK again: {alarms}")))
+        Ok((!alarms.is_empty()).then(|| format!("launches are paused until this alarm returns to OK: {alarms}")))
     }
 
     async fn wanted(&self, alarm: &str) -> Result<Wanted, Fault> {
@@ -87,7 +87,7 @@ impl Engine {
             }
         }
         Err(Fault::passing(format!(
-            "the claim of {target} was written by others {CONFLICTS} times in a row"
+            "the claim of {target} had {CONFLICTS} write conflicts in a row"
         )))
     }
 
@@ -105,7 +105,7 @@ impl Engine {
                 return Ok(());
             }
         }
-        Err(Fault::passing(format!("{key} was written by others {CONFLICTS} times in a row")))
+        Err(Fault::passing(format!("{key} had {CONFLICTS} write conflicts in a row")))
     }
 
     async fn change_pauses(&self, change: impl Fn(&mut Pauses) -> bool) -> Result<(), Fault> {
@@ -118,7 +118,7 @@ impl Engine {
             }
         }
         Err(Fault::passing(format!(
-            "the pauses were written by others {CONFLICTS} times in a row"
+            "the pauses had {CONFLICTS} write conflicts in a row"
         )))
     }
 
@@ -250,7 +250,7 @@ impl Record for Alarm {
             }
             AlarmEffect::Resume { until } => {
                 engine.change_pauses(|pauses| pauses.resume(&self.id, *until)).await?;
-                tracing::info!(alarm = self.id.name, "starts go on as far as this alarm is concerned");
+                tracing::info!(alarm = self.id.name, "this alarm no longer pauses launches");
                 Ok(vec![performed])
             }
             AlarmEffect::Tell(news) => {
@@ -292,7 +292,7 @@ async fn act(engine: &Engine, remedy: &Remedy, occasion: &str, since: Timestamp)
         }),
         RemedyAction::RunJob(job) => engine.run_job(job, occasion).await,
         RemedyAction::BackUp(name) => Ok(match engine.back_up_now(name, occasion).await? {
-            Ok(Handled::Ignored(_)) => Remedied::Done(Some("one of the last ten minutes counts".to_owned())),
+            Ok(Handled::Ignored(_)) => Remedied::Done(Some("the backup of the last ten minutes counts".to_owned())),
             Ok(_) => Remedied::Done(None),
             Err(Refused(why)) => Remedied::Failed(why),
         }),

@@ -159,7 +159,7 @@ impl Keeper {
             match result {
                 Ok(handled) => kept.push((name, handled)),
                 Err(other) => {
-                    tracing::error!(backup = name, error = %other, "a backup could not be worked on");
+                    tracing::error!(backup = name, error = %other, "a backup could not be processed");
                     fault.get_or_insert(other);
                 }
             }
@@ -171,7 +171,7 @@ impl Keeper {
 fn no_backup(backups: &BTreeMap<String, Definition>) -> Refused {
     let known: Vec<&str> = backups.keys().map(String::as_str).take(20).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    Refused(format!("there is no backup of that name (known: {known})"))
+    Refused(format!("there is no backup with that name (known: {known})"))
 }
 
 impl Engine {
@@ -203,7 +203,7 @@ impl Engine {
             by: by.to_owned(),
         };
         let handled = self.advance(record, vec![event], Overdue::Perform).await?;
-        tracing::info!(backup = name, %slot, ?handled, "backup asked for");
+        tracing::info!(backup = name, %slot, ?handled, "backup requested");
         Ok(handled)
     }
 
@@ -237,7 +237,7 @@ impl Engine {
     /// Starts a job, and gives its id or why there is none.
     async fn begin(&self, backup: &Backup, work: WorkId) -> Result<Begun, Fault> {
         let token = backup.token(work);
-        let gone = || Begun::Refused("the ledger does not know the job any more".to_owned());
+        let gone = || Begun::Refused("the ledger no longer has the job".to_owned());
         match work {
             WorkId::Backup(slot) => match backup.job(slot) {
                 Some(job) => self.backups.back_up(&job.definition, &token).await,
@@ -252,7 +252,7 @@ impl Engine {
                 };
                 match point {
                     Some(point) => self.backups.copy(&job.definition, &point, &token).await,
-                    None => Ok(Begun::Refused("AWS Backup does not tell the job's recovery point".to_owned())),
+                    None => Ok(Begun::Refused("AWS Backup did not return the job's recovery point".to_owned())),
                 }
             }
             WorkId::Restore(slot) => match backup.test.as_ref().filter(|test| test.slot == slot) {

@@ -108,7 +108,7 @@ impl Record for Build {
                 Ok(report) => stop.report = report,
                 // The exit code and the service's words decide without it, rather than nobody.
                 Err(fault) if measure::between(since, engine.clock.now()) >= TRY_FOR => {
-                    tracing::error!(build = %self.spec.id, attempt, error = %fault, "the agent's report cannot be read: it is judged without");
+                    tracing::error!(build = %self.spec.id, attempt, error = %fault, "the agent's report cannot be read: the attempt is judged without it");
                     engine.meter.count(None, &[Measure::Abandoned(1)]);
                 }
                 Err(fault) => return Err(fault),
@@ -131,7 +131,7 @@ impl Record for Build {
                     if again && let Some(observation) = engine.agents.find(&self.spec, &self.attempt_id(attempt)).await?.pop() {
                         return Ok(vec![BuildEvent::Agent { attempt, observation }]);
                     }
-                    tracing::info!(build = %id, attempt, why, "launch put off");
+                    tracing::info!(build = %id, attempt, why, "launch postponed");
                     let refusal = Refusal::Paused(why);
                     return Ok(vec![BuildEvent::LaunchRefused {
                         attempt,
@@ -173,7 +173,7 @@ impl Record for Build {
             }
             BuildEffect::Stop { agent, reason } => {
                 engine.agents.stop(agent, reason).await?;
-                tracing::info!(build = %id, agent = agent.as_str(), reason, "agent told to stop");
+                tracing::info!(build = %id, agent = agent.as_str(), reason, "agent asked to stop");
                 Ok(vec![performed])
             }
             BuildEffect::Announce(news) => {
@@ -193,7 +193,7 @@ impl Record for Build {
                 match engine.tell_pool(&self.spec.agent, event).await? {
                     None => Ok(Vec::new()),
                     Some(Handled::Ignored(Ignored::Full)) => {
-                        tracing::warn!(build = %id, agent = %self.spec.agent, "too many builds wait for this agent: it asks again later");
+                        tracing::warn!(build = %id, agent = %self.spec.agent, "too many builds wait for this agent: the build asks again later");
                         let why = "too many builds wait for this agent".to_owned();
                         Ok(vec![BuildEvent::Deferred(pending.id, why)])
                     }
@@ -224,7 +224,7 @@ impl Record for Build {
                 match engine.tell_run(&id.run, event).await? {
                     None => Ok(Vec::new()),
                     Some(Handled::Done | Handled::Ignored(_)) => Ok(vec![performed]),
-                    Some(Handled::Unknown) => Err(Fault::lasting(format!("the ledger has build {id} and not its run"))),
+                    Some(Handled::Unknown) => Err(Fault::lasting(format!("the ledger has build {id}, but not its run"))),
                 }
             }
         }

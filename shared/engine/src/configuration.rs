@@ -46,7 +46,7 @@ impl Engine {
         let Some(text) = text else {
             let place = self.store.configuration_place();
             return Ok(Err(NoConfiguration::Missing(format!(
-                "the suite configuration {place} is not there: the administrators of the suite have to put it there"
+                "the suite configuration {place} does not exist: an administrator must upload it"
             ))));
         };
         let why = match SuiteConfig::parse(text) {
@@ -55,11 +55,11 @@ impl Engine {
         };
         let sound = self.newest_sound().await?;
         let serves = sound.as_ref().map(|(since, _)| *since);
-        tracing::error!(why, serves = ?serves, "the suite configuration is broken");
+        tracing::error!(why, serves = ?serves, "the suite configuration is invalid");
         let event = ConfigurationEvent::FoundBroken { why: why.clone(), serves };
         // Who wants to start something does not wait for this: the next one who reads the file tries it again.
         if let Err(fault) = self.found(event).await {
-            tracing::warn!(error = %fault, "people could not be told that the suite configuration is broken");
+            tracing::warn!(error = %fault, "the message about the invalid suite configuration could not be sent");
         }
         Ok(match sound {
             Some((_, config)) => Ok(config),
@@ -72,7 +72,7 @@ impl Engine {
         let earlier = match self.store.earlier_configurations().await {
             Ok(earlier) => earlier,
             Err(fault) if fault.kind == FaultKind::Lasting => {
-                tracing::warn!(error = %fault, "no earlier suite configuration can serve");
+                tracing::warn!(error = %fault, "earlier versions of the suite configuration cannot be read");
                 return Ok(None);
             }
             Err(fault) => return Err(fault),

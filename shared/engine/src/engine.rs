@@ -263,7 +263,7 @@ impl Engine {
                 next.count(Some(&current.record), &*self.meter);
                 let abandoned = next.outbox().abandoned().saturating_sub(current.record.outbox().abandoned());
                 if abandoned > 0 {
-                    tracing::error!(record = next.name(), "something was tried in vain for too long, and is given up");
+                    tracing::error!(record = next.name(), "an effect failed until its deadline and was abandoned");
                     self.meter.count(None, &[Measure::Abandoned(abandoned)]);
                 }
                 effects.extend(next.outbox().since(current.record.outbox()).cloned());
@@ -324,7 +324,7 @@ impl Engine {
     async fn after_conflict<R: Record>(&self, record: &R, conflicts: u32) -> Result<Versioned<R>, Fault> {
         let name = record.name();
         if conflicts > R::CONFLICTS {
-            return Err(Fault::passing(format!("{name} was written by others {conflicts} times in a row")));
+            return Err(Fault::passing(format!("{name} had {conflicts} write conflicts in a row")));
         }
         let ceiling = 10u64 << conflicts.min(6);
         self.clock.pause(Duration::from_millis(fastrand::u64(ceiling / 2..=ceiling))).await;

@@ -49,13 +49,13 @@ pub(crate) async fn collect(engine: &Engine, attempt: &AttemptId) -> Result<Foun
                 let tests = tests.get_or_insert_default();
                 tests.add(more);
                 if let Some(why) = incomplete {
-                    tests.note_unread(&path, &format!("counted in part: {why}"));
+                    tests.note_unread(&path, &format!("counted only in part: {why}"));
                 }
             }
             Some(Err(JunitError::OtherKind(_))) => {}
             Some(Err(why @ JunitError::OtherReport(_))) => others.push((path, why)),
             Some(Err(why)) => tests.get_or_insert_default().note_unread(&path, &why.to_string()),
-            None => tests.get_or_insert_default().note_unread(&path, "it is not there any more"),
+            None => tests.get_or_insert_default().note_unread(&path, "it no longer exists"),
         }
     }
     // Beside a report in JUnit's format it tells of the same tests.
@@ -64,7 +64,7 @@ pub(crate) async fn collect(engine: &Engine, attempt: &AttemptId) -> Result<Foun
     }
     for path in left_out {
         let why = format!(
-            "at most {MOST_REPORTS} XML files, and {} MiB of them, are read",
+            "Bellhop reads at most {MOST_REPORTS} XML files, and {} MiB in all",
             MOST_BYTES / 1024 / 1024
         );
         tests.get_or_insert_default().note_unread(&path, &why);

@@ -134,7 +134,7 @@ impl Record for Instance {
                 let mut fault = None;
                 while let Some(told) = telling.next().await {
                     if let Err(other) = told {
-                        tracing::error!(instance = %self.id, error = %other, "a build could not be told of its interruption");
+                        tracing::error!(instance = %self.id, error = %other, "a build could not be marked as interrupted");
                         fault.get_or_insert(other);
                     }
                 }

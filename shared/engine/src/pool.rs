@@ -27,7 +27,7 @@ impl Record for Pool {
     const CONFLICTS: u32 = 40;
 
     fn name(&self) -> String {
-        format!("the places of agent {}", self.agent)
+        format!("the slots of agent {}", self.agent)
     }
 
     fn decide(&self, event: &PoolEvent, now: Timestamp) -> Decision<Self> {
@@ -79,7 +79,7 @@ impl Record for Pool {
                 if gone.is_empty() {
                     return Ok(vec![performed]);
                 }
-                tracing::warn!(agent = %self.agent, builds = ?gone, "places were held by builds that are over");
+                tracing::warn!(agent = %self.agent, builds = ?gone, "finished builds held slots");
                 Ok(vec![performed, PoolEvent::Gone(gone)])
             }
         }

@@ -126,7 +126,7 @@ async fn tell(engine: &Engine, run: &Run, job: &JobName, event: BuildEvent, done
     match engine.tell_build(&id, event).await? {
         None => Ok(Vec::new()),
         Some(Handled::Done | Handled::Ignored(_)) => Ok(vec![done]),
-        Some(Handled::Unknown) => Err(Fault::lasting(format!("the ledger has run {} and not its build {id}", run.id))),
+        Some(Handled::Unknown) => Err(Fault::lasting(format!("the ledger has run {}, but not its build {id}", run.id))),
     }
 }
 

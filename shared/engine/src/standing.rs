@@ -88,7 +88,7 @@ impl Engine {
                 return Ok(());
             }
         }
-        Err(Fault::passing(format!("{key} was written by others {CONFLICTS} times in a row")))
+        Err(Fault::passing(format!("{key} had {CONFLICTS} write conflicts in a row")))
     }
 
     /// Whether people are told that a job has succeeded in a run.

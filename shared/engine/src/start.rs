@@ -63,9 +63,9 @@ impl std::fmt::Display for NothingWhy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::NoPipelineFile => "no .bellhop.yaml at the commit",
-            Self::NoCommit => "the repository has no such commit, in this region",
+            Self::NoCommit => "the repository has no such commit in this region",
             Self::Skipped => "the commit message asks to skip it",
-            Self::NoJobWanted => "no job wants it",
+            Self::NoJobWanted => "no job matches",
         })
     }
 }
@@ -216,7 +216,7 @@ impl Starter {
         let outcome = match &job.asks {
             PipelineAsks::Start(start) => self.start_for_action(&job.id, start).await?,
             PipelineAsks::Continue(run) => match self.engine.run(run, RunEvent::ActionJob(job.id.clone())).await? {
-                crate::Handled::Unknown => Err(Refused(format!("the ledger has no run {run} to go on with"))),
+                crate::Handled::Unknown => Err(Refused(format!("the ledger has no run {run} to continue"))),
                 _ => Ok(Started::Again(run.clone())),
             },
             PipelineAsks::Wrong(message) => Err(Refused(message.clone())),
@@ -289,13 +289,13 @@ impl Starter {
             },
         };
         let Ok(reference) = format!("refs/heads/{branch}").parse::<Reference>() else {
-            return Ok(Err(Refused(format!("{branch:?} is no name of a branch"))));
+            return Ok(Err(Refused(format!("{branch:?} is not a valid branch name"))));
         };
         let commit: CommitId = match at {
             At::Commit(commit) => commit.clone(),
             At::Default | At::Branch(_) => match self.begun(&self.engine.run_id(trigger, &reference), repository, &branch).await? {
                 Some(commit) => commit,
-                None => return Ok(Err(Refused(format!("there is no branch {branch} in a repository {repository}")))),
+                None => return Ok(Err(Refused(format!("there is no repository {repository} with a branch {branch}")))),
             },
         };
         Ok(Ok(Push {

@@ -258,7 +258,7 @@ impl Engine {
             .map_or(RECORD, |end| measure::between(self.clock.now(), end));
         match self.within(RECORD.min(left), work).await {
             Some(result) => result,
-            None => Err(Fault::passing(format!("{name} was not worked off within its time; it stays due"))),
+            None => Err(Fault::passing(format!("{name} was not processed in time; it stays due"))),
         }
     }
 
@@ -398,7 +398,7 @@ fn vanished(agent: AgentId) -> Observation {
         capacity: None,
         status: AgentStatus::Stopped(Stop {
             cause: StopCause::Other,
-            reason: Some("the service does not know the agent any more".to_owned()),
+            reason: Some("the service no longer lists the agent".to_owned()),
             containers: Vec::new(),
             report: None,
             at: None,

@@ -255,7 +255,7 @@ mod pushes {
         let world = World::new();
         *world.bucket.configuration.lock().unwrap() = None;
         let message = rejected(&world).await;
-        assert!(message.contains("s3://suite/config/bellhop.yaml is not there"), "{message}");
+        assert!(message.contains("s3://suite/config/bellhop.yaml does not exist"), "{message}");
     }
 
     #[tokio::test]

@@ -48,7 +48,7 @@ pub(crate) fn state_change(event: &Value) -> Result<Event, Reason> {
 /// Reads a contributor's state change from EventBridge.
 pub(crate) fn contributor_state_change(event: &Value) -> Result<Event, Reason> {
     if text(event, "/detail/alarmContributor/id").is_none() {
-        return Err(expected("detail.alarmContributor.id", "a text"));
+        return Err(expected("detail.alarmContributor.id", "a string"));
     }
     state_change(event)
 }

@@ -147,7 +147,7 @@ pub fn request(input: &Value) -> Result<BackupRequest, String> {
             slot,
         }),
         (None, Some(BACKUPS)) if slot.is_none() => Ok(BackupRequest::Check),
-        (None, Some(BACKUPS)) => Err("time: expected beside backup only".to_owned()),
+        (None, Some(BACKUPS)) => Err("time: allowed only with backup".to_owned()),
         (None, Some(other)) => Err(format!("check: expected {BACKUPS}, but found {}", clean(other, 50))),
         (None, None) => Err(format!(
             "expected {{\"backup\":NAME}}, {{\"backup\":\"{ALL}\"}} for all, {{\"check\":\"{BACKUPS}\"}} or a scheduled event, which starts all backups"
@@ -325,11 +325,11 @@ mod tests {
                 json!({ "backup": "a", "check": "backups" }),
                 "expected either backup or check, but found both",
             ),
-            (json!({ "backup": 5 }), "backup: expected a text that is not empty"),
+            (json!({ "backup": 5 }), "backup: expected a non-empty string"),
             (json!({ "check": "all" }), "check: expected backups, but found all"),
             (
                 json!({ "check": "backups", "time": "2026-03-02T09:14:00Z" }),
-                "time: expected beside backup only",
+                "time: allowed only with backup",
             ),
             (json!({ "backup": "a", "time": "now" }), "time: expected a time such as"),
             (

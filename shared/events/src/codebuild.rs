@@ -108,7 +108,7 @@ pub enum BuildError {
     #[error("build-id: {0}")]
     Arn(InvalidId),
     /// Its status is none of those that CodeBuild documents.
-    #[error("build-status: {0:?} is no status of a build: expected IN_PROGRESS, SUCCEEDED, FAILED, FAULT, STOPPED or TIMED_OUT")]
+    #[error("build-status: {0:?} is not a build status: expected IN_PROGRESS, SUCCEEDED, FAILED, FAULT, STOPPED or TIMED_OUT")]
     Status(String),
 }
 

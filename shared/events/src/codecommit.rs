@@ -90,7 +90,7 @@ pub(crate) fn trigger_record(record: &Value, parsed: &mut Parsed) {
         // Real deliveries say the former, documentation the latter.
         Some("ReferenceChanges" | "ReferenceChange") | None => {}
         Some("TriggerEventTest") => return parsed.skip(what, Reason::Foreign("the trigger was tested, nothing was pushed".into())),
-        Some(_) => return parsed.skip(what, Reason::Foreign("no change of references".into())),
+        Some(_) => return parsed.skip(what, Reason::Foreign("not a change of references".into())),
     }
     let references = match record.pointer("/codecommit/references") {
         Some(Value::Array(references)) => references,
@@ -137,8 +137,8 @@ fn push(event: &Value, trigger: impl FnOnce(&RepositoryName, &Reference, &Commit
             let name = detail.get("referenceFullName").and_then(Value::as_str);
             return Err(deleted(name.unwrap_or("a reference")));
         }
-        Some(other) => return Err(Reason::Foreign(format!("{} moves no reference", clean(other, 50)))),
-        None => return Err(expected("detail.event", "a text such as referenceUpdated")),
+        Some(other) => return Err(Reason::Foreign(format!("{} changes no reference", clean(other, 50)))),
+        None => return Err(expected("detail.event", "a string such as referenceUpdated")),
     }
     let change: StateChange = decode::object(detail, "detail")?;
     let repository = decode::id(&change.repository_name, "detail.repositoryName")?;
@@ -171,7 +171,7 @@ impl StateChange {
 /// Git has further references, such as notes; what is pushed to them is no state of the code to be built.
 fn branch_or_tag(text: &str, path: &str) -> Result<Reference, Reason> {
     if text.starts_with("refs/") && !text.starts_with("refs/heads/") && !text.starts_with("refs/tags/") {
-        return Err(Reason::Foreign(format!("{} is neither branch nor tag", clean(text, 256))));
+        return Err(Reason::Foreign(format!("{} is neither a branch nor a tag", clean(text, 256))));
     }
     decode::id(text, path)
 }
@@ -200,7 +200,7 @@ fn deleted(name: &str) -> Reason {
 fn trigger(text: Option<&str>, path: &str) -> Result<String, Reason> {
     match text {
         Some(text) if (1..=LONGEST_TRIGGER).contains(&text.len()) => Ok(text.to_owned()),
-        _ => Err(expected(path, "a text of 1 to 256 bytes, as the run's id is derived from it")),
+        _ => Err(expected(path, "a string of 1 to 256 bytes, from which the run's id is derived")),
     }
 }
 
@@ -289,7 +289,7 @@ mod tests {
     fn what_moves_no_branch_or_tag_is_foreign() {
         assert_eq!(
             refused(&with("/detail/referenceFullName", json!("refs/notes/commits"))),
-            "foreign: refs/notes/commits is neither branch nor tag"
+            "foreign: refs/notes/commits is neither a branch nor a tag"
         );
         assert_eq!(
             refused(&with("/detail/commitId", json!("0".repeat(40)))),
@@ -301,37 +301,37 @@ mod tests {
         );
         assert_eq!(
             refused(&with("/detail/event", json!("some\nthing"))),
-            "foreign: some thing moves no reference"
+            "foreign: some thing changes no reference"
         );
     }
 
     #[test]
     fn what_is_broken_is_named_with_what_was_expected() {
         for (path, value, words) in [
-            ("/id", json!(null), "id: expected a text of 1 to 256 bytes"),
-            ("/id", json!(""), "id: expected a text of 1 to 256 bytes"),
-            ("/id", json!("x".repeat(257)), "id: expected a text of 1 to 256 bytes"),
+            ("/id", json!(null), "id: expected a string of 1 to 256 bytes"),
+            ("/id", json!(""), "id: expected a string of 1 to 256 bytes"),
+            ("/id", json!("x".repeat(257)), "id: expected a string of 1 to 256 bytes"),
             ("/detail", json!("{}"), "detail: expected an object"),
             (
                 "/detail/event",
                 json!(null),
-                "detail.event: expected a text such as referenceUpdated",
+                "detail.event: expected a string such as referenceUpdated",
             ),
             ("/detail/repositoryName", json!(7), "detail.repositoryName: expected a string"),
             (
                 "/detail/repositoryName",
                 json!("a/b"),
-                "detail.repositoryName: \"a/b\" is no repository name: expected",
+                "detail.repositoryName: \"a/b\" is not a valid repository name: expected",
             ),
             (
                 "/detail/referenceFullName",
                 json!("refs/heads/a b"),
-                "detail.referenceFullName: \"refs/heads/a b\" is no reference",
+                "detail.referenceFullName: \"refs/heads/a b\" is not a valid reference",
             ),
             (
                 "/detail/commitId",
                 json!("26a8f2"),
-                "detail.commitId: \"26a8f2\" is no commit id: expected 40 or 64",
+                "detail.commitId: \"26a8f2\" is not a valid commit id: expected 40 or 64",
             ),
         ] {
             let refused = refused(&with(path, value));
@@ -339,7 +339,7 @@ mod tests {
         }
         let mut event = event();
         event["detail"].as_object_mut().unwrap().remove("commitId");
-        assert_eq!(refused(&event), "malformed: detail.commitId: expected, but missing");
+        assert_eq!(refused(&event), "malformed: detail.commitId: required, but missing");
     }
 
     #[test]
@@ -387,7 +387,7 @@ mod tests {
         assert_eq!(
             reasons,
             [
-                "malformed: codecommit.references[0].commit: \"short\" is no commit id: expected 40 or 64 lower-case hexadecimal digits",
+                "malformed: codecommit.references[0].commit: \"short\" is not a valid commit id: expected 40 or 64 lower-case hexadecimal digits",
                 "foreign: refs/heads/c was deleted",
                 "malformed: codecommit.references[3].deleted: expected a boolean",
                 "malformed: codecommit.references[4].commit: expected a commit id",
@@ -412,15 +412,15 @@ mod tests {
         );
         assert_eq!(
             reason(json!({ "eventName": "Other", "codecommit": references })),
-            "foreign: no change of references"
+            "foreign: not a change of references"
         );
         assert_eq!(
             reason(json!({ "codecommit": references })),
-            "malformed: record.eventId: expected, but missing"
+            "malformed: record.eventId: required, but missing"
         );
         assert!(
             reason(json!({ "eventId": "t-1", "eventSourceARN": "arn:aws:codecommit:us-east-1:123456789012:", "codecommit": references }))
-                .starts_with("malformed: record.eventSourceARN: \"\" is no repository name")
+                .starts_with("malformed: record.eventSourceARN: \"\" is not a valid repository name")
         );
     }
 }

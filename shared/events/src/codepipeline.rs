@@ -23,7 +23,7 @@ pub(crate) fn job(job: &Value) -> Result<Event, Reason> {
     let id = job
         .get("id")
         .and_then(Value::as_str)
-        .ok_or_else(|| expected("id", "the id to answer under"))?;
+        .ok_or_else(|| expected("id", "the id of the job"))?;
     let data = job.get("data").unwrap_or(&Value::Null);
     let id = decode::id(id, "id")?;
     let token = data.get("continuationToken").filter(|token| !token.is_null() && *token != "");
@@ -34,7 +34,7 @@ pub(crate) fn job(job: &Value) -> Result<Event, Reason> {
         },
         Some(token) => match token.as_str().and_then(|token| token.parse::<RunId>().ok()) {
             Some(run) => PipelineAsks::Continue(run),
-            None => PipelineAsks::Wrong("continuationToken: expected a run id, as this function gives out no other token".to_owned()),
+            None => PipelineAsks::Wrong("continuationToken: expected a run id, the only token that this function issues".to_owned()),
         },
     };
     Ok(Event::Pipeline(PipelineJob { id, asks }))
@@ -44,7 +44,7 @@ fn start(parameters: Option<&Value>) -> Result<PipelineStart, String> {
     let text = match parameters {
         None | Some(Value::Null) => "",
         Some(Value::String(text)) => text.trim(),
-        Some(_) => return Err(format!("{PARAMETERS}: expected a text that holds {EXAMPLE}")),
+        Some(_) => return Err(format!("{PARAMETERS}: expected a string that contains {EXAMPLE}")),
     };
     if text.is_empty() {
         return Err(format!("{PARAMETERS}: expected {EXAMPLE}, but the action has none"));
@@ -53,7 +53,7 @@ fn start(parameters: Option<&Value>) -> Result<PipelineStart, String> {
         Ok(value) => value,
         Err(error) if text.starts_with('{') => {
             return Err(format!(
-                "{PARAMETERS}: expected {EXAMPLE}, which breaks at line {}, column {}",
+                "{PARAMETERS}: expected {EXAMPLE}, but the JSON is invalid at line {}, column {}",
                 error.line(),
                 error.column()
             ));
@@ -78,15 +78,15 @@ fn work(fields: &Fields<'_>) -> Result<PipelineWork, String> {
         }),
         (Some(_), Some(_), _) => Err(format!("{}: expected either job or run, but found both", fields.place("run"))),
         (Some(_), None, Some(_)) => Err(format!(
-            "{}: expected only together with run, as a job has its agent in the pipeline file",
+            "{}: allowed only with run; the pipeline file defines a job's agent",
             fields.place("agent")
         )),
         (None, Some(_), None) => Err(format!(
-            "{}: expected the name of an agent template, as run needs one, but missing",
+            "{}: required with run, but missing",
             fields.place("agent")
         )),
         (None, None, _) => Err(format!(
-            "{}: expected a job of the pipeline file, or run and agent in its place, but missing",
+            "{}: required, unless run and agent are given",
             fields.place("job")
         )),
     }
@@ -172,7 +172,7 @@ mod tests {
         for foreign in [json!("s3cret"), json!(5)] {
             assert_eq!(
                 asks(&input(good.clone(), foreign)),
-                PipelineAsks::Wrong("continuationToken: expected a run id, as this function gives out no other token".into())
+                PipelineAsks::Wrong("continuationToken: expected a run id, the only token that this function issues".into())
             );
         }
     }
@@ -189,11 +189,11 @@ mod tests {
         );
         assert_eq!(
             wrong(json!("{\"s3cret\": ")),
-            format!("UserParameters: expected {example}, which breaks at line 1, column 10")
+            format!("UserParameters: expected {example}, but the JSON is invalid at line 1, column 10")
         );
         assert_eq!(
             wrong(json!({ "s3cret": 1 })),
-            format!("UserParameters: expected a text that holds {example}")
+            format!("UserParameters: expected a string that contains {example}")
         );
         let keys = "repository, job, branch, commit, run, agent";
         assert_eq!(
@@ -209,20 +209,20 @@ mod tests {
                 json!({ "repository": "shop", "jop": "test" }),
                 format!("UserParameters.jop: unknown key; did you mean job? (known: {keys})"),
             ),
-            (json!({ "job": "test" }), "UserParameters.repository: expected, but missing".into()),
-            (json!({ "repository": ["s3cret"] }), "UserParameters.repository: expected a text that is not empty".into()),
+            (json!({ "job": "test" }), "UserParameters.repository: required, but missing".into()),
+            (json!({ "repository": ["s3cret"] }), "UserParameters.repository: expected a non-empty string".into()),
             (
                 json!({ "repository": "a/b", "job": "test" }),
-                "UserParameters.repository: \"a/b\" is no repository name: expected up to 100 letters, digits, '.', '_' and '-', not ending in .git"
+                "UserParameters.repository: \"a/b\" is not a valid repository name: expected up to 100 letters, digits, '.', '_' and '-', not ending in .git"
                     .into(),
             ),
             (
                 json!({ "repository": "shop" }),
-                "UserParameters.job: expected a job of the pipeline file, or run and agent in its place, but missing".into(),
+                "UserParameters.job: required, unless run and agent are given".into(),
             ),
             (
                 json!({ "repository": "shop", "agent": "small" }),
-                "UserParameters.job: expected a job of the pipeline file, or run and agent in its place, but missing".into(),
+                "UserParameters.job: required, unless run and agent are given".into(),
             ),
             (
                 json!({ "repository": "shop", "job": "test", "run": "make", "agent": "small" }),
@@ -230,15 +230,15 @@ mod tests {
             ),
             (
                 json!({ "repository": "shop", "job": "test", "agent": "small" }),
-                "UserParameters.agent: expected only together with run, as a job has its agent in the pipeline file".into(),
+                "UserParameters.agent: allowed only with run; the pipeline file defines a job's agent".into(),
             ),
             (
                 json!({ "repository": "shop", "run": "make" }),
-                "UserParameters.agent: expected the name of an agent template, as run needs one, but missing".into(),
+                "UserParameters.agent: required with run, but missing".into(),
             ),
             (
                 json!({ "repository": "shop", "job": "test", "commit": "#{SourceVariables.CommitId}" }),
-                "UserParameters.commit: \"#{SourceVariables.CommitId}\" is no commit id: expected 40 or 64 lower-case hexadecimal digits".into(),
+                "UserParameters.commit: \"#{SourceVariables.CommitId}\" is not a valid commit id: expected 40 or 64 lower-case hexadecimal digits".into(),
             ),
             (
                 json!({ "repository": "shop", "job": "test", "branch": "refs/heads/main" }),
@@ -253,11 +253,11 @@ mod tests {
     fn a_job_that_cannot_be_answered_is_malformed() {
         let refused = |value: Value| job(&value).unwrap_err().to_string();
         for nameless in [json!({}), json!("text"), json!({ "id": 5 }), json!(null)] {
-            assert_eq!(refused(nameless), "malformed: id: expected the id to answer under");
+            assert_eq!(refused(nameless), "malformed: id: expected the id of the job");
         }
         assert_eq!(
             refused(json!({ "id": "job-1" })),
-            "malformed: id: \"job-1\" is no pipeline job id: expected 36 letters, digits and -"
+            "malformed: id: \"job-1\" is not a valid pipeline job id: expected 36 letters, digits and -"
         );
         assert!(matches!(asks(&json!({ "id": ID })), PipelineAsks::Wrong(_)));
     }

@@ -46,7 +46,7 @@ pub fn request(input: &Value) -> Result<Request, String> {
 fn own_id(fields: &Fields<'_>, verb: &str) -> Result<Option<String>, String> {
     let id = fields.text("id")?;
     if id.is_some_and(|id| id.len() > LONGEST_ID || id.chars().any(char::is_control)) {
-        return Err(format!("{verb}.id: expected a text of at most {LONGEST_ID} bytes in one line"));
+        return Err(format!("{verb}.id: expected a string of at most {LONGEST_ID} bytes on one line"));
     }
     Ok(id.map(str::to_owned))
 }
@@ -60,7 +60,7 @@ fn retry(value: &Value) -> Result<Request, String> {
     };
     let what = match (fields.id("build")?, fields.id("run")?) {
         (Some(_), Some(_)) => return Err("retry: expected either build or run, but found both".to_owned()),
-        (Some(_), None) if all => return Err("retry.all: expected beside run, and not beside build".to_owned()),
+        (Some(_), None) if all => return Err("retry.all: allowed with run, but not with build".to_owned()),
         (Some(build), None) => RetryWhat::Build(build),
         (None, Some(run)) if all => RetryWhat::All(run),
         (None, Some(run)) => RetryWhat::Failed(run),
@@ -92,9 +92,9 @@ fn start(value: &Value) -> Result<Request, String> {
         },
         (None, None, None, Some(job)) => StartWhat::Suite(job),
         (None, None, None, None) => {
-            return Err("start: expected repository, or the name of a job of the suite's own as job, but found neither".to_owned());
+            return Err("start: expected repository, or job with the name of a suite job, but found neither".to_owned());
         }
-        (None, ..) => return Err("start.repository: expected, as branch and commit are places in one, but missing".to_owned()),
+        (None, ..) => return Err("start.repository: required with branch or commit, but missing".to_owned()),
     };
     Ok(Request::Start(Start { what, id }))
 }
@@ -208,7 +208,7 @@ mod tests {
                 json!({ "start": "test" }),
                 "start: expected an object with the keys repository, branch,",
             ),
-            (json!({ "start": {} }), "start: expected repository, or the name of a job"),
+            (json!({ "start": {} }), "start: expected repository, or job with the name"),
             (
                 json!({ "start": { "repo": "shop" } }),
                 "start.repo: unknown key (known: repository, branch, commit, job, id)",
@@ -219,16 +219,16 @@ mod tests {
             ),
             (
                 json!({ "start": { "repository": "a/b" } }),
-                "start.repository: \"a/b\" is no repository name: expected",
+                "start.repository: \"a/b\" is not a valid repository name: expected",
             ),
-            (json!({ "start": { "repository": 5 } }), "start.repository: expected a text"),
+            (json!({ "start": { "repository": 5 } }), "start.repository: expected a non-empty string"),
             (
                 json!({ "start": { "repository": "shop", "branch": "refs/heads/main" } }),
                 "start.branch: expected the name of a branch",
             ),
             (
                 json!({ "start": { "repository": "shop", "commit": "0123" } }),
-                "start.commit: \"0123\" is no commit id: expected 40 or 64",
+                "start.commit: \"0123\" is not a valid commit id: expected 40 or 64",
             ),
             (
                 json!({ "start": { "repository": "shop", "branch": "main", "commit": COMMIT } }),
@@ -236,27 +236,27 @@ mod tests {
             ),
             (
                 json!({ "start": { "job": "test", "branch": "main" } }),
-                "start.repository: expected, as branch and commit are places in one",
+                "start.repository: required with branch or commit",
             ),
             (
                 json!({ "start": { "commit": COMMIT } }),
-                "start.repository: expected, as branch and commit are places in one",
+                "start.repository: required with branch or commit",
             ),
             (
                 json!({ "start": { "repository": "shop", "job": "A" } }),
-                "start.job: \"A\" is no job name: expected",
+                "start.job: \"A\" is not a valid job name: expected",
             ),
             (
                 json!({ "start": { "job": "a", "id": 7 } }),
-                "start.id: expected a text that is not empty",
+                "start.id: expected a non-empty string",
             ),
             (
                 json!({ "start": { "job": "a", "id": "x".repeat(257) } }),
-                "start.id: expected a text of at most 256 bytes in one line",
+                "start.id: expected a string of at most 256 bytes on one line",
             ),
             (
                 json!({ "start": { "job": "a", "id": "x\ny" } }),
-                "start.id: expected a text of at most 256 bytes in one line",
+                "start.id: expected a string of at most 256 bytes on one line",
             ),
             (json!({ "cancel": {} }), "cancel: expected either run or build, but found neither"),
             (
@@ -265,7 +265,7 @@ mod tests {
             ),
             (
                 json!({ "cancel": { "run": "abc" } }),
-                "cancel.run: \"abc\" is no run id: expected 10 characters",
+                "cancel.run: \"abc\" is not a valid run id: expected 10 characters",
             ),
             (json!({ "retry": {} }), "retry: expected either build or run, but found neither"),
             (
@@ -274,7 +274,7 @@ mod tests {
             ),
             (
                 json!({ "retry": { "build": "abcdefghij/test", "all": true } }),
-                "retry.all: expected beside run, and not beside build",
+                "retry.all: allowed with run, but not with build",
             ),
             (
                 json!({ "retry": { "run": "abcdefghij", "all": "yes" } }),
@@ -282,15 +282,15 @@ mod tests {
             ),
             (
                 json!({ "retry": { "run": "abcdefghij", "id": "x\ny" } }),
-                "retry.id: expected a text of at most 256 bytes in one line",
+                "retry.id: expected a string of at most 256 bytes on one line",
             ),
             (
                 json!({ "retry": { "build": "abcdefghij" } }),
-                "retry.build: \"abcdefghij\" is no build id: expected RUN/JOB",
+                "retry.build: \"abcdefghij\" is not a valid build id: expected RUN/JOB",
             ),
-            (json!({ "show": {} }), "show.run: expected, but missing"),
+            (json!({ "show": {} }), "show.run: required, but missing"),
             (json!({ "list": ["shop"] }), "list: expected an object with the keys repository"),
-            (json!({ "list": {} }), "list.repository: expected, but missing"),
+            (json!({ "list": {} }), "list.repository: required, but missing"),
         ] {
             let error = request(&input).unwrap_err();
             assert!(error.starts_with(words), "{input}: {error}");

@@ -28,7 +28,7 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(value: &'a Value, path: &str) -> Re
         };
         let message = error.inner().to_string();
         if let Some(field) = message.strip_prefix("missing field ") {
-            Reason::Malformed(format!("{path}.{}: expected, but missing", field.trim_matches('`')))
+            Reason::Malformed(format!("{path}.{}: required, but missing", field.trim_matches('`')))
         } else {
             let what = message.rsplit_once("expected ").map_or("another value", |(_, what)| what);
             expected(&path, what)

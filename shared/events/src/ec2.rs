@@ -116,10 +116,10 @@ mod tests {
     #[test]
     fn what_is_odd_is_named() {
         for (detail, why) in [
-            (json!({}), "malformed: event.detail.instance-id: expected, but missing"),
+            (json!({}), "malformed: event.detail.instance-id: required, but missing"),
             (
                 json!({ "instance-id": "web-1" }),
-                "malformed: detail.instance-id: \"web-1\" is no instance id: expected i- and 8 to 32 lower-case hexadecimal digits",
+                "malformed: detail.instance-id: \"web-1\" is not a valid instance id: expected i- and 8 to 32 lower-case hexadecimal digits",
             ),
             (
                 json!({ "instance-id": "i-0123456789abcdef0", "instance-action": "evaporate" }),

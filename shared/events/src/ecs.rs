@@ -110,7 +110,7 @@ fn foreign(detail: &Value, started_by: Option<&str>) -> Reason {
     };
     Reason::Foreign(match started_by {
         Some(name) => format!("{arn} was started by {}", clean(name, 128)),
-        None => format!("{arn} does not tell who started it"),
+        None => format!("{arn} has no startedBy"),
     })
 }
 
@@ -189,7 +189,7 @@ mod tests {
         );
         assert_eq!(
             refused(json!({ "startedBy": null, "taskArn": null, "overrides": "none" })),
-            "foreign: a task without ARN does not tell who started it"
+            "foreign: a task without ARN has no startedBy"
         );
     }
 
@@ -203,18 +203,18 @@ mod tests {
         for (detail, words) in [
             (
                 json!({ "taskArn": "task/1" }),
-                "detail.taskArn: \"task/1\" is no agent id: expected an ARN",
+                "detail.taskArn: \"task/1\" is not a valid agent id: expected an ARN",
             ),
             (
                 json!({ "lastStatus": "RESTING" }),
-                "detail.lastStatus: \"RESTING\" is no status of a task",
+                "detail.lastStatus: \"RESTING\" is not a task status",
             ),
             (json!({ "lastStatus": null }), "detail.lastStatus: expected a string"),
             (json!({ "version": -1 }), "detail.version: expected a whole number in range"),
             (json!({ "containers": {} }), "detail.containers: expected a sequence"),
             (
                 json!({ "containers": [{ "exitCode": 0 }] }),
-                "detail.containers[0].name: expected, but missing",
+                "detail.containers[0].name: required, but missing",
             ),
             (
                 json!({ "containers": [{ "name": "a" }, { "name": "b", "exitCode": "none" }] }),

@@ -59,7 +59,7 @@ impl<'a> Fields<'a> {
         match self.value(key) {
             None => Ok(None),
             Some(Value::String(text)) if !text.trim().is_empty() => Ok(Some(text)),
-            Some(_) => Err(format!("{}: expected a text that is not empty", self.place(key))),
+            Some(_) => Err(format!("{}: expected a non-empty string", self.place(key))),
         }
     }
 
@@ -72,7 +72,7 @@ impl<'a> Fields<'a> {
 
     /// One of the domain's identifiers, which must be there.
     pub(crate) fn required<T: FromStr<Err = InvalidId>>(&self, key: &str) -> Result<T, String> {
-        self.id(key)?.ok_or_else(|| format!("{}: expected, but missing", self.place(key)))
+        self.id(key)?.ok_or_else(|| format!("{}: required, but missing", self.place(key)))
     }
 
     /// The short name of a branch.
@@ -126,15 +126,15 @@ mod tests {
         let fields = Fields::of(&object, "", &["none", "empty", "number", "job", "branch"]).unwrap();
         assert_eq!(fields.text("none"), Ok(None));
         assert_eq!(fields.text("absent"), Ok(None));
-        assert_eq!(fields.text("empty"), Err("empty: expected a text that is not empty".into()));
-        assert_eq!(fields.text("number"), Err("number: expected a text that is not empty".into()));
+        assert_eq!(fields.text("empty"), Err("empty: expected a non-empty string".into()));
+        assert_eq!(fields.text("number"), Err("number: expected a non-empty string".into()));
         assert!(
             fields
                 .id::<JobName>("job")
                 .unwrap_err()
-                .starts_with("job: \"Test\" is no job name: expected")
+                .starts_with("job: \"Test\" is not a valid job name: expected")
         );
-        assert_eq!(fields.required::<JobName>("none").unwrap_err(), "none: expected, but missing");
+        assert_eq!(fields.required::<JobName>("none").unwrap_err(), "none: required, but missing");
         assert_eq!(fields.branch("branch"), Ok(Some("release/1".into())));
     }
 

@@ -86,7 +86,7 @@ pub enum TaskError {
     #[error("taskArn: {0}")]
     Arn(InvalidId),
     /// Its status is none of those that ECS documents.
-    #[error("lastStatus: {0:?} is no status of a task: expected one of PROVISIONING to DELETED")]
+    #[error("lastStatus: {0:?} is not a task status: expected one of PROVISIONING to DELETED")]
     Status(String),
 }
 

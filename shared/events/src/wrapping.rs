@@ -21,7 +21,7 @@ const MOST_RECORDS: usize = 10_000;
 /// Reads one input, `depth` messages deep.
 pub(crate) fn open(input: &Value, depth: usize, parsed: &mut Parsed) {
     let Some(object) = input.as_object() else {
-        return parsed.skip("input", Reason::Foreign(format!("{} is no event", kind(input))));
+        return parsed.skip("input", Reason::Foreign(format!("{} is not an event", kind(input))));
     };
     if let Some(list) = object.get("Records") {
         each(list, "Records", parsed, |record, parsed| one_record(record, depth, parsed));
@@ -109,10 +109,10 @@ fn sns_record(record: &Value, depth: usize, parsed: &mut Parsed) {
 /// say nowhere else which account and region it is of.
 fn message(what: &str, content: Option<&Value>, (path, topic): (&str, Option<&str>), depth: usize, parsed: &mut Parsed) {
     let Some(content) = content.and_then(Value::as_str) else {
-        return parsed.skip(what, expected(path, "a text"));
+        return parsed.skip(what, expected(path, "a string"));
     };
     if depth == DEEPEST {
-        return parsed.skip(what, Reason::Excessive(format!("more than {DEEPEST} messages in one another")));
+        return parsed.skip(what, Reason::Excessive(format!("messages are nested more than {DEEPEST} deep")));
     }
     if content.len() > LONGEST_TEXT {
         return parsed.skip(what, Reason::Excessive(format!("{path} is longer than {LONGEST_TEXT} bytes")));
@@ -127,12 +127,12 @@ fn message(what: &str, content: Option<&Value>, (path, topic): (&str, Option<&st
         Err(error) if content.trim_start().starts_with('{') => parsed.skip(
             what,
             Reason::Malformed(format!(
-                "{path}: expected JSON, which breaks at line {}, column {}",
+                "{path}: expected JSON, but it is invalid at line {}, column {}",
                 error.line(),
                 error.column()
             )),
         ),
-        Err(_) => parsed.skip(what, Reason::Foreign(format!("prose of {} characters", content.chars().count()))),
+        Err(_) => parsed.skip(what, Reason::Foreign(format!("plain text of {} characters", content.chars().count()))),
     }
 }
 
@@ -184,7 +184,7 @@ fn each(list: &Value, path: &str, parsed: &mut Parsed, mut one: impl FnMut(&Valu
     if items.len() > MOST_RECORDS {
         parsed.skip(
             path,
-            Reason::Excessive(format!("{} of them, more than {MOST_RECORDS}", items.len())),
+            Reason::Excessive(format!("{} entries, more than {MOST_RECORDS}", items.len())),
         );
     }
 }
@@ -198,13 +198,13 @@ fn title(source: Option<&str>, kind: &str) -> String {
 }
 
 fn nothing_to_do() -> Reason {
-    Reason::Foreign("nothing that Bellhop acts on".into())
+    Reason::Foreign("an event that Bellhop does not handle".into())
 }
 
 fn unknown(object: &Map<String, Value>) -> String {
     let keys: Vec<String> = object.keys().take(5).map(|key| clean(key, 30)).collect();
     format!(
-        "of no known shape, with the keys {}",
+        "of an unknown kind, with the keys {}",
         if keys.is_empty() { "(none)".into() } else { keys.join(", ") }
     )
 }
@@ -214,7 +214,7 @@ fn kind(value: &Value) -> &'static str {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
@@ -299,18 +299,18 @@ mod tests {
     #[test]
     fn messages_may_be_prose_or_broken() {
         let message = |text: &str| json!({ "Records": [{ "EventSource": "aws:sns", "Sns": { "Message": text } }] });
-        assert_eq!(skipped(&message("[Disk] is full")), ["SNS record: foreign: prose of 14 characters"]);
-        assert_eq!(skipped(&message("42")), ["input: foreign: a number is no event"]);
+        assert_eq!(skipped(&message("[Disk] is full")), ["SNS record: foreign: plain text of 14 characters"]);
+        assert_eq!(skipped(&message("42")), ["input: foreign: a number is not an event"]);
         let body = trigger().to_string();
         let cut = skipped(&message(&body[..body.len() - 2]));
         assert!(
-            cut[0].starts_with("SNS record: malformed: Sns.Message: expected JSON, which breaks at line 1"),
+            cut[0].starts_with("SNS record: malformed: Sns.Message: expected JSON, but it is invalid at line 1"),
             "{cut:?}"
         );
         assert_eq!(
             skipped(&json!({ "Records": [{ "EventSource": "aws:sns", "Sns": {} }, 5] })),
             [
-                "SNS record: malformed: Sns.Message: expected a text",
+                "SNS record: malformed: Sns.Message: expected a string",
                 "record: malformed: Records[]: expected an object"
             ]
         );
@@ -350,7 +350,7 @@ mod tests {
     #[test]
     fn a_job_without_an_id_is_malformed_and_not_quoted() {
         let job = json!({ "CodePipeline.job": { "data": { "artifactCredentials": { "secretAccessKey": "s3cret" } } } });
-        assert_eq!(skipped(&job), ["CodePipeline.job: malformed: id: expected the id to answer under"]);
+        assert_eq!(skipped(&job), ["CodePipeline.job: malformed: id: expected the id of the job"]);
     }
 
     #[test]

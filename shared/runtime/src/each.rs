@@ -24,7 +24,7 @@ where
         match skipped.why {
             Reason::Foreign(_) => tracing::info!(what = skipped.what, why = %skipped.why, "acknowledged"),
             Reason::Malformed(_) | Reason::Excessive(_) => {
-                tracing::warn!(what = skipped.what, why = %skipped.why, "acknowledged, and not understood");
+                tracing::warn!(what = skipped.what, why = %skipped.why, "acknowledged, although it cannot be parsed");
                 meter.count(None, &[Measure::Dropped]);
             }
         }
@@ -35,10 +35,10 @@ where
             Some(Ok(answer)) => answers.push(answer),
             // The first one is the invocation's, and logged with that.
             Some(Err(first)) if fault.is_none() => fault = Some(first),
-            Some(Err(other)) => tracing::error!(error = %other, "an event could not be taken to its end"),
+            Some(Err(other)) => tracing::error!(error = %other, "an event could not be processed"),
             None => {
-                tracing::info!("acknowledged: an event that is another function's");
-                answers.push(json!({ "skipped": "an event that is another function's" }));
+                tracing::info!("acknowledged: an event for another function");
+                answers.push(json!({ "skipped": "an event for another function" }));
             }
         }
     }

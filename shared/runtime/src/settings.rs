@@ -27,7 +27,7 @@ pub struct Settings {
 
 /// Variables that are not set, all of them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("environment variables that must be set and are not: {}", .0.join(", "))]
+#[error("missing environment variables: {}", .0.join(", "))]
 pub struct MissingSettings(pub Vec<&'static str>);
 
 impl Settings {
@@ -88,7 +88,7 @@ mod tests {
         let error = Settings::from_lookup(|name| (name == "BELLHOP_BUCKET").then(|| "suite".to_owned())).map_err(|error| error.to_string());
         assert_eq!(
             error,
-            Err("environment variables that must be set and are not: BELLHOP_TABLE, BELLHOP_TOPIC_ARN".to_owned())
+            Err("missing environment variables: BELLHOP_TABLE, BELLHOP_TOPIC_ARN".to_owned())
         );
     }
 

@@ -128,16 +128,16 @@ pub fn forbids_removal(original: &str, created: &str, name: &str) -> Option<&'st
     match (Resource::of(original), Resource::of(created)) {
         (Some(original), Some(created)) => {
             if (original.kind, original.place) != (created.kind, created.place) {
-                Some("it is not of the kind or place of the original")
+                Some("its kind, account or region is not the original's")
             } else if original.name == created.name {
                 Some("it is the original itself")
             } else if original.kind == Kind::DynamoDb && created.name != name {
-                Some("it does not have the name that the test gave")
+                Some("its name is not the one that the test chose")
             } else {
                 None
             }
         }
-        _ => Some("it is of a kind that restore tests do not create"),
+        _ => Some("restore tests do not create resources of its kind"),
     }
 }
 
@@ -223,9 +223,9 @@ mod tests {
         assert_eq!(forbids_removal(TABLE, &table("test-1"), "test-1"), None);
         assert!(forbids_removal(TABLE, TABLE, "suite").unwrap().contains("original itself"));
         assert!(forbids_removal(TABLE, &table("orders"), "test-1").unwrap().contains("name"));
-        assert!(forbids_removal(TABLE, FILES, "test-1").unwrap().contains("kind or place"));
+        assert!(forbids_removal(TABLE, FILES, "test-1").unwrap().contains("kind, account or region"));
         let elsewhere = "arn:aws:dynamodb:us-east-1:999999999999:table/test-1";
-        assert!(forbids_removal(TABLE, elsewhere, "test-1").unwrap().contains("kind or place"));
+        assert!(forbids_removal(TABLE, elsewhere, "test-1").unwrap().contains("kind, account or region"));
         assert!(forbids_removal(TABLE, "arn:aws:s3:::bucket", "test-1").is_some());
         assert!(forbids_removal(FILES, FILES, "test-1").is_some());
         let other = "arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/fs-0b";

@@ -289,10 +289,10 @@ fn in_vain(backup: &Backup, fits: fn(&BackupEffect) -> bool) -> Backup {
 fn a_job_that_nobody_may_ask_for_is_not_asked_for_any_more_and_its_event_tells_its_end() {
     let looked = after(&running(&backup(), 0), &BackupEvent::Tick, slot(20));
     let given_up = in_vain(&looked, |effect| matches!(effect, BackupEffect::Look(_)));
-    assert_eq!(told(&given_up), ["could not ask AWS Backup for job job-0"]);
+    assert_eq!(told(&given_up), ["could not poll AWS Backup job job-0"]);
     assert_eq!(perform_all(&given_up).due(), None);
     let ended = after(&given_up, &seen(JobKind::Backup, "job-0", JobState::Failed, None), slot(300));
-    assert_eq!(told(&ended), ["could not ask AWS Backup for job job-0", "failed"]);
+    assert_eq!(told(&ended), ["could not poll AWS Backup job job-0", "failed"]);
     let checked = after(
         &running(&backup(), 0),
         &BackupEvent::Check {
@@ -516,7 +516,7 @@ fn what_a_restore_created_is_asked_for_until_the_answer_has_caught_up() {
     }
     let due = record.due().unwrap();
     let given_up = after(&record, &BackupEvent::Tick, due);
-    assert_eq!(told(&given_up), ["left over: AWS Backup does not tell what it is"]);
+    assert_eq!(told(&given_up), ["left over: AWS Backup does not return its ARN"]);
     assert_eq!(perform_all(&given_up).due(), None);
 }
 
@@ -584,7 +584,7 @@ fn what_a_forgotten_restore_created_is_removed_by_its_name() {
     let left = after(&forgotten, &vanished, slot(16));
     assert_eq!(
         told(&left),
-        ["left over: AWS Backup does not know the job any more"],
+        ["left over: AWS Backup no longer has the job"],
         "it has a name that nobody knows"
     );
     assert_eq!(perform_all(&left).due(), None);

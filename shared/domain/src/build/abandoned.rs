@@ -12,7 +12,7 @@ use crate::outcome::Outcome;
 use crate::spec::Relaunch;
 
 /// Why an agent counts as lost that has been told to stop.
-pub(super) const NOT_STOPPED: &str = "it does not say that it has stopped";
+pub(super) const NOT_STOPPED: &str = "its service has not confirmed that it stopped";
 
 impl Build {
     pub(super) fn deferred(&mut self, id: EffectId, why: &str, now: Timestamp) -> Result<(), Ignored> {
@@ -38,8 +38,8 @@ impl Build {
                 self.tell_abandoned(
                     format!("read the artifacts of attempt {attempt}"),
                     why,
-                    "its outcome stands; its message and its report name no artifacts and no tests",
-                    "look into the bucket for the artifacts, and give the functions the permission that is missing",
+                    "the outcome stands; the message and the report list no artifacts and no tests",
+                    "look for the artifacts in the bucket, and check the functions' permissions",
                     now,
                 );
             }
@@ -55,10 +55,10 @@ impl Build {
     /// It cannot be looked for the agent of a launch. One that shows up later is stopped as a stray.
     fn not_found(&mut self, number: u32, why: &str, now: Timestamp) {
         self.tell_abandoned(
-            format!("look for another agent of attempt {number}"),
+            format!("look for an orphan agent of attempt {number}"),
             why,
-            "it is not looked for any more; if an event shows one, it is stopped",
-            "look among the running tasks for one of this build, and give the functions the permission that is missing",
+            "Bellhop no longer looks for one; if an event shows one, Bellhop stops it",
+            "check whether an agent of this build is running, and check the functions' permissions",
             now,
         );
         let Some(index) = self.attempts.iter().position(|attempt| attempt.number == number) else {
@@ -124,7 +124,7 @@ impl Build {
                 End::Infrastructure { cause } => (Outcome::InfrastructureFailed, cause),
                 _ => (Outcome::TimedOut, self.timeout_cause()),
             };
-            let cause = format!("{cause}; its agent may still run, so that it is not tried again (`relaunch: stopped`)");
+            let cause = format!("{cause}; the build is not retried, because its agent may still be running (`relaunch: stopped`)");
             self.finish_by(number, outcome, Some(cause), now);
         } else {
             self.ended(index, &end, now);
@@ -141,8 +141,8 @@ impl Build {
         self.tell_abandoned(
             format!("stop the agent of attempt {number}"),
             why,
-            &format!("it counts as lost, and may still run: {agent}"),
-            "look at the agent, and stop it by hand if it runs",
+            &format!("the agent counts as lost and may still be running: {agent}"),
+            "check the agent, and stop it by hand if it is running",
             now,
         );
     }
@@ -150,10 +150,10 @@ impl Build {
     /// Nobody can be asked about the build's agents.
     pub(super) fn tell_blind(&mut self, now: Timestamp) {
         self.tell_abandoned(
-            "ask how its agents are".to_owned(),
-            "the service has not answered for half an hour; the log of the function `sweep` says why",
-            "its time limits count as if its agents had been seen",
-            "give the functions the permission that is missing, or see whether the service is well",
+            "poll its agents".to_owned(),
+            "the service has not answered for half an hour; see the log of the function `sweep`",
+            "its timeouts still apply",
+            "check the functions' permissions and the status of the AWS service",
             now,
         );
     }

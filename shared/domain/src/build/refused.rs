@@ -35,10 +35,10 @@ impl Refusal {
             Self::NoCapacity(_) => format!("give the agent `{agent}` subnets in more zones or another size, or wait and retry the build"),
             Self::Throttled(_) => "ask AWS for a higher rate of launches, or start fewer builds at once".to_owned(),
             Self::AccountLimit(_) => format!("raise the limit in Service Quotas, or lower `max-concurrent` of the agent `{agent}`"),
-            Self::Transient(_) => "see the AWS Health Dashboard, and retry the build once the service is well".to_owned(),
-            Self::Paused(_) => "see to what the alarm is about".to_owned(),
-            Self::Invalid(_) => format!("mend the agent `{agent}` in the suite configuration, or what it names, and retry the build"),
-            Self::Unknown(_) => format!("give the functions the permission that is missing, or see to what the agent `{agent}` names"),
+            Self::Transient(_) => "check the AWS Health Dashboard, and retry the build when the service has recovered".to_owned(),
+            Self::Paused(_) => "fix the cause of the alarm".to_owned(),
+            Self::Invalid(_) => format!("fix the agent `{agent}` in the suite configuration, or the AWS resources it names, and retry the build"),
+            Self::Unknown(_) => format!("check the functions' permissions and the AWS resources that the agent `{agent}` names"),
         }
     }
 }
@@ -149,7 +149,7 @@ impl Build {
         let refusal = match stop.cause {
             StopCause::NoCapacity if comes_up => Refusal::NoCapacity(text.to_owned()),
             StopCause::NotNow if comes_up => Refusal::AccountLimit(text.to_owned()),
-            _ if never_up && capacity == Capacity::Spot => Refusal::NoCapacity("it did not come up in time".to_owned()),
+            _ if never_up && capacity == Capacity::Spot => Refusal::NoCapacity("it did not start in time".to_owned()),
             _ => return false,
         };
         let reason = brief(refusal.said(), LONGEST_WORDS);

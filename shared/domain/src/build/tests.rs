@@ -327,7 +327,7 @@ fn stopped_by_a_person() -> Stop {
 }
 
 fn lost() -> Stop {
-    stop(StopCause::Other, "the service does not know the agent any more", None)
+    stop(StopCause::Other, "the service no longer lists the agent", None)
 }
 
 fn reporting(mut stop: Stop, report: Report) -> Stop {
@@ -781,7 +781,7 @@ mod launching {
             .tick(2 * HOUR)
             .expect_finished(
                 Outcome::TimedOut,
-                "no agent within its queue-timeout of 2h: its launch was never answered",
+                "no agent within its queue-timeout of 2h: the launch call got no answer",
             )
             .expect_live(&["1?"])
             .expect_todo(&["find 1", "announce timed-out by 1", "tell the run timed-out"]);
@@ -824,7 +824,7 @@ mod launching {
             .expect_live(&["1a"])
             .expect_todo(&[])
             .tick(35 * MINUTE)
-            .expect_todo(&["stop 1a: bellhop: the agent did not come up in time"])
+            .expect_todo(&["stop 1a: bellhop: the agent did not start in time"])
             .expect_live(&["1a"])
             .stopped("1a", stopped_by_a_person())
             .performed()
@@ -841,7 +841,7 @@ mod launching {
             .expect_live(&["1a"])
             .expect_todo(&[])
             .tick(39 * MINUTE)
-            .expect_todo(&["stop 1a: bellhop: the agent did not come up in time"]);
+            .expect_todo(&["stop 1a: bellhop: the agent did not start in time"]);
     }
 }
 
@@ -1193,8 +1193,8 @@ mod ends {
                 failed_to_start(),
                 "the agent did not start: CannotPullContainerError: pull access denied",
             ),
-            (lost(), "the agent was lost: the service does not know the agent any more"),
-            (stopped_by_a_person(), "the agent was stopped from outside: Task stopped by user"),
+            (lost(), "the agent was lost: the service no longer lists the agent"),
+            (stopped_by_a_person(), "the agent was stopped from outside Bellhop: Task stopped by user"),
             (
                 stop(StopCause::Exited, "Essential container in task exited", None),
                 "the container ended without an exit code: Essential container in task exited",
@@ -1290,7 +1290,7 @@ mod ends {
             .stopped("1a", lost())
             .expect_finished(
                 Outcome::InfrastructureFailed,
-                "the agent was lost: the service does not know the agent any more",
+                "the agent was lost: the service no longer lists the agent",
             )
             .expect_rest();
     }
@@ -1528,7 +1528,7 @@ mod interruptions {
         twice
             .clone()
             .stopped("3a", taken_back())
-            .expect_finished(Outcome::Interrupted, "its agent was taken back")
+            .expect_finished(Outcome::Interrupted, "AWS reclaimed its agent")
             .expect_rest();
         twice
             .stopped("3a", reporting(finished_in_time(), script_ended(0)))
@@ -1542,7 +1542,7 @@ mod interruptions {
             .warned("1a")
             .expect_live(&["1a"])
             .stopped("1a", taken_back())
-            .expect_finished(Outcome::Interrupted, "its Spot capacity was taken back")
+            .expect_finished(Outcome::Interrupted, "AWS reclaimed its Spot capacity")
             .expect_todo(&["announce interrupted by 1", "tell the run interrupted"])
             .expect_rest();
     }
@@ -1560,7 +1560,7 @@ mod interruptions {
             .clone()
             .tick(MINUTE)
             .stopped("1a", taken_back())
-            .expect_finished(Outcome::Interrupted, "its Spot capacity was taken back");
+            .expect_finished(Outcome::Interrupted, "AWS reclaimed its Spot capacity");
         // It came up after all.
         warned
             .clone()
@@ -1573,7 +1573,7 @@ mod interruptions {
         (1..minutes)
             .fold(warned, |story, minute| story.tick(minute * MINUTE).expect_todo(&[]))
             .tick(minutes * MINUTE)
-            .expect_todo(&["stop 1a: bellhop: the agent did not come up in time"]);
+            .expect_todo(&["stop 1a: bellhop: the agent did not start in time"]);
     }
 
     #[test]
@@ -2323,6 +2323,6 @@ mod codebuild {
             .tick(hours)
             .expect_live(&["1a"])
             .tick(hours + 21 * MINUTE)
-            .expect_todo(&["stop 1a: bellhop: the agent did not come up in time"]);
+            .expect_todo(&["stop 1a: bellhop: the agent did not start in time"]);
     }
 }

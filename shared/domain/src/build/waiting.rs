@@ -18,15 +18,15 @@ impl Build {
                 let needs: Vec<&str> = self.spec.needs.iter().map(crate::ids::JobName::as_str).collect();
                 Some(format!("it needs {}", needs.join(", ")))
             }
-            BuildState::Waiting => Some(self.taken_places().replace("were taken", "are taken")),
+            BuildState::Waiting => Some(self.taken_places().replace("were in use", "are in use")),
             BuildState::Queued { .. } => {
                 let attempt = attempt?;
-                let backoff = || format!("attempt {} waits for the backoff of its retry rule", attempt.number);
+                let backoff = || format!("attempt {} starts after the backoff of its retry rule", attempt.number);
                 Some(attempt.last_refusal.clone().unwrap_or_else(backoff))
             }
             BuildState::Active => match attempt.map(|attempt| (&attempt.phase, attempt)) {
                 Some((Phase::Interrupted { .. } | Phase::Stopping { .. }, attempt)) => Some(format!(
-                    "attempt {} is being stopped, and is followed once that is over",
+                    "Bellhop waits until attempt {} has stopped",
                     attempt.number
                 )),
                 Some((Phase::Launching, attempt)) if attempt.agent.is_none() => attempt.last_refusal.clone(),

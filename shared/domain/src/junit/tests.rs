@@ -336,7 +336,7 @@ fn size_and_nesting_are_bounded() {
     assert_eq!(counted(&nested(64)), tests(0, 0, 0, &[]));
     assert_eq!(
         in_part(nested(65).as_bytes()).1,
-        "line 65: more than 64 elements stand in each other"
+        "line 65: elements are nested more than 64 deep"
     );
     assert_eq!(in_part("<testsuite>".repeat(1_000_000).as_bytes()).0, tests(0, 0, 0, &[]));
 }

@@ -126,18 +126,18 @@ impl Title {
                 Some(open) => ("is OK again", found, format!(" (after {})", span(open, transition.at))),
                 None => ("is OK again", found, since),
             },
-            (AlarmNewsKind::Changed, AlarmState::InsufficientData) => ("has too little data to tell", None, since),
+            (AlarmNewsKind::Changed, AlarmState::InsufficientData) => ("has insufficient data", None, since),
             (AlarmNewsKind::Flapping, _) => (
                 "is flapping",
                 Some(format!(
-                    "it changed {FLAPS} times within {}; told again once it settles",
+                    "it changed {FLAPS} times within {}; the next message comes when it settles",
                     humantime::format_duration(FLAP_WINDOW)
                 )),
                 String::new(),
             ),
             (AlarmNewsKind::Settled, AlarmState::Alarm) => ("has settled in ALARM", found, since),
             (AlarmNewsKind::Settled, AlarmState::Ok) => ("has settled and is OK", found, since),
-            (AlarmNewsKind::Settled, AlarmState::InsufficientData) => ("has settled, with too little data to tell", None, since),
+            (AlarmNewsKind::Settled, AlarmState::InsufficientData) => ("has settled with insufficient data", None, since),
             (AlarmNewsKind::Remedied, _) => (
                 "",
                 news.remedy.as_ref().map(|news| sentence(&news.remedy, &news.outcome)),
@@ -145,7 +145,7 @@ impl Title {
             ),
             (AlarmNewsKind::PauseEnded, _) => (
                 "",
-                Some("agents are launched again after 24 hours of pause, although it was not heard to be OK".to_owned()),
+                Some("launches resume after a pause of 24 hours, although no OK was received".to_owned()),
                 String::new(),
             ),
         };
@@ -216,7 +216,7 @@ fn sentence(remedy: &Remedy, outcome: &Remedied) -> String {
         RemedyAction::RunJob(job) => (format!("job {job}"), "started", "was started".to_owned()),
         RemedyAction::BackUp(name) => (format!("a backup of {name}"), "started", "was started".to_owned()),
         RemedyAction::PauseStarts => (
-            "every launch of an agent".to_owned(),
+            "every agent launch".to_owned(),
             "paused",
             "is paused until the alarm is OK again".to_owned(),
         ),
@@ -227,18 +227,18 @@ fn sentence(remedy: &Remedy, outcome: &Remedied) -> String {
             format!("{what} {done}{more}")
         }
         Remedied::Held { since } => format!(
-            "{what} was not {verb} again: that is done at most every {}, last at {}",
+            "{what} was not {verb}: the limit is once every {}, and the last was at {}",
             humantime::format_duration(remedy.at_most_every),
             since.strftime("%H:%M UTC")
         ),
         Remedied::Failed(why) => format!("{what} could not be {verb}: {why}"),
-        Remedied::TriedAgain => format!("{what} could not be {verb} yet, and it is tried again"),
+        Remedied::TriedAgain => format!("{what} could not be {verb} yet; Bellhop retries"),
         Remedied::Waits { since } => format!(
-            "{what} is not {verb} yet: another alarm asked for that at {}, and what comes of it is not known yet",
+            "{what} is not {verb} yet: another alarm requested the same at {}, and that is still in progress",
             since.strftime("%H:%M UTC")
         ),
-        Remedied::NotNeeded => format!("{what} is left as it is, as the alarm has changed since"),
-        Remedied::DryRun => format!("{what} would be {verb}, but for dry-run"),
+        Remedied::NotNeeded => format!("{what} was not {verb}, because the alarm has changed since"),
+        Remedied::DryRun => format!("{what} would be {verb} (dry run)"),
     }
 }
 
@@ -307,7 +307,7 @@ fn email(alarm: &Alarm, news: &AlarmNews, title: &str, remedy: Option<&str>, lin
         row("Action", remedy);
     }
     if let Some(why) = &news.unconfigured {
-        row("Not done", &format!("whatever should be done about it, as {why}"));
+        row("Action", &format!("none: {why}"));
     }
     if let Some(link) = link {
         row("Console", link);

@@ -112,7 +112,7 @@ pub fn about_no_backups(why: &str, slot: Timestamp, now: Timestamp) -> Message {
         id: format!("backup/rejected/{slot}"),
         severity: Severity::Error,
         status: "rejected",
-        title: format!("no backup of the suite configuration was started: {why}"),
+        title: format!("no backup was started: {why}"),
         time: now,
         rows: vec![("Cause", "cause", why.to_owned())],
         links: Map::new(),
@@ -157,7 +157,7 @@ fn told(name: &str, news: &BackupNews, vault: &str) -> Told {
         BackupTold::Stale { newest, limit } => {
             let age = rounded(*newest, news.at);
             let limit = humantime::format_duration(*limit);
-            let title = format!("backup {name}: the newest recovery point is {age} old, and may be {limit}");
+            let title = format!("backup {name}: the newest recovery point is {age} old; the limit is {limit}");
             ("stale", Severity::Error, title, None)
         }
         BackupTold::Missing => {
@@ -167,7 +167,7 @@ fn told(name: &str, news: &BackupNews, vault: &str) -> Told {
         BackupTold::Recovered { from, since, copy } => {
             let what = if *copy { "the copy of backup" } else { "backup" };
             let lasted = rounded(*since, news.at);
-            let title = format!("{what} {name} is well again, after {lasted} ({from})");
+            let title = format!("{what} {name} has recovered after {lasted} ({from})");
             ("recovered", Severity::Info, title, None)
         }
         BackupTold::RestoreTested { took, .. } => {
@@ -184,7 +184,7 @@ fn told(name: &str, news: &BackupNews, vault: &str) -> Told {
             ("abandoned", Severity::Error, title, Some(what.why.clone()))
         }
         BackupTold::LeftOver { why, .. } => {
-            let title = format!("backup {name}: what a restore test created was not removed: {why}");
+            let title = format!("backup {name}: the resource that a restore test created was not removed: {why}");
             ("restore-left-over", Severity::Error, title, Some(why.clone()))
         }
     }
@@ -260,7 +260,7 @@ mod tests {
         let all = [
             BackupTold::Ended(failed.clone()),
             BackupTold::Ended(end(How::Failed, None)),
-            BackupTold::Ended(end(How::Vanished, Some("AWS Backup does not know the job any more"))),
+            BackupTold::Ended(end(How::Vanished, Some("AWS Backup no longer has the job"))),
             BackupTold::Ended(end(How::Aborted, Some("Backup job was stopped by user."))),
             BackupTold::Ended(end(How::Expired, None)),
             BackupTold::Ended(end(How::Partial, None)),
@@ -306,10 +306,10 @@ mod tests {
                 )
             })
             .collect();
-        assert_snapshot!(lines.join("\n"), @r#"
+        assert_snapshot!(lines.join("\n"), @r"
         error failed: backup suite-table failed: Access denied
         error failed: backup suite-table failed
-        error failed: backup suite-table failed: AWS Backup does not know the job any more
+        error failed: backup suite-table failed: AWS Backup no longer has the job
         error aborted: backup suite-table was aborted: Backup job was stopped by user.
         error expired: backup suite-table expired: it did not start or end within its window
         error partial: backup suite-table is only partial
@@ -317,21 +317,21 @@ mod tests {
         warning completed-with-issues: backup suite-table completed with issues: 12 objects were skipped
         error copy-failed: backup suite-table could not be copied: Access denied
         warning completed-with-issues: the copy of backup suite-table completed with issues: tags were lost
-        error stale: backup suite-table: the newest recovery point is 1day 7h 2m old, and may be 1day 2h
+        error stale: backup suite-table: the newest recovery point is 1day 7h 2m old; the limit is 1day 2h
         error missing: backup suite-table: there is no recovery point in the vault ci
-        info recovered: backup suite-table is well again, after 2h 2m (failed)
-        info recovered: the copy of backup suite-table is well again, after 1m (failed)
+        info recovered: backup suite-table has recovered after 2h 2m (failed)
+        info recovered: the copy of backup suite-table has recovered after 1m (failed)
         info restore-tested: backup suite-table: the newest recovery point was restored in 12m 3s
         error restore-failed: backup suite-table: the newest recovery point could not be restored: Access denied
-        error restore-left-over: backup suite-table: what a restore test created was not removed: AccessDenied
-        "#);
+        error restore-left-over: backup suite-table: the resource that a restore test created was not removed: AccessDenied
+        ");
     }
 
     #[test]
     fn a_message_in_all_its_forms() {
         let message = message(BackupTold::CopyEnded(end(How::Failed, Some("Access denied while copying"))));
         assert_snapshot!(message.subject, @"backup suite-table could not be copied: Access denied while copying");
-        assert_snapshot!(message.email, @r#"
+        assert_snapshot!(message.email, @r"
         backup suite-table could not be copied: Access denied while copying
 
         Backup:     suite-table
@@ -340,7 +340,7 @@ mod tests {
         Copy to:    arn:aws:backup:us-east-1:123456789012:backup-vault:far
         Cause:      Access denied while copying
         Console:    https://eu-west-1.console.aws.amazon.com/backup/home?region=eu-west-1#/jobs
-        "#);
+        ");
         assert_snapshot!(format!("{:#}", message.document), @r#"
         {
           "backup": "suite-table",
@@ -373,10 +373,10 @@ mod tests {
             message,
             about_no_backups("config/bellhop.yaml, line 3: unknown key `x`", t(0), t(5))
         );
-        assert_snapshot!(message.email, @r#"
-        no backup of the suite configuration was started: config/bellhop.yaml, line 3: unknown key `x`
+        assert_snapshot!(message.email, @r"
+        no backup was started: config/bellhop.yaml, line 3: unknown key `x`
 
         Cause:      config/bellhop.yaml, line 3: unknown key `x`
-        "#);
+        ");
     }
 }

@@ -18,15 +18,15 @@ pub fn about_foreign(instance: &Instance, warned: &Warned, builds: &[BuildId], f
     let Host { cluster, .. } = &instance.host;
     let Warned { action, at } = *warned;
     let tasks = match foreign.len() {
-        1 => "a task that is none of Bellhop's goes".to_owned(),
-        count => format!("{count} tasks that are none of Bellhop's go"),
+        1 => "a task".to_owned(),
+        count => format!("{count} tasks"),
     };
     let title = format!(
-        "{} of cluster {cluster} is being {} (Spot): {tasks} with it",
+        "{} of cluster {cluster} is being {} (Spot), with {tasks} that Bellhop does not manage",
         instance.id,
         action.past()
     );
-    let mut body = format!("{title}\n\nNobody starts these again, unless whoever started them does:\n");
+    let mut body = format!("{title}\n\nBellhop does not restart these tasks:\n");
     for task in foreign.iter().take(FOREIGN_NAMED) {
         let by = task
             .started_by
@@ -40,7 +40,7 @@ pub fn about_foreign(instance: &Instance, warned: &Warned, builds: &[BuildId], f
         let _ = writeln!(body, "  and {} more", foreign.len() - FOREIGN_NAMED);
     }
     if !builds.is_empty() {
-        body.push_str("\nBuilds on it, which Bellhop takes care of:\n");
+        body.push_str("\nBuilds on it, which Bellhop handles:\n");
         for build in builds {
             let _ = writeln!(body, "  {build}");
         }
@@ -75,14 +75,14 @@ pub fn about_instance_after_advice(instance: &Instance, advised: Timestamp, what
         AfterAdvice::Reopened => (
             Severity::Info,
             "instance-reopened",
-            format!("{id} of cluster {cluster} takes tasks again: EC2 recommended at {since} to replace it, and has not interrupted it"),
-            "Replace it if you want to: EC2 still holds it for more likely to be interrupted than others.",
+            format!("{id} of cluster {cluster} takes tasks again: EC2 recommended at {since} to replace it, but has not interrupted it"),
+            "You may replace it: EC2 still considers an interruption more likely than for other instances.",
         ),
         AfterAdvice::StillBusy => (
             Severity::Warning,
             "instance-drained",
-            format!("{id} of cluster {cluster} is drained since {since}, on EC2's recommendation, and still runs tasks"),
-            "It takes no new tasks. Set it ACTIVE in ECS if it is to stay, or terminate it.",
+            format!("{id} of cluster {cluster} has been draining since {since} on EC2's recommendation, and still runs tasks"),
+            "It takes no new tasks. Set it to ACTIVE in ECS to keep it, or terminate it.",
         ),
     };
     Notice {
@@ -132,22 +132,22 @@ mod tests {
         let message = about_foreign(&instance, &warned, &["abcdefghij/test".parse().unwrap()], &tasks);
         assert_eq!(
             message.sms,
-            "i-0123456789abcdef0 of cluster ci is being hibernated (Spot): 2 tasks that are none of Bellhop's go with it"
+            "i-0123456789abcdef0 of cluster ci is being hibernated (Spot), with 2 tasks that Bellhop does not manage"
         );
         assert_eq!(message.document["id"], "instance/i-0123456789abcdef0/interrupted/1790000000");
         assert_eq!(message.document["tasks"]["named"][1]["belongs_to"], "family:jenkins-agent");
         assert_eq!(
             message.email,
-            "i-0123456789abcdef0 of cluster ci is being hibernated (Spot): 2 tasks that are none of Bellhop's go with it\n\n\
-             Nobody starts these again, unless whoever started them does:\n  \
+            "i-0123456789abcdef0 of cluster ci is being hibernated (Spot), with 2 tasks that Bellhop does not manage\n\n\
+             Bellhop does not restart these tasks:\n  \
              service:web, started by ecs-svc/1\n    arn:aws:ecs:eu-west-1:123456789012:task/ci/feed\n  \
              family:jenkins-agent\n    arn:aws:ecs:eu-west-1:123456789012:task/ci/feed\n\n\
-             Builds on it, which Bellhop takes care of:\n  abcdefghij/test\n"
+             Builds on it, which Bellhop handles:\n  abcdefghij/test\n"
         );
         let many: Vec<_> = (0..25).map(|_| foreign("service:web", None)).collect();
         assert!(about_foreign(&instance, &warned, &[], &many).email.contains("  and 5 more\n"));
         let one = about_foreign(&instance, &warned, &[], &many[..1]);
-        assert!(one.sms.ends_with("a task that is none of Bellhop's goes with it"), "{}", one.sms);
+        assert!(one.sms.ends_with("with a task that Bellhop does not manage"), "{}", one.sms);
     }
 
     #[test]

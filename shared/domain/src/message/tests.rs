@@ -161,26 +161,26 @@ fn retrying() -> Message {
 #[test]
 fn an_attempt_that_is_being_replaced() {
     let message = retrying();
-    assert_snapshot!(message.subject, @"shop main: test is tried again (attempt 2, on-demand): its Spot capacity was taken back");
-    assert_snapshot!(message.sms, @"shop main: test is tried again (attempt 2, on-demand): its Spot capacity was taken back");
-    assert_snapshot!(message.email, @r#"
-    shop main: test is tried again (attempt 2, on-demand): its Spot capacity was taken back
+    assert_snapshot!(message.subject, @"shop main: test is retried (attempt 2, on-demand): AWS reclaimed its Spot capacity");
+    assert_snapshot!(message.sms, @"shop main: test is retried (attempt 2, on-demand): AWS reclaimed its Spot capacity");
+    assert_snapshot!(message.email, @r"
+    shop main: test is retried (attempt 2, on-demand): AWS reclaimed its Spot capacity
 
     Repository: shop
     Ref:        refs/heads/main
     Commit:     0123456789abcdef0123456789abcdef01234567
     Build:      abcdefghij/test
-    Cause:      its Spot capacity was taken back
-    Attempt 1:  spot, being taken back
+    Cause:      AWS reclaimed its Spot capacity
+    Attempt 1:  spot, being interrupted
     Attempt 2:  on-demand, starting
     Agent:      https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/configuration?region=us-east-1
     Logs:       https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/$252Fbellhop$252Fagents/log-events/small$252Fagent$252F0a1b
-    "#);
+    ");
     assert_snapshot!(document(&message), @r#"
     {
       "attempt": 2,
       "capacity": "on-demand",
-      "cause": "its Spot capacity was taken back",
+      "cause": "AWS reclaimed its Spot capacity",
       "commit": "0123456789abcdef0123456789abcdef01234567",
       "id": "abcdefghij/test/retrying/2",
       "job": "test",
@@ -195,7 +195,7 @@ fn an_attempt_that_is_being_replaced() {
       "severity": "warning",
       "status": "retrying",
       "time": "2026-09-21T14:14:50Z",
-      "title": "shop main: test is tried again (attempt 2, on-demand): its Spot capacity was taken back",
+      "title": "shop main: test is retried (attempt 2, on-demand): AWS reclaimed its Spot capacity",
       "version": 1
     }
     "#);
@@ -208,7 +208,7 @@ fn a_build_that_failed() {
     let failed = after(&running(spec()), &stopped(1, "0a1b", StopCause::Exited, report), 90);
     let message = told(&failed);
     assert_snapshot!(message.subject, @"shop main: test failed: `make test` (line 3) ended with exit code 2");
-    assert_snapshot!(message.email, @r#"
+    assert_snapshot!(message.email, @r"
     shop main: test failed: `make test` (line 3) ended with exit code 2
 
     Repository: shop
@@ -219,7 +219,7 @@ fn a_build_that_failed() {
     Attempt 1:  spot, failed with exit code 2
     Agent:      https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/configuration?region=us-east-1
     Logs:       https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/$252Fbellhop$252Fagents/log-events/small$252Fagent$252F0a1b
-    "#);
+    ");
     assert_snapshot!(document(&message), @r#"
     {
       "attempt": 1,
@@ -258,7 +258,7 @@ fn a_build_that_succeeded_at_its_second_attempt() {
     build = after(&build, &BuildEvent::Performed(announced), 92);
     let message = told(&after(&build, &stopped(2, "2c3d", StopCause::Exited, script(0, None, None)), 200));
     assert_snapshot!(message.subject, @"shop main: test succeeded");
-    assert_snapshot!(message.email, @r#"
+    assert_snapshot!(message.email, @r"
     shop main: test succeeded
 
     Repository: shop
@@ -269,7 +269,7 @@ fn a_build_that_succeeded_at_its_second_attempt() {
     Attempt 2:  on-demand, succeeded
     Agent:      https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/2c3d/configuration?region=us-east-1
     Logs:       https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/$252Fbellhop$252Fagents/log-events/small$252Fagent$252F2c3d
-    "#);
+    ");
     assert_snapshot!(document(&message), @r#"
     {
       "attempt": 2,
@@ -306,17 +306,17 @@ fn a_refusal_and_what_is_given_up_say_what_happens_now_and_what_a_person_can_do(
     };
     let waiting = after(&Build::ready(spec(), t(0)), &denied, 1);
     let message = told(&waiting);
-    assert_snapshot!(message.sms, @"shop main: test cannot be launched, and is tried until 14:28 UTC: AccessDeniedException: not authorized to perform: ecs:RunTask");
+    assert_snapshot!(message.sms, @"shop main: test cannot be launched; retrying until 14:28 UTC: AccessDeniedException: not authorized to perform: ecs:RunTask");
     assert_snapshot!(message.email, @r"
-    shop main: test cannot be launched, and is tried until 14:28 UTC: AccessDeniedException: not authorized to perform: ecs:RunTask
+    shop main: test cannot be launched; retrying until 14:28 UTC: AccessDeniedException: not authorized to perform: ecs:RunTask
 
     Repository: shop
     Ref:        refs/heads/main
     Commit:     0123456789abcdef0123456789abcdef01234567
     Build:      abcdefghij/test
     Cause:      AccessDeniedException: not authorized to perform: ecs:RunTask
-    Bellhop:    it is tried again until 14:28 UTC; then the build has failed
-    You can:    give the functions the permission that is missing, or see to what the agent `small` names
+    Bellhop:    the launch is retried until 14:28 UTC; then the build fails
+    You can:    check the functions' permissions and the AWS resources that the agent `small` names
     Attempt 1:  spot, waiting
     ");
     assert_eq!(message.document["status"], "retrying");
@@ -332,12 +332,12 @@ fn a_refusal_and_what_is_given_up_say_what_happens_now_and_what_a_person_can_do(
     }
     let message = told(&after(&over, &BuildEvent::Tick { looked: t(1000) }, 1000));
     assert_snapshot!(message.email, @r"
-    shop main: test could not stop the agent of attempt 1: it does not say that it has stopped
+    shop main: test could not stop the agent of attempt 1: its service has not confirmed that it stopped
 
     Build:      abcdefghij/test
-    Cause:      it does not say that it has stopped
-    Bellhop:    it counts as lost, and may still run: arn:aws:ecs:us-east-1:123456789012:task/ci-spot/0a1b
-    You can:    look at the agent, and stop it by hand if it runs
+    Cause:      its service has not confirmed that it stopped
+    Bellhop:    the agent counts as lost and may still be running: arn:aws:ecs:us-east-1:123456789012:task/ci-spot/0a1b
+    You can:    check the agent, and stop it by hand if it is running
     Agent:      https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/configuration?region=us-east-1
     Logs:       https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/$252Fbellhop$252Fagents/log-events/small$252Fagent$252F0a1b
     ");
@@ -354,7 +354,7 @@ fn how_every_other_end_is_told() {
     patient.retry = RetryPolicy::never();
     let up = running(patient.clone());
     let title = |build: &Build| told(build).sms;
-    assert_snapshot!(title(&after(&up, &stopped(1, "0a1b", StopCause::Interrupted, None), 90)), @"shop main: test was interrupted: its Spot capacity was taken back");
+    assert_snapshot!(title(&after(&up, &stopped(1, "0a1b", StopCause::Interrupted, None), 90)), @"shop main: test was interrupted: AWS reclaimed its Spot capacity");
     assert_snapshot!(title(&after(&up, &stopped(1, "0a1b", StopCause::FailedToStart, None), 90)), @"shop main: test had an infrastructure failure: the agent did not start: Essential container in task exited");
     assert_snapshot!(title(&after(&up, &stopped(1, "0a1b", StopCause::Exited, script(1, None, None)), 90)), @"shop main: test failed: the script ended with exit code 1");
     assert_snapshot!(title(&after(&up, &BuildEvent::Tick { looked: t(3700) }, 3700)), @"shop main: test timed out: it ran longer than its timeout of 1h");
@@ -391,7 +391,7 @@ fn how_every_other_end_is_told() {
         &stopped(1, "0a1b", StopCause::Exited, script(75, None, None)),
         90,
     );
-    assert_snapshot!(title(&failed), @"shop main: test is tried again (attempt 2, spot): the script ended with exit code 75");
+    assert_snapshot!(title(&failed), @"shop main: test is retried (attempt 2, spot): the script ended with exit code 75");
 }
 
 fn finish(run: &Run, job: &str, outcome: Outcome, cause: Option<&str>) -> Run {
@@ -416,7 +416,7 @@ fn run(jobs: &[(&str, &[&str])]) -> Run {
 fn a_run_with_failed_and_skipped_jobs() {
     let open = run(&[("lint", &[]), ("test", &[]), ("docs", &[]), ("image", &["test"])]);
     assert_eq!(about_run(&open, &[], &[]), None);
-    let cause = Some("its Spot capacity was taken back");
+    let cause = Some("AWS reclaimed its Spot capacity");
     let half = finish(&open, "lint", Outcome::Interrupted, cause);
     let half = finish(&half, "docs", Outcome::Succeeded, None);
     let over = finish(&half, "test", Outcome::Failed, Some("`make test` (line 3) ended with exit code 2"));
@@ -434,7 +434,7 @@ fn a_run_with_failed_and_skipped_jobs() {
     Took:       2m 5s
 
     Jobs:
-      lint interrupted: its Spot capacity was taken back
+      lint interrupted: AWS reclaimed its Spot capacity
       test failed: `make test` (line 3) ended with exit code 2
       docs succeeded
       image skipped: needs test, which did not succeed
@@ -450,7 +450,7 @@ fn a_run_with_failed_and_skipped_jobs() {
       "id": "abcdefghij/failed",
       "jobs": [
         {
-          "cause": "its Spot capacity was taken back",
+          "cause": "AWS reclaimed its Spot capacity",
           "job": "lint",
           "status": "interrupted"
         },
@@ -567,7 +567,7 @@ fn a_build_that_waits_says_until_when_and_one_that_has_stopped_how_long_that_too
     Commit:     0123456789abcdef0123456789abcdef01234567
     Build:      abcdefghij/test
     Cause:      You've reached the limit on the number of vCPUs
-    Bellhop:    it waits until 16:13 UTC; then the build has timed out
+    Bellhop:    the build waits until 16:13 UTC, then times out
     You can:    raise the limit in Service Quotas, or lower `max-concurrent` of the agent `small`
     Attempt 1:  spot, starting
     ");
@@ -586,8 +586,8 @@ fn a_build_that_waits_says_until_when_and_one_that_has_stopped_how_long_that_too
     Commit:     0123456789abcdef0123456789abcdef01234567
     Build:      abcdefghij/test
     Cause:      cancelled by hand
-    Bellhop:    its agent is told to stop; its script may go on for some minutes until it has
-    You can:    wait for the message that it has stopped, before you start what must not run beside it
+    Bellhop:    the agent has been asked to stop; the script may keep running for some minutes
+    You can:    wait for the message that it has stopped before you start anything that must not run at the same time
     Attempt 1:  spot, being stopped
     Agent:      https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/configuration?region=us-east-1
     Logs:       https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/$252Fbellhop$252Fagents/log-events/small$252Fagent$252F0a1b
@@ -597,7 +597,7 @@ fn a_build_that_waits_says_until_when_and_one_that_has_stopped_how_long_that_too
     }
     let stopped = after(&over, &stopped(1, "0a1b", StopCause::Requested, None), 190);
     let message = told(&stopped);
-    assert_snapshot!(message.sms, @"shop main: test has stopped; it was cancelled 1m 30s before");
+    assert_snapshot!(message.sms, @"shop main: test has stopped; it was cancelled 1m 30s earlier");
     assert_eq!(message.document["id"], "abcdefghij/test/stopped");
 }
 

@@ -11,7 +11,7 @@ use crate::world::{World, job};
 
 const AGENTS: &str = "version: 1\nagents:\n  big: { ecs: { cluster: ci, task-definition: agent-big, subnets: [subnet-0a] } }\n";
 
-const HELP: &str = "A retry is planned anew, by the suite configuration of today: mend that, or start a commit that fits it";
+const HELP: &str = "A retry uses the current suite configuration: fix it, or start another commit";
 
 /// A run of one job, which failed.
 async fn failed(world: &World, started: Started, name: &str) -> BuildId {
@@ -73,7 +73,7 @@ async fn refused(world: &World, build: &BuildId) -> String {
     let Err(Refused(why)) = world.starter().retry(&RetryWhat::Build(build.clone()), "refused").await.unwrap() else {
         panic!("it was not refused")
     };
-    let before = format!("build {build} is not started again: ");
+    let before = format!("build {build} cannot be retried: ");
     why.strip_prefix(&before).unwrap_or_else(|| panic!("{why}")).to_owned()
 }
 
@@ -140,17 +140,17 @@ async fn without_the_repository_or_its_commit_nothing_is_repeated() {
     *world.repository.pipeline.lock().unwrap() = None;
     assert_eq!(
         refused(&world, &id).await,
-        "there is no .bellhop.yaml at commit 0123456 of shop any more: start a commit that is there"
+        "there is no .bellhop.yaml at commit 0123456 of shop: start another commit"
     );
     world.repository.gone.store(true, Ordering::SeqCst);
     assert_eq!(
         refused(&world, &id).await,
-        "there is no repository shop any more, or nothing in it; nothing of it can be started"
+        "repository shop no longer exists, or is empty"
     );
     let of_suite = World::new();
     let id = failed_job_of_the_suite(&of_suite).await;
     of_suite.repository.gone.store(true, Ordering::SeqCst);
-    assert!(refused(&of_suite, &id).await.starts_with("there is no repository shop"));
+    assert!(refused(&of_suite, &id).await.starts_with("repository shop no longer exists"));
 }
 
 #[tokio::test]
@@ -191,12 +191,12 @@ async fn a_job_of_the_suites_own_is_repeated_as_it_is_now() {
     world.configure_with("jobs:\n  clean: { agent: small, repository: shop, branch: next, run: ./clean.sh }");
     assert_eq!(
         refused(&world, &id).await,
-        "job clean is of branch next of repository shop now: start it in place of that"
+        "job clean now belongs to branch next of repository shop: start it instead of retrying"
     );
     world.configure_with("jobs:\n  cleaner: { agent: small, repository: shop, branch: main, run: ./clean.sh }");
     assert_eq!(
         refused(&world, &id).await,
-        "config/bellhop.yaml, jobs: there is no job `clean`; did you mean `cleaner`? (known: cleaner): the suite's administrators can put it back"
+        "config/bellhop.yaml, jobs: there is no job `clean`; did you mean `cleaner`? (known: cleaner): ask the suite's administrators to restore it"
     );
 }
 

@@ -238,7 +238,7 @@ async fn no_agent_is_launched_while_an_alarm_pauses_starts() {
     let id = job(&world.started("one").await, "test");
     assert_eq!((world.agents.live().len(), world.build(&id).await.status()), (0, "queued"));
     let cause = world.build(&id).await.attempts[0].last_refusal.clone().unwrap();
-    assert_eq!(cause, "starts are paused until this alarm is OK again: outage");
+    assert_eq!(cause, "launches are paused until this alarm returns to OK: outage");
     world.sweep().await.unwrap();
     assert_eq!(world.agents.live().len(), 0);
     goes(&world, "outage", FINE).await;

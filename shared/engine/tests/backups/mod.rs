@@ -72,7 +72,7 @@ async fn a_schedule_that_comes_twice_starts_each_backup_once() {
 async fn one_that_does_not_exist_is_refused_and_a_schedules_owner_is_told() {
     let world = world();
     let asked = keeper(&world).start(Some("hom"), None, "a").await.unwrap();
-    assert_eq!(asked.refused.unwrap().0, "there is no backup of that name (known: home, orders)");
+    assert_eq!(asked.refused.unwrap().0, "there is no backup with that name (known: home, orders)");
     assert_eq!((asked.kept.len(), world.told("backup").len()), (0, 0));
     keeper(&world).start(Some("hom"), Some(slot()), "b").await.unwrap();
     assert_eq!(world.told("backup"), ["rejected"]);

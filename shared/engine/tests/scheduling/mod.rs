@@ -117,7 +117,7 @@ mod limits {
         };
         assert_eq!(
             cause,
-            "no agent within its queue-timeout of 10m: all 1 places of the agent `small` were taken"
+            "no agent within its queue-timeout of 10m: all 1 slots of the agent `small` were in use"
         );
         world.sweep().await.unwrap();
         let pool = world.ledger.pool(&"small".parse().unwrap()).await.unwrap().unwrap().record;
@@ -293,11 +293,11 @@ mod requests {
         );
         assert_eq!(
             refusal(start(None, At::Branch("next".to_owned()))).await,
-            "there is no branch next in a repository shop"
+            "there is no repository shop with a branch next"
         );
         assert_eq!(
             refusal(start(None, At::Branch("a b".to_owned()))).await,
-            "\"a b\" is no name of a branch"
+            "\"a b\" is not a valid branch name"
         );
         let message = refusal(start(Some("tset"), At::Default)).await;
         assert!(message.contains("there is no job `tset`; did you mean `test`?"), "{message}");
@@ -356,7 +356,7 @@ mod requests {
         world.exits(&job(&run, "a"), 0).await;
         world.exits(&job(&run, "d"), 0).await;
         let again = world.starter().retry(&RetryWhat::Build(job(&run, "b")), "again").await.unwrap();
-        assert_eq!(again, Err(Refused(format!("build {run}/b is not over: cancel it first"))));
+        assert_eq!(again, Err(Refused(format!("build {run}/b has not finished: cancel it first"))));
         world.exits(&job(&run, "b"), 1).await;
         let retry = async || {
             world
@@ -477,7 +477,7 @@ mod pipelines {
             answers(&world),
             [
                 "a1 Configuration: UserParameters: expected JSON",
-                "b2 Configuration: the ledger has no run zzzzzzzzzz to go on with",
+                "b2 Configuration: the ledger has no run zzzzzzzzzz to continue",
                 "c3 Configuration: UserParameters, agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: small)",
             ]
         );
@@ -549,12 +549,12 @@ mod collecting {
             tests.unread_because,
             [
                 "empty.XML: it is not XML: it has no element",
-                "large.xml: counted in part: it is larger than 16 MiB"
+                "large.xml: counted only in part: it is larger than 16 MiB"
             ]
         );
         let email = world.inbox.messages.lock().unwrap()[0].email.clone();
         assert!(
-            email.contains("Tests:      61 tests, 5 failed; 2 reports are not counted to their end\n"),
+            email.contains("Tests:      61 tests, 5 failed; 2 reports were counted only in part\n"),
             "{email}"
         );
         assert!(email.contains("Failed test: t55\n"), "{email}");
@@ -578,7 +578,7 @@ mod collecting {
         assert_eq!((tests.run, tests.unread), (8, 2));
         assert_eq!(
             tests.unread_because[0],
-            "TEST-08.xml: at most 1000 XML files, and 128 MiB of them, are read"
+            "TEST-08.xml: Bellhop reads at most 1000 XML files, and 128 MiB in all"
         );
     }
 

@@ -68,7 +68,7 @@ fn what_is_broken_is_named_with_what_was_expected() {
         ),
         (
             json!({ "source": SOURCE, "detail-type": CONTRIBUTOR_STATE_CHANGE, "detail": { "alarmName": "a", "state": { "value": "OK" } } }),
-            "malformed: detail.alarmContributor.id: expected a text",
+            "malformed: detail.alarmContributor.id: expected a string",
         ),
     ] {
         let line = skipped(&input);

@@ -101,7 +101,7 @@ pub(crate) fn phase_change(event: &Value) -> Result<Event, Reason> {
     let (phase, status) = (word("completed-phase"), word("completed-phase-status"));
     if (phase, status) != (PROVISIONING, SUCCEEDED) {
         return Err(Reason::Foreign(format!(
-            "{} of phase {} is not what tells that a build is up",
+            "{} of phase {} does not show that a build has started",
             clean(status, 50),
             clean(phase, 50)
         )));
@@ -345,7 +345,7 @@ mod tests {
             let detail = json!({ "completed-phase": phase, "completed-phase-status": status, "additional-information": null });
             assert_eq!(
                 phase_change(&event(detail)).unwrap_err().to_string(),
-                format!("foreign: {status} of phase {phase} is not what tells that a build is up")
+                format!("foreign: {status} of phase {phase} does not show that a build has started")
             );
         }
     }
@@ -357,11 +357,11 @@ mod tests {
         for (detail, words) in [
             (
                 json!({ "build-id": "ci:0f1e2d3c" }),
-                "detail.build-id: \"ci:0f1e2d3c\" is no agent id",
+                "detail.build-id: \"ci:0f1e2d3c\" is not a valid agent id",
             ),
             (
                 json!({ "build-id": "ci:0f1e2d3c", "additional-information": null }),
-                "detail.build-id: \"ci:0f1e2d3c\" is no agent id",
+                "detail.build-id: \"ci:0f1e2d3c\" is not a valid agent id",
             ),
             (
                 json!({ "build-id": null, "additional-information": null }),
@@ -369,7 +369,7 @@ mod tests {
             ),
             (
                 json!({ "build-status": "RESTING" }),
-                "detail.build-status: \"RESTING\" is no status of a build",
+                "detail.build-status: \"RESTING\" is not a build status",
             ),
             (json!({ "build-status": 5 }), "detail.build-status: expected a string"),
             (phases, "detail.additional-information.phases[1].phase-type: expected a string"),

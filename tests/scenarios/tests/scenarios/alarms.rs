@@ -162,7 +162,7 @@ async fn no_agent_is_launched_until_the_alarm_is_ok_again() {
     let shown = world.control(&json!({ "show": { "run": run } })).await.unwrap();
     assert_eq!(
         shown["builds"][0]["waits-because"],
-        "starts are paused until this alarm is OK again: ci-down"
+        "launches are paused until this alarm returns to OK: ci-down"
     );
     let mut over = sample("composite");
     over["detail"]["state"]["value"] = "OK".into();

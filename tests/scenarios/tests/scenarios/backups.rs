@@ -280,7 +280,7 @@ async fn jobs_of_others_are_acknowledged() {
         "detail": { "backupJobId": "of-a-plan", "state": "FAILED", "resourceArn": ORDERS },
     });
     let answer = world.backup(&event).await.unwrap();
-    assert_eq!(answer["result"], "ignored: no backup of this suite has started it");
+    assert_eq!(answer["result"], "ignored: this suite did not start the job");
     assert_eq!(told(&world).await, [""; 0]);
 }
 
@@ -288,7 +288,7 @@ async fn jobs_of_others_are_acknowledged() {
 async fn a_mistake_is_answered_and_a_schedules_owner_is_told() {
     let world = world().await;
     for (request, words) in [
-        (json!({ "backup": "jenkins" }), "there is no backup of that name"),
+        (json!({ "backup": "jenkins" }), "there is no backup with that name"),
         (json!({ "backups": "all" }), "backups: unknown key; did you mean backup?"),
         (json!({ "check": "all" }), "check: expected backups, but found all"),
         (json!(5), "the input: expected an object"),

@@ -97,7 +97,7 @@ async fn a_bad_suite_configuration_is_told_to_whoever_pushes() {
     world.unconfigure().await;
     let push = world.push_event();
     let text = format!(
-        "the suite configuration s3://{}/config/bellhop.yaml is not there: the administrators of the suite have to put it there",
+        "the suite configuration s3://{}/config/bellhop.yaml does not exist: an administrator must upload it",
         world.bucket()
     );
     is_rejected(&world, &push, &text).await;
@@ -207,5 +207,5 @@ async fn a_push_that_was_overtaken_by_the_deletion_of_its_repository_starts_noth
     let mut push = world.push_event();
     push["detail"]["repositoryName"] = "gone".into();
     let answer = leads_to_nothing(&world, &push).await;
-    assert_eq!(answer, json!([{ "nothing": "the repository has no such commit, in this region" }]));
+    assert_eq!(answer, json!([{ "nothing": "the repository has no such commit in this region" }]));
 }

@@ -187,7 +187,7 @@ async fn a_retry_waits_until_it_is_clear_what_goes_with_it() {
     let answer = ask(&world, request.clone()).await;
     assert_eq!(
         answer["error"],
-        "c was skipped because of a and needs b as well, which is not over: ask again then, or cancel b, which leaves c out"
+        "c was skipped because of a and also needs b, which has not finished: retry later, or cancel b to leave c out"
     );
     assert_eq!(world.tasks().len(), 2);
 
@@ -330,16 +330,16 @@ async fn a_misuse_is_answered_with_what_was_expected() {
         ),
         (json!({ "start": { "job": "none" } }), "none"),
         (json!({ "show": { "run": "aaaaaaaaaa" } }), "there is no run aaaaaaaaaa"),
-        (json!({ "show": { "run": "x" } }), "show.run: \"x\" is no run id"),
+        (json!({ "show": { "run": "x" } }), "show.run: \"x\" is not a valid run id"),
         (json!({ "cancel": { "run": "aaaaaaaaaa" } }), "there is no run aaaaaaaaaa"),
         (json!({ "cancel": { "build": format!("{run}/none") } }), "has no job none"),
         (
             json!({ "retry": { "build": format!("{run}/build") } }),
-            "is not over: cancel it first",
+            "has not finished: cancel it first",
         ),
         (json!({ "retry": { "build": format!("{run}/none") } }), "has no job none"),
         (json!({ "retry": { "build": "aaaaaaaaaa/build" } }), "there is no run aaaaaaaaaa"),
-        (json!({ "list": {} }), "list.repository: expected, but missing"),
+        (json!({ "list": {} }), "list.repository: required, but missing"),
     ] {
         let answer = ask(&world, request.clone()).await;
         let error = answer["error"].as_str().unwrap_or_else(|| panic!("{request}: {answer}"));

@@ -207,7 +207,7 @@ async fn a_spot_agent_that_never_comes_up_is_followed_by_on_demand() {
     world.sweep_after(21 * MINUTE).await.unwrap();
     assert_eq!(
         world.ecs().task(&task).unwrap().stopped_reason.unwrap(),
-        "bellhop: the agent did not come up in time"
+        "bellhop: the agent did not start in time"
     );
     world.task_events(&world.ecs().settle_stop(&task, None).unwrap()).await;
 
@@ -256,6 +256,6 @@ async fn a_task_that_somebody_stops_is_tried_again() {
     let messages = world.messages().await;
     assert_eq!(
         messages[0].document["cause"],
-        "the agent was stopped from outside: Task stopped by user"
+        "the agent was stopped from outside Bellhop: Task stopped by user"
     );
 }

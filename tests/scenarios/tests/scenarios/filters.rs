@@ -26,7 +26,7 @@ async fn started(world: &World, push: &Value) -> Vec<String> {
     let mut jobs: Vec<String> = tasks[before..].iter().map(|task| task.environment["BELLHOP_JOB"].clone()).collect();
     jobs.sort();
     if jobs.is_empty() {
-        assert_eq!(answer, json!([{ "nothing": "no job wants it" }]));
+        assert_eq!(answer, json!([{ "nothing": "no job matches" }]));
     }
     jobs
 }

@@ -154,7 +154,7 @@ async fn without_a_retry_left_an_interruption_is_the_outcome() {
     }
     let build = world.build("test").await;
     assert_eq!(build.status(), "interrupted");
-    assert_eq!(cause(&build).unwrap(), "its Spot capacity was taken back");
+    assert_eq!(cause(&build).unwrap(), "AWS reclaimed its Spot capacity");
     assert_eq!(attempts(&build), ["1 spot interrupted", "2 spot interrupted"]);
     assert_eq!(
         world.told().await,

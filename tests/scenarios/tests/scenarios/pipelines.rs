@@ -143,7 +143,7 @@ async fn what_is_wrong_with_an_action_is_told_to_its_owner() {
             json!({ "repository": "shop", "jbo": "test" }),
             "UserParameters.jbo: unknown key; did you mean job?",
         ),
-        (json!({ "job": "test" }), "UserParameters.repository: expected, but missing"),
+        (json!({ "job": "test" }), "UserParameters.repository: required, but missing"),
         (
             json!({ "repository": "shop", "run": "make" }),
             "UserParameters.agent: expected the name of an agent template",

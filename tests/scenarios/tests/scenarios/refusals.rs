@@ -122,8 +122,8 @@ async fn a_permission_that_is_missing_is_told_at_once_and_waited_for() {
     let text = message.document.to_string();
     for part in [
         "not authorized to perform: ecs:RunTask",
-        "it is tried again until",
-        "the permission that is missing",
+        "the launch is retried until",
+        "check the functions' permissions",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }

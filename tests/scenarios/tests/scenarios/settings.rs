@@ -22,7 +22,7 @@ async fn a_function_without_its_environment_names_everything_that_is_missing() {
             panic!("one line: {said}");
         };
         assert!(
-            line.contains("environment variables that must be set and are not: BELLHOP_TABLE, BELLHOP_BUCKET, BELLHOP_TOPIC_ARN"),
+            line.contains("missing environment variables: BELLHOP_TABLE, BELLHOP_BUCKET, BELLHOP_TOPIC_ARN"),
             "{line}"
         );
     }

@@ -43,7 +43,7 @@ fn a_container_s_words_are_told_beside_the_service_s_unless_they_are_the_same() 
         stop.containers[0].reason = Some(reason.to_owned());
         Story::new(never_retried()).up().stopped("1a", stop)
     };
-    let service = "the service does not know the agent any more";
+    let service = "the service no longer lists the agent";
     lost_with(service).expect_finished(Outcome::InfrastructureFailed, &format!("the agent was lost: {service}"));
     lost_with("DockerTimeoutError").expect_finished(
         Outcome::InfrastructureFailed,

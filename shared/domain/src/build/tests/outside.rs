@@ -225,7 +225,7 @@ fn a_spot_agent_that_never_comes_up_is_followed_by_on_demand_without_a_retry() {
     Story::new(spec())
         .accepted(SPOT, "1a")
         .tick(20 * MINUTE)
-        .expect_todo(&["stop 1a: bellhop: the agent did not come up in time"])
+        .expect_todo(&["stop 1a: bellhop: the agent did not start in time"])
         .performed()
         .stopped("1a", stopped_by_a_person())
         .expect_attempts(&[ON_DEMAND])
@@ -241,7 +241,7 @@ fn an_agent_on_demand_gets_the_half_hour_that_an_instance_may_take() {
         .tick(34 * MINUTE)
         .expect_todo(&[])
         .tick(35 * MINUTE)
-        .expect_todo(&["stop 1a: bellhop: the agent did not come up in time"]);
+        .expect_todo(&["stop 1a: bellhop: the agent did not start in time"]);
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn an_agent_that_never_says_that_it_has_stopped_counts_as_lost() {
         }
     }
     assert!((15 * MINUTE..17 * MINUTE).contains(&story.second), "{}", story.second);
-    assert_eq!(story.told()[0].why, "it does not say that it has stopped");
+    assert_eq!(story.told()[0].why, "its service has not confirmed that it stopped");
     story
         .expect_todo(&["announce: could not stop the agent of attempt 1", "leave its place"])
         .performed()
@@ -319,7 +319,7 @@ fn a_lost_agent_is_followed_by_another_only_where_two_may_run() {
     lost(spec()).expect_attempts(&[SPOT, SPOT]);
     lost(patient()).expect_attempts(&[SPOT]).expect_finished(
         Outcome::TimedOut,
-        "it ran longer than its timeout of 1m; its agent may still run, so that it is not tried again (`relaunch: stopped`)",
+        "it ran longer than its timeout of 1m; the build is not retried, because its agent may still be running (`relaunch: stopped`)",
     );
 }
 
@@ -343,7 +343,7 @@ fn time_is_held_against_agents_that_nobody_can_be_asked_about_for_half_an_hour()
     let up = unseen(up, HOUR + 10 * MINUTE).expect_todo(&[]).expect_status("running");
     let up = unseen(up, HOUR + 39 * MINUTE).expect_todo(&[]).expect_status("running");
     let story = unseen(up, HOUR + 40 * MINUTE).expect_todo(&[
-        "announce: could not ask how its agents are",
+        "announce: could not poll its agents",
         "stop 1a: bellhop: the build ran longer than its timeout",
         "announce timed-out by 1",
         "tell the run timed-out",

@@ -55,7 +55,7 @@ fn everything_that_waits_says_what_for_and_until_when() {
 
     let mut limited = spec();
     limited.limit = Some(2);
-    let places = "all 2 places of the agent `small` are taken";
+    let places = "all 2 slots of the agent `small` are in use";
     assert_eq!(Story::new(limited).waits(), (Some(places.to_owned()), None));
 
     let (because, next) = without_capacity().waits();
@@ -64,7 +64,7 @@ fn everything_that_waits_says_what_for_and_until_when() {
 
     let lost = stop(StopCause::Other, "lost", None);
     let (because, next) = Story::new(spec()).up().at(50).stopped("1a", lost).waits();
-    assert_eq!(because.as_deref(), Some("attempt 2 waits for the backoff of its retry rule"));
+    assert_eq!(because.as_deref(), Some("attempt 2 starts after the backoff of its retry rule"));
     assert!(next.is_some_and(|next| next > 50));
 
     let patient = BuildSpec {
@@ -72,7 +72,7 @@ fn everything_that_waits_says_what_for_and_until_when() {
         ..spec()
     };
     let warned = Story::new(patient).up().at(60).warned("1a");
-    let because = "attempt 1 is being stopped, and is followed once that is over";
+    let because = "Bellhop waits until attempt 1 has stopped";
     assert_eq!(warned.waits(), (Some(because.to_owned()), None));
 
     assert_eq!(Story::new(spec()).up().waits(), (None, None));
@@ -195,7 +195,7 @@ fn a_commit_that_is_gone_fails_the_build_at_once_whatever_the_retry_policy_says(
     )]);
     let story = Story::new(eager).up().stopped("1a", stop).expect_finished(
         Outcome::Failed,
-        "commit 0123456 is not in the repository any more: its branch was deleted, or another history was pushed over it",
+        "commit 0123456 is no longer in the repository: its branch was deleted or force-pushed",
     );
     let collects = story.build.outbox.any(|effect| matches!(effect, BuildEffect::Collect { .. }));
     assert!(!collects, "nothing was left by a script that never began: {:?}", story.build.outbox);

@@ -47,7 +47,7 @@ fn what_is_cut_off_counts_up_to_there_and_says_so() {
         (
             "<testsuite>\n<testcase name='a'/>\n",
             1,
-            "line 3: it is not valid XML: it ends before its elements do",
+            "line 3: it is not valid XML: it ends before its elements are closed",
         ),
         (
             "<testsuite>\n<testcase>\n</testsuite>\n",

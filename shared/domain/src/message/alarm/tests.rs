@@ -217,7 +217,7 @@ fn titles_of_every_kind_of_alarm() {
     jenkins-unhealthy is in ALARM: because of disk-full, queue-old (since 14:03 UTC)
     jenkins-unhealthy is in ALARM: Threshold Crossed (since 14:03 UTC)
     jenkins-unhealthy is in ALARM: a drill (since 14:03 UTC)
-    jenkins-unhealthy has too little data to tell (since 14:03 UTC)
+    jenkins-unhealthy has insufficient data (since 14:03 UTC)
     ");
 }
 
@@ -252,11 +252,11 @@ fn titles_of_everything_else_that_is_told() {
     jenkins-unhealthy is OK again: UnHealthyHostCount 0 <= 1 (since 14:03 UTC)
     jenkins-unhealthy is in ALARM: UnHealthyHostCount 2 > 1 (since 2026-03-02 14:03 UTC)
     dead-letters (TargetGroup: jenkins) is in ALARM: UnHealthyHostCount 2 > 1 (since 14:03 UTC)
-    jenkins-unhealthy is flapping: it changed 5 times within 10m; told again once it settles
+    jenkins-unhealthy is flapping: it changed 5 times within 10m; the next message comes when it settles
     jenkins-unhealthy has settled in ALARM: UnHealthyHostCount 2 > 1 (since 14:03 UTC)
     jenkins-unhealthy has settled and is OK: UnHealthyHostCount 0 <= 1 (since 14:03 UTC)
-    jenkins-unhealthy has settled, with too little data to tell (since 14:03 UTC)
-    jenkins-unhealthy: agents are launched again after 24 hours of pause, although it was not heard to be OK
+    jenkins-unhealthy has settled with insufficient data (since 14:03 UTC)
+    jenkins-unhealthy: launches resume after a pause of 24 hours, although no OK was received
     ");
     assert_eq!(
         about_alarm(&contributor, &changed(AlarmState::Alarm, facts())).document["severity"],
@@ -298,16 +298,16 @@ fn what_was_done_is_a_sentence() {
     let sentences: Vec<String> = all.iter().map(|news| sentence(&news.remedy, &news.outcome)).collect();
     assert_snapshot!(sentences.join("\n"), @r"
     service jenkins of cluster ci-main is being restarted
-    service jenkins of cluster ci-main was not restarted again: that is done at most every 30m, last at 13:50 UTC
+    service jenkins of cluster ci-main was not restarted: the limit is once every 30m, and the last was at 13:50 UTC
     service jenkins of cluster ci-main could not be restarted: there is no such service
-    service jenkins of cluster ci-main could not be restarted yet, and it is tried again
-    service jenkins of cluster ci-main is not restarted yet: another alarm asked for that at 13:50 UTC, and what comes of it is not known yet
-    service jenkins of cluster ci-main is left as it is, as the alarm has changed since
-    service jenkins of cluster ci-main would be restarted, but for dry-run
+    service jenkins of cluster ci-main could not be restarted yet; Bellhop retries
+    service jenkins of cluster ci-main is not restarted yet: another alarm requested the same at 13:50 UTC, and that is still in progress
+    service jenkins of cluster ci-main was not restarted, because the alarm has changed since
+    service jenkins of cluster ci-main would be restarted (dry run)
     job clean-workspaces was started (run abcdefghij)
-    job clean-workspaces was not started again: that is done at most every 30m, last at 13:50 UTC
-    every launch of an agent is paused until the alarm is OK again
-    every launch of an agent would be paused, but for dry-run
+    job clean-workspaces was not started: the limit is once every 30m, and the last was at 13:50 UTC
+    every agent launch is paused until the alarm is OK again
+    every agent launch would be paused (dry run)
     a backup of jenkins-home was started
     ");
     let mut news = news(AlarmNewsKind::Remedied, AlarmState::Alarm, facts());
