@@ -1,4 +1,4 @@
-//! What an agent is told: the environment it starts with, and where it leaves its report.
+//! The input of an agent: its environment, and the places of its files in the bucket.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,15 @@ use crate::Capacity;
 use crate::ids::{AttemptId, BuildId};
 use crate::spec::{BuildSpec, Executor, Script};
 
-/// The most characters of JSON that ECS takes as the overrides of a task.
+/// The most characters of JSON that ECS accepts as the overrides of a task.
 pub const OVERRIDES_LIMIT: usize = 8192;
 
-/// What is kept free below the limit: the overrides' own frame, and a longer attempt number or bucket name than at planning time.
+/// Space kept free below the limit: for the overrides' own JSON, and for a longer attempt number or bucket name than at planning time.
 const OVERRIDES_MARGIN: usize = 512;
 
-/// The environment of an attempt's agent. `bucket` is the suite's bucket, from which a stored script comes and to which the report goes.
+/// The environment of an attempt's agent. `bucket` is the suite's bucket, which holds stored scripts and receives the report.
 ///
-/// The job's own variables come first, so that none of them can take the place of the suite's.
+/// The job's variables come first, so that none of them can replace a variable of the suite.
 #[must_use]
 pub fn environment(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bucket: &str) -> BTreeMap<String, String> {
     let mut all = spec.environment.clone();
@@ -44,7 +44,7 @@ pub fn environment(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bu
     all
 }
 
-/// Whether the build's script fits into the overrides of a task, next to everything else that must stand there. A CodeBuild build takes any.
+/// Whether the build's script fits into the overrides of a task, together with everything else in them. CodeBuild builds accept any script.
 #[must_use]
 pub fn fits_overrides(spec: &BuildSpec, bucket: &str) -> bool {
     let attempt = AttemptId {
@@ -61,25 +61,25 @@ pub fn fits_overrides(spec: &BuildSpec, bucket: &str) -> bool {
     length + ecs.container.len() + OVERRIDES_MARGIN <= OVERRIDES_LIMIT
 }
 
-/// Where the script of a build is kept in the bucket, if it does not fit into the overrides. Not below `runs/`, where agents may write.
+/// The key of a build's script in the bucket, if the script does not fit into the overrides. It is not below `runs/`, where agents may write.
 #[must_use]
 pub fn script_key(build: &BuildId) -> String {
     format!("scripts/{build}")
 }
 
-/// Where the agent of an attempt leaves its report in the bucket.
+/// The key of an attempt's report by its agent in the bucket.
 #[must_use]
 pub fn result_key(attempt: &AttemptId) -> String {
     format!("runs/{attempt}/result.json")
 }
 
-/// Below which prefix the artifacts of an attempt are kept in the bucket, under their paths in the checkout. Ends in a slash.
+/// The prefix of an attempt's artifacts in the bucket; their paths in the checkout follow it. Ends in a slash.
 #[must_use]
 pub fn artifacts_prefix(attempt: &AttemptId) -> String {
     format!("runs/{attempt}/artifacts/")
 }
 
-/// Where the report of a finished run is kept in the bucket.
+/// The key of a finished run's report in the bucket.
 #[must_use]
 pub fn report_key(run: &crate::ids::RunId) -> String {
     format!("runs/{run}/report.json")

@@ -1,8 +1,8 @@
-//! Alarms of CloudWatch: which of their state changes are news, who is told of them, and what is done about them.
+//! CloudWatch alarms: which state changes Bellhop reports, and which remedies it applies.
 //!
-//! One transition of an alarm may arrive in three forms (an event of EventBridge, a message of SNS, a direct invocation), late, repeated and out of
-//! order. It is known by the alarm, the state and the moment that the state began at. An alarm that keeps changing is told as flapping once, and again
-//! when it has settled; what the suite does about it is held back by the ledger, at most once in a while per target ([`Claim`]).
+//! One transition of an alarm may arrive in three forms (EventBridge event, SNS message, direct invocation), late, repeated and out of order. The
+//! alarm, the state and the time at which the state began identify it. An alarm that keeps changing is reported once as flapping, and again when it
+//! has settled. The ledger limits how often a remedy is applied to one target ([`Claim`]).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,36 +15,36 @@ use crate::decision::{Decision, Ignored};
 use crate::ids::JobName;
 use crate::outbox::{Deferral, Effect, EffectId, Outbox, PERFORM_WITHIN, TELL_FOR, TRY_FOR, later};
 
-/// Two times of one state that are no further apart than this are one transition: the forms of an event round them differently.
+/// Two times of the same state that are no further apart than this are one transition, because the forms of an event round times differently.
 pub const SAME_WITHIN: Duration = Duration::from_secs(2);
 /// An alarm that changes [`FLAPS`] times within this is flapping.
 pub const FLAP_WINDOW: Duration = Duration::from_secs(10 * 60);
 /// See [`FLAP_WINDOW`].
 pub const FLAPS: usize = 5;
-/// How long a flapping alarm has to keep its state until people are told which one it is.
+/// How long a flapping alarm must keep its state before Bellhop reports it as settled.
 pub const SETTLED_AFTER: Duration = Duration::from_secs(10 * 60);
-/// The longest that one alarm keeps starts paused: nobody may ever hear of its end.
+/// The longest that one alarm pauses launches, because its return to OK may never arrive.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
-/// The most characters that are kept of why something could not be done.
+/// The most characters stored of the reason for a failure.
 const MESSAGE_LIMIT: usize = 300;
-/// How long an alarm that nothing is heard of is remembered.
+/// How long the record of an alarm without events is kept.
 const KEEP: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// Which alarm.
+/// The identity of an alarm.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AlarmId {
-    /// Its region, such as `us-east-1`, where the event tells.
+    /// Its region, such as `us-east-1`, if the event has it.
     pub region: Option<String>,
-    /// Its account, where the event tells.
+    /// Its account, if the event has it.
     pub account: Option<String>,
     /// Its name.
     pub name: String,
-    /// The id of one contributor to it, where the event is about one: an alarm over many series has a state for each, beside its own.
+    /// The id of one contributor, if the event is about one: an alarm over many time series has a state for each of them, besides its own state.
     pub contributor: Option<String>,
 }
 
 impl AlarmId {
-    /// Its name in the ledger.
+    /// Its key in the ledger.
     #[must_use]
     pub fn key(&self) -> String {
         let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "-".to_owned());
@@ -53,20 +53,20 @@ impl AlarmId {
     }
 }
 
-/// What an alarm says.
+/// The state of an alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AlarmState {
-    /// All is well.
+    /// The alarm's condition is not met.
     Ok,
-    /// Something is not.
+    /// The alarm's condition is met.
     Alarm,
-    /// It cannot tell. Neither opens nor closes anything.
+    /// CloudWatch has insufficient data. This state neither opens nor closes an alert.
     InsufficientData,
 }
 
 impl AlarmState {
-    /// The word that CloudWatch has for it.
+    /// CloudWatch's name for the state.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -83,46 +83,46 @@ impl fmt::Display for AlarmState {
     }
 }
 
-/// A state change of an alarm, as the parsers of `bellhop-events` hand it over.
+/// A state change of an alarm, as `bellhop-events` parses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlarmChange {
     /// The alarm.
     pub id: AlarmId,
-    /// Its state now.
+    /// The new state.
     pub state: AlarmState,
-    /// Since when; `None` where the event does not tell.
+    /// When the state began; `None` if the event does not say.
     pub at: Option<Timestamp>,
-    /// Its state before, where the event tells.
+    /// The previous state, if the event has it.
     pub previous: Option<AlarmState>,
-    /// Why its owners want no action now: a mute rule or a suppressor of a composite alarm. Nobody is told then, and nothing is done.
+    /// Why the alarm's actions are disabled: a mute rule, or a suppressor of a composite alarm. Bellhop then sends no message and applies no remedy.
     pub quiet: Option<String>,
-    /// What there is to tell about it.
+    /// Details for the message.
     pub facts: AlarmFacts,
 }
 
-/// What an event tells about an alarm. Every text is one line of bounded length.
+/// Details of an alarm from an event. Each text is one line of bounded length.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct AlarmFacts {
-    /// Why it changed, in CloudWatch's words.
+    /// The reason of the change, in CloudWatch's words.
     pub reason: Option<String>,
-    /// What its owners say about it.
+    /// The alarm's description.
     pub description: Option<String>,
-    /// What it measures: a metric or an expression.
+    /// The metric or expression that it measures.
     pub measure: Option<String>,
     /// The rule of a composite alarm.
     pub rule: Option<String>,
     /// The metric's namespace.
     pub namespace: Option<String>,
-    /// What the metric is of, or who the contributor is.
+    /// The metric's dimensions, or those of the contributor.
     pub dimensions: BTreeMap<String, String>,
     /// The newest value.
     pub value: Option<String>,
     /// The threshold, or the band of an anomaly alarm.
     pub threshold: Option<String>,
-    /// How value and threshold are compared for ALARM.
+    /// How the value is compared with the threshold.
     pub comparison: Option<Comparison>,
-    /// The alarms that made a composite alarm change.
+    /// The alarms that caused a composite alarm to change.
     pub because: Vec<String>,
 }
 
@@ -130,39 +130,39 @@ pub struct AlarmFacts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Comparison {
-    /// The value is above it.
+    /// In ALARM if the value is above the threshold.
     Above,
-    /// The value is above it or equal.
+    /// In ALARM if the value is above the threshold or equal.
     AtLeast,
-    /// The value is below it.
+    /// In ALARM if the value is below the threshold.
     Below,
-    /// The value is below it or equal.
+    /// In ALARM if the value is below the threshold or equal.
     AtMost,
-    /// The value is outside of the band.
+    /// In ALARM if the value is outside the band.
     Outside,
 }
 
-/// What the suite does about an alarm.
+/// What Bellhop does about an alarm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RemedyAction {
-    /// Starts new tasks of an ECS service in place of the ones that run.
+    /// Restarts an ECS service: new tasks replace the running ones.
     RestartService {
         /// The service's cluster.
         cluster: String,
         /// The service.
         service: String,
     },
-    /// Starts a job of the suite's own.
+    /// Starts a job of the suite configuration.
     RunJob(JobName),
-    /// Starts a backup of the configuration.
+    /// Starts a backup of the suite configuration.
     BackUp(String),
-    /// Launches no agents until the alarm is OK again.
+    /// Pauses launches of agents until the alarm is OK again.
     PauseStarts,
 }
 
 impl RemedyAction {
-    /// What it is done to: alarms with the same target share its `at-most-every`.
+    /// The target of the action. Alarms with the same target share its `at-most-every`.
     #[must_use]
     pub fn target(&self) -> String {
         match self {
@@ -174,164 +174,164 @@ impl RemedyAction {
     }
 }
 
-/// What the suite configuration says about an alarm.
+/// A remedy of the suite configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Remedy {
-    /// What to do.
+    /// The action.
     pub action: RemedyAction,
-    /// The shortest time between two times; zero for any.
+    /// The shortest time between two applications; zero for no limit.
     #[serde(with = "crate::serde_duration")]
     pub at_most_every: Duration,
-    /// Only tell what would be done.
+    /// Only report what would be done.
     pub dry_run: bool,
 }
 
-/// What is to be done about an alarm, as the suite configuration had it when the alarm was handled.
+/// The remedy for an alarm, according to the suite configuration at the time of the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
-    /// No rule matches: people are told, and that is all.
+    /// No rule matches: Bellhop only sends a message.
     Nothing,
-    /// The first rule that matches.
+    /// The remedy of the first rule that matches.
     Remedy(Remedy),
-    /// The configuration cannot be read. The text says why.
+    /// The configuration cannot be read. The text has the reason.
     Unknown(String),
 }
 
-/// What became of what was to be done.
+/// The result of a remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Remedied {
-    /// It was done. The text says more, such as the run that was started.
+    /// It was applied. The text has details, such as the id of the started run.
     Done(Option<String>),
-    /// It was done not long ago, for this alarm or another.
+    /// It was applied recently, for this alarm or another one, so it was not repeated.
     Held {
-        /// When it was done.
+        /// When it was applied.
         since: Timestamp,
     },
-    /// It cannot be done. The text says why.
+    /// It failed for good. The text has the reason.
     Failed(String),
-    /// It could not be done yet, and is tried again.
+    /// It failed for now; Bellhop retries it.
     TriedAgain,
-    /// Another alarm's try to do it may be under way. It is done for this one, unless that try is known to have done it.
+    /// Another alarm may be applying it now. Bellhop applies it for this alarm too, unless the other one succeeds.
     Waits {
-        /// Since when the other alarm wants it.
+        /// When the other alarm requested it.
         since: Timestamp,
     },
-    /// The alarm was over before it was done.
+    /// The alarm ended before the remedy was applied.
     NotNeeded,
-    /// It would be done, were it not for `dry-run`.
+    /// It was not applied because of `dry-run`.
     DryRun,
 }
 
-/// What people are told about what was to be done.
+/// The remedy in a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RemedyNews {
-    /// What was to be done.
+    /// The remedy.
     pub remedy: Remedy,
-    /// What became of it.
+    /// Its result.
     pub outcome: Remedied,
 }
 
-/// A state that an alarm has gone to.
+/// A transition of an alarm to a state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Transition {
-    /// The state.
+    /// The new state.
     pub state: AlarmState,
-    /// Since when.
+    /// When the state began.
     pub at: Timestamp,
-    /// When it was learnt.
+    /// When Bellhop received the event.
     pub heard: Timestamp,
-    /// The state before, where that is known.
+    /// The previous state, if known.
     pub previous: Option<AlarmState>,
-    /// Why nobody is told and nothing done.
+    /// Why Bellhop sends no message and applies no remedy.
     pub quiet: Option<String>,
-    /// What there is to tell.
+    /// Details for the message.
     pub facts: AlarmFacts,
 }
 
-/// An alarm and what became of it: the record in the ledger.
+/// An alarm and its history: the record in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Alarm {
     /// The alarm.
     pub id: AlarmId,
-    /// Where it stands; `None` before its first event.
+    /// The newest transition; `None` before the first event.
     pub current: Option<Transition>,
-    /// Since when something is not well: from the first ALARM to the next OK, whatever is between.
+    /// When the alert began: it lasts from the first ALARM to the next OK, whatever state comes in between.
     pub open: Option<Timestamp>,
-    /// The transition to ALARM that people are to be told of once it is known what was done about it.
+    /// A transition to ALARM whose message waits for the result of the remedy.
     pub untold: Option<Transition>,
-    /// The configuration could not be read when the alarm went off. Says why.
+    /// Why the configuration could not be read when the alarm went off.
     pub unconfigured: Option<String>,
-    /// When it changed last, oldest first: at most [`FLAPS`] of them.
+    /// The times of the newest changes, oldest first: at most [`FLAPS`] of them.
     pub changes: Vec<Timestamp>,
     /// Since when it is flapping.
     pub flapping: Option<Timestamp>,
-    /// Since when it keeps starts paused.
+    /// Since when it pauses launches.
     pub paused: Option<Timestamp>,
-    /// What is still to be done.
+    /// Pending effects.
     pub outbox: Outbox<AlarmEffect>,
 }
 
-/// What can happen to an alarm.
+/// An event for an alarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AlarmEvent {
-    /// It changed its state, or is said to.
+    /// Its state changed, or a notification says so.
     Changed {
-        /// To what.
+        /// The change.
         change: Box<AlarmChange>,
-        /// What is to be done if that is ALARM.
+        /// The remedy to apply if the new state is ALARM.
         wanted: Wanted,
     },
-    /// What was to be done has been, or will not be.
+    /// A remedy was applied, or will not be.
     Remedied {
         /// The effect.
         effect: EffectId,
-        /// What became of it.
+        /// The result.
         outcome: Remedied,
     },
-    /// What was to be done waits for what another alarm may have under way.
+    /// A remedy waits for one that another alarm may be applying.
     Waits {
         /// The effect, which stays in the outbox.
         effect: EffectId,
-        /// Since when the other alarm wants it.
+        /// When the other alarm requested it.
         since: Timestamp,
     },
-    /// An effect has taken place.
+    /// An effect was performed.
     Performed(EffectId),
-    /// An effect was tried in vain, for this reason; it stays in the outbox, unless it is abandoned.
+    /// An effect failed for this reason. It stays in the outbox, unless it is abandoned.
     Deferred(EffectId, String),
     /// Time has passed.
     Tick,
 }
 
-/// What is to be done for an alarm. Every one of them may be performed more than once.
+/// An effect of an alarm. Each of them may be performed more than once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AlarmEffect {
-    /// Do what the suite configuration says.
+    /// Apply a remedy of the suite configuration.
     Remedy {
-        /// Since when the alarm is in ALARM: names the occasion.
+        /// When the state ALARM began; identifies the occasion.
         at: Timestamp,
-        /// What to do.
+        /// The remedy.
         remedy: Remedy,
     },
-    /// Let others have the target of what could not be done.
+    /// Release the claim on the target of a remedy that failed.
     Release {
         /// The occasion, as for the remedy.
         at: Timestamp,
-        /// What could not be done.
+        /// The remedy that failed.
         remedy: Remedy,
     },
-    /// Let starts go on that the alarm keeps paused.
+    /// Resume launches that the alarm pauses.
     Resume {
-        /// Every pause that was asked for up to here is over.
+        /// All pauses that were requested up to this time end.
         until: Timestamp,
     },
-    /// Tell people.
+    /// Publish a message.
     Tell(Box<AlarmNews>),
 }
 
@@ -345,42 +345,42 @@ impl Effect for AlarmEffect {
     }
 }
 
-/// Something about an alarm that is told to people.
+/// A message about an alarm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct AlarmNews {
-    /// What it is.
+    /// The kind of the message.
     pub what: AlarmNewsKind,
-    /// The state that it is about.
+    /// The transition that it reports.
     pub transition: Transition,
-    /// Since when something was not well.
+    /// When the alert began.
     pub open: Option<Timestamp>,
-    /// What was to be done, and became of it.
+    /// The remedy and its result.
     pub remedy: Option<RemedyNews>,
-    /// Why nothing could be done: the configuration cannot be read.
+    /// Why no remedy could be chosen: the configuration cannot be read.
     pub unconfigured: Option<String>,
-    /// When it was decided to tell.
+    /// When Bellhop decided to send it.
     pub told: Timestamp,
 }
 
-/// What is told about an alarm.
+/// The kinds of messages about an alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AlarmNewsKind {
-    /// It changed its state.
+    /// The state changed.
     Changed,
-    /// It changes its state so often that nothing more is told until it settles.
+    /// The state changes so often that Bellhop sends no more messages until it settles.
     Flapping,
-    /// It has kept its state for a while after it was flapping.
+    /// The alarm kept its state for a while after it was flapping.
     Settled,
-    /// What was to be done has been, or cannot be, after people were told of the alarm itself.
+    /// The result of a remedy, after the message about the alarm itself.
     Remedied,
-    /// Starts were paused for so long that they go on, although the alarm is not OK.
+    /// Launches resume after the longest pause, although the alarm is not OK.
     PauseEnded,
 }
 
 impl Alarm {
-    /// An alarm that nothing was heard of yet.
+    /// An alarm without events.
     #[must_use]
     pub fn new(id: AlarmId) -> Self {
         Self {
@@ -396,26 +396,26 @@ impl Alarm {
         }
     }
 
-    /// When the sweep should look at this alarm next; `None` while nothing is to be done and nothing waited for.
+    /// When the sweep should process this alarm next; `None` if nothing is pending.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         self.outbox.due().into_iter().chain(self.settles()).chain(self.pause_ends()).min()
     }
 
-    /// When the record may be forgotten; `None` while something is due.
+    /// When DynamoDB may delete the record; `None` while something is pending.
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
         let heard = self.current.as_ref()?.heard;
         self.due().is_none().then(|| later(heard, KEEP))
     }
 
-    /// Names the occasion of a transition to ALARM, for whatever has to be done once for it.
+    /// Identifies the occasion of a transition to ALARM, for actions that happen once per occasion.
     #[must_use]
     pub fn occasion(&self, at: Timestamp) -> String {
         format!("{}@{at}", self.id.key())
     }
 
-    /// What an event makes of this alarm at a moment.
+    /// Decides the next state of this alarm after an event at a moment.
     #[must_use]
     pub fn decide(&self, event: &AlarmEvent, now: Timestamp) -> Decision<Self> {
         let mut next = self.clone();
@@ -542,7 +542,7 @@ impl Alarm {
         self.unconfigured = None;
     }
 
-    /// What is to be done under this name, and the occasion.
+    /// The remedy and the occasion of the effect with this id.
     fn wanted(&self, effect: EffectId) -> Option<(Timestamp, Remedy)> {
         let pending = self.outbox.pending().iter().find(|pending| pending.id == effect)?;
         match &pending.effect {
@@ -582,7 +582,7 @@ impl Alarm {
         }
     }
 
-    /// What is wanted stays wanted, and is tried again like what was decided now. It ends with the claim: done or failed, and after `at-most-every` for sure.
+    /// A remedy that is still wanted is retried like a new one. The claim ends this: as done or failed, and at the latest after `at-most-every`.
     fn waits(&mut self, effect: EffectId, since: Timestamp, now: Timestamp) {
         let Some((_, remedy)) = self.wanted(effect) else { return };
         self.outbox.postpone(effect, now);
@@ -614,7 +614,7 @@ impl Alarm {
         }
     }
 
-    /// Tells of an alarm that waits for what is done about it, because that does not matter any more.
+    /// Sends the message of an alarm that waits for the result of its remedy, because the result no longer matters.
     fn tell_untold(&mut self, now: Timestamp) {
         let Some(transition) = self.untold.take() else { return };
         let remedy = self.outbox.pending().iter().find_map(|pending| match &pending.effect {
@@ -628,7 +628,7 @@ impl Alarm {
         self.tell_unless_flapping(transition, news, now);
     }
 
-    /// Counts a change. Gives whether people are not to be told of it, as the alarm is flapping; who was not told that yet, is now.
+    /// Counts a change. Returns whether the alarm is flapping, so that no message is sent; reports the flapping the first time.
     fn counts(&mut self, transition: &Transition, now: Timestamp) -> bool {
         self.changes.push(transition.at);
         let forgotten = self.changes.len().saturating_sub(FLAPS);
@@ -681,40 +681,40 @@ impl Alarm {
     }
 }
 
-/// Who had something done to a target last, so that it is not done again too soon: a record in the ledger.
+/// The newest remedy of a target, so that it is not repeated too soon: a record in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// The target ([`RemedyAction::target`]).
     pub target: String,
     /// The occasion ([`Alarm::occasion`]).
     pub by: String,
-    /// When. What was begun at the target since then counts as done for this claim.
+    /// When it was claimed. A remedy that was started on the target after this time counts as done for this claim.
     pub at: Timestamp,
-    /// How long the record matters.
+    /// How long the record is relevant.
     pub until: Timestamp,
-    /// Whether it was done. Until then the claim only keeps others away for as long as somebody may be at it.
+    /// Whether the remedy was applied. Until then the claim excludes others only for as long as a function may be applying it.
     pub done: bool,
-    /// When it was tried last.
+    /// When it was last tried.
     #[serde(default)]
     pub tried: Option<Timestamp>,
-    /// When it was done, or failed for good.
+    /// When it was applied, or failed for good.
     #[serde(default)]
     pub over: Option<Timestamp>,
 }
 
-/// What came of claiming a target.
+/// The result of claiming a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claimed {
-    /// It is this occasion's: the claim is new, or the same occasion's as before.
+    /// This occasion has the claim: it is new, or the same occasion had it before.
     Yes(Claim),
-    /// It was done for another occasion at this moment, which is not long ago.
+    /// The remedy was applied for another occasion at this moment, which is too recent.
     Done(Timestamp),
-    /// Another occasion wants it since this moment, and may be at it now.
+    /// Another occasion requested it at this moment and may be applying it now.
     Busy(Timestamp),
 }
 
 impl Claim {
-    /// What an occasion gets of a target, whose claim may be there already.
+    /// Claims a target for an occasion. An earlier claim may exist.
     #[must_use]
     pub fn take(present: Option<&Self>, target: &str, by: &str, every: Duration, now: Timestamp) -> Claimed {
         // Whoever repeats a try of this occasion has to meet its claim.
@@ -739,7 +739,7 @@ impl Claim {
         }
     }
 
-    /// This claim once its occasion's remedy was done, or has failed for good; `None` where that changes nothing.
+    /// This claim after its occasion's remedy was applied or failed for good; `None` if that changes nothing.
     #[must_use]
     pub fn end(&self, by: &str, done: bool, now: Timestamp) -> Option<Self> {
         let is_news = self.by == by && !self.done && (done || self.over.is_none());
@@ -750,7 +750,7 @@ impl Claim {
         })
     }
 
-    /// Whether somebody may be at it: as long as a function may work that has begun.
+    /// Whether a function may be applying the remedy: for as long as an invocation can last.
     fn may_be_tried(&self, every: Duration, now: Timestamp) -> bool {
         let tried = self.tried.unwrap_or(self.at);
         !self.done && self.over.is_none() && later(tried, every.min(PERFORM_WITHIN)) > now
@@ -761,26 +761,26 @@ impl Claim {
     }
 }
 
-/// Which alarms keep agents from being launched: the one record of it in the ledger.
+/// The alarms that pause launches of agents: one record in the ledger.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pauses {
     /// By the alarm's key.
     pub by: BTreeMap<String, Pause>,
 }
 
-/// An alarm that keeps agents from being launched, or did.
+/// An alarm that pauses launches of agents, or did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     /// The alarm's name.
     pub alarm: String,
-    /// Since when; `None` if it does not, any more.
+    /// Since when; `None` if it no longer does.
     pub since: Option<Timestamp>,
-    /// What it asked for up to here is over: a request that is performed late changes nothing.
+    /// Pauses requested up to this time have ended: a request that is performed late changes nothing.
     pub over: Option<Timestamp>,
 }
 
 impl Pauses {
-    /// Pauses starts for an alarm. Gives whether that changed anything.
+    /// Pauses launches for an alarm. Returns whether that changed anything.
     pub fn pause(&mut self, alarm: &AlarmId, at: Timestamp) -> bool {
         let pause = self.of(alarm);
         if pause.since == Some(at) || pause.over.is_some_and(|over| at <= over) {
@@ -790,7 +790,7 @@ impl Pauses {
         true
     }
 
-    /// Lets starts go on as far as an alarm is concerned. Gives whether that changed anything.
+    /// Ends an alarm's pause of launches. Returns whether that changed anything.
     pub fn resume(&mut self, alarm: &AlarmId, until: Timestamp) -> bool {
         let pause = self.of(alarm);
         if pause.over.is_some_and(|over| until <= over) {
@@ -803,14 +803,14 @@ impl Pauses {
         true
     }
 
-    /// The names of the alarms that keep agents from being launched now.
+    /// The names of the alarms that pause launches now.
     #[must_use]
     pub fn now(&self, now: Timestamp) -> Vec<&str> {
         let holds = |pause: &&Pause| pause.since.is_some_and(|since| now < later(since, LONGEST_PAUSE));
         self.by.values().filter(holds).map(|pause| pause.alarm.as_str()).collect()
     }
 
-    /// Forgets what cannot matter any more.
+    /// Removes entries that no longer matter.
     pub fn forget(&mut self, now: Timestamp) {
         let recent = |moment: Option<Timestamp>| moment.is_some_and(|moment| now < later(moment, LONGEST_PAUSE.saturating_mul(2)));
         self.by.retain(|_, pause| recent(pause.since) || recent(pause.over));

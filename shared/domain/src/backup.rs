@@ -1,8 +1,8 @@
-//! A backup of the suite configuration: its jobs with AWS Backup, the age of its newest recovery point, and its restore tests.
+//! A backup of the suite configuration: its AWS Backup jobs, the age of its newest recovery point, and its restore tests.
 //!
-//! A job is started under a token of the backup's name and the schedule's slot, so that a schedule that is delivered twice starts one. How it ended is
-//! told by an event, or, as events get lost, asked for; what never started at all is found out by the newest recovery point's age. Whatever is
-//! wrong is told once, and so is the recovery.
+//! The token of a job contains the backup's name and the schedule's slot, so a schedule that is delivered twice starts one job. An event reports the
+//! end of a job; because events get lost, Bellhop also polls. The age of the newest recovery point reveals a job that was never started. Each problem
+//! is reported once, and so is the recovery.
 
 pub mod restore;
 mod summary;
@@ -18,38 +18,38 @@ use crate::decision::{Decision, Ignored};
 use crate::outbox::{Abandoned, Deferral, Effect, EffectId, Outbox, TELL_FOR, later};
 use crate::serde_duration;
 
-/// Schedules that are less than this apart are one: a schedule may come late and twice, and people press twice.
+/// Schedules that are less than this apart are one: a schedule may arrive late and twice, and people may request a backup twice.
 pub const SLOT: Duration = Duration::from_secs(10 * 60);
-/// How long after a job was last heard of it is asked for. Its events come about every five minutes. Doubles each time, up to [`LONGEST_LOOK`].
+/// Bellhop polls a job this long after its last event. Events come about every five minutes. Doubles each time, up to [`LONGEST_LOOK`].
 pub const LOOK_AFTER: Duration = Duration::from_secs(15 * 60);
-/// The longest time between two questions for one job.
+/// The longest time between two polls of one job.
 pub const LONGEST_LOOK: Duration = Duration::from_secs(60 * 60);
-/// How long a removal that was accepted may take before it is asked for; doubles likewise.
+/// How long Bellhop waits before it polls an accepted removal; doubles likewise.
 pub const REMOVAL_AFTER: Duration = Duration::from_secs(2 * 60);
-/// How often it is asked for what a restore created, over some hours, before it is given up.
+/// How often Bellhop polls for the resource that a restore created, over some hours, before it gives up.
 const LOOKS_FOR_CREATED: u32 = 8;
-/// A job that could not be started for so long is given up, and told as failed.
+/// A job that could not be started within this time is reported as failed.
 pub const START_WITHIN: Duration = Duration::from_secs(12 * 3600);
 /// How many finished jobs are remembered, so that their slots are known.
 const REMEMBERED: usize = 10;
-/// How long a record is kept after the last thing that happened to it.
+/// How long a record is kept after its last event.
 const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
-/// How much of what a service says is kept.
+/// The most characters stored of a service's message.
 const MESSAGE_LIMIT: usize = 500;
 
-/// What is backed up, how, and how that is watched, as the suite configuration has it. What is left open is up to the service.
+/// The definition of a backup in the suite configuration. The service decides about fields that are not set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definition {
-    /// The ARN of what is backed up.
+    /// The ARN of the resource.
     pub resource: String,
     /// The vault.
     pub vault: String,
-    /// The ARN of the role that the service assumes for it.
+    /// The ARN of the role that AWS Backup assumes for it.
     pub role: String,
-    /// How long the service may wait before it starts.
+    /// How long AWS Backup may wait before it starts the job.
     #[serde(with = "serde_duration::optional", default)]
     pub start_within: Option<Duration>,
-    /// How long it may take from the time it was asked for.
+    /// How long the job may take from the time it was requested.
     #[serde(with = "serde_duration::optional", default)]
     pub complete_within: Option<Duration>,
     /// The age at which a recovery point moves to cold storage.
@@ -60,127 +60,127 @@ pub struct Definition {
     pub delete_after: Option<Duration>,
     /// The ARN of another vault that gets a copy.
     pub copy_to: Option<String>,
-    /// The age of the newest recovery point from which on an alert is raised.
+    /// The age of the newest recovery point from which Bellhop raises an alert.
     #[serde(with = "serde_duration::optional", default)]
     pub newest_at_most: Option<Duration>,
-    /// Whether, and how, restoring is tested.
+    /// Whether and how restores are tested.
     pub restore_test: Option<RestoreTest>,
 }
 
-/// How restoring is tested.
+/// How restores are tested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreTest {
-    /// The time from one test to the next.
+    /// The time between two tests.
     #[serde(with = "serde_duration")]
     pub every: Duration,
-    /// The ARN of the role that the service assumes for it; the backup's own without it.
+    /// The ARN of the role that AWS Backup assumes for a test; without it, the backup's role.
     pub role: Option<String>,
-    /// Metadata of the restore that AWS Backup should not take from the recovery point.
+    /// Restore metadata that AWS Backup should not take from the recovery point.
     pub metadata: BTreeMap<String, String>,
 }
 
 /// A backup: the record in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backup {
-    /// The suite that it is one of. Another suite may have one of the same name at the same time.
+    /// The suite that it belongs to. Another suite may have a backup of the same name at the same time.
     #[serde(default)]
     pub suite: String,
     /// Its name in the suite configuration.
     pub name: String,
-    /// Its definition, as it was the last time that the configuration was read for it.
+    /// Its definition when the configuration was last read for it.
     pub definition: Definition,
-    /// Its newest jobs, oldest first, and those that are not over.
+    /// Its newest jobs, oldest first, and all unfinished ones.
     pub jobs: Vec<Job>,
     /// The newest restore test.
     pub test: Option<Test>,
-    /// What is wrong, and was told.
+    /// Problems that were reported.
     pub troubles: BTreeMap<Concern, Trouble>,
-    /// Since when there is a record of it.
+    /// When the record was created.
     pub since: Timestamp,
-    /// When something last happened to it.
+    /// When it last changed.
     pub changed: Timestamp,
-    /// What is still to be done.
+    /// Pending effects.
     pub outbox: Outbox<BackupEffect>,
 }
 
-/// One backup job, and the copy of what came of it.
+/// One backup job, and the copy of its recovery point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// The schedule that it was started for, to the minute.
+    /// The schedule's time, to the minute.
     pub slot: Timestamp,
-    /// Who asked for it, as far as they have a name of their own: an invocation that is tried again asks for the same job.
+    /// The id of the request, if it has one: an invocation that Lambda retries requests the same job.
     pub by: String,
-    /// The definition when it was started.
+    /// The definition when the job was started.
     pub definition: Definition,
-    /// The backup.
+    /// The backup job.
     pub work: Work,
-    /// The recovery point that came of it.
+    /// The recovery point that it created.
     pub point: Option<String>,
-    /// Its copy.
+    /// The copy job.
     pub copy: Option<Work>,
 }
 
 /// A restore test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Test {
-    /// When it was decided upon, to the minute.
+    /// When Bellhop decided to run it, to the minute.
     pub slot: Timestamp,
     /// The recovery point.
     pub point: String,
-    /// The definition then.
+    /// The definition at that time.
     pub definition: Definition,
-    /// The restore.
+    /// The restore job.
     pub work: Work,
-    /// The ARN of what the restore created, as the service reports it.
+    /// The ARN of the resource that the restore created, as AWS Backup reports it.
     pub created: Option<String>,
-    /// What became of that.
+    /// The state of that resource's removal.
     pub removal: Removal,
 }
 
-/// What becomes of a restored resource.
+/// The state of a restored resource's removal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Removal {
-    /// There is nothing to remove, or it is not known yet.
+    /// There is nothing to remove, or that is not known yet.
     None,
-    /// What was created was not told, and is asked for.
+    /// The event did not name the created resource, so Bellhop polls for it.
     Sought {
-        /// When it was last asked for.
+        /// When it was last polled.
         heard: Timestamp,
-        /// How often it was asked for.
+        /// How often it was polled.
         looks: u32,
     },
-    /// It is to be asked for.
+    /// The removal is requested next.
     Wanted,
-    /// It was accepted, and takes its time.
+    /// Cloud Control accepted the removal, which is in progress.
     Underway {
-        /// The name of the request with Cloud Control.
+        /// The request token of Cloud Control.
         request: String,
-        /// When it was last heard of.
+        /// When its state was last known.
         heard: Timestamp,
-        /// How often it was asked for.
+        /// How often it was polled.
         looks: u32,
     },
-    /// The resource is gone.
+    /// The resource is deleted.
     Done,
-    /// It is still there, and people were told.
+    /// The resource still exists, and Bellhop reported that.
     LeftOver,
 }
 
-/// A job with the service: a backup, a copy or a restore.
+/// A job of AWS Backup: a backup, a copy or a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Work {
-    /// When it was decided upon.
+    /// When Bellhop decided to start it.
     pub since: Timestamp,
-    /// Its id with the service, once that is known.
+    /// Its id in AWS Backup, once known.
     pub id: Option<String>,
-    /// When it was last heard of, or asked for.
+    /// When an event or a poll last showed it.
     pub heard: Timestamp,
-    /// How often it was asked for.
+    /// How often it was polled.
     pub looks: u32,
     /// How it ended; `None` while it has not.
     pub end: Option<End>,
-    /// The service could not be asked for it for so long that it is not asked before the next check.
+    /// Polls failed for so long that Bellhop waits for the next check.
     #[serde(default)]
     pub unasked: bool,
 }
@@ -188,9 +188,9 @@ pub struct Work {
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
-    /// In which way.
+    /// The way in which it ended.
     pub how: How,
-    /// What the service said about it.
+    /// AWS Backup's message.
     pub message: Option<String>,
     /// When.
     pub at: Timestamp,
@@ -200,32 +200,32 @@ pub struct End {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum How {
-    /// Well.
+    /// Completed.
     Completed,
-    /// Well, and the service had something to say.
+    /// Completed, with a message from AWS Backup.
     WithIssues,
     /// It failed.
     Failed,
-    /// Somebody stopped it.
+    /// A person stopped it.
     Aborted,
     /// It did not start, or not end, within its windows.
     Expired,
-    /// Only parts of the resource are in the recovery point.
+    /// The recovery point contains only parts of the resource.
     Partial,
-    /// The service did not take it.
+    /// AWS Backup refused to start it.
     Refused,
-    /// The service does not know it any more.
+    /// AWS Backup no longer has the job.
     Vanished,
 }
 
 impl How {
-    /// Whether a recovery point, copy or restored resource came of it that can be used.
+    /// Whether it left a usable recovery point, copy or restored resource.
     #[must_use]
     pub fn is_good(self) -> bool {
         matches!(self, Self::Completed | Self::WithIssues)
     }
 
-    /// The word for it in a message's `status`.
+    /// Its `status` in messages.
     #[must_use]
     pub fn status(self) -> &'static str {
         match self {
@@ -239,7 +239,7 @@ impl How {
     }
 }
 
-/// What can be wrong with a backup. Each is told, and recovers, for itself.
+/// The parts of a backup that can have problems. Each is reported and recovers separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Concern {
@@ -253,12 +253,12 @@ pub enum Concern {
     Restore,
 }
 
-/// Something that is wrong, and was told.
+/// A problem that was reported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
-    /// The status that was told.
+    /// The reported status.
     pub status: String,
-    /// What the service said.
+    /// AWS Backup's message.
     pub message: Option<String>,
     /// The slot of the job or test, or the time of the check.
     pub slot: Timestamp,
@@ -266,19 +266,19 @@ pub struct Trouble {
     pub since: Timestamp,
 }
 
-/// Names one job of a backup.
+/// Identifies one job of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WorkId {
     /// The backup job of a slot.
     Backup(Timestamp),
-    /// The copy of what came of it.
+    /// The copy of the backup job's recovery point.
     Copy(Timestamp),
     /// The restore test of a slot.
     Restore(Timestamp),
 }
 
-/// The kinds of job that the service has.
+/// The kinds of jobs in AWS Backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobKind {
     /// A backup job.
@@ -290,7 +290,7 @@ pub enum JobKind {
 }
 
 impl JobKind {
-    /// The word for it.
+    /// Its name in events and records.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -301,10 +301,10 @@ impl JobKind {
     }
 }
 
-/// How far a job is, in the service's words.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobState {
-    /// It is not over.
+    /// It has not finished.
     Underway,
     /// `COMPLETED`.
     Completed,
@@ -318,38 +318,38 @@ pub enum JobState {
     Partial,
 }
 
-/// A job as an event or a question shows it.
+/// The state of a job, from an event or a poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobSeen {
     /// Which kind of job.
     pub kind: JobKind,
     /// Its id.
     pub id: String,
-    /// How far it is.
+    /// Its state.
     pub state: JobState,
-    /// What the service says about it.
+    /// AWS Backup's message.
     pub message: Option<String>,
-    /// The recovery point that comes of a backup job, or the copy of a copy job.
+    /// The recovery point that a backup job created, or the copy that a copy job created.
     pub point: Option<String>,
-    /// The ARN of what a restore job created.
+    /// The ARN of the resource that a restore job created.
     pub created: Option<String>,
-    /// The ARN of what it is about, where that is told.
+    /// The ARN of the job's resource, if known.
     pub resource: Option<String>,
     /// When it ended.
     pub ended: Option<Timestamp>,
 }
 
-/// What somebody asks for.
+/// A request to the function `backup`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BackupRequest {
     /// Start a backup.
     Start {
         /// Its name.
         name: String,
-        /// The schedule's time, where the asker gives it.
+        /// The schedule's time, if the request has it.
         slot: Option<Timestamp>,
     },
-    /// Look whether all backups are well.
+    /// Check the age and the jobs of all backups.
     Check,
 }
 
@@ -358,133 +358,133 @@ pub enum BackupRequest {
 pub struct Point {
     /// Its ARN.
     pub arn: String,
-    /// When its backup began: the moment whose state it has.
+    /// When its backup began: it has the resource's state of that moment.
     pub created: Timestamp,
 }
 
-/// What came of asking for a removal, or for how it goes.
+/// The result of requesting a removal, or of polling it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RemovalSeen {
-    /// It takes its time.
+    /// It is in progress.
     Underway {
-        /// The name of the request.
+        /// The request token.
         request: String,
     },
-    /// The resource is gone.
+    /// The resource is deleted.
     Done,
-    /// It cannot be removed.
+    /// The resource cannot be deleted.
     Failed(String),
 }
 
-/// What can happen to a backup.
+/// An event for a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BackupEvent {
-    /// A schedule, or somebody, asks for a backup job.
+    /// A schedule or a request starts a backup job.
     Scheduled {
-        /// The definition now.
+        /// The current definition.
         definition: Box<Definition>,
         /// The schedule's time.
         slot: Timestamp,
-        /// Who asks, as far as they have a name of their own.
+        /// The id of the request, if it has one.
         by: String,
     },
-    /// A schedule, or somebody, asks whether all is well.
+    /// A schedule or a request checks the backup.
     Check {
-        /// The definition now.
+        /// The current definition.
         definition: Box<Definition>,
     },
-    /// The service has taken a job.
+    /// AWS Backup accepted a job.
     Started {
         /// Which.
         work: WorkId,
         /// Its id.
         id: String,
     },
-    /// The service will not take a job.
+    /// AWS Backup refused a job.
     Refused {
         /// Which.
         work: WorkId,
         /// Why.
         message: String,
     },
-    /// An event tells of a job. What it says about a restored resource does not count: whoever may invoke the function may say that.
+    /// An event reports a job. Bellhop ignores what it says about a restored resource, because anyone who may invoke the function could send it.
     Heard(JobSeen),
-    /// The service was asked, and tells of a job.
+    /// A poll returned a job.
     Seen(JobSeen),
-    /// The service was asked, and does not know a job.
+    /// A poll did not find a job.
     Vanished(WorkId),
-    /// The newest recovery point was looked for; `None` if there is none.
+    /// The search for the newest recovery point returned; `None` if there is none.
     Newest(Option<Point>),
-    /// How far the removal of a restored resource is.
+    /// The state of the removal of a restored resource.
     Removal(RemovalSeen),
-    /// An effect has taken place.
+    /// An effect was performed.
     Performed(EffectId),
-    /// An effect was tried in vain, for this reason; it stays in the outbox, unless it is abandoned.
+    /// An effect failed for this reason. It stays in the outbox, unless it is abandoned.
     Deferred(EffectId, String),
     /// Time has passed.
     Tick,
 }
 
-/// What is to be done for a backup. Every one of them may be performed more than once.
+/// An effect of a backup. Each of them may be performed more than once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BackupEffect {
     /// Start a job, under its token.
     Start(WorkId),
-    /// Ask how a job is.
+    /// Poll a job.
     Look(WorkId),
     /// Look for the newest recovery point.
     Check,
-    /// Remove what a restore test created, under the test's token.
+    /// Delete the resource that a restore test created, under the test's token.
     Remove {
         /// Its ARN.
         resource: String,
     },
-    /// Ask how the removal goes.
+    /// Poll the removal.
     LookRemoval {
-        /// The name of its request.
+        /// The request token.
         request: String,
     },
-    /// Tell people.
+    /// Publish a message.
     Tell(BackupNews),
 }
 
-/// What people are told about a backup.
+/// A message about a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupNews {
     /// The slot of the job or test, or the time of the check.
     pub slot: Timestamp,
-    /// When it was found out.
+    /// When Bellhop detected it.
     pub at: Timestamp,
-    /// What.
+    /// The content.
     pub what: BackupTold,
 }
 
-/// The kinds of news about a backup.
+/// The kinds of messages about a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BackupTold {
-    /// A backup job did not end well.
+    /// A backup job failed, or completed with a message.
     Ended(End),
-    /// A copy did not end well.
+    /// A copy job failed, or completed with a message.
     CopyEnded(End),
     /// The newest recovery point is too old.
     Stale {
         /// When it was created.
         newest: Timestamp,
-        /// How old it may be.
+        /// The configured limit.
         #[serde(with = "serde_duration")]
         limit: Duration,
     },
     /// There is no recovery point at all.
     Missing,
-    /// What was told as wrong is well again.
+    /// A reported problem has ended.
     Recovered {
-        /// The status that was told.
+        /// The reported status.
         from: String,
-        /// Since when.
+        /// When the problem began.
         since: Timestamp,
-        /// Whether it was about copies.
+        /// Whether the problem was about copies.
         copy: bool,
     },
     /// A recovery point was restored.
@@ -502,14 +502,14 @@ pub enum BackupTold {
         /// How it ended.
         end: End,
     },
-    /// What a restore test created is still there.
+    /// The resource that a restore test created still exists.
     LeftOver {
         /// Its ARN.
         resource: String,
         /// Why.
         why: String,
     },
-    /// Something could not be found out.
+    /// An effect was abandoned.
     Abandoned(Abandoned),
 }
 
@@ -522,14 +522,14 @@ impl Effect for BackupEffect {
     }
 }
 
-/// The name of the backup of the suite's own table.
+/// The name of the backup of the suite's table.
 pub const SUITE_TABLE: &str = "suite-table";
-/// How long a daily copy of the suite's own table is kept. Each is a whole copy; the stack's weekly ones and the table's recovery to any point in time go back
-/// five weeks.
+/// How long a daily backup of the suite's table is kept. Each is a full copy; the stack's weekly backups and the table's point-in-time recovery reach
+/// back five weeks.
 const SUITE_TABLE_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Definition {
-    /// The backup of the suite's own table, where the stack says how.
+    /// The backup of the suite's table, if the stack's environment defines it.
     #[must_use]
     pub fn of_suite_table(resource: &str, vault: &str, role: &str) -> Self {
         Self {
@@ -547,7 +547,7 @@ impl Definition {
     }
 }
 
-/// Adds the backup of the suite's own table to those of the configuration, unless one of them is of the same resource.
+/// Adds the backup of the suite's table to the configured ones, unless one of them has the same resource.
 pub fn add_suite_table(backups: &mut BTreeMap<String, Definition>, table: Definition) {
     if backups.values().any(|backup| backup.resource == table.resource) {
         return;
@@ -571,7 +571,7 @@ impl Work {
         }
     }
 
-    /// When it should be asked for; `None` while it has not been started, and once it is over.
+    /// When it should be polled; `None` before it has started and after it has ended.
     fn due(&self) -> Option<Timestamp> {
         (self.id.is_some() && self.end.is_none() && !self.unasked).then(|| later(self.heard, doubled(LOOK_AFTER, self.looks)))
     }
@@ -585,7 +585,7 @@ fn doubled(wait: Duration, times: u32) -> Duration {
     wait.saturating_mul(1 << times.min(8)).min(LONGEST_LOOK)
 }
 
-/// A moment without its seconds, as schedules are told apart.
+/// A moment without its seconds; schedules are identified by it.
 fn to_the_minute(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second().div_euclid(60) * 60).unwrap_or(time)
 }
@@ -601,7 +601,7 @@ impl WorkId {
 }
 
 impl Backup {
-    /// A backup that nothing has happened to yet.
+    /// A backup without events.
     #[must_use]
     pub fn new(suite: &str, name: &str, definition: Definition, now: Timestamp) -> Self {
         Self {
@@ -617,7 +617,7 @@ impl Backup {
         }
     }
 
-    /// The idempotency token of a job: the same however often it is started, and another for every other job and in every other suite.
+    /// The idempotency token of a job: the same for every try to start it, and different for every other job and every other suite.
     #[must_use]
     pub fn token(&self, work: WorkId) -> String {
         let (word, slot) = work.word();
@@ -631,7 +631,7 @@ impl Backup {
         text
     }
 
-    /// The name of what a restore test creates, where its kind has names.
+    /// The name of the resource that a restore test creates, for kinds with names.
     #[must_use]
     pub fn restored_name(&self, slot: Timestamp) -> String {
         let mut name = self.token(WorkId::Restore(slot));
@@ -645,7 +645,7 @@ impl Backup {
         self.jobs.iter().find(|job| job.slot == slot)
     }
 
-    /// Some job of its own, if it has one.
+    /// One of its jobs, if it has one.
     #[must_use]
     pub fn work(&self, id: WorkId) -> Option<&Work> {
         match id {
@@ -663,7 +663,7 @@ impl Backup {
         }
     }
 
-    /// Whose job of the service it is; `None` if it is none of this backup's.
+    /// The job with this id in AWS Backup; `None` if it does not belong to this backup.
     #[must_use]
     pub fn whose(&self, kind: JobKind, id: &str) -> Option<WorkId> {
         match kind {
@@ -681,7 +681,7 @@ impl Backup {
         }
     }
 
-    /// Every job that was started and is not known to be over.
+    /// Every job that was started and has not finished, as far as known.
     fn open(&self) -> Vec<WorkId> {
         let jobs = self.jobs.iter().flat_map(|job| [WorkId::Backup(job.slot), WorkId::Copy(job.slot)]);
         jobs.chain(self.test.as_ref().map(|test| WorkId::Restore(test.slot)))
@@ -689,7 +689,7 @@ impl Backup {
             .collect()
     }
 
-    /// Those of them that are asked for.
+    /// Those of them that Bellhop polls.
     fn underway(&self) -> Vec<WorkId> {
         let mut open = self.open();
         open.retain(|id| self.work(*id).is_some_and(|work| work.due().is_some()));
@@ -705,20 +705,20 @@ impl Backup {
         }
     }
 
-    /// When the sweep should look at this backup next; `None` when nothing is underway and nothing is to be done.
+    /// When the sweep should process this backup next; `None` if nothing is in progress or pending.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         let works = self.underway().into_iter().filter_map(|id| self.work(id).and_then(Work::due));
         self.outbox.due().into_iter().chain(self.removal_due()).chain(works).min()
     }
 
-    /// When the record may be forgotten.
+    /// When DynamoDB may delete the record.
     #[must_use]
     pub fn expires(&self) -> Timestamp {
         later(self.changed, KEPT)
     }
 
-    /// What an event makes of this backup at a moment.
+    /// Decides the next state of this backup after an event at a moment.
     #[must_use]
     pub fn decide(&self, event: &BackupEvent, now: Timestamp) -> Decision<Self> {
         let mut next = self.clone();
@@ -987,7 +987,7 @@ impl Backup {
         Ok(())
     }
 
-    /// Tells what went wrong, or that it goes well again. Every job that goes wrong is told; remarks that come again and again only once.
+    /// Reports a problem or a recovery. Every failed job is reported; a repeated remark only once.
     fn judge(&mut self, concern: Concern, slot: Timestamp, end: &End, told: BackupTold, now: Timestamp) {
         if end.how == How::Completed {
             return self.recovered(concern, slot, now);
@@ -1008,7 +1008,7 @@ impl Backup {
         }
     }
 
-    /// What was wrong is well again, if what is well now is newer. A job that ends the trouble of jobs and of age at once is told once.
+    /// Ends a problem if the good result is newer. A job that ends the problems of jobs and of age at the same time is reported once.
     fn recovered(&mut self, concern: Concern, slot: Timestamp, now: Timestamp) {
         let Some(trouble) = self
             .troubles
@@ -1079,7 +1079,7 @@ impl Backup {
         self.tell(slot, told, now);
     }
 
-    /// Starts a restore test if it is time for one.
+    /// Starts a restore test if it is due.
     fn test(&mut self, point: &Point, slot: Timestamp, now: Timestamp) {
         let Some(every) = self.definition.restore_test.as_ref().map(|test| test.every) else {
             return;
@@ -1125,7 +1125,7 @@ impl Backup {
         self.remove_created(now);
     }
 
-    /// What a restore created that AWS Backup does not know any more, where its kind has names: it has the one that the test gave.
+    /// The resource of a restore job that AWS Backup no longer has, for kinds with names: its name is the one that the test chose.
     fn name_created(&mut self) {
         let name = self.test.as_ref().map(|test| self.restored_name(test.slot));
         if let (Some(test), Some(name)) = (&mut self.test, name)
@@ -1135,7 +1135,7 @@ impl Backup {
         }
     }
 
-    /// Removes what a restore that is over created, once that is known. Where its event did not say, AWS Backup is asked.
+    /// Deletes the resource that a finished restore job created, once it is known. If the event did not name it, Bellhop polls AWS Backup.
     fn remove_created(&mut self, now: Timestamp) {
         let name = self.test.as_ref().map(|test| self.restored_name(test.slot));
         let (Some(test), Some(name)) = (&mut self.test, name) else {
@@ -1166,7 +1166,7 @@ impl Backup {
         }
     }
 
-    /// AWS Backup was asked about a restore that has failed, and tells of nothing that it created. It may be behind, and still tell it as underway.
+    /// A poll of a failed restore job shows no created resource. The answer may be stale and still show the job as running.
     fn nothing_created(&mut self, seen: &JobSeen) {
         if let Some(test) = &mut self.test
             && test.work.is(&seen.id)
@@ -1178,7 +1178,7 @@ impl Backup {
         }
     }
 
-    /// Whatever a restore created has to be found by somebody else.
+    /// Another person or program must find the resource that a restore created.
     fn give_up_created(&mut self, why: &str, now: Timestamp) {
         if let Some(test) = &mut self.test
             && matches!(test.removal, Removal::Sought { .. })
@@ -1220,7 +1220,7 @@ impl Backup {
         Ok(())
     }
 
-    /// Forgets the oldest jobs that are over, beyond those that are remembered.
+    /// Removes the oldest finished jobs beyond those that are remembered.
     fn forget(&mut self) {
         let is_over = |job: &Job| job.work.end.is_some() && job.copy.as_ref().is_none_or(|copy| copy.end.is_some());
         let mut surplus = self.jobs.iter().filter(|job| is_over(job)).count().saturating_sub(REMEMBERED);

@@ -1,9 +1,9 @@
-//! The newest run of a branch whose pushes supersede each other, so that a newer push cancels the older one's unfinished run, and an older push that
-//! arrives late cancels its own.
+//! The newest run of a branch on which newer pushes supersede older ones: a newer push cancels the unfinished run of an older one, and an older push
+//! that arrives late cancels its own run.
 //!
-//! Events tell the time of a push in whole seconds. Within one, each push names the commit that was there before it, so that pushes which follow each other are
-//! put in order in whatever order they come. Those between which a push is still missing stay side by side until it comes: the newest is never cancelled by
-//! mistake. So do those whose order the commits leave open, because the branch went back to an earlier one within the second.
+//! Events give the time of a push in whole seconds. Within one second, the order follows from the previous commit that each push names, in whatever
+//! order the events arrive. If a push in between is still missing, both runs continue until it arrives, so the newest run is never cancelled by
+//! mistake. The same holds if the commits do not determine the order, because the branch returned to an earlier commit within the second.
 
 use std::cmp::Ordering;
 use std::time::Duration;
@@ -22,50 +22,50 @@ pub struct Branch {
     pub repository: RepositoryName,
     /// The branch.
     pub reference: Reference,
-    /// The run of the newest push that is known.
+    /// The run of the newest known push.
     pub newest: Option<Pushed>,
-    /// Runs of the same second, of which it is not known yet whether they are newer.
+    /// Runs of the same second that may be newer.
     #[serde(default)]
     pub beside: Vec<Pushed>,
     /// Runs of the same second that were superseded; at most [`MOST_PASSED`].
     #[serde(default)]
     pub passed: Vec<Pushed>,
-    /// Runs that were superseded before the newest one came: jobs that the next run did not have go on in them. At most [`MOST_EARLIER`].
+    /// Runs that were superseded before the newest one: their jobs that the next run does not have continue. At most [`MOST_EARLIER`].
     #[serde(default)]
     pub earlier: Vec<Pushed>,
-    /// What is still to be done.
+    /// Pending effects.
     pub outbox: Outbox<BranchEffect>,
 }
 
-/// A run and the push that it is of.
+/// A run and its push.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pushed {
     /// The run.
     pub run: RunId,
-    /// When it was pushed; when the run was created, where the event did not tell.
+    /// When the push happened, or, if the event does not say, when the run was created.
     pub at: Timestamp,
     /// The commit.
     pub commit: CommitId,
-    /// The branch's commit before.
+    /// The branch's previous commit.
     pub previous: Option<CommitId>,
 }
 
-/// What can happen to a branch.
+/// An event for a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BranchEvent {
     /// A run was created that supersedes older ones.
     Entered(Pushed),
-    /// An effect has taken place.
+    /// An effect was performed.
     Performed(EffectId),
-    /// An effect was tried in vain, for this reason; it stays in the outbox.
+    /// An effect failed for this reason; it stays in the outbox.
     Deferred(EffectId, String),
 }
 
-/// What is to be done for a branch. May be performed more than once.
+/// An effect of a branch. It may be performed more than once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BranchEffect {
-    /// Cancel what is unfinished of a run.
+    /// Cancel the unfinished builds of a run.
     Supersede {
         /// The older run.
         run: RunId,
@@ -75,7 +75,7 @@ pub enum BranchEffect {
 }
 
 impl Effect for BranchEffect {
-    /// Never: it is what one record tells another.
+    /// Never: one record notifies another.
     fn abandoned_after(&self) -> Option<Duration> {
         None
     }
@@ -83,11 +83,11 @@ impl Effect for BranchEffect {
 
 /// How many superseded pushes of one second are remembered.
 pub const MOST_PASSED: usize = 50;
-/// How many superseded runs are superseded again by the next push. Each costs it three reads.
+/// How many superseded runs the next push supersedes again. Each costs it three reads.
 pub const MOST_EARLIER: usize = 3;
 
 impl Pushed {
-    /// Whether this push came directly after another one of the same second.
+    /// Whether this push directly followed another one of the same second.
     fn follows(&self, other: &Self) -> bool {
         self.previous.as_ref() == Some(&other.commit)
     }
@@ -108,13 +108,13 @@ impl Branch {
         }
     }
 
-    /// When the sweep should look at this branch next; `None` when nothing is left to do.
+    /// When the sweep should process this branch next; `None` if nothing is pending.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         self.outbox.due()
     }
 
-    /// What an event makes of this branch at a moment.
+    /// Decides the next state of this branch after an event at a moment.
     #[must_use]
     pub fn decide(&self, event: &BranchEvent, now: Timestamp) -> Decision<Self> {
         let mut next = self.clone();
@@ -168,7 +168,7 @@ impl Branch {
         true
     }
 
-    /// Keeps a superseded run in mind for the next push.
+    /// Remembers a superseded run for the next push.
     fn remember(&mut self, older: Pushed) {
         if self.earlier.iter().any(|known| known.run == older.run) {
             return;
@@ -215,7 +215,7 @@ impl Branch {
         self.beside = left;
     }
 
-    /// The runs of the pushes that led to this one, as far as they are known.
+    /// The runs of the pushes that led to this one, as far as known.
     fn before(&self, pushed: &Pushed) -> Vec<RunId> {
         let (mut all, mut last) = (Vec::new(), pushed);
         while let Some(earlier) = self.of_the_second().find(|known| last.follows(known) && !all.contains(&known.run)) {
@@ -225,7 +225,7 @@ impl Branch {
         all
     }
 
-    /// Every push that is known of the newest one's second.
+    /// All known pushes of the newest push's second.
     fn of_the_second(&self) -> impl Iterator<Item = &Pushed> {
         self.newest.iter().chain(&self.beside).chain(&self.passed)
     }

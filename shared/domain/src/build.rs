@@ -1,8 +1,8 @@
-//! A build: its states, what may happen to it, and what then is to be done.
+//! A build: its states, its events, and the effects that follow.
 //!
-//! [`Build::decide`] is total: every state answers every event, most often with "ignored". It relies on nothing about the order or number of events.
-//! An event about an agent is matched to an attempt by its number and then to the attempt's agent by the agent's id, so that an agent that should
-//! not exist (the reply to its launch was lost, and another took its place) is recognised and stopped.
+//! [`Build::decide`] is total: every state handles every event, most often as "ignored". It does not rely on the order or number of events. An event
+//! about an agent is matched to an attempt by number, and then to the attempt's agent by the agent's id. So an agent that should not exist (the reply
+//! to its launch was lost, and another agent took its place) is recognized and stopped.
 
 mod abandoned;
 mod refused;
@@ -23,126 +23,125 @@ use crate::outbox::{Abandoned, Effect, EffectId, Outbox, TELL_FOR, TRY_FOR, late
 use crate::outcome::Outcome;
 use crate::spec::{BuildSpec, Executor, Relaunch, RetryOn};
 
-/// How long an accepted agent may take to come up. Fargate pulls large images in minutes; what takes longer never comes. A group of instances that finds
-/// no Spot capacity leaves its tasks PROVISIONING without a word: on-demand capacity follows then.
+/// How long an accepted agent may take to start. Fargate pulls large images in minutes; an agent that takes longer never starts. If a group of
+/// instances finds no Spot capacity, its tasks stay PROVISIONING; the build then falls back to on-demand capacity.
 pub const LAUNCH_TIMEOUT: Duration = Duration::from_secs(20 * 60);
-/// The same on on-demand capacity of ECS, which nothing follows: a capacity provider with managed scaling starts an instance first, and keeps the task
-/// PROVISIONING for up to half an hour
-/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/asg-capacity-providers.html>).
+/// The same for on-demand capacity of ECS, which has no fallback: a capacity provider with managed scaling starts an instance first, and keeps the
+/// task PROVISIONING for up to half an hour (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/asg-capacity-providers.html>).
 pub const ON_DEMAND_LAUNCH_TIMEOUT: Duration = Duration::from_secs(35 * 60);
-/// How long an agent that was told to stop may take to say that it has: after that it counts as lost. A task has two minutes for it; what takes longer has
-/// lost its host's connection, and may never say so.
+/// How long an agent may take to stop after Bellhop asked it to: after that it counts as lost. A task has two minutes. If it takes longer, its host
+/// is disconnected and may never report the end.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-/// For how long a launch is tried that is refused for a reason which the table of refusals does not know: a missing permission, for instance, which a
-/// new stack gets a moment later.
+/// How long a launch is retried that is refused for a reason outside the table of refusals: for instance a missing permission, which takes effect
+/// shortly after a stack was created.
 pub const UNKNOWN_FOR: Duration = Duration::from_secs(15 * 60);
-/// How long nobody can be asked about a build's agents, until time is held against them all the same.
+/// How long polls of a build's agents may fail before their timeouts apply anyway.
 pub const UNSEEN_FOR: Duration = Duration::from_secs(30 * 60);
-/// How often a running agent is asked for, in case its events were lost.
+/// How often a running agent is polled, in case its events were lost.
 pub const CHECK_RUNNING: Duration = Duration::from_secs(5 * 60);
-/// How often an agent is asked for that should change soon: coming up, interrupted, stopping.
+/// How often an agent is polled that should change soon: starting, interrupted, stopping.
 pub const CHECK_CHANGING: Duration = Duration::from_secs(60);
-/// How long to look for the agent of a launch whose reply never came, before concluding that there is none.
+/// How long Bellhop looks for the agent of a launch without a reply before it concludes that there is none.
 pub const FIND_FOR: Duration = Duration::from_secs(5 * 60);
-/// The first wait after a launch was refused for want of capacity or by a limit of the account; doubles each time.
+/// The first wait after a launch was refused because of capacity or a limit of the account; doubles each time.
 pub const REFUSED_BACKOFF: Duration = Duration::from_secs(15);
-/// The wait after a launch met a rate limit. It does not grow: tokens come back by themselves all the time, and how often all builds together ask for
-/// one is decided by the sweep, which slows down when it is refused.
+/// The wait after a launch was throttled. It does not grow: the service refills its tokens continuously, and the sweep, which slows down when it is
+/// throttled, decides how often all builds together try.
 pub const THROTTLED_WAIT: Duration = Duration::from_secs(2);
-/// The longest wait between two tries of a launch, and before any retry.
+/// The longest wait between two launches of one attempt, and before any retry.
 pub const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 
-/// After how long a build that waits for an agent says so, once.
+/// How long a build waits for an agent before Bellhop reports it, once.
 pub const WAITING_TOLD_AFTER: Duration = Duration::from_secs(10 * 60);
 
-/// How long a build waits before it looks again whether starts are still paused.
+/// How long a build waits before it checks again whether launches are paused.
 pub const PAUSED_WAIT: Duration = Duration::from_secs(30);
 
-/// The most characters that are kept of a service's or an agent's own words. They go into messages, of which some hold those of many builds.
+/// The most characters stored of a service's or an agent's message. It goes into messages, some of which contain many builds.
 const LONGEST_WORDS: usize = 300;
-/// How the reason of a container begins of which the kernel has killed a process for want of memory
+/// The beginning of a container's reason if the kernel killed one of its processes because memory ran out
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html>).
 const OUT_OF_MEMORY: &str = "OutOfMemory";
-/// What is said of a script that succeeded all the same.
+/// The remark about such a process if the script succeeded nevertheless.
 const SHORT_OF_MEMORY: &str = "one of its processes was killed because memory ran out; give its agent more memory";
-/// The most characters that are kept of a command that failed.
+/// The most characters stored of a failed command.
 const LONGEST_COMMAND: usize = 60;
 
-/// A build and everything known about it: the record in the ledger.
+/// A build with all its data: the record in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Build {
-    /// What it is to do.
+    /// The frozen definition of the build.
     pub spec: BuildSpec,
-    /// Where it stands.
+    /// The state.
     pub state: BuildState,
     /// Its attempts; the last one is the current one.
     pub attempts: Vec<Attempt>,
-    /// Agents that carry this build's name but are no (longer an) attempt's agent.
+    /// Agents with this build's name that are not, or no longer, an attempt's agent.
     pub strays: Vec<Stray>,
     /// Retries used under each rule of the retry policy, in its order.
     pub retries: Vec<u32>,
-    /// Its place among those that its agent template has, where that has a limit.
+    /// Its slot in the pool of its agent template, if the template has a limit.
     #[serde(default)]
     pub place: Place,
-    /// How often it has given a place back to ask for another one later.
+    /// How often it has released a slot to acquire another one later.
     #[serde(default)]
     pub turn: u32,
-    /// What the attempt that decided it left behind, once that has been looked at.
+    /// The results of the deciding attempt in the bucket, once they were collected.
     #[serde(default)]
     pub found: Option<Found>,
-    /// Since when nobody can be asked about its agents.
+    /// Since when polls of its agents have failed.
     #[serde(default)]
     pub unseen: Option<Timestamp>,
-    /// People were told that nobody can.
+    /// Whether that was reported.
     #[serde(default)]
     pub blind: bool,
-    /// People were told that it waits for an agent.
+    /// Whether the wait for an agent was reported.
     #[serde(default)]
     pub waiting_told: bool,
     /// When the run was created.
     pub created: Timestamp,
-    /// What is still to be done.
+    /// Pending effects.
     pub outbox: Outbox<BuildEffect>,
 }
 
-/// Where a build stands.
+/// The state of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BuildState {
     /// It waits for jobs that it needs.
     Blocked,
-    /// It waits for a place among those of its agent template.
+    /// It waits for a slot of its agent template.
     Waiting,
-    /// Its current attempt waits to be launched.
+    /// Its current attempt waits for its launch.
     Queued {
-        /// Not to be launched before.
+        /// The earliest time of the launch.
         not_before: Timestamp,
     },
     /// Its current attempt is launching or running.
     Active,
-    /// It is over.
+    /// It has finished.
     Finished {
         /// How it ended; never changes.
         outcome: Outcome,
         /// When that was decided.
         at: Timestamp,
-        /// Why, for people; none for a success.
+        /// The cause, for people; none for a success.
         cause: Option<String>,
     },
 }
 
-/// A build's place among those that its agent template has ([`Pool`](crate::pool::Pool)).
+/// The slot of a build in the [`Pool`](crate::pool::Pool) of its agent template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
-    /// It was never asked for: the template has no limit, or the build has not come to it yet.
+    /// Not requested: the template has no limit, or the build is not ready to launch.
     #[default]
     None,
-    /// It was asked for.
+    /// Requested.
     Wanted,
-    /// The build has it, until it is over and nothing runs for it any more.
+    /// The build holds it until it has finished and nothing runs for it any more.
     Held,
-    /// It was given back, or is not wanted any more.
+    /// Released, or no longer wanted.
     Left,
 }
 
@@ -151,90 +150,91 @@ pub enum Place {
 pub struct Attempt {
     /// Its number, from 1.
     pub number: u32,
-    /// What it runs on, or is to run on.
+    /// The capacity that it runs on, or will run on.
     pub capacity: Capacity,
     /// Its agent, once known.
     pub agent: Option<AgentId>,
     /// The highest version seen of its agent.
     pub seen: u64,
-    /// Its launch was refused on other capacity before, or for good. A refusal is no proof: an earlier request of the same launch may still come
-    /// through, and then there is an agent nobody waits for. It is looked for once this attempt is up, or over; after a refusal for good a minute later.
+    /// A launch of it was refused before, on other capacity or for good. A refusal proves nothing: an earlier request of the same launch may still
+    /// have succeeded, and then there is an orphan agent. Bellhop looks for it once this attempt has started or ended; after a refusal for good, a
+    /// minute later.
     #[serde(default)]
     pub fell_back: bool,
-    /// Since when the build has been waiting for an agent; `queue-timeout` counts from here.
+    /// Since when the build has been waiting for an agent; `queue-timeout` starts here.
     pub queued: Timestamp,
-    /// How often its launch was refused for want of capacity or by a limit of the account.
+    /// How often its launch was refused because of capacity or a limit of the account.
     pub refusals: u32,
-    /// How often its launch met a rate limit.
+    /// How often its launch was throttled.
     #[serde(default)]
     pub throttles: u32,
-    /// How many of its launches were refused under a token that is spent by that: the next launch has another.
+    /// How many of its launches were refused under a token that cannot be used again: the next launch uses another one.
     #[serde(default)]
     pub round: u32,
-    /// What the last refusal said.
+    /// The message of the last refusal.
     pub last_refusal: Option<String>,
     /// What a person can do about that refusal.
     #[serde(default)]
     pub advice: Option<String>,
-    /// Since when its launch has been refused for a reason that is not known.
+    /// Since when its launch has been refused for an unknown reason.
     #[serde(default)]
     pub unknown: Option<Timestamp>,
     /// Its agent counts as lost: if it is seen again, it is stopped again.
     #[serde(default)]
     pub lost: bool,
-    /// What is worth knowing about it although it has succeeded.
+    /// A remark about a successful attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remark: Option<String>,
     /// When its launch was last decided, or accepted.
     pub launched: Option<Timestamp>,
-    /// When its agent was up.
+    /// When its agent started.
     pub started: Option<Timestamp>,
-    /// When it was last looked at on purpose.
+    /// When it was last polled.
     pub checked: Timestamp,
-    /// How far it is.
+    /// The phase.
     pub phase: Phase,
 }
 
-/// How far an attempt is.
+/// The phase of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Not launched yet, or refused.
     Waiting,
-    /// Launched, and not up yet.
+    /// Launched, but not running yet.
     Launching,
-    /// Up.
+    /// Running.
     Running,
-    /// Its capacity is being taken back; it may have up to two minutes left.
+    /// AWS reclaims its capacity; it may have up to two minutes left.
     Interrupted {
-        /// When that was learnt.
+        /// When Bellhop received the warning.
         at: Timestamp,
     },
-    /// It was told to stop.
+    /// Bellhop has asked it to stop.
     Stopping {
         /// When.
         at: Timestamp,
-        /// Why.
+        /// The reason.
         why: StopWhy,
     },
-    /// It is over.
+    /// It has ended.
     Ended {
-        /// When that was learnt.
+        /// When Bellhop learned of it.
         at: Timestamp,
         /// How.
         end: End,
     },
 }
 
-/// Why an attempt was told to stop.
+/// Why Bellhop stops an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StopWhy {
-    /// The build is over without it.
+    /// The build has finished without it.
     BuildOver,
     /// It ran longer than the job's `timeout`.
     Timeout,
-    /// Its agent did not come up in its time: [`LAUNCH_TIMEOUT`] or [`ON_DEMAND_LAUNCH_TIMEOUT`].
+    /// Its agent did not start in time: [`LAUNCH_TIMEOUT`] or [`ON_DEMAND_LAUNCH_TIMEOUT`].
     NeverUp,
 }
 
@@ -242,80 +242,80 @@ pub enum StopWhy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum End {
-    /// The script ended with exit code 0, by itself.
+    /// The script ended by itself with exit code 0.
     Succeeded,
     /// The script failed.
     Failed {
-        /// Its exit code, where there is one.
+        /// Its exit code, if there is one.
         exit_code: Option<i32>,
-        /// Why, for people.
+        /// The cause, for people.
         cause: String,
     },
-    /// The commit is not in the repository any more: no other attempt would find it.
+    /// The commit is no longer in the repository, so no other attempt would find it.
     CommitGone {
-        /// Why, for people.
+        /// The cause, for people.
         cause: String,
     },
-    /// Its capacity was taken back.
+    /// AWS reclaimed its capacity.
     Interrupted,
-    /// Its agent never came up, or was lost, through no fault of the job.
+    /// Its agent never started, or was lost, through no fault of the job.
     Infrastructure {
-        /// Why, for people.
+        /// The cause, for people.
         cause: String,
     },
-    /// It was stopped for running too long.
+    /// Bellhop stopped it because it ran too long.
     TimedOut,
-    /// It was stopped because the build was over without it, or never launched.
+    /// It was stopped because the build finished without it, or it was never launched.
     Unneeded,
 }
 
-/// An agent that carries this build's name but is no (longer an) attempt's agent. It is stopped, and remembered, so that its later events are not
-/// taken for the attempt's.
+/// An agent with this build's name that is not, or no longer, an attempt's agent. Bellhop stops it and remembers it, so that its later events are not
+/// mistaken for the attempt's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stray {
     /// The agent.
     pub agent: AgentId,
     /// The attempt whose name it carries.
     pub attempt: u32,
-    /// Proven stopped, or told to for so long that it counts as lost.
+    /// Whether it is proven stopped, or counts as lost.
     pub stopped: bool,
     /// It counts as lost: if it is seen again, it is stopped again.
     #[serde(default)]
     pub lost: bool,
-    /// When it was taken for one.
+    /// When it was recognized as such.
     #[serde(default)]
     pub since: Option<Timestamp>,
-    /// When it was last looked at on purpose.
+    /// When it was last polled.
     pub checked: Timestamp,
 }
 
-/// What can happen to a build.
+/// An event for a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BuildEvent {
-    /// Every job it needs has succeeded.
+    /// All jobs that it needs have succeeded.
     Released,
-    /// A job it needs did not succeed.
+    /// A job that it needs did not succeed.
     Skipped {
         /// That job.
         because: JobName,
     },
-    /// It has a place among those of its agent template.
+    /// The pool granted it a slot.
     Granted {
-        /// The turn that it is for.
+        /// The turn of the grant.
         turn: u32,
     },
-    /// It is not wanted any more.
+    /// It is cancelled or superseded.
     Cancelled {
         /// [`Outcome::Cancelled`] or [`Outcome::Superseded`].
         outcome: Outcome,
-        /// Why, for people.
+        /// The cause, for people.
         cause: String,
     },
-    /// What an attempt left behind was looked at.
+    /// The results of an attempt in the bucket were collected.
     Collected {
         /// The attempt.
         attempt: u32,
-        /// What was found.
+        /// The results.
         found: Found,
     },
     /// A launch was accepted.
@@ -327,7 +327,7 @@ pub enum BuildEvent {
         /// The new agent.
         agent: AgentId,
     },
-    /// A launch was refused; no agent came of it.
+    /// A launch was refused and started no agent.
     LaunchRefused {
         /// The attempt.
         attempt: u32,
@@ -335,26 +335,26 @@ pub enum BuildEvent {
         capacity: Capacity,
         /// Its round.
         round: u32,
-        /// Why.
+        /// The refusal.
         refusal: Refusal,
-        /// Its token is answered with this refusal from now on.
+        /// Whether the service answers the token with this refusal from now on.
         spent: bool,
     },
-    /// Something was seen of an agent of this build.
+    /// An event or a poll shows an agent of this build.
     Agent {
         /// The attempt whose name it carries.
         attempt: u32,
-        /// What was seen.
+        /// The observation.
         observation: Observation,
     },
-    /// An effect has taken place.
+    /// An effect was performed.
     Performed(EffectId),
-    /// An effect was tried in vain, for this reason; it stays in the outbox, unless it is abandoned.
+    /// An effect failed for this reason. It stays in the outbox, unless it is abandoned.
     Deferred(EffectId, String),
     /// Time has passed.
     Tick {
-        /// When [`Build::agents_to_check`] was asked, and those agents looked at; [`Timestamp::MIN`] where they could not be. An agent's time that has run
-        /// out since is not held against it yet, unless nobody could look for [`UNSEEN_FOR`].
+        /// When the agents of [`Build::agents_to_check`] were polled; [`Timestamp::MIN`] if that failed. Timeouts that ended after this time do not
+        /// apply yet, unless polls have failed for [`UNSEEN_FOR`].
         looked: Timestamp,
     },
 }
@@ -362,38 +362,38 @@ pub enum BuildEvent {
 /// Why a launch was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// There is none of this capacity now.
+    /// There is no capacity of this kind now.
     NoCapacity(String),
-    /// A rate limit of the service.
+    /// The service throttled the call.
     Throttled(String),
-    /// A limit of the account on what may run at once.
+    /// The account's limit on running agents is reached.
     AccountLimit(String),
-    /// The service's own trouble, where it is certain that no agent came of it.
+    /// A fault of the service that certainly started no agent.
     Transient(String),
-    /// An alarm keeps agents from being launched; none was asked for.
+    /// An alarm pauses launches, so the service was not called.
     Paused(String),
-    /// The launch can never succeed as it is: an unknown cluster or task definition.
+    /// The launch can never succeed: an unknown cluster or task definition.
     Invalid(String),
-    /// A reason that is not known, a missing permission among them: it may be mended within minutes.
+    /// An unknown reason, such as a missing permission: it may be fixed within minutes.
     Unknown(String),
 }
 
-/// What is to be done for a build. Every one of them may be performed more than once.
+/// An effect of a build. Each of them may be performed more than once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BuildEffect {
-    /// Ask for a place among those of the agent template.
+    /// Acquire a slot of the agent template.
     Ask,
-    /// Give that place back.
+    /// Release that slot.
     Leave {
-        /// The turn that is over.
+        /// The turn that ends.
         turn: u32,
     },
-    /// Look what the deciding attempt left behind, before anybody is told that the build is over.
+    /// Collect the deciding attempt's results in the bucket, before the end of the build is reported.
     Collect {
         /// The attempt.
         attempt: u32,
-        /// What is told then.
+        /// The message that follows.
         news: BuildNews,
     },
     /// Launch an agent, under the idempotency token of attempt, capacity and round.
@@ -406,7 +406,7 @@ pub enum BuildEffect {
         #[serde(default)]
         round: u32,
     },
-    /// Look for the agent of a launch whose reply never came.
+    /// Look for the agent of a launch without a reply.
     Find {
         /// The attempt.
         attempt: u32,
@@ -415,99 +415,99 @@ pub enum BuildEffect {
     Stop {
         /// The agent.
         agent: AgentId,
-        /// Why, for the service's own record.
+        /// The reason, for the service's record.
         reason: String,
     },
-    /// Tell people.
+    /// Publish a message.
     Announce(BuildNews),
-    /// Tell the run that this build is over.
+    /// Report to the run that this build has finished.
     TellRun {
         /// How it ended.
         outcome: Outcome,
-        /// Why, for people.
+        /// The cause, for people.
         cause: Option<String>,
-        /// What its test reports say.
+        /// The counts of its test reports.
         #[serde(default)]
         tests: Option<Tests>,
     },
 }
 
-/// What people are told about a build.
+/// A message about a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BuildNews {
-    /// A launch was refused for a reason that is not known, and is tried again for a while.
+    /// A launch was refused for an unknown reason and is retried for a while.
     Refused {
         /// The attempt.
         attempt: u32,
-        /// What it is to run on.
+        /// The capacity.
         capacity: Capacity,
-        /// What the service said.
+        /// The service's message.
         cause: String,
         /// What a person can do.
         advice: String,
-        /// Until when it is tried again.
+        /// The end of the retries.
         until: Timestamp,
         /// When it was refused.
         at: Timestamp,
     },
-    /// Something that was to be done for the build was abandoned.
+    /// An effect of the build was abandoned.
     Abandoned {
         /// The effect, by number.
         number: u64,
-        /// What it was, and what follows.
+        /// The effect and its consequences.
         what: Abandoned,
     },
-    /// It has waited for an agent for a while.
+    /// The build has waited for an agent for a while.
     Waiting {
         /// The attempt.
         attempt: u32,
-        /// What it is to run on.
+        /// The capacity.
         capacity: Capacity,
         /// What it waits for.
         cause: String,
-        /// What a person can do, where that is known.
+        /// What a person can do, if known.
         advice: Option<String>,
         /// Since when.
         since: Timestamp,
-        /// When it is given up.
+        /// When it times out.
         until: Timestamp,
-        /// When this was seen.
+        /// When Bellhop detected it.
         at: Timestamp,
     },
-    /// Its last agent has stopped, a while after it was cancelled or had timed out.
+    /// The last agent of a cancelled or timed-out build has stopped, a while after the build finished.
     Stopped {
         /// The attempt.
         attempt: u32,
-        /// What it ran on.
+        /// The capacity.
         capacity: Capacity,
-        /// How the build had ended.
+        /// The build's outcome.
         outcome: Outcome,
-        /// How long ago that was.
+        /// The time between the two.
         after: Duration,
         /// When the agent stopped.
         at: Timestamp,
     },
-    /// An attempt ended or is about to, and another takes its place.
+    /// An attempt has ended or is about to, and another one replaces it.
     Retrying {
         /// The new attempt.
         attempt: u32,
-        /// What it runs on.
+        /// Its capacity.
         capacity: Capacity,
-        /// What became of the last one.
+        /// The end of the previous attempt.
         cause: String,
         /// When that was decided.
         at: Timestamp,
     },
-    /// The build is over.
+    /// The build has finished.
     Finished {
         /// How it ended.
         outcome: Outcome,
-        /// The attempt that decided it, if there was one.
+        /// The attempt that decided the outcome, if there was one.
         attempt: Option<u32>,
-        /// What that ran on.
+        /// Its capacity.
         capacity: Option<Capacity>,
-        /// Why, for people.
+        /// The cause, for people.
         cause: Option<String>,
         /// When that was decided.
         at: Timestamp,
@@ -526,14 +526,14 @@ impl Effect for BuildEffect {
 }
 
 impl BuildEffect {
-    /// Whether it is there to get an agent for an attempt, or to find the one there may be.
+    /// Whether the effect launches an agent for an attempt, or looks for one.
     fn seeks_agent_of(&self, number: u32) -> bool {
         matches!(self, Self::Launch { attempt, .. } | Self::Find { attempt } if *attempt == number)
     }
 }
 
 impl End {
-    /// The word for it in reports and messages.
+    /// Its name in reports and messages.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -577,7 +577,7 @@ impl Attempt {
         !matches!(self.phase, Phase::Waiting | Phase::Ended { .. })
     }
 
-    /// Whether a launch of it was refused before, which is no proof that it had no effect.
+    /// Whether a launch of it was refused before, which does not prove that no agent was started.
     #[must_use]
     pub fn was_refused(&self) -> bool {
         self.refusals > 0 || self.throttles > 0
@@ -600,7 +600,7 @@ impl Attempt {
         }
     }
 
-    /// Whether it is over, and the agent of its refused launch is still to be looked for.
+    /// Whether it has ended, and Bellhop must still look for the agent of its refused launch.
     fn is_to_look_back(&self) -> bool {
         self.fell_back && self.end().is_some()
     }
@@ -614,7 +614,7 @@ impl Attempt {
 }
 
 impl Build {
-    /// A build that waits for the jobs it needs.
+    /// A build that waits for the jobs that it needs.
     #[must_use]
     pub fn blocked(spec: BuildSpec, now: Timestamp) -> Self {
         Self {
@@ -634,7 +634,7 @@ impl Build {
         }
     }
 
-    /// A build that needs nothing: its first attempt's launch is in its outbox.
+    /// A build without needs: the launch of its first attempt is in its outbox.
     #[must_use]
     pub fn ready(spec: BuildSpec, now: Timestamp) -> Self {
         let mut build = Self::blocked(spec, now);
@@ -642,7 +642,7 @@ impl Build {
         build
     }
 
-    /// How it ended, if it did.
+    /// Its outcome, if it has finished.
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         match self.state {
@@ -651,7 +651,7 @@ impl Build {
         }
     }
 
-    /// When it was decided how it ended.
+    /// When its outcome was decided.
     #[must_use]
     pub fn finished_at(&self) -> Option<Timestamp> {
         match self.state {
@@ -660,7 +660,7 @@ impl Build {
         }
     }
 
-    /// Where it stands, in one word for records and people: `blocked`, `queued`, `launching`, `running`, or the outcome.
+    /// Its status, in one word for records and people: `blocked`, `queued`, `launching`, `running`, or the outcome.
     #[must_use]
     pub fn status(&self) -> &'static str {
         match &self.state {
@@ -683,8 +683,8 @@ impl Build {
         }
     }
 
-    /// The agents whose state should be asked for, because nothing has been heard of them for a while, or because their time is up: nobody is stopped
-    /// for running too long who has ended in time, and whose events got lost. Each with its attempt's number.
+    /// The agents to poll, each with its attempt's number: those without recent events, and those whose timeout has passed. The poll before the
+    /// timeout avoids stopping a build that has ended in time, but whose events were lost.
     #[must_use]
     pub fn agents_to_check(&self, now: Timestamp) -> Vec<(u32, AgentId)> {
         let attempts = self
@@ -700,13 +700,13 @@ impl Build {
         attempts.chain(strays).collect()
     }
 
-    /// Whether an attempt has run longer than it may.
+    /// Whether an attempt has run longer than its timeout.
     fn is_overtime(&self, attempt: &Attempt, now: Timestamp) -> bool {
         matches!(attempt.phase, Phase::Running | Phase::Interrupted { .. })
             && attempt.started.is_some_and(|started| later(started, self.spec.timeout) <= now)
     }
 
-    /// When the sweep should look at this build next; `None` when nothing is left to wait for.
+    /// When the sweep should process this build next; `None` if nothing is pending.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         let queue = match (&self.state, self.attempts.last()) {
@@ -733,7 +733,7 @@ impl Build {
         self.outbox.due().into_iter().chain(queue).chain(attempts).chain(strays).min()
     }
 
-    /// When its current attempt waits to be launched: when that may be, or is to be given up.
+    /// If its current attempt waits for a launch: the earliest time of the launch, or the deadline.
     fn launch_due(&self) -> Option<Timestamp> {
         match (&self.state, self.attempts.last()) {
             (BuildState::Queued { not_before }, Some(attempt)) => Some((*not_before).min(self.queue_deadline(attempt))),
@@ -741,14 +741,14 @@ impl Build {
         }
     }
 
-    /// Whether a launch is what it is due for first. How fast launches go is up to a service's rates, and nothing else is to wait behind them.
+    /// Whether a launch is the first thing that is due. A service's rate limits launches, and other work must not wait behind them.
     #[must_use]
     pub fn is_due_for_launch(&self) -> bool {
         let launch = self.launch_due();
         launch.is_some() && launch == self.due()
     }
 
-    /// What an event makes of this build at a moment.
+    /// Decides the next state of this build after an event at a moment.
     #[must_use]
     pub fn decide(&self, event: &BuildEvent, now: Timestamp) -> Decision<Self> {
         let mut next = self.clone();
@@ -835,7 +835,7 @@ impl Build {
         self.launch_in_a_place(now);
     }
 
-    /// Launches the current attempt, or asks for the place that it has to have first.
+    /// Launches the current attempt, or acquires the slot that it needs first.
     fn launch_in_a_place(&mut self, now: Timestamp) {
         if self.spec.limit.is_none() || self.place == Place::Held {
             return self.launch(now);
@@ -882,7 +882,7 @@ impl Build {
         }
     }
 
-    /// Gives the build's place back once it is over and nothing runs for it any more.
+    /// Releases the build's slot once it has finished and nothing runs for it any more.
     fn leave_when_nothing_runs(&mut self, now: Timestamp) {
         let has_one = matches!(self.place, Place::Wanted | Place::Held);
         let something_runs = self.attempts.iter().any(Attempt::is_live) || self.strays.iter().any(|stray| !stray.stopped);
@@ -898,7 +898,7 @@ impl Build {
         self.outbox.push(BuildEffect::Leave { turn: self.turn }, now);
     }
 
-    /// Everybody is told that the build is over, now that it is known what it left behind, or that this cannot be known.
+    /// Reports the end of the build, after its results were collected or could not be collected.
     fn collected(&mut self, attempt: u32, found: Option<Found>, now: Timestamp) -> Result<(), Ignored> {
         let news = self.outbox.pending().iter().find_map(|pending| match &pending.effect {
             BuildEffect::Collect { attempt: of, news } if *of == attempt => Some(news.clone()),
@@ -967,7 +967,7 @@ impl Build {
         }
     }
 
-    /// A launch was answered with an agent that was taken for a stray before: the token is spent on it.
+    /// The service answered a launch with an agent that was recognized as a stray before, so the token cannot be used again.
     fn launch_spent(&mut self, number: u32, capacity: Capacity, stopped: bool, now: Timestamp) -> Result<(), Ignored> {
         if !self.awaits_launch(number, capacity) {
             return if self.clear_launch(number, capacity) {
@@ -986,7 +986,7 @@ impl Build {
         Ok(())
     }
 
-    /// Whether a launch of the current attempt is under way, and nothing has come of it yet.
+    /// Whether a launch of the current attempt is in progress and has no result yet.
     fn awaits_launch(&self, number: u32, capacity: Capacity) -> bool {
         self.outcome().is_none()
             && self.attempts.last().is_some_and(|attempt| {
@@ -994,8 +994,8 @@ impl Build {
             })
     }
 
-    /// Another attempt in place of the current one, whose token is spent on an agent that does nothing for it. Its place in the queue is the old one's,
-    /// and no retry is used up.
+    /// Replaces the current attempt by another one, because its token belongs to an agent that does nothing for it. The place in the queue stays the
+    /// same, and no retry is used up.
     fn renumber(&mut self, number: u32, cause: String, now: Timestamp) {
         let Some(attempt) = self.attempts.last() else { return };
         let before = attempt.clone();
@@ -1011,7 +1011,7 @@ impl Build {
         )
     }
 
-    /// How long an accepted agent may take to come up. A build of CodeBuild may wait in CodeBuild's own queue before.
+    /// How long an accepted agent may take to start. A CodeBuild build may first wait in CodeBuild's queue.
     fn launch_timeout(&self, capacity: Capacity) -> Duration {
         match self.spec.executor {
             Executor::Ecs(_) if capacity == Capacity::OnDemand => ON_DEMAND_LAUNCH_TIMEOUT,
@@ -1031,14 +1031,14 @@ impl Build {
         later(attempt.queued, self.spec.queue_timeout)
     }
 
-    /// When a build has waited for a place for long enough: one whose launch was denied before waits no longer than for the permission.
+    /// The end of a build's wait for a slot. A build whose launch was denied before waits no longer than for the permission.
     fn waiting_deadline(&self, attempt: &Attempt) -> Timestamp {
         let queue = self.queue_deadline(attempt);
         attempt.unknown.map_or(queue, |since| queue.min(later(since, UNKNOWN_FOR)))
     }
 
-    /// Between three quarters of a wait and all of it, so that builds refused together do not come back together. The share depends on the build and
-    /// the round alone: `decide` has no dice.
+    /// Between three quarters of a wait and all of it, so that builds that were refused together do not retry together. The share depends only on the
+    /// build and the round, because `decide` has no random numbers.
     fn jittered(&self, wait: Duration, round: u32) -> Duration {
         let mut hash = Sha256::new();
         hash.update(self.spec.id.to_string().as_bytes());
@@ -1153,7 +1153,7 @@ impl Build {
         if news || newly_known { Ok(()) } else { Err(Ignored::NothingNew) }
     }
 
-    /// An agent that counted as lost goes on: a stop that was refused then may be taken now.
+    /// An agent that counted as lost is still running: Bellhop stops it again, in case the service accepts the stop now.
     fn stop_again(&mut self, agent: &AgentId, now: Timestamp) -> Result<(), Ignored> {
         if self.is_to_stop(agent) {
             return Err(Ignored::NothingNew);
@@ -1162,7 +1162,7 @@ impl Build {
         Ok(())
     }
 
-    /// Looks, once, for the agent of a launch that was refused on other capacity and may have come through all the same.
+    /// Looks, once, for the agent of a launch that was refused on other capacity and may have succeeded nevertheless.
     fn look_for_another_of(&mut self, index: usize, now: Timestamp) {
         if let Some(attempt) = self.attempts.get_mut(index).filter(|attempt| attempt.fell_back) {
             attempt.fell_back = false;
@@ -1174,7 +1174,7 @@ impl Build {
         self.outbox.remove_where(|pending| pending.effect.seeks_agent_of(number));
     }
 
-    /// An agent that is not the attempt's: it must not go on beside the one that is.
+    /// Stops an agent that is not the attempt's, because it must not run next to the attempt's agent.
     fn stray(&mut self, number: u32, seen: &Observation, now: Timestamp) -> Result<(), Ignored> {
         let known = self.attempts.iter().any(|attempt| attempt.agent.as_ref() == Some(&seen.agent));
         if known || matches!(seen.status, AgentStatus::Stopped(_)) {
@@ -1250,7 +1250,7 @@ impl Build {
         self.ended(index, &end, now);
     }
 
-    /// What follows for the build from the end of one of its attempts.
+    /// Decides what happens to the build after one of its attempts has ended.
     fn ended(&mut self, index: usize, end: &End, now: Timestamp) {
         let Some(attempt) = self.attempts.get(index) else { return };
         let number = attempt.number;
@@ -1291,8 +1291,8 @@ impl Build {
         self.look_for_another_of(index, now);
     }
 
-    /// What a stopped agent says about the attempt. Exit code 0 alone proves no success, since a script may answer SIGTERM with it; another exit code excludes
-    /// one. Where the service tells none, as of an agent that is lost, the report's stands.
+    /// The end of an attempt, from its stopped agent. Exit code 0 alone proves no success, because a script may end with it after SIGTERM; another
+    /// exit code excludes success. If the service has no exit code, as for a lost agent, the report decides.
     fn verdict(&self, attempt: &Attempt, stop: &Stop) -> End {
         // A build of CodeBuild has no containers: everything about its script stands in its report.
         let container = match &self.spec.executor {
@@ -1399,7 +1399,7 @@ impl Build {
         }
     }
 
-    /// Starts the replacement of a current attempt that is being taken back, where that may be done beside it.
+    /// Starts the replacement of an attempt that is being interrupted, if the job allows two attempts at the same time.
     fn replace_interrupted(&mut self, now: Timestamp) {
         let Some((current, others)) = self.attempts.split_last() else {
             return;
@@ -1442,7 +1442,7 @@ impl Build {
         )
     }
 
-    /// The rule for an end, if there is one that allows another attempt.
+    /// The retry rule for an end, if a rule allows another attempt.
     fn matching_rule(&self, on: RetryOn, exit_code: Option<i32>) -> Option<usize> {
         let index = self.spec.retry.rules.iter().position(|rule| {
             if on == RetryOn::Failure && !rule.exit_codes.is_empty() {
@@ -1506,7 +1506,7 @@ impl Build {
         self.finish_by(last, outcome, cause, now);
     }
 
-    /// Decides the build's one outcome, by what became of an attempt, and stops everything that still runs for it.
+    /// Decides the build's one outcome from the end of an attempt, and stops everything that still runs for it.
     fn finish_by(&mut self, decided_by: u32, outcome: Outcome, cause: Option<String>, now: Timestamp) {
         let decisive = self.attempts.iter().find(|attempt| attempt.number == decided_by);
         let news = BuildNews::Finished {
@@ -1633,7 +1633,7 @@ impl Build {
         }
     }
 
-    /// The moment up to which time is held against agents: when they were looked at, or now, where nobody could do that for [`UNSEEN_FOR`].
+    /// The time up to which timeouts apply: when the agents were polled, or now if polls have failed for [`UNSEEN_FOR`].
     fn held(&mut self, looked: Timestamp, now: Timestamp) -> Timestamp {
         if looked > Timestamp::MIN {
             self.unseen = None;
@@ -1736,7 +1736,7 @@ fn interruption(capacity: Capacity) -> String {
     }
 }
 
-/// What failed, as the agent reports it.
+/// The cause of a failure, from the agent's report.
 fn failure(report: &Report) -> String {
     let code = report.exit_code;
     match (&report.command, report.line) {
@@ -1750,7 +1750,7 @@ fn failure(report: &Report) -> String {
     }
 }
 
-/// A text as one line of at most so many characters.
+/// Shortens a text to one line of at most this many characters.
 fn brief(text: &str, limit: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= limit {

@@ -1,16 +1,16 @@
-//! What an agent runs on.
+//! The capacity of an agent.
 
 use serde::{Deserialize, Serialize};
 
-/// The capacity that an attempt is launched on.
+/// The capacity on which an attempt is launched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Capacity {
-    /// Cheap, and taken back at two minutes' notice.
+    /// Cheap; AWS may reclaim it with two minutes' notice.
     Spot,
-    /// Kept until the build is over.
+    /// Kept until the build has finished.
     OnDemand,
-    /// A machine of AWS CodeBuild's own; never taken back.
+    /// A machine of AWS CodeBuild; never reclaimed.
     #[serde(rename = "codebuild")]
     CodeBuild,
 }

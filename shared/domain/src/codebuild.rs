@@ -1,4 +1,4 @@
-//! What a build of AWS CodeBuild is told: the buildspec, and what else its start overrides of its project
+//! The input of an AWS CodeBuild build: the buildspec, and the overrides of its project
 //! (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html>).
 
 use std::collections::BTreeMap;
@@ -13,36 +13,37 @@ use crate::agent;
 use crate::ids::{AttemptId, RepositoryName};
 use crate::spec::{BuildSpec, Script};
 
-/// The minutes that CodeBuild takes as a build's timeout. What is shorter is enforced by the suite alone.
+/// The timeouts in minutes that CodeBuild accepts. Bellhop itself enforces shorter ones.
 const TIMEOUT: RangeInclusive<u64> = 5..=2160;
-/// The minutes that CodeBuild takes for how long a build may wait in its queue.
+/// The queued timeouts in minutes that CodeBuild accepts.
 const QUEUED_TIMEOUT: RangeInclusive<u64> = 5..=480;
-/// Variables of other agents' alone. The script stands in the buildspec, CodeBuild uploads the artifacts by itself, and its API tells how it went.
+/// Variables that only other agents need. CodeBuild has the script in the buildspec, uploads the artifacts by itself, and returns the result in its
+/// API.
 const OF_OTHERS: [&str; 4] = ["BELLHOP_SCRIPT", "BELLHOP_RESULT_URI", "BELLHOP_ARTIFACTS", "BELLHOP_ARTIFACTS_URI"];
-/// The file that the script is run from.
+/// The file of the script.
 const SCRIPT_FILE: &str = "bellhop-script";
-/// What bash reads before the script.
+/// The file that bash reads before the script.
 const PRELUDE: &str = include_str!("codebuild/prelude.sh");
-/// The variable that carries a note of the command that ended the script. The buildspec exports it, so that the build's description has it
-/// (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_ExportedEnvironmentVariable.html>). The command that runs the script names it.
+/// The variable with a note about the command that ended the script. The buildspec exports it, so that the build's description contains it
+/// (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_ExportedEnvironmentVariable.html>). The command that runs the script sets it.
 pub const FAILED: &str = "BELLHOP_FAILED";
-/// The most bytes of a note that are kept: the prelude writes 300 bytes of a command, and three characters for some of them.
+/// The most bytes stored of a note: the prelude writes 300 bytes of a command, and three characters for some of them.
 const LONGEST_NOTE: usize = 1000;
 
-/// Which command of a script ended it, as a build of CodeBuild notes it. A job can write the note as it likes.
+/// The command that ended a script, as a CodeBuild build notes it. A job can write any note.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedCommand {
     /// The exit code of the script, and of the command.
     pub exit_code: i32,
     /// The line of the script on which the command stands.
     pub line: u32,
-    /// The command, its variables not expanded.
+    /// The command, without expansion of its variables.
     pub command: String,
 }
 
 impl FailedCommand {
-    /// Reads the value of the variable [`FAILED`]: the script's exit code, then the command's exit code, line and text, with `%` and two hexadecimal
-    /// digits for some of its bytes. `None` where no command is noted, or another than the one that ended the script.
+    /// Parses the value of the variable [`FAILED`]: the script's exit code, then the command's exit code, line and text, with `%` and two hexadecimal
+    /// digits for some of its bytes. `None` if no command is noted, or not the one that ended the script.
     #[must_use]
     pub fn read(value: &str) -> Option<Self> {
         let mut parts = value.trim().splitn(4, ' ');
@@ -57,7 +58,7 @@ impl FailedCommand {
     }
 }
 
-/// Bytes from text with `%` and two hexadecimal digits for some of them.
+/// Decodes `%` and two hexadecimal digits to bytes.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.bytes().take(LONGEST_NOTE).collect::<Vec<_>>().into_iter();
@@ -77,7 +78,7 @@ fn decoded(text: &str) -> String {
         .to_owned()
 }
 
-/// The environment of an attempt's build: what every agent is told, without what only an entry point of the suite's own would read.
+/// The environment of an attempt's build: every agent's variables, without those that only the suite's entry point reads.
 #[must_use]
 pub fn environment(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bucket: &str) -> BTreeMap<String, String> {
     let mut all = agent::environment(spec, attempt, capacity, bucket);
@@ -85,10 +86,10 @@ pub fn environment(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bu
     all
 }
 
-/// The buildspec of an attempt: the path of the repository's own, or the text of one that runs the job's script as an ECS agent would: by bash with `-e`
-/// and `pipefail`, or by the interpreter that its first line names. `None` for a script that is kept in the bucket, as none of CodeBuild's ever is.
+/// The buildspec of an attempt: the path of a buildspec in the repository, or the text of one that runs the job's script like an ECS agent: with
+/// bash, `-e` and `pipefail`, or with the interpreter on its first line. `None` for a script in the bucket, which CodeBuild jobs never have.
 ///
-/// Several commands, so that CodeBuild, which quotes the command that failed, does not quote the whole script.
+/// It has several commands, because CodeBuild quotes the failed command, which should not be the whole script.
 #[must_use]
 pub fn buildspec(spec: &BuildSpec, attempt: &AttemptId) -> Option<String> {
     let script = match &spec.script {
@@ -133,7 +134,7 @@ pub fn buildspec(spec: &BuildSpec, attempt: &AttemptId) -> Option<String> {
     Some(yaml(&buildspec))
 }
 
-/// A command that writes a text to a file, and what follows it in the list of commands.
+/// A command that writes a text to a file, and the commands after it.
 fn write(file: &str, text: &str, then: &str) -> String {
     let end = delimiter(text);
     let newline = if text.ends_with('\n') { "" } else { "\n" };
@@ -149,8 +150,8 @@ fn delimiter(script: &str) -> String {
     end
 }
 
-/// JSON as YAML: almost every JSON is, but for characters that YAML does not take as they are, or takes for the end of a line. They can only stand in
-/// texts, where both languages know the same escape for them.
+/// JSON as YAML: almost all JSON is valid YAML, except for characters that YAML does not accept or treats as line ends. They only occur in strings,
+/// where both languages have the same escape.
 fn yaml(value: &serde_json::Value) -> String {
     let json = format!("{value:#}");
     let mut yaml = String::with_capacity(json.len());
@@ -183,7 +184,7 @@ fn minutes(span: Duration, bounds: &RangeInclusive<u64>) -> i32 {
     i32::try_from(seconds.div_ceil(60).clamp(*bounds.start(), *bounds.end())).unwrap_or(i32::MAX)
 }
 
-/// Where CodeBuild puts an attempt's artifacts in the suite's bucket, as the `path` and the `name` that it joins.
+/// The destination of an attempt's artifacts in the suite's bucket, as CodeBuild's `path` and `name`.
 #[must_use]
 pub fn artifacts_place(attempt: &AttemptId) -> (String, String) {
     let prefix = agent::artifacts_prefix(attempt);
@@ -192,7 +193,7 @@ pub fn artifacts_place(attempt: &AttemptId) -> (String, String) {
     (path.to_owned(), name.to_owned())
 }
 
-/// Where CodeBuild clones a repository from.
+/// The URL from which CodeBuild clones a repository.
 #[must_use]
 pub fn clone_url(region: &str, repository: &RepositoryName) -> String {
     let suffix = if region.starts_with("cn-") {

@@ -1,5 +1,5 @@
-//! The suite configuration, where it is broken: what serves in its place, and what the suite's administrators are told. The record is made when it is found broken
-//! the first time; while it is sound, nothing is stored about it.
+//! An invalid suite configuration: the version that Bellhop uses instead, and the messages to the administrators. The record is created when the
+//! configuration is first found invalid; for a valid one nothing is stored.
 
 use std::time::Duration;
 
@@ -11,61 +11,61 @@ use crate::decision::{Decision, Ignored};
 use crate::message::{Message, Notice, Severity};
 use crate::outbox::{Deferral, Effect, EffectId, Outbox, TELL_FOR, later};
 
-/// How often a broken configuration is looked at again.
+/// How often an invalid configuration is checked again.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
 
 /// The suite configuration: the record in the ledger.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configuration {
-    /// What is wrong with it; none while it is sound.
+    /// Its problem; none if it is valid.
     pub broken: Option<Broken>,
-    /// What was wrong with it last, and when that was over.
+    /// Its last problem, and when that ended.
     #[serde(default)]
     pub mended: Option<(Broken, Timestamp)>,
-    /// When it is looked at again.
+    /// The time of the next check.
     pub look: Option<Timestamp>,
-    /// What is still to be done.
+    /// Pending effects.
     pub outbox: Outbox<ConfigurationEffect>,
 }
 
-/// What is wrong with a configuration.
+/// A problem of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Broken {
-    /// In one line: file, line, field, and what was expected.
+    /// One line with file, line, field, and what was expected.
     pub why: String,
-    /// Since when the version has been there that serves in its place; none where there is no sound one.
+    /// When the version in use was stored; none if there is no valid version.
     pub serves: Option<Timestamp>,
-    /// When it was found.
+    /// When the problem was found.
     pub at: Timestamp,
 }
 
-/// What can happen to it.
+/// An event for the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigurationEvent {
-    /// It was read, and is broken.
+    /// It was read, and is invalid.
     FoundBroken {
-        /// In one line: file, line, field, and what was expected.
+        /// One line with file, line, field, and what was expected.
         why: String,
-        /// Since when the version has been there that serves in its place.
+        /// When the version in use was stored.
         serves: Option<Timestamp>,
     },
-    /// It was read, and is sound.
+    /// It was read, and is valid.
     FoundSound,
-    /// It is not there any more.
+    /// It no longer exists.
     FoundMissing,
-    /// An effect has taken place.
+    /// An effect was performed.
     Performed(EffectId),
-    /// An effect was tried in vain, for this reason; it stays in the outbox, unless it is abandoned.
+    /// An effect failed for this reason. It stays in the outbox, unless it is abandoned.
     Deferred(EffectId, String),
 }
 
-/// What is to be done. May be performed more than once.
+/// An effect of the configuration. It may be performed more than once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConfigurationEffect {
-    /// Tell people that it is broken.
+    /// Report that it is invalid.
     TellBroken(Broken),
-    /// Tell people that it is sound again.
+    /// Report that it is valid again.
     TellMended {
         /// When that was found.
         at: Timestamp,
@@ -79,13 +79,13 @@ impl Effect for ConfigurationEffect {
 }
 
 impl Configuration {
-    /// When the sweep should look at this record next; `None` while nothing is to be done.
+    /// When the sweep should process this record next; `None` if nothing is pending.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         self.outbox.due().into_iter().chain(self.look).min()
     }
 
-    /// What an event makes of this record at a moment.
+    /// Decides the next state of this record after an event at a moment.
     #[must_use]
     pub fn decide(&self, event: &ConfigurationEvent, now: Timestamp) -> Decision<Self> {
         let mut next = self.clone();
@@ -154,7 +154,7 @@ impl Configuration {
     }
 }
 
-/// What people are told. `place` is where the configuration is, for people.
+/// The message about an effect. `place` is the location of the configuration, for people.
 #[must_use]
 pub fn about_configuration(effect: &ConfigurationEffect, place: &str) -> Message {
     let (severity, status, at, title, now) = match effect {

@@ -1,24 +1,24 @@
-//! What `decide` answers.
+//! The result of `decide`.
 
-/// What an event makes of a state.
+/// The result of an event for a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision<S> {
     /// The next state, with its new effects in its outbox.
     Next(Box<S>),
-    /// The event changes nothing. That is the normal answer to what comes twice, late or out of order, and no error.
+    /// The event changes nothing. That is the normal result of duplicate, late and reordered events, not an error.
     Ignored(Ignored),
 }
 
 /// Why an event changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ignored {
-    /// It was seen before, or something newer was.
+    /// It is a duplicate, or older than a known event.
     Stale,
-    /// It tells nothing that is not known.
+    /// It contains no news.
     NothingNew,
-    /// The attempt has ended already.
+    /// The attempt has already ended.
     AttemptOver,
-    /// The build or run is over already.
+    /// The build or run has already finished.
     Over,
     /// The agent is not the attempt's, and has stopped or is being stopped.
     OtherAgent,
@@ -26,7 +26,7 @@ pub enum Ignored {
     NotDue,
     /// The run has no such job.
     UnknownJob,
-    /// There is no room for it now; it may come again.
+    /// The queue is full; the request may be repeated.
     Full,
 }
 

@@ -1,32 +1,32 @@
-//! What a build left behind: its artifacts, and the tests that its reports among them count.
+//! The results of a build in the bucket: its artifacts, and the tests in its JUnit reports.
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::shown;
 
-/// The most artifacts that are listed by name. All are kept; this only bounds the records and reports that name them.
+/// The most artifacts listed by name. The bucket keeps all of them; the limit only bounds the size of records and reports.
 pub const MOST_ARTIFACTS: usize = 100;
-/// The most failed tests that are named.
+/// The most failed tests listed by name.
 pub const MOST_FAILED: usize = 10;
-/// The most reports that are named because they were not read to their end.
+/// The most reports listed as not, or not fully, counted.
 pub const MOST_UNREAD: usize = 5;
-/// The most characters of a report's path that are told.
+/// The most characters of a report's path in messages.
 const LONGEST_PATH: usize = 120;
 
-/// What the deciding attempt of a build left in the bucket.
+/// The files of the deciding attempt in the bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Found {
     /// The first [`MOST_ARTIFACTS`] of them, by path.
     pub artifacts: Vec<Artifact>,
-    /// How many there are in all.
+    /// The total number of artifacts.
     pub count: u64,
-    /// What the JUnit reports among them say; `None` where there is none.
+    /// The counts of the JUnit reports; `None` if there are none.
     #[serde(default)]
     pub tests: Option<Tests>,
 }
 
-/// A file that a build left in the bucket.
+/// A file of a build in the bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Artifact {
@@ -36,22 +36,22 @@ pub struct Artifact {
     pub size: u64,
 }
 
-/// Tests, as JUnit reports count them.
+/// Test counts from JUnit reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Tests {
-    /// How many there are, with those that failed or were skipped.
+    /// The number of tests, including failed and skipped ones.
     pub run: u64,
-    /// How many failed, or ended in an error.
+    /// The number of tests that failed or ended with an error.
     pub failed: u64,
     /// How many were skipped.
     pub skipped: u64,
-    /// The names of the first [`MOST_FAILED`] that failed, each once: some tools write every try of a test.
+    /// The names of the first [`MOST_FAILED`] failed tests, each once: some tools report every try of a test.
     pub failures: Vec<String>,
-    /// How many reports were not read, or not to their end: there may be more tests than these.
+    /// The number of reports that were not, or not fully, counted: there may be more tests.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unread: u64,
-    /// The first [`MOST_UNREAD`] of them, each as `PATH: why`.
+    /// The first [`MOST_UNREAD`] of these, each as `PATH: reason`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread_because: Vec<String>,
 }
@@ -62,7 +62,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Tests {
-    /// Takes note of a report that was not read, or not to its end.
+    /// Records a report that was not, or not fully, counted.
     pub fn note_unread(&mut self, path: &str, why: &str) {
         self.unread = self.unread.saturating_add(1);
         if self.unread_because.len() < MOST_UNREAD {
@@ -70,7 +70,7 @@ impl Tests {
         }
     }
 
-    /// Counts another report's tests as well. Of the names, the first [`MOST_FAILED`] and [`MOST_UNREAD`] stay.
+    /// Adds the counts of another report. Of the names, the first [`MOST_FAILED`] and [`MOST_UNREAD`] remain.
     pub fn add(&mut self, other: Self) {
         self.run = self.run.saturating_add(other.run);
         self.failed = self.failed.saturating_add(other.failed);

@@ -1,4 +1,4 @@
-//! Names and identifiers, each its own type, so that none can be taken for another.
+//! Names and identifiers, each with its own type, so that they cannot be mixed up.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,15 +6,15 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// A text that does not fit the type it was meant for.
+/// A text that is not a valid name or identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{value:?} is not a valid {kind}: expected {expected}")]
 pub struct InvalidId {
-    /// What it was meant to be, such as `job name`.
+    /// The kind of name or identifier, such as `job name`.
     pub kind: &'static str,
-    /// The text as it came, cut to 100 characters.
+    /// The text, cut to 100 characters.
     pub value: String,
-    /// What would have fitted.
+    /// The expected form.
     pub expected: &'static str,
 }
 
@@ -129,13 +129,13 @@ text_id! {
 }
 
 text_id! {
-    /// A live or past agent as its service names it: the ARN of an ECS task or of a CodeBuild build.
+    /// A running or ended agent by its service's id: the ARN of an ECS task or of a CodeBuild build.
     AgentId, "agent id", "an ARN of at most 500 characters",
     |text| text.starts_with("arn:") && text.len() <= 500
 }
 
 text_id! {
-    /// A job of CodePipeline: one invocation of an action, which waits for an answer under this id. A UUID, but whatever comes in its shape is answered.
+    /// A job of CodePipeline: one invocation of an action, which waits for a result under this id. A UUID, but Bellhop accepts every id of that form.
     PipelineJobId, "pipeline job id", "36 letters, digits and -",
     |text| text.len() == 36 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
@@ -149,9 +149,9 @@ impl CommitId {
 }
 
 impl RunId {
-    /// The run that a trigger starts in a suite for a reference. The same trigger and reference always give the same id, which is what makes a repeated
-    /// trigger start nothing twice. Another suite that gets the same trigger has another run: everything that a run's id is part of (the `startedBy` and
-    /// the token of a launch, the keys of its artifacts) is the suite's own with it.
+    /// The run that a trigger starts in a suite for a reference. The same trigger and reference always give the same id, so a repeated trigger starts
+    /// nothing twice. In another suite the same trigger gives another id. Everything that contains a run's id (the `startedBy` and the token of a
+    /// launch, the keys of artifacts) therefore belongs to one suite.
     #[must_use]
     pub fn derive(suite: &str, trigger: &str, reference: &Reference) -> Self {
         let mut hash = Sha256::new();
@@ -195,7 +195,7 @@ impl Reference {
         }
     }
 
-    /// The branch's name, if it is one.
+    /// The branch's name, if it is a branch.
     #[must_use]
     pub fn branch(&self) -> Option<&str> {
         match self {
@@ -207,16 +207,16 @@ impl Reference {
 
 /// The longest name of a branch or tag, in characters.
 const LONGEST_REFERENCE: usize = 256;
-/// The same in bytes: it is part of a key of DynamoDB, which takes 1,024 bytes
+/// The same in bytes: the name is part of a DynamoDB key, which has at most 1,024 bytes
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
 const LONGEST_REFERENCE_BYTES: usize = 900;
 
 impl FromStr for Reference {
     type Err = InvalidId;
 
-    /// Takes the full name. The rules are Git's own (<https://git-scm.com/docs/git-check-ref-format>), and CodeCommit's limit of 256 characters
-    /// (<https://docs.aws.amazon.com/codecommit/latest/APIReference/API_BranchInfo.html>): what can be pushed can be built. Such a name may begin with a dash,
-    /// and hold spaces and control characters outside ASCII.
+    /// Parses the full name. The rules are Git's (<https://git-scm.com/docs/git-check-ref-format>), and CodeCommit's limit of 256 characters
+    /// (<https://docs.aws.amazon.com/codecommit/latest/APIReference/API_BranchInfo.html>), so every name that can be pushed is accepted. Such a name
+    /// may begin with a dash, and contain spaces and control characters outside ASCII.
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let invalid = || {
             InvalidId::new(
@@ -316,13 +316,13 @@ pub struct AttemptId {
 }
 
 impl AttemptId {
-    /// The `startedBy` that the attempt's ECS task carries, `bellhop/RUN/JOB/ATTEMPT`: at most 94 of the 128 characters that ECS allows.
+    /// The `startedBy` of the attempt's ECS task, `bellhop/RUN/JOB/ATTEMPT`: at most 94 of the 128 characters that ECS allows.
     #[must_use]
     pub fn started_by(&self) -> String {
         format!("bellhop/{}/{}", self.build, self.number)
     }
 
-    /// Reads a `startedBy`; `None` for everything that is not exactly one of ours.
+    /// Parses a `startedBy`; `None` for every other text.
     #[must_use]
     pub fn from_started_by(text: &str) -> Option<Self> {
         let (build, number) = text.strip_prefix("bellhop/")?.rsplit_once('/')?;
@@ -346,21 +346,20 @@ impl AttemptId {
     }
 }
 
-/// A launch of an attempt's: what all tries of it have in common, and its idempotency token stands for.
+/// A launch of an attempt: all tries of it have the same idempotency token.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LaunchId {
     /// The attempt.
     pub attempt: AttemptId,
-    /// The capacity that is asked for.
+    /// The requested capacity.
     pub capacity: crate::Capacity,
-    /// How many launches of the attempt were refused under a token that would be answered with the same refusal again.
+    /// How many launches of the attempt were refused under a token that the service would answer with the same refusal again.
     pub round: u32,
 }
 
 impl LaunchId {
-    /// Its idempotency token: the same for every try of it, another for another attempt, capacity or round, and another for another suite, whose runs
-    /// have other ids. 40 characters, within ECS's and CodeBuild's
-    /// 64.
+    /// Its idempotency token: the same for every try of it, and different for another attempt, capacity, round or suite, whose runs have other ids.
+    /// It has 40 characters, within ECS's and CodeBuild's limit of 64.
     #[must_use]
     pub fn token(&self) -> String {
         let mut hash = Sha256::new();

@@ -1,8 +1,8 @@
-//! Container instances that EC2 takes away: what is done for one, once, however often it is told.
+//! Container instances that EC2 interrupts: the effects for one, performed once, however often EC2 reports it.
 //!
-//! The builds on it decide for themselves what their interruption means; see
-//! [Spot Instance interruption notices](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html) and
-//! [container instance draining](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html).
+//! The builds on it decide for themselves what their interruption means; see [Spot Instance interruption
+//! notices](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html) and [container instance
+//! draining](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html).
 
 use std::time::Duration;
 
@@ -13,43 +13,40 @@ use crate::decision::{Decision, Ignored};
 use crate::ids::{BuildId, InstanceId};
 use crate::outbox::{Abandoned, Deferral, Effect, EffectId, ONE_TRY, Outbox, TELL_FOR, TRY_FOR, later};
 
-/// How long a record is kept after the last that was heard of its instance: ids of instances are never used again, so it only has to outlive whatever
-/// repeats a notice.
+/// How long a record is kept after the last event about its instance: ids of instances are never reused, so it only has to outlive repeated notices.
 const KEEP: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-/// Notices of one interruption come within this time of each other. An instance that was stopped or hibernated may come back under its id, and be taken
-/// away again.
+/// Notices of one interruption arrive within this time. A stopped or hibernated instance may return under the same id, and be interrupted again.
 const ONE_INTERRUPTION: Duration = Duration::from_secs(10 * 60);
-/// How long it is tried in vain to tell the builds on an instance that it is taken away.
+/// How long Bellhop tries to mark the builds on an instance as interrupted.
 const INTERRUPT_FOR: Duration = Duration::from_secs(5 * 60);
-/// How long an instance stays drained for a rebalance recommendation that no interruption follows. Most are not followed by one, and whether the
-/// instance is replaced depends on its Auto Scaling group
-/// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html>).
+/// How long an instance stays drained after a rebalance recommendation without an interruption. Most recommendations have none, and the Auto Scaling
+/// group decides whether the instance is replaced (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html>).
 pub const ADVICE_FOR: Duration = Duration::from_secs(60 * 60);
-/// How long tasks on it may put that off. The next recommendation within this time after it took tasks again drains it no more.
+/// How long tasks on it may delay its reactivation. Another recommendation within this time after the reactivation does not drain it again.
 const ADVICE_AT_MOST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// An instance that EC2 has told something about: the record in the ledger.
+/// An instance that EC2 sent a notice about: the record in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
     /// The instance.
     pub id: InstanceId,
-    /// Where ECS has it.
+    /// Its place in ECS.
     pub host: Host,
-    /// When it was told that the instance may be interrupted.
+    /// When EC2 sent a rebalance recommendation.
     pub advised: Option<Timestamp>,
-    /// The last interruption that was told.
+    /// The last interruption notice.
     pub warned: Option<Warned>,
-    /// It is drained on a recommendation alone: when to look whether it is still there.
+    /// If it was drained because of a recommendation only: when to check whether it still exists.
     #[serde(default)]
     pub look: Option<Timestamp>,
-    /// When it took tasks again after that.
+    /// When it was reactivated after that.
     #[serde(default)]
     pub reopened: Option<Timestamp>,
-    /// What is still to be done.
+    /// Pending effects.
     pub outbox: Outbox<InstanceEffect>,
 }
 
-/// An instance as ECS knows it.
+/// An instance in ECS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
     /// The cluster that it belongs to, by name.
@@ -58,16 +55,16 @@ pub struct Host {
     pub container_instance: String,
 }
 
-/// The first warning of an interruption.
+/// The first notice of an interruption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warned {
     /// What EC2 will do.
     pub action: Action,
-    /// When EC2 told it.
+    /// The time of EC2's notice.
     pub at: Timestamp,
 }
 
-/// What EC2 does to an instance whose capacity it takes back.
+/// What EC2 does to an instance that it interrupts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
@@ -80,7 +77,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// What it has become then.
+    /// The action in the past tense.
     pub(crate) fn past(self) -> &'static str {
         match self {
             Self::Terminate => "terminated",
@@ -90,116 +87,116 @@ impl Action {
     }
 }
 
-/// What EC2 tells about an instance.
+/// The kinds of EC2 notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
-    /// Its capacity will be taken back.
+    /// EC2 will interrupt it.
     Interruption(Action),
-    /// It is at a higher risk than others.
+    /// It has a higher risk of interruption than others.
     Rebalance,
 }
 
-/// A task on an instance that is none of ours.
+/// A task on an instance that Bellhop did not start.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ForeignTask {
     /// Its ARN.
     pub arn: String,
-    /// What it belongs to, in the words of ECS: its group (`service:web`, `family:jenkins-agent`), or its task definition.
+    /// Its owner in ECS: its group (`service:web`, `family:jenkins-agent`), or its task definition.
     pub belongs_to: String,
-    /// Who started it, where that is told.
+    /// Its `startedBy`, if it has one.
     pub started_by: Option<String>,
 }
 
-/// What can happen to an instance's record.
+/// An event for an instance's record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InstanceEvent {
-    /// EC2 has told something.
+    /// EC2 sent a notice.
     Told {
-        /// What.
+        /// The notice.
         what: What,
-        /// When it did.
+        /// Its time.
         at: Timestamp,
-        /// Somebody else had it drained before.
+        /// Another program had drained the instance before.
         draining: bool,
     },
-    /// It was to take tasks again.
+    /// Bellhop tried to reactivate it.
     Reopened {
-        /// The effect that this was.
+        /// The effect.
         effect: EffectId,
-        /// What came of it.
+        /// The result.
         what: Reopened,
     },
     /// Time has passed.
     Tick,
-    /// The builds on it have been told, and these tasks on it are others'.
+    /// The builds on it were marked as interrupted, and these other tasks run on it.
     Interrupted {
-        /// The effect that this was.
+        /// The effect.
         effect: EffectId,
         /// The builds.
         builds: Vec<BuildId>,
-        /// The tasks.
+        /// The other tasks.
         foreign: Vec<ForeignTask>,
     },
-    /// An effect has taken place.
+    /// An effect was performed.
     Performed(EffectId),
-    /// An effect was tried in vain, for this reason; it stays in the outbox, unless it is abandoned.
+    /// An effect failed for this reason. It stays in the outbox, unless it is abandoned.
     Deferred(EffectId, String),
 }
 
-/// What came of having an instance take tasks again.
+/// The result of a reactivation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reopened {
-    /// It does.
+    /// It was reactivated.
     Yes,
-    /// Tasks run on it. It may be that somebody waits for their end to take it away.
+    /// Tasks run on it. Somebody may wait for their end to terminate it.
     Busy,
-    /// It is gone, or somebody else has had it take tasks again.
+    /// It no longer exists, or another program has reactivated it.
     NotDraining,
 }
 
-/// What became of an instance that was drained on a recommendation.
+/// The state of an instance some time after it was drained because of a recommendation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AfterAdvice {
-    /// It takes tasks again.
+    /// It was reactivated.
     Reopened,
-    /// Tasks have run on it all the time, and it stays drained.
+    /// Tasks still ran on it, so it stays drained.
     StillBusy,
 }
 
-/// What is to be done for an instance. Every one of them may be performed more than once.
+/// An effect of an instance. Each of them may be performed more than once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InstanceEffect {
-    /// Tell the builds on it that their agents are being taken away, and see who else is on it.
+    /// Mark the builds on it as interrupted, and list the other tasks on it.
     Interrupt,
-    /// Have ECS place nothing on it any more.
+    /// Drain it, so that ECS places no more tasks on it.
     Drain,
-    /// Have ECS place tasks on it again, if it is drained and empty.
+    /// Reactivate it in ECS, if it is drained and empty.
     Reopen,
-    /// Tell people what became of it after a recommendation.
+    /// Report its state after a recommendation.
     TellAfterAdvice {
         /// The recommendation.
         advised: Timestamp,
-        /// What became of it.
+        /// The state.
         what: AfterAdvice,
-        /// When that was seen.
+        /// When that was detected.
         at: Timestamp,
     },
-    /// Tell people whose tasks go with it.
+    /// Report the tasks of others on it.
     Tell {
         /// The interruption.
         warned: Warned,
-        /// The builds that go on elsewhere.
+        /// The builds that are retried elsewhere.
         builds: Vec<BuildId>,
-        /// The tasks that nobody here looks after.
+        /// The tasks that Bellhop does not manage.
         foreign: Vec<ForeignTask>,
     },
-    /// Tell people what could not be done.
+    /// Report an abandoned effect.
     TellAbandoned {
-        /// Tells it from others.
+        /// Identifies it.
         number: u64,
-        /// What it was.
+        /// The effect.
         what: Abandoned,
     },
 }
@@ -223,7 +220,7 @@ impl Effect for InstanceEffect {
 }
 
 impl Instance {
-    /// An instance that nothing was heard of yet.
+    /// An instance without events.
     #[must_use]
     pub fn new(id: InstanceId, host: Host) -> Self {
         Self {
@@ -237,30 +234,30 @@ impl Instance {
         }
     }
 
-    /// When the sweep should look at this record next; `None` while nothing is to be done.
+    /// When the sweep should process this record next; `None` if nothing is pending.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         self.outbox.due().into_iter().chain(self.look).min()
     }
 
-    /// When the record may be forgotten.
+    /// When DynamoDB may delete the record.
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
         self.heard().map(|at| later(at, KEEP))
     }
 
-    /// When EC2 told something new last.
+    /// The time of the last new notice.
     fn heard(&self) -> Option<Timestamp> {
         self.advised.max(self.warned.map(|warned| warned.at))
     }
 
-    /// Whether the last interruption was told so long ago that it concerns nobody any more who is on the instance now.
+    /// Whether the last interruption is so old that it cannot concern what runs on the instance now.
     #[must_use]
     pub fn is_past(&self, now: Timestamp) -> bool {
         self.warned.is_none_or(|warned| is_past(warned.at, now))
     }
 
-    /// What an event makes of this record at a moment.
+    /// Decides the next state of this record after an event at a moment.
     #[must_use]
     pub fn decide(&self, event: &InstanceEvent, now: Timestamp) -> Decision<Self> {
         let mut next = self.clone();

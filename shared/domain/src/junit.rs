@@ -1,12 +1,11 @@
-//! Counts the tests of a JUnit report.
+//! Counts the tests in a JUnit report.
 //!
-//! There is no one definition of the format; what pytest, Maven Surefire, cargo-nextest, jest-junit and gotestsum write has this much in common:
-//! `testcase` elements in `testsuite` elements, which may stand in each other and in a `testsuites`, and inside a `testcase` one of `failure`,
-//! `error` and `skipped` unless the test passed. Some say that in an attribute instead. The totals that a `testsuite` carries as attributes are not
-//! added up: they are wrong often enough, and whether they hold what nested suites hold depends on who wrote them. They only count as one failure where
-//! nothing else tells of one.
+//! The format has no single definition. pytest, Maven Surefire, cargo-nextest, jest-junit and gotestsum have in common: `testcase` elements in
+//! `testsuite` elements, which may be nested and inside a `testsuites`, and in a `testcase` one of `failure`, `error` and `skipped` unless the test
+//! passed. Some tools use an attribute instead. The totals in a `testsuite`'s attributes are not added up: they are often wrong, and tools disagree
+//! on whether they include nested suites. They only count as one failure if nothing else shows a failure.
 //!
-//! Reports come from everyone who may push, so size and nesting are bounded. A document type is passed over and its entities are never expanded.
+//! Everyone who may push can write reports, so size and nesting are bounded. The parser skips a document type and never expands its entities.
 
 use std::borrow::Cow;
 
@@ -19,16 +18,16 @@ use crate::found::{MOST_FAILED, Tests};
 
 /// The largest part of a report that is read, in bytes.
 pub const LARGEST: usize = 16 * 1024 * 1024;
-/// How deep elements may stand in each other.
+/// The deepest nesting of elements.
 const DEEPEST: usize = 64;
 /// The longest name of a test, in characters.
 const LONGEST_NAME: usize = 120;
-/// The most characters that an error repeats of a file.
+/// The most characters of a file that an error quotes.
 const ECHOED: usize = 60;
-/// Where a declaration of the encoding is looked for, in bytes.
+/// How many bytes are searched for a declaration of the encoding.
 const DECLARATION: usize = 200;
 
-/// The outermost elements of other tools' test reports, and whose they are.
+/// The root elements of other tools' test reports, and the tools' names.
 const OTHER_REPORTS: [(&str, &str); 8] = [
     ("TestRun", "Visual Studio (TRX)"),
     ("assemblies", "xUnit.net"),
@@ -39,9 +38,9 @@ const OTHER_REPORTS: [(&str, &str); 8] = [
     ("testExecutions", "SonarQube"),
     ("testng-results", "TestNG"),
 ];
-/// What a test that failed is called in an attribute `status` or `result`.
+/// Values of an attribute `status` or `result` for a failed test.
 const FAILED: [&str; 8] = ["broken", "error", "errored", "fail", "failed", "failure", "timed out", "timeout"];
-/// What a test that was not run is called there.
+/// Values of that attribute for a skipped test.
 const NOT_RUN: [&str; 12] = [
     "blocked",
     "disabled",
@@ -56,101 +55,100 @@ const NOT_RUN: [&str; 12] = [
     "suppressed",
     "untested",
 ];
-/// What Catch2 says of a test that may fail, and passes for the run whatever becomes of it
+/// Catch2's tags for a test that may fail without failing the run
 /// (<https://github.com/catchorg/Catch2/blob/devel/docs/test-cases-and-sections.md#special-tags>).
 const MAY_FAIL: &str = "!mayfail";
 
-/// Why a file, or its rest, cannot be counted. Its text is one line.
+/// Why a file, or the rest of it, cannot be counted. Its text is one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JunitError {
-    /// It goes on behind [`LARGEST`].
+    /// It is longer than [`LARGEST`].
     #[error("it is larger than {} MiB", LARGEST / 1024 / 1024)]
     TooLarge,
     /// It has no elements at all.
     #[error("it is not XML: it has no element")]
     NoElement,
-    /// It is XML of another kind, such as a coverage report. Holds the outermost element's name.
+    /// It is another kind of XML, such as a coverage report. Holds the root element's name.
     #[error("it is not a JUnit report: it begins with <{0}>, expected <testsuites> or <testsuite>")]
     OtherKind(String),
-    /// It is a test report of another kind. Holds whose.
+    /// It is a test report of another kind. Holds the tool's name.
     #[error("it is a test report of {0}, expected one in JUnit's format")]
     OtherReport(&'static str),
-    /// Elements stand in each other deeper than any test runner writes them.
+    /// Elements are nested deeper than any test runner writes them.
     #[error("line {line}: elements are nested more than {DEEPEST} deep")]
     TooDeep {
         /// From 1.
         line: usize,
     },
-    /// It is broken, or cut off.
+    /// Its XML is invalid or incomplete.
     #[error("line {line}: it is not valid XML: {message}")]
     Broken {
         /// From 1.
         line: usize,
-        /// What is wrong.
+        /// The error.
         message: String,
     },
 }
 
-/// What a report says.
+/// The content of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counted {
     /// Its tests.
     pub tests: Tests,
-    /// Why there may be more of them: the report was counted up to here.
+    /// Why there may be more tests: the report was counted only up to this error.
     pub incomplete: Option<JunitError>,
 }
 
-/// An element that is open.
+/// An open element.
 enum Open<'a> {
     /// A `testsuites`, `testsuite`, or `testrun` (which Eclipse writes around its suites).
     Suite(Entry<'a>),
     /// A `testcase`.
     Case(Entry<'a>),
-    /// Anything else, with all that stands in it.
+    /// Any other element, with everything in it.
     Other,
 }
 
 /// A test, or a suite, that is being read.
 struct Entry<'a> {
     start: BytesStart<'a>,
-    /// A `failure` stands in it.
+    /// It contains a `failure`.
     failure: bool,
-    /// An `error` stands in it.
+    /// It contains an `error`.
     error: bool,
-    /// A `skipped` stands in it, or what other tools call that.
+    /// It contains a `skipped`, or another tool's name for that.
     skipped: bool,
     /// It was skipped because it may fail.
     may_fail: bool,
-    /// A `flakyFailure` or `flakyError` stands in it, or in a test of this suite: a try that does not count.
+    /// It, or a test of this suite, contains a `flakyFailure` or `flakyError`: a try that does not count.
     flaky: bool,
-    /// A suite stands in this one.
+    /// It contains another suite.
     has_suite: bool,
     /// A test of this suite has failed or was skipped.
     not_all_passed: bool,
 }
 
 impl Entry<'_> {
-    /// Whether what stands in it makes it a failed test. What is skipped and has a `failure` was let fail: a `todo` of Node.js, for instance. What is
-    /// skipped and has an `error` has broken around that: a teardown of pytest, for instance.
+    /// Whether its content makes it a failed test. A skipped test with a `failure` was allowed to fail, such as a `todo` of Node.js. A skipped test
+    /// with an `error` had an error outside the test, such as a teardown of pytest.
     fn failed(&self) -> bool {
         self.failure && !self.skipped || self.error && !self.may_fail
     }
 }
 
-/// Counts the tests of a report, of which this is the first part of at most [`LARGEST`] bytes: every `testcase` that stands directly in a suite.
+/// Counts the tests of a report, from its first part of at most [`LARGEST`] bytes: every `testcase` directly in a suite.
 ///
-/// It was skipped if a `skipped` stands directly in it, and no `error`; otherwise it failed if there is a `failure` or an `error`, however many;
-/// `flakyFailure` and `rerunFailure`, which tell of tries that do not count, change nothing. Where there is none of these, an attribute `status` or
-/// `result` of the test may say so. A `failure` or `error` that stands directly in a suite, as one whose set-up broke, is one more test that failed, named
-/// after the suite; so are the totals of a suite that tell of failures where no test does. Several reports one after the other in the same file are
-/// counted together.
+/// A test was skipped if it directly contains a `skipped` and no `error`. Otherwise it failed if it contains a `failure` or an `error`.
+/// `flakyFailure` and `rerunFailure` are tries that do not count. If it contains none of these, its attribute `status` or `result` decides. A
+/// `failure` or `error` directly in a suite, for instance after a failed set-up, is one more failed test, named after the suite. So are the totals of
+/// a suite that show failures if none of its tests does. Several reports in the same file are counted together.
 ///
-/// A failed test is named once, `classname.name`, or `name` where that says it all, in at most 120 characters, with spaces for control characters. Names
-/// of elements count without their namespace. The text is UTF-8, or what its byte order mark or its declaration says; bytes that mean nothing there
-/// are replaced.
+/// A failed test is named once, as `classname.name`, or `name` if that includes the class, in at most 120 characters, with spaces for control
+/// characters. Namespaces of elements are ignored. The text is UTF-8, or has the encoding of its byte order mark or declaration; invalid bytes are
+/// replaced.
 ///
 /// # Errors
-/// What keeps the file from being a JUnit report. What breaks later leaves what was counted until then, and [`Counted::incomplete`].
+/// If the file is not a JUnit report. If an error occurs later, the tests before it are counted, and [`Counted::incomplete`] is set.
 pub fn count(bytes: &[u8]) -> Result<Counted, JunitError> {
     let too_large = bytes.len() > LARGEST;
     let text = decoded(bytes.get(..LARGEST).unwrap_or(bytes));
@@ -175,8 +173,8 @@ pub fn count(bytes: &[u8]) -> Result<Counted, JunitError> {
     }
 }
 
-/// The text of a file. What is valid UTF-8 is taken for that, whatever it says of itself: those who write it are mistaken about the name more often than
-/// another encoding looks like UTF-8.
+/// The text of a file. Valid UTF-8 is read as UTF-8, whatever the file declares: a wrong declaration is more common than another encoding that looks
+/// like UTF-8.
 fn decoded(bytes: &[u8]) -> Cow<'_, str> {
     let encoding = match (Encoding::for_bom(bytes), bytes) {
         (Some((encoding, _)), _) => encoding,
@@ -188,7 +186,7 @@ fn decoded(bytes: &[u8]) -> Cow<'_, str> {
     encoding.decode(bytes).0
 }
 
-/// The encoding that the XML declaration names.
+/// The encoding in the XML declaration.
 fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
     let head = bytes.get(..DECLARATION).unwrap_or(bytes);
     let head = String::from_utf8_lossy(head);
@@ -202,7 +200,7 @@ fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
 struct Counting<'a> {
     tests: Tests,
     open: Vec<Open<'a>>,
-    /// A suite has begun.
+    /// A suite begins.
     any: bool,
 }
 
@@ -258,7 +256,7 @@ impl<'a> Counting<'a> {
         }
     }
 
-    /// What an element is where it begins, and what it says about the test or suite that it stands in.
+    /// Classifies an element at its start, and reads its statement about the enclosing test or suite.
     fn enter(&mut self, start: BytesStart<'a>) -> Result<Open<'a>, JunitError> {
         let local = start.local_name();
         let name: &str = local.as_ref();
@@ -322,7 +320,7 @@ impl<'a> Counting<'a> {
         }
     }
 
-    /// Counts what has failed of that which is open where a report breaks: it may be what broke it.
+    /// Counts the failures in open elements if the report is cut off: a failure may have cut it off.
     fn leave_what_failed(&mut self) {
         while let Some(element) = self.open.pop() {
             if let Open::Suite(entry) | Open::Case(entry) = &element
@@ -349,7 +347,7 @@ impl<'a> Counting<'a> {
     }
 }
 
-/// Whether the totals of a suite tell of failures.
+/// Whether the totals of a suite show failures.
 fn has_failures(start: &BytesStart<'_>) -> bool {
     let total = |name| attribute(start, name).parse::<u64>().unwrap_or_default();
     total("errors") > 0 || total("failures") > 0
@@ -370,7 +368,7 @@ fn outcome_of(start: &BytesStart<'_>) -> (bool, bool) {
     (is_one_of(&FAILED), is_one_of(&NOT_RUN))
 }
 
-/// The name of a test, or of a suite that failed as a whole; `without` for one that has none.
+/// The name of a test, or of a suite that failed as a whole; `without` if it has no name.
 fn name(start: &BytesStart<'_>, without: &str) -> String {
     let class = attribute(start, "classname");
     let name = attribute(start, "name");

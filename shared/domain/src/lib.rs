@@ -1,7 +1,7 @@
-//! What happens to a run, a build and an attempt.
+//! The rules for runs, builds and attempts.
 //!
-//! Everything here is a function of its arguments: no AWS, no clock, no environment, no I/O. The engine loads a state, asks `decide` what an event
-//! makes of it, stores the answer and performs the effects that the answer names.
+//! Everything here is a pure function of its arguments: no AWS, no clock, no environment, no I/O. The engine loads a state, calls `decide` with an
+//! event, stores the new state and performs its effects.
 
 pub mod agent;
 pub mod alarm;

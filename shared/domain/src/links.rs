@@ -1,4 +1,4 @@
-//! Where people find an agent and its log: pages of the console, and a stream of CloudWatch Logs.
+//! Links to an agent and its log: pages of the AWS console, and a stream of CloudWatch Logs.
 
 use std::fmt::Write as _;
 
@@ -19,7 +19,7 @@ pub struct LogStream {
 }
 
 impl LogStream {
-    /// The log of an attempt's agent; `None` while it has none, or where the template did not say where its agents log to.
+    /// The log of an attempt's agent; `None` if it has no agent, or if the agent template does not name its log group.
     #[must_use]
     pub fn of(spec: &BuildSpec, attempt: &Attempt) -> Option<Self> {
         Some(Self::at(spec.executor.logs()?, &Parts::of(attempt.agent.as_ref()?)?))
@@ -33,10 +33,10 @@ impl LogStream {
     }
 }
 
-/// The pages of an attempt's agent in the console, as pairs of a name, `agent` or `logs`, and a link. There are none without an agent.
+/// The console pages of an attempt's agent, as pairs of a name, `agent` or `logs`, and a link. There are none without an agent.
 ///
-/// `logs` is the agent's stream in CloudWatch Logs. Where the template did not say where its agents log to, it is a page of CodeBuild, or of ECS, which
-/// knows a stopped task "for at least one hour" (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html>).
+/// `logs` is the agent's stream in CloudWatch Logs. If the agent template does not name its log group, it is a page of CodeBuild, or of ECS, which
+/// shows a stopped task "for at least one hour" (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html>).
 #[must_use]
 pub fn links(spec: &BuildSpec, attempt: &Attempt) -> Vec<(&'static str, String)> {
     attempt
@@ -46,7 +46,7 @@ pub fn links(spec: &BuildSpec, attempt: &Attempt) -> Vec<(&'static str, String)>
         .unwrap_or_default()
 }
 
-/// An agent has no pages unless its id is the ARN of an ECS task that names its cluster, or of a build of CodeBuild.
+/// An agent has no pages unless its id is the ARN of an ECS task with its cluster, or of a CodeBuild build.
 fn of_agent(agent: &AgentId, logs: Option<&Logs>) -> Vec<(&'static str, String)> {
     let Some(parts) = Parts::of(agent) else {
         return Vec::new();
@@ -77,9 +77,9 @@ fn of_agent(agent: &AgentId, logs: Option<&Logs>) -> Vec<(&'static str, String)>
     vec![("agent", agent), ("logs", log)]
 }
 
-/// A stream's page in the console of CloudWatch Logs, in the form of the `deepLink` in answers of CodeBuild's
-/// (<https://docs.aws.amazon.com/codebuild/latest/userguide/sandbox.html>): names are percent-encoded twice, and each `%` of that is a `$`, so that `/` is
-/// `$252F`.
+/// A stream's page in the console of CloudWatch Logs, in the form of CodeBuild's `deepLink`
+/// (<https://docs.aws.amazon.com/codebuild/latest/userguide/sandbox.html>): names are percent-encoded twice, and each `%` of the result is a `$`, so
+/// `/` becomes `$252F`.
 fn stream_page(parts: &Parts<'_>, log: &LogStream) -> String {
     let name = |text: &str| percent_encoded(&percent_encoded(text)).replace('%', "$");
     let Parts { console, region, .. } = parts;
@@ -92,10 +92,10 @@ enum Service {
     CodeBuild,
 }
 
-/// What an agent's ARN tells.
+/// The parts of an agent's ARN.
 struct Parts<'a> {
     service: Service,
-    /// Where the console's pages of the region begin.
+    /// The base URL of the region's console.
     console: String,
     region: &'a str,
     account: &'a str,
@@ -126,7 +126,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// A text as one component of a link.
+/// Percent-encodes a text as one component of a link.
 pub(crate) fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -141,7 +141,7 @@ pub(crate) fn percent_encoded(text: &str) -> String {
     encoded
 }
 
-/// Links as members of a document.
+/// Links as members of a JSON object.
 pub(crate) fn object(links: &[(&'static str, String)]) -> Map<String, Value> {
     links
         .iter()

@@ -1,7 +1,7 @@
-//! What is counted about builds, for graphs and alarms: what one change of a build's record says.
+//! Metrics of builds, for dashboards and alarms, from one change of a build's record.
 //!
-//! A change is committed once, so that nothing is counted twice, however often an event comes. Who dies between the commit and the count leaves a gap:
-//! these are measurements, and nothing is decided by them.
+//! A change is committed once, so nothing is counted twice, however often an event arrives. If a function stops between commit and count, the count
+//! is lost: nothing depends on these metrics.
 
 use std::time::Duration;
 
@@ -11,33 +11,32 @@ use crate::Capacity;
 use crate::build::{Attempt, Build, End, Phase};
 use crate::outcome::Outcome;
 
-/// Something that is counted or measured.
+/// A count or a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
-    /// A build is over.
+    /// A build finished.
     Build(Outcome),
-    /// An attempt was decided upon.
+    /// An attempt began.
     Attempt,
     /// An attempt beyond the first, by a rule of the retry policy.
     Retry,
-    /// An attempt's capacity was taken back.
+    /// AWS reclaimed an attempt's capacity.
     Interruption,
-    /// From when an attempt began to wait for an agent to when its agent was launched.
+    /// The time from when an attempt began to wait for an agent to the launch of its agent.
     Queued(Duration),
-    /// From when an interruption was learnt of to when the attempt that replaces the interrupted one was launched.
+    /// The time from the receipt of an interruption to the launch of the replacement.
     Relaunched(Duration),
-    /// How long an agent was up, and on what.
+    /// How long an agent ran, by capacity.
     Agent(Capacity, Duration),
-    /// So many effects were tried in vain for too long, and are given up.
+    /// The number of effects that were abandoned.
     Abandoned(u64),
-    /// Something that came in was dropped although it may have been meant for Bellhop: an event that is not understood, or the push of a commit that is
-    /// not there.
+    /// An event that may have been meant for Bellhop was dropped: it cannot be parsed, or its commit does not exist.
     Dropped,
-    /// For how long the longest overdue record has been due when a sweep begins; zero where none is.
+    /// How long the most overdue record has been due when a sweep begins; zero if none is.
     Overdue(Duration),
 }
 
-/// What a change of a build says; `previous` is none for a new build.
+/// The metrics of a change of a build; `previous` is none for a new build.
 #[must_use]
 pub fn of_build(previous: Option<&Build>, next: &Build) -> Vec<Measure> {
     let mut measures = Vec::new();
@@ -77,7 +76,7 @@ pub fn of_build(previous: Option<&Build>, next: &Build) -> Vec<Measure> {
     measures
 }
 
-/// When an attempt's interruption was learnt of, or, once it is over, its end.
+/// When Bellhop received an attempt's interruption, or, after its end, when it ended.
 fn interrupted_at(attempt: &Attempt) -> Option<Timestamp> {
     match &attempt.phase {
         Phase::Interrupted { at } | Phase::Ended { at, end: End::Interrupted } => Some(*at),
@@ -85,7 +84,7 @@ fn interrupted_at(attempt: &Attempt) -> Option<Timestamp> {
     }
 }
 
-/// The time between two moments; zero where clocks differ by more.
+/// The time between two moments; zero if the clocks disagree.
 #[must_use]
 pub fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()

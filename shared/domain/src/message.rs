@@ -1,4 +1,4 @@
-//! What people are told: one JSON document for programs, and texts for e-mail and SMS.
+//! Messages to people: one JSON document for programs, and texts for e-mail and SMS.
 
 mod abandoned;
 mod backup;
@@ -30,8 +30,8 @@ pub const SUBJECT_LIMIT: usize = 99;
 /// The most characters of a repository's or a branch's name in a title.
 const NAME_LIMIT: usize = 30;
 
-/// A run with more jobs than this tells their causes shortened to [`SHORT_CAUSE`] characters: with the most jobs that a file may have, and every
-/// character escaped twice, it stays below the 256 KiB that SNS takes.
+/// In a run with more jobs than this, causes are cut to [`SHORT_CAUSE`] characters. So a run with the most jobs that a file may have, and every
+/// character escaped twice, stays below the 256 KiB that SNS accepts.
 const MANY_JOBS: usize = 20;
 /// See [`MANY_JOBS`].
 const SHORT_CAUSE: usize = 80;
@@ -40,19 +40,19 @@ const ARTIFACTS_NAMED: usize = 20;
 /// The most jobs that a title names.
 const JOBS_NAMED: usize = 3;
 
-/// How much a message matters.
+/// The severity of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// Nothing is wrong.
+    /// No problem.
     Info,
-    /// Something is not as usual, and taken care of.
+    /// Unusual, but Bellhop handles it.
     Warning,
-    /// Somebody should look.
+    /// A person should act.
     Error,
 }
 
 impl Severity {
-    /// The word for it.
+    /// Its name in the document.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -82,11 +82,11 @@ pub struct Message {
     pub email: String,
     /// The text of an SMS: at most [`SMS_LIMIT`] characters.
     pub sms: String,
-    /// What subscriptions can filter by.
+    /// The message attributes, for filter policies of subscriptions.
     pub attributes: Vec<(&'static str, String)>,
 }
 
-/// What a message of any kind has, whatever it is about.
+/// The parts of every message.
 pub(crate) struct Notice {
     pub(crate) id: String,
     pub(crate) kind: &'static str,
@@ -94,7 +94,7 @@ pub(crate) struct Notice {
     pub(crate) status: &'static str,
     pub(crate) title: String,
     pub(crate) time: Timestamp,
-    /// More members of the document.
+    /// Further members of the document.
     pub(crate) more: Vec<(&'static str, Value)>,
     pub(crate) body: String,
 }
@@ -179,7 +179,7 @@ impl Facts<'_> {
     }
 }
 
-/// What people are told about a build.
+/// The message about a build.
 #[must_use]
 pub fn about_build(build: &Build, news: &BuildNews) -> Message {
     let spec = &build.spec;
@@ -368,7 +368,7 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
     .message()
 }
 
-/// What Bellhop does about a launch that was refused, and what a person can do; `None` where no refusal is what the news are about.
+/// What Bellhop does about a refused launch, and what a person can do; `None` for messages about anything else.
 fn refused(build: &Build, news: &BuildNews) -> Option<(String, String)> {
     match news {
         BuildNews::Waiting { until, advice, .. } => {
@@ -397,13 +397,13 @@ fn refused(build: &Build, news: &BuildNews) -> Option<(String, String)> {
     }
 }
 
-/// A moment as people want it.
+/// A time for people, to the minute.
 fn minute(at: Timestamp) -> String {
     at.strftime("%H:%M UTC").to_string()
 }
 
-/// What people are told about a finished run; `None` while it is not finished. `broken` are the jobs of its branch or tag that went wrong the last time,
-/// and `links` where people find more, by name.
+/// The message about a finished run; `None` if it has not finished. `broken` are the jobs of its branch or tag whose last result was not a success,
+/// and `links` are further links, by name.
 #[must_use]
 pub fn about_run(run: &Run, broken: &[JobName], links: &[(&'static str, String)]) -> Option<Message> {
     let place = place(&run.repository, &run.reference);
@@ -532,14 +532,14 @@ pub fn about_run(run: &Run, broken: &[JobName], links: &[(&'static str, String)]
     )
 }
 
-/// What a run is at, in one line.
+/// The progress of a run, in one line.
 #[must_use]
 pub fn progress(run: &Run) -> String {
     let over = run.jobs.iter().filter(|job| matches!(job.state, JobState::Finished { .. })).count();
     format!("{over} of {} jobs have finished", run.jobs.len())
 }
 
-/// How a run ended, in one line; `None` while it is not over.
+/// The result of a run, in one line; `None` if it has not finished.
 #[must_use]
 pub fn summary(run: &Run) -> Option<String> {
     match &run.state {
@@ -552,7 +552,7 @@ pub fn summary(run: &Run) -> Option<String> {
     }
 }
 
-/// What a link is called in an e-mail.
+/// The label of a link in an e-mail.
 fn title_of(link: &str) -> &'static str {
     match link {
         "logs" => "Logs",
@@ -561,7 +561,7 @@ fn title_of(link: &str) -> &'static str {
     }
 }
 
-/// Jobs by name, or their number where they are many.
+/// The names of jobs, or their number if there are many.
 fn named(jobs: &[JobName]) -> String {
     if jobs.len() > JOBS_NAMED {
         return format!("{} jobs", jobs.len());
@@ -574,7 +574,7 @@ fn named_of(run: &Run) -> String {
     named(&jobs)
 }
 
-/// The job that a run's outcome comes from; none for a success.
+/// The job that decided a run's outcome; none for a success.
 #[must_use]
 pub fn decisive_job(run: &Run) -> Option<&JobName> {
     match &run.state {
@@ -583,7 +583,7 @@ pub fn decisive_job(run: &Run) -> Option<&JobName> {
     }
 }
 
-/// The jobs that went wrong, each with its cause; those first that the run's outcome comes from.
+/// The unsuccessful jobs, each with its cause. Those that decided the run's outcome come first.
 fn wrong_jobs(run: &Run, outcome: Outcome) -> Vec<(&JobName, Option<&String>)> {
     let mut wrong: Vec<_> = run
         .jobs
@@ -600,7 +600,7 @@ fn wrong_jobs(run: &Run, outcome: Outcome) -> Vec<(&JobName, Option<&String>)> {
     wrong.into_iter().map(|(_, name, cause)| (name, cause)).collect()
 }
 
-/// The job that a run's outcome comes from, with its cause, and how many others went wrong; none for a success.
+/// The job that decided a run's outcome, with its cause, and the number of other unsuccessful jobs; none for a success.
 fn worst_job(run: &Run, outcome: Outcome) -> Option<String> {
     if outcome == Outcome::Succeeded {
         return None;
@@ -622,7 +622,7 @@ fn tests_of(job: &RunJob) -> Option<&Tests> {
     }
 }
 
-/// Tests in numbers.
+/// The counts of tests, as text.
 fn counts(tests: &Tests) -> String {
     let of = |count: u64, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
     let unread = match tests.unread {
@@ -652,7 +652,7 @@ fn artifact_rows(found: &Found) -> Vec<String> {
     rows
 }
 
-/// Where it happened. Long names are cut, so that there is room for what happened in a subject and an SMS; the document has them in full.
+/// Repository and branch or tag. Long names are cut, to leave room in a subject and an SMS; the document has them in full.
 fn place(repository: &RepositoryName, reference: &Reference) -> String {
     format!("{} {}", cut(repository.as_str(), NAME_LIMIT), cut(reference.name(), NAME_LIMIT))
 }
@@ -670,7 +670,7 @@ fn words(outcome: Outcome) -> &'static str {
     }
 }
 
-/// How far an attempt is, or how it ended.
+/// The phase or the end of an attempt, as text.
 fn story(attempt: &Attempt) -> String {
     match &attempt.phase {
         Phase::Waiting => "waiting".to_owned(),
@@ -699,7 +699,7 @@ fn printable_ascii(text: &str) -> String {
     ascii
 }
 
-/// A text for people to read: without what does something to the lines that it is shown in, but for line breaks.
+/// A text for people, with spaces for control characters and others that affect the lines around them; line breaks stay.
 fn fit(text: &str) -> String {
     text.chars().map(|c| if c != '\n' && is_unfit(c) { ' ' } else { c }).collect()
 }

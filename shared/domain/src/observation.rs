@@ -1,5 +1,4 @@
-//! What is seen of an agent, in an event or by asking for it. Both come as the same type, so that a lost event and a described task are decided
-//! alike.
+//! Observations of an agent, from an event or a poll. Both have the same type, so both lead to the same decisions.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,50 +6,50 @@ use serde::{Deserialize, Serialize};
 use crate::Capacity;
 use crate::ids::AgentId;
 
-/// An agent as it was at some moment.
+/// An agent's state at some moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
     /// The agent.
     pub agent: AgentId,
-    /// Grows with each change of the agent; what is lower than one already seen is stale. Documented forms of an event exist without it.
+    /// Grows with each change of the agent; a lower version than one already seen is stale. Some documented events have none.
     pub version: Option<u64>,
-    /// The capacity it runs on, where that is told.
+    /// The capacity that it runs on, if known.
     pub capacity: Option<Capacity>,
-    /// What it does.
+    /// Its status.
     pub status: AgentStatus,
 }
 
-/// What an agent does.
+/// The status of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AgentStatus {
-    /// It was accepted and is not up yet.
+    /// It was accepted and is not running yet.
     Starting,
-    /// It is up.
+    /// It is running.
     Running {
-        /// Since when, where that is told.
+        /// Since when, if known.
         since: Option<Timestamp>,
     },
-    /// It runs, and its capacity will be taken back within about two minutes.
+    /// It is running, and AWS reclaims its capacity within about two minutes.
     Interrupted,
-    /// It was told to stop, or its container ended, and it is not known yet how.
+    /// It was asked to stop, or its container ended, and the result is not known yet.
     Stopping,
     /// Its containers have ended.
     Stopped(Stop),
 }
 
-/// How an agent ended.
+/// The end of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
     /// Why the service stopped it.
     pub cause: StopCause,
-    /// The service's own words for it.
+    /// The service's message.
     pub reason: Option<String>,
     /// Every container of the agent.
     pub containers: Vec<ContainerEnd>,
-    /// What is known of its script. An ECS agent leaves it in the bucket, and the engine fills it in; CodeBuild says it itself.
+    /// The report about its script. An ECS agent uploads it to the bucket, and the engine adds it; CodeBuild returns it itself.
     pub report: Option<Report>,
-    /// When, where that is told.
+    /// When it ended, if known.
     pub at: Option<Timestamp>,
 }
 
@@ -58,67 +57,67 @@ pub struct Stop {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StopCause {
-    /// An essential container ended by itself, with whatever exit code.
+    /// An essential container ended by itself, with any exit code.
     Exited,
-    /// It never came up.
+    /// It never started.
     FailedToStart,
-    /// It never came up because there was no capacity.
+    /// It never started because there was no capacity.
     NoCapacity,
-    /// It never came up for a reason that passes: a limit of the account, a rate limit, the service's own trouble.
+    /// It never started for a temporary reason: a limit of the account, throttling, or a fault of the service.
     NotNow,
-    /// Its capacity was taken back.
+    /// AWS reclaimed its capacity.
     Interrupted,
-    /// Somebody asked for it: this suite, or a person.
+    /// Bellhop, or a person, stopped it.
     Requested,
-    /// It ran longer than the service lets it.
+    /// It ran longer than the service allows.
     TimedOut,
-    /// The job as it is defined cannot succeed: a broken buildspec, artifacts that are not there. The reason says what.
+    /// The job's definition cannot succeed: an invalid buildspec, missing artifacts. The reason has details.
     Definition,
-    /// The service lost it, found it unhealthy, or does not say.
+    /// The service lost it, considers it unhealthy, or gives no reason.
     Other,
 }
 
-/// How one container of an agent ended.
+/// The end of one container of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerEnd {
     /// Its name in the task definition.
     pub name: String,
-    /// Missing for a container that never ran, and sometimes for one that ran out of memory.
+    /// Missing for a container that never ran, and for some that ran out of memory.
     pub exit_code: Option<i32>,
-    /// The service's own words, such as `OutOfMemoryError: Container killed due to memory usage`.
+    /// The service's message, such as `OutOfMemoryError: Container killed due to memory usage`.
     pub reason: Option<String>,
 }
 
-/// What the agent's entry point leaves in the bucket when its script has ended (`BELLHOP_RESULT_URI`). An exit code alone cannot tell a script that
-/// finished inside the warning window from one that gave up on SIGTERM with exit code 0; this can.
+/// The report that the agent's entry point uploads when its script has ended (`BELLHOP_RESULT_URI`). An exit code alone cannot distinguish a script
+/// that finished within the warning time from one that ended with exit code 0 after SIGTERM; the report can.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Report {
-    /// How far the agent came.
+    /// The phase that the agent reached.
     pub phase: ReportPhase,
     /// The script's exit code (128 + n for signal n), or the checkout's.
     pub exit_code: i32,
-    /// SIGTERM had been passed on to the script before it ended: its end proves nothing.
+    /// SIGTERM was forwarded to the script before it ended, so its end proves nothing.
     #[serde(default)]
     pub signalled: bool,
-    /// The command that failed, where the entry point knows it.
+    /// The command that failed, if the entry point knows it.
     #[serde(default)]
     pub command: Option<String>,
-    /// The line of the script on which it stands.
+    /// Its line in the script.
     #[serde(default)]
     pub line: Option<u32>,
-    /// More for people: Git's last words when the checkout failed.
+    /// More details for people: Git's last messages if the checkout failed.
     #[serde(default)]
     pub message: Option<String>,
 }
 
-/// How far an agent came.
+/// The phase that an agent reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReportPhase {
-    /// The commit could not be checked out; the script never ran.
+    /// The checkout failed; the script never ran.
     Checkout,
-    /// The commit is not in the repository any more; the script never ran.
+    /// The commit is no longer in the repository; the script never ran.
     CommitGone,
     /// The script ran.
     Script,

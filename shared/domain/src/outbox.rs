@@ -1,60 +1,60 @@
-//! Effects as data, kept with the state that asks for them.
+//! Effects as data, stored with the state that decided them.
 //!
-//! An effect is stored in the same write as the decision that wants it, and taken out by the write that records its outcome. Whoever dies in between
-//! leaves it behind, and the sweep performs it again; every effect is therefore idempotent.
+//! The write that stores a decision also stores its effects; the write that stores an effect's result removes it. If a function stops in between, the
+//! sweep performs the effect again, so every effect is idempotent.
 //!
-//! Every effect ends: it takes place, or, where a service outside refuses it for too long, it is abandoned, and people are told.
+//! Every effect ends: it is performed, or, if an external service refuses it for too long, it is abandoned and reported.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// How long an effect may stay unperformed before the sweep takes it up: longer than whoever committed it can still be at work (the functions'
-/// time limit is one minute).
+/// How long an effect may stay pending before the sweep performs it: longer than the function that committed it can still be running (its time limit
+/// is one minute).
 pub const PERFORM_WITHIN: Duration = Duration::from_secs(60);
 
 /// The longest wait between two tries of an effect.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(16 * 60);
 
-/// How long an agent, an instance or a target of a remedy is asked in vain for something.
+/// How long Bellhop retries requests about an agent, an instance or a target of a remedy.
 pub const TRY_FOR: Duration = Duration::from_secs(15 * 60);
 
-/// How long it is tried in vain to tell people something, or to write a report.
+/// How long Bellhop retries to publish a message or to write a report.
 pub const TELL_FOR: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// How long one try of an effect may take: longer than one request with all its repetitions, and less than what a swept record has for everything.
+/// How long one try of an effect may take: longer than one request with all its retries, and less than the sweep's time for one record.
 pub const ONE_TRY: Duration = Duration::from_secs(22);
 
-/// Something that is to be done.
+/// A pending action.
 pub trait Effect {
-    /// How long it is tried in vain until it is abandoned; `None` for what one record tells another, which is never given up, and for what ends in
-    /// another way.
+    /// How long it is retried until it is abandoned; `None` for notifications from record to record, which are never abandoned, and for effects that
+    /// end in another way.
     fn abandoned_after(&self) -> Option<Duration>;
 
-    /// How long one try may take; `None` where the function's own time is the only bound. A try that takes longer is one in vain.
+    /// How long one try may take; `None` if only the function's time limit applies. A try that takes longer has failed.
     fn time_limit(&self) -> Option<Duration> {
         self.abandoned_after().map(|_| ONE_TRY)
     }
 }
 
-/// What comes of a try that was in vain.
+/// The result of a failed try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deferral<E> {
-    /// The outbox does not have the effect (any more).
+    /// The outbox does not have the effect, or no longer.
     Unknown,
-    /// It is tried again.
+    /// It will be retried.
     Again,
-    /// It was tried for long enough: it is not in the outbox any more.
+    /// Its time is over: it was removed from the outbox.
     Abandoned(E),
 }
 
-/// An effect that was abandoned, for people.
+/// An abandoned effect, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abandoned {
-    /// What was to be done, as in "stop the agent".
+    /// The action as a verb phrase, as in "stop the agent".
     pub what: String,
-    /// What stood in the way, in the words of the service.
+    /// The error, in the service's words.
     pub why: String,
     /// What Bellhop does now.
     pub now: String,
@@ -64,31 +64,30 @@ pub struct Abandoned {
     pub at: Timestamp,
 }
 
-/// Names an effect within its outbox.
+/// Identifies an effect within its outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EffectId(u64);
 
-/// An effect that is not known to have taken place yet.
+/// An effect that was not performed yet, as far as known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending<E> {
-    /// Its name.
+    /// Its id.
     pub id: EffectId,
-    /// When it was decided, or tried in vain the last time.
+    /// When it was decided, or when its last try failed.
     pub since: Timestamp,
-    /// How often it was tried in vain.
+    /// How often it has failed.
     #[serde(default)]
     pub tries: u32,
-    /// When it was tried in vain the first time.
+    /// When it first failed.
     #[serde(default)]
     pub failing: Option<Timestamp>,
-    /// What is to be done.
+    /// The effect.
     pub effect: E,
 }
 
 impl<E: Effect> Pending<E> {
-    /// When the sweep should perform it: [`PERFORM_WITHIN`] after it was decided or tried once in vain, and after twice as long with each further try, up
-    /// to [`LONGEST_WAIT`], and up to an eighth of the time after which it is abandoned. What cannot be performed for hours must not stand before everything
-    /// else in every sweep.
+    /// When the sweep should perform it: [`PERFORM_WITHIN`] after the decision or its first failure, and after twice as long with each further
+    /// failure, up to [`LONGEST_WAIT`] and to an eighth of its deadline. Effects that fail for hours must not delay everything else in every sweep.
     #[must_use]
     pub fn due(&self) -> Timestamp {
         let doublings = self.tries.saturating_sub(1).min(8);
@@ -98,11 +97,11 @@ impl<E: Effect> Pending<E> {
     }
 }
 
-/// The effects that are not known to have taken place yet, oldest first.
+/// The effects that were not performed yet, as far as known, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outbox<E> {
     next: u64,
-    /// How many were abandoned.
+    /// The number of abandoned effects.
     #[serde(default)]
     abandoned: u64,
     pending: Vec<Pending<E>>,
@@ -131,12 +130,12 @@ impl<E> Outbox<E> {
         self.next += 1;
     }
 
-    /// Takes out an effect that has taken place. Gives whether it was there.
+    /// Removes a performed effect. Returns whether it was pending.
     pub fn remove(&mut self, id: EffectId) -> bool {
         self.remove_where(|pending| pending.id == id)
     }
 
-    /// Notes that an effect was tried in vain.
+    /// Records that an effect has failed.
     pub fn defer(&mut self, id: EffectId, now: Timestamp) -> Deferral<E>
     where
         E: Effect,
@@ -160,19 +159,19 @@ impl<E> Outbox<E> {
         Deferral::Abandoned(self.pending.remove(index).effect)
     }
 
-    /// How many effects there ever were.
+    /// The number of effects that were ever added.
     #[must_use]
     pub fn pushed(&self) -> u64 {
         self.next
     }
 
-    /// How many effects were abandoned so far.
+    /// The number of effects abandoned so far.
     #[must_use]
     pub fn abandoned(&self) -> u64 {
         self.abandoned
     }
 
-    /// Notes that an effect has to wait, as if it had not been tried before. Gives whether it was there.
+    /// Delays an effect, as if it had not been tried before. Returns whether it was pending.
     pub fn postpone(&mut self, id: EffectId, now: Timestamp) -> bool {
         let pending = self.pending.iter_mut().find(|pending| pending.id == id);
         pending
@@ -180,14 +179,14 @@ impl<E> Outbox<E> {
             .is_some()
     }
 
-    /// Takes out every effect that fits. Gives whether there was one.
+    /// Removes every effect that matches. Returns whether there was one.
     pub fn remove_where(&mut self, fits: impl Fn(&Pending<E>) -> bool) -> bool {
         let before = self.pending.len();
         self.pending.retain(|pending| !fits(pending));
         self.pending.len() < before
     }
 
-    /// Whether an effect that fits is pending.
+    /// Whether a matching effect is pending.
     pub fn any(&self, fits: impl Fn(&E) -> bool) -> bool {
         self.pending.iter().any(|pending| fits(&pending.effect))
     }
@@ -198,12 +197,12 @@ impl<E> Outbox<E> {
         &self.pending
     }
 
-    /// The effects that `self` has and an earlier state of it had not.
+    /// The effects that `self` has and an earlier state did not have.
     pub fn since<'a>(&'a self, earlier: &'a Self) -> impl Iterator<Item = &'a Pending<E>> {
         self.pending.iter().filter(|pending| pending.id.0 >= earlier.next)
     }
 
-    /// When the sweep should perform what is pending; `None` if nothing is.
+    /// When the sweep should perform the pending effects; `None` if there are none.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp>
     where
@@ -213,7 +212,7 @@ impl<E> Outbox<E> {
     }
 }
 
-/// A moment after another; the last one there is where it would be later still.
+/// A moment after another, limited to the last possible one.
 pub(crate) fn later(from: Timestamp, by: Duration) -> Timestamp {
     from.checked_add(by).unwrap_or(Timestamp::MAX)
 }

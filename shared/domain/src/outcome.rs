@@ -10,22 +10,22 @@ pub enum Outcome {
     Succeeded,
     /// A job it needs did not succeed.
     Skipped,
-    /// A newer push took its place.
+    /// A newer push superseded it.
     Superseded,
-    /// Somebody asked for it.
+    /// A person or program cancelled it.
     Cancelled,
-    /// Its agents were taken away, and no retry was left.
+    /// Its agents were interrupted, and no retry was left.
     Interrupted,
-    /// Its agents never came up or were lost, and no retry was left.
+    /// Its agents never started or were lost, and no retry was left.
     InfrastructureFailed,
-    /// It ran, or waited for an agent, longer than it may.
+    /// It ran, or waited for an agent, longer than allowed.
     TimedOut,
     /// The job's own commands failed.
     Failed,
 }
 
 impl Outcome {
-    /// The word for it in messages, reports and records.
+    /// Its name in messages, reports and records.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,8 +1,8 @@
-//! Actions of CodePipeline that wait for a run: which job of theirs is the current one, and what it is answered.
+//! CodePipeline actions that wait for a run: their current job, and its result.
 //!
-//! An invoke action ends in failure 20 minutes after its last job went without an answer. A success with a continuation token keeps it alive: the same
-//! action comes back as another job, with another id and that token. An answer to the old id is refused then.
-//! See <https://docs.aws.amazon.com/codepipeline/latest/userguide/actions-invoke-lambda-function.html>.
+//! An invoke action fails 20 minutes after its last job if that gets no result. A success result with a continuation token keeps the action in
+//! progress: CodePipeline invokes the function again with another job, another id and that token. It refuses a result for the old id then. See
+//! <https://docs.aws.amazon.com/codepipeline/latest/userguide/actions-invoke-lambda-function.html>.
 
 use std::time::Duration;
 
@@ -13,47 +13,47 @@ use crate::ids::{BuildId, JobName, PipelineJobId, RunId};
 use crate::outbox::later;
 use crate::outcome::Outcome;
 
-/// How long a job may be open before the action is kept alive by a continuation: well inside CodePipeline's 20 minutes, with room for a sweep or two
-/// that fail.
+/// How long a job may be open before a continuation keeps the action in progress: well within CodePipeline's 20 minutes, with time for one or two
+/// failed sweeps.
 pub const CONTINUE_AFTER: Duration = Duration::from_secs(6 * 60);
-/// How long the next job of a continued action may take to come. CodePipeline sends it within a minute; Lambda's own retries of an invocation take
-/// some more. An action that does not come back was stopped.
+/// How long the next job of a continued action may take to arrive. CodePipeline sends it within a minute; Lambda's retries of an invocation take
+/// longer. An action that does not return was stopped.
 pub const GONE_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// The action that waits for a run, as the run remembers it.
+/// The action that waits for a run, in the run's record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
-    /// The job of the run that the action is about: its build's id and attempts are the action's output.
+    /// The job of the run whose build id and attempts are the action's output.
     pub about: JobName,
-    /// The current job of CodePipeline.
+    /// The current job in CodePipeline.
     pub job: PipelineJobId,
-    /// Those before it.
+    /// The previous jobs.
     #[serde(default)]
     pub earlier: Vec<PipelineJobId>,
-    /// How far the current job is.
+    /// The state of the current job.
     pub state: ActionState,
 }
 
-/// How far the current job of an action is.
+/// The state of an action's current job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ActionState {
-    /// It waits for an answer.
+    /// It waits for a result.
     Open {
         /// Since when.
         since: Timestamp,
     },
-    /// It was answered with a continuation; the next job is to come.
+    /// It got a continuation; the next job is expected.
     Continued {
         /// When.
         at: Timestamp,
     },
-    /// It was told how the run ended, or is not there any more.
+    /// It got the run's result, or no longer exists.
     Over,
 }
 
 impl Action {
-    /// When something is to be done for it although nothing happens: a continuation, or the conclusion that it is gone.
+    /// When a timer is due: to send a continuation, or to conclude that the action was stopped.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         match self.state {
@@ -64,51 +64,51 @@ impl Action {
     }
 }
 
-/// What a job of CodePipeline is answered.
+/// The result of a CodePipeline job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PipelineAnswer {
-    /// The run goes on; the action is to come back with this token.
+    /// The run is in progress; CodePipeline invokes the function again with this token.
     Continue {
-        /// The token: the run.
+        /// The token: the run's id.
         run: RunId,
-        /// What is under way, for people.
+        /// The progress, for people.
         summary: String,
     },
     /// The run has succeeded.
     Success {
-        /// The build that the action is about: output variable `BuildId`.
+        /// The id of the action's build: output variable `BuildId`.
         build: BuildId,
-        /// How it ended: output variable `Outcome`.
+        /// The outcome: output variable `Outcome`.
         outcome: Outcome,
-        /// How many attempts it took: output variable `Attempts`.
+        /// The number of attempts: output variable `Attempts`.
         attempts: usize,
         /// One line for people.
         summary: String,
     },
-    /// The action fails.
+    /// The action failed.
     Failure {
-        /// Whose fault it is.
+        /// The type of the failure.
         kind: PipelineFailure,
-        /// What went wrong, for the action's owner. Not empty.
+        /// The cause, for the action's owner. Not empty.
         message: String,
-        /// The build that the action is about, if there is one.
+        /// The id of the action's build, if there is one.
         build: Option<BuildId>,
     },
 }
 
-/// Whose fault it is that an action fails (`FailureType`).
+/// The type of an action's failure (`FailureType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PipelineFailure {
-    /// The job's own: its commands failed, it took too long, somebody cancelled it.
+    /// The job's: its commands failed, it took too long, or somebody cancelled it.
     JobFailed,
-    /// The action's, the pipeline file's or the suite configuration's author: something is wrong in them, or not allowed by them.
+    /// The configuration's: the action, the pipeline file or the suite configuration is wrong, or does not allow it.
     Configuration,
-    /// Nobody's who reads this: capacity, the service.
+    /// The infrastructure's: capacity, or a fault of a service.
     SystemUnavailable,
 }
 
 impl PipelineFailure {
-    /// The failure that an outcome is.
+    /// The failure type of an outcome.
     #[must_use]
     pub fn of(outcome: Outcome) -> Self {
         match outcome {

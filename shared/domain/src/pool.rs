@@ -1,9 +1,9 @@
-//! The places of an agent template with `max-concurrent`: who holds one, and who waits for one, in which order.
+//! The slots of an agent template with `max-concurrent`: the builds that hold one, and the queue of builds that wait for one.
 //!
-//! A build asks for a place before its first launch and keeps it until it is over and nothing runs for it any more; a replacement takes over its
-//! build's place. One that waits for something else, a permission, gives it back meanwhile, and takes another turn later: what is heard late of an earlier
-//! turn takes no place away. Builds are remembered by their ids, not counted, so that asking and leaving twice changes nothing, and whatever died on the way is
-//! made good by the outboxes on both sides.
+//! A build acquires a slot before its first launch, and holds it until it has finished and nothing runs for it any more; a replacement uses its
+//! build's slot. A build that waits for something else, such as a permission, releases the slot meanwhile and takes another turn later: a late event
+//! of an earlier turn releases no slot. The pool stores builds by id, not as a count, so acquiring or releasing twice changes nothing, and the
+//! outboxes on both sides repair lost calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,33 +15,33 @@ use crate::decision::{Decision, Ignored};
 use crate::ids::{AgentName, BuildId};
 use crate::outbox::{Effect, EffectId, Outbox, later};
 
-/// The most builds that can wait in one pool: with them its record stays well below the 400 KB of a DynamoDB item. Those beyond are turned away and
-/// ask again.
+/// The most builds that can wait in one pool: with them its record stays well below the 400 KB of a DynamoDB item. Further builds are refused and
+/// retry.
 pub const MOST_WAITING: usize = 2_000;
-/// How often it is looked whether those that hold a place, or wait for one, are still there, while somebody waits.
+/// How often Bellhop checks, while builds wait, whether the builds that hold or want a slot still exist.
 pub const AUDIT_EVERY: Duration = Duration::from_secs(5 * 60);
 
-/// The places of an agent template: the record in the ledger.
+/// The slots of an agent template: the record in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
     /// The agent template.
     pub agent: AgentName,
-    /// How many places there are, as the newest build to ask was told by the suite configuration.
+    /// The number of slots, as the suite configuration had it for the newest build that asked.
     pub limit: u32,
-    /// Who holds a place, and since when.
+    /// The builds that hold a slot, and since when.
     pub holders: BTreeMap<BuildId, Timestamp>,
-    /// Who waits for one. The first is next.
+    /// The builds that wait for a slot. The first is next.
     pub waiting: BTreeSet<Waiting>,
-    /// The turn of each of them that has come more than once.
+    /// The turns of builds that have had more than one.
     #[serde(default)]
     pub turns: BTreeMap<BuildId, u32>,
-    /// When it was last looked whether they are all still there.
+    /// When their existence was last checked.
     pub audited: Timestamp,
-    /// What is still to be done.
+    /// Pending effects.
     pub outbox: Outbox<PoolEffect>,
 }
 
-/// A build that waits for a place. Ordered by who comes first.
+/// A build that waits for a slot, ordered by its place in the queue.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Waiting {
     /// Since when it has been waiting.
@@ -50,59 +50,59 @@ pub struct Waiting {
     pub build: BuildId,
 }
 
-/// What can happen to a pool.
+/// An event for a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PoolEvent {
-    /// A build wants a place.
+    /// A build requests a slot.
     Ask {
         /// The build.
         build: BuildId,
         /// Since when it has been waiting.
         since: Timestamp,
-        /// How many places there are now.
+        /// The current number of slots.
         limit: u32,
-        /// How often it has given a place back before.
+        /// How often it has released a slot before.
         turn: u32,
     },
-    /// A build needs no place, or none any more.
+    /// A build needs no slot, or none any more.
     Leave {
         /// The build.
         build: BuildId,
-        /// The turn that is over.
+        /// The turn that ends.
         turn: u32,
     },
-    /// Builds that are over, or that the ledger does not have any more.
+    /// Builds that have finished, or that are no longer in the ledger.
     Gone(Vec<BuildId>),
-    /// An effect has taken place.
+    /// An effect was performed.
     Performed(EffectId),
-    /// An effect was tried in vain, for this reason; it stays in the outbox.
+    /// An effect failed for this reason; it stays in the outbox.
     Deferred(EffectId, String),
     /// Time has passed.
     Tick,
 }
 
-/// What is to be done for a pool. Every one of them may be performed more than once.
+/// An effect of a pool. Each of them may be performed more than once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PoolEffect {
-    /// Tell a build that it has a place.
+    /// Notify a build that it has a slot.
     Grant {
         /// The build.
         build: BuildId,
     },
-    /// Look whether those that hold a place, or wait for one, are still there.
+    /// Check whether the builds that hold or want a slot still exist.
     Audit,
 }
 
 impl Effect for PoolEffect {
-    /// Never: it is what one record tells another.
+    /// Never: one record notifies another.
     fn abandoned_after(&self) -> Option<Duration> {
         None
     }
 }
 
 impl Pool {
-    /// A pool that nobody has asked yet.
+    /// A pool without requests.
     #[must_use]
     pub fn new(agent: AgentName, now: Timestamp) -> Self {
         Self {
@@ -116,14 +116,14 @@ impl Pool {
         }
     }
 
-    /// When the sweep should look at this pool next; `None` while nobody waits and nothing is to be done.
+    /// When the sweep should process this pool next; `None` if no build waits and nothing is pending.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         let audit = (!self.waiting.is_empty()).then(|| later(self.audited, AUDIT_EVERY));
         self.outbox.due().into_iter().chain(audit).min()
     }
 
-    /// What an event makes of this pool at a moment.
+    /// Decides the next state of this pool after an event at a moment.
     #[must_use]
     pub fn decide(&self, event: &PoolEvent, now: Timestamp) -> Decision<Self> {
         let mut next = self.clone();
@@ -189,7 +189,7 @@ impl Pool {
         if *self == before { Err(Ignored::NothingNew) } else { Ok(()) }
     }
 
-    /// Gives free places to those who wait, in their order.
+    /// Grants free slots to waiting builds, in their order.
     fn fill(&mut self, now: Timestamp) {
         while self.holders.len() < usize::try_from(self.limit).unwrap_or(usize::MAX)
             && let Some(Waiting { build, .. }) = self.waiting.pop_first()
@@ -210,7 +210,7 @@ impl Pool {
             .any(|effect| matches!(effect, PoolEffect::Grant { build } if build == wanted))
     }
 
-    /// How often a build had given a place back before it asked for the one that it holds or waits for.
+    /// How often a build had released a slot before it requested the one that it holds or waits for.
     #[must_use]
     pub fn turn(&self, build: &BuildId) -> u32 {
         self.turns.get(build).copied().unwrap_or(0)

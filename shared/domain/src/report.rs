@@ -1,4 +1,4 @@
-//! The report of a finished run, as it is kept in the bucket.
+//! The report of a finished run in the bucket.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::build::{Build, BuildState, End};
 use crate::links::{self, LogStream};
 use crate::run::{JobState, Run, RunState};
 
-/// Everything about a run that is worth keeping, without scripts and environment values.
+/// All data of a run, without scripts and values of environment variables.
 #[must_use]
 pub fn of_run<'a>(run: &Run, builds: impl Iterator<Item = &'a Build>) -> Value {
     let mut builds: Vec<&Build> = builds.collect();
@@ -50,7 +50,7 @@ pub fn summary(run: &Run) -> Value {
     })
 }
 
-/// What started a run: its kind, and its id where it came from.
+/// The trigger of a run: its kind, and its original id.
 fn trigger(run: &Run) -> Value {
     let (kind, id) = match run.trigger.split_once('/') {
         Some(("control", id)) if run.retry_of.is_some() => ("retry", id),

@@ -1,4 +1,4 @@
-//! What people, schedules and pipelines ask for, as the parsers of `bellhop-events` hand it over.
+//! Requests of people, schedules and pipelines, as `bellhop-events` parses them.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,33 +9,33 @@ use crate::ids::{AgentName, BuildId, CommitId, JobName, PipelineJobId, Repositor
 pub enum Request {
     /// Start a run.
     Start(Start),
-    /// Cancel what is unfinished of a run.
+    /// Cancel the unfinished builds of a run.
     CancelRun(RunId),
     /// Cancel one build, and skip what needs it.
     CancelBuild(BuildId),
-    /// Start builds again that are over, and those that were skipped because of them, as a new run.
+    /// Run finished builds again, and those that were skipped because of them, as a new run.
     Retry(Retry),
-    /// Tell the state of a run.
+    /// Return the state of a run.
     Show(RunId),
-    /// Tell the newest runs of a repository.
+    /// Return the newest runs of a repository.
     List {
         /// The repository.
         repository: RepositoryName,
-        /// The `next` of the page before.
+        /// The `next` of the previous page.
         before: Option<String>,
     },
 }
 
-/// Builds that are asked for once more.
+/// A request for a retry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
-    /// Which.
+    /// The builds to retry.
     pub what: RetryWhat,
-    /// The asker's own name for the request, as for a [`Start`].
+    /// The requester's id for the request, as for a [`Start`].
     pub id: Option<String>,
 }
 
-/// What is repeated.
+/// The builds to retry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RetryWhat {
     /// One build.
@@ -47,7 +47,7 @@ pub enum RetryWhat {
 }
 
 impl RetryWhat {
-    /// The run that it is about.
+    /// The run in question.
     #[must_use]
     pub fn run(&self) -> &RunId {
         match self {
@@ -57,59 +57,59 @@ impl RetryWhat {
     }
 }
 
-/// A run that is asked for.
+/// A request for a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
-    /// What is to run.
+    /// The jobs.
     pub what: StartWhat,
-    /// The asker's own name for the request: however often a request of this name comes, it starts one run.
+    /// The requester's id for the request: repeated requests with this id start one run.
     pub id: Option<String>,
 }
 
-/// What is to run.
+/// The jobs of a requested run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StartWhat {
     /// Jobs of a repository's pipeline file.
     Pipeline {
         /// The repository.
         repository: RepositoryName,
-        /// Where in it.
+        /// The commit.
         at: At,
-        /// One job, and those it needs; `None` for all that a push of the branch would start.
+        /// One job, and the jobs that it needs; `None` for all jobs that a push to the branch would start.
         job: Option<JobName>,
     },
-    /// A job of the suite's own.
+    /// A job of the suite configuration.
     Suite(JobName),
 }
 
-/// A place in a repository.
+/// A commit in a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum At {
     /// The tip of the default branch.
     Default,
     /// The tip of this branch.
     Branch(String),
-    /// This commit, as a part of the default branch.
+    /// This commit, as if it were on the default branch.
     Commit(CommitId),
 }
 
-/// An invoke action of CodePipeline, which waits for an answer under the job's id.
+/// An invoke action of CodePipeline, which waits for a result under the job's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PipelineJob {
     /// The job.
     pub id: PipelineJobId,
-    /// What it is about.
+    /// The action's request.
     pub asks: PipelineAsks,
 }
 
-/// What an invoke action of CodePipeline asks for.
+/// The request of an invoke action of CodePipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PipelineAsks {
-    /// A run.
+    /// Start a run.
     Start(PipelineStart),
-    /// To hear again of a run that an earlier job of the same action has started: the continuation token is the run's id.
+    /// Continue with a run that an earlier job of the same action started: the continuation token is the run's id.
     Continue(RunId),
-    /// Nothing that can be understood. The text says what was expected, for the action's owner.
+    /// An invalid request. The text says what was expected, for the action's owner.
     Wrong(String),
 }
 
@@ -118,20 +118,20 @@ pub enum PipelineAsks {
 pub struct PipelineStart {
     /// The repository.
     pub repository: RepositoryName,
-    /// The branch; the default branch where it is left open.
+    /// The branch; without it, the default branch.
     pub branch: Option<String>,
-    /// The commit; the tip of the branch where it is left open.
+    /// The commit; without it, the tip of the branch.
     pub commit: Option<CommitId>,
-    /// What is to run.
+    /// The work.
     pub work: PipelineWork,
 }
 
-/// What an invoke action of CodePipeline runs.
+/// The work of a CodePipeline invoke action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PipelineWork {
-    /// A job of the repository's pipeline file, and those it needs.
+    /// A job of the repository's pipeline file, and the jobs that it needs.
     Job(JobName),
-    /// A script of the action's own.
+    /// A script in the action's parameters.
     Script {
         /// The shell script.
         run: String,

@@ -1,4 +1,4 @@
-//! A run: all builds that one trigger starts, the order among them, and its one closing.
+//! A run: all builds of one trigger, their order, and the run's result.
 
 mod again;
 
@@ -20,12 +20,12 @@ use crate::spec::{BuildSpec, Successes};
 use crate::standing::Order;
 use crate::trigger::Push;
 
-/// A run and everything known about it: the record in the ledger. Its builds have records of their own.
+/// A run with all its data: the record in the ledger. Its builds have separate records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// The run.
     pub id: RunId,
-    /// What started it: the trigger's own id.
+    /// The trigger's id.
     pub trigger: String,
     /// The repository.
     pub repository: RepositoryName,
@@ -33,32 +33,32 @@ pub struct Run {
     pub reference: Reference,
     /// The commit.
     pub commit: CommitId,
-    /// Who pushed, where that is known.
+    /// Who pushed, if known.
     pub by: Option<String>,
     /// When it was created.
     pub created: Timestamp,
-    /// Its jobs, those that are needed before those that need them.
+    /// Its jobs; a job comes after the jobs that it needs.
     pub jobs: Vec<RunJob>,
-    /// Where it stands.
+    /// The state.
     pub state: RunState,
-    /// Whether a success is told.
+    /// Whether a success is reported.
     pub successes: Successes,
-    /// Where its jobs come from.
+    /// The origin of its jobs.
     #[serde(default, skip_serializing_if = "Origin::is_pipeline_file")]
     pub origin: Origin,
-    /// The run that it repeats, or a part of.
+    /// The run that it repeats, in full or in part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<RetryOf>,
-    /// The jobs that its pipeline file has besides.
+    /// The other jobs of its pipeline file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<JobName>,
-    /// It is of a commit that somebody asked for, and that is not where its branch is: it says nothing about the branch.
+    /// Whether it was requested for a commit that is not the tip of its branch: its result then says nothing about the branch.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub aside: bool,
-    /// The action of CodePipeline that waits for it, if one does.
+    /// The CodePipeline action that waits for it, if there is one.
     #[serde(default)]
     pub action: Option<Action>,
-    /// What is still to be done.
+    /// Pending effects.
     pub outbox: Outbox<RunEffect>,
 }
 
@@ -67,11 +67,11 @@ pub struct Run {
 pub struct RetryOf {
     /// The run.
     pub run: RunId,
-    /// When the first run was created of those that it repeats in its turn.
+    /// When the first run in its chain of repetitions was created.
     pub since: Timestamp,
 }
 
-/// Where the jobs of a run come from, and are planned from where they are repeated.
+/// The origin of a run's jobs; a repeated run plans them from there again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
@@ -80,7 +80,7 @@ pub enum Origin {
     PipelineFile,
     /// The jobs of the suite configuration.
     Suite,
-    /// An action of CodePipeline, with a script and an agent of its own.
+    /// A CodePipeline action with a script and an agent.
     Action,
 }
 
@@ -90,10 +90,10 @@ impl Origin {
     }
 }
 
-/// How long it is tried in vain to tell an action something. CodePipeline gives up a job of a Lambda function that says nothing for 20 minutes
+/// How long Bellhop tries to send a result to an action. CodePipeline gives up a job of a Lambda function after 20 minutes without a result
 /// (<https://docs.aws.amazon.com/codepipeline/latest/userguide/limits.html>).
 const ANSWER_FOR: Duration = Duration::from_secs(20 * 60);
-/// The most earlier jobs of an action that are remembered: those of its 24 hours.
+/// The most previous jobs of an action that are remembered: those of its 24 hours.
 const MOST_EARLIER: usize = 300;
 
 /// A job of a run.
@@ -103,145 +103,145 @@ pub struct RunJob {
     pub name: JobName,
     /// The jobs that must succeed before it starts.
     pub needs: Vec<JobName>,
-    /// Where it stands, as the run knows it.
+    /// Its state in the run's record.
     pub state: JobState,
-    /// Its build was told that it is not wanted any more.
+    /// Whether its build was cancelled or superseded.
     #[serde(default)]
     pub cancelled: bool,
 }
 
-/// Where a job stands, as its run knows it.
+/// The state of a job in its run's record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobState {
     /// It waits for jobs that it needs.
     Blocked,
-    /// It may run; its build tells when it is over.
+    /// It may run; its build reports its end.
     Released,
-    /// It is over.
+    /// It has finished.
     Finished {
         /// How it ended.
         outcome: Outcome,
-        /// Why, for people.
+        /// The cause, for people.
         cause: Option<String>,
-        /// What its test reports say.
+        /// The counts of its test reports.
         #[serde(default)]
         tests: Option<Tests>,
     },
 }
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunState {
-    /// A job is not over.
+    /// A job has not finished.
     Open,
-    /// Every job is over.
+    /// Every job has finished.
     Finished {
         /// The worst of its jobs' outcomes; never changes.
         outcome: Outcome,
         /// When that was decided.
         at: Timestamp,
     },
-    /// No job was started, because a file of a user's is wrong.
+    /// No job was started, because a user's file is invalid.
     Rejected {
-        /// What is wrong, in one line: file, line, field, and what was expected.
+        /// The error, in one line: file, line, field, and what was expected.
         message: String,
         /// When that was decided.
         at: Timestamp,
     },
 }
 
-/// What can happen to a run.
+/// An event for a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunEvent {
-    /// A build is over.
+    /// A build has finished.
     BuildFinished {
         /// Its job.
         job: JobName,
         /// How it ended.
         outcome: Outcome,
-        /// Why, for people.
+        /// The cause, for people.
         cause: Option<String>,
-        /// What its test reports say.
+        /// The counts of its test reports.
         tests: Option<Tests>,
     },
-    /// What is unfinished is not wanted any more.
+    /// Unfinished builds are cancelled or superseded.
     Cancel {
-        /// One job alone, and what needs it; `None` for all.
+        /// Only this job and the jobs that need it; `None` for all.
         job: Option<JobName>,
         /// [`Outcome::Cancelled`] or [`Outcome::Superseded`].
         outcome: Outcome,
-        /// Why, for people.
+        /// The cause, for people.
         cause: String,
     },
-    /// A newer run of its branch, which has these jobs, takes its place: what is unfinished of them is not wanted any more.
+    /// A newer run of its branch has these jobs and supersedes unfinished builds of them.
     Superseded {
         /// The newer run.
         by: RunId,
-        /// Its jobs; `None` where they are not known any more.
+        /// Its jobs; `None` if they are no longer known.
         jobs: Option<Vec<JobName>>,
     },
-    /// The action of CodePipeline that waits for this run has another job now.
+    /// The CodePipeline action that waits for this run has a new job.
     ActionJob(PipelineJobId),
-    /// A job of that action was answered with a continuation.
+    /// A job of that action got a continuation.
     ActionContinued(PipelineJobId),
-    /// A job of that action was told how the run ended.
+    /// A job of that action got the run's result.
     ActionAnswered(PipelineJobId),
     /// Time has passed.
     Tick,
-    /// An effect has taken place.
+    /// An effect was performed.
     Performed(EffectId),
-    /// An effect was tried in vain, for this reason; it stays in the outbox, unless it is abandoned.
+    /// An effect failed for this reason. It stays in the outbox, unless it is abandoned.
     Deferred(EffectId, String),
 }
 
-/// What is to be done for a run. Every one of them may be performed more than once.
+/// An effect of a run. Each of them may be performed more than once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunEffect {
-    /// Let a blocked build start.
+    /// Release a blocked build.
     Release {
         /// Its job.
         job: JobName,
     },
-    /// End a blocked build that can never start.
+    /// Skip a blocked build that can never start.
     Skip {
         /// Its job.
         job: JobName,
         /// The job it needs that did not succeed.
         because: JobName,
     },
-    /// End a build that is not wanted any more.
+    /// End a build that was cancelled or superseded.
     Cancel {
         /// Its job.
         job: JobName,
-        /// How it ends.
+        /// Its outcome.
         outcome: Outcome,
-        /// Why, for people.
+        /// The cause, for people.
         cause: String,
     },
-    /// Take the run's place as the newest one of its branch, where pushes supersede each other.
+    /// Become the newest run of the branch, if its pushes supersede each other.
     Enter(Pushed),
-    /// Keep the action of CodePipeline alive that waits for this run.
+    /// Keep the CodePipeline action that waits for this run in progress.
     Continue {
         /// Its current job.
         job: PipelineJobId,
     },
-    /// Tell that action how the run ended.
+    /// Send the run's result to that action.
     Answer {
         /// Its current job.
         job: PipelineJobId,
     },
-    /// Tell people that the run is over.
+    /// Publish the message that the run has finished.
     Announce,
     /// Write the run's report to the bucket.
     Report,
-    /// Tell people what could not be done.
+    /// Report an abandoned effect.
     TellAbandoned {
-        /// Tells it from others.
+        /// Identifies it.
         number: u64,
-        /// What it was.
+        /// The effect.
         what: Abandoned,
     },
 }
@@ -259,9 +259,9 @@ impl Effect for RunEffect {
 impl Run {
     /// A run of these builds, and the builds themselves.
     ///
-    /// With `at_once`, builds that need nothing have their launch in their outbox already, which saves a round trip for each; the caller must then
-    /// store the run and all builds in one transaction. Without, every build is blocked, and the run's own outbox releases the first ones: the builds
-    /// may be stored before it in any number of writes.
+    /// With `at_once`, the outboxes of builds without needs already contain their launch, which saves a round trip for each; the caller must then
+    /// store the run and all builds in one transaction. Otherwise every build is blocked, and the run's outbox releases the first ones: the builds
+    /// may be stored before the run in any number of writes.
     #[must_use]
     pub fn create(id: RunId, push: &Push, specs: Vec<BuildSpec>, at_once: bool, now: Timestamp) -> (Self, Vec<crate::build::Build>) {
         use crate::build::Build;
@@ -289,7 +289,7 @@ impl Run {
         (run, builds)
     }
 
-    /// A run that ends before it begins, because a file of a user's is wrong. `message` says what, in one line.
+    /// A run that ends at once, because a user's file is invalid. `message` is the error, in one line.
     #[must_use]
     pub fn rejected(id: RunId, push: &Push, message: String, now: Timestamp) -> Self {
         let mut run = Self::new(id, push, Successes::default(), RunState::Rejected { message, at: now }, now);
@@ -318,31 +318,31 @@ impl Run {
         }
     }
 
-    /// The same new run, with jobs that come from here.
+    /// The same new run, with this origin of its jobs.
     #[must_use]
     pub fn from_origin(self, origin: Origin) -> Self {
         Self { origin, ..self }
     }
 
-    /// The same new run, whose pipeline file has these jobs besides.
+    /// The same new run, whose pipeline file has these other jobs.
     #[must_use]
     pub fn beside(self, others: Vec<JobName>) -> Self {
         Self { others, ..self }
     }
 
-    /// The same new run, of a commit that is, or is not, aside of its branch.
+    /// The same new run, for a commit that is, or is not, the tip of its branch.
     #[must_use]
     pub fn aside(self, aside: bool) -> Self {
         Self { aside, ..self }
     }
 
-    /// The same new run, which repeats another one, or a part of it.
+    /// The same new run, which repeats another one, in full or in part.
     #[must_use]
     pub fn repeating(self, retry_of: Option<RetryOf>) -> Self {
         Self { retry_of, ..self }
     }
 
-    /// What a run needs to know that repeats this one.
+    /// The data of this run for a run that repeats it.
     #[must_use]
     pub fn as_retried(&self) -> RetryOf {
         RetryOf {
@@ -351,13 +351,13 @@ impl Run {
         }
     }
 
-    /// Its place in the list of its repository's runs: a later run has a greater one.
+    /// Its sort key in the list of its repository's runs: a later run has a greater one.
     #[must_use]
     pub fn place_in_list(&self) -> String {
         format!("{}#{}", self.created.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"), self.id)
     }
 
-    /// Its place among the runs of its branch or tag.
+    /// Its place in the order of its branch's or tag's runs.
     #[must_use]
     pub fn order(&self) -> Order {
         Order {
@@ -366,7 +366,7 @@ impl Run {
         }
     }
 
-    /// The same new run, which an action of CodePipeline waits for under this job id. `about` is the run's job that the action's output names.
+    /// The same new run, with a CodePipeline action that waits for it under this job id. `about` is the run's job that the action's output describes.
     #[must_use]
     pub fn for_action(mut self, job: PipelineJobId, about: JobName, now: Timestamp) -> Self {
         self.action = Some(Action {
@@ -379,7 +379,7 @@ impl Run {
         self
     }
 
-    /// The same new run, which takes the place of older ones of its branch.
+    /// The same new run, which supersedes older runs of its branch.
     #[must_use]
     pub fn superseding(mut self, push: &Push, now: Timestamp) -> Self {
         let pushed = Pushed {
@@ -392,7 +392,7 @@ impl Run {
         self
     }
 
-    /// Where it stands, in one word for records and people: `open`, `rejected`, or the outcome.
+    /// Its status, in one word for records and people: `open`, `rejected`, or the outcome.
     #[must_use]
     pub fn status(&self) -> &'static str {
         match &self.state {
@@ -402,7 +402,7 @@ impl Run {
         }
     }
 
-    /// When it was decided how it ended.
+    /// When its outcome was decided.
     #[must_use]
     pub fn finished_at(&self) -> Option<Timestamp> {
         match &self.state {
@@ -411,14 +411,14 @@ impl Run {
         }
     }
 
-    /// When the sweep should look at this run next; `None` when nothing is left to do. Its builds are due by themselves.
+    /// When the sweep should process this run next; `None` if nothing is pending. Its builds are due separately.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         let action = self.action.as_ref().filter(|_| self.state == RunState::Open).and_then(Action::due);
         self.outbox.due().into_iter().chain(action).min()
     }
 
-    /// What an event makes of this run at a moment.
+    /// Decides the next state of this run after an event at a moment.
     #[must_use]
     pub fn decide(&self, event: &RunEvent, now: Timestamp) -> Decision<Self> {
         let mut next = self.clone();
@@ -498,8 +498,8 @@ impl Run {
         }
     }
 
-    /// The jobs that go on beside a newer run of these jobs: those that it does not have, because its push changed none of their files, and what
-    /// they need. Nobody else would test the change that they are about.
+    /// The jobs that continue when a newer run has these jobs: jobs that the newer run does not have, because its push changed none of their files,
+    /// and the jobs that they need. No other run would test their change.
     fn kept_beside(&self, jobs: &[JobName]) -> Vec<JobName> {
         let mut kept: Vec<JobName> = Vec::new();
         // From behind, so that a job comes up before those that it needs.
@@ -658,7 +658,7 @@ impl Run {
         }
     }
 
-    /// Releases and skips what the finished jobs decide. One pass does: a job stands behind those it needs.
+    /// Releases or skips jobs after others have finished. One pass is enough, because a job comes after the jobs that it needs.
     fn unblock(&mut self, now: Timestamp) {
         for index in 0..self.jobs.len() {
             let Some(job) = self.jobs.get(index) else { continue };

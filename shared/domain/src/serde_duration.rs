@@ -1,4 +1,4 @@
-//! Durations in records: a text such as `1h 30m`, which people can read and humantime gives back unchanged.
+//! Durations in records, as texts such as `1h 30m`, which people can read and humantime restores exactly.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     humantime::parse_duration(&text).map_err(serde::de::Error::custom)
 }
 
-/// The same for durations that may be left open.
+/// The same for optional durations.
 pub(crate) mod optional {
     use super::{Deserialize, Deserializer, Duration, Serializer};
 

@@ -1,4 +1,4 @@
-//! What a build is to do, frozen when its run is created, so that no later step has to read a file or a configuration again.
+//! The definition of a build, frozen when its run is created, so that no later step has to read a file or a configuration again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::Capacity;
 use crate::ids::{AgentName, BuildId, CommitId, JobName, Reference, RepositoryName};
 
-/// Everything about a build that does not change.
+/// The constant data of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildSpec {
     /// The build.
@@ -19,13 +19,13 @@ pub struct BuildSpec {
     pub reference: Reference,
     /// The commit to check out.
     pub commit: CommitId,
-    /// The agent template's name, for people.
+    /// The name of the agent template, for people.
     pub agent: AgentName,
-    /// How an agent is made from the template.
+    /// How an agent is launched from the template.
     pub executor: Executor,
-    /// What the agent runs.
+    /// The agent's script.
     pub script: Script,
-    /// Variables of the job's own.
+    /// Variables of the job.
     pub environment: BTreeMap<String, String>,
     /// Never on Spot.
     pub critical: bool,
@@ -35,26 +35,26 @@ pub struct BuildSpec {
     /// How long the build may wait for an agent.
     #[serde(with = "crate::serde_duration")]
     pub queue_timeout: Duration,
-    /// When an interrupted attempt is replaced.
+    /// When the replacement of an interrupted attempt starts.
     pub relaunch: Relaunch,
-    /// Which ends of an attempt are tried again.
+    /// Which ends of an attempt are retried.
     pub retry: RetryPolicy,
     /// Jobs of the same run that must succeed first.
     pub needs: Vec<JobName>,
-    /// Whether a success is told.
+    /// Whether a success is reported.
     pub successes: Successes,
-    /// Which files of the checkout are kept: globs, each relative to the checkout.
+    /// The files of the checkout to store: globs relative to the checkout.
     #[serde(default)]
     pub artifacts: Vec<String>,
-    /// How many builds the agent template may work on at a time; `None` for any number.
+    /// The most builds of the agent template at the same time; `None` for no limit.
     #[serde(default)]
     pub limit: Option<u32>,
-    /// Whether an alarm can pause starts: then it is looked whether one does, before each launch.
+    /// Whether an alarm can pause launches: then Bellhop checks for a pause before each launch.
     #[serde(default)]
     pub pausable: bool,
 }
 
-/// The service that runs the agents of a template, and what it has to be told.
+/// The service that runs the agents of a template, with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Executor {
@@ -66,7 +66,7 @@ pub enum Executor {
 }
 
 impl Executor {
-    /// Whether an agent can be had on this capacity.
+    /// Whether the service offers this capacity.
     #[must_use]
     pub fn offers(&self, capacity: Capacity) -> bool {
         match (self, capacity) {
@@ -76,7 +76,7 @@ impl Executor {
         }
     }
 
-    /// The capacity next to one that is wanted: the wanted one where the template has it, and otherwise the one that every job may use.
+    /// The capacity to use for a wanted one: the wanted one if the template has it, otherwise the one that every job may use.
     #[must_use]
     pub fn nearest(&self, wanted: Capacity) -> Capacity {
         match self {
@@ -86,7 +86,7 @@ impl Executor {
         }
     }
 
-    /// Where its agents log to, if the template says.
+    /// Where its agents log, if the template says.
     #[must_use]
     pub fn logs(&self) -> Option<&Logs> {
         match self {
@@ -96,17 +96,17 @@ impl Executor {
     }
 }
 
-/// Where the agents of a template log to, in CloudWatch Logs. Each has a stream of its own.
+/// The log group of a template's agents in CloudWatch Logs. Each agent has a separate stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Logs {
     /// The log group.
     pub group: String,
-    /// What the name of an agent's stream begins with, up to the id of its task or build.
+    /// The beginning of the names of the agents' streams, before the id of the task or build.
     pub stream_start: String,
 }
 
 impl Logs {
-    /// The logs of a container of a task: a stream is `prefix-name/container-name/ecs-task-id`
+    /// The logs of a task's container: a stream is named `prefix-name/container-name/ecs-task-id`
     /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_LogConfiguration.html>, `awslogs-stream-prefix`).
     #[must_use]
     pub fn of_container(group: String, prefix: &str, container: &str) -> Self {
@@ -116,7 +116,7 @@ impl Logs {
         }
     }
 
-    /// The logs of a project of CodeBuild: a stream is the build's UUID, after the project's own stream name, if it has one, and a slash
+    /// The logs of a CodeBuild project: a stream is named after the build's UUID, preceded by the project's stream name, if it has one, and a slash
     /// (<https://docs.aws.amazon.com/codebuild/latest/userguide/sandbox.html>, whose project has the stream name `stream`, and logs to
     /// `stream/0103e0e7-…`).
     #[must_use]
@@ -128,22 +128,22 @@ impl Logs {
     }
 }
 
-/// An agent template on CodeBuild: what `StartBuild` is called with.
+/// An agent template on CodeBuild: parameters of `StartBuild`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodeBuildExecutor {
-    /// The project whose builds are started. Image, machine and role are the project's; source and buildspec are the job's.
+    /// The project. It defines image, machine and role; the job defines source and buildspec.
     pub project: String,
-    /// Where its builds log to, if the template says.
+    /// Where its builds log, if the template says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logs: Option<Logs>,
 }
 
-/// An agent template on ECS: what `RunTask` is called with.
+/// An agent template on ECS: parameters of `RunTask`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EcsExecutor {
     /// The cluster for Spot, if the template allows Spot.
     pub spot_cluster: Option<String>,
-    /// The cluster for on-demand capacity; the same as for Spot where one cluster has both providers.
+    /// The cluster for on-demand capacity; the same as for Spot if one cluster has both providers.
     pub on_demand_cluster: String,
     /// `family` or `family:revision`.
     pub task_definition: String,
@@ -155,15 +155,15 @@ pub struct EcsExecutor {
     pub security_groups: Vec<String>,
     /// Whether the task gets a public address.
     pub assign_public_ip: bool,
-    /// Capacity providers of the cluster's own, such as groups of EC2 instances; `None` for Fargate.
+    /// Capacity providers of the cluster, such as groups of EC2 instances; `None` for Fargate.
     #[serde(default)]
     pub providers: Option<Providers>,
-    /// Where the container logs to, if the template says.
+    /// Where the container logs, if the template says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logs: Option<Logs>,
 }
 
-/// Capacity providers in place of Fargate's.
+/// Capacity providers that replace Fargate's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Providers {
     /// For Spot, if the template allows it.
@@ -173,13 +173,13 @@ pub struct Providers {
 }
 
 impl EcsExecutor {
-    /// Whether an agent can be had on Spot.
+    /// Whether the template offers Spot.
     #[must_use]
     pub fn offers_spot(&self) -> bool {
         self.spot_cluster.is_some() && self.providers.as_ref().is_none_or(|providers| providers.spot.is_some())
     }
 
-    /// The capacity provider to ask for; `None` for the launch type Fargate, which needs none to be attached to the cluster.
+    /// The capacity provider to request; `None` for the launch type Fargate, which needs no provider attached to the cluster.
     #[must_use]
     pub fn provider(&self, capacity: Capacity) -> Option<&str> {
         match (&self.providers, capacity) {
@@ -190,7 +190,7 @@ impl EcsExecutor {
         }
     }
 
-    /// The cluster for a capacity; the on-demand one where Spot is not offered.
+    /// The cluster for a capacity; the on-demand one if Spot is not offered.
     #[must_use]
     pub fn cluster(&self, capacity: Capacity) -> &str {
         match (capacity, &self.spot_cluster) {
@@ -200,15 +200,15 @@ impl EcsExecutor {
     }
 }
 
-/// A job's script, and the way it reaches the agent.
+/// A job's script, and how it reaches the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Script {
     /// In the agent's environment.
     Inline(String),
-    /// Under this key of the suite's bucket, because it is too large for the overrides of a task.
+    /// In the suite's bucket under this key, because it is too large for the overrides of a task.
     Stored(String),
-    /// The buildspec at this path of the repository, in place of a script; on CodeBuild alone.
+    /// The buildspec at this path of the repository, instead of a script; only on CodeBuild.
     Buildspec(String),
 }
 
@@ -216,27 +216,27 @@ pub enum Script {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Relaunch {
-    /// At the warning, beside the attempt that still has up to two minutes.
+    /// At the warning, in parallel with the interrupted attempt, which has up to two minutes left.
     #[default]
     Warning,
     /// When the interrupted attempt is proven stopped: for jobs with side effects that must not overlap.
     Stopped,
 }
 
-/// Which successes are told; everything else always is.
+/// Which successes are reported; everything else always is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Successes {
-    /// Each one.
+    /// Every success.
     All,
-    /// The first after a non-success on the same branch or tag.
+    /// The first after another outcome on the same branch or tag.
     #[default]
     Changes,
-    /// None.
+    /// No success.
     None,
 }
 
-/// An ordered list of rules, of which the first that matches decides.
+/// An ordered list of rules; the first that matches applies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {
     /// The rules, in the file's order; empty for `retry: never`.
@@ -244,7 +244,7 @@ pub struct RetryPolicy {
 }
 
 impl Default for RetryPolicy {
-    /// `interrupted`: twice, on on-demand capacity. `infrastructure`: twice, after 30 seconds and more.
+    /// The default policy. `interrupted`: twice, on on-demand capacity. `infrastructure`: twice, after 30 seconds and longer.
     fn default() -> Self {
         Self {
             rules: vec![
@@ -280,14 +280,14 @@ impl RetryPolicy {
 pub struct RetryRule {
     /// The ends of an attempt that it matches.
     pub on: Vec<RetryOn>,
-    /// Exit codes of the script that it matches as well.
+    /// Exit codes of the script that it also matches.
     pub exit_codes: Vec<i32>,
-    /// How many retries there may be under this rule.
+    /// The most retries under this rule.
     pub limit: u32,
-    /// How long to wait before the first retry under this rule; doubles with each further one.
+    /// The wait before the first retry under this rule; it doubles with each further one.
     #[serde(with = "crate::serde_duration")]
     pub backoff: Duration,
-    /// The next attempt's capacity. Where it is left open, the next attempt takes the last one's, and on-demand after an interruption.
+    /// The next attempt's capacity. By default the last attempt's, and on-demand after an interruption.
     pub capacity: Option<Capacity>,
 }
 
@@ -295,9 +295,9 @@ pub struct RetryRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RetryOn {
-    /// The agent was taken away (Spot).
+    /// The agent was interrupted (Spot).
     Interrupted,
-    /// The agent never came up, or was lost, through no fault of the job.
+    /// The agent never started, or was lost, through no fault of the job.
     Infrastructure,
     /// The job's own commands failed.
     Failure,

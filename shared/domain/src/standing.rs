@@ -1,5 +1,5 @@
-//! How the jobs of a branch or tag stand: which of them went wrong the last time. A run may have a part of them alone, because its push changed only
-//! some files, or somebody asked for one of them again; what it says of those, it does not say of the others.
+//! The last results of a branch's or tag's jobs. A run may have only some of the jobs, because its push changed only some files, or because somebody
+//! requested one job again. Such a run says nothing about the other jobs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,46 +12,46 @@ use crate::outbox::later;
 use crate::outcome::Outcome;
 use crate::run::{JobState, Origin, Run, RunState};
 
-/// How long it is remembered how a branch or tag stands, counted from the newest run that says something about it.
+/// How long the results of a branch or tag are stored, counted from the newest run with a result.
 const KEEP: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-/// The place of a run among those of its branch or tag. A run that repeats another one comes directly after it: what it says is about that commit, and not
-/// about what was pushed since.
+/// The place of a run in the order of its branch's or tag's runs. A run that repeats another one comes directly after it: its result is about that
+/// commit, not about later pushes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Order {
-    /// When the run was created, or, of a repetition, the first of those that it repeats.
+    /// When the run was created, or, for a repetition, when the first run in its chain was created.
     pub since: Timestamp,
-    /// When it was created itself.
+    /// When the run itself was created.
     pub created: Timestamp,
 }
 
-/// How a branch or tag stands: the record in the ledger.
+/// The results of a branch or tag: the record in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// The repository.
     pub repository: RepositoryName,
     /// The branch or tag.
     pub reference: Reference,
-    /// Where its jobs come from: names of jobs are the names of others elsewhere.
+    /// The origin of its jobs: jobs of different origins may have the same names.
     pub origin: Origin,
     /// Its jobs.
     pub jobs: BTreeMap<JobName, Verdict>,
     /// The newest run, where that was rejected.
     pub rejected: Option<Rejected>,
-    /// The run that came after one that was rejected.
+    /// The run that came after a rejected one.
     pub mended: Option<RunId>,
 }
 
-/// What the newest run says of a job.
+/// The newest result of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The run.
     pub run: RunId,
     /// Its place.
     pub at: Order,
-    /// The job has succeeded.
+    /// Whether the job succeeded.
     pub succeeded: bool,
-    /// It has succeeded after it had not.
+    /// Whether it succeeded after it had not.
     pub recovered: bool,
 }
 
@@ -65,7 +65,7 @@ pub struct Rejected {
 }
 
 impl Standing {
-    /// How the branch or tag of a run stands of which nothing is known.
+    /// The results of a run's branch or tag before the first run.
     #[must_use]
     pub fn of(run: &Run) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl Standing {
         }
     }
 
-    /// Takes note of how a run ended. However often the same run is noted, it is noted once; where a newer run has said something of a job, that stays.
+    /// Records the results of a finished run. Recording the same run twice changes nothing; the result of a newer run stays.
     pub fn note(&mut self, run: &Run) {
         let at = run.order();
         let newest = self.newest();
@@ -136,14 +136,14 @@ impl Standing {
         of_jobs.chain(self.rejected.as_ref().map(|rejected| rejected.at)).max()
     }
 
-    /// Whether a run that has been noted mended something: one of its jobs has succeeded that had not before, or it is the first after one that
-    /// was rejected.
+    /// Whether a recorded run repaired something: one of its jobs succeeded for the first time after it had not, or it is the first run after a
+    /// rejected one.
     #[must_use]
     pub fn is_mended_by(&self, run: &RunId) -> bool {
         self.mended.as_ref() == Some(run) || self.jobs.values().any(|verdict| verdict.run == *run && verdict.recovered)
     }
 
-    /// Whether a job's success in a run, which may be noted or not, is the first after it had not succeeded.
+    /// Whether a job's success in a run, recorded or not, is the first after it had not succeeded.
     #[must_use]
     pub fn is_recovery(&self, job: &JobName, run: &Run) -> bool {
         self.jobs.get(job).is_some_and(|verdict| {
@@ -155,21 +155,21 @@ impl Standing {
         })
     }
 
-    /// The jobs of the pipeline file that went wrong the last time. Those of the suite have nothing to do with each other.
+    /// The jobs of the pipeline file whose last result was not a success. Suite jobs are independent of each other.
     pub fn broken(&self) -> impl Iterator<Item = &JobName> {
         let of_one_file = self.origin == Origin::PipelineFile;
         let broken = self.jobs.iter().filter(move |(_, verdict)| of_one_file && !verdict.succeeded);
         broken.map(|(name, _)| name)
     }
 
-    /// When the record may be forgotten.
+    /// When DynamoDB may delete the record.
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
         self.newest().map(|newest| later(newest.created, KEEP))
     }
 }
 
-/// Whether an outcome says that its job is well, or that it is broken; `None` where it says nothing about the job.
+/// Whether an outcome counts as a success or a failure of the job; `None` if it says nothing about the job.
 fn verdict(outcome: Outcome) -> Option<bool> {
     match outcome {
         Outcome::Succeeded => Some(true),

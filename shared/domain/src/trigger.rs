@@ -1,26 +1,26 @@
-//! What starts a run, as the parsers of `bellhop-events` hand it over.
+//! The triggers of runs, as `bellhop-events` parses them.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CommitId, Reference, RepositoryName};
 
-/// A branch or tag that now points to a commit: the reason for a run.
+/// A branch or tag that points to a new commit: the reason for a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Push {
-    /// What the run's id is derived from, together with the reference: the EventBridge event's `id`, a trigger record's `eventId`.
+    /// The source of the run's id, together with the reference: the EventBridge event's `id`, or a trigger record's `eventId`.
     pub trigger: String,
     /// The repository pushed to.
     pub repository: RepositoryName,
     /// The branch or tag.
     pub reference: Reference,
-    /// Where it points now.
+    /// The commit that it points to now.
     pub commit: CommitId,
-    /// Where it pointed before; `None` for a new reference, and where the form of the event does not tell.
+    /// The commit that it pointed to before; `None` for a new reference, or if the event does not say.
     pub previous: Option<CommitId>,
-    /// Who pushed, where the event tells: the last part of the caller's ARN.
+    /// Who pushed, if the event says: the last part of the caller's ARN.
     pub by: Option<String>,
-    /// When, where the event tells. Deliveries may be late and out of order; this is what tells which push is the newer one.
+    /// When, if the event says. Events may arrive late and out of order; this time determines which push is newer.
     #[serde(default)]
     pub at: Option<Timestamp>,
 }

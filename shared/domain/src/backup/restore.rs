@@ -1,4 +1,4 @@
-//! Restore tests: which resources can be restored beside the original and removed again, and with which metadata
+//! Restore tests: which resources can be restored next to the original and deleted again, and with which metadata
 //! (<https://docs.aws.amazon.com/aws-backup/latest/devguide/restore-testing-inferred-metadata.html>).
 
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// The names of the kinds that can be tested, for messages.
 pub const TESTABLE: &str = "a DynamoDB table, an EFS file system or an EBS volume";
 
-/// A kind of resource whose restore creates a new resource that can be told from the original.
+/// A kind of resource whose restore creates a new resource that can be distinguished from the original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A DynamoDB table.
@@ -22,14 +22,14 @@ pub enum Kind {
 pub struct Resource<'a> {
     /// Its kind.
     pub kind: Kind,
-    /// The ARN up to the account: where it is.
+    /// The ARN up to the account: partition, service, region and account.
     pub place: &'a str,
     /// Its name within that: a table's name, the id of a file system or a volume.
     pub name: &'a str,
 }
 
 impl<'a> Resource<'a> {
-    /// Reads an ARN; `None` for a resource of a kind that cannot be tested.
+    /// Parses an ARN; `None` for a resource that cannot be tested.
     #[must_use]
     pub fn of(arn: &'a str) -> Option<Self> {
         let at = arn.match_indices(':').nth(4)?.0;
@@ -47,7 +47,7 @@ impl<'a> Resource<'a> {
 }
 
 impl Kind {
-    /// Its name as a type of AWS Backup.
+    /// Its resource type in AWS Backup.
     #[must_use]
     pub fn backup_type(self) -> &'static str {
         match self {
@@ -57,7 +57,7 @@ impl Kind {
         }
     }
 
-    /// Its name as a type of Cloud Control.
+    /// Its type name in Cloud Control.
     #[must_use]
     pub fn type_name(self) -> &'static str {
         match self {
@@ -67,7 +67,7 @@ impl Kind {
         }
     }
 
-    /// The keys of its metadata that are Bellhop's own: they say that something new is created, and under which name.
+    /// The metadata keys that Bellhop sets: they request a new resource, and its name.
     #[must_use]
     pub fn own_keys(self) -> &'static [&'static str] {
         match self {
@@ -77,7 +77,7 @@ impl Kind {
         }
     }
 
-    /// The keys that the configuration has to give, as nothing else does.
+    /// The metadata keys that the configuration must set, because nothing else does.
     #[must_use]
     pub fn required_keys(self) -> &'static [&'static str] {
         match self {
@@ -99,8 +99,8 @@ impl Kind {
     }
 }
 
-/// The metadata of a restore that creates a new resource: what AWS Backup keeps with the recovery point, with what makes it a new one of this name, and
-/// with what the configuration wants otherwise. AWS reads the keys without regard to their case.
+/// The metadata of a restore that creates a new resource: AWS Backup's metadata of the recovery point, the keys that request a new resource with this
+/// name, and the overrides of the configuration. AWS ignores the case of the keys.
 #[must_use]
 pub fn metadata(kind: Kind, name: &str, kept: BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut metadata = kept;
@@ -121,8 +121,8 @@ pub fn metadata(kind: Kind, name: &str, kept: BTreeMap<String, String>, wanted: 
     metadata
 }
 
-/// Why what a restore job created must not be removed; `None` if it is new, of the original's kind, in the original's place, and, where the kind has
-/// names, of the name that was asked for.
+/// Why Bellhop must not delete the resource that a restore job created; `None` if it is new, of the original's kind, account and region, and has the
+/// requested name, for kinds with names.
 #[must_use]
 pub fn forbids_removal(original: &str, created: &str, name: &str) -> Option<&'static str> {
     match (Resource::of(original), Resource::of(created)) {
@@ -141,7 +141,7 @@ pub fn forbids_removal(original: &str, created: &str, name: &str) -> Option<&'st
     }
 }
 
-/// The ARN that a resource of this name has, beside the original and of its kind; `None` if the kind has no names that a restore can give.
+/// The ARN of a resource with this name, of the original's kind, account and region; `None` if a restore cannot name resources of the kind.
 #[must_use]
 pub fn named_like(original: &str, name: &str) -> Option<String> {
     let original = Resource::of(original)?;

@@ -1,11 +1,11 @@
-//! How a backup is, in one small document for people.
+//! The state of a backup, as a small document for people.
 
 use serde_json::{Value, json};
 
 use super::{Backup, End, Work};
 
 impl Backup {
-    /// Its newest job, the newest job that left a recovery point, and what is wrong with it.
+    /// Its newest job, the newest job that left a recovery point, and its problems.
     #[must_use]
     pub fn summary(&self) -> Value {
         let newest = self.jobs.last();

@@ -1,5 +1,4 @@
-//! What becomes of a build where something outside cannot be had: an effect that was tried in vain for its time, and an agent that never says that it
-//! has stopped.
+//! Builds with external effects that fail: an effect that is abandoned at its deadline, and an agent whose stop is never confirmed.
 
 use jiff::Timestamp;
 
@@ -11,7 +10,7 @@ use crate::outbox::{Abandoned, Deferral, EffectId};
 use crate::outcome::Outcome;
 use crate::spec::Relaunch;
 
-/// Why an agent counts as lost that has been told to stop.
+/// Why an agent counts as lost that was asked to stop.
 pub(super) const NOT_STOPPED: &str = "its service has not confirmed that it stopped";
 
 impl Build {
@@ -52,7 +51,7 @@ impl Build {
         Ok(())
     }
 
-    /// It cannot be looked for the agent of a launch. One that shows up later is stopped as a stray.
+    /// The search for the agent of a launch was abandoned. An agent that appears later is stopped as a stray.
     fn not_found(&mut self, number: u32, why: &str, now: Timestamp) {
         self.tell_abandoned(
             format!("look for an orphan agent of attempt {number}"),
@@ -84,7 +83,7 @@ impl Build {
         }
     }
 
-    /// Gives an agent up that is no attempt's.
+    /// Counts a stray agent as lost.
     pub(super) fn lose_stray(&mut self, index: usize, now: Timestamp) {
         let Some(stray) = self.strays.get_mut(index) else { return };
         (stray.stopped, stray.lost) = (true, true);
@@ -92,7 +91,7 @@ impl Build {
         self.tell_lost(number, &agent, NOT_STOPPED, now);
     }
 
-    /// Gives an attempt's agent up that was told to stop: nobody waits for it any more, and its place is free.
+    /// Counts the agent of a stopping attempt as lost: Bellhop no longer waits for it, and its slot is free.
     pub(super) fn lose(&mut self, index: usize, why: &str, now: Timestamp) {
         let Some(attempt) = self.attempts.get(index) else { return };
         let (Phase::Stopping { why: stopped_for, .. }, Some(agent)) = (attempt.phase.clone(), attempt.agent.clone()) else {
@@ -131,7 +130,7 @@ impl Build {
         }
     }
 
-    /// Nobody has to stop an agent any more that has stopped, or counts as lost.
+    /// Removes the stop of an agent that has stopped, or counts as lost.
     pub(super) fn drop_stop(&mut self, of: &AgentId) {
         self.outbox
             .remove_where(|pending| matches!(&pending.effect, BuildEffect::Stop { agent, .. } if agent == of));
@@ -147,7 +146,7 @@ impl Build {
         );
     }
 
-    /// Nobody can be asked about the build's agents.
+    /// Reports that polls of the build's agents fail.
     pub(super) fn tell_blind(&mut self, now: Timestamp) {
         self.tell_abandoned(
             "poll its agents".to_owned(),

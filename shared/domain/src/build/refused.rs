@@ -1,4 +1,4 @@
-//! What follows from a refused launch, and from an accepted one whose agent never came up.
+//! The consequences of a refused launch, and of an accepted one whose agent never started.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::outbox::later;
 use crate::outcome::Outcome;
 
 impl Refusal {
-    /// What the service said.
+    /// The service's message.
     #[must_use]
     pub fn said(&self) -> &str {
         match self {
@@ -106,7 +106,7 @@ impl Build {
         }
     }
 
-    /// A refusal that nothing is known about: people are told at once, and it is tried again for a while.
+    /// A refusal for an unknown reason: Bellhop reports it at once, and retries for a while.
     fn refused_for_unknown(&mut self, number: u32, text: &str, now: Timestamp) {
         let Some(attempt) = self.attempts.last_mut() else { return };
         let first = attempt.unknown.is_none();
@@ -138,8 +138,7 @@ impl Build {
         }
     }
 
-    /// Whether a current attempt's agent never ran, for want of something that others have or that comes back: then the attempt goes on, and no retry
-    /// is used up.
+    /// Whether a current attempt's agent never ran because of a shortage that passes. The attempt then continues, and no retry is used up.
     pub(super) fn never_ran(&mut self, index: usize, stop: &Stop, now: Timestamp) -> bool {
         let Some(attempt) = self.attempts.get(index) else { return false };
         let (number, capacity) = (attempt.number, attempt.capacity);
@@ -169,7 +168,7 @@ impl Build {
         true
     }
 
-    /// The attempt goes on without its agent, which has stopped; its later events are not the attempt's.
+    /// The attempt continues without its agent, which has stopped; the agent's later events no longer count for the attempt.
     fn leave_agent_behind(&mut self, index: usize, now: Timestamp) {
         let Some(attempt) = self.attempts.get(index) else { return };
         let stray = attempt.agent.clone().map(|agent| Stray {
@@ -183,7 +182,7 @@ impl Build {
         self.strays.extend(stray);
     }
 
-    /// The same attempt on on-demand capacity, at once: no capacity is no failure.
+    /// Launches the same attempt on on-demand capacity at once: missing Spot capacity is not a failure.
     pub(super) fn fall_back_to_on_demand(&mut self, now: Timestamp) {
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.capacity = Capacity::OnDemand;
@@ -193,7 +192,7 @@ impl Build {
         self.launch(now);
     }
 
-    /// The current attempt waits for its next try, longer each time.
+    /// The current attempt waits for its next launch, longer each time.
     fn requeue(&mut self, now: Timestamp) {
         let Some(attempt) = self.attempts.last_mut() else { return };
         attempt.refusals = attempt.refusals.saturating_add(1);
@@ -202,7 +201,7 @@ impl Build {
         self.wait_for(wait, now);
     }
 
-    /// The current attempt waits for the service's next tokens.
+    /// The current attempt waits until the service has refilled its tokens.
     fn line_up(&mut self, now: Timestamp) {
         let Some(attempt) = self.attempts.last_mut() else { return };
         attempt.throttles = attempt.throttles.saturating_add(1);

@@ -1,4 +1,4 @@
-//! What a build waits for, and when people are told that it does; and that its agent has gone on after it was over.
+//! What a build waits for, when Bellhop reports it, and the report that a finished build's agent has stopped.
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use crate::outbox::later;
 use crate::outcome::Outcome;
 
 impl Build {
-    /// What it waits for, for people; `None` for a build that waits for nothing.
+    /// What it waits for, as text for people; `None` if it does not wait.
     #[must_use]
     pub fn waits_because(&self) -> Option<String> {
         let attempt = self.attempts.last();
@@ -35,7 +35,7 @@ impl Build {
         }
     }
 
-    /// When its launch is tried next, where it waits for that.
+    /// The time of its next launch, if it waits for one.
     #[must_use]
     pub fn next_try(&self) -> Option<Timestamp> {
         match self.state {
@@ -44,7 +44,7 @@ impl Build {
         }
     }
 
-    /// When people are told that it waits for an agent.
+    /// When Bellhop reports that it waits for an agent.
     pub(super) fn waiting_told_at(&self) -> Option<Timestamp> {
         let attempt = self.attempts.last()?;
         let waits = matches!(self.state, BuildState::Waiting | BuildState::Queued { .. });
@@ -86,8 +86,8 @@ impl Build {
         self.attempts.iter().any(Attempt::is_live) || self.strays.iter().any(|stray| !stray.stopped)
     }
 
-    /// The script of a build that was cancelled, or has timed out, may go on for as long as the agent's `stopTimeout`: people who wait for its end are
-    /// told of it, once nothing runs for the build any more. Of an agent that could not be stopped they are told that it may go on.
+    /// The script of a cancelled or timed-out build may run on for as long as the agent's `stopTimeout`. People who wait for its end get a message
+    /// once nothing runs for the build any more. If an agent could not be stopped, another message says that it may still be running.
     pub(super) fn tell_stopped(&mut self, now: Timestamp) {
         let BuildState::Finished {
             outcome: outcome @ (Outcome::Cancelled | Outcome::TimedOut),

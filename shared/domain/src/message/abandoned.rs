@@ -1,5 +1,5 @@
-//! What people are told about something that was given up, or refused for a reason that nobody here knows: what AWS said, what Bellhop does now, until
-//! when, and what a person can do.
+//! Messages about abandoned effects, and about refusals for unknown reasons: AWS's message, what Bellhop does now and until when, and what a person
+//! can do.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ use crate::run::Run;
 const STATUS: &str = "abandoned";
 
 impl Abandoned {
-    /// It in one line.
+    /// It, in one line.
     pub(super) fn title(&self) -> String {
         // The words of a fault begin with what was to be done.
         let why = match self.why.split_once(": ") {
@@ -74,7 +74,7 @@ pub(super) fn about_build(build: &Build, number: u64, what: &Abandoned) -> Messa
     .message()
 }
 
-/// What people are told about something that was given up for a run. `number` tells it from others.
+/// The message about an abandoned effect of a run. `number` identifies the effect.
 #[must_use]
 pub fn about_abandoned_of_run(run: &Run, number: u64, what: &Abandoned) -> Message {
     let title = format!("{}: {}", place(&run.repository, &run.reference), what.title());
@@ -95,7 +95,7 @@ pub fn about_abandoned_of_run(run: &Run, number: u64, what: &Abandoned) -> Messa
     .message()
 }
 
-/// What people are told about something that was given up for a container instance. `number` tells it from others.
+/// The message about an abandoned effect of a container instance. `number` identifies the effect.
 #[must_use]
 pub fn about_abandoned_of_instance(instance: &Instance, number: u64, what: &Abandoned) -> Message {
     let title = format!("{} of cluster {}: {}", instance.id, instance.host.cluster, what.title());

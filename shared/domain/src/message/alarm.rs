@@ -1,4 +1,4 @@
-//! What people are told about alarms.
+//! Messages about alarms.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::links::percent_encoded;
 
 /// The most characters of an alarm's name in a title.
 const NAME_LIMIT: usize = 60;
-/// The most characters in a title of what was found.
+/// The most characters of the finding in a title.
 const FINDING_LIMIT: usize = 200;
 
-/// What people are told about an alarm.
+/// The message about an alarm.
 #[must_use]
 pub fn about_alarm(alarm: &Alarm, news: &AlarmNews) -> Message {
     let transition = &news.transition;
@@ -103,7 +103,7 @@ fn status(alarm: &Alarm, news: &AlarmNews) -> (&'static str, Severity) {
     }
 }
 
-/// A title in three parts, of which the middle one gives way where there is no room.
+/// A title in three parts. The middle one is cut if the title is too long.
 struct Title {
     before: String,
     finding: String,
@@ -156,7 +156,7 @@ impl Title {
         }
     }
 
-    /// The title in at most this many characters, as far as that is possible by its middle.
+    /// The title in at most this many characters, by cutting its middle part if possible.
     fn within(&self, limit: usize) -> String {
         let Self { before, finding, after } = self;
         let room = limit.saturating_sub(before.chars().count() + after.chars().count() + 2);
@@ -169,7 +169,7 @@ impl Title {
     }
 }
 
-/// What the alarm found, in a few words.
+/// The alarm's finding, in a few words.
 fn finding(facts: &AlarmFacts, state: AlarmState) -> Option<String> {
     if !facts.because.is_empty() {
         return Some(format!("because of {}", facts.because.join(", ")));
@@ -192,7 +192,7 @@ fn finding(facts: &AlarmFacts, state: AlarmState) -> Option<String> {
     })
 }
 
-/// How value and threshold stand to each other, in a state.
+/// The relation of value and threshold, in a state.
 fn operator(comparison: Option<Comparison>, state: AlarmState) -> &'static str {
     match (comparison, state) {
         (Some(Comparison::Above), AlarmState::Alarm) | (Some(Comparison::AtMost), AlarmState::Ok) => " > ",
@@ -205,7 +205,7 @@ fn operator(comparison: Option<Comparison>, state: AlarmState) -> &'static str {
     }
 }
 
-/// What was done, or not, in a sentence.
+/// The result of a remedy, in a sentence.
 fn sentence(remedy: &Remedy, outcome: &Remedied) -> String {
     let (what, verb, done) = match &remedy.action {
         RemedyAction::RestartService { cluster, service } => (
@@ -320,7 +320,7 @@ fn dimensions(facts: &AlarmFacts) -> String {
     all.join(", ")
 }
 
-/// A moment for somebody who reads of it soon.
+/// A time for people who read the message soon: without the date if it is the same day.
 fn clock(at: Timestamp, told: Timestamp) -> String {
     let day = |moment: Timestamp| moment.strftime("%F").to_string();
     if day(at) == day(told) {

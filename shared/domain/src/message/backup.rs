@@ -1,4 +1,4 @@
-//! What people are told about backups.
+//! Messages about backups.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{Message, NAME_LIMIT, Notice, Severity, cut};
 use crate::backup::{Backup, BackupNews, BackupTold, End, How};
 
-/// A message before it has its forms.
+/// The parts of a message.
 struct Facts {
     id: String,
     severity: Severity,
@@ -21,7 +21,7 @@ struct Facts {
 }
 
 impl Facts {
-    /// Each row stands in the e-mail under the first of its names, and in the document under the second.
+    /// Each row is in the e-mail under the first of its names, and in the document under the second.
     fn message(self) -> Message {
         let mut email = format!("{}\n\n", self.title);
         let mut more = Vec::with_capacity(self.rows.len() + 1);
@@ -48,7 +48,7 @@ impl Facts {
     }
 }
 
-/// What people are told about a backup.
+/// The message about a backup.
 #[must_use]
 pub fn about_backup(backup: &Backup, news: &BackupNews) -> Message {
     let name = cut(&backup.name, NAME_LIMIT);
@@ -105,7 +105,7 @@ pub fn about_backup(backup: &Backup, news: &BackupNews) -> Message {
     .message()
 }
 
-/// What people are told where a schedule could start nothing, because the suite configuration cannot be used. `slot` is the schedule's time.
+/// The message after a schedule that started nothing, because the suite configuration cannot be used. `slot` is the schedule's time.
 #[must_use]
 pub fn about_no_backups(why: &str, slot: Timestamp, now: Timestamp) -> Message {
     Facts {
@@ -194,14 +194,14 @@ fn why(end: &End) -> String {
     end.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default()
 }
 
-/// The time between two moments, as exactly as people want it.
+/// The time between two moments, rounded for people.
 fn rounded(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.duration_since(from).as_secs().max(0).unsigned_abs();
     let unit = if seconds < 120 { 1 } else { 60 };
     humantime::format_duration(Duration::from_secs(seconds / unit * unit)).to_string()
 }
 
-/// The page of the jobs in the console, where the resource's ARN names a region.
+/// The console page of the jobs, if the resource's ARN has a region.
 fn links(resource: &str) -> Map<String, Value> {
     let mut parts = resource.split(':');
     let (Some(_), Some(partition), Some(_), Some(region)) = (parts.next(), parts.next(), parts.next(), parts.next()) else {

@@ -1,4 +1,4 @@
-//! What people are told about container instances that EC2 takes away, or says that it may.
+//! Messages about container instances that EC2 interrupts, or may interrupt.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,10 @@ use super::{Message, Notice, Severity, minute};
 use crate::ids::BuildId;
 use crate::instance::{AfterAdvice, ForeignTask, Host, Instance, Warned};
 
-/// The most tasks of others that a message names.
+/// The most other tasks that a message lists.
 const FOREIGN_NAMED: usize = 20;
 
-/// What people are told about tasks that go with an instance and are nobody's whom Bellhop could start again.
+/// The message about tasks on an interrupted instance that Bellhop does not manage and cannot restart.
 #[must_use]
 pub fn about_foreign(instance: &Instance, warned: &Warned, builds: &[BuildId], foreign: &[ForeignTask]) -> Message {
     let Host { cluster, .. } = &instance.host;
@@ -65,7 +65,7 @@ pub fn about_foreign(instance: &Instance, warned: &Warned, builds: &[BuildId], f
     .message()
 }
 
-/// What people are told about an instance that was drained on a rebalance recommendation, and that no interruption has followed.
+/// The message about an instance that was drained because of a rebalance recommendation without an interruption.
 #[must_use]
 pub fn about_instance_after_advice(instance: &Instance, advised: Timestamp, what: AfterAdvice, at: Timestamp) -> Message {
     let Host { cluster, .. } = &instance.host;

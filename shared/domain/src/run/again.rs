@@ -1,10 +1,10 @@
-//! Which jobs a new run has that repeats another one, or a part of it.
+//! The jobs of a new run that repeats another one, in full or in part.
 
 use super::{JobState, Run, RunState};
 use crate::ids::JobName;
 use crate::outcome::Outcome;
 
-/// What is repeated of a run.
+/// The part of a run that is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeat<'a> {
     /// One job.
@@ -15,12 +15,12 @@ pub enum Repeat<'a> {
     All,
 }
 
-/// What a new run that repeats jobs of another one has.
+/// The content of a new run that repeats jobs of another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Again {
-    /// Its jobs. Those that are needed come first.
+    /// Its jobs. Each comes after the jobs that it needs.
     pub jobs: Vec<JobName>,
-    /// Those that were skipped, hang on one of the jobs or on one of these, and are not among the jobs: they would go on without something that they need.
+    /// Skipped jobs that depend on repeated ones and are left out: they would run without something that they need.
     pub left_out: Vec<JobName>,
 }
 
@@ -29,26 +29,26 @@ pub struct Again {
 pub enum NotAgain {
     /// The run has no such job.
     UnknownJob,
-    /// The job, or the run, is not over.
+    /// The job, or the run, has not finished.
     NotOver,
-    /// Whether a job that was skipped because of it would be repeated with it hangs on another one, which is not over.
+    /// A job that was skipped because of it also needs another one, which has not finished, so it is not known whether to repeat it.
     Undecided {
-        /// The one that was skipped.
+        /// The skipped job.
         job: JobName,
-        /// What it needs besides.
+        /// The other job that it needs.
         needs: JobName,
     },
-    /// No job of the run has gone wrong.
+    /// No job of the run was unsuccessful.
     NothingFailed,
 }
 
 impl Run {
-    /// The jobs of a new run that repeats this one: those that are wanted, and those that were skipped for nothing but them. A job that another one
-    /// has had skipped as well is not among them: it would go on without what it needs. For the same reason a job that was skipped itself is repeated
-    /// alone: what stopped it holds for what hangs on it too.
+    /// The jobs of a new run that repeats this one: the requested jobs, and the jobs that were skipped only because of them. A job that another one
+    /// also caused to be skipped is left out, because it would run without what it needs. For the same reason a skipped job is repeated without its
+    /// dependents: what caused its skipping also applies to them.
     ///
     /// # Errors
-    /// [`NotAgain`], while that cannot be said yet, or where there is nothing to repeat.
+    /// [`NotAgain`], if that cannot be decided yet, or if there is nothing to repeat.
     pub fn again(&self, what: Repeat<'_>) -> Result<Again, NotAgain> {
         if let Repeat::Job(job) = what {
             let alone = match self.outcome_of(job) {
@@ -73,7 +73,7 @@ impl Run {
         self.with_skipped(jobs, false)
     }
 
-    /// How a job ended: `None` if there is no such job, `Some(None)` if it is not over.
+    /// The outcome of a job: `None` if there is no such job, `Some(None)` if it has not finished.
     fn outcome_of(&self, name: &JobName) -> Option<Option<Outcome>> {
         let job = self.jobs.iter().find(|job| job.name == *name)?;
         Some(match job.state {
