@@ -255,7 +255,7 @@ class EntryPoint(AgentCase):
         self.assertEqual(len(agent.artifacts), 10000)
         self.assertIn("many/09999", agent.artifacts)
         self.assertNotIn("many/10000", agent.artifacts)
-        self.assertIn("artifacts: 6 left out: more than the 10000 files that are kept\n", agent.output())
+        self.assertIn("artifacts: 6 left out: over the limit of 10000 files\n", agent.output())
         self.assertIn("artifacts: 10000 files uploaded\n", agent.output())
 
     def test_folders_without_the_permission_to_write(self):
@@ -373,13 +373,13 @@ class EntryPoint(AgentCase):
         agent = self.agent("cat number", BELLHOP_COMMIT=self.commits[40]).run()
         self.assertEqual(agent.code, 0, agent.output())
         self.assertIn("\n40\n", agent.output())
-        self.assertNotIn("everything is fetched", agent.output())
+        self.assertNotIn("fetching all branches", agent.output())
 
     def test_a_commit_far_behind_the_tip(self):
         agent = self.agent("cat number", BELLHOP_COMMIT=self.commits[2]).run()
         self.assertEqual(agent.code, 0, agent.output())
         self.assertIn("\n2\n", agent.output())
-        self.assertIn("everything is fetched", agent.output())
+        self.assertIn("fetching all branches and tags", agent.output())
 
     def test_a_commit_whose_reference_is_gone(self):
         agent = self.agent("cat number", BELLHOP_REF="refs/heads/deleted", BELLHOP_COMMIT=self.side).run()
@@ -441,7 +441,7 @@ class EntryPoint(AgentCase):
                     git(repository, "update-ref", "-d", reference)
                 self.assertEqual(agent.code, 0, agent.output())
                 self.assertIn(f"at {reference}\nside\n", agent.output())
-                self.assertNotIn("everything is fetched", agent.output())
+                self.assertNotIn("fetching all branches", agent.output())
                 self.assertInert(agent)
 
     def test_what_no_agent_should_be_given_runs_nothing(self):

@@ -1,16 +1,16 @@
-//! People are told of an alarm, and what the suite configuration says is done about it.
+//! Reports alarms, and applies the remedies of the suite configuration.
 //!
-//! The alarm may come as EventBridge's event, as a message on a topic and as a direct invocation, or as several of them.
+//! An alarm may arrive as an EventBridge event, an SNS message, a direct invocation, or several of them.
 
 use bellhop_domain::alarm::AlarmChange;
 use bellhop_engine::{Engine, Fault, Handled};
 use bellhop_events::Event;
 use serde_json::{Value, json};
 
-/// Takes what an input tells of alarms to them, and answers what became of each part of it.
+/// Passes state changes in an input to their alarms, and returns the result of each part.
 ///
 /// # Errors
-/// The first fault, after every event of the input was tried. Trying the input again tells and does nothing twice.
+/// The first fault, after every event of the input was tried. Retrying the input reports nothing twice and applies no remedy twice.
 pub async fn handle(engine: &Engine, input: &Value) -> Result<Value, Fault> {
     bellhop_runtime::each_event(&*engine.meter, input, async |event| match event {
         Event::Alarm(change) => Some(take(engine, *change).await),

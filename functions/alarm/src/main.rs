@@ -1,4 +1,4 @@
-//! The function `alarm`: state changes of CloudWatch's alarms.
+//! The function `alarm`: handles state changes of CloudWatch alarms.
 
 use std::process::ExitCode;
 

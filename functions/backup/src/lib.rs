@@ -1,4 +1,4 @@
-//! What schedules and people ask for, and what AWS Backup tells of its jobs.
+//! Handles backup schedules, requests for backups, and job events of AWS Backup.
 
 use bellhop_domain::backup::{BackupRequest, JobSeen};
 use bellhop_engine::{Asked, Fault, Handled, Keeper, Refused};
@@ -6,12 +6,12 @@ use bellhop_events::{Event, backup, parse};
 use bellhop_runtime::Invocation;
 use serde_json::{Map, Value, json};
 
-/// Takes an input to the backups. A schedule, or `{"backup":"*"}`, starts all of them, a request one; `{"check":"backups"}` looks whether they are
-/// well, and tells how they are; an event about a job goes to the backup that has started it. Answers what became of each part: of a request that cannot be fulfilled,
-/// `{"error": …}`.
+/// Handles an input. A schedule, or `{"backup":"*"}`, starts all backups; a request with a name starts one. `{"check":"backups"}` checks all backups
+/// and returns their states. A job event goes to the backup that started the job. Returns the result of each part, and `{"error": …}` for a request
+/// that cannot be fulfilled.
 ///
 /// # Errors
-/// When a service cannot be reached now. Trying the same invocation again starts nothing twice.
+/// If a service cannot be reached now. Retrying the same invocation starts nothing twice.
 pub async fn handle(keeper: &Keeper, invocation: &Invocation) -> Result<Value, Fault> {
     let parsed = parse(&invocation.event);
     let mut answers = Vec::new();
@@ -66,7 +66,7 @@ fn is_ours(event: &Event) -> bool {
     matches!(event, Event::Schedule(_) | Event::BackupRequest(_) | Event::BackupJob(_))
 }
 
-/// Whether an input is what AWS sends, which nobody reads the answer to.
+/// Whether AWS sent the input: no person reads the answer then.
 fn is_wrapped(input: &Value) -> bool {
     [
         "detail-type",
@@ -88,7 +88,7 @@ async fn started(keeper: &Keeper, name: Option<&str>, slot: Option<jiff::Timesta
     Ok(answer("started", &asked))
 }
 
-/// Looks at all backups, and tells how they are: people ask because they want to know.
+/// Checks all backups, and returns their states for the requester.
 async fn checked(keeper: &Keeper) -> Result<Value, Fault> {
     let asked = keeper.check().await?;
     let mut answer = answer("checked", &asked);

@@ -1,4 +1,4 @@
-//! The function `backup`: schedules, requests for backups, and the jobs of AWS Backup.
+//! The function `backup`: handles schedules, requests for backups, and job events of AWS Backup.
 
 use std::process::ExitCode;
 

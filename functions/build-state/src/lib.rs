@@ -1,14 +1,14 @@
-//! What happens to an agent on CodeBuild is taken to its build: it is up, or it has ended.
+//! Passes state changes of agents on CodeBuild to their builds: the agent has started, or has ended.
 
 use bellhop_engine::{Engine, Fault};
 use bellhop_events::{AgentChange, Event};
 use serde_json::{Value, json};
 
-/// Takes what an input tells of agents to their builds, and answers what became of each part of it. Where an event does not tell whose agent it is about,
-/// CodeBuild is asked.
+/// Passes state changes in an input to their builds, and returns the result of each part. If an event does not identify the attempt, CodeBuild is
+/// polled.
 ///
 /// # Errors
-/// The first fault, after every event of the input was tried. Trying the input again changes nothing twice.
+/// The first fault, after every event of the input was tried. Retrying the input changes nothing twice.
 pub async fn handle(engine: &Engine, input: &Value) -> Result<Value, Fault> {
     bellhop_runtime::each_event(&*engine.meter, input, async |event| match event {
         Event::Agent(change) => Some(bellhop_runtime::take_agent_change(engine, change).await),

@@ -1,4 +1,4 @@
-//! The function `build-state`: what happens to an agent on CodeBuild is taken to its build.
+//! The function `build-state`: passes state changes of agents on CodeBuild to their builds.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What people, schedules and programs ask for: start, cancel, retry, show, list.
+//! Handles requests of people, schedules and programs: start, cancel, retry, show, list.
 
 use bellhop_domain::ids::{RepositoryName, RunId};
 use bellhop_domain::outcome::Outcome;
@@ -10,15 +10,14 @@ use bellhop_events::{Event, control, parse};
 use bellhop_runtime::Invocation;
 use serde_json::{Value, json};
 
-/// How many of a repository's runs a page lists.
+/// How many runs a page of the list has.
 const LISTED: usize = 20;
 
-/// Does what is asked for and answers the state of the run, or `{"error": …}` that says what was wrong. Several requests in one input (through SNS or SQS)
-/// are answered as a list.
+/// Fulfils a request and returns the state of the run, or `{"error": …}` with the reason. Several requests in one input (through SNS or SQS) are
+/// answered as a list.
 ///
 /// # Errors
-/// When a service cannot be reached now. Trying the same invocation again starts nothing twice: a request counts under the invocation's own id where it
-/// brings none.
+/// If a service cannot be reached now. Retrying the same invocation starts nothing twice: a request without an id uses the invocation's id.
 pub async fn handle(starter: &Starter, invocation: &Invocation) -> Result<Value, Fault> {
     let mut answers = Vec::new();
     let mut fault = None;
@@ -82,7 +81,7 @@ async fn answer(starter: &Starter, request: Result<Request, String>, trigger: &s
     }
 }
 
-/// What the run's id is derived from. A name of the asker's own is his alone: it cannot meet the id of an invocation.
+/// The trigger from which the run's id is derived. A requester's id cannot collide with the id of an invocation.
 fn name_of(id: Option<&str>, trigger: &str) -> String {
     match id {
         Some(id) => format!("control/id/{id}"),

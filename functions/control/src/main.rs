@@ -1,4 +1,4 @@
-//! The function `control`: what people, schedules and programs ask for.
+//! The function `control`: handles requests of people, schedules and programs.
 
 use std::process::ExitCode;
 

@@ -1,17 +1,17 @@
-//! An action of CodePipeline starts a run and waits for it.
+//! Starts a run for a CodePipeline action, which waits for its result.
 //!
-//! The event carries credentials of the pipeline: nothing of it is logged but the job's id.
+//! The event contains the pipeline's credentials: only the job's id is logged.
 
 use bellhop_domain::request::PipelineJob;
 use bellhop_engine::{Fault, Refused, Started, Starter};
 use bellhop_events::Event;
 use serde_json::{Value, json};
 
-/// Starts what an action asks for, or goes on with what an earlier job of it has started, and answers what became of it. Mistakes of the action's owner are
-/// answered to CodePipeline.
+/// Starts the run that an action requests, or continues with the run of an earlier job, and returns the result. Errors in the action's configuration
+/// are sent to CodePipeline.
 ///
 /// # Errors
-/// When a service cannot be reached now. The action is not answered then; trying the input again starts nothing twice.
+/// If a service cannot be reached now. The action then has no result yet; retrying the input starts nothing twice.
 pub async fn handle(starter: &Starter, input: &Value) -> Result<Value, Fault> {
     bellhop_runtime::each_event(&*starter.engine.meter, input, async |event| match event {
         Event::Pipeline(job) => Some(take(starter, &job).await),

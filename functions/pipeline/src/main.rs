@@ -1,4 +1,4 @@
-//! The function `pipeline`: an action of CodePipeline starts a run and waits for it.
+//! The function `pipeline`: starts runs for CodePipeline actions, which wait for their results.
 
 use std::process::ExitCode;
 

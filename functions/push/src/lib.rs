@@ -1,6 +1,6 @@
-//! A push in CodeCommit starts a run.
+//! Starts a run for a push to CodeCommit.
 //!
-//! The event may be EventBridge's, a repository trigger's or a notification rule's, each also inside SNS or SQS, and several in one input.
+//! The event may come from EventBridge, a repository trigger or a notification rule, each also inside SNS or SQS, and an input may contain several.
 
 use bellhop_domain::measure::Measure;
 use bellhop_domain::trigger::Push;
@@ -8,10 +8,10 @@ use bellhop_engine::{Fault, NothingWhy, Started, Starter};
 use bellhop_events::Event;
 use serde_json::{Value, json};
 
-/// Starts what an input asks for, and answers what became of each part of it.
+/// Starts the runs of an input, and returns the result of each part.
 ///
 /// # Errors
-/// The first fault, after every push of the input was tried. Trying the input again starts nothing twice.
+/// The first fault, after every push of the input was tried. Retrying the input starts nothing twice.
 pub async fn handle(starter: &Starter, input: &Value) -> Result<Value, Fault> {
     bellhop_runtime::each_event(&*starter.engine.meter, input, async |event| match event {
         Event::Push(push) => Some(start(starter, &push).await),

@@ -1,4 +1,4 @@
-//! The function `push`: a push in CodeCommit starts a run.
+//! The function `push`: starts a run for a push to CodeCommit.
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
-//! Instances that EC2 takes away are drained, and their builds go on elsewhere.
+//! Drains instances that EC2 interrupts, and marks their builds as interrupted.
 //!
-//! EC2 tells of every Spot instance of the account. Most are nobody's here, and cost one question to each of the suite's clusters, once.
+//! EC2 sends notices about every Spot instance of the account. Most instances are foreign, and cost one call to each of the suite's clusters, once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,14 +13,14 @@ use bellhop_events::{Event, InstanceNotice};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// How long an instance counts as foreign that no cluster had. It may join one later, but not while it is being taken away.
+/// How long an instance counts as foreign after no cluster had it. It may join a cluster later, but not during an interruption.
 const FOREIGN_FOR: Duration = Duration::from_secs(10 * 60);
 /// How many foreign instances are remembered.
 const MOST_FOREIGN: usize = 10_000;
-/// How long the clusters of the suite configuration are good for.
+/// How long the clusters of the suite configuration are cached.
 const CLUSTERS_FOR: Duration = Duration::from_secs(60);
 
-/// The handler, with what it remembers between two invocations of one environment.
+/// The handler, with its cache between two invocations of one environment.
 #[derive(Clone)]
 pub struct Watch {
     engine: Engine,
@@ -30,13 +30,13 @@ pub struct Watch {
 #[derive(Default)]
 struct Memory {
     clusters: Option<(Timestamp, Vec<String>)>,
-    /// Whom no cluster had, and when: asked for a warning, or for a recommendation. One that was only just recommended to be replaced may not even have
-    /// come up yet, so that its warning is looked into all the same.
+    /// Instances that no cluster had, and when: separately for warnings and recommendations. An instance with a recommendation may not have joined
+    /// its cluster yet, so its warning is looked up again.
     foreign: HashMap<(InstanceId, bool), Timestamp>,
 }
 
 impl Watch {
-    /// A handler that remembers nothing yet.
+    /// A handler with an empty cache.
     #[must_use]
     pub fn new(engine: Engine) -> Self {
         Self {
@@ -45,10 +45,10 @@ impl Watch {
         }
     }
 
-    /// Takes what EC2 tells about instances to their records and to the builds on them, and answers what became of each part of the input.
+    /// Passes EC2's notices to the instances' records and to the builds on them, and returns the result of each part of the input.
     ///
     /// # Errors
-    /// The first fault, after every event of the input was tried. Trying the input again changes nothing twice.
+    /// The first fault, after every event of the input was tried. Retrying the input changes nothing twice.
     pub async fn handle(&self, input: &Value) -> Result<Value, Fault> {
         bellhop_runtime::each_event(&*self.engine.meter, input, async |event| match event {
             Event::Instance(notice) => Some(self.notice(&notice).await),
@@ -88,7 +88,7 @@ impl Watch {
         Ok(handled)
     }
 
-    /// The clusters of the suite's agents; `None` without a configuration, and then there is no build either.
+    /// The clusters of the suite's agents; `None` without a configuration, because then there are no builds.
     async fn clusters(&self, now: Timestamp) -> Result<Option<Vec<String>>, Fault> {
         let known = self.memory(|memory| memory.clusters.clone());
         if let Some((read, clusters)) = &known
@@ -101,7 +101,10 @@ impl Watch {
             (Ok(Err(NoConfiguration::Missing(_))), _) => return Ok(None),
             // Builds of the time before may still run, and have two minutes.
             (Ok(Err(NoConfiguration::Broken(why))), Some((_, clusters))) => {
-                tracing::warn!(why, "the suite configuration cannot be used: Bellhop keeps using the last known clusters");
+                tracing::warn!(
+                    why,
+                    "the suite configuration cannot be used: Bellhop keeps using the last known clusters"
+                );
                 clusters
             }
             (Err(fault), Some((_, clusters))) => {

@@ -1,4 +1,4 @@
-//! The function `spot-interruption`: instances that EC2 takes away are drained, and their builds go on elsewhere.
+//! The function `spot-interruption`: drains instances that EC2 interrupts, and marks their builds as interrupted.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Once a minute, everything that is due: the one timer and the one repairer.
+//! Processes everything that is due, once a minute: the only timer, and the only repair.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use bellhop_engine::{Engine, Fault};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// What is kept of the function's time for finishing what was begun: as long as a request with all its tries may take. The template gives it so much more
-/// than the schedule's minute that hardly a launch's time passes between two sweeps.
+/// The part of the function's time that is reserved to finish work in progress: as long as a request with all its tries may take. The template's time
+/// limit exceeds the schedule's minute by so much that the pause between two sweeps is shorter than a launch.
 const RESERVE: Duration = Duration::from_secs(20);
 
-/// Sweeps until shortly before Lambda ends the function at `deadline`, and answers what was done. What the invocation's event says does not matter.
+/// Sweeps until shortly before Lambda ends the function at `deadline`, and returns counts. The invocation's event is ignored.
 ///
 /// # Errors
-/// The first fault, after everything that was due was tried. It stays due.
+/// The first fault, after all due records were tried. They stay due.
 pub async fn handle(engine: &Engine, deadline: Timestamp) -> Result<Value, Fault> {
     let until = deadline.checked_sub(RESERVE).unwrap_or(Timestamp::MIN);
     let swept = engine.sweep(until).await?;

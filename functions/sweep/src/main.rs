@@ -1,4 +1,4 @@
-//! The function `sweep`: once a minute, everything that is due.
+//! The function `sweep`: processes everything that is due, once a minute.
 
 use std::process::ExitCode;
 

@@ -1,13 +1,13 @@
-//! What happens to an agent on ECS is taken to its build: it is up, it is being taken away, it has ended.
+//! Passes state changes of agents on ECS to their builds: the agent has started, is being interrupted, or has ended.
 
 use bellhop_engine::{Engine, Fault};
 use bellhop_events::Event;
 use serde_json::Value;
 
-/// Takes what an input tells of agents to their builds, and answers what became of each part of it.
+/// Passes state changes in an input to their builds, and returns the result of each part.
 ///
 /// # Errors
-/// The first fault, after every event of the input was tried. Trying the input again changes nothing twice.
+/// The first fault, after every event of the input was tried. Retrying the input changes nothing twice.
 pub async fn handle(engine: &Engine, input: &Value) -> Result<Value, Fault> {
     bellhop_runtime::each_event(&*engine.meter, input, async |event| match event {
         Event::Agent(change) => Some(bellhop_runtime::take_agent_change(engine, change).await),

@@ -1,4 +1,4 @@
-//! The function `task-state`: what happens to an agent on ECS is taken to its build.
+//! The function `task-state`: passes state changes of agents on ECS to their builds.
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! Jobs of AWS Backup (<https://docs.aws.amazon.com/aws-backup/latest/devguide/API_Operations_AWS_Backup.html>), and the removal of what a restore test
-//! created through Cloud Control (<https://docs.aws.amazon.com/cloudcontrolapi/latest/userguide/resource-operations-delete.html>).
+//! Jobs of AWS Backup (<https://docs.aws.amazon.com/aws-backup/latest/devguide/API_Operations_AWS_Backup.html>), and the deletion of resources that
+//! restore tests created, through Cloud Control (<https://docs.aws.amazon.com/cloudcontrolapi/latest/userguide/resource-operations-delete.html>).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::config::Lazy;
 use crate::fault::{class_of, code_of, fault};
 
 const NOT_FOUND: &str = "ResourceNotFoundException";
-/// What Cloud Control answers when another request, or a service behind it, was in the way.
+/// Cloud Control's error codes if another request, or a service that it calls, prevented the deletion.
 const PASSES: [&str; 5] = [
     "ConcurrentOperationException",
     "HandlerInternalFailureException",
@@ -219,7 +219,7 @@ fn timestamp(time: &DateTime) -> Option<Timestamp> {
     Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).ok()?).ok()
 }
 
-/// The id of a job that was started, or why there is none where trying again would not help.
+/// The id of a started job, or the reason of a refusal after which a retry would not help.
 fn begun<T, E>(what: &str, reply: Result<T, SdkError<E, Response>>, id: impl FnOnce(T) -> Option<String>) -> Result<Begun, Fault>
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
@@ -274,7 +274,7 @@ where
     }
 }
 
-/// What a service said, without what was asked of it.
+/// A service's message, without the name of the request.
 fn words<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> Option<String> {
     let service = error.as_service_error()?;
     let (code, message) = (service.code()?, service.message().unwrap_or_default());

@@ -22,16 +22,16 @@ use crate::clock::timestamp;
 use crate::config::Lazy;
 use crate::fault::fault;
 
-/// The largest report of an agent's that is read. Anything an agent writes is foreign input.
+/// The largest agent report that is read. Everything that an agent writes is untrusted input.
 const REPORT_LIMIT: i64 = 64 * 1024;
 
-/// The largest configuration that is read; the parser refuses less than this with words of its own.
+/// The largest configuration that is read; the parser's limit is lower and has its own error message.
 const CONFIGURATION_LIMIT: i64 = 4 * 1024 * 1024;
 
-/// How many versions of the configuration are looked at for a sound one.
+/// How many versions of the configuration are searched for a valid one.
 const EARLIER_CONFIGURATIONS: i32 = 50;
 
-/// The most artifacts of an attempt that are counted: ten pages of S3's largest size.
+/// The most artifacts of an attempt that are counted: ten pages of S3's maximum size.
 const COUNTED_ARTIFACTS: u64 = 10_000;
 
 /// The suite's bucket.
@@ -43,7 +43,7 @@ pub struct Bucket {
     configuration: Arc<Mutex<Option<Cached>>>,
 }
 
-/// The configuration as it was read last, kept as long as the function's environment lives and revalidated with each use.
+/// The last configuration that was read. It is kept while the function's environment lives, and revalidated at each use.
 #[derive(Debug, Clone)]
 struct Cached {
     etag: String,
@@ -229,8 +229,7 @@ impl Store for Bucket {
         while bytes.len() < limit
             && let Some(more) = reply.body.next().await
         {
-            let more =
-                more.map_err(|error| Fault::passing(format!("failed to read all of s3://{}/{key}", self.name)).caused_by(error))?;
+            let more = more.map_err(|error| Fault::passing(format!("failed to read all of s3://{}/{key}", self.name)).caused_by(error))?;
             bytes.extend_from_slice(&more);
         }
         bytes.truncate(limit);

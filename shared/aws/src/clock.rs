@@ -1,4 +1,4 @@
-//! The machine's clock, and times as the SDK has them.
+//! The system clock, and conversions of the SDK's times.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use aws_smithy_types::DateTime;
 use bellhop_engine::ports::Clock;
 use jiff::Timestamp;
 
-/// The machine's clock, which Lambda keeps true to within a second.
+/// The system clock, which Lambda keeps accurate to within a second.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -22,7 +22,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A time of the SDK's; `None` for one that is out of all bounds.
+/// Converts a time of the SDK; `None` if it is out of range.
 pub(crate) fn timestamp(at: &DateTime) -> Option<Timestamp> {
     Timestamp::from_millisecond(at.to_millis().ok()?).ok()
 }

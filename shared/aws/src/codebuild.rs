@@ -1,7 +1,7 @@
-//! Agents as builds of AWS CodeBuild (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html>).
+//! Agents as AWS CodeBuild builds (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html>).
 //!
-//! A build carries no name of ours that could be listed by. It is known by the variables that it was started with, and looked for among the newest
-//! builds of its project.
+//! A build has no name of Bellhop's by which it could be listed. Bellhop recognizes it by its environment variables, and searches the newest builds
+//! of its project.
 
 use async_trait::async_trait;
 use aws_sdk_codebuild::Client;
@@ -26,12 +26,12 @@ use crate::clock::timestamp;
 use crate::config::Lazy;
 use crate::fault::{code_of, fault, refusal_of};
 
-/// How many builds CodeBuild describes in one call. It lists as many on a page.
+/// How many builds CodeBuild describes in one call, and lists on a page.
 const DESCRIBE: usize = 100;
-/// How many pages of a project's builds are looked through for one.
+/// How many pages of a project's builds are searched for one build.
 const PAGES: usize = 10;
-/// How many seconds before the project's newest build one that is looked for can have been started: an attempt takes a day at the most, and is
-/// looked for from its launch on.
+/// How many seconds before the project's newest build a searched build can have started: an attempt takes a day at most, and is searched from its
+/// launch on.
 const LOOK_BACK: i64 = 25 * 60 * 60;
 
 /// AWS CodeBuild.
@@ -43,7 +43,7 @@ pub struct CodeBuildAgents {
 }
 
 impl CodeBuildAgents {
-    /// `region` is where the repositories are.
+    /// `region` is the region of the repositories.
     pub(crate) fn new(client: Lazy<Client>, bucket: &str, region: Option<&str>) -> Self {
         Self {
             client,
@@ -60,7 +60,7 @@ impl CodeBuildAgents {
             .unwrap_or_default())
     }
 
-    /// The builds that were started for an attempt, newest first.
+    /// The builds of an attempt, newest first.
     async fn builds_of(&self, project: &str, attempt: &AttemptId) -> Result<Vec<Build>, Fault> {
         let mut pages = self
             .client
@@ -97,7 +97,7 @@ impl CodeBuildAgents {
         Ok(found)
     }
 
-    /// The build that an earlier launch of an attempt has started; one that has ended as well, because it is the attempt's all the same.
+    /// The build that an earlier launch of an attempt started. It may have ended, because it belongs to the attempt in any case.
     async fn started_before(&self, project: &str, attempt: &AttemptId) -> Result<Option<AgentId>, Fault> {
         let builds = self.builds_of(project, attempt).await?;
         let under_way = builds.iter().find(|build| build.build_status() == Some(&StatusType::InProgress));
@@ -163,7 +163,7 @@ impl Agents for CodeBuildAgents {
         }
     }
 
-    /// CodeBuild takes no reason.
+    /// CodeBuild accepts no reason.
     async fn stop(&self, agent: &AgentId, _reason: &str) -> Result<(), Fault> {
         let error = match self.client.stop_build().id(build_id(agent)).send().await {
             Ok(_) => return Ok(()),
@@ -247,7 +247,7 @@ fn variables(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bucket: 
         .collect()
 }
 
-/// Below the attempt's prefix, each file for itself under its path in the checkout.
+/// Below the attempt's prefix, each file separately under its path in the checkout.
 fn artifacts(spec: &BuildSpec, attempt: &AttemptId, bucket: &str) -> Result<ProjectArtifacts, Fault> {
     let artifacts = if spec.artifacts.is_empty() {
         ProjectArtifacts::builder().r#type(ArtifactsType::NoArtifacts)
@@ -267,8 +267,8 @@ fn artifacts(spec: &BuildSpec, attempt: &AttemptId, bucket: &str) -> Result<Proj
         .map_err(|error| Fault::lasting("the destination of the artifacts could not be built").caused_by(error))
 }
 
-/// A build's id, `PROJECT:UUID`, in its ARN. That is what the API documents for `ids` and `id`
-/// (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_BatchGetBuilds.html>); that ARNs work as well is written nowhere.
+/// A build's id, `PROJECT:UUID`, from its ARN. The API documents only such ids for `ids` and `id`
+/// (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_BatchGetBuilds.html>), although ARNs also work.
 fn build_id(agent: &AgentId) -> &str {
     let arn = agent.as_str();
     arn.split_once(":build/").map_or(arn, |(_, id)| id)
@@ -279,7 +279,7 @@ fn agent_id(arn: &str) -> Result<AgentId, Fault> {
         .map_err(|error| Fault::lasting(format!("CodeBuild returned the invalid build ARN {arn:?}")).caused_by(error))
 }
 
-/// "A parameter mismatch error", says the documentation of the token, and not which words it has.
+/// The token's documentation says "A parameter mismatch error", without the error's message.
 fn speaks_of_the_token(error: &SdkError<StartBuildError, Response>) -> bool {
     let message = error.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default();
     let message = message.to_lowercase();
@@ -296,7 +296,7 @@ fn observe(build: &Build) -> Option<Observation> {
     }
 }
 
-/// Other variables than the suite's are passed over unread: they may be secrets.
+/// Values of variables other than the suite's are not read, because they may be secrets.
 fn attempt_of(build: &Build) -> Option<AttemptId> {
     attempt(
         build

@@ -1,4 +1,4 @@
-//! Code in AWS CodeCommit (<https://docs.aws.amazon.com/codecommit/latest/APIReference/>).
+//! Source code in AWS CodeCommit (<https://docs.aws.amazon.com/codecommit/latest/APIReference/>).
 
 use async_trait::async_trait;
 use aws_sdk_codecommit::Client;
@@ -12,11 +12,11 @@ use bellhop_engine::ports::{FileAt, Place, Root, Source, SourceFile};
 use crate::config::Lazy;
 use crate::fault::{code_of, fault};
 
-/// Past this many changed paths a comparison is given up, and every path counts as changed. How large a page may be is documented nowhere
-/// (<https://docs.aws.amazon.com/codecommit/latest/APIReference/API_GetDifferences.html>), so that CodeCommit chooses it.
+/// Beyond this many changed paths a comparison is abandoned, and every path counts as changed. The page size is not documented
+/// (<https://docs.aws.amazon.com/codecommit/latest/APIReference/API_GetDifferences.html>), so CodeCommit chooses it.
 const CHANGED_LIMIT: usize = 2000;
 
-/// What CodeCommit says of something that is not there. A push may be overtaken by the deletion of its branch or repository.
+/// CodeCommit's error codes for missing resources. A branch or repository may be deleted before its push is processed.
 const MISSING: [&str; 9] = [
     "RepositoryDoesNotExistException",
     "BranchDoesNotExistException",
@@ -52,7 +52,9 @@ impl Source for CodeCommit {
     async fn file(&self, repository: &RepositoryName, commit: &CommitId, path: &str) -> Result<Option<FileAt>, Fault> {
         let at = |commit: &str, content| {
             let commit = commit.parse();
-            let commit = commit.map_err(|error| Fault::lasting(format!("CodeCommit returned an invalid commit id for {path} of {repository}")).caused_by(error))?;
+            let commit = commit.map_err(|error| {
+                Fault::lasting(format!("CodeCommit returned an invalid commit id for {path} of {repository}")).caused_by(error)
+            })?;
             Ok(Some(FileAt { commit, content }))
         };
         let reply = self
@@ -98,7 +100,9 @@ impl Source for CodeCommit {
             (Err(error), _) => return Err(fault(format_args!("list {repository} at {specifier}"), error)),
         };
         let commit = folder.commit_id.parse();
-        let commit = commit.map_err(|error| Fault::lasting(format!("CodeCommit returned an invalid commit id for {specifier} of {repository}")).caused_by(error))?;
+        let commit = commit.map_err(|error| {
+            Fault::lasting(format!("CodeCommit returned an invalid commit id for {specifier} of {repository}")).caused_by(error)
+        })?;
         let files = folder.files.unwrap_or_default().into_iter().filter_map(|file| file.relative_path);
         // CodeCommit lists them apart, and somebody who looks for a file may well find one.
         let links = folder.symbolic_links.unwrap_or_default().into_iter();
@@ -169,9 +173,12 @@ impl Source for CodeCommit {
             Err(error) if is_missing(&error) => None,
             Err(error) => return Err(fault(format_args!("read branch {branch} of {repository}"), error)),
         };
-        tip.map(|commit| commit.parse())
-            .transpose()
-            .map_err(|error| Fault::lasting(format!("CodeCommit returned an invalid commit id for branch {branch} of {repository}")).caused_by(error))
+        tip.map(|commit| commit.parse()).transpose().map_err(|error| {
+            Fault::lasting(format!(
+                "CodeCommit returned an invalid commit id for branch {branch} of {repository}"
+            ))
+            .caused_by(error)
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Answers to AWS CodePipeline (<https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_PutJobSuccessResult.html>,
+//! Results for AWS CodePipeline (<https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_PutJobSuccessResult.html>,
 //! <https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_PutJobFailureResult.html>).
 
 use async_trait::async_trait;
@@ -20,7 +20,7 @@ const MESSAGE_LIMIT: usize = 5000;
 /// The most characters of a summary.
 const SUMMARY_LIMIT: usize = 2048;
 
-/// What CodePipeline says of a job that takes no answer any more.
+/// CodePipeline's error codes for a job that accepts no result any more.
 const NOT_OPEN: [&str; 3] = ["InvalidClientTokenException", "InvalidJobStateException", "JobNotFoundException"];
 
 /// AWS CodePipeline.
@@ -37,8 +37,8 @@ impl CodePipeline {
 
 #[async_trait]
 impl Pipelines for CodePipeline {
-    /// The SDK repeats an answer whose reply was lost, and the repeat finds the job answered: [`Answered::NotOpen`] does not prove that it was somebody
-    /// else's answer.
+    /// If a reply is lost, the SDK repeats the call, which then finds the job with a result: [`Answered::NotOpen`] does not prove that another caller
+    /// sent it.
     async fn answer(&self, job: &PipelineJobId, answer: &PipelineAnswer) -> Result<Answered, Fault> {
         match answer {
             PipelineAnswer::Continue { run, summary } => {
@@ -80,7 +80,7 @@ impl Pipelines for CodePipeline {
     }
 }
 
-/// `id` is one of ours, and far below the 1,500 characters of an external execution id.
+/// `id` is Bellhop's, and much shorter than the 1,500 characters of an external execution id.
 fn details(summary: &str, id: &str) -> ExecutionDetails {
     ExecutionDetails::builder()
         .summary(cut(summary, SUMMARY_LIMIT))
@@ -88,7 +88,7 @@ fn details(summary: &str, id: &str) -> ExecutionDetails {
         .build()
 }
 
-/// CodePipeline refuses an empty message, and nobody would be helped by one.
+/// CodePipeline refuses an empty message, which would also help nobody.
 fn message_of(message: &str) -> String {
     if message.trim().is_empty() {
         "the run failed; nothing more is known".to_owned()

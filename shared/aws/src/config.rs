@@ -1,4 +1,4 @@
-//! How every client of an AWS service is made.
+//! The configuration of every AWS client.
 
 use std::env;
 use std::sync::{Arc, LazyLock};
@@ -22,27 +22,27 @@ use crate::{
     AwsBackup, Bucket, CodeBuildAgents, CodeCommit, CodePipeline, DynamoLedger, EcsAgents, EcsHosts, EcsServices, Executors, Topic,
 };
 
-/// How long a connection may take: AWS answers in the same region, or something is wrong.
+/// How long a connection may take: AWS endpoints in the same region connect quickly.
 const CONNECT: Duration = Duration::from_secs(2);
-/// How long one try of a request may take. RunTask is the slowest, with a few seconds at the worst.
+/// How long one try of a request may take. RunTask is the slowest, with a few seconds at worst.
 const TRY: Duration = Duration::from_secs(8);
-/// How long a request may take with all its tries, so that a function of 30 seconds can still say what went wrong.
+/// How long a request may take with all its tries, so that a function with a limit of 30 seconds can still report the error.
 const REQUEST: Duration = Duration::from_secs(20);
-/// How often a request is tried: throttles and faults of a service pass within moments, or are left to Lambda's own retries and the sweep.
+/// How often a request is tried: throttling and service faults end soon, or are left to Lambda's retries and the sweep.
 const TRIES: u32 = 3;
 
-/// A client of a service, made when it is first called. Making one is a noticeable part of a cold start, most of it the SDK's reading of its table of
-/// partitions, and an event has work for a few of the services that its function may call.
+/// A client of a service, created at its first call. Creating one is a noticeable part of a cold start, mostly because the SDK parses its table of
+/// partitions, and an event needs only a few of the services that its function may call.
 pub(crate) type Lazy<Client> = Arc<LazyLock<Client, Box<dyn FnOnce() -> Client + Send>>>;
 
-/// Region, credentials, endpoints and retries: what every client is made with.
+/// Region, credentials, endpoints and retries: the common configuration of all clients.
 #[derive(Debug, Clone)]
 pub struct Aws {
     config: SdkConfig,
     ecs: Lazy<aws_sdk_ecs::Client>,
 }
 
-/// One place that answers for all services, with what it takes to be let in: a local AWS.
+/// One endpoint for all services, with credentials: a local AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Its base URL, such as `http://127.0.0.1:4566`.
@@ -56,14 +56,13 @@ pub struct Endpoint {
 }
 
 impl Aws {
-    /// Reads what the environment of a Lambda function says
-    /// (<https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html>): `AWS_REGION`, the credentials `AWS_ACCESS_KEY_ID`,
-    /// `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, `AWS_ENDPOINT_URL` and those of single services (`AWS_ENDPOINT_URL_S3`), `AWS_USE_FIPS_ENDPOINT`,
-    /// `AWS_USE_DUALSTACK_ENDPOINT` and `AWS_SDK_UA_APP_ID`; and `SSL_CERT_FILE` and `SSL_CERT_DIR`, which name certificate authorities to trust in place
-    /// of Amazon's own. Calls no service, and looks nowhere else: profiles and the other places where a program may find credentials do not exist in
-    /// Lambda, and preparing for them took half of a cold start that was left.
+    /// Reads the environment of a Lambda function (<https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html>): `AWS_REGION`, the
+    /// credentials `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, `AWS_ENDPOINT_URL` and those of single services
+    /// (`AWS_ENDPOINT_URL_S3`), `AWS_USE_FIPS_ENDPOINT`, `AWS_USE_DUALSTACK_ENDPOINT` and `AWS_SDK_UA_APP_ID`; and `SSL_CERT_FILE` and
+    /// `SSL_CERT_DIR`, which name certificate authorities that replace Amazon's. Calls no service, and reads nothing else: Lambda has no profiles or
+    /// other sources of credentials, and preparing for them took half of the remaining cold start.
     ///
-    /// Without credentials every call fails, and says so.
+    /// Without credentials every call fails with an error that says so.
     #[must_use]
     pub fn from_environment() -> Self {
         let lookup = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
@@ -88,7 +87,7 @@ impl Aws {
         Self::new(config.build())
     }
 
-    /// Sends everything to one endpoint, whatever the environment says, so that one process can use several. Calls no service.
+    /// Sends everything to one endpoint, ignoring the environment, so that one process can use several. Calls no service.
     #[must_use]
     pub fn at(endpoint: &Endpoint) -> Self {
         let credentials = Credentials::new(&endpoint.access_key_id, &endpoint.secret_access_key, None, None, "endpoint");
@@ -108,8 +107,8 @@ impl Aws {
         lazy(&self.config, new)
     }
 
-    /// The ledger in a DynamoDB table. Every event begins there, so that its client is made at once: Lambda gives a function more of a processor while
-    /// it starts than when it works.
+    /// The ledger in a DynamoDB table. Every event needs it, so its client is created at once: Lambda gives a function more CPU during its start than
+    /// later.
     #[must_use]
     pub fn ledger(&self, table: &str) -> DynamoLedger {
         let client = self.lazy(aws_sdk_dynamodb::Client::new);
@@ -117,7 +116,7 @@ impl Aws {
         DynamoLedger::new(client, table)
     }
 
-    /// Agents on ECS and CodeBuild. `bucket` is the suite's, which agents are told.
+    /// Agents on ECS and CodeBuild. `bucket` is the suite's bucket, for the agents' environment.
     #[must_use]
     pub fn agents(&self, bucket: &str) -> Executors {
         let region = self.config.region().map(AsRef::as_ref);
@@ -127,19 +126,19 @@ impl Aws {
         )
     }
 
-    /// The instances that agents run on.
+    /// The instances of the agents.
     #[must_use]
     pub fn hosts(&self) -> EcsHosts {
         EcsHosts::new(Arc::clone(&self.ecs))
     }
 
-    /// Pipelines of CodePipeline that wait for runs.
+    /// CodePipeline, for pipelines that wait for runs.
     #[must_use]
     pub fn pipelines(&self) -> CodePipeline {
         CodePipeline::new(self.lazy(aws_sdk_codepipeline::Client::new))
     }
 
-    /// Services of ECS that can be restarted.
+    /// ECS services that can be restarted.
     #[must_use]
     pub fn services(&self) -> EcsServices {
         EcsServices::new(Arc::clone(&self.ecs))
@@ -163,7 +162,7 @@ impl Aws {
         Bucket::new(self.lazy(aws_sdk_s3::Client::new), name, config_key)
     }
 
-    /// The topic that people are told on.
+    /// The topic for messages.
     #[must_use]
     pub fn topic(&self, arn: &str) -> Topic {
         Topic::new(self.lazy(aws_sdk_sns::Client::new), arn)
@@ -175,7 +174,7 @@ fn lazy<Client: 'static>(config: &SdkConfig, new: fn(&SdkConfig) -> Client) -> L
     Arc::new(LazyLock::new(Box::new(move || new(&config))))
 }
 
-/// `AWS_ENDPOINT_URL_DYNAMODB` and the like.
+/// The name of the endpoint variable of a service, such as `AWS_ENDPOINT_URL_DYNAMODB`.
 #[derive(Debug)]
 struct EndpointsOfServices;
 

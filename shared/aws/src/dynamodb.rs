@@ -8,8 +8,9 @@
 //! | branch | `REPO#name` | `BRANCH#ref` | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
 //! | instance, alarm, backup, claim, pause, standing, configuration | `INSTANCE#name`, `ALARM#name`, `BACKUP#name`, `CLAIM#name`, `PAUSE#name`, `STANDING#name`, `CONFIGURATION#name` | as `pk` without the name | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
 //!
-//! `doc` is the record as JSON; everything else about it is there for the table's sake: conditions, indexes, expiry, and people who look into it. `due_shard` is only there while something is due, which keeps the index as small as what is under way. It is
-//! `launch` for a build that is due for a launch, and one of `due#0` to `due#3` for everything else.
+//! `doc` is the record as JSON. The other attributes serve the table: conditions, indexes, expiry, and people who read it. An item has `due_shard` only
+//! while it is due for something, which keeps the index small. It is `launch` for a build that is due for a launch, and one of `due#0` to `due#3` for
+//! everything else.
 
 use std::collections::HashMap;
 
@@ -41,22 +42,22 @@ use serde_json::error::Category;
 use crate::config::Lazy;
 use crate::fault::fault;
 
-/// The index of what is due.
+/// The index of due records.
 const DUE_INDEX: &str = "due";
 /// The index of a repository's runs.
 const LIST_INDEX: &str = "by-repository";
-/// The sort key of a pool, and what its partition key begins with.
+/// The sort key of a pool, and the beginning of its partition key.
 const POOL: &str = "POOL";
-/// Over how many partitions of the index what is due is spread. DynamoDB takes 1,000 writes a second on each.
+/// The number of partitions of the index for due records. DynamoDB accepts 1,000 writes per second on each.
 const SHARDS: u8 = 4;
-/// The partition of builds that are due for a launch. Services launch so few of them a second that it is enough for all.
+/// The partition of builds that are due for a launch. Services launch so few per second that one is enough.
 const LAUNCHES: &str = "launch";
 /// How long finished runs and builds are kept, and a branch after the last push whose run it names.
 const KEEP_SECONDS: i64 = 90 * 24 * 60 * 60;
-/// How long a build is kept that waits for others, counted from when it was created. It is not written while it waits, and a long chain of jobs
-/// of a day each, with as much time to wait for an agent, may take longer than [`KEEP_SECONDS`].
+/// How long a build that waits for others is kept, from its creation. It is not written while it waits, and a long chain of jobs of a day each, with
+/// as much time to wait for an agent, may take longer than [`KEEP_SECONDS`].
 const KEEP_BLOCKED_SECONDS: i64 = 400 * 24 * 60 * 60;
-/// How often a transaction is tried that was throttled, or met another one on the same items.
+/// How often a transaction is tried that was throttled, or conflicts with another one on the same items.
 const TRANSACTION_TRIES: u32 = 5;
 
 type Item = HashMap<String, AttributeValue>;
@@ -103,7 +104,7 @@ impl DynamoLedger {
         Ok(if stored { Written::Stored(expected + 1) } else { Written::Conflict })
     }
 
-    /// As `put_if_version`, but that version 0 stands for a record that is not there yet.
+    /// As `put_if_version`, but version 0 means that the record does not exist yet.
     async fn put_or_create(&self, expected: u64, item: Item) -> Result<Written, Fault> {
         if expected > 0 {
             return self.put_if_version(expected, item).await;
@@ -119,10 +120,10 @@ impl DynamoLedger {
         Ok(if stored { Created::New } else { Created::AlreadyExists })
     }
 
-    /// Writes an item on a condition, and gives whether it held.
+    /// Writes an item if a condition holds, and returns whether it held.
     ///
-    /// The SDK repeats a write whose reply was lost, and the repeat meets what the first one left. The item therefore names its write, as a token does
-    /// for a transaction.
+    /// If a reply is lost, the SDK repeats the write, and the repetition finds the result of the first. So the item contains an id of its write, like
+    /// the token of a transaction.
     async fn put_if(&self, condition: &str, value: Option<(&str, AttributeValue)>, mut item: Item) -> Result<bool, Fault> {
         let what = name_of(&item);
         let write = text(format!("{:016x}", fastrand::u64(..)));
@@ -146,7 +147,7 @@ impl DynamoLedger {
         }
     }
 
-    /// Creates all items or none. `AlreadyExists` if one of them is there.
+    /// Creates all items or none. `AlreadyExists` if one of them exists.
     async fn create_together(&self, items: Vec<Item>) -> Result<Created, Fault> {
         let what = items.first().map(name_of).unwrap_or_default();
         let puts = items
@@ -341,7 +342,7 @@ impl Ledger for DynamoLedger {
     }
 }
 
-/// What a query finds, up to a limit. A page ends at 1 MB: one with less than what was asked for need not be the last
+/// The items of a query, up to a limit. A page ends at 1 MB: a page with fewer items than requested may not be the last
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html>).
 async fn up_to(limit: usize, query: QueryFluentBuilder) -> Result<Vec<Item>, SdkError<QueryError, Response>> {
     let mut pages = query.limit(i32::try_from(limit).unwrap_or(i32::MAX)).into_paginator().send();
@@ -354,7 +355,7 @@ async fn up_to(limit: usize, query: QueryFluentBuilder) -> Result<Vec<Item>, Sdk
     Ok(items)
 }
 
-/// Why a transaction was cancelled: a reason for each of its parts, in their order, with the code `None` where nothing stood in the way
+/// Why a transaction was cancelled: one reason for each of its parts, in order, with the code `None` for parts without a problem
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>).
 fn cancellation_reasons(error: &TransactWriteItemsError) -> &[CancellationReason] {
     match error {
@@ -363,7 +364,7 @@ fn cancellation_reasons(error: &TransactWriteItemsError) -> &[CancellationReason
     }
 }
 
-/// Whether a transaction with this reason is to be tried again.
+/// Whether to retry a transaction with this reason.
 fn is_passing(reason: &CancellationReason) -> bool {
     let code = reason.code().unwrap_or("None");
     let class = Class::of_error(code, reason.message().unwrap_or_default());
@@ -463,7 +464,7 @@ fn record_item<T: Serialize>(pk: String, sk: String, record: &T) -> Result<Item,
     ]))
 }
 
-/// `name` decides about the partition of the index.
+/// `name` determines the partition of the index.
 fn add_due(item: &mut Item, name: &str, due: Option<Timestamp>) {
     let shard = name.bytes().fold(0, u8::wrapping_add) % SHARDS;
     add_due_in(item, due_shard(shard), due);
@@ -501,8 +502,8 @@ fn read<T: DeserializeOwned>(item: &Item) -> Result<Versioned<T>, Fault> {
     })
 }
 
-/// Reads JSON. The error names the place by its column and not what was found there: that may be the value of a job's variable, which belongs into no log.
-/// Naming the fields on the way would take code for each type of record, in every function.
+/// Parses JSON. The error has the column but not the content, which may be the value of a job's variable and must not be logged. Naming the fields
+/// would take code for each type of record, in every function.
 fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Fault> {
     serde_json::from_str(json).map_err(|error| {
         let what = match error.classify() {

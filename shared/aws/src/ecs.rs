@@ -1,4 +1,4 @@
-//! Agents as tasks of Amazon ECS (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
+//! Agents as Amazon ECS tasks (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>).
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ use crate::clock::timestamp;
 use crate::config::Lazy;
 use crate::fault::{code_of, fault, refusal_of};
 
-/// The most characters that ECS takes as the reason of a stop.
+/// The most characters that ECS accepts as the reason of a stop.
 const REASON_LIMIT: usize = 255;
 
 /// Amazon ECS.
@@ -64,11 +64,11 @@ impl EcsAgents {
 
 #[async_trait]
 impl Agents for EcsAgents {
-    /// ECS remembers a token for as long as the task is there and beyond, so that it makes no difference whether it was called before.
+    /// ECS remembers a token for longer than its task exists, so it does not matter whether it was called before.
     ///
-    /// What it remembers is "the result of the original request", and AWS's own sample of that has `failures` in it
-    /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html>): a 200 without a task spends the token. An error does not; an agent
-    /// may have come of it.
+    /// It remembers "the result of the original request", and AWS's example of that contains `failures`
+    /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html>): after a 200 without a task, the token cannot be used
+    /// again. After an error it can; a task may have been started.
     async fn launch(&self, spec: &BuildSpec, launch: &LaunchId, _again: bool) -> Result<Launch, Fault> {
         let LaunchId { attempt, capacity, .. } = launch;
         let capacity = *capacity;
@@ -202,7 +202,7 @@ fn template_of(spec: &BuildSpec) -> Result<&EcsExecutor, Fault> {
     }
 }
 
-/// The task's own network; `None` for a task that uses its instance's.
+/// The task's network configuration; `None` for a task that uses its instance's network.
 fn network(ecs: &EcsExecutor) -> Result<Option<NetworkConfiguration>, Fault> {
     if ecs.subnets.is_empty() {
         return Ok(None);
@@ -233,7 +233,7 @@ fn agent_id(arn: &str) -> Result<AgentId, Fault> {
         .map_err(|error| Fault::lasting(format!("ECS returned the invalid task ARN {arn:?}")).caused_by(error))
 }
 
-/// The cluster's name within a task's ARN; the default cluster for the old form of ARN that lacks it.
+/// The cluster's name in a task's ARN; the default cluster for the old ARN format without one.
 fn cluster_of(agent: &AgentId) -> &str {
     agent
         .as_str()
@@ -242,7 +242,7 @@ fn cluster_of(agent: &AgentId) -> &str {
         .map_or("default", |(cluster, _)| cluster)
 }
 
-/// Whether an error says that there is nothing to stop any more.
+/// Whether an error means that the task has already stopped or no longer exists.
 fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> bool {
     let message = error.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default();
     match code_of(error) {
@@ -252,8 +252,9 @@ fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> bool {
     }
 }
 
-/// What the `failures` of a successful reply without tasks mean (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>).
-/// There may be one for each container instance that was considered.
+/// The refusal of a successful reply with `failures` and without tasks
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>). There may be one failure for each container instance
+/// that ECS considered.
 fn refusal_of_failures(failures: &[Failure]) -> Refusal {
     if failures.is_empty() {
         return Refusal::NoCapacity("RunTask returned neither a task nor a failure".to_owned());
@@ -295,7 +296,7 @@ pub(crate) fn observe(task: &Task) -> Option<Observation> {
     }
 }
 
-/// The attempt that a task was launched for; `None` for tasks that are not ours.
+/// The attempt of a task; `None` for foreign tasks.
 pub(crate) fn attempt_of(task: &Task) -> Option<AttemptId> {
     task::attempt(task.started_by(), environment_of(task))
 }

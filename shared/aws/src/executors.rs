@@ -1,4 +1,4 @@
-//! Agents of every service, each asked for where it is: a new one by its template, an existing one by the service in its ARN.
+//! Agents of all services: a new one is launched by its template, and an existing one is found by the service in its ARN.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use futures::future::join;
 
 use crate::{CodeBuildAgents, EcsAgents};
 
-/// How long after a refusal for good it is looked whether what was missing is there.
+/// How long after a refusal for good Bellhop checks whether the missing resource exists.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// ECS and CodeBuild.
@@ -51,8 +51,8 @@ fn service_of(agent: &AgentId) -> Option<&str> {
 
 #[async_trait]
 impl Agents for Executors {
-    /// What AWS refuses for good may have been created a moment ago, as a cluster or a task definition of the same deployment: it is asked once more
-    /// whether it is there by now.
+    /// A resource that AWS reports as missing may have been created a moment ago, such as a cluster or a task definition of the same deployment:
+    /// Bellhop checks once more.
     async fn launch(&self, spec: &BuildSpec, launch: &LaunchId, again: bool) -> Result<Launch, Fault> {
         let agents = self.by_template(spec);
         match agents.launch(spec, launch, again).await? {

@@ -1,4 +1,4 @@
-//! Errors of the SDK as faults and as refusals of a launch. What they mean stands in one table, [`bellhop_events::refusal`].
+//! Converts SDK errors to faults and to refusals of a launch. One table, [`bellhop_events::refusal`], classifies them.
 
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
@@ -7,7 +7,7 @@ use bellhop_domain::build::Refusal;
 use bellhop_engine::{Fault, FaultKind};
 use bellhop_events::refusal::Class;
 
-/// An error of the SDK as a fault. `what` says what was to be done, as in "read build x".
+/// An SDK error as a fault. `what` is the failed action, as in "read build x".
 pub(crate) fn fault<E>(what: impl std::fmt::Display, error: SdkError<E, Response>) -> Fault
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
@@ -39,12 +39,12 @@ fn passes<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> bool {
     }
 }
 
-/// What a service's error means.
+/// The class of a service's error.
 pub(crate) fn class_of(error: &impl ProvideErrorMetadata) -> Class {
     Class::of_error(error.code().unwrap_or_default(), error.message().unwrap_or_default())
 }
 
-/// What an error says of a launch, where it proves that no agent came of it. `None` leaves that open: a time-out, a fault of the service.
+/// The refusal of a launch, if the error proves that no agent was started. `None` if that is unknown: a timeout, a fault of the service.
 pub(crate) fn refusal_of<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> Option<Refusal> {
     let SdkError::ServiceError(answer) = error else { return None };
     let service = answer.err();
@@ -62,7 +62,7 @@ pub(crate) fn refusal_of<E: ProvideErrorMetadata>(error: &SdkError<E, Response>)
     }
 }
 
-/// The code of a service's error; `None` where no service answered, or without one.
+/// The code of a service's error; `None` without a response, or without a code.
 pub(crate) fn code_of<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> Option<&str> {
     error.as_service_error().and_then(ProvideErrorMetadata::code)
 }

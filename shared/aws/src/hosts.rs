@@ -1,5 +1,5 @@
-//! Container instances of ECS: the EC2 instances that agents may run on
-//! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html>). EC2 itself is never asked.
+//! Container instances of ECS: the EC2 instances that may run agents
+//! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html>). Bellhop does not call EC2 itself.
 
 use async_trait::async_trait;
 use aws_sdk_ecs::Client;
@@ -21,7 +21,7 @@ use bellhop_events::refusal::Class;
 
 /// How many tasks ECS describes in one call.
 const DESCRIBE: usize = 100;
-/// How many clusters are asked side by side: a warning leaves two minutes, and each build on the instance wants its share of them.
+/// How many clusters are searched in parallel: a warning leaves two minutes, which all builds on the instance share.
 const SIDE_BY_SIDE: usize = 16;
 
 /// Container instances.
@@ -35,7 +35,7 @@ impl EcsHosts {
         Self { client }
     }
 
-    /// What an instance is in a cluster, if it belongs to it.
+    /// The instance in a cluster, if it belongs to it.
     async fn registered(&self, instance: &InstanceId, cluster: &str) -> Result<Option<Host>, Fault> {
         let mut pages = self
             .client
@@ -71,7 +71,7 @@ impl EcsHosts {
 }
 
 impl EcsHosts {
-    /// Sets an instance's state, and gives whether it is still there.
+    /// Sets an instance's state, and returns whether it still exists.
     async fn set_state(&self, host: &Host, status: ContainerInstanceStatus, what: &str) -> Result<bool, Fault> {
         let reply = self
             .client
@@ -164,7 +164,7 @@ impl Hosts for EcsHosts {
     }
 }
 
-/// Whether an error says that the instance or its cluster is not there any more.
+/// Whether an error means that the instance or its cluster no longer exists.
 fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> bool {
     // ECS gives throttles under the code of a caller's mistake as well.
     let is_permanent = error
@@ -173,7 +173,7 @@ fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> bool {
     is_permanent && matches!(code_of(error), Some("ClusterNotFoundException" | "InvalidParameterException"))
 }
 
-/// Whose a task is. A task that is told to stop, or has stopped, goes its own way already.
+/// The owner of a task; none for a task that is stopping or has stopped.
 fn occupant(task: &Task) -> Option<Occupant> {
     if let Some(attempt) = attempt_of(task) {
         let observation = observe(task)?;

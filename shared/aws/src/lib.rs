@@ -1,4 +1,4 @@
-//! The ports of `bellhop-engine` on AWS. This is the only crate that names an SDK; one file per service.
+//! Implements the ports of `bellhop-engine` with AWS. Only this crate names an SDK; it has one file per service.
 
 mod backup;
 mod bucket;

@@ -1,40 +1,40 @@
-//! Which certificate authorities the clients trust.
+//! The certificate authorities that clients trust.
 //!
-//! Reading a system's whole store, some hundred and forty authorities, took more of a cold start than everything else together. AWS's own endpoints need
-//! five: those that Amazon Trust Services recommends for a store of one's own (<https://www.amazontrust.com/repository/>).
+//! Reading a system's whole store, about 140 authorities, took more of a cold start than everything else together. AWS's endpoints need five: those
+//! that Amazon Trust Services recommends for a custom store (<https://www.amazontrust.com/repository/>).
 
 use aws_smithy_http_client::tls::{TlsContext, TrustStore};
 
 /// "Amazon Root CA" 1 to 4 and "Starfield Services Root Certificate Authority - G2", as PEM.
 const AMAZON: &str = include_str!("roots.pem");
 
-/// Beginnings of the names of regions whose endpoints Amazon Trust Services certifies.
+/// Beginnings of the names of regions whose endpoints have certificates of Amazon Trust Services.
 const REGIONS: [&str; 11] = [
     "af-", "ap-", "ca-", "eu-", "il-", "me-", "mx-", "sa-", "us-east-", "us-west-", "us-gov-",
 ];
 
-/// Variables by which a system is told of another store; the one that is read then is theirs.
+/// Variables that name another store; if one is set, that store is used.
 const ELSEWHERE: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
-/// Whom a client trusts.
+/// The trusted authorities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trusted {
     /// Amazon Trust Services.
     Amazon,
-    /// Whom the system trusts: in regions with authorities of their own (China, the isolated and the European Sovereign ones), in unknown ones, and where the
-    /// environment names a store, as it has to behind a proxy that looks into connections.
+    /// The system's authorities: in regions with other authorities (China, the isolated and the European Sovereign ones), in unknown regions, and if
+    /// the environment names a store, for instance behind a proxy that inspects connections.
     System,
 }
 
 impl Trusted {
-    /// For requests from `region` by a process whose variables `lookup` gives.
+    /// The authorities for requests from `region`, by a process whose variables `lookup` returns.
     pub(crate) fn choose(region: Option<&str>, lookup: impl Fn(&str) -> Option<String>) -> Self {
         let named = ELSEWHERE.iter().any(|name| lookup(name).is_some_and(|value| !value.is_empty()));
         let amazons = region.is_some_and(|region| REGIONS.iter().any(|start| region.starts_with(start)) && !region.contains("-iso"));
         if amazons && !named { Self::Amazon } else { Self::System }
     }
 
-    /// What a client's connections are made with.
+    /// The HTTP client of a service's client.
     pub(crate) fn context(self) -> TlsContext {
         match self {
             Self::Amazon => {

@@ -1,5 +1,6 @@
-//! Services of Amazon ECS that are restarted: `UpdateService` with `forceNewDeployment`
-//! (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html>), which replaces a service's tasks by its own deployment settings.
+//! Restarts Amazon ECS services: `UpdateService` with `forceNewDeployment`
+//! (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html>), which replaces a service's tasks according to its deployment
+//! settings.
 
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ fn newest_deployment(service: &Service) -> Option<Timestamp> {
         .max()
 }
 
-/// What passes is a fault, and tried again. What somebody has to mend first is told: it is their service.
+/// A temporary error is a fault and retried. An error that a person must fix is reported, because the service is theirs.
 fn refused<E>(what: std::fmt::Arguments<'_>, error: SdkError<E, Response>) -> Result<Restarted, Fault>
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,

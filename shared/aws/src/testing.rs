@@ -1,4 +1,4 @@
-//! For the tests of this crate: the wire, with replies prepared beforehand, and what was asked of it.
+//! For the tests of this crate: a fake wire with prepared replies, which records requests.
 #![expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 
 use std::collections::{BTreeMap, VecDeque};
@@ -22,7 +22,7 @@ use crate::Aws;
 /// A status and a body.
 pub(crate) type Reply = (u16, String);
 
-/// What went over the wire.
+/// A recorded request.
 #[derive(Debug, Clone)]
 pub(crate) struct Wire {
     shared: Arc<Mutex<State>>,
@@ -35,7 +35,7 @@ struct State {
 }
 
 impl Wire {
-    /// An AWS that gives these replies, one after the other. Nothing is tried again.
+    /// A fake AWS that returns these replies, one after the other, without retries.
     pub(crate) fn replying(replies: impl IntoIterator<Item = Reply>) -> (Aws, Self) {
         let wire = Self {
             shared: Arc::new(Mutex::new(State {
@@ -54,9 +54,9 @@ impl Wire {
         (Aws::new(config), wire)
     }
 
-    /// The operations that were asked for, with their bodies. An operation of S3 is named by method and address, and has no body.
+    /// The requested operations, with their bodies. An S3 operation is named by method and address, and has no body.
     ///
-    /// Fails when some replies were not asked for.
+    /// Fails if some replies were not requested.
     pub(crate) fn asked(&self) -> Vec<(String, Value)> {
         let state = self.shared.lock().unwrap();
         assert!(
@@ -68,7 +68,7 @@ impl Wire {
         state.asked.clone()
     }
 
-    /// The names of the operations that were asked for.
+    /// The names of the requested operations.
     pub(crate) fn operations(&self) -> Vec<String> {
         self.asked().into_iter().map(|(operation, _)| operation).collect()
     }
@@ -93,12 +93,12 @@ pub(crate) fn ok(body: &Value) -> Reply {
     (200, body.to_string())
 }
 
-/// An error of the caller's.
+/// An error of the caller.
 pub(crate) fn refused(code: &str, message: &str) -> Reply {
     (400, json!({ "__type": code, "message": message }).to_string())
 }
 
-/// A fault of the service's.
+/// A fault of the service.
 pub(crate) fn broken() -> Reply {
     (500, "{}".to_owned())
 }

@@ -534,10 +534,7 @@ mod tests {
         else {
             panic!("{warned:?}")
         };
-        assert_eq!(
-            (first.what.as_str(), first.at),
-            ("mark the builds on it as interrupted", t(300))
-        );
+        assert_eq!((first.what.as_str(), first.at), ("mark the builds on it as interrupted", t(300)));
         assert_eq!((what.what.as_str(), what.at), ("drain it", t(900)));
         let message = crate::message::about_abandoned_of_instance(&warned, *number, what);
         assert_eq!(

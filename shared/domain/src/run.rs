@@ -962,7 +962,10 @@ mod tests {
         let open = decide(&waited_for(), &RunEvent::Tick, 360);
         let is_continue = |effect: &RunEffect| matches!(effect, RunEffect::Continue { .. });
         let given_up = in_vain(&open, is_continue, &[360, 960, 1560]);
-        assert_eq!(effects(&given_up), [format!("{told} to CodePipeline that the run is still in progress")]);
+        assert_eq!(
+            effects(&given_up),
+            [format!("{told} to CodePipeline that the run is still in progress")]
+        );
         assert_eq!((given_up.status(), given_up.action.as_ref().unwrap().due()), ("open", None));
         // Its end has nobody to be told to.
         assert_eq!(

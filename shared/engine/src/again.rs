@@ -1,4 +1,4 @@
-//! From a run that is over to one that repeats it, or a part of it.
+//! Retries: from a finished run to a new one that repeats it, in full or in part.
 
 use bellhop_domain::config::{OnBehalf, PIPELINE_FILE};
 use bellhop_domain::ids::{BuildId, JobName, RunId};
@@ -10,21 +10,21 @@ use bellhop_domain::trigger::Push;
 use crate::Fault;
 use crate::start::{Circumstances, NothingWhy, Plan, Refused, Started, Starter, WantedJobs};
 
-/// What came of asking for builds once more.
+/// The result of a request for a retry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retried {
-    /// What was started.
+    /// The new run.
     pub started: Started,
-    /// What was skipped and hangs on it, and is not repeated with it.
+    /// Skipped jobs that depend on the repeated ones, but are not repeated.
     pub left_out: Vec<JobName>,
 }
 
 impl Starter {
-    /// Starts builds again that are over, with those that were skipped for nothing but them ([`Run::again`]), as a new run of the same commit. However often
-    /// a request comes under the same `trigger`, there is one run.
+    /// Repeats finished builds, together with those that were skipped only because of them ([`Run::again`]), as a new run of the same commit.
+    /// Requests with the same `trigger` start one run.
     ///
-    /// It is planned like one that somebody starts now: from where its jobs come from, and by the suite configuration of today. What is not allowed any more is
-    /// refused. A run that was rejected is planned as if somebody started its branch's jobs now.
+    /// Bellhop plans it like a new run: from the origin of its jobs and the current suite configuration. It refuses what the configuration no longer
+    /// allows. A rejected run is planned like a new start of its branch's jobs.
     ///
     /// # Errors
     /// As [`Starter::push`].
@@ -43,10 +43,7 @@ impl Starter {
                 left_out: Vec::new(),
             },
             Err(_) if matches!(run.state, RunState::Rejected { .. }) => {
-                return refused(format!(
-                    "run {} was rejected and has no jobs: repeat the original request",
-                    run.id
-                ));
+                return refused(format!("run {} was rejected and has no jobs: repeat the original request", run.id));
             }
             Err(why) => return refused(why),
         };
@@ -85,13 +82,12 @@ impl Starter {
         Ok(Ok(Retried { started, left_out }))
     }
 
-    /// Plans jobs of a run before anew, or says why that cannot be and what helps. Without jobs it was rejected, and those of its branch are planned.
+    /// Plans jobs of an earlier run again, or returns why that is impossible and what helps. Without jobs, the run was rejected, and its branch's
+    /// jobs are planned.
     async fn plan_again(&self, id: &RunId, push: &Push, before: &Run, jobs: &[JobName]) -> Result<Result<(Push, Plan), String>, Fault> {
         let repository = &push.repository;
         if self.engine.source.default_branch(repository).await?.is_none() {
-            return Ok(Err(format!(
-                "repository {repository} no longer exists, or is empty"
-            )));
+            return Ok(Err(format!("repository {repository} no longer exists, or is empty")));
         }
         let (push, plan) = match (before.origin, jobs) {
             (Origin::PipelineFile, []) => self.plan(id, push, &WantedJobs::AllOfBranch).await?,
@@ -160,7 +156,7 @@ impl Starter {
     }
 }
 
-/// The jobs that are repeated, or why that cannot be.
+/// The jobs to repeat, or why that is impossible.
 fn again(run: &Run, what: &RetryWhat) -> Result<Again, String> {
     let (repeat, about) = match what {
         RetryWhat::Build(build) => (Repeat::Job(&build.job), format!("build {build}")),

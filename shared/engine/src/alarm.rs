@@ -1,4 +1,4 @@
-//! Alarms at the edges: what is done about them, and the two records that go with that, claims and pauses.
+//! The processing of alarms: remedies, and their two records, claims and pauses.
 
 use async_trait::async_trait;
 use bellhop_domain::alarm::{
@@ -17,15 +17,15 @@ use crate::ports::{DocumentKey, DocumentKind, Restarted, Versioned, Written};
 use crate::start::{Refused, Started, Starter};
 use crate::{Engine, Fault, Handled};
 
-/// How often a claim or a pause is written anew because somebody else wrote it first.
+/// How often a claim or a pause is written again after a write conflict.
 const CONFLICTS: u32 = 8;
 
 impl Engine {
-    /// Takes a state change to its alarm. What is to be done about it is read from the suite configuration here, once; if that cannot be read, people
-    /// are told of the alarm all the same.
+    /// Handles a state change of an alarm. The remedy is read from the suite configuration once, here; if that fails, the alarm is reported
+    /// nevertheless.
     ///
     /// # Errors
-    /// As [`Engine::build`], or when the suite configuration cannot be read now.
+    /// As [`Engine::build`], or if the suite configuration cannot be read now.
     pub async fn alarm(&self, change: AlarmChange) -> Result<Handled, Fault> {
         let current = self.load_alarm(&change.id).await?;
         let change = Box::new(change);
@@ -42,7 +42,7 @@ impl Engine {
             .await
     }
 
-    /// Works on an alarm that is due.
+    /// Processes an alarm that is due.
     pub(crate) async fn sweep_alarm(&self, key: &DocumentKey) -> Result<Handled, Fault> {
         match self.load_kept::<Alarm>(key).await? {
             Some(alarm) => self.advance(alarm, vec![AlarmEvent::Tick], Overdue::Perform).await,
@@ -50,7 +50,7 @@ impl Engine {
         }
     }
 
-    /// Why no agent may be launched now; `None` if one may.
+    /// Why launches are paused; `None` if they are not.
     pub(crate) async fn paused(&self) -> Result<Option<String>, Fault> {
         let Some(pauses) = self.load_kept::<Pauses>(&pauses_key()).await? else {
             return Ok(None);
@@ -74,7 +74,7 @@ impl Engine {
         }))
     }
 
-    /// Takes a target for an occasion, unless another one has it still.
+    /// Claims a target for an occasion, unless another one holds it.
     async fn claim(&self, remedy: &Remedy, occasion: &str) -> Result<Claimed, Fault> {
         let target = remedy.action.target();
         for _ in 0..CONFLICTS {
@@ -91,7 +91,7 @@ impl Engine {
         )))
     }
 
-    /// Notes that what a target was claimed for has been done, or has failed for good.
+    /// Records that the remedy of a claim was applied, or failed for good.
     async fn end_claim(&self, remedy: &Remedy, occasion: &str, done: bool) -> Result<(), Fault> {
         let key = claim_key(&remedy.action.target());
         for _ in 0..CONFLICTS {
@@ -117,9 +117,7 @@ impl Engine {
                 return Ok(());
             }
         }
-        Err(Fault::passing(format!(
-            "the pauses had {CONFLICTS} write conflicts in a row"
-        )))
+        Err(Fault::passing(format!("the pauses had {CONFLICTS} write conflicts in a row")))
     }
 
     async fn run_job(&self, job: &JobName, occasion: &str) -> Result<Remedied, Fault> {

@@ -1,4 +1,4 @@
-//! Backups at the edges: what starts and watches them, how they are stored, and how their effects are performed.
+//! The processing of backups: start and checks, storage, and effects.
 
 use std::collections::BTreeMap;
 
@@ -17,38 +17,38 @@ use crate::ports::{Begun, DocumentKey, DocumentKind, Versioned, Written};
 use crate::start::Refused;
 use crate::{Engine, Fault, Handled, NoConfiguration};
 
-/// How many backups are worked on side by side.
+/// How many backups are processed in parallel.
 const SIDE_BY_SIDE: usize = 8;
 
-/// What starts backups and watches them: the engine, and the backup of the suite's own table where the stack has one.
+/// Starts and checks backups: the engine, and the backup of the suite's table if the stack has one.
 #[derive(Clone)]
 pub struct Keeper {
     /// The engine.
     pub engine: Engine,
-    /// The backup of the suite's own table.
+    /// The backup of the suite's table.
     pub table: Option<Definition>,
 }
 
-/// What became of each backup that was asked for, by name.
+/// The result of each requested backup, by name.
 pub type PerBackup = Vec<(String, Handled)>;
 
-/// What came of asking for backups.
+/// The result of a request for backups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
-    /// What became of those that there are.
+    /// The results of existing backups.
     pub kept: PerBackup,
-    /// Why not all that was asked for could be done; for people.
+    /// Why part of the request failed; for people.
     pub refused: Option<Refused>,
 }
 
 impl Keeper {
-    /// Starts one backup, or all of them. `slot` is the schedule's time; without it the asker wants one now, and hears for himself what is wrong.
-    /// `by` names the asker: one that is repeated starts nothing twice.
+    /// Starts one backup, or all of them. `slot` is the schedule's time; without it, the request is for now, and its answer contains the errors. `by`
+    /// identifies the requester: a repeated request starts nothing twice.
     ///
-    /// Where the configuration has a mistake, the suite's own table is backed up all the same, and a schedule's owner is told.
+    /// If the configuration has an error, the suite's table is backed up nevertheless, and an error of a schedule is reported in a message.
     ///
     /// # Errors
-    /// When a service cannot be reached now: the first such fault, after all others were tried.
+    /// If a service cannot be reached now: the first such fault, after all others were tried.
     pub async fn start(&self, name: Option<&str>, slot: Option<Timestamp>, by: &str) -> Result<Asked, Fault> {
         let now = self.engine.clock.now();
         let (mut backups, mut refused) = self.backups().await?;
@@ -73,8 +73,7 @@ impl Keeper {
         Ok(Asked { kept: kept?, refused })
     }
 
-    /// Looks whether all backups are well: asks for their unfinished jobs and for the age of their newest recovery points, and starts the restore tests
-    /// that are due.
+    /// Checks all backups: polls their unfinished jobs and the age of their newest recovery points, and starts the restore tests that are due.
     ///
     /// # Errors
     /// As [`Keeper::start`].
@@ -92,10 +91,10 @@ impl Keeper {
         Ok(Asked { kept, refused })
     }
 
-    /// How each backup of the configuration is, for people: its newest job, when its newest recovery point was made, and what is wrong.
+    /// The state of each configured backup, for people: its newest job, the time of its newest recovery point, and its problems.
     ///
     /// # Errors
-    /// When the ledger or the configuration cannot be read.
+    /// If the ledger or the configuration cannot be read.
     pub async fn states(&self) -> Result<Vec<(String, Value)>, Fault> {
         let (backups, _) = self.backups().await?;
         let loading = backups.into_keys().map(async |name| {
@@ -106,10 +105,10 @@ impl Keeper {
         Ok(states.into_iter().flatten().collect())
     }
 
-    /// Takes what was seen of a job to its backup. `None` if no backup of the suite has started it.
+    /// Passes the observation of a job to its backup. `None` if no backup of the suite started it.
     ///
     /// # Errors
-    /// When the ledger or the configuration cannot be read, or as [`Engine::build`].
+    /// If the ledger or the configuration cannot be read, or as [`Engine::build`].
     pub async fn job(&self, seen: &JobSeen) -> Result<Option<(String, Handled)>, Fault> {
         let (backups, _) = self.backups().await?;
         let of_resource = backups.into_iter().filter(|(_, definition)| {
@@ -131,7 +130,7 @@ impl Keeper {
         Ok(None)
     }
 
-    /// All backups there are, and what is wrong with the configuration, if anything is.
+    /// All backups, and the error of the configuration, if it has one.
     async fn backups(&self) -> Result<(BTreeMap<String, Definition>, Option<Refused>), Fault> {
         let (mut backups, refused) = match self.engine.configuration().await? {
             Ok(config) => (config.backups, None),
@@ -175,10 +174,10 @@ fn no_backup(backups: &BTreeMap<String, Definition>) -> Refused {
 }
 
 impl Engine {
-    /// Starts a backup of the configuration now. `Ok(Err(…))` says why there is none.
+    /// Starts a configured backup now. `Ok(Err(…))` has the reason if it does not exist.
     ///
     /// # Errors
-    /// As [`Engine::back_up`], and when the configuration cannot be read.
+    /// As [`Engine::back_up`], and if the configuration cannot be read.
     pub async fn back_up_now(&self, name: &str, by: &str) -> Result<Result<Handled, Refused>, Fault> {
         let keeper = Keeper {
             engine: self.clone(),
@@ -191,7 +190,7 @@ impl Engine {
         }
     }
 
-    /// Starts a backup for a slot, once however often it is asked for. `by` names the asker, who gets one job however often he asks.
+    /// Starts a backup for a slot, once, even if requested repeatedly. `by` identifies the requester: repeated requests start one job.
     ///
     /// # Errors
     /// As [`Engine::build`].
@@ -207,7 +206,7 @@ impl Engine {
         Ok(handled)
     }
 
-    /// A backup as it is in the ledger.
+    /// Reads a backup from the ledger.
     async fn stored_backup(&self, name: &str) -> Result<Option<Versioned<Backup>>, Fault> {
         let mut stored: Option<Versioned<Backup>> = self.load_kept(&key(name)).await?;
         // One that was stored before it knew its suite.
@@ -217,7 +216,7 @@ impl Engine {
         Ok(stored)
     }
 
-    /// A backup as it is in the ledger, or a new one.
+    /// Reads a backup from the ledger, or creates a new one.
     async fn load_backup(&self, name: &str, definition: &Definition) -> Result<Versioned<Backup>, Fault> {
         let stored = self.stored_backup(name).await?;
         Ok(stored.unwrap_or_else(|| Versioned {
@@ -226,7 +225,7 @@ impl Engine {
         }))
     }
 
-    /// Works on a due backup.
+    /// Processes a backup that is due.
     pub(crate) async fn sweep_backup(&self, name: &str) -> Result<Handled, Fault> {
         match self.stored_backup(name).await? {
             Some(record) => self.advance(record, vec![BackupEvent::Tick], Overdue::Perform).await,
@@ -234,7 +233,7 @@ impl Engine {
         }
     }
 
-    /// Starts a job, and gives its id or why there is none.
+    /// Starts a job, and returns its id or why it was refused.
     async fn begin(&self, backup: &Backup, work: WorkId) -> Result<Begun, Fault> {
         let token = backup.token(work);
         let gone = || Begun::Refused("the ledger no longer has the job".to_owned());

@@ -1,4 +1,4 @@
-//! Branches whose pushes supersede each other, at the edges.
+//! The processing of branches whose pushes supersede each other.
 
 use async_trait::async_trait;
 use bellhop_domain::branch::{Branch, BranchEffect, BranchEvent};

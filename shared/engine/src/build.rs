@@ -1,4 +1,4 @@
-//! Builds at the edges: how they are stored, and how their effects are performed.
+//! The processing of builds: storage and effects.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::engine::Record;
 use crate::ports::{Launch, Meter, Versioned, Written};
 use crate::{Engine, Fault, Handled};
 
-/// How long the bucket may take to answer what an agent has reported.
+/// How long a read of an agent's report from the bucket may take.
 const REPORT: Duration = Duration::from_secs(8);
 
 #[async_trait]
@@ -64,9 +64,9 @@ impl Record for Build {
         engine.ledger.update_build(expected, self).await
     }
 
-    /// A stopped agent's own account is in the bucket. It is read only where the exit code leaves something to ask, and only once: not for an attempt
-    /// that has ended already. Exit code 0 leaves nothing to ask where the one container ended by itself; beside another container, or under a warning,
-    /// it may be a script's answer to SIGTERM.
+    /// Adds a stopped agent's report from the bucket. It is read only if the exit code is not conclusive, and only once: not for an attempt that has
+    /// already ended. Exit code 0 is conclusive if the only container ended by itself; with a second container, or after a warning, it may be a
+    /// script's response to SIGTERM.
     async fn complete(&self, engine: &Engine, event: &mut BuildEvent) -> Result<(), Fault> {
         let BuildEvent::Agent {
             attempt,
@@ -231,7 +231,7 @@ impl Record for Build {
     }
 }
 
-/// Whether a request of a launch may have gone out before. A refusal is no proof that it had no effect.
+/// Whether a request of a launch may have been sent before. A refusal does not prove that it had no effect.
 fn may_have_been_tried(build: &Build, launch: &Pending<BuildEffect>, attempt: u32, now: Timestamp) -> bool {
     let refused = build
         .attempts
@@ -240,7 +240,7 @@ fn may_have_been_tried(build: &Build, launch: &Pending<BuildEffect>, attempt: u3
     refused || launch.tries > 0 || launch.since.checked_add(PERFORM_WITHIN).is_ok_and(|overdue| overdue <= now)
 }
 
-/// Whether people are told of it. Everything but a success is told; a success as the configuration says.
+/// Whether a message is sent. Everything except a success is reported; the configuration decides about successes.
 async fn is_worth_telling(engine: &Engine, build: &Build, news: &BuildNews) -> Result<bool, Fault> {
     let BuildNews::Finished {
         outcome: Outcome::Succeeded,

@@ -1,4 +1,4 @@
-//! The suite configuration as it serves: the one that is there, or, where that is broken, the newest sound one before it.
+//! The suite configuration in use: the stored one, or, if that is invalid, its newest valid version.
 
 use async_trait::async_trait;
 use bellhop_domain::config::SuiteConfig;
@@ -12,17 +12,17 @@ use crate::engine::{Overdue, Record};
 use crate::ports::{DocumentKey, DocumentKind, Versioned, Written};
 use crate::{Engine, Fault, FaultKind, Handled};
 
-/// Why there is no configuration that could serve. Its text is one line for people.
+/// Why no configuration can be used. Its text is one line for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoConfiguration {
-    /// There is none.
+    /// It does not exist.
     Missing(String),
-    /// It is broken, and there is no sound one before it.
+    /// It is invalid, and has no valid version.
     Broken(String),
 }
 
 impl NoConfiguration {
-    /// What is wrong.
+    /// The error.
     #[must_use]
     pub fn into_words(self) -> String {
         match self {
@@ -32,16 +32,16 @@ impl NoConfiguration {
 }
 
 impl Engine {
-    /// The suite configuration that serves. Where the one that is there is broken, people are told of it once.
+    /// The suite configuration in use. If the stored one is invalid, that is reported once.
     ///
     /// # Errors
-    /// When the bucket or the ledger cannot be read.
+    /// If the bucket or the ledger cannot be read.
     pub async fn configuration(&self) -> Result<Result<SuiteConfig, NoConfiguration>, Fault> {
         let text = self.store.configuration().await?;
         self.serving(text.as_deref()).await
     }
 
-    /// The same, of a text that was read.
+    /// The same for a text that was already read.
     pub(crate) async fn serving(&self, text: Option<&str>) -> Result<Result<SuiteConfig, NoConfiguration>, Fault> {
         let Some(text) = text else {
             let place = self.store.configuration_place();
@@ -67,7 +67,7 @@ impl Engine {
         })
     }
 
-    /// The newest sound version before the one that is there, and since when that was there.
+    /// The newest valid earlier version, and when it was stored.
     async fn newest_sound(&self) -> Result<Option<(Timestamp, SuiteConfig)>, Fault> {
         let earlier = match self.store.earlier_configurations().await {
             Ok(earlier) => earlier,
@@ -95,7 +95,7 @@ impl Engine {
         self.advance(current, vec![event], Overdue::Perform).await
     }
 
-    /// Looks at a broken configuration again.
+    /// Checks an invalid configuration again.
     pub(crate) async fn sweep_configuration(&self) -> Result<Handled, Fault> {
         match self.store.configuration().await?.map(|text| SuiteConfig::parse(&text).is_ok()) {
             Some(true) => self.found(ConfigurationEvent::FoundSound).await,

@@ -1,7 +1,7 @@
-//! What every ledger has to keep, as a suite to run against one: the ledger in memory, and the real table, which may hold anybody's records besides.
+//! The contract of every ledger, as a test suite: for the ledger in memory, and for the real table, which may contain other records.
 //!
-//! Every property works on runs and repositories of its own, under names drawn at random, and leaves nothing behind that is due. In the meantime
-//! some of its records are, so no sweep may work on the table. Indexes are given some seconds to follow, as the real ones need them.
+//! Every property works on its own runs and repositories, with random names, and leaves nothing behind that is due. Meanwhile some of its records are
+//! due, so no sweep may run on the table. Reads of indexes are repeated for some seconds, because the real ones are eventually consistent.
 
 #![expect(clippy::unwrap_used, reason = "a suite of tests stops at what should not be")]
 
@@ -19,7 +19,7 @@ use futures::future::LocalBoxFuture;
 
 use crate::ports::Ledger;
 
-/// A property. It panics where a ledger does not have it.
+/// A property. It panics if a ledger does not have it.
 #[derive(Clone, Copy)]
 pub struct Case {
     /// Its name.
@@ -27,23 +27,23 @@ pub struct Case {
     check: for<'a> fn(&'a dyn Ledger) -> LocalBoxFuture<'a, ()>,
 }
 
-/// A property that a ledger is known not to have.
+/// A property that a ledger is known to lack.
 #[derive(Debug, Clone, Copy)]
 pub struct Without {
     /// Its name.
     pub name: &'static str,
-    /// Why not.
+    /// The reason.
     pub why: &'static str,
-    /// A part of what it panics with.
+    /// A part of its panic message.
     pub words: &'static str,
 }
 
-/// What came of the suite.
+/// The result of the suite.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// How many properties the ledger has.
+    /// The number of properties that the ledger has.
     pub passed: usize,
-    /// What is not as it was said: a property that the ledger does not have; one that it has after all; a name that no property has.
+    /// Unexpected results: a missing property, a property that should be missing, and names of unknown properties.
     pub wrong: Vec<String>,
 }
 
@@ -99,7 +99,7 @@ pub const CASES: &[Case] = cases! {
     }
 };
 
-/// Properties that send one request at a time, so that they hold although replies are lost, as long as no request loses all of its own.
+/// Properties that send one request at a time. They hold even if replies are lost, unless a request loses all of them.
 pub const THOUGH_REPLIES_ARE_LOST: [&str; 10] = [
     "what_was_created_is_there_with_version_1",
     "a_run_without_builds_can_be_created",
@@ -120,10 +120,10 @@ impl Case {
         CASES.iter().find(|case| case.name == name)
     }
 
-    /// Checks it. The error is what it panicked with.
+    /// Checks it. The error is its panic message.
     ///
     /// # Errors
-    /// The ledger does not have it.
+    /// If the ledger does not have it.
     pub async fn check(&self, ledger: &dyn Ledger) -> Result<(), String> {
         let checked = AssertUnwindSafe((self.check)(ledger)).catch_unwind().await;
         checked.map_err(|panic| words(panic.as_ref()))
@@ -131,10 +131,10 @@ impl Case {
 }
 
 impl Without {
-    /// Judges a check of the property of this name, where it is known not to hold and where it should.
+    /// Compares the check of a property with whether it is known to be missing.
     ///
     /// # Errors
-    /// It does not hold; or it holds after all, or fails otherwise than is known.
+    /// If it is missing unexpectedly, present unexpectedly, or fails differently.
     pub fn judge(known: Option<&Self>, name: &str, outcome: Result<(), String>) -> Result<(), String> {
         match (outcome, known) {
             (outcome, None) => outcome.map_err(|words| format!("{name}: {words}")),
@@ -145,7 +145,7 @@ impl Without {
     }
 }
 
-/// Checks every property, one after the other. Those that the ledger is known not to have are tried too, and must fail as it is said.
+/// Checks every property, one after the other. Those that the ledger is known to lack must fail as expected.
 pub async fn all_but(ledger: &dyn Ledger, without: &[Without]) -> Outcome {
     let mut outcome = Outcome::default();
     for case in CASES {

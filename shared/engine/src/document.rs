@@ -1,4 +1,4 @@
-//! Records beside runs and builds: how they are kept in the ledger, and swept.
+//! Other records than runs and builds: their storage in the ledger, and their sweep.
 
 use bellhop_domain::instance::{Instance, InstanceEvent};
 use jiff::Timestamp;
@@ -9,18 +9,18 @@ use crate::engine::Overdue;
 use crate::ports::{Document, DocumentKey, DocumentKind, Versioned, Written};
 use crate::{Engine, Fault, Handled};
 
-/// A record that is kept as a document.
+/// A record that is stored as a document.
 pub(crate) trait Kept: Serialize + DeserializeOwned {
     /// Its name.
     fn key(&self) -> DocumentKey;
-    /// When it needs attention next.
+    /// When it is due next.
     fn due(&self) -> Option<Timestamp>;
-    /// When it may be forgotten; `None` while it may not.
+    /// When DynamoDB may delete it; `None` while it must stay.
     fn expires(&self) -> Option<Timestamp>;
 }
 
 impl Engine {
-    /// Reads a record that is kept as a document.
+    /// Reads a record that is stored as a document.
     pub(crate) async fn load_kept<T: Kept>(&self, key: &DocumentKey) -> Result<Option<Versioned<T>>, Fault> {
         let Some(Versioned { version, record: text }) = self.ledger.document(key).await? else {
             return Ok(None);
@@ -30,7 +30,7 @@ impl Engine {
         Ok(Some(Versioned { version, record }))
     }
 
-    /// Stores such a record in place of the version expected; 0 is the one of a record that is not there yet.
+    /// Stores such a record if the stored version is the expected one; 0 means that it does not exist yet.
     pub(crate) async fn store_kept<T: Kept>(&self, expected: u64, record: &T) -> Result<Written, Fault> {
         let key = record.key();
         let text = serde_json::to_string(record)
@@ -44,7 +44,7 @@ impl Engine {
         self.ledger.update_document(expected, &document).await
     }
 
-    /// Works on a due record that is kept as a document.
+    /// Processes a due record that is stored as a document.
     pub(crate) async fn sweep_document(&self, key: &DocumentKey) -> Result<Handled, Fault> {
         match key.kind {
             DocumentKind::Instance => match self.load_kept::<Instance>(key).await? {

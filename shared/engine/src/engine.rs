@@ -1,4 +1,4 @@
-//! The loop that every record goes through, and its way in.
+//! The loop that processes every record, and its entry points.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,112 +21,111 @@ use tracing::{Instrument, Span};
 use crate::Fault;
 use crate::ports::{Agents, Backups, Clock, Hosts, Ledger, Meter, Notifier, Pipelines, Services, Source, Store, Versioned, Written};
 
-/// How many records may tell each other something within one invocation. A job that cannot be launched lets go of its place at once, so that the next
-/// one is launched, and so on through a whole queue: what is told beyond this is left to the sweep.
+/// How many records may notify each other within one invocation. A job that cannot be launched releases its slot at once, so that the next one is
+/// launched, and so on through a whole queue: notifications beyond this limit are left to the sweep.
 const DEEPEST: u8 = 16;
 
-/// Everything that decides and acts on builds and runs.
+/// Decides about builds and runs, and performs their effects.
 #[derive(Clone)]
 pub struct Engine {
-    /// The suite's name, by which its runs and tokens differ from those of other suites in the account.
+    /// The suite's name, which is part of its runs' ids and tokens.
     pub suite: Arc<str>,
-    /// The memory.
+    /// The ledger.
     pub ledger: Arc<dyn Ledger>,
-    /// Where agents come from.
+    /// The services of the agents.
     pub agents: Arc<dyn Agents>,
-    /// The instances that agents run on.
+    /// The instances of the agents.
     pub hosts: Arc<dyn Hosts>,
     /// The bucket.
     pub store: Arc<dyn Store>,
-    /// Who tells people.
+    /// The topic for messages.
     pub notifier: Arc<dyn Notifier>,
-    /// Who runs pipelines that wait for runs.
+    /// CodePipeline.
     pub pipelines: Arc<dyn Pipelines>,
-    /// Where the pushed code is.
+    /// The source code.
     pub source: Arc<dyn Source>,
-    /// Services that can be restarted.
+    /// ECS services that can be restarted.
     pub services: Arc<dyn Services>,
-    /// Who makes backups.
+    /// AWS Backup.
     pub backups: Arc<dyn Backups>,
-    /// Who keeps what is counted.
+    /// The metrics.
     pub meter: Arc<dyn Meter>,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Whose turn it is to read test reports, one build after the other: the sweep may come to many at once, and each may fill a good part of a
-    /// function's memory.
+    /// Serializes the reading of test reports: the sweep may process many builds at the same time, and each may need a large part of a function's
+    /// memory.
     pub reading: Arc<Mutex<()>>,
-    /// How many records have told each other something on the way to this one; 0 for what comes from outside.
+    /// How many records were notified on the way to this one; 0 for an event from outside.
     pub depth: u8,
 }
 
-/// What became of an event.
+/// The result of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handled {
-    /// It changed something, or something overdue was performed on its occasion.
+    /// It changed something, or overdue effects were performed.
     Done,
-    /// It changed nothing, as is normal for what comes twice or late.
+    /// It changed nothing, as is normal for a duplicate or late event.
     Ignored(Ignored),
-    /// There is no such build or run: it is another suite's, or its record has expired.
+    /// There is no such build or run: it belongs to another suite, or its record has expired.
     Unknown,
 }
 
-/// What happens to overdue effects of a record on the occasion of an event.
+/// What happens to a record's overdue effects when it gets an event.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Overdue {
     /// They are performed.
     Perform,
-    /// They are left to whoever comes to the record itself. A run and its build that tell each other something must not perform each other's
-    /// overdue effects: where both have told and not struck it out, each would send the other back, without end.
+    /// They are left to the record's own processing. A run and its build that notify each other must not perform each other's overdue effects: if
+    /// both had notified without recording it, each would trigger the other forever.
     Leave,
 }
 
-/// A record of the ledger that decides about events and keeps its effects in an outbox.
+/// A record of the ledger that decides about events and stores its effects in an outbox.
 #[async_trait]
 pub(crate) trait Record: Clone + PartialEq + Send + Sync + 'static {
     type Event: Send + Sync + 'static;
     type Effect: Effect + Clone + Send + Sync + 'static;
 
-    /// How often a decision is made anew because somebody else wrote the record first. Most records have few writers, so more than this is a fault of
-    /// its own.
+    /// How often a decision is repeated after a write conflict. Most records have few writers, so more conflicts indicate a fault.
     const CONFLICTS: u32 = 8;
 
     /// Its name for people.
     fn name(&self) -> String;
     fn decide(&self, event: &Self::Event, now: Timestamp) -> Decision<Self>;
     fn outbox(&self) -> &Outbox<Self::Effect>;
-    /// The event that an effect was tried in vain, and why.
+    /// The event that an effect has failed, with the reason.
     fn deferred(effect: EffectId, why: String) -> Self::Event;
-    /// The record as it is in the ledger now.
+    /// Reads the current record from the ledger.
     async fn reload(&self, engine: &Engine) -> Result<Option<Versioned<Self>>, Fault>;
-    /// Stores `self` in place of the version expected.
+    /// Stores `self` if the stored version is the expected one.
     async fn store(&self, engine: &Engine, expected: u64) -> Result<Written, Fault>;
-    /// Adds to an event what only the edges know, before it is decided.
+    /// Adds data of external services to an event before the decision.
     async fn complete(&self, engine: &Engine, event: &mut Self::Event) -> Result<(), Fault>;
-    /// Has it counted what a change says that was committed; `previous` is none for a new record.
+    /// Counts the metrics of a committed change; `previous` is none for a new record.
     fn count(&self, _previous: Option<&Self>, _meter: &dyn Meter) {}
-    /// What the lines are about that are logged while something is done with it.
+    /// The tracing span of log lines about the record.
     fn span(&self) -> Span {
         tracing::info_span!("record", record = self.name())
     }
-    /// Performs an effect, and gives what came of it.
+    /// Performs an effect, and returns the resulting events.
     async fn perform(&self, engine: &Engine, pending: &Pending<Self::Effect>) -> Result<Vec<Self::Event>, Fault>;
 }
 
-/// How many effects, or new records, are performed side by side. Those of a large run all ask the same pool for a place: all at once, they would write
-/// its record against each other until they gave up.
+/// How many effects, or new records, are performed in parallel. All effects of a large run may request slots of the same pool: without a limit, their
+/// writes would conflict until they failed.
 pub(crate) const SIDE_BY_SIDE: usize = 16;
 
 impl Engine {
-    /// The run that a trigger starts here for a reference.
+    /// The id of the run that a trigger starts in this suite for a reference.
     #[must_use]
     pub fn run_id(&self, trigger: &str, reference: &Reference) -> RunId {
         RunId::derive(&self.suite, trigger, reference)
     }
 
-    /// Takes an event to a build.
+    /// Handles an event for a build.
     ///
     /// # Errors
-    /// When the ledger cannot be read or written, or an effect cannot be performed now. What was committed stays, and the sweep performs what is left.
+    /// If the ledger cannot be read or written, or an effect cannot be performed now. Committed changes stay, and the sweep performs pending effects.
     pub async fn build(&self, id: &BuildId, event: BuildEvent) -> Result<Handled, Fault> {
         match self.ledger.build(id).await? {
             Some(current) => self.advance(current, vec![event], Overdue::Perform).await,
@@ -134,7 +133,7 @@ impl Engine {
         }
     }
 
-    /// Takes an event to a run.
+    /// Handles an event for a run.
     ///
     /// # Errors
     /// As [`Engine::build`].
@@ -145,7 +144,7 @@ impl Engine {
         }
     }
 
-    /// Takes what another record has to tell to a build. `None` if that is left to the sweep: the effect stays in the teller's outbox.
+    /// Passes a notification of another record to a build. `None` if that is left to the sweep: the effect stays in the sender's outbox.
     pub(crate) async fn tell_build(&self, id: &BuildId, event: BuildEvent) -> Result<Option<Handled>, Fault> {
         let Some(engine) = self.deeper() else { return Ok(None) };
         match self.ledger.build(id).await? {
@@ -154,7 +153,7 @@ impl Engine {
         }
     }
 
-    /// Takes what another record has to tell to a run. `None` as for [`Engine::tell_build`].
+    /// Passes a notification of another record to a run. `None` as for [`Engine::tell_build`].
     pub(crate) async fn tell_run(&self, id: &RunId, event: RunEvent) -> Result<Option<Handled>, Fault> {
         let Some(engine) = self.deeper() else { return Ok(None) };
         match self.ledger.run(id).await? {
@@ -163,14 +162,14 @@ impl Engine {
         }
     }
 
-    /// Takes what a build has to tell to the pool of its agent template. `None` as for [`Engine::tell_build`].
+    /// Passes a build's notification to the pool of its agent template. `None` as for [`Engine::tell_build`].
     pub(crate) async fn tell_pool(&self, agent: &AgentName, event: PoolEvent) -> Result<Option<Handled>, Fault> {
         let Some(engine) = self.deeper() else { return Ok(None) };
         let current = engine.load_pool(agent).await?;
         engine.advance(current, vec![event], Overdue::Leave).await.map(Some)
     }
 
-    /// Takes what a run has to tell to its branch. `None` as for [`Engine::tell_build`].
+    /// Passes a run's notification to its branch. `None` as for [`Engine::tell_build`].
     pub(crate) async fn tell_branch(
         &self,
         repository: &RepositoryName,
@@ -182,7 +181,7 @@ impl Engine {
         engine.advance(current, vec![event], Overdue::Leave).await.map(Some)
     }
 
-    /// A pool as it is in the ledger, or a new one.
+    /// Reads a pool from the ledger, or creates a new one.
     pub(crate) async fn load_pool(&self, agent: &AgentName) -> Result<Versioned<Pool>, Fault> {
         let stored = self.ledger.pool(agent).await?;
         Ok(stored.unwrap_or_else(|| Versioned {
@@ -191,7 +190,7 @@ impl Engine {
         }))
     }
 
-    /// A branch as it is in the ledger, or a new one.
+    /// Reads a branch from the ledger, or creates a new one.
     pub(crate) async fn load_branch(&self, repository: &RepositoryName, reference: &Reference) -> Result<Versioned<Branch>, Fault> {
         let stored = self.ledger.branch(repository, reference).await?;
         Ok(stored.unwrap_or_else(|| Versioned {
@@ -207,8 +206,8 @@ impl Engine {
         })
     }
 
-    /// Takes events to a record as it was read, and goes on with what comes of its effects until nothing more does. Without events, it performs what
-    /// is overdue.
+    /// Applies events to a record, performs its effects, and applies their results, until there are no more. Without events, it performs overdue
+    /// effects.
     pub(crate) fn advance<R: Record>(
         &self,
         current: Versioned<R>,
@@ -276,7 +275,7 @@ impl Engine {
         }
     }
 
-    /// Performs the effects of a new record, as it was just created.
+    /// Performs the effects of a newly created record.
     pub(crate) async fn perform_new<R: Record>(&self, record: R) -> Result<(), Fault> {
         let (effects, span) = (record.outbox().pending().to_vec(), record.span());
         record.count(None, &*self.meter);
@@ -284,8 +283,8 @@ impl Engine {
         settled.instrument(span).await
     }
 
-    /// Performs effects that were committed, and takes what comes of them back to the record. They go onto the wire in their order (`buffered` polls
-    /// in turn), at most [`SIDE_BY_SIDE`] at a time.
+    /// Performs committed effects, and applies their results to the record. The requests are sent in order (`buffered` polls in turn), at most
+    /// [`SIDE_BY_SIDE`] at a time.
     async fn settle<R: Record>(&self, current: Versioned<R>, effects: Vec<Pending<R::Effect>>, overdue: Overdue) -> Result<(), Fault> {
         let mut events = Vec::new();
         let mut fault = None;
@@ -311,7 +310,7 @@ impl Engine {
         fault.map_or(Ok(()), Err)
     }
 
-    /// Performs an effect within its time, so that a service that does not answer is noted as one, and the effect ends.
+    /// Performs an effect within its time limit, so that a service that does not respond is recorded, and the effect ends.
     async fn perform_in_time<R: Record>(&self, record: &R, pending: &Pending<R::Effect>) -> Result<Vec<R::Event>, Fault> {
         let performing = record.perform(self, pending);
         let Some(limit) = pending.effect.time_limit() else {

@@ -1,38 +1,38 @@
-//! What can go wrong at the edges, in the two classes that matter to whoever called.
+//! Failures of external services, in the two classes that matter to callers.
 
 use std::fmt;
 
-/// Something outside failed. The caller returns it as an error, so that Lambda tries again and the dead-letter queue keeps what stays unsolved.
+/// An external call failed. The caller returns it as an error, so that Lambda retries and its dead-letter queue keeps the event.
 #[derive(thiserror::Error)]
 #[error("{what}")]
 pub struct Fault {
-    /// Whether trying again can help.
+    /// Whether a retry can help.
     pub kind: FaultKind,
-    /// What was to be done, and what stood in the way; one line without secrets.
+    /// The failed action and the reason; one line without secrets.
     pub what: String,
-    /// The error underneath.
+    /// The underlying error.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// In its one line, whoever prints it: the error underneath holds whole requests and answers.
+/// Always prints the one line, because the underlying error contains whole requests and responses.
 impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: {}", self.kind, self.what)
     }
 }
 
-/// Whether trying again can help.
+/// Whether a retry can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
-    /// A throttle, a time-out, a fault of the service's own: it passes.
+    /// Throttling, a timeout, a fault of the service: a retry can help.
     Passing,
-    /// A missing permission or resource, a record that cannot be read: somebody has to mend it first.
+    /// A missing permission or resource, an unreadable record: a person must fix it first.
     Lasting,
 }
 
 impl Fault {
-    /// A fault that passes.
+    /// A temporary fault.
     pub fn passing(what: impl Into<String>) -> Self {
         Self {
             kind: FaultKind::Passing,
@@ -41,7 +41,7 @@ impl Fault {
         }
     }
 
-    /// A fault that somebody has to mend.
+    /// A fault that a person must fix.
     pub fn lasting(what: impl Into<String>) -> Self {
         Self {
             kind: FaultKind::Lasting,
@@ -50,7 +50,7 @@ impl Fault {
         }
     }
 
-    /// The same fault with the error underneath it.
+    /// The same fault with its underlying error.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());

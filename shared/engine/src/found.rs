@@ -1,4 +1,4 @@
-//! What an attempt left in the bucket, and what the test reports among that count.
+//! The results of an attempt in the bucket: its artifacts, and the counts of its test reports.
 
 use bellhop_domain::found::{Found, MOST_ARTIFACTS, Tests};
 use bellhop_domain::ids::AttemptId;
@@ -7,17 +7,17 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::{Engine, Fault};
 
-/// The most artifacts that are looked through for test reports.
+/// The most artifacts that are searched for test reports.
 const LISTED: usize = 10_000;
-/// The most XML files that are read: some seconds' work.
+/// The most XML files that are read: some seconds of work.
 const MOST_REPORTS: usize = 1_000;
-/// How much of all XML files together is read, in bytes: some seconds' work.
+/// The most bytes that are read of all XML files together: some seconds of work.
 const MOST_BYTES: u64 = 128 * 1024 * 1024;
-/// How many are read side by side. With the largest reports that is 64 MiB of a function's memory.
+/// How many are read in parallel. The largest reports then need 64 MiB of a function's memory.
 const SIDE_BY_SIDE: usize = 4;
 
-/// Lists an attempt's artifacts, and counts the tests in those that are JUnit reports. XML files of other kinds are passed over; a test report that
-/// is not read to its end is noted.
+/// Lists an attempt's artifacts, and counts the tests in its JUnit reports. Other XML files are skipped; a report that is not fully counted is
+/// recorded.
 pub(crate) async fn collect(engine: &Engine, attempt: &AttemptId) -> Result<Found, Fault> {
     let (mut artifacts, count) = engine.store.artifacts(attempt, LISTED).await?;
     let _turn = engine.reading.lock().await;

@@ -1,4 +1,4 @@
-//! Container instances that EC2 takes away, at the edges.
+//! The processing of container instances that EC2 interrupts.
 
 use async_trait::async_trait;
 use bellhop_domain::build::BuildEvent;
@@ -17,11 +17,11 @@ use crate::ports::{DocumentKey, DocumentKind, Occupant, Versioned, Written};
 use crate::{Engine, Fault, Handled};
 
 impl Engine {
-    /// Takes what EC2 told about an instance at a moment to its record, if it belongs to one of these clusters. [`Handled::Unknown`] if it does not, or
-    /// not any more.
+    /// Passes EC2's notice about an instance to its record, if the instance belongs to one of these clusters. [`Handled::Unknown`] if it does not, or
+    /// no longer.
     ///
     /// # Errors
-    /// As [`Engine::build`]; also when ECS cannot be asked for the instance.
+    /// As [`Engine::build`], and if ECS cannot be polled for the instance.
     pub async fn instance(&self, id: &InstanceId, what: What, at: Timestamp, clusters: &[String]) -> Result<Handled, Fault> {
         let Some(host) = self.hosts.find(id, clusters).await? else {
             return Ok(Handled::Unknown);
@@ -37,7 +37,7 @@ impl Engine {
             .await
     }
 
-    /// Tells a build that its agent is being taken away with the instance that it runs on: what a warning of Fargate Spot tells.
+    /// Marks a build as interrupted with the instance of its agent, like a Fargate Spot warning.
     async fn interrupt(&self, attempt: &AttemptId, observation: Observation) -> Result<(), Fault> {
         let observation = Observation {
             // The instance's news have no place among the versions of the task.

@@ -1,9 +1,9 @@
-//! The sweep's lane of launches: as many a second as a service takes, and no more.
+//! The sweep's launches: as many per second as a service accepts.
 //!
-//! A service launches from a bucket of tokens that fills at a steady rate, and refuses what finds it empty. Whoever asks slower than it fills leaves
-//! launches undone, and whoever asks faster pays for refusals, each with a request to the service and two writes of the ledger. The rate is not known: it
-//! is the account's, and others take from it. So it is found out, as TCP finds out a line's: a little faster with each launch, and slower by a share
-//! where one was refused. What a slow second leaves in the bucket is there in the next one.
+//! A service takes launches from a token bucket that refills at a constant rate, and throttles a call that finds it empty. Launching slower than the
+//! rate delays builds. Launching faster costs throttled calls, each with a request to the service and two writes to the ledger. The rate is unknown:
+//! it belongs to the account, and other callers share it. So the sweep probes it as TCP does: a little faster with each launch, and slower by a
+//! factor after a throttled one. Tokens that a slow second leaves remain for the next one.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,33 +24,33 @@ use crate::ports::{Agents, Clock, DueItem, Lane, Launch, Versioned};
 use crate::sweep::{LIMIT, SIDE_BY_SIDE, Tally};
 use crate::{Engine, Fault};
 
-/// The launches a second that a sweep begins with: what Fargate takes of every account
+/// The launches per second with which a sweep begins: Fargate's limit for every account
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/throttling.html>).
 const FIRST: f64 = 20.0;
-/// The fewest launches a second, however many are refused.
+/// The fewest launches per second, however many are throttled.
 const FEWEST: f64 = 2.0;
-/// The most launches a second.
+/// The most launches per second.
 const MOST: f64 = 200.0;
-/// By how many launches a second it gets faster, each second in which none is refused.
+/// The increase in launches per second, for each second without throttling.
 const FASTER: f64 = 4.0;
-/// What is left of the rate where a launch was refused.
+/// The factor for the rate after a throttled launch.
 const SLOWER: f64 = 0.7;
-/// How long what is refused counts as one refusal: what was on the way with it says nothing new.
+/// How long throttled launches count as one: calls that were already sent contain no news.
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// The shortest wait: a clock need not know of less.
+/// The shortest wait, for the resolution of clocks.
 const SHORTEST: Duration = Duration::from_millis(1);
-/// How much of a standstill, as when the next builds are read, is made up for.
+/// How much of a pause, for instance while the next builds are read, is made up for.
 const MADE_UP: Duration = Duration::from_secs(1);
-/// How many builds are read ahead of their launch: no more than keep everybody busy, so that what was read is still true then.
+/// How many builds are read ahead of their launch: only enough for all workers, so that the data is still current.
 const AHEAD: usize = SIDE_BY_SIDE;
-/// How long after a refusal the sweep goes on looking for what is due: what was refused is due again by then, and the index knows of it.
+/// How long after a throttled launch the sweep continues to look for due builds: the throttled build is due again by then, and the index shows it.
 const LOOK_ON: Duration = Duration::from_secs(THROTTLED_WAIT.as_secs() + 3);
 /// How often it looks meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often it is looked whether others who are still at a launch were refused.
+/// How often it checks whether launches in progress were throttled.
 const OTHERS: Duration = Duration::from_millis(100);
 
-/// How fast launches are asked for.
+/// The rate of launches.
 #[derive(Debug)]
 pub(crate) struct Pace {
     state: Mutex<State>,
@@ -59,11 +59,11 @@ pub(crate) struct Pace {
 #[derive(Debug)]
 struct State {
     per_second: f64,
-    /// When the next launch may be asked for.
+    /// When the next launch may start.
     next: Timestamp,
-    /// When it got slower the last time.
+    /// When the rate was last reduced.
     slowed: Option<Timestamp>,
-    /// When the last launch was refused by a rate limit.
+    /// When a launch was last throttled.
     throttled: Option<Timestamp>,
 }
 
@@ -82,7 +82,7 @@ impl Pace {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a turn, or gives how long the next one is away.
+    /// Takes a turn, or returns the time until the next one.
     fn turn(&self, now: Timestamp) -> Result<(), Duration> {
         let mut state = self.state();
         let earliest = state.next.max(now.checked_sub(MADE_UP).unwrap_or(Timestamp::MIN));
@@ -110,7 +110,7 @@ impl Pace {
         }
     }
 
-    /// Whether there will be something due again that was not when this was asked last: a launch was refused since then, or lately.
+    /// Whether more builds may become due: a launch was throttled since the last call, or recently.
     fn looks_on(&self, asked: Timestamp, now: Timestamp) -> bool {
         let throttled = self.state().throttled;
         throttled.is_some_and(|throttled| throttled >= asked || after(throttled, LOOK_ON) > now)
@@ -121,7 +121,7 @@ fn after(moment: Timestamp, wait: Duration) -> Timestamp {
     moment.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
-/// Agents whose launches set the pace.
+/// Agents whose launches determine the rate.
 pub(crate) struct Paced {
     pub(crate) agents: Arc<dyn Agents>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -160,24 +160,24 @@ impl Agents for Paced {
     }
 }
 
-/// Builds in the order in which they are launched.
+/// Builds in the order of their launches.
 #[derive(Default)]
 struct Line {
-    /// Those that are not read yet.
+    /// Those that were not read yet.
     ids: VecDeque<BuildId>,
-    /// Those that were read, each with what it is to be told.
+    /// Those that were read, each with its events.
     read: VecDeque<(Versioned<Build>, Vec<BuildEvent>)>,
-    /// When it was asked what is due.
+    /// When due builds were last queried.
     asked: Timestamp,
-    /// One was launched, or tried, since then: others have become due meanwhile, or were more than were asked for.
+    /// A build was launched, or tried, since then: others may have become due meanwhile, or were beyond the query's limit.
     moved: bool,
-    /// Those that could not be read. They stay due, and are not taken again in this sweep.
+    /// Those that could not be read. They stay due, and this sweep does not try them again.
     unreadable: BTreeSet<BuildId>,
     tally: Tally,
 }
 
 impl Line {
-    /// Takes on what was due at a moment.
+    /// Adds the builds that were due at a moment.
     fn take(&mut self, due: Vec<(Timestamp, DueItem)>, asked: Timestamp) {
         self.asked = asked;
         self.moved = false;
@@ -189,7 +189,7 @@ impl Line {
         self.tally.swept.due += self.ids.len();
     }
 
-    /// The next build, once it is its turn; `None` when there is none left, or no time. `at_work` is how many others are being launched.
+    /// The next build, when its turn comes; `None` if there is none left, or no time. `at_work` is the number of launches in progress.
     async fn next(
         &mut self,
         engine: &Engine,
@@ -232,7 +232,7 @@ impl Line {
         self.read.extend(engine.look(builds, &mut self.tally).await);
     }
 
-    /// Looks what else is due, where there may be something, now or soon. Gives whether to go on.
+    /// Queries further due builds, if there may be some now or soon. Returns whether to continue.
     async fn look_again(&mut self, engine: &Engine, pace: &Pace, at_work: &AtomicUsize) -> bool {
         if !self.moved {
             if pace.looks_on(self.asked, engine.clock.now()) {
@@ -259,8 +259,8 @@ impl Line {
 }
 
 impl Engine {
-    /// Launches what is due for it, at the pace that the service allows, until nothing more is due or time is up. `due` is what was due at the moment
-    /// `now`, or the first part of it.
+    /// Launches due builds at the rate that the service accepts, until none are due or the time is up. `due` is the first part of the builds that
+    /// were due at the moment `now`.
     pub(crate) async fn sweep_launches(&self, pace: &Pace, due: Vec<(Timestamp, DueItem)>, now: Timestamp, until: Timestamp) -> Tally {
         let mut line = Line::default();
         line.take(due, now);

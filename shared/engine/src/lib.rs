@@ -1,13 +1,13 @@
-//! The way of every event through the house: load, decide, commit, perform, feed the outcome back.
+//! The processing of every event: load, decide, commit, perform the effects, and process their results as events.
 //!
 //! ```text
-//! event ─▶ load the record ─▶ decide ─▶ commit the next state with its effects ─▶ perform them ─▶ outcomes are events again
-//!               ▲                             │ conflict: somebody else was faster
+//! event ─▶ load the record ─▶ decide ─▶ commit the next state with its effects ─▶ perform them ─▶ results are events again
+//!               ▲                             │ conflict: another writer was faster
 //!               └─────────────────────────────┘
 //! ```
 //!
-//! The engine holds no state of its own. Whatever dies between two steps leaves its effects in the record, and the [sweep](Engine::sweep) performs
-//! them again, each under the same idempotency token.
+//! The engine has no state. If a function stops between two steps, the effects stay in the record, and the [sweep](Engine::sweep) performs them again,
+//! each under the same idempotency token.
 
 mod again;
 mod alarm;

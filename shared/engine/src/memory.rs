@@ -1,4 +1,4 @@
-//! A ledger in memory, with the semantics of the real one: versions, conditional writes, and an index that names what is due.
+//! A ledger in memory, with the semantics of the real one: versions, conditional writes, and an index of due records.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -147,7 +147,7 @@ impl Ledger for MemoryLedger {
     }
 }
 
-/// Replaces a record, or creates it where version 0 is expected.
+/// Replaces a record, or creates it if version 0 is expected.
 fn put<K: Ord, T: Clone>(table: &mut BTreeMap<K, Versioned<T>>, key: K, expected: u64, next: &T) -> Written {
     if expected == 0 && !table.contains_key(&key) {
         let record = next.clone();

@@ -1,4 +1,4 @@
-//! The places of agent templates at the edges.
+//! The processing of the slots of agent templates.
 
 use async_trait::async_trait;
 use bellhop_domain::build::{Build, BuildEvent, Place};
@@ -13,9 +13,9 @@ use crate::engine::Record;
 use crate::ports::{Versioned, Written};
 use crate::{Engine, Fault, Handled};
 
-/// How many of those who wait are looked for in one audit: the next ones to get a place.
+/// How many waiting builds one audit checks: the next ones to get a slot.
 const WAITING_AUDITED: usize = 100;
-/// How many builds are read side by side.
+/// How many builds are read in parallel.
 const SIDE_BY_SIDE: usize = 16;
 
 #[async_trait]
@@ -23,7 +23,7 @@ impl Record for Pool {
     type Event = PoolEvent;
     type Effect = PoolEffect;
 
-    /// Every build of an agent template writes here.
+    /// Every build of an agent template writes to this record.
     const CONFLICTS: u32 = 40;
 
     fn name(&self) -> String {
@@ -86,7 +86,7 @@ impl Record for Pool {
     }
 }
 
-/// One that is not over may come back at any moment, and leaves by itself.
+/// A build that has not finished may continue at any moment, and releases its slot itself.
 fn has_left(build: &Build) -> bool {
     build.outcome().is_some() && matches!(build.place, Place::None | Place::Left)
 }

@@ -1,5 +1,5 @@
-//! What the engine needs of the world, in the words of the domain. `bellhop-aws` fulfils these ports with AWS; tests and the simulation with
-//! stateful stand-ins.
+//! The engine's interfaces to external services, in domain types. `bellhop-aws` implements these ports with AWS, tests and the simulation with
+//! stateful fakes.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use jiff::Timestamp;
 
 use crate::Fault;
 
-/// A record as it was read, with the version that the next write must find unchanged.
+/// A record with its version, which must be unchanged at the next write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Versioned<T> {
     /// Grows by one with each write; a new record has version 1.
@@ -32,35 +32,35 @@ pub struct Versioned<T> {
     pub record: T,
 }
 
-/// What [`Ledger::create`] did.
+/// The result of [`Ledger::create`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
     /// The run is new.
     New,
-    /// A run of this id was there already, and was left as it is.
+    /// A run with this id existed already, and was not changed.
     AlreadyExists,
 }
 
-/// What a conditional write did.
+/// The result of a conditional write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
-    /// It is stored, under this version.
+    /// It was stored with this version.
     Stored(u64),
-    /// Somebody else was faster: load again and decide again.
+    /// Another writer was faster: load and decide again.
     Conflict,
 }
 
-/// A part of what is due, which is read and worked off by itself, so that nothing of it waits behind the other part.
+/// A part of the due records that is read and processed separately, so that it does not wait for the other part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
-    /// Builds that are due for a launch ([`Build::is_due_for_launch`]). How fast these go is up to the rates of a service.
+    /// Builds that are due for a launch ([`Build::is_due_for_launch`]). The rate limits of a service determine their pace.
     Launches,
     /// Everything else.
     Rest,
 }
 
 impl Lane {
-    /// Where a build belongs.
+    /// The lane of a build.
     #[must_use]
     pub fn of(build: &Build) -> Self {
         if build.is_due_for_launch() { Self::Launches } else { Self::Rest }
@@ -74,52 +74,52 @@ pub enum DueItem {
     Run(RunId),
     /// A build.
     Build(BuildId),
-    /// The places of an agent template.
+    /// The slots of an agent template.
     Pool(AgentName),
     /// A branch whose pushes supersede each other.
     Branch(RepositoryName, Reference),
-    /// A record beside runs and builds.
+    /// Another record than a run or a build.
     Document(DocumentKey),
 }
 
-/// What a record beside runs and builds is about.
+/// The kind of another record than a run or a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DocumentKind {
-    /// A container instance that is taken away.
+    /// A container instance that EC2 interrupts.
     Instance,
     /// An alarm.
     Alarm,
     /// A backup.
     Backup,
-    /// Who had something done about an alarm last.
+    /// The newest remedy of a target.
     Claim,
-    /// Which alarms keep agents from being launched.
+    /// The alarms that pause launches.
     Pause,
-    /// How the jobs of a branch or tag stand.
+    /// The results of a branch's or tag's jobs.
     Standing,
-    /// The suite configuration, where it is broken.
+    /// The suite configuration, if it is invalid.
     Configuration,
 }
 
-/// The name of a record beside runs and builds.
+/// The key of another record than a run or a build.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DocumentKey {
-    /// What it is about.
+    /// Its kind.
     pub kind: DocumentKind,
-    /// Which of them.
+    /// Its name within that kind.
     pub name: String,
 }
 
-/// A record beside runs and builds, as the ledger keeps it.
+/// Another record than a run or a build, as the ledger stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// Its name.
+    /// Its key.
     pub key: DocumentKey,
     /// The record as JSON.
     pub text: String,
-    /// When it needs attention next.
+    /// When it is due next.
     pub due: Option<Timestamp>,
-    /// When it may be forgotten.
+    /// When DynamoDB may delete it.
     pub expires: Option<Timestamp>,
 }
 
@@ -138,11 +138,11 @@ impl std::fmt::Display for DocumentKey {
     }
 }
 
-/// The memory of the suite. Reads are strongly consistent, except those of [`Ledger::due`].
+/// The suite's storage. Reads are strongly consistent, except those of [`Ledger::due`].
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Stores a new run and its builds, unless a run of its id exists. The run is never visible without all of its builds. What
-    /// [`fits_transaction`] is stored in one step; beyond that, the builds are stored first and must therefore be blocked.
+    /// Stores a new run and its builds, unless a run with its id exists. The run is never visible without all of its builds. Builds within
+    /// [`fits_transaction`] are stored together with the run; otherwise the builds are stored first, and must therefore be blocked.
     async fn create(&self, run: &Run, builds: &[Build]) -> Result<Created, Fault>;
 
     /// Reads a run.
@@ -160,10 +160,10 @@ pub trait Ledger: Send + Sync {
     /// Replaces a build, if it still has the version.
     async fn update_build(&self, expected: u64, next: &Build) -> Result<Written, Fault>;
 
-    /// Reads the places of an agent template.
+    /// Reads the slots of an agent template.
     async fn pool(&self, agent: &AgentName) -> Result<Option<Versioned<Pool>>, Fault>;
 
-    /// Replaces the places of an agent template, if they still have the version; creates them if the version is 0 and there are none.
+    /// Replaces the slots of an agent template, if they still have the version; creates them if the version is 0 and there are none.
     async fn update_pool(&self, expected: u64, next: &Pool) -> Result<Written, Fault>;
 
     /// Reads a branch.
@@ -172,24 +172,24 @@ pub trait Ledger: Send + Sync {
     /// Replaces a branch, if it still has the version; creates it if the version is 0 and there is none.
     async fn update_branch(&self, expected: u64, next: &Branch) -> Result<Written, Fault>;
 
-    /// Reads a record beside runs and builds, as JSON.
+    /// Reads another record than a run or a build, as JSON.
     async fn document(&self, key: &DocumentKey) -> Result<Option<Versioned<String>>, Fault>;
 
     /// Replaces such a record, if it still has the version; creates it if the version is 0 and there is none.
     async fn update_document(&self, expected: u64, next: &Document) -> Result<Written, Fault>;
 
-    /// Up to `limit` records of a lane that are due by now, those due longest first. May miss what was written in the last moments.
-    /// Each comes with the moment from which on it has been due.
+    /// Up to `limit` records of a lane that are due, the most overdue first, each with the time since which it is due. May miss very recent writes.
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault>;
 
-    /// The newest runs of a repository, newest first: those before a [place in the list](Run::place_in_list), where one is given.
+    /// The newest runs of a repository, newest first: those before a [place in the list](Run::place_in_list), if given.
     async fn runs_of(&self, repository: &RepositoryName, before: Option<&str>, limit: usize) -> Result<Vec<Versioned<Run>>, Fault>;
 }
 
 /// The most records that [`Ledger::create`] stores in one step: the limit of a DynamoDB transaction.
 pub const TRANSACTION: usize = 100;
-/// The most bytes that the builds' specifications may have for one step. The limit of a DynamoDB transaction is 4 MB
-/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html>); the rest is left to the run and to what else a record holds.
+/// The most bytes of the builds' specifications in one step. The limit of a DynamoDB transaction is 4 MB
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html>); the rest is left for the run and other data of the
+/// records.
 const TRANSACTION_BYTES: usize = 3_000_000;
 
 /// Whether a run of these builds is created in one step.
@@ -199,119 +199,118 @@ pub fn fits_transaction<'a>(specs: impl ExactSizeIterator<Item = &'a BuildSpec>)
     specs.len() < TRANSACTION && specs.map(length).sum::<usize>() <= TRANSACTION_BYTES
 }
 
-/// What came of asking for an agent.
+/// The result of a launch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Launch {
-    /// There is one, new or from an earlier try with the same token.
+    /// There is an agent, new or from an earlier try with the same token.
     Accepted(AgentId),
-    /// There is none.
+    /// There is no agent.
     Refused {
         /// Why.
         refusal: Refusal,
-        /// The launch's token is answered with this refusal from now on, whatever has changed: the next try needs another.
+        /// Whether the service answers the launch's token with this refusal from now on: the next try then needs another token.
         spent: bool,
     },
 }
 
 impl Launch {
-    /// A refusal that leaves the launch's token as it was.
+    /// A refusal after which the launch's token can be used again.
     #[must_use]
     pub fn refused(refusal: Refusal) -> Self {
         Self::Refused { refusal, spent: false }
     }
 }
 
-/// Where agents come from: an executor's service.
+/// A service that runs agents.
 #[async_trait]
 pub trait Agents: Send + Sync {
-    /// Launches an agent under the launch's token: however often it is called, there is one agent. `again` says that it may have been called before:
-    /// CodeBuild remembers a token for five minutes only, and then has to be asked first.
+    /// Launches an agent under the launch's token: repeated calls start one agent. `again` says that it may have been called before: CodeBuild
+    /// remembers a token for only five minutes, and must then be queried first.
     ///
     /// # Errors
-    /// When it is not known whether an agent came of it. The effect stays in the outbox then.
+    /// If it is unknown whether an agent was started. The effect then stays in the outbox.
     async fn launch(&self, spec: &BuildSpec, launch: &LaunchId, again: bool) -> Result<Launch, Fault>;
 
-    /// Asks an agent to stop. An agent that has stopped, or is not known any more, is no error.
+    /// Stops an agent. If the agent has stopped, or no longer exists, that is not an error.
     async fn stop(&self, agent: &AgentId, reason: &str) -> Result<(), Fault>;
 
-    /// The agents that carry an attempt's name and are not known to have stopped.
+    /// The agents with an attempt's name that have not stopped, as far as known.
     async fn find(&self, spec: &BuildSpec, attempt: &AttemptId) -> Result<Vec<Observation>, Fault>;
 
-    /// How agents are. An agent that the service does not know any more comes without an observation; one that it
-    /// describes in a way that is not understood does not come at all.
+    /// The states of agents. An agent that no longer exists has no observation; one whose description cannot be parsed is left out.
     ///
-    /// Where only a part of them can be asked for, the others are answered all the same, and the first fault comes beside the answers.
+    /// If only some of them can be described, their states are returned together with the first fault.
     async fn describe(&self, agents: &[AgentId]) -> (Vec<(AgentId, Option<Observation>)>, Option<Fault>);
 
-    /// Whose agent it is, and how it is, where its event does not tell; `None` if it is none of ours, or not known any more.
+    /// The attempt and state of an agent whose event does not identify it; `None` if it is foreign, or no longer exists.
     async fn identify(&self, agent: &AgentId) -> Result<Option<(AttemptId, Observation)>, Fault>;
 }
 
-/// A task on an instance, which has not stopped and was not told to.
+/// A running task on an instance that was not asked to stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Occupant {
-    /// An attempt's agent, and how it is.
+    /// An attempt's agent, and its state.
     Agent(AttemptId, Observation),
-    /// Somebody else's.
+    /// A foreign task.
     Foreign(ForeignTask),
 }
 
-/// Where agents run on instances: container instances of ECS.
+/// The container instances of ECS.
 #[async_trait]
 pub trait Hosts: Send + Sync {
-    /// Where an instance belongs to, among these clusters; `None` if to none of them. Takes one call a cluster.
+    /// The place of an instance in these clusters; `None` if it belongs to none of them. Takes one call per cluster.
     async fn find(&self, instance: &InstanceId, clusters: &[String]) -> Result<Option<Host>, Fault>;
 
-    /// What runs on an instance. Nothing, if it is gone.
+    /// The tasks on an instance. None if it no longer exists.
     async fn occupants(&self, host: &Host) -> Result<Vec<Occupant>, Fault>;
 
-    /// Has nothing more placed on an instance. One that is gone is no error.
+    /// Drains an instance. If it no longer exists, that is not an error.
     async fn drain(&self, host: &Host) -> Result<(), Fault>;
 
-    /// Whether an instance is there, and has nothing placed on it.
+    /// Whether an instance exists and is drained.
     async fn is_draining(&self, instance: &InstanceId, host: &Host) -> Result<bool, Fault>;
 
-    /// Has tasks placed on an instance again; whether it is still there.
+    /// Reactivates an instance; returns whether it still exists.
     async fn activate(&self, host: &Host) -> Result<bool, Fault>;
 }
 
-/// Where the pushed code is.
+/// The repositories with the source code.
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// A file at a commit; `None` if the file, the commit or the repository is not there.
+    /// A file at a commit; `None` if the file, the commit or the repository does not exist.
     async fn file(&self, repository: &RepositoryName, commit: &CommitId, path: &str) -> Result<Option<FileAt>, Fault>;
 
-    /// The top folder at a commit, a branch or a tag; `None` if that or the repository is not there.
+    /// The top folder at a commit, a branch or a tag; `None` if that or the repository does not exist.
     async fn root(&self, repository: &RepositoryName, at: &Place) -> Result<Option<Root>, Fault>;
 
-    /// A commit's message; `None` if the commit or the repository is not there.
+    /// A commit's message; `None` if the commit or the repository does not exist.
     async fn message(&self, repository: &RepositoryName, commit: &CommitId) -> Result<Option<String>, Fault>;
 
-    /// The paths that differ between two commits; `None` if there are more than the comparison is good for, or one of the commits is gone.
+    /// The paths that differ between two commits; `None` if there are too many, or one of the commits no longer exists.
     async fn changed(&self, repository: &RepositoryName, before: &CommitId, after: &CommitId) -> Result<Option<Vec<String>>, Fault>;
 
-    /// The default branch of a repository; `None` if there is no such repository, or nothing in it.
+    /// The default branch of a repository; `None` if the repository does not exist or is empty.
     async fn default_branch(&self, repository: &RepositoryName) -> Result<Option<String>, Fault>;
 
     /// The commit at the tip of a branch; `None` if there is no such branch or repository.
     async fn tip(&self, repository: &RepositoryName, branch: &str) -> Result<Option<CommitId>, Fault>;
 }
 
-/// A place in the history of a repository.
+/// A revision in a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// A commit.
     Commit(CommitId),
-    /// The commit that a branch or tag points to now.
+    /// The commit of a branch or tag.
     Reference(Reference),
 }
 
-/// A file, and where it was found.
+/// A file and its commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileAt {
-    /// The commit: not the one that was asked for where that is the id of an annotated tag.
+    /// The commit: another one than requested if the requested id was that of an annotated tag.
     pub commit: CommitId,
-    /// What it holds.
+    /// Its content.
     pub content: SourceFile,
 }
 
@@ -324,133 +323,132 @@ pub struct Root {
     pub files: Vec<String>,
 }
 
-/// A file as it was found.
+/// The content of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceFile {
     /// Its text.
     Text(String),
-    /// It is no UTF-8 text.
+    /// It is not UTF-8 text.
     NotText,
-    /// The service does not hand out files of its size.
+    /// It is larger than the service allows.
     TooLarge,
 }
 
 /// The suite's bucket.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// The bucket's name, which agents are told.
+    /// The bucket's name, for the agents' environment.
     fn bucket(&self) -> &str;
 
-    /// Where the suite configuration is, for people: `s3://…`.
+    /// The location of the suite configuration, for people: `s3://…`.
     fn configuration_place(&self) -> String;
 
-    /// The text of the suite configuration; `None` if it is not there. Read again only when it changed.
+    /// The text of the suite configuration; `None` if it does not exist. It is only read again after a change.
     async fn configuration(&self) -> Result<Option<String>, Fault>;
 
-    /// The versions of the suite configuration before the one that is there, newest first, each with the moment since when it was there, and its id. The
-    /// newest of them; none where the bucket keeps no versions.
+    /// The previous versions of the suite configuration, newest first, each with the time when it was stored, and its id. Only the newest of them;
+    /// none if the bucket has no versioning.
     async fn earlier_configurations(&self) -> Result<Vec<(Timestamp, String)>, Fault>;
 
-    /// The text of such a version; `None` if it is not there any more.
+    /// The text of such a version; `None` if it no longer exists.
     async fn earlier_configuration(&self, id: &str) -> Result<Option<String>, Fault>;
 
-    /// Keeps a text under a key.
+    /// Stores a text under a key.
     async fn put(&self, key: &str, content_type: &str, text: String) -> Result<(), Fault>;
 
-    /// What an attempt's agent left about its script, if it left anything that can be read.
+    /// The report of an attempt's agent, if it exists and can be parsed.
     async fn agent_report(&self, attempt: &AttemptId) -> Result<Option<Report>, Fault>;
 
-    /// What an attempt's agent left as artifacts: up to `limit` of them by path, and how many there are in all (counted up to 10,000).
+    /// The artifacts of an attempt: up to `limit` of them by path, and their total number (counted up to 10,000).
     async fn artifacts(&self, attempt: &AttemptId, limit: usize) -> Result<(Vec<Artifact>, u64), Fault>;
 
-    /// The first `limit` bytes of one of these; `None` if it is not there.
+    /// The first `limit` bytes of an artifact; `None` if it does not exist.
     async fn artifact(&self, attempt: &AttemptId, path: &str, limit: u64) -> Result<Option<Vec<u8>>, Fault>;
 }
 
-/// What came of answering a job of CodePipeline.
+/// The response to a result for a CodePipeline job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answered {
-    /// It was taken.
+    /// CodePipeline accepted it.
     Taken,
-    /// The job is not open: it was answered before, timed out, or its pipeline was stopped.
+    /// The job is not open: it has a result, timed out, or its pipeline was stopped.
     NotOpen,
 }
 
-/// Whoever runs pipelines that wait for runs: CodePipeline.
+/// The pipelines that wait for runs: CodePipeline.
 #[async_trait]
 pub trait Pipelines: Send + Sync {
-    /// Answers a job.
+    /// Sends a job's result.
     async fn answer(&self, job: &PipelineJobId, answer: &PipelineAnswer) -> Result<Answered, Fault>;
 }
 
-/// What came of restarting a service.
+/// The result of restarting a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Restarted {
-    /// New tasks are being started in place of its old ones, by this request or by an earlier one.
+    /// New tasks are being started to replace the old ones, by this request or an earlier one.
     Yes,
-    /// That cannot be done. The text says why.
+    /// The service cannot be restarted. The text has the reason.
     No(String),
 }
 
-/// Long-running services, such as a Jenkins controller: those of Amazon ECS.
+/// Long-running ECS services, such as a Jenkins controller.
 #[async_trait]
 pub trait Services: Send + Sync {
-    /// Starts new tasks of a service in place of the ones that run, unless that has begun since a moment: however often it is called for that moment,
-    /// it is done once.
+    /// Restarts a service with new tasks, unless that has begun since a moment: repeated calls for that moment restart it once.
     async fn restart(&self, cluster: &str, service: &str, since: Timestamp) -> Result<Restarted, Fault>;
 }
 
-/// What came of asking for a job of AWS Backup.
+/// The result of starting an AWS Backup job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begun {
-    /// There is one of this id, new or from an earlier try with the same token.
+    /// The job has this id; it is new or from an earlier try with the same token.
     Started(String),
-    /// There is none, and trying again would not help: why.
+    /// AWS Backup refused it, and a retry would not help: the reason.
     Refused(String),
 }
 
-/// Who makes backups: AWS Backup; and who removes what a restore test created: Cloud Control.
+/// AWS Backup, and Cloud Control, which deletes resources that restore tests created.
 #[async_trait]
 pub trait Backups: Send + Sync {
-    /// Starts a backup job. However often it is called with one token, there is one job.
+    /// Starts a backup job. Repeated calls with one token start one job.
     async fn back_up(&self, definition: &Definition, token: &str) -> Result<Begun, Fault>;
 
     /// Starts the copy of a recovery point, likewise.
     async fn copy(&self, definition: &Definition, point: &str, token: &str) -> Result<Begun, Fault>;
 
-    /// Starts the restore of a recovery point to a new resource, of this name where its kind has names; likewise.
+    /// Starts the restore of a recovery point to a new resource, with this name if its kind has names; likewise.
     async fn restore(&self, definition: &Definition, point: &str, name: &str, token: &str) -> Result<Begun, Fault>;
 
-    /// How a job is; `None` if the service does not know it.
+    /// The state of a job; `None` if AWS Backup does not have it.
     async fn job(&self, kind: JobKind, id: &str) -> Result<Option<JobSeen>, Fault>;
 
-    /// The newest complete recovery point of a resource in a vault; `None` if there is none, or no such vault.
+    /// The newest complete recovery point of a resource in a vault; `None` if it or the vault does not exist.
     async fn newest(&self, resource: &str, vault: &str) -> Result<Option<Point>, Fault>;
 
-    /// Removes a resource that a restore test created. However often it is called with one token, it is one request.
+    /// Deletes a resource that a restore test created. Repeated calls with one token are one request.
     async fn remove(&self, resource: &str, token: &str) -> Result<RemovalSeen, Fault>;
 
-    /// How such a request goes.
+    /// The state of such a request.
     async fn removal(&self, request: &str) -> Result<RemovalSeen, Fault>;
 }
 
-/// Who tells people.
+/// The topic for messages.
 #[async_trait]
 pub trait Notifier: Send + Sync {
-    /// Sends a message. It may reach its readers more than once.
+    /// Publishes a message. Subscribers may get it more than once.
     async fn publish(&self, message: &Message) -> Result<(), Fault>;
 }
 
-/// Who keeps what is counted.
+/// The metrics.
 pub trait Meter: Send + Sync {
-    /// Takes note of measurements of a repository's builds, or of the suite. It cannot fail: nothing depends on it.
+    /// Records metrics of a repository's builds, or of the suite. It cannot fail: nothing depends on it.
     fn count(&self, repository: Option<&RepositoryName>, measures: &[Measure]);
 }
 
-/// The time, and waiting for it.
+/// The clock, and waiting.
 #[async_trait]
 pub trait Clock: Send + Sync {
-    /// The time now.
+    /// The current time.
     fn now(&self) -> Timestamp;
 
     /// Waits about this long.

@@ -1,4 +1,4 @@
-//! Runs at the edges: how they are stored, and how their effects are performed.
+//! The processing of runs: storage and effects.
 
 use async_trait::async_trait;
 use bellhop_domain::agent::report_key;
@@ -117,7 +117,7 @@ impl Record for Run {
     }
 }
 
-/// Tells a build of the run something, and gives the event that this was done.
+/// Notifies a build of the run, and returns the event that this was done.
 async fn tell(engine: &Engine, run: &Run, job: &JobName, event: BuildEvent, done: RunEvent) -> Result<Vec<RunEvent>, Fault> {
     let id = BuildId {
         run: run.id.clone(),
@@ -130,7 +130,7 @@ async fn tell(engine: &Engine, run: &Run, job: &JobName, event: BuildEvent, done
     }
 }
 
-/// What the action that waits for a run is told; `None` while the run is not over.
+/// The result for the action that waits for the run; `None` while the run has not finished.
 async fn pipeline_answer(engine: &Engine, run: &Run) -> Result<Option<PipelineAnswer>, Fault> {
     let (Some(action), Some(summary)) = (&run.action, message::summary(run)) else {
         return Ok(None);
@@ -166,7 +166,7 @@ async fn pipeline_answer(engine: &Engine, run: &Run) -> Result<Option<PipelineAn
     })
 }
 
-/// Where people find more about a run: its report, and the agent and the log of the job that decided how it ended.
+/// Links for people: the run's report, and the agent and the log of the job that decided the run's outcome.
 async fn links(engine: &Engine, run: &Run) -> Result<Vec<(&'static str, String)>, Fault> {
     let mut links = vec![("report", format!("s3://{}/{}", engine.store.bucket(), report_key(&run.id)))];
     if let Some(job) = message::decisive_job(run) {

@@ -1,4 +1,4 @@
-//! How branches and tags stand, and what is told because of it.
+//! The last results of branches and tags, and the messages that depend on them.
 
 use bellhop_domain::ids::JobName;
 use bellhop_domain::outcome::Outcome;
@@ -11,7 +11,7 @@ use crate::document::Kept;
 use crate::ports::{DocumentKey, DocumentKind, Versioned, Written};
 use crate::{Engine, Fault};
 
-/// How often a note is made anew because somebody else made one first: runs of one branch that end at once.
+/// How often a record is written again after a write conflict: runs of one branch may end at the same time.
 const CONFLICTS: u32 = 8;
 
 impl Kept for Standing {
@@ -37,15 +37,15 @@ impl Kept for Standing {
     }
 }
 
-/// Whether a run says something about its branch or tag. An action's own script does not: CodePipeline tells how its action stands, and nothing tells two
-/// actions apart here.
+/// Whether a run counts for its branch or tag. A script in a CodePipeline action does not: CodePipeline shows the action's state, and Bellhop cannot
+/// distinguish two actions.
 fn counts(run: &Run) -> bool {
     !run.aside && run.origin != Origin::Action
 }
 
 impl Engine {
-    /// Whether people are told how a run ended, and which jobs of its branch or tag are broken then. Everything but a success is told; a success as the
-    /// configuration says.
+    /// Whether the end of a run is reported, and which jobs of its branch or tag are then failing. Everything except a success is reported; the
+    /// configuration decides about successes.
     pub(crate) async fn news_of(&self, run: &Run) -> Result<Option<Vec<JobName>>, Fault> {
         let succeeded = matches!(
             run.state,
@@ -69,8 +69,8 @@ impl Engine {
         Ok(is_news.then(|| standing.broken().cloned().collect()))
     }
 
-    /// Takes note of how a run ended, once that has been told: who could not be told of a recovery is told of the next success. However often a run is noted, it
-    /// is noted once.
+    /// Records the results of a run, after they were reported: if the report of a recovery failed, the next success is reported. Recording a run
+    /// repeatedly changes nothing.
     pub(crate) async fn note(&self, run: &Run) -> Result<(), Fault> {
         if !counts(run) {
             return Ok(());
@@ -91,7 +91,7 @@ impl Engine {
         Err(Fault::passing(format!("{key} had {CONFLICTS} write conflicts in a row")))
     }
 
-    /// Whether people are told that a job has succeeded in a run.
+    /// Whether a job's success in a run is reported.
     pub(crate) async fn is_recovery(&self, job: &JobName, run: &Run) -> Result<bool, Fault> {
         if !counts(run) {
             return Ok(false);

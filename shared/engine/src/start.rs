@@ -19,11 +19,11 @@ use crate::{Engine, Fault, NoConfiguration};
 /// Starts runs.
 #[derive(Clone)]
 pub struct Starter {
-    /// Decides and acts on what was started.
+    /// Processes the runs that it starts.
     pub engine: Engine,
 }
 
-/// What a push started.
+/// The result of a trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Started {
     /// A run with its builds.
@@ -33,16 +33,16 @@ pub enum Started {
         /// How many builds it has.
         builds: usize,
     },
-    /// A run that ended at once, because a file of a user's is wrong. Its owner is told.
+    /// A run that ended at once, because a user's file is invalid. A message reports it.
     Rejected {
         /// The run.
         id: RunId,
-        /// What is wrong.
+        /// The error.
         message: String,
     },
-    /// The same trigger has started a run before.
+    /// The same trigger has already started a run.
     Again(RunId),
-    /// Nothing, and nobody is told.
+    /// Nothing was started, and no message is sent.
     Nothing(NothingWhy),
 }
 
@@ -51,11 +51,11 @@ pub enum Started {
 pub enum NothingWhy {
     /// There is no pipeline file at the commit: the repository does not use the suite.
     NoPipelineFile,
-    /// The commit, or the repository, is not there: it was removed before anybody looked, or is in another region.
+    /// The commit, or the repository, does not exist: it was removed meanwhile, or is in another region.
     NoCommit,
     /// The commit's message asks for it, as with `[skip ci]`.
     Skipped,
-    /// No job's filters let the push through.
+    /// No job's filters match the push.
     NoJobWanted,
 }
 
@@ -70,14 +70,14 @@ impl std::fmt::Display for NothingWhy {
     }
 }
 
-/// Why nothing was started for somebody who asked for it: one line for them.
+/// Why a request started nothing: one line for the requester.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused(pub String);
 
 pub(crate) enum Plan {
     Builds {
         specs: Vec<BuildSpec>,
-        /// The jobs that the pipeline file has besides.
+        /// The other jobs of the pipeline file.
         others: Vec<JobName>,
         supersedes: bool,
     },
@@ -85,37 +85,37 @@ pub(crate) enum Plan {
     Nothing(NothingWhy),
 }
 
-/// What a run is started for.
+/// What to start a run for.
 struct Wanted<'a> {
     what: WantedJobs<'a>,
-    /// The action of CodePipeline that waits for it.
+    /// The CodePipeline action that waits for it.
     action: Option<&'a PipelineJobId>,
-    /// The commit was asked for by its id.
+    /// Whether the request named the commit by its id.
     by_commit: bool,
 }
 
-/// What stands around the jobs of a run that is planned.
+/// Further properties of a planned run.
 pub(crate) struct Circumstances {
-    /// Where its jobs come from.
+    /// The origin of its jobs.
     pub(crate) origin: Origin,
-    /// The job of CodePipeline that waits for it, and the job of the run that it is about.
+    /// The CodePipeline job that waits for it, and the run's job that its output describes.
     pub(crate) action: Option<(PipelineJobId, JobName)>,
-    /// What it repeats.
+    /// The run that it repeats.
     pub(crate) retry_of: Option<RetryOf>,
-    /// Its commit was asked for, and is not where its branch is.
+    /// Whether its commit was requested, and is not the tip of its branch.
     pub(crate) aside: bool,
 }
 
 pub(crate) enum WantedJobs<'a> {
-    /// Those that the push starts.
+    /// The jobs that the push starts.
     ByFilters,
-    /// Those that a push of the branch would start, without a look at what changed or at the commit's message.
+    /// The jobs that a push to the branch would start, ignoring changed files and the commit's message.
     AllOfBranch,
-    /// One, and those it needs.
+    /// One job, and the jobs that it needs.
     Job(&'a JobName),
-    /// These of a run before.
+    /// These jobs of an earlier run.
     Again(&'a [JobName]),
-    /// A script that stands in no pipeline file.
+    /// A script outside a pipeline file.
     Script {
         name: JobName,
         agent: &'a AgentName,
@@ -125,7 +125,7 @@ pub(crate) enum WantedJobs<'a> {
 }
 
 impl WantedJobs<'_> {
-    /// Where such jobs come from.
+    /// The origin of such jobs.
     fn origin(&self) -> Origin {
         match self {
             Self::Script {
@@ -141,14 +141,14 @@ impl WantedJobs<'_> {
     }
 }
 
-/// The name of the job that an action's own script becomes.
+/// The name of the job for a script in an action.
 const SCRIPT_JOB: &str = "script";
 
 impl Starter {
-    /// Starts the run that a push asks for. However often the same push comes, there is one run.
+    /// Starts the run of a push. Repeated events of a push start one run.
     ///
     /// # Errors
-    /// When a service cannot be reached now. Nothing is lost: the push comes again, or, once the run is stored, the sweep goes on with it.
+    /// If a service cannot be reached now. Nothing is lost: the event is retried, or, once the run is stored, the sweep continues with it.
     pub async fn push(&self, push: &Push) -> Result<Started, Fault> {
         let wanted = Wanted {
             what: WantedJobs::ByFilters,
@@ -158,7 +158,7 @@ impl Starter {
         self.start(push, wanted).await
     }
 
-    /// Starts the run that somebody asks for. However often a request comes under the same `trigger`, there is one run.
+    /// Starts the run of a request. Requests with the same `trigger` start one run.
     ///
     /// # Errors
     /// As [`Starter::push`].
@@ -207,11 +207,11 @@ impl Starter {
         }
     }
 
-    /// Takes a job of CodePipeline: starts the run that it asks for, or lets the run that it comes back for know its new id. What cannot be done is
-    /// answered to CodePipeline, for the action's owner; an action that nobody answers hangs.
+    /// Handles a CodePipeline job: starts the run that it requests, or, if it continues a run, gives the run the job's new id. Errors of the request
+    /// are sent to CodePipeline as a result, for the action's owner; an action without a result hangs.
     ///
     /// # Errors
-    /// As [`Starter::push`]. The job is not answered then, and Lambda's retry tries again.
+    /// As [`Starter::push`]. The job then has no result, and Lambda retries the invocation.
     pub async fn pipeline(&self, job: &PipelineJob) -> Result<Result<Started, Refused>, Fault> {
         let outcome = match &job.asks {
             PipelineAsks::Start(start) => self.start_for_action(&job.id, start).await?,
@@ -275,7 +275,7 @@ impl Starter {
         self.start(&push, wanted).await.map(Ok)
     }
 
-    /// The commit that a place in a repository means now.
+    /// The current commit of a place in a repository.
     async fn locate(&self, repository: &RepositoryName, at: &At, trigger: &str) -> Result<Result<Push, Refused>, Fault> {
         let branch = match at {
             At::Branch(branch) => branch.clone(),
@@ -309,8 +309,8 @@ impl Starter {
         }))
     }
 
-    /// The tip of a branch. A large run's builds are stored before it; where an earlier try of this one got no further, it is of their commit, wherever the
-    /// branch points by now. (Two tries at the same moment, between which the branch moves, do not know of each other.)
+    /// The tip of a branch. A large run's builds are stored before the run; if an earlier try stopped after that, this run uses their commit,
+    /// wherever the branch points now. (Two simultaneous tries, between which the branch moves, do not notice each other.)
     async fn begun(&self, id: &RunId, repository: &RepositoryName, branch: &str) -> Result<Option<CommitId>, Fault> {
         match self.engine.ledger.builds_of(id).await?.pop() {
             Some(build) => Ok(Some(build.record.spec.commit)),
@@ -345,7 +345,7 @@ impl Starter {
         Ok(tip.as_ref() == Some(&push.commit))
     }
 
-    /// Stores the run that was planned, and performs what it has in its outbox.
+    /// Stores the planned run, and performs the effects in its outbox.
     pub(crate) async fn carry_out(&self, id: RunId, push: &Push, plan: Plan, around: Circumstances) -> Result<Started, Fault> {
         // Planning takes its time, and what is pending counts from here.
         let now = self.engine.clock.now();
@@ -386,7 +386,7 @@ impl Starter {
         }
     }
 
-    /// Plans a run, and gives the push with the commit that it is of: another one than it says where that is the id of an annotated tag.
+    /// Plans a run, and returns the push with the run's commit: another one than in the event if that was the id of an annotated tag.
     pub(crate) async fn plan(&self, id: &RunId, push: &Push, wanted: &WantedJobs<'_>) -> Result<(Push, Plan), Fault> {
         let mut push = push.clone();
         if let WantedJobs::Script {
@@ -443,8 +443,8 @@ impl Starter {
         Ok((push, plan))
     }
 
-    /// Looks for what stands in place of a pipeline file that is not at the pushed commit: the file at the commit of an annotated tag, whose own id the
-    /// event told; a file whose name is nearly right; or nothing, not even the commit.
+    /// Handles a pushed commit without a pipeline file: finds the file at the commit of an annotated tag whose own id the event contained, a file
+    /// with a similar name, or nothing, not even the commit.
     async fn look_around(&self, push: &Push) -> Result<Result<FileAt, Plan>, Fault> {
         let source = &self.engine.source;
         let root = match source.root(&push.repository, &Place::Commit(push.commit.clone())).await? {
@@ -465,7 +465,7 @@ impl Starter {
         }))
     }
 
-    /// Plans the jobs of a pipeline file, or says what is wrong with it or with the suite configuration.
+    /// Plans the jobs of a pipeline file, or returns the error in it or in the suite configuration.
     async fn plan_file(
         &self,
         id: &RunId,
@@ -516,7 +516,7 @@ impl Starter {
         Ok(self.engine.configuration().await?.map_err(NoConfiguration::into_words))
     }
 
-    /// Scripts that do not fit into the overrides of a task go through the bucket, before anything is started that needs them.
+    /// Stores scripts that do not fit into the overrides of a task in the bucket, before builds that need them start.
     async fn store_large_scripts(&self, specs: Vec<BuildSpec>) -> Result<Vec<BuildSpec>, Fault> {
         let store = &self.engine.store;
         let stored = specs.into_iter().map(|mut spec| async move {
@@ -532,7 +532,7 @@ impl Starter {
         join_all(stored).await.into_iter().collect()
     }
 
-    /// Performs what a new run and its new builds have in their outboxes.
+    /// Performs the effects in the outboxes of a new run and its builds.
     async fn perform_new(&self, run: Run, builds: Vec<Build>) -> Result<(), Fault> {
         let performing: Vec<_> = builds.into_iter().map(|build| self.engine.perform_new(build)).collect();
         let builds: Vec<_> = stream::iter(performing).buffered(SIDE_BY_SIDE).collect().await;

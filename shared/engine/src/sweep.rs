@@ -1,4 +1,4 @@
-//! The one timer and the one repairer.
+//! The sweep: the only timer, and the only repair.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -24,27 +24,27 @@ use crate::launches::{Pace, Paced};
 use crate::ports::{DocumentKey, DueItem, Lane, Versioned};
 use crate::{Engine, Fault, Handled};
 
-/// For how long a record may be due before it counts as overdue, and its wait is measured. One sweep comes each minute, so that a minute is its pace. And CloudWatch bills a metric
-/// for each hour in which it is written: at rest there is nothing to bill (<https://aws.amazon.com/cloudwatch/pricing/>).
+/// How long a record may be due before it counts as overdue and its delay is measured. A sweep runs each minute, so delays of a minute are normal.
+/// CloudWatch bills a metric for each hour in which it is written, so an idle suite writes none (<https://aws.amazon.com/cloudwatch/pricing/>).
 const OVERDUE_AFTER: Duration = Duration::from_secs(120);
-/// How many due records of a lane are read at a time. A sweep goes on with the next ones as long as it has time.
+/// How many due records of a lane are read at a time. A sweep continues with the next ones while it has time.
 pub(crate) const LIMIT: usize = 1000;
-/// How many records are worked on side by side.
+/// How many records are processed in parallel.
 pub(crate) const SIDE_BY_SIDE: usize = 16;
 /// How many agents ECS describes in one call.
 const DESCRIBE: usize = 100;
-/// How long one record may be worked on: longer than one request with all its tries, so that a service that does not answer is noted as such with the
-/// effect, and long before the sweep's own time is over.
+/// How long one record may be processed: longer than one request with all its retries, so that a service that does not respond is recorded with the
+/// effect, and much shorter than the sweep's time.
 const RECORD: Duration = Duration::from_secs(25);
-/// How long a record may be worked on after the moment from which on nothing new is started, where it was started shortly before: what the function
-/// keeps of its time for that (functions/sweep), and a little less.
+/// How long a record that was started shortly before the deadline may be processed after it: a little less than the time that the function reserves
+/// for this (functions/sweep).
 const ENDING: Duration = Duration::from_secs(18);
-/// After how long a record no longer counts as one of those worked on side by side: another one is started in its place.
+/// After this time a slow record no longer counts among the parallel ones: another one starts in its place.
 const SLOW: Duration = Duration::from_secs(2);
-/// How long the answer may take that others wait for: what a record says, how agents are.
+/// How long reads may take that others wait for: of records and of agents' states.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// A due record that is no build.
+/// A due record other than a build.
 enum Other {
     Run(RunId),
     Pool(AgentName),
@@ -63,45 +63,45 @@ impl fmt::Display for Other {
     }
 }
 
-/// What a sweep did.
+/// The result of a sweep.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Swept {
-    /// Records that were due. One that was due again counts again.
+    /// Records that were due. One that was due twice counts twice.
     pub due: usize,
-    /// Records that changed, or had something overdue performed.
+    /// Records that changed, or whose overdue effects were performed.
     pub advanced: usize,
-    /// Records left for the next sweep, because time ran out.
+    /// Records left for the next sweep because of lack of time.
     pub left: usize,
-    /// Records that could not be worked on, and questions about agents that got no answer; what they were about stays due.
+    /// Records that could not be processed, and polls of agents that failed; these records stay due.
     pub faults: usize,
 }
 
-/// What a part of a sweep did, and the first fault that it met.
+/// The result of a part of a sweep, and its first fault.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) swept: Swept,
     fault: Option<Fault>,
 }
 
-/// Records that take their time, worked on beside those whose turn it is.
+/// Slow records, which are processed in parallel with the regular ones.
 type Slow<'a> = FuturesUnordered<BoxFuture<'a, Result<Handled, Fault>>>;
 
-/// What became of a record when it was its turn.
+/// The result of a record's turn.
 enum Turn<'a> {
     Over(Result<Handled, Fault>),
-    /// It takes its time.
+    /// It is slow, and continues.
     Slow(BoxFuture<'a, Result<Handled, Fault>>),
     /// The sweep's time is over.
     Left,
 }
 
 impl Engine {
-    /// Looks at everything that is due: launches what waited long enough, stops what ran too long, performs what others left unperformed, and asks for
-    /// agents that were not heard of for a while. Launches go on for as long as some are refused by a rate limit, beside everything else. Starts nothing new
-    /// after `until`. Each record has a time limit of its own, so that a service that does not answer holds up none but those that need it.
+    /// Processes everything that is due: launches builds whose wait is over, stops those that exceeded their timeout, performs pending effects, and
+    /// polls agents without recent events. Launches continue in parallel as long as some are throttled. Starts nothing new after `until`. Each record
+    /// has a time limit, so that a service that does not respond delays only the records that need it.
     ///
     /// # Errors
-    /// When the ledger cannot tell what is due, or at least one record could not be worked on: the first such fault, after all others were tried.
+    /// If the ledger cannot list due records, or a record could not be processed: the first such fault, after all others were tried.
     pub async fn sweep(&self, until: Timestamp) -> Result<Swept, Fault> {
         let now = self.clock.now();
         let (rest, launches) = join(self.ledger.due(Lane::Rest, now, LIMIT), self.ledger.due(Lane::Launches, now, LIMIT)).await;
@@ -148,7 +148,7 @@ impl Engine {
         fault.map_or(Ok(swept), Err)
     }
 
-    /// Works off everything that does not wait for a launch: what was due at a moment, of which `due` is the first part.
+    /// Processes all records that do not wait for a launch: those due at a moment, of which `due` is the first part.
     async fn sweep_rest(&self, mut due: Vec<(Timestamp, DueItem)>, now: Timestamp, until: Timestamp) -> Tally {
         let mut tally = Tally::default();
         let (mut taken, mut limit) = (BTreeSet::new(), LIMIT);
@@ -204,7 +204,7 @@ impl Engine {
         tally
     }
 
-    /// Works on records side by side. Those that take their time are left in `slow`, beside which the others go on.
+    /// Processes records in parallel. Slow ones are moved to `slow`, and the others continue.
     async fn side_by_side<'a>(
         &'a self,
         work: Vec<(String, BoxFuture<'a, Result<Handled, Fault>>)>,
@@ -239,14 +239,14 @@ impl Engine {
         }
     }
 
-    /// Waits for those that take their time.
+    /// Waits for the slow records.
     async fn finish(&self, mut slow: Slow<'_>, tally: &mut Tally) {
         while let Some(result) = slow.next().await {
             tally.count(result);
         }
     }
 
-    /// Works on a record for no longer than its time. What is left of it then stays as it would if the function had died: in the outbox, and due.
+    /// Processes a record within its time limit. The rest then stays as if the function had stopped: in the outbox, and due.
     pub(crate) async fn in_its_time(
         &self,
         name: String,
@@ -262,7 +262,7 @@ impl Engine {
         }
     }
 
-    /// What comes of work within a time; `None` if it is not done by then.
+    /// The result of work within a time limit; `None` if it exceeds the limit.
     pub(crate) async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
         match select(pin!(work), self.clock.pause(limit)).await {
             Either::Left((result, _)) => Some(result),
@@ -280,7 +280,7 @@ impl Engine {
         tally
     }
 
-    /// Works on a due record that is no build.
+    /// Processes a due record other than a build.
     async fn sweep_other(&self, item: Other) -> Result<Handled, Fault> {
         match item {
             Other::Run(id) => match self.ledger.run(&id).await? {
@@ -299,7 +299,7 @@ impl Engine {
         }
     }
 
-    /// Reads builds. One that cannot be read holds up none of the others.
+    /// Reads builds. If one cannot be read, the others are read nevertheless.
     pub(crate) async fn load(&self, ids: &[BuildId], tally: &mut Tally) -> Vec<Versioned<Build>> {
         let loading = ids.iter().map(async |id| {
             let loaded = self.within(ANSWER, self.ledger.build(id)).await;
@@ -316,8 +316,8 @@ impl Engine {
         builds
     }
 
-    /// Asks for those agents of builds that should be asked for. Each build comes with the events to take to it. Where its agents could not be asked for,
-    /// they say so: time may only be held against an agent that was looked at, or that nobody could be asked about for long.
+    /// Polls the agents of builds that are due for it. Each build is returned with its events. If its agents could not be polled, the events say so:
+    /// timeouts apply only to agents that were polled, or whose polls have failed for long.
     pub(crate) async fn look(&self, builds: Vec<Versioned<Build>>, tally: &mut Tally) -> Vec<(Versioned<Build>, Vec<BuildEvent>)> {
         let now = self.clock.now();
         // Each service for itself: one that does not answer keeps none of the others' agents from being looked at.
@@ -390,7 +390,7 @@ impl Tally {
     }
 }
 
-/// ECS forgets a task about an hour after it stopped. What its script did may still stand in the agent's report.
+/// The end of a task that ECS has removed, about an hour after it stopped. The agent's report may still show how its script ended.
 fn vanished(agent: AgentId) -> Observation {
     Observation {
         agent,

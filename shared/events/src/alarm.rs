@@ -1,10 +1,10 @@
-//! State changes of CloudWatch's alarms, in their three forms: [events of
+//! State changes of CloudWatch alarms, in their three forms: [events of
 //! EventBridge](https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html), the alarm's [direct invocation of a
-//! function](https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-actions-Lambda.html), and its
-//! [messages on an SNS topic](https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html).
+//! function](https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-actions-Lambda.html), and its [messages on an SNS
+//! topic](https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html).
 //!
-//! Metric, math, anomaly and composite alarms differ in what they tell. The typed events of `aws_lambda_events` fail on several of them, so every
-//! field but name and state is optional here. What is told as text is made fit for one line.
+//! Metric, math, anomaly and composite alarms have different fields. The typed events of `aws_lambda_events` fail on several of them, so every field
+//! except name and state is optional here. Texts are reduced to one line.
 
 use std::collections::BTreeMap;
 
@@ -15,27 +15,27 @@ use serde_json::{Map, Value};
 use crate::decode::{clean, expected, timestamp};
 use crate::{Event, Reason};
 
-/// The source of the events.
+/// `source` of the events.
 pub(crate) const SOURCE: &str = "aws.cloudwatch";
-/// A whole alarm changed its state.
+/// `detail-type` of an alarm's state change.
 pub(crate) const STATE_CHANGE: &str = "CloudWatch Alarm State Change";
-/// One of the series that an alarm is over changed its state.
+/// `detail-type` of a state change of one of an alarm's time series.
 pub(crate) const CONTRIBUTOR_STATE_CHANGE: &str = "CloudWatch Alarm Contributor State Change";
-/// What an alarm's message on a topic is called here.
+/// The name of an alarm's SNS message in logs.
 pub(crate) const NOTIFICATION: &str = "alarm notification";
 
 /// The longest name that CloudWatch gives an alarm, in characters.
 const LONGEST_NAME: usize = 255;
-/// The longest that is kept of a reason or a description.
+/// The longest reason or description that is stored.
 const LONGEST_TEXT: usize = 500;
-/// The longest that is kept of a name inside an alarm.
+/// The longest name inside an alarm that is stored.
 const LONGEST_WORD: usize = 150;
-/// The most dimensions that are kept; CloudWatch allows 30.
+/// The most dimensions that are stored; CloudWatch allows 30.
 const MOST_DIMENSIONS: usize = 10;
-/// The most alarms that are kept as the reason of a composite one.
+/// The most alarms that are stored as the reason of a composite one.
 const MOST_CAUSES: usize = 5;
 
-/// Reads an alarm's state change from EventBridge.
+/// Parses an alarm's state change from EventBridge.
 pub(crate) fn state_change(event: &Value) -> Result<Event, Reason> {
     let arn = text(event, "/resources/0");
     change(
@@ -45,7 +45,7 @@ pub(crate) fn state_change(event: &Value) -> Result<Event, Reason> {
     )
 }
 
-/// Reads a contributor's state change from EventBridge.
+/// Parses a contributor's state change from EventBridge.
 pub(crate) fn contributor_state_change(event: &Value) -> Result<Event, Reason> {
     if text(event, "/detail/alarmContributor/id").is_none() {
         return Err(expected("detail.alarmContributor.id", "a string"));
@@ -53,7 +53,7 @@ pub(crate) fn contributor_state_change(event: &Value) -> Result<Event, Reason> {
     state_change(event)
 }
 
-/// Reads an alarm's direct invocation.
+/// Parses an alarm's direct invocation.
 pub(crate) fn action(input: &Value) -> Result<Event, Reason> {
     let arn = text(input, "/alarmArn");
     change(
@@ -63,12 +63,12 @@ pub(crate) fn action(input: &Value) -> Result<Event, Reason> {
     )
 }
 
-/// Whether an object is an alarm's message on a topic.
+/// Whether an object is an alarm's SNS message.
 pub(crate) fn is_notification(object: &Map<String, Value>) -> bool {
     object.contains_key("AlarmName") && object.contains_key("NewStateValue")
 }
 
-/// Reads an alarm's message on a topic. Older ones name their region in words alone; then the topic's ARN tells, which is of the same region.
+/// Parses an alarm's SNS message. Older ones have only the region's display name; then the region of the topic's ARN applies, which is the same.
 pub(crate) fn notification(message: &Value, topic: Option<&str>) -> Result<Event, Reason> {
     let envelope = Envelope {
         region: None,
@@ -110,7 +110,7 @@ pub(crate) fn notification(message: &Value, topic: Option<&str>) -> Result<Event
     })))
 }
 
-/// What is around the alarm's own data.
+/// The fields around the alarm's data.
 struct Envelope<'a> {
     region: Option<&'a str>,
     account: Option<&'a str>,
@@ -164,7 +164,7 @@ fn is_account(text: &str) -> bool {
     (1..=20).contains(&text.len()) && text.chars().all(|c| c.is_ascii_digit())
 }
 
-/// Reads the data that events and direct invocations have in common.
+/// Parses the fields that events and direct invocations have in common.
 fn change(data: &Value, path: &str, envelope: &Envelope<'_>) -> Result<Event, Reason> {
     if !data.is_object() {
         return Err(expected(path, "an object"));
@@ -196,7 +196,7 @@ fn change(data: &Value, path: &str, envelope: &Envelope<'_>) -> Result<Event, Re
     })))
 }
 
-/// Why the alarm's owners want nothing done: its actions are suppressed, or a mute rule's window is open.
+/// Why the alarm's actions are disabled: they are suppressed, or a mute rule's window is open.
 fn quiet(data: &Value, at: Option<Timestamp>) -> Option<String> {
     if let Some(by) = line(data, "/state/actionsSuppressedBy", LONGEST_WORD) {
         return Some(format!("its actions are suppressed by {by}"));
@@ -209,7 +209,7 @@ fn quiet(data: &Value, at: Option<Timestamp>) -> Option<String> {
     (began && !ended).then(|| format!("it is muted by {}", clean(name, LONGEST_WORD)))
 }
 
-/// Where the facts about metrics stand in a form.
+/// The location of the metric data in each form.
 struct Keys {
     name: &'static str,
     namespace: &'static str,
@@ -237,7 +237,7 @@ const SNS_KEYS: Keys = Keys {
     expression: "/Expression",
 };
 
-/// What an alarm watches: the metric whose values it looks at; or, of a math alarm, the expression over metrics that are only inputs.
+/// The measure of an alarm: its metric, or, for a math alarm, its expression.
 fn measured(facts: &mut AlarmFacts, metrics: &[Value], keys: &Keys) {
     let returned = |metric: &&Value| metric.pointer(keys.returned) != Some(&Value::Bool(false));
     let plain = |metric: &&Value| metric.pointer(keys.name).is_some();
@@ -253,7 +253,7 @@ fn measured(facts: &mut AlarmFacts, metrics: &[Value], keys: &Keys) {
     facts.dimensions = dimensions(metric.pointer(keys.dimensions));
 }
 
-/// Dimensions, which are an object in events and a list of pairs in messages.
+/// Dimensions: an object in events, a list of pairs in messages.
 fn dimensions(value: Option<&Value>) -> BTreeMap<String, String> {
     let pairs: Vec<(&str, &str)> = match value {
         Some(Value::Object(map)) => map
@@ -272,7 +272,7 @@ fn dimensions(value: Option<&Value>) -> BTreeMap<String, String> {
     cleaned.take(MOST_DIMENSIONS).collect()
 }
 
-/// Value and threshold, from the data behind the reason where that is there, and otherwise from the reason's own words.
+/// Value and threshold, from the reason's data if present, otherwise from the reason's text.
 fn explain(facts: &mut AlarmFacts, reason: Option<&str>, evidence: Option<&Value>) {
     facts.reason = reason.map(|reason| clean(reason, LONGEST_TEXT));
     let reason = reason.unwrap_or_default();
@@ -293,7 +293,7 @@ fn explain(facts: &mut AlarmFacts, reason: Option<&str>, evidence: Option<&Value
     facts.comparison = facts.comparison.or_else(|| comparison_in(reason));
 }
 
-/// The newest of the values that an alarm was judged by, where they come with their times.
+/// The newest of the evaluated values, if they have times.
 fn newest(evidence: &Value) -> Option<String> {
     let evaluated = evidence.get("evaluatedDatapoints").and_then(Value::as_array);
     let timed = evaluated
@@ -311,7 +311,7 @@ fn band(lower: Option<f64>, upper: Option<f64>) -> Option<String> {
     Some(format!("{} to {}", number(lower?)?, number(upper?)?))
 }
 
-/// The names of alarms whose ARNs stand in a list.
+/// The names of alarms, from a list of their ARNs.
 fn names(list: Option<&Value>, path: &str) -> Vec<String> {
     let list = list.and_then(Value::as_array).into_iter().flatten();
     let arns = list.filter_map(|item| text(item, path));
@@ -362,7 +362,7 @@ fn comparison(word: &str) -> Option<Comparison> {
     })
 }
 
-/// The number that a text begins with.
+/// The number at the beginning of a text.
 fn leading(text: &str) -> Option<f64> {
     let end = text
         .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E')))
@@ -370,7 +370,7 @@ fn leading(text: &str) -> Option<f64> {
     text[..end].parse().ok()
 }
 
-/// A number for people: five digits that count.
+/// A number for people, with five significant digits.
 fn number(value: f64) -> Option<String> {
     if !value.is_finite() {
         return None;
@@ -402,7 +402,7 @@ fn word(word: &str) -> Option<AlarmState> {
         .find(|state| state.as_str() == word)
 }
 
-/// A time; some copies of events have a blank behind each colon.
+/// A time; some copies of events have a space after each colon.
 fn moment(text: &str) -> Option<Timestamp> {
     timestamp(text).or_else(|| timestamp(&text.replace(": ", ":")))
 }
@@ -411,7 +411,7 @@ fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
     value.pointer(pointer).and_then(Value::as_str)
 }
 
-/// A text as one line of bounded length; `None` where there is nothing in it.
+/// A text as one line of bounded length; `None` if it is empty.
 fn line(value: &Value, pointer: &str, limit: usize) -> Option<String> {
     let text = clean(text(value, pointer)?.trim(), limit);
     (!text.is_empty()).then_some(text)

@@ -1,7 +1,7 @@
 //! [Events of AWS Backup](https://docs.aws.amazon.com/aws-backup/latest/devguide/eventbridge.html), schedules, and requests for backups.
 //!
-//! Backup and copy jobs tell how they are in `state`, restore jobs in `status`, but for their first event. Events are best effort: nothing relies on
-//! one that does not come.
+//! The state of backup and copy jobs is in `state`, that of restore jobs in `status`, except in their first event. AWS Backup sends events with best
+//! effort, so nothing relies on them.
 
 use bellhop_domain::backup::{BackupRequest, JobKind, JobSeen, JobState};
 use serde::Deserialize;
@@ -12,14 +12,14 @@ use crate::fields::Fields;
 use crate::{Event, Reason};
 
 pub(crate) const SOURCE: &str = "aws.backup";
-/// The sources of schedules: rules of EventBridge, and EventBridge Scheduler.
+/// The sources of schedules: EventBridge rules and EventBridge Scheduler.
 pub(crate) const SCHEDULES: [&str; 2] = ["aws.events", "aws.scheduler"];
 pub(crate) const SCHEDULED: &str = "Scheduled Event";
 
-/// The one thing that can be checked.
+/// The only value of `check`.
 const BACKUPS: &str = "backups";
 
-/// The kind of job that an event of AWS Backup is about.
+/// The kind of job in an event of AWS Backup.
 pub(crate) fn kind_of(detail_type: &str) -> Option<JobKind> {
     match detail_type {
         "Backup Job State Change" => Some(JobKind::Backup),
@@ -56,7 +56,7 @@ struct Change {
     completion_date: Option<jiff::Timestamp>,
 }
 
-/// Reads an event about a job.
+/// Parses an event about a job.
 pub(crate) fn state_change(kind: JobKind, event: &Value) -> Result<Event, Reason> {
     let change: Change = decode::object(event.get("detail").unwrap_or(&Value::Null), "detail")?;
     let (word, field) = match kind {
@@ -103,7 +103,7 @@ pub(crate) fn state_change(kind: JobKind, event: &Value) -> Result<Event, Reason
     }))
 }
 
-/// How far a job is, by the word that events and the API of AWS Backup have for it; `None` for a word that none of them has.
+/// The state of a job, from its name in events and in the API of AWS Backup; `None` for an unknown name.
 #[must_use]
 pub fn state(word: &str) -> Option<JobState> {
     Some(match word {
@@ -117,23 +117,23 @@ pub fn state(word: &str) -> Option<JobState> {
     })
 }
 
-/// Reads a schedule. What it has as its `detail` means nothing, and comes as an object and as a text.
+/// Parses a schedule. Its `detail` is ignored; it arrives as an object or as a string.
 pub(crate) fn schedule(event: &Value) -> Event {
     Event::Schedule(event.get("time").and_then(Value::as_str).and_then(decode::timestamp))
 }
 
-/// What stands for all backups in place of a name.
+/// The name that stands for all backups.
 pub const ALL: &str = "*";
 
-/// Whether an object is a request for backups, however wrong.
+/// Whether an object is a request for backups, valid or not.
 pub(crate) fn is_request(object: &Map<String, Value>) -> bool {
     object.contains_key("backup") || object.contains_key("check")
 }
 
-/// Reads a request.
+/// Parses a request.
 ///
 /// # Errors
-/// One line for the asker that names the field, what was expected there, and for an unknown key the nearest known one.
+/// One line that names the field, the expected value, and for an unknown key the nearest known one.
 pub fn request(input: &Value) -> Result<BackupRequest, String> {
     let fields = Fields::of(input, "", &["backup", "check", "time"])?;
     let time = fields.text("time")?;

@@ -1,5 +1,5 @@
-//! The judgement on a build of CodeBuild, from the few of its facts that count. The facts come from an event or from `BatchGetBuilds`; what follows
-//! from them is decided here alone.
+//! Evaluates a CodeBuild build from its relevant facts. The facts come from an event or from `BatchGetBuilds`; only this module draws conclusions
+//! from them.
 //!
 //! See [build phases](https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details-phases.html),
 //! [`Build`](https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Build.html) and
@@ -17,7 +17,7 @@ use crate::decode::clean;
 use crate::refusal::Class;
 use crate::task;
 
-/// The phases of a build, in the order that it goes through them.
+/// The phases of a build, in order.
 const PHASES: [&str; 11] = [
     "SUBMITTED",
     "QUEUED",
@@ -31,38 +31,38 @@ const PHASES: [&str; 11] = [
     "FINALIZING",
     "COMPLETED",
 ];
-/// The last phase before the build is up.
+/// The last phase before the build runs.
 const PROVISIONING: &str = "PROVISIONING";
-/// What a phase that went well has as its status.
+/// The status of a successful phase.
 const SUCCEEDED: &str = "SUCCEEDED";
 
-/// The status codes of a phase's context that tell whose fault it was. A command of the buildspec's:
+/// Status codes in a phase's context that identify the cause. A command of the buildspec failed:
 const COMMAND_ERROR: &str = "COMMAND_EXECUTION_ERROR";
-/// The buildspec's own: it is not there, cannot be read, or names a runtime that the image does not have.
+/// The buildspec is missing or invalid, or names a runtime that the image does not have:
 const BUILDSPEC_ERROR: &str = "YAML_FILE_ERROR";
-/// CodeBuild's.
+/// CodeBuild failed:
 const SERVICE_ERROR: &str = "INTERNAL_SERVICE_ERROR";
 
-/// What CodeBuild says of a commit that Git does not find in the repository
+/// CodeBuild's message if Git does not find a commit in the repository
 /// (<https://docs.aws.amazon.com/codebuild/latest/userguide/troubleshooting.html>).
 const NO_REFERENCE: &str = "reference not found";
 
-/// What CodeBuild says where the container was gone before the command was over: it may also be that the image does not fit.
+/// CodeBuild's message if the container ended before the command; the image may also be incompatible.
 const OUT_OF_MEMORY: &str = "out of memory";
 
-/// How the message about a failed command begins; the command follows.
+/// The beginning of the message about a failed command; the command follows.
 const COMMAND_WORDS: &str = "Error while executing command: ";
-/// What stands between the command and the reason.
+/// The text between the command and the reason.
 const REASON_WORDS: &str = ". Reason: ";
-/// How the reason begins where the command ended by itself; the exit code follows.
+/// The beginning of the reason if the command ended by itself; the exit code follows.
 const EXIT_WORDS: &str = "exit status ";
-/// What the command that runs a job's script has in it. To people it says nothing.
+/// Identifies the command that runs a job's script, which is of no interest to people.
 const WRAPPER: &str = "bellhop-script";
 
-/// The most characters that are kept of CodeBuild's words, which hold whole commands.
+/// The most characters stored of CodeBuild's messages, which contain whole commands.
 const LONGEST_REASON: usize = 1000;
 
-/// A build as CodeBuild tells of it, all names as in its API.
+/// A build from CodeBuild, with field names as in its API.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BuildFacts {
     /// `arn`; in events `build-id`
@@ -75,16 +75,16 @@ pub struct BuildFacts {
     pub ended_at: Option<Timestamp>,
     /// `phases`
     pub phases: Vec<PhaseFacts>,
-    /// The value of the variable [`FAILED`] in `exportedEnvironmentVariables`. The job can write what it likes into it.
+    /// The value of the variable [`FAILED`] in `exportedEnvironmentVariables`. The job can set it to any text.
     pub failed: Option<String>,
 }
 
-/// A phase of a build as CodeBuild tells of it.
+/// A phase of a build from CodeBuild.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PhaseFacts {
     /// `phaseType`
     pub kind: String,
-    /// `phaseStatus`; missing for a phase that is not over.
+    /// `phaseStatus`; missing for a phase that has not ended.
     pub status: Option<String>,
     /// `endTime`
     pub ended_at: Option<Timestamp>,
@@ -92,28 +92,28 @@ pub struct PhaseFacts {
     pub contexts: Vec<PhaseContext>,
 }
 
-/// What CodeBuild says of a phase.
+/// A phase's context from CodeBuild.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PhaseContext {
-    /// `statusCode`, such as `COMMAND_EXECUTION_ERROR`; empty where there is nothing to say.
+    /// `statusCode`, such as `COMMAND_EXECUTION_ERROR`; empty if there is none.
     pub code: String,
     /// `message`
     pub message: String,
 }
 
-/// Why nothing can be said about a build. Displayed as the field's name and what is wrong with it.
+/// Why a build cannot be evaluated. Its text names the field and the error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
-    /// It cannot be told which one it is.
+    /// The build's ARN is invalid.
     #[error("build-id: {0}")]
     Arn(InvalidId),
-    /// Its status is none of those that CodeBuild documents.
+    /// CodeBuild does not document its status.
     #[error("build-status: {0:?} is not a build status: expected IN_PROGRESS, SUCCEEDED, FAILED, FAULT, STOPPED or TIMED_OUT")]
     Status(String),
 }
 
-/// The attempt that a build was started for, by the environment it was started with: pairs of name and value, of plain text only. `None` for builds
-/// that are not ours, among them those that an agent elsewhere started and handed its own environment on to.
+/// The attempt of a build, from the plain-text environment variables that it was started with: pairs of name and value. `None` for builds that
+/// Bellhop did not start, including those that an agent started with its own environment.
 pub fn attempt<'a>(environment: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<AttemptId> {
     let ours: Vec<(&str, &str)> = environment.into_iter().filter(|(name, _)| name.starts_with("BELLHOP_")).collect();
     let handed_on = ours
@@ -123,10 +123,10 @@ pub fn attempt<'a>(environment: impl IntoIterator<Item = (&'a str, &'a str)>) ->
 }
 
 impl BuildFacts {
-    /// What the build does. It has no version: CodeBuild does not number its changes.
+    /// The build's current state. It has no version, because CodeBuild does not number changes.
     ///
     /// # Errors
-    /// When the ARN or the status cannot be understood.
+    /// If the ARN or the status is invalid.
     pub fn observation(&self) -> Result<Observation, BuildError> {
         Ok(Observation {
             agent: self.arn.parse().map_err(BuildError::Arn)?,
@@ -136,8 +136,8 @@ impl BuildFacts {
         })
     }
 
-    /// Whether it failed, and CodeBuild may know more of it than this: nothing tells which phase failed, or a job's script did and the note of its command
-    /// is missing, as it may be in an event.
+    /// Whether the build failed and `BatchGetBuilds` may return more details: the event names no failed phase, or a job's script failed and the note
+    /// about its command is missing.
     fn fails_without_a_word(&self) -> bool {
         let unnoted = |phase: &PhaseFacts| phase.context().is_some_and(PhaseContext::is_about_a_noted_command) && self.note().is_none();
         self.status == "FAILED" && self.trouble().is_none_or(unnoted)
@@ -183,7 +183,7 @@ impl BuildFacts {
         }
     }
 
-    /// The first phase that did not go well. What comes after it goes wrong because of it, such as the upload of artifacts that were not made.
+    /// The first unsuccessful phase. Later failures are its consequences, such as a failed upload of artifacts that were not created.
     fn trouble(&self) -> Option<&PhaseFacts> {
         self.phases
             .iter()
@@ -246,14 +246,14 @@ impl BuildFacts {
 }
 
 impl PhaseFacts {
-    /// Whether it ended otherwise than well. Statuses that the API does not document, such as `CLIENT_ERROR`, are met among those
+    /// Whether it ended unsuccessfully. That includes statuses that the API does not document, such as `CLIENT_ERROR`
     /// (<https://github.com/aws-ia/terraform-aws-control_tower_account_factory/issues/626>).
     fn went_wrong(&self) -> bool {
         let status = self.status.as_deref().unwrap_or_default();
         !matches!(status, "" | SUCCEEDED | "IN_PROGRESS" | "QUEUED")
     }
 
-    /// What follows from a build that never came up. What passes by itself uses up no retry.
+    /// The end of a build that never ran. A temporary cause uses up no retry.
     fn cause_of_no_start(&self) -> StopCause {
         let messages = self.contexts.iter().map(|context| context.message.as_str());
         match Class::of_reasons(messages) {
@@ -266,7 +266,7 @@ impl PhaseFacts {
         rank(&self.kind).is_some_and(|place| Some(place) <= rank(PROVISIONING))
     }
 
-    /// What CodeBuild says of it first, if anything: it says `: ` of most phases.
+    /// The phase's first message, if it has one: for most phases it is `: `.
     fn context(&self) -> Option<&PhaseContext> {
         self.contexts
             .iter()
@@ -277,7 +277,7 @@ impl PhaseFacts {
         self.contexts.iter().any(|context| context.code == code)
     }
 
-    /// The phase and CodeBuild's words for it, in one line.
+    /// The phase and CodeBuild's message, in one line.
     fn words(&self) -> String {
         let text = match self.context() {
             Some(PhaseContext { code, message }) if code.is_empty() => format!("{}: {message}", self.kind),
@@ -289,7 +289,7 @@ impl PhaseFacts {
 }
 
 impl PhaseContext {
-    /// Reads it as events write it: `CODE: message`.
+    /// Parses a context as in events: `CODE: message`.
     #[must_use]
     pub fn read(text: &str) -> Self {
         let (code, message) = text.split_once(": ").unwrap_or(("", text));
@@ -303,12 +303,12 @@ impl PhaseContext {
         self.code == COMMAND_ERROR || self.message.starts_with(COMMAND_WORDS)
     }
 
-    /// Whether it is about the command around a job's script that notes which command of the script failed.
+    /// Whether it is about the command around a job's script that notes the failed command.
     fn is_about_a_noted_command(&self) -> bool {
         self.is_about_a_command() && self.message.contains(WRAPPER) && self.message.contains(FAILED)
     }
 
-    /// The command that failed, unless it is the one around a job's script, and its exit code, which is never 0.
+    /// The failed command, unless it is the one around a job's script, and its exit code, which is never 0.
     fn command(&self) -> (Option<String>, i32) {
         let text = self.message.strip_prefix(COMMAND_WORDS).unwrap_or_default();
         let (command, reason) = text.rsplit_once(REASON_WORDS).unwrap_or((text, ""));
@@ -321,7 +321,7 @@ impl PhaseContext {
     }
 }
 
-/// The place of a phase in a build's life.
+/// The phase's position in the order of phases.
 fn rank(phase: &str) -> Option<usize> {
     PHASES.iter().position(|known| *known == phase)
 }

@@ -1,9 +1,9 @@
-//! CodeCommit's three ways of telling about a push: the
-//! [EventBridge event](https://docs.aws.amazon.com/codecommit/latest/userguide/monitoring-events.html), the
-//! [repository trigger](https://docs.aws.amazon.com/codecommit/latest/userguide/how-to-notify-lambda.html), and the
-//! [notification rule](https://docs.aws.amazon.com/codestar-notifications/latest/userguide/concepts.html), whose messages have a shape of their own.
+//! CodeCommit's three notifications of a push: the [EventBridge
+//! event](https://docs.aws.amazon.com/codecommit/latest/userguide/monitoring-events.html), the [repository
+//! trigger](https://docs.aws.amazon.com/codecommit/latest/userguide/how-to-notify-lambda.html), and the [notification
+//! rule](https://docs.aws.amazon.com/codestar-notifications/latest/userguide/concepts.html), whose messages have another form.
 //!
-//! None of them holds the commit's message or the changed files.
+//! None of them contains the commit's message or the changed files.
 
 use bellhop_domain::ids::{CommitId, Reference, RepositoryName};
 use bellhop_domain::trigger::Push;
@@ -23,7 +23,7 @@ pub(crate) const STATE_CHANGE: &str = "CodeCommit Repository State Change";
 /// `eventSource` of a trigger's record.
 pub(crate) const TRIGGER_SOURCE: &str = "aws:codecommit";
 
-/// No id of AWS's is nearly as long; the ledger keeps it.
+/// The longest id of a trigger. AWS's ids are much shorter; the ledger stores it.
 const LONGEST_TRIGGER: usize = 256;
 
 /// `detail` of the EventBridge event and of the notification.
@@ -41,7 +41,7 @@ struct StateChange {
     caller_user_arn: Option<String>,
 }
 
-/// A repository trigger's record, but for its references: each of those is read by itself.
+/// A repository trigger's record without its references, which are parsed one by one.
 #[derive(Deserialize)]
 struct TriggerRecord {
     #[serde(rename = "eventId")]
@@ -59,17 +59,17 @@ struct TriggerReference {
     #[serde(rename = "ref")]
     name: String,
     commit: Option<String>,
-    /// Set on deletions only, which otherwise look like a push of the branch's last commit.
+    /// Only set for deletions, which otherwise look like a push of the branch's last commit.
     deleted: Option<bool>,
 }
 
-/// Reads the EventBridge event. Its `id` is the trigger: EventBridge repeats an event under the same one.
+/// Parses the EventBridge event. Its `id` is the trigger: EventBridge repeats an event under the same id.
 pub(crate) fn state_change(event: &Value) -> Result<Event, Reason> {
     push(event, |_, _, _| trigger(event.get("id").and_then(Value::as_str), "id"))
 }
 
-/// Reads the notification rule's message. It has no id, so that its content and time have to stand for one: a repetition is the same in all of them,
-/// and a later push of the same commit to the same branch is not.
+/// Parses the notification rule's message. It has no id, so its content and time replace one: a repetition has the same content and time, and a later
+/// push of the same commit to the same branch has not.
 pub(crate) fn notification(event: &Value) -> Result<Event, Reason> {
     push(event, |repository, reference, commit| {
         let time = trigger(event.get("time").and_then(Value::as_str), "time")?;
@@ -82,7 +82,7 @@ pub(crate) fn notification(event: &Value) -> Result<Event, Reason> {
     })
 }
 
-/// Reads a repository trigger's record, which may tell of several references.
+/// Parses a repository trigger's record, which may contain several references.
 pub(crate) fn trigger_record(record: &Value, parsed: &mut Parsed) {
     let name = record.get("eventName").and_then(Value::as_str);
     let what = format!("{TRIGGER_SOURCE} {}", clean(name.unwrap_or("record"), 50));
@@ -168,7 +168,7 @@ impl StateChange {
     }
 }
 
-/// Git has further references, such as notes; what is pushed to them is no state of the code to be built.
+/// Git has further references, such as notes. A push to them does not change code that can be built.
 fn branch_or_tag(text: &str, path: &str) -> Result<Reference, Reason> {
     if text.starts_with("refs/") && !text.starts_with("refs/heads/") && !text.starts_with("refs/tags/") {
         return Err(Reason::Foreign(format!("{} is neither a branch nor a tag", clean(text, 256))));
@@ -183,12 +183,13 @@ fn commit(text: &str, reference: &Reference, path: &str) -> Result<CommitId, Rea
     decode::id(text, path)
 }
 
-/// Where the reference pointed before. It only serves to compare: what cannot be read is treated as not told, and everything counts as changed.
+/// The previous commit of the reference. It is only used for a comparison: if it cannot be parsed, it counts as missing, and every file counts as
+/// changed.
 fn previous(text: &str) -> Option<CommitId> {
     if no_commit(text) { None } else { text.parse().ok() }
 }
 
-/// Git's way to say that there is no commit.
+/// Whether a text is Git's null commit id.
 fn no_commit(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b == b'0')
 }

@@ -1,7 +1,8 @@
-//! [Jobs of CodePipeline](https://docs.aws.amazon.com/codepipeline/latest/userguide/actions-invoke-lambda-function.html#actions-invoke-lambda-function-json-event-example):
-//! the invocation by an action that waits for an answer.
+//! [Jobs of
+//! CodePipeline](https://docs.aws.amazon.com/codepipeline/latest/userguide/actions-invoke-lambda-function.html#actions-invoke-lambda-function-json-event-example):
+//! the invocation by an action that waits for a result.
 //!
-//! The job holds credentials. Nothing is read of it but its id, its continuation token and its `UserParameters`.
+//! The job contains credentials. Only its id, its continuation token and its `UserParameters` are read.
 
 use bellhop_domain::ids::RunId;
 use bellhop_domain::request::{PipelineAsks, PipelineJob, PipelineStart, PipelineWork};
@@ -11,14 +12,14 @@ use crate::decode::{self, expected};
 use crate::fields::Fields;
 use crate::{Event, Reason};
 
-/// The one key of the input.
+/// The only key of the input.
 pub(crate) const JOB: &str = "CodePipeline.job";
 
 const PARAMETERS: &str = "UserParameters";
 const EXAMPLE: &str = r#"JSON such as {"repository":"shop","job":"test"}"#;
 
-/// Reads a job. It is malformed only if it cannot be answered: an action that nobody answers hangs, so that everything else that is wrong is for its
-/// owner to read.
+/// Parses a job. It is malformed only without an id, because then no result can be sent. All other errors are results for the action's owner; an
+/// action without a result hangs.
 pub(crate) fn job(job: &Value) -> Result<Event, Reason> {
     let id = job
         .get("id")
@@ -81,14 +82,8 @@ fn work(fields: &Fields<'_>) -> Result<PipelineWork, String> {
             "{}: allowed only with run; the pipeline file defines a job's agent",
             fields.place("agent")
         )),
-        (None, Some(_), None) => Err(format!(
-            "{}: required with run, but missing",
-            fields.place("agent")
-        )),
-        (None, None, _) => Err(format!(
-            "{}: required, unless run and agent are given",
-            fields.place("job")
-        )),
+        (None, Some(_), None) => Err(format!("{}: required with run, but missing", fields.place("agent"))),
+        (None, None, _) => Err(format!("{}: required, unless run and agent are given", fields.place("job"))),
     }
 }
 

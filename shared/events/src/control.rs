@@ -1,26 +1,26 @@
-//! Requests by hand, by schedule, and by whatever may invoke a function: objects with one of five verbs as their key, in no envelope.
-//! An [EventBridge Scheduler](https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html) input arrives as it was
-//! written, which makes `<aws.scheduler.execution-id>` good for a request's `id`.
+//! Requests by people, schedules and programs: objects with one of five verbs as their key, without an envelope. An [EventBridge
+//! Scheduler](https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html) input arrives unchanged, so
+//! `<aws.scheduler.execution-id>` can be a request's `id`.
 
 use bellhop_domain::request::{At, Request, Retry, RetryWhat, Start, StartWhat};
 use serde_json::{Map, Value};
 
 use crate::fields::Fields;
 
-/// What can be asked for.
+/// The verbs of requests.
 const VERBS: [&str; 5] = ["start", "cancel", "retry", "show", "list"];
-/// The longest name that an asker may give a request. The ledger keeps it.
+/// The longest id of a request. The ledger stores it.
 const LONGEST_ID: usize = 256;
 
-/// Whether an object is a request, however wrong.
+/// Whether an object is a request, valid or not.
 pub(crate) fn is_request(object: &Map<String, Value>) -> bool {
     VERBS.iter().any(|verb| object.contains_key(*verb))
 }
 
-/// Reads a request.
+/// Parses a request.
 ///
 /// # Errors
-/// One line for the asker that names the field, what was expected there, and for an unknown key the nearest known one.
+/// One line that names the field, the expected value, and for an unknown key the nearest known one.
 pub fn request(input: &Value) -> Result<Request, String> {
     let all = Fields::of(input, "", &VERBS)?;
     let asked: Vec<(&str, &Value)> = VERBS.iter().filter_map(|verb| Some((*verb, all.value(verb)?))).collect();
@@ -42,7 +42,7 @@ pub fn request(input: &Value) -> Result<Request, String> {
     }
 }
 
-/// An asker's own name for a request.
+/// The requester's id for a request.
 fn own_id(fields: &Fields<'_>, verb: &str) -> Result<Option<String>, String> {
     let id = fields.text("id")?;
     if id.is_some_and(|id| id.len() > LONGEST_ID || id.chars().any(char::is_control)) {
@@ -221,7 +221,10 @@ mod tests {
                 json!({ "start": { "repository": "a/b" } }),
                 "start.repository: \"a/b\" is not a valid repository name: expected",
             ),
-            (json!({ "start": { "repository": 5 } }), "start.repository: expected a non-empty string"),
+            (
+                json!({ "start": { "repository": 5 } }),
+                "start.repository: expected a non-empty string",
+            ),
             (
                 json!({ "start": { "repository": "shop", "branch": "refs/heads/main" } }),
                 "start.branch: expected the name of a branch",
@@ -246,10 +249,7 @@ mod tests {
                 json!({ "start": { "repository": "shop", "job": "A" } }),
                 "start.job: \"A\" is not a valid job name: expected",
             ),
-            (
-                json!({ "start": { "job": "a", "id": 7 } }),
-                "start.id: expected a non-empty string",
-            ),
+            (json!({ "start": { "job": "a", "id": 7 } }), "start.id: expected a non-empty string"),
             (
                 json!({ "start": { "job": "a", "id": "x".repeat(257) } }),
                 "start.id: expected a string of at most 256 bytes on one line",

@@ -1,4 +1,4 @@
-//! Lenient reading of single values. Deliveries of one and the same field are known as integer, float and text, and as null as well as missing.
+//! Lenient parsing of single values. The same field may arrive as an integer, a float or a string, and may be null or missing.
 
 use std::str::FromStr;
 
@@ -12,11 +12,10 @@ use serde_json::Value;
 
 use crate::Reason;
 
-/// Above it not every integer has a float of its own.
+/// Above this limit, floats cannot represent every integer.
 const LARGEST_EXACT_FLOAT: f64 = 9_007_199_254_740_992.0;
 
-/// Decodes an object. The error names the field by its path, and what was expected there, but not what was found: that may be anything, among it
-/// what belongs into no log.
+/// Parses an object. The error names the field's path and the expected value, but not the actual one, which may be unsuitable for logs.
 pub(crate) fn object<'a, T: Deserialize<'a>>(value: &'a Value, path: &str) -> Result<T, Reason> {
     if !value.is_object() {
         return Err(expected(path, "an object"));
@@ -36,17 +35,17 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(value: &'a Value, path: &str) -> Re
     })
 }
 
-/// The reason for a field that is not as it should be.
+/// The reason for an invalid field.
 pub(crate) fn expected(path: &str, what: &str) -> Reason {
     Reason::Malformed(format!("{path}: expected {what}"))
 }
 
-/// Reads one of the domain's identifiers.
+/// Parses one of the domain's identifiers.
 pub(crate) fn id<T: FromStr<Err = InvalidId>>(text: &str, path: &str) -> Result<T, Reason> {
     text.parse().map_err(|error| Reason::Malformed(format!("{path}: {error}")))
 }
 
-/// A foreign text made fit for a line of a log: no control characters or line breaks, at most `limit` characters.
+/// A foreign text for one line of a log: without control characters or line breaks, at most `limit` characters.
 pub(crate) fn clean(text: &str, limit: usize) -> String {
     let mut rest = text.chars().map(|c| if c.is_control() || c.is_whitespace() { ' ' } else { c });
     let mut clean: String = rest.by_ref().take(limit).collect();
@@ -56,7 +55,7 @@ pub(crate) fn clean(text: &str, limit: usize) -> String {
     clean
 }
 
-/// For fields that only tell more: whatever is no text counts as missing.
+/// For optional details: a value that is not a string counts as missing.
 pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::String(text) => Some(text),
@@ -64,13 +63,13 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     })
 }
 
-/// For times, which only tell more: whatever is no timestamp counts as missing.
+/// For times, which are optional details: a value that is not a timestamp counts as missing.
 pub(crate) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     Ok(Value::deserialize(deserializer)?.as_str().and_then(timestamp))
 }
 
-/// Reads a time in one of AWS's two ways of writing it: `2026-03-02T09:14:03Z` with or without a fraction and with any offset, and CodeBuild's
-/// `Mar 2, 2026 9:14:03 AM`, which is UTC.
+/// Parses a time in one of AWS's two formats: `2026-03-02T09:14:03Z` with or without a fraction and with any offset, and CodeBuild's `Mar 2, 2026
+/// 9:14:03 AM`, which is UTC.
 pub(crate) fn timestamp(text: &str) -> Option<Timestamp> {
     let of_codebuild = || {
         // Newer formatters put a narrow space of their own before the half of the day.
@@ -81,7 +80,7 @@ pub(crate) fn timestamp(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(of_codebuild)
 }
 
-/// For whole numbers, delivered as integer, float or text.
+/// For integers that arrive as integer, float or string.
 pub(crate) fn whole<'de, D: Deserializer<'de>, N: TryFrom<i64>>(deserializer: D) -> Result<Option<N>, D::Error> {
     let value = Value::deserialize(deserializer)?;
     let number = match &value {

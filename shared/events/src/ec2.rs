@@ -1,8 +1,8 @@
-//! What EC2 tells about an instance's Spot capacity, as EventBridge delivers it, for every instance of the account:
-//! [interruption warnings](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html#ec2-spot-instance-interruption-warning-event)
+//! EC2's notices about an instance's Spot capacity, as EventBridge delivers them for every instance of the account: [interruption
+//! warnings](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html#ec2-spot-instance-interruption-warning-event)
 //! and [rebalance recommendations](https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-rebalance-recommendations.html).
 //!
-//! `resources` is left alone: its ARN is known with an Availability Zone where a region belongs.
+//! `resources` is ignored: some events have an ARN with an Availability Zone in place of the region.
 
 use bellhop_domain::instance::{Action, What};
 use jiff::Timestamp;
@@ -34,7 +34,7 @@ struct Detail {
     instance_action: Option<String>,
 }
 
-/// Reads an event of type [`INTERRUPTION_WARNING`].
+/// Parses an event of type [`INTERRUPTION_WARNING`].
 pub(crate) fn interruption_warning(event: &Value) -> Result<Event, Reason> {
     let Envelope { time, detail } = decode::object(event, "event")?;
     let action = match detail.instance_action.as_deref() {
@@ -47,7 +47,7 @@ pub(crate) fn interruption_warning(event: &Value) -> Result<Event, Reason> {
     notice(&detail, What::Interruption(action), time)
 }
 
-/// Reads an event of type [`REBALANCE_RECOMMENDATION`].
+/// Parses an event of type [`REBALANCE_RECOMMENDATION`].
 pub(crate) fn rebalance_recommendation(event: &Value) -> Result<Event, Reason> {
     let Envelope { time, detail } = decode::object(event, "event")?;
     notice(&detail, What::Rebalance, time)

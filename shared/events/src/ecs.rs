@@ -14,7 +14,7 @@ pub(crate) const SOURCE: &str = "aws.ecs";
 /// `detail-type` of the event.
 pub(crate) const TASK_STATE_CHANGE: &str = "ECS Task State Change";
 
-/// What is read of a task. `overrides` are left out on purpose: what they hold may be secret, so only the few values needed are looked up.
+/// The parsed part of a task. It excludes `overrides`, which may contain secrets: only the few values needed are read from them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Task {
@@ -52,7 +52,7 @@ struct Container {
     reason: Option<String>,
 }
 
-/// Reads an event of type [`TASK_STATE_CHANGE`]. Whose task it is comes first: what is odd about the tasks of others is nobody's concern here.
+/// Parses an event of type [`TASK_STATE_CHANGE`]. It first checks who started the task, because errors in other tasks do not matter.
 pub(crate) fn task_state_change(event: &Value) -> Result<Event, Reason> {
     let detail = event
         .get("detail")
@@ -92,7 +92,7 @@ impl From<Container> for ContainerFacts {
     }
 }
 
-/// The environment variables that the task's launch set, of all its containers.
+/// The environment variables in the task's overrides, of all its containers.
 fn environment(detail: &Value) -> impl Iterator<Item = (&str, &str)> {
     items(detail.pointer("/overrides/containerOverrides"))
         .flat_map(|container| items(container.get("environment")))

@@ -1,5 +1,4 @@
-//! Objects that people write, for which nothing is guessed: a key is known or an error, and each error is one line that names the field and what was
-//! expected of it.
+//! Objects that people write. Nothing is guessed: an unknown key is an error, and each error is one line that names the field and the expected value.
 
 use std::str::FromStr;
 
@@ -9,10 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::decode::clean;
 
-/// The most characters that are repeated of a key.
+/// The most characters of a key that an error quotes.
 const LONGEST_KEY: usize = 50;
 
-/// An object and the keys that it may have.
+/// An object and its allowed keys.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     object: &'a Map<String, Value>,
@@ -20,7 +19,7 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Takes an object at `path` (empty for the input itself), of whose keys all must be among the `known`.
+    /// Takes an object at `path` (empty for the input itself). All its keys must be among the `known` ones.
     pub(crate) fn of(value: &'a Value, path: &'static str, known: &[&str]) -> Result<Self, String> {
         let Some(object) = value.as_object() else {
             let place = if path.is_empty() { "the input" } else { path };
@@ -49,12 +48,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A value that is there; `null` is not.
+    /// The value of a key; `null` counts as missing.
     pub(crate) fn value(&self, key: &str) -> Option<&'a Value> {
         self.object.get(key).filter(|value| !value.is_null())
     }
 
-    /// A text that is not empty.
+    /// A non-empty string.
     pub(crate) fn text(&self, key: &str) -> Result<Option<&'a str>, String> {
         match self.value(key) {
             None => Ok(None),
@@ -70,7 +69,7 @@ impl<'a> Fields<'a> {
             .transpose()
     }
 
-    /// One of the domain's identifiers, which must be there.
+    /// One of the domain's identifiers, which is required.
     pub(crate) fn required<T: FromStr<Err = InvalidId>>(&self, key: &str) -> Result<T, String> {
         self.id(key)?.ok_or_else(|| format!("{}: required, but missing", self.place(key)))
     }

@@ -1,13 +1,12 @@
-//! What AWS sends, as the events that Bellhop acts on.
+//! Parses AWS's events into the events that Bellhop handles.
 //!
-//! [`parse`] takes whatever a function was invoked with and never fails: what is not Bellhop's, or is broken, comes back as [`Skipped`] with its
-//! reason, next to everything that was understood. One broken record of a batch therefore costs nothing but itself.
+//! [`parse`] accepts every input of a function and never fails: records that are foreign or invalid are returned as [`Skipped`] with a reason, next
+//! to all parsed events. So one invalid record of a batch does not affect the others.
 //!
-//! There is one file per source of events. SNS and SQS are no sources but wrappings, which [`parse`] takes off first. [`task`] is the one judgement
-//! on an ECS task, [`codebuild`] on a build of CodeBuild; neither knows JSON, so that what a service's API describes is judged as what is seen in an
-//! event.
+//! There is one file per source of events. SNS and SQS are not sources but envelopes, which [`parse`] opens first. [`task`] evaluates ECS tasks, and
+//! [`codebuild`] evaluates CodeBuild builds. Both work without JSON, so events and API responses lead to the same result.
 //!
-//! The reasons are written for logs, and hold no value of an environment variable, no credentials and no foreign message text.
+//! The reasons are suitable for logs: they contain no values of environment variables, no credentials and no foreign message texts.
 
 mod alarm;
 pub mod backup;
@@ -35,32 +34,32 @@ use bellhop_domain::trigger::Push;
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// Something that happened and that Bellhop acts on.
+/// An event that Bellhop handles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A branch or tag was created or moved.
     Push(Push),
     /// An attempt's agent changed.
     Agent(AgentChange),
-    /// A build of CodeBuild changed, and the event does not tell whose it is, or not why it failed: CodeBuild has to be asked.
+    /// A CodeBuild build changed, and the event does not identify its attempt, or the cause of its failure: CodeBuild must be polled.
     Unnamed(AgentId),
-    /// EC2 tells that an instance is taken away, or may be.
+    /// EC2 will interrupt an instance, or may do so.
     Instance(InstanceNotice),
-    /// An action of CodePipeline waits for an answer.
+    /// An action of CodePipeline waits for a result.
     Pipeline(PipelineJob),
     /// An alarm changed its state.
     Alarm(Box<AlarmChange>),
-    /// Somebody asks for something; or tries to, and should be told what was wrong.
+    /// A request, or the error of an invalid one.
     Request(Result<Request, String>),
     /// A job of AWS Backup changed.
     BackupJob(JobSeen),
-    /// A schedule's time has come: which, where it tells.
+    /// A schedule's time has come: the time, if the event has it.
     Schedule(Option<Timestamp>),
-    /// Somebody asks for a backup, or whether all are well; or tries to.
+    /// A request for a backup or a check, or the error of an invalid one.
     BackupRequest(Result<BackupRequest, String>),
 }
 
-/// An agent of ours as an event shows it.
+/// A change of an agent, from an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentChange {
     /// The attempt that the agent was launched for.
@@ -69,43 +68,43 @@ pub struct AgentChange {
     pub observation: Observation,
 }
 
-/// What EC2 tells about an instance, whoever's it is.
+/// EC2's notice about an instance, with or without agents on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceNotice {
     /// The instance.
     pub instance: InstanceId,
-    /// What is told.
+    /// The notice.
     pub what: What,
-    /// When, where that is told.
+    /// Its time, if the event has it.
     pub at: Option<Timestamp>,
 }
 
-/// What one input held.
+/// The content of one input.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parsed {
-    /// What is to be acted on, in the order of the input.
+    /// Events to handle, in the order of the input.
     pub events: Vec<Event>,
-    /// What is to be acknowledged without acting, in the order of the input.
+    /// Records to acknowledge without handling, in the order of the input.
     pub skipped: Vec<Skipped>,
 }
 
-/// A record that leads to nothing.
+/// A record that is not handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
-    /// What it was, in a few words: its source and type, or its shape.
+    /// Its source and type, or its form, in a few words.
     pub what: String,
-    /// Why it leads to nothing.
+    /// Why it is not handled.
     pub why: Reason,
 }
 
-/// Why a record leads to nothing.
+/// Why a record is not handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// It is well-formed, and there is nothing in it for Bellhop to do. Common and harmless: rules let through what concerns others.
+    /// It is valid, but nothing for Bellhop. This is common: rules also deliver foreign events.
     Foreign(String),
-    /// It is of a kind that Bellhop acts on, but a field is missing or does not fit. Says which, and what was expected.
+    /// Bellhop handles its kind, but a field is missing or invalid. The text names the field and the expected value.
     Malformed(String),
-    /// It goes beyond a bound that no message of AWS reaches, and was not looked into.
+    /// It exceeds a limit that no message of AWS reaches, and was not parsed.
     Excessive(String),
 }
 
@@ -138,8 +137,8 @@ impl Parsed {
     }
 }
 
-/// Reads an input of any shape: an EventBridge event, a CodeCommit trigger, a job of CodePipeline, an alarm's action, a request, an SNS or SQS message holding one of
-/// these, or anything else.
+/// Parses an input of any form: an EventBridge event, a CodeCommit trigger, a CodePipeline job, an alarm's action, a request, an SNS or SQS message
+/// with one of these, or anything else.
 #[must_use]
 pub fn parse(input: &Value) -> Parsed {
     let mut parsed = Parsed::default();

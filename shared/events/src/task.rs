@@ -1,9 +1,8 @@
-//! The judgement on an ECS task, from the few of its facts that count. The facts come from an event or from the ECS API; what follows from them is
-//! decided here alone.
+//! Evaluates an ECS task from its relevant facts. The facts come from an event or from the ECS API; only this module draws conclusions from them.
 //!
-//! See [task life cycle](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html),
-//! [stop codes and reasons](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html) and
-//! [Fargate Spot termination notices](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-capacity-providers.html#fargate-capacity-providers-termination).
+//! See [task life cycle](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html), [stop codes and
+//! reasons](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html) and [Fargate Spot termination
+//! notices](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-capacity-providers.html#fargate-capacity-providers-termination).
 
 use bellhop_domain::Capacity;
 use bellhop_domain::ids::{AttemptId, InvalidId};
@@ -12,17 +11,17 @@ use jiff::Timestamp;
 
 use crate::refusal::Class;
 
-/// What every agent finds its build in.
+/// The variable with an agent's build id.
 const BUILD: &str = "BELLHOP_BUILD";
-/// What every agent finds its attempt's number in.
+/// The variable with an agent's attempt number.
 const ATTEMPT: &str = "BELLHOP_ATTEMPT";
-/// What every agent finds its capacity in.
+/// The variable with an agent's capacity.
 pub(crate) const CAPACITY: &str = "BELLHOP_CAPACITY";
 
-/// The stop codes of a task whose Spot capacity is taken back: the documented one, and the one documented before.
+/// The stop codes of a task whose Spot capacity AWS reclaims: the documented one, and the one documented before.
 const INTERRUPTION_CODES: [&str; 2] = ["SpotInterruption", "TerminationNotice"];
-/// How the reason of such a task begins, or of one whose instance was taken away from under it. Warnings without any stop code are known, so that the
-/// words have to do.
+/// The beginnings of the reason of such a task, or of one whose instance was interrupted. Some warnings have no stop code, so the reason must be
+/// enough.
 const INTERRUPTION_REASONS: [&str; 3] = [
     "Your Spot Task was interrupted",
     "Host EC2 (instance ",
@@ -30,10 +29,10 @@ const INTERRUPTION_REASONS: [&str; 3] = [
     // (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/managed-instances-patching.html>).
     "Task stopped during instance draining",
 ];
-/// How the reason begins when an essential container ended by itself.
+/// The beginning of the reason if an essential container ended by itself.
 const EXITED_REASON: &str = "Essential container in task exited";
 
-/// A task as ECS tells of it, all names as in its API.
+/// A task from ECS, with field names as in its API.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TaskFacts {
     /// `taskArn`
@@ -52,7 +51,7 @@ pub struct TaskFacts {
     pub capacity_provider: Option<String>,
     /// `launchType`
     pub launch_type: Option<String>,
-    /// What the task's overrides say, as [`capacity_from_environment`] reads it.
+    /// The capacity in the task's overrides, see [`capacity_from_environment`].
     pub launched_on: Option<Capacity>,
     /// `startedAt`
     pub started_at: Option<Timestamp>,
@@ -66,7 +65,7 @@ pub struct TaskFacts {
     pub containers: Vec<ContainerFacts>,
 }
 
-/// A container of a task as ECS tells of it.
+/// A container of a task from ECS.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContainerFacts {
     /// `name`
@@ -79,22 +78,22 @@ pub struct ContainerFacts {
     pub reason: Option<String>,
 }
 
-/// Why nothing can be said about a task. Displayed as the field's name and what is wrong with it.
+/// Why a task cannot be evaluated. Its text names the field and the error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TaskError {
-    /// It cannot be told which one it is.
+    /// The task's ARN is invalid.
     #[error("taskArn: {0}")]
     Arn(InvalidId),
-    /// Its status is none of those that ECS documents.
+    /// ECS does not document its status.
     #[error("lastStatus: {0:?} is not a task status: expected one of PROVISIONING to DELETED")]
     Status(String),
 }
 
 impl TaskFacts {
-    /// What the task does.
+    /// The task's current state.
     ///
     /// # Errors
-    /// When the ARN or the last status cannot be understood.
+    /// If the ARN or the last status is invalid.
     pub fn observation(&self) -> Result<Observation, TaskError> {
         Ok(Observation {
             agent: self.arn.parse().map_err(TaskError::Arn)?,
@@ -139,9 +138,9 @@ impl TaskFacts {
         self.stop_code.as_deref() == Some("TaskFailedToStart")
     }
 
-    /// Whether a task that is being taken down already shows how each of its containers ended. Detaching its network takes about half a minute more,
-    /// which nobody has to wait for then. A container that never ran shows neither exit code nor reason, and neither does one whose end is still to
-    /// be reported: unless the whole task never came up, the two can only be told apart at the very end.
+    /// Whether a stopping task already shows how each of its containers ended. Detaching its network takes about half a minute longer, which then
+    /// need not be awaited. A container that never ran has neither an exit code nor a reason, and neither has one whose end is not reported yet.
+    /// Unless the whole task never started, the two can only be distinguished when the task has stopped.
     fn every_end_is_known(&self) -> bool {
         !self.containers.is_empty()
             && self.containers.iter().all(|container| {
@@ -187,7 +186,7 @@ impl TaskFacts {
         }
     }
 
-    /// What kept the task from starting. On EC2 it stands with the container that it happened to, and the task only says that it failed to start.
+    /// Why the task did not start. On EC2, the container has the reason, and the task only says that it failed to start.
     fn class_of_start(&self) -> Class {
         let of_task = self.stopped_reason.as_deref().map_or(Class::Unknown, Class::of_reason);
         match of_task {
@@ -196,7 +195,7 @@ impl TaskFacts {
         }
     }
 
-    /// What the task was launched with tells it best: providers other than Fargate's two can be of either kind.
+    /// The task's overrides are the best source, because providers other than Fargate's two may have either capacity.
     fn capacity(&self) -> Option<Capacity> {
         self.launched_on.or(match (self.capacity_provider.as_deref(), &self.launch_type) {
             (Some("FARGATE_SPOT"), _) => Some(Capacity::Spot),
@@ -206,14 +205,14 @@ impl TaskFacts {
     }
 }
 
-/// The attempt that a task was launched for, by its `startedBy` or else by the environment in its overrides; `None` for tasks that are not ours.
+/// The attempt of a task, from its `startedBy` or from the environment in its overrides; `None` for foreign tasks.
 pub fn attempt<'a>(started_by: Option<&str>, environment: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<AttemptId> {
     started_by
         .and_then(AttemptId::from_started_by)
         .or_else(|| from_environment(environment))
 }
 
-/// The attempt that an agent's environment names. Other variables than Bellhop's are passed over unread.
+/// The attempt in an agent's environment. Values of other variables are not read.
 pub fn from_environment<'a>(environment: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<AttemptId> {
     let (mut build, mut number) = (None, None);
     for (name, value) in environment {
@@ -227,7 +226,7 @@ pub fn from_environment<'a>(environment: impl IntoIterator<Item = (&'a str, &'a 
     AttemptId::from_started_by(&format!("bellhop/{}/{}", build?, number?))
 }
 
-/// The capacity that an agent's environment names.
+/// The capacity in an agent's environment.
 pub fn capacity_from_environment<'a>(environment: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<Capacity> {
     environment
         .into_iter()

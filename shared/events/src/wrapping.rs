@@ -1,9 +1,9 @@
-//! What an input is, by its shape, and what is wrapped in it: EventBridge events, CodeCommit triggers, jobs of CodePipeline, requests, and the
-//! [SNS](https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html) and
-//! [SQS](https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html) messages that may carry them as text.
+//! Recognizes an input by its form, and opens envelopes: EventBridge events, CodeCommit triggers, CodePipeline jobs, requests, and the
+//! [SNS](https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html) and [SQS](https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html) messages
+//! that may contain them as text.
 //!
-//! Only the text is read of a message. Typed envelopes demand signatures and timestamps that nothing here depends on, and fail the whole batch where
-//! one record lacks them.
+//! Only a message's text is read. Typed envelopes require signatures and timestamps that Bellhop does not need, and fail the whole batch if one
+//! record lacks them.
 
 use serde_json::{Map, Value};
 
@@ -11,14 +11,14 @@ use crate::codebuild::event as codebuild;
 use crate::decode::{clean, expected};
 use crate::{Event, Parsed, Reason, alarm, backup, codecommit, codepipeline, control, ec2, ecs};
 
-/// Messages in messages that are opened. EventBridge through SNS through SQS, the longest way that is of use, takes two.
+/// How many nested messages are opened. EventBridge through SNS through SQS, the longest useful way, has two.
 const DEEPEST: usize = 4;
-/// The largest text that is opened. SQS and SNS carry at most 1 MiB.
+/// The longest text that is opened. SQS and SNS carry at most 1 MiB.
 const LONGEST_TEXT: usize = 1024 * 1024;
-/// The most records that are looked at in one list. SQS hands Lambda at most 10000.
+/// The most records that are read of one list. SQS passes at most 10000 to Lambda.
 const MOST_RECORDS: usize = 10_000;
 
-/// Reads one input, `depth` messages deep.
+/// Parses one input at this depth of nested messages.
 pub(crate) fn open(input: &Value, depth: usize, parsed: &mut Parsed) {
     let Some(object) = input.as_object() else {
         return parsed.skip("input", Reason::Foreign(format!("{} is not an event", kind(input))));
@@ -83,7 +83,7 @@ fn notification(event: &Value, source: Option<&str>, kind: &str, parsed: &mut Pa
     }
 }
 
-/// A record of a batch, by the source it names, or by what it holds where records were stripped of that.
+/// A record of a batch, recognized by its source, or by its content if an intermediary removed the source.
 fn one_record(record: &Value, depth: usize, parsed: &mut Parsed) {
     let Some(object) = record.as_object() else {
         return parsed.skip("record", expected("Records[]", "an object"));
@@ -105,8 +105,8 @@ fn sns_record(record: &Value, depth: usize, parsed: &mut Parsed) {
     message("SNS record", record.pointer("/Sns/Message"), ("Sns.Message", topic), depth, parsed);
 }
 
-/// Opens a message's text, which is JSON or prose. Beside its path comes the topic that it was sent to, where there is one: an alarm's message may
-/// say nowhere else which account and region it is of.
+/// Opens a message's text, which is JSON or plain text. `topic` is the topic that it was sent to, if known: it may be the only source of an alarm's
+/// account and region.
 fn message(what: &str, content: Option<&Value>, (path, topic): (&str, Option<&str>), depth: usize, parsed: &mut Parsed) {
     let Some(content) = content.and_then(Value::as_str) else {
         return parsed.skip(what, expected(path, "a string"));
@@ -132,12 +132,15 @@ fn message(what: &str, content: Option<&Value>, (path, topic): (&str, Option<&st
                 error.column()
             )),
         ),
-        Err(_) => parsed.skip(what, Reason::Foreign(format!("plain text of {} characters", content.chars().count()))),
+        Err(_) => parsed.skip(
+            what,
+            Reason::Foreign(format!("plain text of {} characters", content.chars().count())),
+        ),
     }
 }
 
-/// Reads a text as JSON. A byte order mark is no part of it. Half of a pair of UTF-16, which JSON allows and no text of Rust can hold, becomes the
-/// replacement character: what it stands in is a name that only tells more.
+/// Parses a text as JSON, without a byte order mark. An unpaired UTF-16 surrogate, which JSON allows and Rust strings cannot hold, becomes the
+/// replacement character: such texts are optional details.
 fn read(text: &str) -> serde_json::Result<Value> {
     let text = text.trim_start_matches('\u{feff}');
     serde_json::from_str(text).or_else(|error| {
@@ -146,7 +149,7 @@ fn read(text: &str) -> serde_json::Result<Value> {
     })
 }
 
-/// A text of JSON with `\ufffd` in place of every escaped surrogate that is not one of a pair.
+/// A JSON text with `\ufffd` in place of every unpaired surrogate escape.
 fn without_half_pairs(text: &str) -> String {
     let unit = |at: usize| {
         let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
@@ -299,7 +302,10 @@ mod tests {
     #[test]
     fn messages_may_be_prose_or_broken() {
         let message = |text: &str| json!({ "Records": [{ "EventSource": "aws:sns", "Sns": { "Message": text } }] });
-        assert_eq!(skipped(&message("[Disk] is full")), ["SNS record: foreign: plain text of 14 characters"]);
+        assert_eq!(
+            skipped(&message("[Disk] is full")),
+            ["SNS record: foreign: plain text of 14 characters"]
+        );
         assert_eq!(skipped(&message("42")), ["input: foreign: a number is not an event"]);
         let body = trigger().to_string();
         let cut = skipped(&message(&body[..body.len() - 2]));

@@ -1,4 +1,4 @@
-//! What the functions for agents' events have in common.
+//! The common part of the functions for agents' events.
 
 use bellhop_domain::build::BuildEvent;
 use bellhop_domain::observation::AgentStatus;
@@ -6,7 +6,7 @@ use bellhop_engine::{Engine, Fault, Handled};
 use bellhop_events::AgentChange;
 use serde_json::{Value, json};
 
-/// Takes what was seen of an agent to its build, and answers what became of it.
+/// Passes the observation of an agent to its build, and returns the result.
 ///
 /// # Errors
 /// As [`Engine::build`].

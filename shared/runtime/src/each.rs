@@ -6,9 +6,9 @@ use bellhop_engine::ports::Meter;
 use bellhop_events::{Event, Reason};
 use serde_json::{Value, json};
 
-/// Takes every event of an input to `each`, one after the other, and answers what became of each part. `each` gives `None` for an event that is another
-/// function's. That, and what is not understood, is logged and acknowledged: trying again would not help. What may have been meant for Bellhop is
-/// counted, and logged as a warning.
+/// Passes every event of an input to `each`, one after the other, and returns the result of each part. `each` returns `None` for an event of another
+/// function. Such events, and those that cannot be parsed, are logged and acknowledged, because a retry would not help. Records that may have been
+/// meant for Bellhop are counted, and logged as a warning.
 ///
 /// # Errors
 /// The first fault, after every event was tried.

@@ -5,7 +5,7 @@ use std::fmt;
 use bellhop_engine::{Fault, FaultKind};
 use lambda_runtime::Diagnostic;
 
-/// Why an invocation failed. Lambda tries it again, and its dead-letter queue keeps what stays unsolved.
+/// Why an invocation failed. Lambda retries it, and its dead-letter queue keeps what fails finally.
 #[derive(thiserror::Error)]
 #[error("{0}")]
 pub struct Failure(#[from] Fault);
@@ -18,7 +18,7 @@ impl fmt::Debug for Failure {
 }
 
 impl From<Failure> for Diagnostic {
-    /// The error type tells at a glance whether waiting helps: `Passing` or `Lasting`.
+    /// The error type shows whether a retry helps: `Passing` or `Lasting`.
     fn from(Failure(fault): Failure) -> Self {
         Self {
             error_type: match fault.kind {

@@ -1,4 +1,4 @@
-//! What every function's `main` needs: the settings from the environment, the engine on AWS, logging, and errors as Lambda reports them.
+//! The common code of all functions' `main`: settings from the environment, the engine on AWS, logging, and errors for Lambda.
 
 mod agents;
 mod each;

@@ -1,4 +1,4 @@
-//! What functions log, as Lambda's logging controls ask for it (<https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>).
+//! Logging according to Lambda's logging controls (<https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html>).
 
 use std::env;
 
@@ -8,10 +8,11 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// Libraries that may log at INFO at the most. Further down they print whole events and requests, with credentials and environment values in them.
+/// Libraries whose logs are limited to INFO. Their lower levels print whole events and requests, with credentials and values of environment
+/// variables.
 const LIBRARIES: [&str; 6] = ["aws", "h2", "hyper", "lambda_runtime", "rustls", "tower"];
 
-/// Starts logging to standard output: of the level that `AWS_LAMBDA_LOG_LEVEL` names, `INFO` without it, as JSON if `AWS_LAMBDA_LOG_FORMAT` is `JSON`.
+/// Starts logging to standard output, at the level in `AWS_LAMBDA_LOG_LEVEL`, by default `INFO`, and as JSON if `AWS_LAMBDA_LOG_FORMAT` is `JSON`.
 pub(crate) fn start() {
     let filter = filter(&env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default());
     let lines = tracing_subscriber::fmt::layer().with_target(false);

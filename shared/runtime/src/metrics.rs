@@ -1,4 +1,4 @@
-//! Metrics in the embedded metric format: lines of the log that CloudWatch makes metrics of, so that counting calls no service
+//! Metrics in the embedded metric format: CloudWatch creates them from log lines, so counting calls no service
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 
 use std::io::Write;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 /// The namespace of all metrics.
 const NAMESPACE: &str = "Bellhop";
 
-/// Writes what is counted to standard output, beside the log.
+/// Writes metrics to standard output, among the log lines.
 pub(crate) struct Metrics {
     /// The value of the dimension `Suite`; without it nothing is written.
     suite: String,
@@ -36,7 +36,7 @@ impl Meter for Metrics {
 
 /// One measurement, as a line.
 ///
-/// Every combination of dimensions is a metric with a price of its own. Builds are therefore the only ones told apart by repository.
+/// AWS bills every combination of dimensions as a metric. So only builds have the repository as a dimension.
 fn line(suite: &str, repository: Option<&RepositoryName>, measure: &Measure, now: Timestamp) -> String {
     let (name, unit, value) = match measure {
         Measure::Build(_) => ("Builds", "Count", json!(1)),

@@ -12,17 +12,17 @@ use crate::{Failure, Suite, logging};
 /// One invocation of a function.
 #[derive(Debug, Clone)]
 pub struct Invocation {
-    /// The event, as it came.
+    /// The unchanged event.
     pub event: Value,
-    /// Lambda's own name for the invocation: the same for every try of an asynchronous one.
+    /// Lambda's request id: the same for every try of an asynchronous invocation.
     pub request_id: String,
     /// When Lambda ends the function at the latest.
     pub deadline: Timestamp,
 }
 
-/// Runs a function until Lambda has no more use for it. `make` gets the suite once and gives the handler of every invocation.
+/// Runs a function until Lambda shuts it down. `make` gets the suite once and returns the handler of all invocations.
 ///
-/// The process exits with a failure, after a line that says why, when the environment is not complete or the runtime cannot be reached.
+/// The process exits with a failure, after a log line with the reason, if the environment is incomplete or the runtime API cannot be reached.
 pub async fn serve<Made, Handler, Reply>(make: Made) -> ExitCode
 where
     Made: FnOnce(Suite) -> Handler,

@@ -7,25 +7,25 @@ use bellhop_domain::backup::Definition;
 /// The key of the suite configuration in the bucket, unless `BELLHOP_CONFIG_KEY` names another.
 const CONFIG_KEY: &str = bellhop_domain::config::SUITE_FILE;
 
-/// What the environment says. Region, credentials and endpoints are the SDK's own business.
+/// The settings in the environment. The SDK reads region, credentials and endpoints itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `BELLHOP_TABLE`: the DynamoDB table of the ledger.
     pub table: String,
     /// `BELLHOP_BUCKET`: the suite's bucket.
     pub bucket: String,
-    /// `BELLHOP_TOPIC_ARN`: the SNS topic that people are told on.
+    /// `BELLHOP_TOPIC_ARN`: the SNS topic for messages.
     pub topic_arn: String,
     /// `BELLHOP_CONFIG_KEY`: the suite configuration's key in the bucket.
     pub config_key: String,
-    /// `BELLHOP_SUITE`: the suite's name, in its metrics and in what its run ids and tokens are derived from; unless it is set, the table's name. No other
-    /// suite of the account and region may have it.
+    /// `BELLHOP_SUITE`: the suite's name, in its metrics, and as a part of what run ids and tokens are derived from; by default the table's name. It
+    /// must be unique in the account and region.
     pub suite: String,
-    /// `BELLHOP_BACKUP_VAULT`, `BELLHOP_BACKUP_ROLE_ARN` and `BELLHOP_TABLE_ARN`: the backup of the suite's own table, where all three are set.
+    /// `BELLHOP_BACKUP_VAULT`, `BELLHOP_BACKUP_ROLE_ARN` and `BELLHOP_TABLE_ARN`: the backup of the suite's table, if all three are set.
     pub table_backup: Option<Definition>,
 }
 
-/// Variables that are not set, all of them.
+/// All variables that are missing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("missing environment variables: {}", .0.join(", "))]
 pub struct MissingSettings(pub Vec<&'static str>);
@@ -34,12 +34,12 @@ impl Settings {
     /// Reads the process's environment.
     ///
     /// # Errors
-    /// When a variable is missing or empty: all such variables at once.
+    /// If variables are missing or empty: all of them at once.
     pub fn from_environment() -> Result<Self, MissingSettings> {
         Self::from_lookup(|name| env::var(name).ok())
     }
 
-    /// Reads an environment given as a function from name to value.
+    /// Reads an environment from a function that maps names to values.
     ///
     /// # Errors
     /// As [`Settings::from_environment`].

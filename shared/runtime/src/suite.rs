@@ -8,7 +8,7 @@ use bellhop_engine::{Engine, Keeper, Starter};
 use crate::metrics::Metrics;
 use crate::{MissingSettings, Settings};
 
-/// The clients of a function, made once when it starts.
+/// The clients of a function, created once at its start.
 #[derive(Clone)]
 pub struct Suite {
     aws: Aws,
@@ -19,7 +19,7 @@ impl Suite {
     /// Reads the environment. Calls no service.
     ///
     /// # Errors
-    /// When variables are missing: all of them at once.
+    /// If variables are missing: all of them at once.
     pub fn from_environment() -> Result<Self, MissingSettings> {
         let settings = Settings::from_environment()?;
         Ok(Self::new(Aws::from_environment(), settings))
@@ -31,7 +31,7 @@ impl Suite {
         Self { aws, settings }
     }
 
-    /// What decides and acts on builds and runs.
+    /// The engine, which decides about builds and runs.
     #[must_use]
     pub fn engine(&self) -> Engine {
         let Settings {
@@ -60,13 +60,13 @@ impl Suite {
         }
     }
 
-    /// What starts runs.
+    /// Starts runs.
     #[must_use]
     pub fn starter(&self) -> Starter {
         Starter { engine: self.engine() }
     }
 
-    /// What starts and watches backups.
+    /// Starts and checks backups.
     #[must_use]
     pub fn keeper(&self) -> Keeper {
         Keeper {

@@ -178,8 +178,7 @@ impl Table<'_> {
             }
         }
         let foreign = sample("codebuild/foreign.json")?;
-        self.row("foreign", "a foreign build", "build-state", foreign, "skipped")
-            .await?;
+        self.row("foreign", "a foreign build", "build-state", foreign, "skipped").await?;
         let build = sample("codebuild/succeeded.json")?;
         self.row("unknown-build", "a build's event", "build-state", build, "no such build")
             .await?;
@@ -455,10 +454,7 @@ impl Table<'_> {
             (json!({ "start": { "repository": "barn" } }), "there is no repository barn"),
         ] {
             let answer = self.row("request-mistake", part, "control", request, part).await?;
-            ensure!(
-                answer["error"].is_string(),
-                "the answer should say what was wrong: {answer}"
-            );
+            ensure!(answer["error"].is_string(), "the answer should say what was wrong: {answer}");
         }
         Ok(())
     }
@@ -1286,10 +1282,7 @@ fn rows_of(text: &str) -> anyhow::Result<BTreeMap<String, Row>> {
             "no" => false,
             other => bail!("a row's dead letter is {other:?}: {line}"),
         };
-        ensure!(
-            error.is_some() || !dead_letter,
-            "a success cannot have a dead letter: {line}"
-        );
+        ensure!(error.is_some() || !dead_letter, "a success cannot have a dead letter: {line}");
         let key = key.trim_matches('`').to_owned();
         ensure!(
             rows.insert(key, Row { error, dead_letter }).is_none(),

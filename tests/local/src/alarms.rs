@@ -78,10 +78,7 @@ pub(crate) async fn run(keep: bool) -> anyhow::Result<()> {
         ecs.deployments("ci-main", "jenkins") == 2,
         "a flapping alarm should not have restarted the service again"
     );
-    println!(
-        "\nThe service was restarted once. Messages: alarm, ok, {}.",
-        statuses.join(", ")
-    );
+    println!("\nThe service was restarted once. Messages: alarm, ok, {}.", statuses.join(", "));
     demo.end("alarm", keep).await
 }
 
@@ -157,10 +154,7 @@ async fn told(demo: &Demo, story: &mut Story, expected: &[&str]) -> anyhow::Resu
     }
     // The other forms of it have to be heard as well before it can be said that nothing comes of them.
     statuses.extend(told_within(demo, story, Duration::from_secs(2)).await?);
-    ensure!(
-        statuses == expected,
-        "expected messages {expected:?}, got {statuses:?}"
-    );
+    ensure!(statuses == expected, "expected messages {expected:?}, got {statuses:?}");
     Ok(())
 }
 

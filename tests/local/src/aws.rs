@@ -71,7 +71,8 @@ impl LocalAws {
             for message in messages {
                 let receipt = json!({ "QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"] });
                 self.json("sqs", "AmazonSQS.DeleteMessage", &receipt).await?;
-                letters.push(serde_json::from_str(message["Body"].as_str().unwrap_or_default()).context("a dead letter is not valid JSON")?);
+                letters
+                    .push(serde_json::from_str(message["Body"].as_str().unwrap_or_default()).context("a dead letter is not valid JSON")?);
             }
         }
     }

@@ -134,9 +134,6 @@ async fn told(demo: &Demo, story: &mut Story, expected: &[&str]) -> anyhow::Resu
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    ensure!(
-        statuses == expected,
-        "expected messages {expected:?}, got {statuses:?}"
-    );
+    ensure!(statuses == expected, "expected messages {expected:?}, got {statuses:?}");
     Ok(())
 }

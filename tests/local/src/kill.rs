@@ -57,7 +57,10 @@ pub(crate) async fn run(builds: usize, kills: u32) -> anyhow::Result<()> {
         }
         world.take_messages(&queue).await?;
         let told = world.told.len();
-        bar.set_message(format!("{told} runs with messages, {} kills, {} redriven", world.killed, world.redriven));
+        bar.set_message(format!(
+            "{told} runs with messages, {} kills, {} redriven",
+            world.killed, world.redriven
+        ));
         if told == builds && world.killed >= kills && stack.is_at_rest().await? {
             break;
         }

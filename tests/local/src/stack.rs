@@ -112,7 +112,10 @@ impl Stack {
         let mut text = std::fs::read_to_string(root().join("infra/template.yaml")).context("cannot read infra/template.yaml")?;
         for (name, package) in functions.pack(self.venv()).await? {
             let deployed = format!("../target/lambda/{name}/");
-            ensure!(text.contains(&deployed), "infra/template.yaml does not accept {name} from {deployed}");
+            ensure!(
+                text.contains(&deployed),
+                "infra/template.yaml does not accept {name} from {deployed}"
+            );
             text = text.replace(&deployed, &package.display().to_string());
         }
         std::fs::write(&template, text).with_context(|| format!("cannot write {}", template.display()))?;

@@ -225,7 +225,11 @@ mod tests {
         assert!(forbids_removal(TABLE, &table("orders"), "test-1").unwrap().contains("name"));
         assert!(forbids_removal(TABLE, FILES, "test-1").unwrap().contains("kind, account or region"));
         let elsewhere = "arn:aws:dynamodb:us-east-1:999999999999:table/test-1";
-        assert!(forbids_removal(TABLE, elsewhere, "test-1").unwrap().contains("kind, account or region"));
+        assert!(
+            forbids_removal(TABLE, elsewhere, "test-1")
+                .unwrap()
+                .contains("kind, account or region")
+        );
         assert!(forbids_removal(TABLE, "arn:aws:s3:::bucket", "test-1").is_some());
         assert!(forbids_removal(FILES, FILES, "test-1").is_some());
         let other = "arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/fs-0b";

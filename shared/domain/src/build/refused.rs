@@ -37,7 +37,9 @@ impl Refusal {
             Self::AccountLimit(_) => format!("raise the limit in Service Quotas, or lower `max-concurrent` of the agent `{agent}`"),
             Self::Transient(_) => "check the AWS Health Dashboard, and retry the build when the service has recovered".to_owned(),
             Self::Paused(_) => "fix the cause of the alarm".to_owned(),
-            Self::Invalid(_) => format!("fix the agent `{agent}` in the suite configuration, or the AWS resources it names, and retry the build"),
+            Self::Invalid(_) => {
+                format!("fix the agent `{agent}` in the suite configuration, or the AWS resources it names, and retry the build")
+            }
             Self::Unknown(_) => format!("check the functions' permissions and the AWS resources that the agent `{agent}` names"),
         }
     }

@@ -1194,7 +1194,10 @@ mod ends {
                 "the agent did not start: CannotPullContainerError: pull access denied",
             ),
             (lost(), "the agent was lost: the service no longer lists the agent"),
-            (stopped_by_a_person(), "the agent was stopped from outside Bellhop: Task stopped by user"),
+            (
+                stopped_by_a_person(),
+                "the agent was stopped from outside Bellhop: Task stopped by user",
+            ),
             (
                 stop(StopCause::Exited, "Essential container in task exited", None),
                 "the container ended without an exit code: Essential container in task exited",

@@ -25,10 +25,9 @@ impl Build {
                 Some(attempt.last_refusal.clone().unwrap_or_else(backoff))
             }
             BuildState::Active => match attempt.map(|attempt| (&attempt.phase, attempt)) {
-                Some((Phase::Interrupted { .. } | Phase::Stopping { .. }, attempt)) => Some(format!(
-                    "Bellhop waits until attempt {} has stopped",
-                    attempt.number
-                )),
+                Some((Phase::Interrupted { .. } | Phase::Stopping { .. }, attempt)) => {
+                    Some(format!("Bellhop waits until attempt {} has stopped", attempt.number))
+                }
                 Some((Phase::Launching, attempt)) if attempt.agent.is_none() => attempt.last_refusal.clone(),
                 _ => None,
             },

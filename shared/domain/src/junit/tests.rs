@@ -334,10 +334,7 @@ fn size_and_nesting_are_bounded() {
     );
     let nested = |depth: usize| format!("{}{}", "<testsuite>\n".repeat(depth), "</testsuite>".repeat(depth));
     assert_eq!(counted(&nested(64)), tests(0, 0, 0, &[]));
-    assert_eq!(
-        in_part(nested(65).as_bytes()).1,
-        "line 65: elements are nested more than 64 deep"
-    );
+    assert_eq!(in_part(nested(65).as_bytes()).1, "line 65: elements are nested more than 64 deep");
     assert_eq!(in_part("<testsuite>".repeat(1_000_000).as_bytes()).0, tests(0, 0, 0, &[]));
 }
 

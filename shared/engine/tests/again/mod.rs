@@ -143,10 +143,7 @@ async fn without_the_repository_or_its_commit_nothing_is_repeated() {
         "there is no .bellhop.yaml at commit 0123456 of shop: start another commit"
     );
     world.repository.gone.store(true, Ordering::SeqCst);
-    assert_eq!(
-        refused(&world, &id).await,
-        "repository shop no longer exists, or is empty"
-    );
+    assert_eq!(refused(&world, &id).await, "repository shop no longer exists, or is empty");
     let of_suite = World::new();
     let id = failed_job_of_the_suite(&of_suite).await;
     of_suite.repository.gone.store(true, Ordering::SeqCst);

@@ -18,14 +18,14 @@ pub(crate) const STATE_CHANGE: &str = "CodeBuild Build State Change";
 /// `detail-type` of the event about a phase of a build.
 pub(crate) const PHASE_CHANGE: &str = "CodeBuild Build Phase Change";
 
-/// Where the environment stands that a build was started with.
+/// The location of the environment that a build was started with.
 const ENVIRONMENT: &str = "/additional-information/environment/environment-variables";
 
-/// Where the variables stand that a build has exported. Published programs read them here. AWS documents them for `BatchGetBuilds` alone
+/// The location of the variables that a build exported. Published programs read them here. AWS documents them only for `BatchGetBuilds`
 /// (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_Build.html>), so an event may lack them.
 const EXPORTED: &str = "/additional-information/exported-environment-variables";
 
-/// `detail` of the event about a build. `additional-information` may be missing altogether.
+/// `detail` of the event about a build. `additional-information` may be missing.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct StateChange {
@@ -46,8 +46,7 @@ struct PhaseChange {
     additional_information: Option<AdditionalInformation>,
 }
 
-/// What is read of a build's particulars. Its environment is left out on purpose: what it holds may be secret, so only the few values needed are
-/// looked up.
+/// The parsed part of a build's data. It excludes the environment, which may contain secrets: only the few values needed are read from it.
 #[derive(Deserialize, Default)]
 struct AdditionalInformation {
     phases: Option<Vec<Phase>>,
@@ -67,7 +66,7 @@ struct Phase {
     phase_context: Vec<PhaseContext>,
 }
 
-/// Reads an event of type [`STATE_CHANGE`]. Whose build it is comes first: what is odd about the builds of others is nobody's concern here.
+/// Parses an event of type [`STATE_CHANGE`]. It first checks who started the build, because errors in other builds do not matter.
 pub(crate) fn state_change(event: &Value) -> Result<Event, Reason> {
     let detail = detail(event)?;
     let Some(attempt) = attempt(detail)? else {
@@ -94,7 +93,7 @@ pub(crate) fn state_change(event: &Value) -> Result<Event, Reason> {
     agent(attempt, &facts)
 }
 
-/// Reads an event of type [`PHASE_CHANGE`], of which one in a build's life tells something that no [`STATE_CHANGE`] does: that it is up.
+/// Parses an event of type [`PHASE_CHANGE`]. One phase of a build shows something that no [`STATE_CHANGE`] does: that the build runs.
 pub(crate) fn phase_change(event: &Value) -> Result<Event, Reason> {
     let detail = detail(event)?;
     let word = |key: &str| detail.get(key).and_then(Value::as_str).unwrap_or("(no text)");
@@ -141,7 +140,7 @@ fn agent(attempt: AttemptId, facts: &BuildFacts) -> Result<Event, Reason> {
     Ok(Event::Agent(AgentChange { attempt, observation }))
 }
 
-/// The attempt that the build was started for; `None` where the event does not tell with what environment it was started.
+/// The attempt of the build; `None` if the event does not contain the environment that the build was started with.
 fn attempt(detail: &Value) -> Result<Option<AttemptId>, Reason> {
     let Some(variables) = detail.pointer(ENVIRONMENT).and_then(Value::as_array) else {
         return Ok(None);
@@ -161,7 +160,7 @@ fn attempt(detail: &Value) -> Result<Option<AttemptId>, Reason> {
     }
 }
 
-/// The value of the exported variable that tells which command of a script failed.
+/// The value of the exported variable about the failed command of a script.
 fn failed(detail: &Value) -> Option<String> {
     let variables = detail.pointer(EXPORTED)?.as_array()?;
     let failed = variables
@@ -190,7 +189,7 @@ impl From<Phase> for PhaseFacts {
     }
 }
 
-/// For a phase's context, a list of texts: whatever is none counts as missing.
+/// Parses a phase's context, a list of strings: other values count as missing.
 fn contexts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PhaseContext>, D::Error> {
     let value = Value::deserialize(deserializer)?;
     let texts = value.as_array().into_iter().flatten().filter_map(Value::as_str);
