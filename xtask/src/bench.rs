@@ -1,4 +1,4 @@
-//! The benchmarks: everything is built and installed here, and measured by `tests/bench`.
+//! The benchmarks: this module builds and installs everything, and `tests/bench` measures.
 
 use std::path::{Path, PathBuf};
 
@@ -9,29 +9,29 @@ use xtask::functions::{self, FUNCTIONS};
 use xtask::python::Venv;
 use xtask::workspace::{cargo, root, run_openly, run_quietly, target};
 
-/// What may be measured alone.
+/// The parts that can be measured separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Cold starts, beside an empty function and twins in Python and Node.js
+    /// Cold starts, compared with an empty function and twins in Python and Node.js
     Cold,
-    /// Warm events, beside the same
+    /// Warm events, with the same comparison
     Warm,
-    /// How long it takes to the call that somebody waits for
+    /// The time to the call that someone waits for
     Reactions,
-    /// What grows with the jobs of a run and with the builds that are open
+    /// Growth with the jobs of a run and with the number of open builds
     Growth,
-    /// Times and prices by the size of memory
+    /// Times and prices by memory size
     Memory,
-    /// Decisions, and reading events and pipeline files, in memory alone
+    /// Decisions, and parsing of events and pipeline files, in memory only
     Decide,
-    /// How long a Spot storm's replacements take, in virtual time
+    /// The time to all replacements after a Spot storm, in virtual time
     Storm,
 }
 
-/// What `cargo xtask bench` may be told.
+/// The options of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Measure these parts alone, such as `growth,decide`
+    /// Measure only these parts, such as `growth,decide`
     #[arg(long, value_delimiter = ',')]
     only: Vec<Part>,
     /// How many cold starts of each contender
@@ -40,25 +40,25 @@ pub(crate) struct Options {
     /// How many processes of each contender for warm events
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// How many warm events for each of those
+    /// How many warm events for each process
     #[arg(long, default_value_t = 300)]
     warm: usize,
     /// How many of each reaction
     #[arg(long, default_value_t = 30)]
     reactions: usize,
-    /// How many processes for each event and size of memory
+    /// How many processes for each event and memory size
     #[arg(long, default_value_t = 4)]
     processes: usize,
-    /// Write the tables into docs/explanation/performance.md
+    /// Write the tables to docs/explanation/performance.md
     #[arg(long)]
     page: bool,
-    /// A folder of functions' binaries that are built already, in place of building them
+    /// A folder with existing binaries of the functions, instead of building them
     #[arg(long)]
     functions: Option<PathBuf>,
-    /// A folder of the functions' binaries of an earlier build, for cold starts and warm events beside those of this one
+    /// A folder with the functions' binaries of an earlier build, to compare cold starts and warm events
     #[arg(long, conflicts_with = "page")]
     before: Option<PathBuf>,
-    /// A file of trusted roots for functions to read, in place of Amazon's
+    /// A file with trusted root certificates for the functions, instead of Amazon's
     #[arg(long)]
     roots: Option<PathBuf>,
 }
@@ -69,10 +69,10 @@ impl Options {
     }
 }
 
-/// Measures the release binaries of the functions, and what of them can be measured in memory alone.
+/// Measures the functions' release binaries, and the parts that run in memory only.
 ///
 /// # Errors
-/// Something cannot be built, installed or measured. A target that is not reached is no error: the table says so.
+/// If something cannot be built, installed or measured. A missed target is not an error: the table shows it.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let out = target().join("bench");
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
@@ -128,7 +128,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     run_openly("measuring", &mut bench).await
 }
 
-/// Makes what functions are measured beside, and packs them, and tells where all that is.
+/// Creates and packs the functions for comparison, and returns their locations.
 async fn contenders(bench: &mut Command, functions: &Path, before: Option<&Path>, binaries: &Path, out: &Path) -> anyhow::Result<()> {
     let zips = out.join("zips");
     let venv = Venv::bench().await?;
@@ -154,7 +154,7 @@ async fn contenders(bench: &mut Command, functions: &Path, before: Option<&Path>
     Ok(())
 }
 
-/// Has criterion measure. Gives the folder of what it leaves.
+/// Runs criterion. Returns the folder of its results.
 async fn criterion(out: &Path) -> anyhow::Result<PathBuf> {
     let folder = out.join("criterion");
     // What is left of a benchmark that is not there any more would be taken for measured.
@@ -169,7 +169,7 @@ async fn criterion(out: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Plays Spot storms of 1,000 and 10,000 builds, and leaves what they came to in `storm.json`.
+/// Simulates Spot storms of 1,000 and 10,000 builds, and writes the results to `storm.json`.
 async fn storm(out: &Path) -> anyhow::Result<()> {
     let mut storm = cargo();
     storm.args(["run", "--release", "--package", "bellhop-simulation", "--features", "programs"]);
@@ -178,7 +178,7 @@ async fn storm(out: &Path) -> anyhow::Result<()> {
     run_openly("playing Spot storms", &mut storm).await
 }
 
-/// Installs the Node.js twin as its lock file says. Gives its folder.
+/// Installs the Node.js twin according to its lock file. Returns its folder.
 async fn node_twin(out: &Path) -> anyhow::Result<PathBuf> {
     let folder = copied("node", &["package.json", "package-lock.json", "handler.mjs", "runtime.mjs"], out)?;
     let mut install = Command::new("npm");
@@ -191,7 +191,7 @@ async fn node_twin(out: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Copies files of a twin to where it runs. Gives that folder.
+/// Copies files of a twin to the folder where it runs. Returns that folder.
 fn copied(twin: &str, files: &[&str], out: &Path) -> anyhow::Result<PathBuf> {
     let (from, folder) = (root().join("tests/bench").join(twin), out.join(twin));
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -201,7 +201,7 @@ fn copied(twin: &str, files: &[&str], out: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Packs each function as it is uploaded: a zip with its binary as `bootstrap`.
+/// Packs each function for its upload: a zip with its binary as `bootstrap`.
 async fn zip(venv: &Venv, functions: &Path, out: &Path, zips: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(zips).with_context(|| format!("cannot create {}", zips.display()))?;
     let staged = out.join("bootstrap");

@@ -1,4 +1,4 @@
-//! Building what the commands run, and running it.
+//! Builds and runs the programs behind the commands.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -9,7 +9,7 @@ use xtask::functions::FUNCTIONS;
 use xtask::python::Venv;
 use xtask::workspace::{cargo, root, run_openly, target};
 
-/// The program that keeps the local AWS, of `tests/local`.
+/// The program that runs the local AWS, in `tests/local`.
 const LOCAL: &str = "bellhop-local";
 
 /// Where that program is once it is built.
@@ -17,10 +17,10 @@ pub(crate) fn local() -> PathBuf {
     target().join("debug").join(LOCAL)
 }
 
-/// Has the functions and the program of the local AWS built, and Python's side of it installed meanwhile; cargo-lambda too, where it is wanted.
+/// Builds the functions and the program of the local AWS, and installs its Python packages meanwhile; also cargo-lambda, if requested.
 ///
 /// # Errors
-/// Something does not compile or cannot be installed.
+/// If something does not compile or cannot be installed.
 pub(crate) async fn local_aws(with_cargo_lambda: bool) -> anyhow::Result<()> {
     let install = async {
         Venv::local_aws().await?;
@@ -43,20 +43,20 @@ pub(crate) fn programs() -> Vec<String> {
     std::iter::once("--workspace".to_owned()).chain(binaries).collect()
 }
 
-/// Becomes the program of the local AWS.
+/// Replaces this process by the program of the local AWS.
 ///
 /// # Errors
-/// It cannot be started. Otherwise this does not come back.
+/// If it cannot be started. Otherwise this does not return.
 pub(crate) fn become_local(arguments: &[&str]) -> anyhow::Result<()> {
     let mut program = std::process::Command::new(local());
     let error = program.current_dir(root()).args(arguments).exec();
     Err(error).with_context(|| format!("cannot start {}", local().display()))
 }
 
-/// Becomes cargo, which builds and runs a program of the simulation: `simulate` or `explore`.
+/// Replaces this process by cargo, which builds and runs a program of the simulation: `simulate` or `explore`.
 ///
 /// # Errors
-/// It cannot be started. Otherwise this does not come back.
+/// If it cannot be started. Otherwise this does not return.
 pub(crate) fn become_simulation(program: &str, arguments: &[OsString]) -> anyhow::Result<()> {
     let mut command = cargo();
     command
@@ -67,10 +67,10 @@ pub(crate) fn become_simulation(program: &str, arguments: &[OsString]) -> anyhow
     Err(error).context("cannot start cargo")
 }
 
-/// Has the program of the local AWS alone built.
+/// Builds only the program of the local AWS.
 ///
 /// # Errors
-/// It does not compile.
+/// If it does not compile.
 pub(crate) async fn local_alone() -> anyhow::Result<()> {
     run_openly("building", cargo().args(["build", "--workspace"]).arg(format!("--bin={LOCAL}"))).await
 }

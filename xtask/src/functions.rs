@@ -1,4 +1,4 @@
-//! Building the functions.
+//! Builds the functions.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use tokio::process::Command;
 use crate::python::Venv;
 use crate::workspace::{cargo, root, run_openly, run_quietly, target};
 
-/// The functions there are, by the names of their binaries.
+/// All functions, by the names of their binaries.
 pub const FUNCTIONS: [&str; 9] = [
     "push",
     "task-state",
@@ -28,30 +28,30 @@ pub struct Functions {
 }
 
 impl Functions {
-    /// As tests and demos have them: `cargo xtask` builds them before it starts what needs them.
+    /// For tests and demos: `cargo xtask` builds them before it starts what needs them.
     pub fn debug() -> Self {
         Self {
             binaries: target().join("debug"),
         }
     }
 
-    /// With the profile of a deployment, for this machine: [`build_release`] makes them.
+    /// With the profile of a deployment, for this machine, as [`build_release`] builds them.
     pub fn release() -> Self {
         Self {
             binaries: target().join("release"),
         }
     }
 
-    /// The folder of the packages that [`Functions::pack`] makes.
+    /// The folder of the packages of [`Functions::pack`].
     pub fn packages(&self) -> PathBuf {
         self.binaries.join("packages")
     }
 
-    /// Packs them for the local AWS. Gives each one's package by its name. They are beside the binaries, and not in `target/lambda`: what is there is
-    /// built for AWS, and may be about to be deployed.
+    /// Packs them for the local AWS. Returns each package by its function's name. The packages are next to the binaries, not in `target/lambda`,
+    /// which contains builds for AWS that may be deployed next.
     ///
     /// # Errors
-    /// A binary is missing, or there is no room.
+    /// If a binary is missing, or the disk is full.
     pub async fn pack(&self, venv: &Venv) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
         let packages = self.packages();
         let mut pack = Command::new(venv.program("python"));
@@ -67,7 +67,7 @@ impl Functions {
 /// Builds them with the profile of a deployment, for this machine.
 ///
 /// # Errors
-/// They do not compile; cargo's output says why.
+/// If they do not compile; see cargo's output.
 pub async fn build_release() -> anyhow::Result<Functions> {
     println!("Building the functions for release (the first time about 10 minutes on two cores; see docs/explanation/performance.md)");
     // By their packages, as for AWS: nothing that others of the workspace ask for is in them.
@@ -78,7 +78,7 @@ pub async fn build_release() -> anyhow::Result<Functions> {
     Ok(Functions::release())
 }
 
-/// The template's output with the address of a function's dead-letter queue.
+/// The template's output with the URL of a function's dead-letter queue.
 pub fn dead_letter_output(function: &str) -> String {
     let capitalised = function.split('-').map(|part| {
         let (first, rest) = part.split_at(part.len().min(1));

@@ -1,4 +1,4 @@
-//! The commands of the project. They install and build what they need, and run the programs of `tests/` that do the work.
+//! The developers' commands. They install and build what they need, and run the programs in `tests/`.
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 
 mod bench;
@@ -19,7 +19,7 @@ use xtask::functions;
 use xtask::run_until_stopped;
 use xtask::story::Story;
 
-/// The commands of the project.
+/// The developers' commands.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about, disable_help_subcommand = true)]
 struct Arguments {
@@ -29,58 +29,58 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Tells a story on a local AWS: of a push that loses its Spot agent half-way, unless another is wanted
+    /// Runs a demo on a local AWS; by default a push whose agent loses its Spot capacity half-way
     Demo {
-        /// Which story
+        /// Which demo
         #[arg(value_enum, default_value_t = Story::Push)]
         story: Story,
-        /// Leave everything running afterwards, and say how to use it
+        /// Leave everything running afterwards, and print how to use it
         #[arg(long)]
         keep: bool,
     },
-    /// Keeps the local AWS running, for `cargo lambda watch` and `cargo lambda invoke`
+    /// Keeps a local AWS running, for `cargo lambda watch` and `cargo lambda invoke`
     Local,
-    /// Kills functions at random moments while they carry builds: nothing may be lost or doubled
+    /// Kills functions at random while they process builds: nothing may be lost or done twice
     Kill {
-        /// How many builds there are at a time
+        /// How many builds run at the same time
         #[arg(long, default_value_t = 50)]
         builds: usize,
-        /// How many function processes are killed
+        /// How many function processes to kill
         #[arg(long, default_value_t = 200)]
         kills: u32,
     },
-    /// Computes what the suite costs into docs/explanation/cost.md, after measuring it on a local AWS
+    /// Measures the suite on a local AWS, and updates the costs in docs/explanation/cost.md
     Cost {
-        /// How many builds are measured, by tens
+        /// How many builds to measure, in steps of ten
         #[arg(long, default_value_t = 40)]
         builds: u32,
-        /// Measure nothing: count the templates' resources, and compute from the files of docs/explanation/cost as they are
+        /// Do not measure: count the templates' resources, and compute from the existing files in docs/explanation/cost
         #[arg(long)]
         page: bool,
     },
     /// Fuzzes every parser
     Fuzz {
-        /// How long each, in seconds
+        /// How long to fuzz each parser, in seconds
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
-    /// Simulates a hostile world, in which nothing may be lost or doubled; `--help` says how
+    /// Simulates a hostile environment, in which nothing may be lost or done twice; see `--help`
     #[command(disable_help_flag = true)]
     Simulate {
         /// The simulation's own arguments
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Lives through every flow with a fault at every call, and at every pair of calls; `--help` says how
+    /// Runs every flow with a fault at every call, and at every pair of calls; see `--help`
     #[command(disable_help_flag = true)]
     Explore {
         /// The exploration's own arguments
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Measures the functions: cold starts, events, memory, and how long it takes to the call that matters
+    /// Measures the functions: cold starts, warm events, memory, and the time to the decisive call
     Bench(bench::Options),
-    /// Runs every check and test there is
+    /// Runs all checks and tests
     Test(tests::Options),
 }
 

@@ -42,7 +42,7 @@ pub async fn handle(keeper: &Keeper, invocation: &Invocation) -> Result<Value, F
         };
         match result {
             Ok(answer) => answers.push(answer),
-            // The first one is the invocation's, and logged with that.
+            // The first fault is returned for the invocation and logged with it.
             Err(first) if fault.is_none() => fault = Some(first),
             Err(other) => tracing::error!(error = %other, "an event could not be processed"),
         }
@@ -51,7 +51,7 @@ pub async fn handle(keeper: &Keeper, invocation: &Invocation) -> Result<Value, F
         return Err(fault);
     }
     if !understood && !is_wrapped(&invocation.event) {
-        // Somebody tried to ask: the parser of requests says what was expected.
+        // The input was meant as a request: the parser of requests returns the error.
         answers = backup::request(&invocation.event)
             .err()
             .map(|error| json!({ "error": error }))

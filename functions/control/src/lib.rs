@@ -38,7 +38,7 @@ pub async fn handle(starter: &Starter, invocation: &Invocation) -> Result<Value,
         return Err(fault);
     }
     if answers.is_empty() {
-        // Nothing in it is a request: the parser of requests says what was expected.
+        // The input contains no request: the parser of requests returns the error.
         let error = control::request(&invocation.event).err();
         answers.push(error_of(
             error

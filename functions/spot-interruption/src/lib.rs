@@ -99,7 +99,7 @@ impl Watch {
         let clusters: Vec<String> = match (self.engine.configuration().await, known) {
             (Ok(Ok(suite)), _) => suite.clusters().into_iter().collect(),
             (Ok(Err(NoConfiguration::Missing(_))), _) => return Ok(None),
-            // Builds of the time before may still run, and have two minutes.
+            // Builds from before the error may still be running, and have two minutes.
             (Ok(Err(NoConfiguration::Broken(why))), Some((_, clusters))) => {
                 tracing::warn!(
                     why,
@@ -132,7 +132,7 @@ impl Watch {
             if memory.foreign.len() >= MOST_FOREIGN {
                 memory.foreign.retain(|_, seen| is_within(*seen, FOREIGN_FOR, now));
             }
-            // So many at a time are asked for again, rather than remembered.
+            // Beyond this number, instances are looked up again instead of remembered.
             if memory.foreign.len() < MOST_FOREIGN {
                 memory.foreign.insert((instance.clone(), warned), now);
             }

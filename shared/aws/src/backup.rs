@@ -238,7 +238,7 @@ where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     let words = words(&error);
-    // Other jobs end, and this one may begin.
+    // The limit of concurrent jobs is reached; a retry succeeds when others have ended.
     let is_limit = error
         .as_service_error()
         .is_some_and(|service| class_of(service) == Class::AccountLimit);

@@ -69,7 +69,7 @@ impl Bucket {
             .collect()
             .await
             .map_err(|error| Fault::passing(format!("failed to read all of s3://{}/{key}", self.name)).caused_by(error))?;
-        // What is no UTF-8 becomes text that no parser takes for something valid.
+        // Invalid UTF-8 becomes replacement characters, which no parser accepts.
         Ok(String::from_utf8_lossy(&bytes.to_vec()).into_owned())
     }
 }
@@ -175,7 +175,7 @@ impl Store for Bucket {
         Ok(match serde_json::from_str(&text) {
             Ok(report) => Some(report),
             Err(error) => {
-                // The exit code still decides; the agent's owner finds this line.
+                // The exit code still decides; the owner of the agent finds this line in the log.
                 tracing::warn!(%attempt, key, %error, "the agent's report cannot be read");
                 None
             }
@@ -196,7 +196,7 @@ impl Store for Bucket {
         while let Some(page) = objects.next().await {
             let page = page.map_err(|error| fault(format_args!("list s3://{}/{prefix}", self.name), error))?;
             for object in page.contents() {
-                // What a console calls a folder is no file.
+                // The console's folder objects are not files.
                 let file = |path: &&str| !path.is_empty() && !path.ends_with('/');
                 let Some(path) = object.key().and_then(|key| key.strip_prefix(&prefix)).filter(file) else {
                     continue;
@@ -225,7 +225,7 @@ impl Store for Bucket {
         };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut bytes = Vec::new();
-        // The rest is left on the wire: a request for a range is refused for an object without a byte.
+        // The rest of the body is not read. A ranged request would fail for an empty object.
         while bytes.len() < limit
             && let Some(more) = reply.body.next().await
         {

@@ -66,15 +66,15 @@ impl CodeBuildAgents {
             .client
             .list_builds_for_project()
             .project_name(project)
-            // The newest come first by themselves (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_ListBuildsForProject.html>), and users
-            // have met an InvalidInputException for `sortOrder` beside the next page's token: it is left out.
+            // The default order is newest first (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_ListBuildsForProject.html>).
+            // `sortOrder` is omitted, because users have reported an InvalidInputException for it together with the next page's token.
             .into_paginator()
             .send();
         let (mut found, mut newest) = (Vec::new(), None);
         for _ in 0..PAGES {
             let page = match pages.next().await {
                 Some(Ok(page)) => page,
-                // A project that is gone has no builds.
+                // A deleted project has no builds.
                 Some(Err(error)) if code_of(&error) == Some("ResourceNotFoundException") => break,
                 Some(Err(error)) => return Err(fault(format_args!("list the builds of project {project}"), error)),
                 None => break,
@@ -135,7 +135,7 @@ impl Agents for CodeBuildAgents {
             .artifacts_override(artifacts(spec, attempt, &self.bucket)?)
             .timeout_in_minutes_override(timeout_minutes(spec))
             .queued_timeout_in_minutes_override(queued_timeout_minutes(spec))
-            // Retries are the suite's.
+            // The suite does the retries.
             .auto_retry_limit_override(0);
         let error = match request.send().await {
             Ok(reply) => {
@@ -147,7 +147,7 @@ impl Agents for CodeBuildAgents {
             Err(error) => error,
         };
         if code_of(&error) == Some("InvalidInputException") {
-            // The token may be spent on a build whose reply got lost, by a version of the suite that asked in other words.
+            // The token may belong to a build whose reply was lost, started by another version of the suite with other parameters.
             if let Some(agent) = self.started_before(project, attempt).await? {
                 return Ok(Launch::Accepted(agent));
             }
@@ -171,7 +171,7 @@ impl Agents for CodeBuildAgents {
         };
         match code_of(&error) {
             Some("ResourceNotFoundException") => Ok(()),
-            // What is over cannot be stopped. Whether that is what stands in the way is better asked than read out of the words.
+            // A finished build cannot be stopped. Polling it is safer than parsing the error message.
             Some("InvalidInputException") => {
                 let builds = self.get(vec![build_id(agent).to_owned()]).await?;
                 let under_way = builds.iter().any(|build| build.build_status() == Some(&StatusType::InProgress));
@@ -199,7 +199,7 @@ impl Agents for CodeBuildAgents {
         for agents in agents.chunks(DESCRIBE) {
             let builds = match self.get(agents.iter().map(|agent| build_id(agent).to_owned()).collect()).await {
                 Ok(builds) => builds,
-                // The other portions are answered all the same.
+                // The agents of the other batches are returned nevertheless.
                 Err(other) => {
                     fault.get_or_insert(other);
                     continue;
@@ -208,7 +208,7 @@ impl Agents for CodeBuildAgents {
             for agent in agents {
                 match builds.iter().find(|build| build.arn() == Some(agent.as_str())) {
                     None => all.push((agent.clone(), None)),
-                    // A build that is there and not understood is no missing one: it stays without an answer.
+                    // A build that exists but cannot be parsed is not missing: it has no entry in the result.
                     Some(build) => all.extend(observe(build).map(|observation| (agent.clone(), Some(observation)))),
                 }
             }
@@ -236,7 +236,7 @@ fn variables(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bucket: 
     environment(spec, attempt, capacity, bucket)
         .into_iter()
         .map(|(name, value)| {
-            // Never the name of a secret, however it looks.
+            // Always plain text: never the name of a secret, even if the value looks like one.
             EnvironmentVariable::builder()
                 .name(name)
                 .value(value)
@@ -304,7 +304,7 @@ fn attempt_of(build: &Build) -> Option<AttemptId> {
             .map(ProjectEnvironment::environment_variables)
             .unwrap_or_default()
             .iter()
-            // Of another type the value is the name of a parameter or secret.
+            // With another type, the value is the name of a parameter or secret.
             .filter(|variable| matches!(variable.r#type(), None | Some(EnvironmentVariableType::Plaintext)))
             .map(|variable| (variable.name(), variable.value())),
     )

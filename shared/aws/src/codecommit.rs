@@ -20,10 +20,10 @@ const CHANGED_LIMIT: usize = 2000;
 const MISSING: [&str; 9] = [
     "RepositoryDoesNotExistException",
     "BranchDoesNotExistException",
-    // Git and CodeCommit do not agree on every name; what cannot be a branch there is none there.
+    // Git and CodeCommit have different rules for names; an invalid name cannot be a branch.
     "InvalidBranchNameException",
     "CommitDoesNotExistException",
-    // Also of the id of an object that is no commit, such as an annotated tag's.
+    // Also returned for the id of an object that is not a commit, such as an annotated tag.
     "InvalidCommitException",
     "CommitIdDoesNotExistException",
     "FileDoesNotExistException",
@@ -91,7 +91,7 @@ impl Source for CodeCommit {
             .await;
         let folder = match (reply, at) {
             (Ok(folder), _) => folder,
-            // A commit without a file: it is there.
+            // The commit exists, but has no files.
             (Err(error), Place::Commit(commit)) if code_of(&error) == Some("FolderDoesNotExistException") => {
                 let (commit, files) = (commit.clone(), Vec::new());
                 return Ok(Some(Root { commit, files }));
@@ -104,7 +104,7 @@ impl Source for CodeCommit {
             Fault::lasting(format!("CodeCommit returned an invalid commit id for {specifier} of {repository}")).caused_by(error)
         })?;
         let files = folder.files.unwrap_or_default().into_iter().filter_map(|file| file.relative_path);
-        // CodeCommit lists them apart, and somebody who looks for a file may well find one.
+        // CodeCommit lists links separately, and a file may be one.
         let links = folder.symbolic_links.unwrap_or_default().into_iter();
         Ok(Some(Root {
             commit,
@@ -140,7 +140,7 @@ impl Source for CodeCommit {
         while let Some(page) = pages.next().await {
             let page = match page {
                 Ok(page) => page,
-                // A rewritten branch: where it pointed before may be gone.
+                // A force-pushed branch: its previous commit may no longer exist.
                 Err(error) if is_missing(&error) => return Ok(None),
                 Err(error) => return Err(fault(format_args!("compare {before} and {after} of {repository}"), error)),
             };

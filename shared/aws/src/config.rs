@@ -82,7 +82,7 @@ impl Aws {
             .set_endpoint_url(lookup("AWS_ENDPOINT_URL"))
             .set_use_fips(wants("AWS_USE_FIPS_ENDPOINT"))
             .set_use_dual_stack(wants("AWS_USE_DUALSTACK_ENDPOINT"))
-            // A name that cannot be sent is none.
+            // A name that is not a valid header value is ignored.
             .set_app_name(lookup("AWS_SDK_UA_APP_ID").and_then(|name| AppName::new(name).ok()));
         Self::new(config.build())
     }
@@ -192,7 +192,7 @@ fn defaults(trusted: Trusted) -> SdkConfigBuilder {
         .build_https();
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        // Lambda's credentials are those of the process, for as long as it lives.
+        // Lambda's credentials do not change during the life of the process.
         .identity_cache(IdentityCache::no_cache())
         .http_client(http)
         .retry_config(

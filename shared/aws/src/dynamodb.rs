@@ -134,7 +134,7 @@ impl DynamoLedger {
             .table_name(&self.table)
             .set_item(Some(item))
             .condition_expression(format!("{condition} OR #write = :write"))
-            // A reserved word.
+            // `write` is a reserved word.
             .expression_attribute_names("#write", "write")
             .expression_attribute_values(":write", write);
         if let Some((name, value)) = value {
@@ -179,8 +179,8 @@ impl DynamoLedger {
             if reasons.iter().any(|reason| reason.code() == Some("ConditionalCheckFailed")) {
                 return Ok(Created::AlreadyExists);
             }
-            // Two deliveries of one push at the same moment: the loser sees the winner's run at the next try. Or a throttle, which the SDK takes for
-            // final where it comes as a reason.
+            // Two events of one push may be processed at the same time: the slower one finds the other's run at its next try. Or the call was
+            // throttled, which the SDK does not retry if it is only a cancellation reason.
             let passes = !reasons.is_empty() && reasons.iter().all(is_passing);
             if !passes || tries >= TRANSACTION_TRIES {
                 let mut fault = fault(format_args!("create {what}"), error);
@@ -206,7 +206,7 @@ impl DynamoLedger {
         let items = up_to(limit, query).await.map_err(|error| fault("read what is due", error))?;
         let mut due = Vec::new();
         for item in &items {
-            // One item that is not understood, such as a newer version's, must not keep the sweep from all the others.
+            // One item that cannot be parsed, such as one of a newer version, must not prevent the sweep of the others.
             let found = number_of(item, "due_at").and_then(|at| {
                 let at = Timestamp::from_millisecond(at).map_err(|error| Fault::lasting(format!("due_at is not a valid time: {error}")))?;
                 Ok((at, due_item(item)?))
@@ -232,8 +232,8 @@ impl Ledger for DynamoLedger {
         if at_once {
             return self.create_together(std::iter::once(run).chain(builds).collect()).await;
         }
-        // The builds are blocked, so nobody acts on them before their run is there, and it comes last. Builds of an earlier try that died in between
-        // are the same ones.
+        // The builds are blocked, so nothing processes them before their run exists, which is written last. Builds of an earlier, interrupted try are
+        // identical.
         for portion in builds.chunks(TRANSACTION) {
             try_join_all(portion.iter().map(|build| self.put_if_absent(build.clone()))).await?;
         }
@@ -407,7 +407,7 @@ fn build_item(build: &Build) -> Result<Item, Fault> {
     }
     match &build.state {
         BuildState::Finished { at, .. } => add_expiry(&mut item, Some(*at), KEEP_SECONDS),
-        // The builds of a large run are there before their run. A start that fails in between for good leaves builds that nothing ever comes to.
+        // The builds of a large run are stored before their run. If the start fails in between for good, nothing ever processes these builds.
         BuildState::Blocked => add_expiry(&mut item, Some(build.created), KEEP_BLOCKED_SECONDS),
         BuildState::Waiting | BuildState::Queued { .. } | BuildState::Active => {}
     }
@@ -422,7 +422,7 @@ fn pool_item(pool: &Pool) -> Result<Item, Fault> {
 
 fn branch_item(branch: &Branch) -> Result<Item, Fault> {
     let mut item = record_item(repository_pk(&branch.repository), branch_sk(&branch.reference), branch)?;
-    // Branches have names alike; repositories less so.
+    // The repository determines the partition, because many branches share a name.
     add_due(&mut item, branch.repository.as_str(), branch.due());
     add_expiry(&mut item, branch.newest.as_ref().map(|newest| newest.at), KEEP_SECONDS);
     Ok(item)

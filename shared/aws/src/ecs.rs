@@ -55,7 +55,7 @@ impl EcsAgents {
             .await;
         match reply {
             Ok(reply) => Ok(reply.tasks.unwrap_or_default()),
-            // A cluster that is gone has no tasks.
+            // A deleted cluster has no tasks.
             Err(error) if code_of(&error) == Some("ClusterNotFoundException") => Ok(Vec::new()),
             Err(error) => Err(fault(format_args!("describe tasks of cluster {cluster}"), error)),
         }
@@ -103,7 +103,7 @@ impl Agents for EcsAgents {
             },
             Err(error) => match error.as_service_error() {
                 Some(RunTaskError::ConflictException(conflict)) => match conflict.resource_ids().first() {
-                    // The token is spent on a task whose reply got lost: that task is the agent.
+                    // The token belongs to a task whose reply was lost: that task is the agent.
                     Some(arn) => Ok(Launch::Accepted(agent_id(arn)?)),
                     None => Err(fault(
                         format_args!("launch {attempt}: its token was used for a task that ECS does not name"),
@@ -149,7 +149,7 @@ impl Agents for EcsAgents {
                 .await;
             let reply = match reply {
                 Ok(reply) => reply,
-                // A cluster that is not there has no tasks.
+                // A missing cluster has no tasks.
                 Err(error) if code_of(&error) == Some("ClusterNotFoundException") => continue,
                 Err(error) => return Err(fault(format_args!("list the tasks of {attempt}"), error)),
             };
@@ -172,7 +172,7 @@ impl Agents for EcsAgents {
         for (cluster, agents) in by_cluster {
             let tasks = match self.describe_in(cluster, &agents).await {
                 Ok(tasks) => tasks,
-                // The other clusters' agents are answered all the same.
+                // The agents in other clusters are returned nevertheless.
                 Err(other) => {
                     fault.get_or_insert(other);
                     continue;
@@ -181,7 +181,7 @@ impl Agents for EcsAgents {
             for agent in agents {
                 match tasks.iter().find(|task| task.task_arn() == Some(agent.as_str())) {
                     None => all.push((agent, None)),
-                    // A task that is there and not understood is no missing one: it stays without an answer.
+                    // A task that exists but cannot be parsed is not missing: it has no entry in the result.
                     Some(task) => all.extend(observe(task).map(|observation| (agent, Some(observation)))),
                 }
             }

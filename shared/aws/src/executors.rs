@@ -87,7 +87,7 @@ impl Agents for Executors {
     async fn identify(&self, agent: &AgentId) -> Result<Option<(AttemptId, Observation)>, Fault> {
         match self.by_name(agent) {
             Ok(agents) => agents.identify(agent).await,
-            // An event may name what it likes; this is none of ours.
+            // An event may contain any id; this one is foreign.
             Err(_) => Ok(None),
         }
     }

@@ -51,7 +51,7 @@ impl EcsHosts {
                 cluster: cluster.to_owned(),
                 container_instance,
             })),
-            // The file may name a cluster that is gone, or that is still to come.
+            // The suite configuration may name a cluster that is deleted, or not created yet.
             Some(Err(error)) if code_of(&error) == Some("ClusterNotFoundException") => Ok(None),
             Some(Err(error)) => Err(fault(format_args!("look for {instance} in cluster {cluster}"), error)),
         }
@@ -113,7 +113,7 @@ impl Hosts for EcsHosts {
                 }
             }
         }
-        // It may belong to the cluster that gave no answer.
+        // The instance may belong to the cluster whose call failed.
         unanswered.map_or(Ok(None), Err)
     }
 
@@ -139,7 +139,7 @@ impl Hosts for EcsHosts {
     }
 
     async fn drain(&self, host: &Host) -> Result<(), Fault> {
-        // One that deregistered in the meantime has nothing placed on it either.
+        // An instance that was deregistered meanwhile gets no tasks either.
         self.set_state(host, ContainerInstanceStatus::Draining, "drain").await.map(|_| ())
     }
 
@@ -166,7 +166,7 @@ impl Hosts for EcsHosts {
 
 /// Whether an error means that the instance or its cluster no longer exists.
 fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> bool {
-    // ECS gives throttles under the code of a caller's mistake as well.
+    // ECS also uses the error code of a client error for throttling.
     let is_permanent = error
         .as_service_error()
         .is_some_and(|service| class_of(service) == Class::Permanent);

@@ -39,7 +39,7 @@ impl Trusted {
         match self {
             Self::Amazon => {
                 let store = TrustStore::empty().with_pem_certificate(AMAZON);
-                // The library may refuse a store one day; the system's is the one that it always has.
+                // The TLS library may refuse this store in a later version; the system's store is the fallback.
                 TlsContext::builder().with_trust_store(store).build().unwrap_or_default()
             }
             Self::System => TlsContext::default(),

@@ -55,7 +55,7 @@ impl Services for EcsServices {
             .service(service)
             .force_new_deployment(true)
             .customize()
-            // It knows no token: a second try of the SDK's would be a second deployment. Whoever calls again looks first.
+            // UpdateService has no token: a retry by the SDK would start a second deployment. The caller checks first whether one has begun.
             .config_override(aws_sdk_ecs::config::Builder::new().retry_config(RetryConfig::disabled()))
             .send()
             .await;

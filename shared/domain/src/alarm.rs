@@ -457,7 +457,7 @@ impl Alarm {
             if again && !unmuted {
                 return Err(Ignored::Stale);
             }
-            // A form of the present state may come with a time of its own; of another state nothing older counts.
+            // Another form of the current state may have a slightly different time; for another state, older times are ignored.
             if !again && change.at.is_some_and(|at| at < current.at) {
                 return Err(Ignored::Stale);
             }
@@ -473,7 +473,7 @@ impl Alarm {
         };
         self.current = Some(transition.clone());
         match transition.state {
-            // What nobody wants to hear of opens nothing: once it is wanted, it comes again.
+            // A muted alarm opens no alert: when it is unmuted, CloudWatch sends it again.
             _ if transition.quiet.is_some() && transition.state != AlarmState::Ok => {}
             AlarmState::Alarm => {
                 self.counts(&transition, now);
@@ -481,7 +481,7 @@ impl Alarm {
                 self.went_off(transition, wanted, now);
             }
             AlarmState::Ok => {
-                // The event between may have been lost.
+                // The event in between may have been lost.
                 let closes = self.open.is_some() || (known != Some(AlarmState::Alarm) && transition.previous == Some(AlarmState::Alarm));
                 self.over(transition, closes, now);
             }
@@ -499,7 +499,7 @@ impl Alarm {
         self.unconfigured = None;
         match wanted {
             Wanted::Remedy(remedy) if !remedy.dry_run && self.id.contributor.is_none() => {
-                // An occasion that is overtaken by the next needs nothing of its own any more.
+                // Effects of an occasion that the next one has replaced are no longer needed.
                 self.outbox
                     .remove_where(|pending| matches!(pending.effect, AlarmEffect::Remedy { .. }));
                 if remedy.action == RemedyAction::PauseStarts {
@@ -523,7 +523,7 @@ impl Alarm {
                 self.unconfigured = Some(why.clone());
                 self.tell_unless_flapping(transition, None, now);
             }
-            // A contributor's state is a part of its alarm's; what there is to do is done for the alarm.
+            // A contributor's state is a part of its alarm's state; remedies are applied for the alarm.
             Wanted::Nothing | Wanted::Remedy(_) | Wanted::Unknown(_) => self.tell_unless_flapping(transition, None, now),
         }
     }
@@ -563,7 +563,7 @@ impl Alarm {
             self.outbox.push(AlarmEffect::Release { at, remedy }, now);
         }
         if remedy.action == RemedyAction::PauseStarts && !matches!(outcome, Remedied::Done(_)) && self.paused.is_some() {
-            // It may have been written all the same, or stand since the alarm went off before.
+            // The pause may have been written nevertheless, or exist from an earlier ALARM.
             self.resume(now);
         }
         let news = RemedyNews {
@@ -572,7 +572,7 @@ impl Alarm {
         };
         match self.untold.take() {
             Some(transition) if self.flapping.is_none() => self.tell(AlarmNewsKind::Changed, transition, Some(news), now),
-            // Who was told of the alarm already wants to hear of what was done; what was not done again is no news.
+            // If the alarm was already reported, the result of the remedy is reported too, unless the remedy was not repeated.
             untold => {
                 let about = untold.or_else(|| self.current.clone()).filter(|transition| transition.at == at);
                 if let (Some(transition), Remedied::Done(_) | Remedied::Failed(_)) = (about, outcome) {
@@ -598,7 +598,7 @@ impl Alarm {
                 let outcome = Remedied::Failed(crate::config::shown(why, MESSAGE_LIMIT));
                 self.remedy_is_over(at, remedy, &outcome, now);
             }
-            // Nobody can be told that nobody can be told: it is counted.
+            // A failed message cannot be reported by another message, so it is only counted.
             Deferral::Abandoned(_) | Deferral::Unknown => {}
             Deferral::Again => {
                 if let Some((_, remedy)) = self.wanted(id)
@@ -642,7 +642,7 @@ impl Alarm {
     }
 
     fn resume(&mut self, now: Timestamp) {
-        // The clock that decided upon the pause may be ahead of this one.
+        // The clock of the function that decided the pause may be ahead of this one.
         let until = self.paused.take().map_or(now, |since| since.max(now));
         self.outbox.push(AlarmEffect::Resume { until }, now);
     }
@@ -717,7 +717,7 @@ impl Claim {
     /// Claims a target for an occasion. An earlier claim may exist.
     #[must_use]
     pub fn take(present: Option<&Self>, target: &str, by: &str, every: Duration, now: Timestamp) -> Claimed {
-        // Whoever repeats a try of this occasion has to meet its claim.
+        // A retry for this occasion must find its claim.
         let until = later(now, every.max(Duration::from_secs(24 * 3600)));
         let own = Self {
             target: target.to_owned(),
@@ -733,7 +733,7 @@ impl Claim {
             Some(claim) if claim.by == by => Claimed::Yes(Self { at: claim.at, ..own }),
             Some(claim) if claim.done && later(claim.ended(), every) > now => Claimed::Done(claim.ended()),
             Some(claim) if claim.may_be_tried(every, now) => Claimed::Busy(claim.at),
-            // It is not known to be done, and may be: what was begun since then counts.
+            // The remedy may have been applied without a confirmation: what was started since then counts.
             Some(claim) if !claim.done && later(claim.at, every) > now => Claimed::Yes(Self { at: claim.at, ..own }),
             _ => Claimed::Yes(own),
         }

@@ -737,7 +737,7 @@ impl Backup {
             BackupEvent::Scheduled { definition, slot, by } => self.scheduled(definition, *slot, by, now)?,
             BackupEvent::Check { definition } => {
                 self.definition.clone_from(definition);
-                // Also for what nobody could be asked about for a while.
+                // Also for jobs whose polls failed for a while.
                 for id in self.open() {
                     if let Some(work) = self.work_mut(id) {
                         work.unasked = false;
@@ -774,7 +774,7 @@ impl Backup {
                     self.name_created();
                 }
                 match self.ended(*work, How::Vanished, Some(&words), None, now) {
-                    // It was asked what a restore had created that is over.
+                    // The poll was about the created resource of a finished restore.
                     Err(_) if is_restore => {
                         self.remove_created(now);
                         self.give_up_created(&words, now);
@@ -797,7 +797,7 @@ impl Backup {
     fn scheduled(&mut self, definition: &Definition, slot: Timestamp, by: &str, now: Timestamp) -> Result<(), Ignored> {
         let slot = to_the_minute(slot);
         let same = |job: &Job| {
-            // What went wrong stands in nobody's way but its own slot's.
+            // A failure only concerns its own slot.
             let counts = job.work.end.as_ref().is_none_or(|end| end.how.is_good());
             job.slot == slot || job.by == by || (counts && job.slot.duration_since(slot).unsigned_abs() < SLOT)
         };
@@ -870,10 +870,10 @@ impl Backup {
         };
         let why = crate::config::shown(why, MESSAGE_LIMIT);
         match effect {
-            // The next schedule has a job of its own.
+            // The next schedule starts another job.
             BackupEffect::Start(work) => {
                 let words = format!("every try in {} failed: {why}", humantime::format_duration(START_WITHIN));
-                // Where it is over already, there is nothing to give up.
+                // If the job has already ended, nothing is left to do.
                 let _ = self.ended(work, How::Refused, Some(&words), None, now);
             }
             BackupEffect::Look(work) => {
@@ -899,7 +899,7 @@ impl Backup {
             BackupEffect::Remove { .. } | BackupEffect::LookRemoval { .. } => {
                 let _ = self.removal(&RemovalSeen::Failed(why), now);
             }
-            // Nobody can be told that nobody can be told: it is counted.
+            // A failed message cannot be reported by another message, so it is only counted.
             BackupEffect::Tell(_) => {}
         }
     }
@@ -917,7 +917,7 @@ impl Backup {
 
     fn seen(&mut self, seen: &JobSeen, now: Timestamp) -> Result<(), Ignored> {
         let id = self.whose(seen.kind, &seen.id).ok_or(Ignored::Stale)?;
-        // What is told late about a job that is over may still be needed: a copy needs its recovery point, a removal its resource.
+        // A late event about a finished job may still be needed: a copy needs its recovery point, a removal its resource.
         match id {
             WorkId::Backup(slot) => {
                 if let Some(job) = self.jobs.iter_mut().find(|job| job.slot == slot) {
@@ -945,7 +945,7 @@ impl Backup {
             (JobState::Partial, _) => How::Partial,
         };
         match self.ended(id, how, message, seen.ended, now) {
-            // Only what is told late about a restored resource is of use then.
+            // Then only late data about a restored resource is useful.
             Err(_) if matches!(id, WorkId::Restore(_)) => {
                 self.remove_created(now);
                 Ok(())
@@ -972,8 +972,8 @@ impl Backup {
             WorkId::Backup(slot) => {
                 self.judge(Concern::Backup, slot, &end, BackupTold::Ended(end.clone()), now);
                 if end.how.is_good() {
-                    // A recovery point is as old as the beginning of its job, which may end, or be told, late. The slot may be long before that, where a
-                    // schedule was handed back.
+                    // A recovery point is as old as the start of its job, which may end, or be reported, late. The slot may be much older if a
+                    // schedule's event was redriven.
                     let limit = self.definition.newest_at_most;
                     if limit.is_none_or(|limit| later(since, limit) >= now) {
                         self.recovered(Concern::Age, slot, now);
@@ -1054,9 +1054,9 @@ impl Backup {
                 let newest = point.created;
                 self.aged("stale", slot, BackupTold::Stale { newest, limit }, now);
             }
-            // The first one may be on its way.
+            // The first recovery point may be in progress.
             (None, Some(_)) if self.jobs.iter().any(|job| job.work.end.is_none()) => {}
-            // Nor is there one before the first schedule has come.
+            // Before the first schedule there is none either.
             (None, Some(limit)) if self.jobs.is_empty() && later(self.since, limit) > now => {}
             (None, Some(_)) => self.aged("missing", slot, BackupTold::Missing, now),
         }
@@ -1087,7 +1087,7 @@ impl Backup {
         let waits = self.test.as_ref().is_some_and(|test| {
             let open =
                 test.work.end.is_none() || matches!(test.removal, Removal::Sought { .. } | Removal::Wanted | Removal::Underway { .. });
-            // A schedule is never on the second: whoever tests every day at six does it every day.
+            // Schedules are not exact to the second: a daily test at six must run every day.
             open || later(test.slot, every) > later(now, SLOT)
         });
         if waits {
@@ -1157,7 +1157,7 @@ impl Backup {
                     self.tell(slot, BackupTold::LeftOver { resource, why }, now);
                 }
             },
-            // A restore that failed may have created something as well.
+            // A failed restore may also have created a resource.
             None if test.removal == Removal::None && test.work.id.is_some() => {
                 test.removal = Removal::Sought { heard: now, looks: 0 };
                 self.outbox.push(BackupEffect::Look(WorkId::Restore(slot)), now);

@@ -141,7 +141,7 @@ impl Branch {
         match pushed.at.cmp(&newest.at) {
             Ordering::Less => {
                 self.supersede(pushed, &newest, now);
-                // What the newest one does not do, this one or one between them may.
+                // Jobs that the newest run does not have may be in this run, or in one between them.
                 for known in self.earlier.clone() {
                     match pushed.at.cmp(&known.at) {
                         Ordering::Less => self.supersede(pushed, &known, now),
@@ -180,14 +180,14 @@ impl Branch {
     }
 
     fn entered_in_the_same_second(&mut self, pushed: &Pushed, now: Timestamp) {
-        // Where a branch goes back to an earlier commit, that commit's follower is no follower of this push.
+        // If a branch returns to an earlier commit, that commit's successor is not this push's successor.
         let before = self.before(pushed);
         let follower = self
             .of_the_second()
             .find(|known| known.follows(pushed) && !before.contains(&known.run))
             .cloned();
         let candidates = self.newest.iter().chain(&self.beside).filter(|known| pushed.follows(known)).count();
-        // Two pushes may each be to the commit that was there before the other one. Which was first shows in what one of them followed beside.
+        // Each of two pushes may name the other's commit as its previous one. Then the push that also follows a third one was first.
         let proven: Vec<RunId> = self
             .of_the_second()
             .filter(|known| {

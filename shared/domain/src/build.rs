@@ -517,7 +517,7 @@ pub enum BuildNews {
 impl Effect for BuildEffect {
     fn abandoned_after(&self) -> Option<Duration> {
         match self {
-            // A launch ends with the build's queue-timeout; records are told for as long as it takes.
+            // A launch ends with the build's queue-timeout; notifications of records are retried without limit.
             Self::Launch { .. } | Self::Ask | Self::Leave { .. } | Self::TellRun { .. } => None,
             Self::Collect { .. } | Self::Find { .. } | Self::Stop { .. } => Some(TRY_FOR),
             Self::Announce(_) => Some(TELL_FOR),
@@ -783,8 +783,8 @@ impl Build {
                         at: now,
                         cause: Some(cause.clone()),
                     };
-                    // Its run's message names every job. But the run need not know this end: it may have released the build, and then cancelled it
-                    // before the build has heard of the release.
+                    // The message about its run lists every job. But the run may not know this end: it may have released the build, and then
+                    // cancelled it before the build got the release.
                     self.tell_run(now);
                     Ok(())
                 }
@@ -796,7 +796,7 @@ impl Build {
             BuildEvent::Collected { attempt, found } => self.collected(*attempt, Some(found.clone()), now),
             BuildEvent::Skipped { because } => match self.state {
                 BuildState::Blocked => {
-                    // The run has decided this itself and knows it; its message names every job.
+                    // The run itself has decided this; its message lists every job.
                     self.state = BuildState::Finished {
                         outcome: Outcome::Skipped,
                         at: now,
@@ -843,7 +843,7 @@ impl Build {
         self.state = BuildState::Waiting;
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.phase = Phase::Waiting;
-            // Its time in the queue begins with its first question, however late this look at it comes.
+            // Its time in the queue begins when it first requests a slot, even if the sweep processes it late.
             if attempt.launched.is_none() {
                 attempt.queued = now;
             }
@@ -862,7 +862,7 @@ impl Build {
 
     fn granted(&mut self, turn: u32, now: Timestamp) -> Result<(), Ignored> {
         match self.place {
-            // Of an earlier turn: the one that it has asked for is still to come.
+            // The grant is for an earlier turn; the current request has no answer yet.
             Place::Wanted | Place::Held if turn < self.turn => Err(Ignored::Stale),
             Place::Wanted => {
                 self.place = Place::Held;
@@ -873,8 +873,8 @@ impl Build {
                 Ok(())
             }
             Place::Held => Err(Ignored::NothingNew),
-            // It asked twice, and the second time was heard after it had left. A leave that is still in the outbox may have been heard before that, so
-            // that it proves nothing: another one takes its place.
+            // It requested a slot twice, and the second request arrived after its release. A pending release may have arrived before that, so it
+            // proves nothing: another release replaces it.
             Place::None | Place::Left => {
                 self.leave_place(now);
                 Ok(())
@@ -977,7 +977,7 @@ impl Build {
             };
         }
         if !stopped {
-            // Nothing is launched beside it: the launch stays in the outbox, and is tried again.
+            // No other agent is launched in parallel: the launch stays in the outbox, and is retried.
             return Err(Ignored::OtherAgent);
         }
         let cause = "the launch returned an agent that had already been stopped".to_owned();
@@ -1071,7 +1071,7 @@ impl Build {
         let newly_known = attempt.agent.is_none();
         let its_own = match &attempt.agent {
             Some(agent) => *agent == seen.agent,
-            // A waiting attempt takes whatever agent turns out to exist under its name: its launch was answered with a refusal that was not true.
+            // A waiting attempt adopts an agent with its name, because the refusal of its launch was wrong.
             None => match attempt.phase {
                 Phase::Waiting => !finished,
                 Phase::Ended { .. } => false,
@@ -1106,7 +1106,7 @@ impl Build {
                 attempt.checked = now;
                 self.state = BuildState::Active;
             }
-            // Before anything is decided about the agent: that may ask for the next launch of this same attempt.
+            // Before decisions about the agent, which may request the next launch of the same attempt.
             self.outbox.remove_where(|pending| pending.effect.seeks_agent_of(number));
         }
         let news = match &seen.status {
@@ -1128,7 +1128,7 @@ impl Build {
             }
             AgentStatus::Interrupted => match attempt.phase {
                 Phase::Launching | Phase::Running => {
-                    // Not that it has started: an instance that is taken away takes agents with it that are still to come up.
+                    // This does not prove that it has started: an interrupted instance also takes agents that are still starting.
                     attempt.phase = Phase::Interrupted { at: now };
                     attempt.checked = now;
                     if is_current {
@@ -1147,7 +1147,7 @@ impl Build {
             self.stop(&seen.agent, why, now);
         }
         if newly_known && self.place == Place::Left && self.outcome().is_none() {
-            // Its launch had been denied, and came through all the same.
+            // Its launch was denied, but an earlier request of it succeeded.
             self.ask(now);
         }
         if news || newly_known { Ok(()) } else { Err(Ignored::NothingNew) }
@@ -1232,10 +1232,10 @@ impl Build {
         }
         let Some(attempt) = self.attempts.get(index) else { return };
         let end = self.verdict(attempt, stop);
-        // The service knows when: its event may have been lost, and this be the sweep's look.
+        // The service's time is exact: the event may have been lost, and this observation may come from the sweep.
         let earliest = attempt.started.or(attempt.launched).unwrap_or(self.created);
         let at = stop.at.map_or(now, |at| at.max(earliest).min(now));
-        // The script has survived that one of its processes did not.
+        // The script succeeded although one of its processes was killed.
         let is_short = stop.containers.iter().any(|container| {
             let reason = container.reason.as_deref();
             reason.is_some_and(|reason| reason.starts_with(OUT_OF_MEMORY))
@@ -1263,9 +1263,9 @@ impl Build {
             self.retry_or_finish(number, end, now);
         } else {
             match self.attempts.last().map(|attempt| attempt.phase.clone()) {
-                // The current attempt is interrupted too, and had to wait with its replacement until this one was gone.
+                // The current attempt is also interrupted, and its replacement had to wait for the end of this one.
                 Some(Phase::Interrupted { .. }) => self.replace_interrupted(now),
-                // The current attempt could never be launched, and this one was the last hope.
+                // The current attempt could never be launched, so this one was the last that could succeed.
                 Some(Phase::Ended {
                     end: End::Infrastructure { cause },
                     ..
@@ -1285,7 +1285,7 @@ impl Build {
                 self.drop_stop(&agent);
             }
         }
-        // Not a look that is still to come: another agent than this attempt's may be what it is for.
+        // Not a pending poll: it may be for another agent than this attempt's.
         self.outbox
             .remove_where(|pending| matches!(pending.effect, BuildEffect::Launch { attempt, .. } if attempt == number));
         self.look_for_another_of(index, now);
@@ -1294,14 +1294,14 @@ impl Build {
     /// The end of an attempt, from its stopped agent. Exit code 0 alone proves no success, because a script may end with it after SIGTERM; another
     /// exit code excludes success. If the service has no exit code, as for a lost agent, the report decides.
     fn verdict(&self, attempt: &Attempt, stop: &Stop) -> End {
-        // A build of CodeBuild has no containers: everything about its script stands in its report.
+        // A CodeBuild build has no containers: its report contains everything about its script.
         let container = match &self.spec.executor {
             Executor::Ecs(ecs) => stop.containers.iter().find(|container| container.name == ecs.container),
             Executor::CodeBuild(_) => None,
         };
         let exit_code = container.and_then(|container| container.exit_code);
         let container_reason = container.and_then(|container| container.reason.as_deref());
-        // A report explains, and never upgrades: any program in the agent can write one. The exit code is the service's.
+        // A report explains a result but never improves it: any program in the agent can write one. The exit code comes from the service.
         let contradicted = |report: &Report| report.exit_code == 0 && exit_code.is_some_and(|code| code != 0);
         let by_itself = stop
             .report
@@ -1338,7 +1338,7 @@ impl Build {
                 cause: format!("the commit could not be checked out: {words}"),
             };
         }
-        // Exit code 0 is the script's own, whatever else in its container ran out of memory.
+        // Exit code 0 comes from the script, whatever else in its container ran out of memory.
         let out_of_memory = exit_code != Some(0) && container_reason.is_some_and(|reason| reason.starts_with(OUT_OF_MEMORY));
         if let Some(report) = by_itself {
             return if report.exit_code == 0 {
@@ -1354,7 +1354,7 @@ impl Build {
                 }
             };
         }
-        // SIGTERM without a word of a reclaim: on Spot it was one whose warning got lost.
+        // SIGTERM without an interruption event: on Spot, the warning was lost.
         if interrupted || (signalled && stop.cause != StopCause::Requested && attempt.capacity == Capacity::Spot) {
             return End::Interrupted;
         }
@@ -1405,7 +1405,7 @@ impl Build {
             return;
         };
         let at_once = self.spec.relaunch == Relaunch::Warning;
-        // Two live attempts are the most there may be: the interrupted one and its replacement.
+        // At most two attempts are live: the interrupted one and its replacement.
         if !at_once || others.iter().any(Attempt::is_live) || self.outcome().is_some() {
             return;
         }
@@ -1422,7 +1422,7 @@ impl Build {
         let capacity = attempt.capacity;
         let (on, exit_code, outcome, cause) = match end {
             End::Succeeded | End::Unneeded => return,
-            // Whatever the retry policy says: it is not there for the next one either.
+            // The retry policy does not apply: the commit is missing for the next attempt too.
             End::CommitGone { cause } => return self.finish_by(number, Outcome::Failed, Some(cause.clone()), now),
             End::Failed { exit_code, cause } => (RetryOn::Failure, *exit_code, Outcome::Failed, cause.clone()),
             End::Interrupted => (RetryOn::Interrupted, None, Outcome::Interrupted, interruption(capacity)),
@@ -1484,7 +1484,7 @@ impl Build {
             self.launch_in_a_place(now);
         } else {
             let not_before = later(now, self.jittered(retry.wait, number));
-            // The backoff is no time in the queue, or a short `queue-timeout` would keep the retry from ever being launched.
+            // The backoff does not count as time in the queue; otherwise a short `queue-timeout` could prevent every retry.
             let mut attempt = Attempt::new(number, capacity, now);
             attempt.queued = not_before;
             self.attempts.push(attempt);
@@ -1516,7 +1516,7 @@ impl Build {
             cause: cause.clone(),
             at: now,
         };
-        // Whoever was stopped from outside may still be at it, and nobody waits for what it leaves.
+        // A script that was stopped from outside may still be running, and nothing waits for its artifacts.
         let by_itself = matches!(outcome, Outcome::Succeeded | Outcome::Failed);
         let worked = decisive
             .filter(|attempt| by_itself && attempt.agent.is_some() && !matches!(attempt.end(), Some(End::CommitGone { .. })))
@@ -1535,7 +1535,7 @@ impl Build {
         let Some(attempt) = self.attempts.get_mut(index) else { return };
         let number = attempt.number;
         match attempt.phase {
-            // Told already; the first reason stays.
+            // The stop was already requested; its first reason stays.
             Phase::Ended { .. } | Phase::Stopping { .. } => {}
             Phase::Waiting if attempt.launched.is_none() => {
                 attempt.phase = Phase::Ended {
@@ -1543,14 +1543,14 @@ impl Build {
                     end: End::Unneeded,
                 };
             }
-            // A refusal is no proof that there is no agent: a rate limit may have answered the repetition of a request whose reply was lost.
+            // A refusal does not prove that there is no agent: throttling may have answered the repetition of a request whose reply was lost.
             Phase::Waiting | Phase::Launching | Phase::Running | Phase::Interrupted { .. } => {
                 attempt.phase = Phase::Stopping { at: now, why };
                 attempt.checked = now;
                 if let Some(agent) = attempt.agent.clone() {
                     self.stop(&agent, why, now);
                 } else {
-                    // Its launch may be on the wire at this moment: whatever comes of it has to be found and stopped.
+                    // The launch call may be in progress: an agent that it starts must be found and stopped.
                     self.clear_launches_of(number);
                     self.outbox.push(BuildEffect::Find { attempt: number }, now);
                 }
@@ -1572,7 +1572,7 @@ impl Build {
         }
         self.tell_waiting(now);
         if let (BuildState::Queued { not_before }, Some(attempt)) = (&self.state, self.attempts.last()) {
-            // Nobody gives up what was never tried, however late this look at it comes.
+            // A launch that was never tried is not abandoned, even if the sweep processes it late.
             let ready = *not_before <= now;
             if ready && attempt.launched.is_none() {
                 self.launch_in_a_place(now);
@@ -1582,7 +1582,7 @@ impl Build {
                 self.launch_in_a_place(now);
             }
         }
-        // Also what waits since just now: the time that it had for a permission may be over.
+        // Also for a build that has just begun to wait: its time for a missing permission may be over.
         if self.state == BuildState::Waiting && self.attempts.last().is_some_and(|attempt| self.waiting_deadline(attempt) <= now) {
             self.give_up_waiting(now);
         }
@@ -1674,7 +1674,7 @@ impl Build {
                 }
             }
             (Phase::Interrupted { at }, Some(_)) if attempt.started.is_none() => {
-                // Whatever was to take it away has not, and it did not come up either.
+                // The interruption did not happen, and the agent did not start either.
                 if later(*at, self.launch_timeout(attempt.capacity)) <= held {
                     self.stop_attempt(index, StopWhy::NeverUp, now);
                     return;
@@ -1684,14 +1684,14 @@ impl Build {
                 if self.is_overtime(attempt, held) {
                     let is_current = index + 1 == self.attempts.len();
                     self.stop_attempt(index, StopWhy::Timeout, now);
-                    // A next attempt must not run beside this one: it waits for the proof that this one has stopped.
+                    // The next attempt must not run in parallel with this one, so it waits until this one is proven stopped.
                     if is_current && !over && self.matching_rule(RetryOn::Timeout, None).is_none() {
                         self.finish_by(number, Outcome::TimedOut, Some(self.timeout_cause()), now);
                     }
                     return;
                 }
             }
-            // A wish that could not be told yet ends by itself, in the words of the service.
+            // A cancellation that could not be sent yet ends with the service's reason.
             (Phase::Stopping { at, .. }, Some(agent)) if later(*at, STOP_TIMEOUT) <= held && !self.is_to_stop(agent) => {
                 self.lose(index, abandoned::NOT_STOPPED, now);
                 return;
@@ -1706,7 +1706,7 @@ impl Build {
                 let looking = self
                     .outbox
                     .any(|effect| matches!(effect, BuildEffect::Find { attempt } if *attempt == number));
-                // Time alone proves nothing: the last look must have been wanted when it was up, and been answered.
+                // Time alone proves nothing: the last poll must have been requested after the timeout, and answered.
                 if !looking && attempt.checked >= later(*at, FIND_FOR) {
                     self.end_attempt(number, End::Unneeded, now);
                     return;

@@ -48,7 +48,7 @@ impl FailedCommand {
     pub fn read(value: &str) -> Option<Self> {
         let mut parts = value.trim().splitn(4, ' ');
         let exit_code = parts.next()?.parse().ok()?;
-        // A trap of the script may have gone on after the failure and ended it otherwise.
+        // A trap of the script may have continued after the failure and ended it with another code.
         if parts.next()?.parse() != Ok(exit_code) {
             return None;
         }
@@ -72,7 +72,7 @@ fn decoded(text: &str) -> String {
         }
         bytes.push(escaped.unwrap_or(byte));
     }
-    // A character that the limit has cut is none.
+    // A character that the limit has cut is dropped.
     String::from_utf8_lossy(&bytes)
         .trim_end_matches(char::REPLACEMENT_CHARACTER)
         .to_owned()
@@ -97,7 +97,7 @@ pub fn buildspec(spec: &BuildSpec, attempt: &AttemptId) -> Option<String> {
         Script::Buildspec(path) => return Some(path.clone()),
         Script::Stored(_) => return None,
     };
-    // Outside the checkout, and another one for each attempt.
+    // Outside the checkout, and different for each attempt.
     let directory = format!("/tmp/bellhop-{}-{}-{}", attempt.build.run, attempt.build.job, attempt.number);
     let file = format!("{directory}/{SCRIPT_FILE}");
     let mut commands = vec![format!(
@@ -115,7 +115,7 @@ pub fn buildspec(spec: &BuildSpec, attempt: &AttemptId) -> Option<String> {
                 "export {FAILED}= && {}",
                 write(&format!("{file}.prelude"), &PRELUDE.replace("@SCRIPT@", &file), "")
             ),
-            // `exit` would end the shell before CodeBuild has read its variables. A subshell gives the exit code alone.
+            // `exit` would end the shell before CodeBuild has read its variables. A subshell only returns the exit code.
             format!(
                 "BELLHOP_BASH_ENV=${{BASH_ENV-}} BASH_ENV={file}.prelude bash -eo pipefail {file} || \
                  {{ export {FAILED}=\"$? $(head -c {LONGEST_NOTE} {file}.failed 2>/dev/null)\"; (exit \"${{{FAILED}%% *}}\"); }}"
@@ -158,7 +158,7 @@ fn yaml(value: &serde_json::Value) -> String {
     for character in json.chars() {
         match character {
             '\u{7f}'..='\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
-                // Writing to a text does not fail.
+                // Writing to a String cannot fail.
                 let _ = write!(yaml, "\\u{:04x}", u32::from(character));
             }
             _ => yaml.push(character),

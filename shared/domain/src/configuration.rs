@@ -102,7 +102,7 @@ impl Configuration {
                     .broken
                     .as_ref()
                     .is_some_and(|known| known.why == *why && known.serves == *serves);
-                // Somebody has read it before it was mended, and took their time.
+                // A slow reader read it before it was fixed.
                 let is_late = self.broken.is_none()
                     && self
                         .mended
@@ -135,7 +135,7 @@ impl Configuration {
                 self.outbox.push(ConfigurationEffect::TellMended { at: now }, now);
                 Ok(())
             }
-            // Every run that it would start is rejected, and says so.
+            // Every run that it would start is rejected with its own message.
             ConfigurationEvent::FoundMissing => {
                 if self.broken.take().is_none() {
                     return Err(Ignored::NothingNew);
@@ -145,7 +145,7 @@ impl Configuration {
             }
             ConfigurationEvent::Performed(id) if self.outbox.remove(*id) => Ok(()),
             ConfigurationEvent::Performed(_) => Err(Ignored::NothingNew),
-            // Nobody can be told that nobody can be told: it is counted.
+            // A failed message cannot be reported by another message, so it is only counted.
             ConfigurationEvent::Deferred(id, _) => match self.outbox.defer(*id, now) {
                 Deferral::Unknown => Err(Ignored::NothingNew),
                 Deferral::Again | Deferral::Abandoned(_) => Ok(()),

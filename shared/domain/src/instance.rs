@@ -212,7 +212,7 @@ impl Effect for InstanceEffect {
 
     fn time_limit(&self) -> Option<Duration> {
         match self {
-            // It launches the replacement of every build on the instance: nothing of that is cut off for the sake of one that takes its time.
+            // This effect launches the replacements of all builds on the instance: a slow one must not cut off the others.
             Self::Interrupt => None,
             Self::Drain | Self::Reopen | Self::TellAfterAdvice { .. } | Self::Tell { .. } | Self::TellAbandoned { .. } => Some(ONE_TRY),
         }
@@ -273,13 +273,13 @@ impl Instance {
                 let known = |told: Option<Timestamp>| told.is_some_and(|told| *at < later(told, ONE_INTERRUPTION));
                 let drained = known(self.heard());
                 match what {
-                    // One that was stopped or hibernated may be back meanwhile, with others on it.
+                    // A stopped or hibernated instance may have returned meanwhile, with other tasks.
                     What::Interruption(_) if is_past(*at, now) => return Err(Ignored::Stale),
                     What::Rebalance if drained || self.was_reopened_shortly_before(*at) => return Err(Ignored::NothingNew),
                     What::Interruption(_) if known(self.warned.map(|warned| warned.at)) => return Err(Ignored::NothingNew),
                     What::Rebalance => {
                         self.advised = Some(*at);
-                        // What somebody else has drained is theirs to open again.
+                        // If another program drained the instance, that program must reactivate it.
                         let is_ours = self.look.is_some()
                             || self
                                 .outbox
@@ -290,7 +290,7 @@ impl Instance {
                         self.look = None;
                         self.outbox.remove_where(|pending| pending.effect == InstanceEffect::Reopen);
                         self.warned = Some(Warned { action: *action, at: *at });
-                        // First: the builds' two minutes count from here.
+                        // First, because the builds' two minutes count from here.
                         self.outbox.push(InstanceEffect::Interrupt, now);
                     }
                 }
@@ -299,7 +299,7 @@ impl Instance {
                 }
             }
             InstanceEvent::Interrupted { effect, builds, foreign } => {
-                // Another invocation may have looked as well: the first to tell decides.
+                // Another invocation may have polled as well: the first result decides.
                 if !self.outbox.remove(*effect) {
                     return Err(Ignored::NothingNew);
                 }
@@ -375,7 +375,7 @@ impl Instance {
                 "it stays drained and takes no tasks",
                 "set it to ACTIVE in ECS or terminate it, and check the functions' permissions",
             ),
-            // Nobody can be told that nobody can be told: it is counted.
+            // A failed message cannot be reported by another message, so it is only counted.
             InstanceEffect::TellAfterAdvice { .. } | InstanceEffect::Tell { .. } | InstanceEffect::TellAbandoned { .. } => return,
         };
         let what = Abandoned {

@@ -207,7 +207,7 @@ struct Counting<'a> {
 impl<'a> Counting<'a> {
     fn read(&mut self, xml: &'a str) -> Result<(), JunitError> {
         let mut reader = Reader::from_str(xml);
-        // Written by many a runner that takes the text of a failure as it is.
+        // Accepts a bare `&`, because many runners do not escape the text of a failure.
         reader.config_mut().allow_dangling_amp = true;
         let line = |offset: u64| {
             let offset = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -376,7 +376,7 @@ fn name(start: &BytesStart<'_>, without: &str) -> String {
         ("", "") => without.to_owned(),
         ("", name) => name.to_owned(),
         (class, "") => class.to_owned(),
-        // As jest-junit writes them unless told otherwise.
+        // The default format of jest-junit.
         (class, name) if class == name => name.to_owned(),
         (class, name) => cut(&format!("{class}.{name}")),
     }
@@ -384,7 +384,7 @@ fn name(start: &BytesStart<'_>, without: &str) -> String {
 
 /// The value of an attribute, or an empty text.
 fn attribute(start: &BytesStart<'_>, wanted: &str) -> String {
-    // Looking for attributes that stand there twice would compare each with all others.
+    // Checking for duplicate attributes would compare each with all others.
     let found = start
         .attributes()
         .with_checks(false)
@@ -393,7 +393,7 @@ fn attribute(start: &BytesStart<'_>, wanted: &str) -> String {
     let Some(found) = found else {
         return String::new();
     };
-    // An entity of the document's own, or a reference to no character, leaves the value as it is written.
+    // A custom entity, or an invalid character reference: the value stays as it is written.
     match found.normalized_value(XmlVersion::Implicit1_0) {
         Ok(value) => cut(value.trim()),
         Err(_) => cut(found.value.trim()),
@@ -402,7 +402,7 @@ fn attribute(start: &BytesStart<'_>, wanted: &str) -> String {
 
 fn cut(text: &str) -> String {
     if text.chars().nth(LONGEST_NAME).is_some() {
-        // With the ellipsis that follows, as long as it may be.
+        // Cut to the limit, including the ellipsis.
         shown(text, LONGEST_NAME - 1)
     } else {
         shown(text, LONGEST_NAME)

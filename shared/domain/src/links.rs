@@ -67,7 +67,7 @@ fn of_agent(agent: &AgentId, logs: Option<&Logs>) -> Vec<(&'static str, String)>
                 format!("{page}/logs?region={region}"),
             )
         }
-        // The form that a program of AWS's own writes: <https://github.com/awslabs/seed-farmer/blob/main/seedfarmer/utils.py>.
+        // A program of AWS uses the same form: <https://github.com/awslabs/seed-farmer/blob/main/seedfarmer/utils.py>.
         Service::CodeBuild => {
             let page = format!("{console}/codesuite/codebuild/{account}/projects/{within}/build/{within}%3A{id}");
             (format!("{page}/?region={region}"), format!("{page}/log?region={region}"))

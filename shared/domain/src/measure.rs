@@ -57,7 +57,7 @@ pub fn of_build(previous: Option<&Build>, next: &Build) -> Vec<Measure> {
             && let Some(launched) = attempt.launched
         {
             measures.push(Measure::Queued(between(attempt.queued, launched)));
-            // An interrupted attempt that is over tells when it ended; its replacement has waited since the interruption was learnt of.
+            // The end of an interrupted attempt is known; its replacement has waited since the interruption was received.
             measures.extend(interrupted_before.map(|at: Timestamp| Measure::Relaunched(between(at.min(attempt.queued), launched))));
         }
         if let (Some(started), Phase::Ended { at, .. }) = (attempt.started, &attempt.phase)

@@ -101,7 +101,7 @@ pub(crate) struct Notice {
 
 impl Notice {
     pub(crate) fn message(mut self) -> Message {
-        // Names and reasons in it come from outside.
+        // They contain foreign names and reasons.
         self.title = fit(&self.title);
         self.body = fit(&self.body);
         let mut document = json!({
@@ -273,7 +273,7 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
             )
         }
     };
-    // While an attempt is being replaced, the agent worth looking at is the one that is going.
+    // While an attempt is being replaced, the ending agent is the relevant one.
     let shown = match news {
         BuildNews::Retrying { attempt, .. } => attempt.checked_sub(1),
         BuildNews::Finished { attempt, .. } => *attempt,
@@ -419,7 +419,7 @@ pub fn about_run(run: &Run, broken: &[JobName], links: &[(&'static str, String)]
             let worst = worst_job(run, *outcome);
             let why = match &worst {
                 Some(worst) => format!(": {worst}"),
-                // A success says nothing about the jobs that are not in it.
+                // A success says nothing about jobs that are not part of the run.
                 None if !broken.is_empty() => format!("; still broken: {}", named(broken)),
                 None => String::new(),
             };
@@ -435,7 +435,7 @@ pub fn about_run(run: &Run, broken: &[JobName], links: &[(&'static str, String)]
             )
         }
     };
-    // What SNS takes in all is shared by all jobs; what is longer stands in the jobs' own messages.
+    // All jobs share SNS's size limit; the jobs' own messages have the full texts.
     let of_cause = if run.jobs.len() > MANY_JOBS { SHORT_CAUSE } else { usize::MAX };
     let short = |cause: &String| cut(cause, of_cause);
     let mut body = format!("{title}\n\n");
@@ -595,7 +595,7 @@ fn wrong_jobs(run: &Run, outcome: Outcome) -> Vec<(&JobName, Option<&String>)> {
             _ => None,
         })
         .collect();
-    // Stable: among equals the first in the file's order.
+    // The sort is stable: equal jobs stay in the file's order.
     wrong.sort_by_key(|(lesser, ..)| *lesser);
     wrong.into_iter().map(|(_, name, cause)| (name, cause)).collect()
 }

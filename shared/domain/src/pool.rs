@@ -142,10 +142,10 @@ impl Pool {
                     self.turns.insert(build.clone(), *turn);
                 }
                 if self.holders.contains_key(build) {
-                    // It would not ask if it knew.
+                    // The build does not know that it already holds a slot, so it is notified again.
                     self.grant(build, now);
                 } else if !self.waiting.iter().any(|waiting| waiting.build == *build) {
-                    // The turns take room in the record as well.
+                    // The turns also take space in the record.
                     if self.waiting.len() + self.turns.len() >= MOST_WAITING + usize::from(*turn > 0) {
                         self.turns.remove(build);
                         return Err(Ignored::Full);

@@ -66,7 +66,7 @@ fn of_build(run: &Run, build: &Build) -> Value {
     let job = run.jobs.iter().find(|job| job.name == build.spec.id.job);
     let (status, finished, cause) = match (&build.state, job.map(|job| &job.state)) {
         (BuildState::Finished { at, cause, .. }, _) => (build.status(), Some(*at), cause.as_ref()),
-        // The run decides what is skipped, and its report may be written before the build has been told.
+        // The run decides what is skipped, and its report may be written before the build is notified.
         (_, Some(JobState::Finished { outcome, cause, .. })) => (outcome.as_str(), run.finished_at(), cause.as_ref()),
         _ => (build.status(), None, None),
     };
@@ -89,7 +89,7 @@ fn of_build(run: &Run, build: &Build) -> Value {
             "agent": attempt.agent,
             "links": attempt.agent.as_ref().map(|_| links::object(&links::links(&build.spec, attempt))),
             "log": LogStream::of(&build.spec, attempt),
-            // An attempt that was refused has none.
+            // A refused attempt has none.
             "launched": attempt.agent.as_ref().and(attempt.launched),
             "started": attempt.started,
             "ended": match &attempt.phase { crate::build::Phase::Ended { at, .. } => Some(at), _ => None },

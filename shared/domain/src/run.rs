@@ -502,7 +502,7 @@ impl Run {
     /// and the jobs that they need. No other run would test their change.
     fn kept_beside(&self, jobs: &[JobName]) -> Vec<JobName> {
         let mut kept: Vec<JobName> = Vec::new();
-        // From behind, so that a job comes up before those that it needs.
+        // In reverse order, so that a job comes before the jobs that it needs.
         for job in self.jobs.iter().rev() {
             let is_needed = self
                 .jobs
@@ -527,7 +527,7 @@ impl Run {
             }
             changed = true;
             job.cancelled = true;
-            // A build that runs tells itself when it is over, and it may have succeeded by then.
+            // A running build reports its own end, and may have succeeded by then.
             if job.state == JobState::Blocked {
                 job.state = JobState::Finished {
                     outcome,
@@ -566,7 +566,7 @@ impl Run {
             action.earlier.remove(0);
         }
         action.state = ActionState::Open { since: now };
-        // An answer that was not given yet has to go to the job that is open now.
+        // A pending result must go to the job that is open now.
         self.outbox
             .remove_where(|pending| matches!(pending.effect, RunEffect::Continue { .. } | RunEffect::Answer { .. }));
         self.answer_if_over(now);
@@ -596,7 +596,7 @@ impl Run {
                 "the run has no report in the bucket",
                 "check the functions' permissions; `show` returns the same facts",
             ),
-            // Nobody can be told that nobody can be told: it is counted.
+            // A failed message cannot be reported by another message, so it is only counted.
             RunEffect::Announce | RunEffect::TellAbandoned { .. } => return,
             RunEffect::Release { .. } | RunEffect::Skip { .. } | RunEffect::Cancel { .. } | RunEffect::Enter(_) => return,
         };
@@ -615,7 +615,7 @@ impl Run {
         if self.state == RunState::Open {
             return;
         }
-        // While a continuation is under way, its job takes no other answer; the next one is told as soon as it comes.
+        // While a continuation is in progress, its job accepts no other result; the next job gets it as soon as it arrives.
         if let Some(Action {
             job,
             state: ActionState::Open { .. },
@@ -641,7 +641,7 @@ impl Run {
                 self.outbox.push(RunEffect::Continue { job }, now);
                 Ok(())
             }
-            // It was never sent, so nobody can have answered it.
+            // It was never sent, so the next job cannot have arrived.
             ActionState::Continued { .. } if self.outbox.any(|effect| matches!(effect, RunEffect::Continue { .. })) => {
                 action.state = ActionState::Continued { at: now };
                 Ok(())
@@ -650,7 +650,7 @@ impl Run {
                 action.state = ActionState::Over;
                 let minutes = GONE_AFTER.as_secs() / 60;
                 let cause = format!("CodePipeline did not poll the run for {minutes} minutes: the pipeline was stopped or gave up");
-                // Where nothing is left to cancel, forgetting the action is all there is to do.
+                // If nothing is left to cancel, forgetting the action is enough.
                 let _ = self.cancel(|_| true, Outcome::Cancelled, &cause, now);
                 Ok(())
             }

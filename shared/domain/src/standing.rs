@@ -99,7 +99,7 @@ impl Standing {
                         self.note_job(&job.name, succeeded, &run.id, at);
                     }
                 }
-                // A run that was cancelled or superseded mends nothing; the next one may.
+                // A cancelled or superseded run repairs nothing; the next one may.
                 if !says_something {
                     return;
                 }
@@ -107,7 +107,7 @@ impl Standing {
                     self.rejected = None;
                     self.mended = Some(run.id.clone());
                 }
-                // A job that its pipeline file has no more is nobody's concern.
+                // A job that is no longer in the pipeline file does not matter.
                 let knows_all = self.origin == Origin::PipelineFile && newest.is_none_or(|newest| newest <= at);
                 if knows_all {
                     self.jobs

@@ -34,7 +34,7 @@ impl Starter {
             return refused(format!("there is no run {}", what.run()));
         };
         let run = run.record;
-        // Which jobs a request wanted that was rejected is known to the asker alone.
+        // Only the requester knows which jobs a rejected request wanted.
         let is_rejected = matches!(run.state, RunState::Rejected { .. }) && !run.trigger.contains('/');
         let Again { jobs: again, left_out } = match again(&run, what) {
             Ok(again) => again,
@@ -124,7 +124,7 @@ impl Starter {
                     run: before.id.clone(),
                     job: job.clone(),
                 };
-                // The script is the action's own; it is nowhere else.
+                // The script is only in the action's parameters.
                 let stored = self.engine.ledger.build(&build).await?.map(|stored| stored.record.spec);
                 let Some((agent, Script::Inline(run))) = stored.map(|spec| (spec.agent, spec.script)) else {
                     return Ok(Err("its script has expired: retry the action in CodePipeline".to_owned()));

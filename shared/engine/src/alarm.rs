@@ -262,8 +262,7 @@ impl Record for Alarm {
 async fn perform_remedy(alarm: &Alarm, engine: &Engine, at: Timestamp, remedy: &Remedy) -> Result<Remedied, Fault> {
     let occasion = alarm.occasion(at);
     if remedy.action == RemedyAction::PauseStarts {
-        // A pause is no more than one however often it is asked for. It counts from when it was decided: an OK may have been decided since, and
-        // overtaken this.
+        // Repeated requests are one pause. It counts from its decision, because an OK may have been decided since, and processed first.
         let Some(since) = alarm.paused else {
             return Ok(Remedied::NotNeeded);
         };

@@ -112,7 +112,7 @@ impl Keeper {
     pub async fn job(&self, seen: &JobSeen) -> Result<Option<(String, Handled)>, Fault> {
         let (backups, _) = self.backups().await?;
         let of_resource = backups.into_iter().filter(|(_, definition)| {
-            // A restore job tells its recovery point alone.
+            // The event of a restore job has its recovery point, but not its resource.
             seen.resource.as_ref().is_none_or(|resource| *resource == definition.resource)
         });
         let loading = of_resource.map(async |(name, _)| self.engine.stored_backup(&name).await);
@@ -209,7 +209,7 @@ impl Engine {
     /// Reads a backup from the ledger.
     async fn stored_backup(&self, name: &str) -> Result<Option<Versioned<Backup>>, Fault> {
         let mut stored: Option<Versioned<Backup>> = self.load_kept(&key(name)).await?;
-        // One that was stored before it knew its suite.
+        // A record from before the field `suite` existed.
         if let Some(stored) = stored.as_mut().filter(|stored| stored.record.suite.is_empty()) {
             stored.record.suite = self.suite.to_string();
         }

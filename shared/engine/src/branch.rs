@@ -51,7 +51,7 @@ impl Record for Branch {
             by: by.clone(),
             jobs: newer.map(|newer| newer.record.jobs.into_iter().map(|job| job.name).collect()),
         };
-        // A run that is over, or has expired, has nothing left to cancel.
+        // A run that has finished or expired has nothing left to cancel.
         let told = engine.tell_run(run, event).await?;
         if told.is_some() {
             tracing::info!(%run, %by, "run superseded");

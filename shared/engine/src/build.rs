@@ -106,7 +106,7 @@ impl Record for Build {
                 )))
             }) {
                 Ok(report) => stop.report = report,
-                // The exit code and the service's words decide without it, rather than nobody.
+                // Without a report, the exit code and the service's message decide.
                 Err(fault) if measure::between(since, engine.clock.now()) >= TRY_FOR => {
                     tracing::error!(build = %self.spec.id, attempt, error = %fault, "the agent's report cannot be read: the attempt is judged without it");
                     engine.meter.count(None, &[Measure::Abandoned(1)]);
@@ -127,7 +127,7 @@ impl Record for Build {
                 if self.spec.pausable
                     && let Some(why) = engine.paused().await?
                 {
-                    // A launch that may have come through already is no new one.
+                    // A launch that may already have succeeded is not a new one.
                     if again && let Some(observation) = engine.agents.find(&self.spec, &self.attempt_id(attempt)).await?.pop() {
                         return Ok(vec![BuildEvent::Agent { attempt, observation }]);
                     }

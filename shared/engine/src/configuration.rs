@@ -57,7 +57,7 @@ impl Engine {
         let serves = sound.as_ref().map(|(since, _)| *since);
         tracing::error!(why, serves = ?serves, "the suite configuration is invalid");
         let event = ConfigurationEvent::FoundBroken { why: why.clone(), serves };
-        // Who wants to start something does not wait for this: the next one who reads the file tries it again.
+        // The request does not wait for this message: the next reader of the file retries it.
         if let Err(fault) = self.found(event).await {
             tracing::warn!(error = %fault, "the message about the invalid suite configuration could not be sent");
         }

@@ -238,7 +238,7 @@ impl Engine {
                     Decision::Ignored(reason) => ignored = Some(reason),
                 }
             }
-            // Whoever committed these did not live to perform them.
+            // The function that committed these effects stopped before it performed them.
             let mut effects: Vec<_> = match overdue {
                 Overdue::Perform => overdue_in(next.outbox(), now).collect(),
                 Overdue::Leave => Vec::new(),
@@ -254,7 +254,7 @@ impl Engine {
                         self.after_conflict(&current.record, conflicts).await?
                     }
                 };
-                // A write whose reply was lost conflicts with itself when the SDK repeats it: what is there then is what was to be written.
+                // If the reply to a write is lost, the SDK's repetition conflicts with the write itself: the stored record then equals the new one.
                 if stored.version != current.version + 1 || stored.record != next {
                     current = stored;
                     continue;
@@ -297,7 +297,7 @@ impl Engine {
             match outcome {
                 Ok(more) => events.extend(more),
                 Err(other) => {
-                    // It is tried again; who has called is given the first of them as an error.
+                    // The effect is retried; the caller gets the first fault as an error.
                     tracing::warn!(record = current.record.name(), error = %other, "an effect could not be performed");
                     events.push(R::deferred(pending.id, other.what.clone()));
                     fault.get_or_insert(other);

@@ -35,10 +35,10 @@ pub(crate) async fn collect(engine: &Engine, attempt: &AttemptId) -> Result<Foun
     }
     let mut tests: Option<Tests> = None;
     let mut others = Vec::new();
-    // In their order, so that the same files always name the same failures.
+    // In order, so that the same files always list the same failures.
     let mut counting = stream::iter(reports)
         .map(|path| async move {
-            // One byte more than is counted tells that there is more.
+            // One byte more than is counted shows that there is more.
             let content = engine.store.artifact(attempt, &path, limit.saturating_add(1)).await?;
             Ok::<_, Fault>((path, content.map(|content| junit::count(&content))))
         })
@@ -58,7 +58,7 @@ pub(crate) async fn collect(engine: &Engine, attempt: &AttemptId) -> Result<Foun
             None => tests.get_or_insert_default().note_unread(&path, "it no longer exists"),
         }
     }
-    // Beside a report in JUnit's format it tells of the same tests.
+    // If there is also a JUnit report, it contains the same tests.
     for (path, why) in others.into_iter().filter(|_| tests.is_none()).collect::<Vec<_>>() {
         tests.get_or_insert_default().note_unread(&path, &why.to_string());
     }

@@ -26,7 +26,7 @@ impl Engine {
         let Some(host) = self.hosts.find(id, clusters).await? else {
             return Ok(Handled::Unknown);
         };
-        // Who drains an instance is told nowhere: whether somebody else has can only be seen before.
+        // ECS does not say who drains an instance: whether another program did can only be seen before Bellhop drains it.
         let draining = what == What::Rebalance && self.hosts.is_draining(id, &host).await?;
         let stored = self.load_kept::<Instance>(&key_of(id)).await?;
         let current = stored.unwrap_or_else(|| Versioned {
@@ -40,7 +40,7 @@ impl Engine {
     /// Marks a build as interrupted with the instance of its agent, like a Fargate Spot warning.
     async fn interrupt(&self, attempt: &AttemptId, observation: Observation) -> Result<(), Fault> {
         let observation = Observation {
-            // The instance's news have no place among the versions of the task.
+            // The instance's notice has no version in the sequence of the task's versions.
             version: None,
             status: AgentStatus::Interrupted,
             ..observation
@@ -113,7 +113,7 @@ impl Record for Instance {
     async fn perform(&self, engine: &Engine, pending: &Pending<InstanceEffect>) -> Result<Vec<InstanceEvent>, Fault> {
         let performed = InstanceEvent::Performed(pending.id);
         match &pending.effect {
-            // It could not be done in time. Whoever was on it then is gone, and who is on it now stays.
+            // It failed until its deadline. The tasks of that time are gone, and the current ones stay.
             InstanceEffect::Interrupt if self.is_past(engine.clock.now()) => Ok(vec![InstanceEvent::Interrupted {
                 effect: pending.id,
                 builds: Vec::new(),
@@ -139,7 +139,7 @@ impl Record for Instance {
                     }
                 }
                 match fault {
-                    // Told again by the sweep, all of them: who has heard it ignores it.
+                    // The sweep sends all of them again: builds that already know it ignore it.
                     Some(fault) => Err(fault),
                     None => Ok(vec![InstanceEvent::Interrupted {
                         effect: pending.id,

@@ -226,7 +226,7 @@ impl Line {
         let mut builds = engine.load(&ids, &mut self.tally).await;
         let read: BTreeSet<&BuildId> = builds.iter().map(|build| &build.record.spec.id).collect();
         self.unreadable.extend(ids.iter().filter(|id| !read.contains(id)).cloned());
-        // The index is a little behind.
+        // The index is slightly behind the table.
         let now = engine.clock.now();
         builds.retain(|build| build.record.due().is_some_and(|due| due <= now));
         self.read.extend(engine.look(builds, &mut self.tally).await);

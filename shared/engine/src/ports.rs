@@ -194,7 +194,7 @@ const TRANSACTION_BYTES: usize = 3_000_000;
 
 /// Whether a run of these builds is created in one step.
 pub fn fits_transaction<'a>(specs: impl ExactSizeIterator<Item = &'a BuildSpec>) -> bool {
-    // What cannot be written as JSON cannot be stored either, and storing it says so.
+    // A value that cannot be written as JSON cannot be stored; storing it returns the error.
     let length = |spec| serde_json::to_vec(spec).map_or(0, |json| json.len());
     specs.len() < TRANSACTION && specs.map(length).sum::<usize>() <= TRANSACTION_BYTES
 }

@@ -23,7 +23,7 @@ impl Kept for Standing {
         };
         DocumentKey {
             kind: DocumentKind::Standing,
-            // A reference may hold a `#`, and stands last.
+            // A reference may contain a `#`, so it comes last.
             name: format!("{}#{origin}#{}", self.repository, self.reference),
         }
     }

@@ -221,7 +221,7 @@ impl Starter {
             },
             PipelineAsks::Wrong(message) => Err(Refused(message.clone())),
         };
-        // What has a run is answered by the run.
+        // If there is a run, the run sends the result.
         let message = match &outcome {
             Ok(Started::Run { .. } | Started::Rejected { .. } | Started::Again(_)) => return Ok(outcome),
             Ok(Started::Nothing(why)) => format!("nothing was started: {why}"),
@@ -249,7 +249,7 @@ impl Starter {
         };
         if let Some(commit) = &start.commit {
             let at = Place::Commit(commit.clone());
-            // The commit of a job's pipeline file is found, or not, with the file.
+            // The read of the pipeline file shows whether a job's commit exists.
             if matches!(start.work, PipelineWork::Script { .. }) && self.engine.source.root(&start.repository, &at).await?.is_none() {
                 return Ok(Err(Refused(format!(
                     "there is no commit {commit} in the repository {}",
@@ -320,7 +320,7 @@ impl Starter {
 
     async fn start(&self, push: &Push, wanted: Wanted<'_>) -> Result<Started, Fault> {
         let id = self.engine.run_id(&push.trigger, &push.reference);
-        // Most repeated triggers end here, for the price of one read. The others end at the conditional write below.
+        // Most repeated triggers end here, after one read. The others end at the conditional write below.
         if self.engine.ledger.run(&id).await?.is_some() {
             return Ok(Started::Again(id));
         }
@@ -347,7 +347,7 @@ impl Starter {
 
     /// Stores the planned run, and performs the effects in its outbox.
     pub(crate) async fn carry_out(&self, id: RunId, push: &Push, plan: Plan, around: Circumstances) -> Result<Started, Fault> {
-        // Planning takes its time, and what is pending counts from here.
+        // Planning takes time, and pending effects count from here.
         let now = self.engine.clock.now();
         let put_into = |run: Run| {
             let run = run.from_origin(around.origin).repeating(around.retry_of).aside(around.aside);
@@ -414,7 +414,7 @@ impl Starter {
         let (file, message, suite) = try_join3(
             self.engine.source.file(&push.repository, &push.commit, PIPELINE_FILE),
             async {
-                // Who asks for a run means it, whatever the commit's message says; so does who tags a commit.
+                // A request means that the run is wanted, whatever the commit's message says; so does a tag.
                 if by_push && push.reference.branch().is_some() {
                     self.engine.source.message(&push.repository, &push.commit).await
                 } else {
@@ -488,7 +488,7 @@ impl Starter {
             Err(why) => return Ok(Err(why.into_words())),
         };
         let by_push = matches!(wanted, WantedJobs::ByFilters);
-        // A new branch has nothing to be compared with, and then every path counts as changed.
+        // A new branch has no previous commit to compare with, so every path counts as changed.
         let changed = match &push.previous {
             Some(previous) if by_push && file.needs_changes(&push.reference) => {
                 self.engine.source.changed(&push.repository, previous, &push.commit).await?

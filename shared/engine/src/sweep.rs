@@ -154,7 +154,7 @@ impl Engine {
         let (mut taken, mut limit) = (BTreeSet::new(), LIMIT);
         loop {
             let more = due.len() >= limit;
-            // What was worked on and is still due will not be better for being tried again at once, or the index is a little behind.
+            // A record that was processed and is still due gains nothing from another try at once, or the index is slightly behind.
             due.retain(|(_, item)| taken.insert(item.clone()));
             tally.swept.due += due.len();
             let (mut ids, mut others) = (Vec::new(), Vec::new());
@@ -186,7 +186,7 @@ impl Engine {
     async fn sweep_builds(&self, ids: &[BuildId], until: Timestamp) -> Tally {
         let mut tally = Tally::default();
         let mut slow = Slow::new();
-        // In portions, so that what was asked of ECS is still true when it is decided upon.
+        // In batches, so that the agents' states are still current at the decision.
         for portion in ids.chunks(DESCRIBE) {
             if self.clock.now() >= until {
                 tally.swept.left += portion.len();
@@ -273,7 +273,7 @@ impl Engine {
     async fn sweep_others(&self, others: Vec<Other>, until: Timestamp) -> Tally {
         let mut tally = Tally::default();
         let mut slow = Slow::new();
-        // Side by side: a service that takes its time with one of them makes none of the others late, such as an action that is to be continued.
+        // In parallel: a slow service must not delay the others, such as an action that needs a continuation.
         let work = others.into_iter().map(|item| (item.to_string(), self.sweep_other(item).boxed()));
         self.side_by_side(work.collect(), &mut slow, until, &mut tally).await;
         self.finish(slow, &mut tally).await;
@@ -320,7 +320,7 @@ impl Engine {
     /// timeouts apply only to agents that were polled, or whose polls have failed for long.
     pub(crate) async fn look(&self, builds: Vec<Versioned<Build>>, tally: &mut Tally) -> Vec<(Versioned<Build>, Vec<BuildEvent>)> {
         let now = self.clock.now();
-        // Each service for itself: one that does not answer keeps none of the others' agents from being looked at.
+        // Each service separately: if one does not respond, the agents of the others are polled nevertheless.
         let mut wanted: Vec<(Discriminant<Executor>, Vec<AgentId>)> = Vec::new();
         for build in &builds {
             let agents = build.record.agents_to_check(now).into_iter().map(|(_, agent)| agent);

@@ -284,7 +284,7 @@ fn explain(facts: &mut AlarmFacts, reason: Option<&str>, evidence: Option<&Value
             .or_else(|| band(last(evidence, "recentLowerThresholds"), last(evidence, "recentUpperThresholds")));
         facts.because = names(evidence.get("triggeringAlarms"), "/arn");
     }
-    // The list without times does not say which end of it is the newer one; the reason begins with the newest.
+    // The list has no times, so its order is unknown; the reason begins with the newest value.
     facts.value = evidence
         .and_then(newest)
         .or_else(|| value_in(reason))

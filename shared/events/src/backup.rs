@@ -72,7 +72,7 @@ pub(crate) fn state_change(kind: JobKind, event: &Value) -> Result<Event, Reason
     };
     let id = match id.filter(|id| !id.is_empty()) {
         Some(id) => id,
-        // A copy's first event comes before it has one.
+        // A copy job's first event has no id.
         None if state == JobState::Underway => {
             return Err(Reason::Foreign(format!(
                 "a {} job without an id, as it was just created",

@@ -152,7 +152,7 @@ impl BuildFacts {
             "IN_PROGRESS" => return Ok(self.progress()),
             "SUCCEEDED" => (StopCause::Exited, Some(script(0, None))),
             "FAILED" => self.failure(),
-            // Waiting for a place does not count against the job's time.
+            // Time in the queue does not count as the job's time.
             "TIMED_OUT" if self.trouble().is_some_and(PhaseFacts::is_before_the_build) => (StopCause::FailedToStart, None),
             "TIMED_OUT" => (StopCause::TimedOut, None),
             "STOPPED" => (StopCause::Requested, None),
@@ -229,7 +229,7 @@ impl BuildFacts {
                     };
                     (StopCause::Exited, Some(report))
                 }
-                // As on ECS: it is the job that takes more memory than its agent has.
+                // As on ECS: the job needs more memory than its agent has.
                 Some(context) if context.message.contains(OUT_OF_MEMORY) => (
                     StopCause::Exited,
                     Some(Report {

@@ -87,7 +87,7 @@ pub(crate) fn trigger_record(record: &Value, parsed: &mut Parsed) {
     let name = record.get("eventName").and_then(Value::as_str);
     let what = format!("{TRIGGER_SOURCE} {}", clean(name.unwrap_or("record"), 50));
     match name {
-        // Real deliveries say the former, documentation the latter.
+        // Real events have the former, the documentation has the latter.
         Some("ReferenceChanges" | "ReferenceChange") | None => {}
         Some("TriggerEventTest") => return parsed.skip(what, Reason::Foreign("the trigger was tested, nothing was pushed".into())),
         Some(_) => return parsed.skip(what, Reason::Foreign("not a change of references".into())),

@@ -72,7 +72,7 @@ pub(crate) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 /// 9:14:03 AM`, which is UTC.
 pub(crate) fn timestamp(text: &str) -> Option<Timestamp> {
     let of_codebuild = || {
-        // Newer formatters put a narrow space of their own before the half of the day.
+        // Newer formatters put a narrow no-break space before AM or PM.
         let text = text.replace(|c: char| c.is_whitespace(), " ");
         let local = DateTime::strptime("%b %d, %Y %I:%M:%S %p", text).ok()?;
         Some(local.to_zoned(TimeZone::UTC).ok()?.timestamp())

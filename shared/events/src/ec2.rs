@@ -38,7 +38,7 @@ struct Detail {
 pub(crate) fn interruption_warning(event: &Value) -> Result<Event, Reason> {
     let Envelope { time, detail } = decode::object(event, "event")?;
     let action = match detail.instance_action.as_deref() {
-        // The usual one, and in doubt the one that leaves nothing behind.
+        // The default action, and the safe assumption, because it leaves nothing behind.
         None | Some("terminate") => Action::Terminate,
         Some("stop") => Action::Stop,
         Some("hibernate") => Action::Hibernate,

@@ -108,7 +108,7 @@ impl TaskFacts {
             "PROVISIONING" | "PENDING" | "ACTIVATING" if self.told_to_stop() => AgentStatus::Stopping,
             "PROVISIONING" | "PENDING" | "ACTIVATING" => AgentStatus::Starting,
             "RUNNING" if !self.told_to_stop() => AgentStatus::Running { since: self.started_at },
-            // The warning proper is RUNNING; the later two say the same again to whom it did not reach.
+            // RUNNING carries the warning; the two later states repeat it in case it was lost.
             "RUNNING" | "DEACTIVATING" | "STOPPING" if self.interrupted() => AgentStatus::Interrupted,
             "RUNNING" | "DEACTIVATING" | "STOPPING" => AgentStatus::Stopping,
             "DEPROVISIONING" if !self.every_end_is_known() && self.interrupted() => AgentStatus::Interrupted,
@@ -163,13 +163,13 @@ impl TaskFacts {
                 })
                 .collect(),
             report: None,
-            // A task that is being taken down has no `stoppedAt` yet, and began to stop before its containers had.
+            // A stopping task has no `stoppedAt` yet, and began to stop before its containers.
             at: self.stopped_at.or(self.stopping_at.max(self.execution_stopped_at)),
         }
     }
 
     fn cause(&self) -> StopCause {
-        // First, and not by exit code: a script that ends cleanly on SIGTERM leaves 0 behind.
+        // First, and not by exit code: a script that ends cleanly on SIGTERM has exit code 0.
         if self.interrupted() {
             return StopCause::Interrupted;
         }
@@ -222,7 +222,7 @@ pub fn from_environment<'a>(environment: impl IntoIterator<Item = (&'a str, &'a 
             _ => {}
         }
     }
-    // Read as the `startedBy` they stand for, so that there is one rule for what is an attempt's.
+    // Parsed like a `startedBy`, so that one rule decides what belongs to an attempt.
     AttemptId::from_started_by(&format!("bellhop/{}/{}", build?, number?))
 }
 

@@ -118,7 +118,7 @@ fn message(what: &str, content: Option<&Value>, (path, topic): (&str, Option<&st
         return parsed.skip(what, Reason::Excessive(format!("{path} is longer than {LONGEST_TEXT} bytes")));
     }
     match read(content) {
-        // Written as a text once more, as input transformers do.
+        // A JSON string inside a string, as input transformers write it.
         Ok(Value::String(inner)) => message(what, Some(&Value::String(inner)), (path, topic), depth + 1, parsed),
         Ok(inner) if inner.as_object().is_some_and(alarm::is_notification) => {
             parsed.add(alarm::NOTIFICATION, alarm::notification(&inner, topic));
@@ -161,7 +161,7 @@ fn without_half_pairs(text: &str) -> String {
         let (kept, length) = match (unit(at), unit(at + 6)) {
             (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (text.get(at..at + 12), 12),
             (Some(0xd800..=0xdfff), _) => (Some("\\ufffd"), 6),
-            // What is escaped begins no other escape.
+            // An escaped character cannot begin another escape.
             _ if rest.starts_with('\\') => {
                 let length = 1 + rest.chars().nth(1).map_or(0, char::len_utf8);
                 (rest.get(..length), length)

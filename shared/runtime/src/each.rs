@@ -33,7 +33,7 @@ where
     for event in parsed.events {
         match each(event).await {
             Some(Ok(answer)) => answers.push(answer),
-            // The first one is the invocation's, and logged with that.
+            // The first fault is returned for the invocation and logged with it.
             Some(Err(first)) if fault.is_none() => fault = Some(first),
             Some(Err(other)) => tracing::error!(error = %other, "an event could not be processed"),
             None => {

@@ -17,7 +17,7 @@ pub(crate) fn start() {
     let filter = filter(&env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default());
     let lines = tracing_subscriber::fmt::layer().with_target(false);
     let lines = if env::var("AWS_LAMBDA_LOG_FORMAT").is_ok_and(|format| format.eq_ignore_ascii_case("json")) {
-        // Lambda takes a line without a time for one of level INFO, and drops it where only warnings are wanted.
+        // Lambda treats a line without a time as level INFO, and drops it if only warnings are wanted.
         lines.json().boxed()
     } else {
         lines.without_time().boxed()

@@ -29,7 +29,7 @@ impl Meter for Metrics {
         let suite = &self.suite;
         let now = Timestamp::now();
         let lines: String = measures.iter().map(|measure| line(suite, repository, measure, now)).collect();
-        // A log that cannot be written is nobody's build's business.
+        // A metric that cannot be written must not affect builds.
         let _ = std::io::stdout().lock().write_all(lines.as_bytes());
     }
 }

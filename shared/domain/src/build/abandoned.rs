@@ -22,7 +22,7 @@ impl Build {
         let effect = match self.outbox.defer(id, now) {
             Deferral::Unknown => return Err(Ignored::NothingNew),
             Deferral::Again => {
-                // People read it once the queue-timeout is over.
+                // It is part of the message when the queue-timeout is over.
                 if let Some(attempt) = self.attempts.iter_mut().find(|attempt| Some(attempt.number) == launched) {
                     attempt.last_refusal = Some(brief(why, LONGEST_WORDS));
                 }
@@ -32,7 +32,7 @@ impl Build {
         };
         match effect {
             BuildEffect::Collect { attempt, news } => {
-                // People and the jobs that wait are told without it.
+                // The message and the waiting jobs do without the artifacts.
                 self.tell(news, now);
                 self.tell_abandoned(
                     format!("read the artifacts of attempt {attempt}"),
@@ -44,7 +44,7 @@ impl Build {
             }
             BuildEffect::Find { attempt } => self.not_found(attempt, why, now),
             BuildEffect::Stop { agent, .. } => self.not_stopped(&agent, why, now),
-            // Nobody can be told that nobody can be told: it is counted.
+            // A failed message cannot be reported by another message, so it is only counted.
             BuildEffect::Announce(_) => {}
             BuildEffect::Launch { .. } | BuildEffect::Ask | BuildEffect::Leave { .. } | BuildEffect::TellRun { .. } => {}
         }
@@ -106,7 +106,7 @@ impl Build {
         self.tell_lost(number, &agent, why, now);
         let is_never_up = stopped_for == StopWhy::NeverUp;
         if is_never_up && is_open && capacity == Capacity::Spot && !ran && !must_be_proven {
-            // Under another number: what the lost agent may still write is not the next one's.
+            // With another number, so that files which the lost agent may still write do not mix with the next one's.
             self.renumber(number, self.never_up(capacity), now);
             return self.fall_back_to_on_demand(now);
         }

@@ -54,7 +54,7 @@ impl Build {
         spent: bool,
         now: Timestamp,
     ) -> Result<(), Ignored> {
-        // Somebody else was answered likewise before, and the launch of the next round may be under way.
+        // Another try got the same refusal before, and the launch of the next round may be in progress.
         if self
             .attempts
             .iter()
@@ -71,7 +71,7 @@ impl Build {
             attempt.round = attempt.round.saturating_add(u32::from(spent));
             attempt.last_refusal = Some(brief(refusal.said(), LONGEST_WORDS));
             attempt.advice = Some(advice);
-            // It is another reason now.
+            // The reason is a different one now.
             if !matches!(refusal, Refusal::Unknown(_) | Refusal::Paused(_)) {
                 attempt.unknown = None;
             }
@@ -85,7 +85,7 @@ impl Build {
             }
             Refusal::NoCapacity(_) | Refusal::AccountLimit(_) | Refusal::Transient(_) => self.requeue(now),
             Refusal::Throttled(_) => self.line_up(now),
-            // Nothing was asked of the service, so no wait has to grow.
+            // The service was not called, so the wait does not grow.
             Refusal::Paused(_) => self.wait_for(PAUSED_WAIT, now),
             Refusal::Invalid(text) => self.cannot_launch(number, text, now),
             Refusal::Unknown(text) => self.refused_for_unknown(number, text, now),
@@ -100,7 +100,7 @@ impl Build {
             attempt.fell_back = true;
             attempt.checked = now;
         }
-        // An interrupted attempt may still win inside its two minutes; its end decides then.
+        // An interrupted attempt may still succeed within its two minutes; its end decides then.
         if self.attempts.iter().any(Attempt::is_live) {
             self.state = BuildState::Active;
         } else {
@@ -123,7 +123,7 @@ impl Build {
         if let BuildState::Queued { not_before } = &mut self.state {
             *not_before = (*not_before).min(until);
         }
-        // Others may have its place meanwhile, unless something runs for the build beside this attempt, or may.
+        // Others may use its slot meanwhile, unless another attempt of the build is running, or may be.
         if self.place == Place::Held && !self.attempts.iter().any(Attempt::is_live) && self.strays.iter().all(|stray| stray.stopped) {
             self.leave_place(now);
         }
@@ -159,7 +159,7 @@ impl Build {
             self.leave_agent_behind(index, now);
             self.fall_back_to_on_demand(now);
         } else {
-            // The idempotency token of this attempt is spent on an agent that never ran: only another attempt can be launched.
+            // The idempotency token of this attempt belongs to an agent that never ran, so only another attempt can be launched.
             self.renumber(number, reason.clone(), now);
             self.requeue(now);
         }

@@ -47,7 +47,7 @@ impl Build {
     pub(super) fn waiting_told_at(&self) -> Option<Timestamp> {
         let attempt = self.attempts.last()?;
         let waits = matches!(self.state, BuildState::Waiting | BuildState::Queued { .. });
-        // What is refused for an unknown reason was told at once.
+        // A refusal for an unknown reason was already reported.
         if !waits || self.waiting_told || attempt.unknown.is_some() {
             return None;
         }
@@ -60,7 +60,7 @@ impl Build {
         let (Some(cause), Some(attempt)) = (self.waits_because(), self.attempts.last()) else {
             return;
         };
-        // A look that comes late gives it up.
+        // If the sweep is late, the build times out instead.
         if !is_time || self.queue_deadline(attempt) <= now {
             return;
         }

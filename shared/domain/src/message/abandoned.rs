@@ -18,7 +18,7 @@ const STATUS: &str = "abandoned";
 impl Abandoned {
     /// It, in one line.
     pub(super) fn title(&self) -> String {
-        // The words of a fault begin with what was to be done.
+        // The text of a fault begins with the failed action.
         let why = match self.why.split_once(": ") {
             Some((what, words)) if what.starts_with("failed to ") => words,
             _ => &self.why,

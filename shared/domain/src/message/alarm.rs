@@ -73,7 +73,7 @@ pub fn about_alarm(alarm: &Alarm, news: &AlarmNews) -> Message {
         body: email(alarm, news, &full, remedy.as_deref(), link.as_deref()),
     };
     let mut message = notice.message();
-    // Its titles give way in the middle, not at the end.
+    // Its titles are cut in the middle, not at the end.
     message.subject = cut(&printable_ascii(&title.within(SUBJECT_LIMIT)), SUBJECT_LIMIT);
     message.sms = title.within(SMS_LIMIT);
     message.attributes.push(("alarm", alarm.id.name.clone()));
@@ -82,7 +82,7 @@ pub fn about_alarm(alarm: &Alarm, news: &AlarmNews) -> Message {
 
 fn status(alarm: &Alarm, news: &AlarmNews) -> (&'static str, Severity) {
     let of_state = match news.transition.state {
-        // Its alarm as a whole is told as an error.
+        // Its alarm as a whole is reported as an error.
         AlarmState::Alarm if alarm.id.contributor.is_some() => ("alarm", Severity::Warning),
         AlarmState::Alarm => ("alarm", Severity::Error),
         AlarmState::Ok => ("ok", Severity::Info),
@@ -336,7 +336,7 @@ fn date(at: Timestamp) -> String {
 
 fn span(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.duration_since(from).as_secs().max(0).unsigned_abs();
-    // Nobody needs the seconds of hours.
+    // For spans of hours, seconds are irrelevant.
     let shown = if seconds >= 3600 { seconds - seconds % 60 } else { seconds };
     humantime::format_duration(Duration::from_secs(shown)).to_string()
 }

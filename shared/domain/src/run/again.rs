@@ -112,7 +112,7 @@ impl Run {
                 None => again.jobs.push(other.name.clone()),
             }
         }
-        // In the run's order: those that are needed first.
+        // In the run's order: a job comes after the jobs that it needs.
         again.jobs.sort_by_key(|name| self.jobs.iter().position(|job| job.name == *name));
         Ok(again)
     }

@@ -13,7 +13,7 @@ use crate::ports::{DueItem, Lane, Ledger, Written};
 
 /// What is due is given in the order in which it became due, no more of it than asked for, and none of it early or after it was done.
 pub(super) async fn what_is_due_comes_in_its_order(ledger: &dyn Ledger) {
-    // Long ago, so that nobody else's records come first.
+    // Long ago, so that other records do not come first.
     let first = now().checked_sub(Duration::from_secs(86_400 * 30)).unwrap();
     let after = |seconds: u64| first.checked_add(Duration::from_secs(seconds)).unwrap();
     let runs: Vec<Run> = [2, 0, 1].map(|minutes| Given::new().rejected(after(minutes * 60))).into();

@@ -70,7 +70,7 @@ pub(super) async fn runs_beyond_a_page_are_all_listed(ledger: &dyn Ledger) {
 /// The same with what is due.
 pub(super) async fn what_is_due_beyond_a_page_is_all_found(ledger: &dyn Ledger) {
     let given = Given::new();
-    // Their digits add up to the same, by which the table tells its partitions: all of them are in one.
+    // Their digits have the same sum, which determines the partition: all of them are in one.
     let name = |index: usize| format!("{index:04}{:04}{}", 9_999 - index, "x".repeat(1_950));
     let waiting: Vec<Document> = (0..MANY)
         .map(|index| given.document(DocumentKind::Instance, &name(index), Some(given.created)))

@@ -74,7 +74,7 @@ pub(crate) fn state_change(event: &Value) -> Result<Event, Reason> {
     };
     let change: StateChange = decode::object(detail, "detail")?;
     let phases = change.additional_information.unwrap_or_default().phases.unwrap_or_default();
-    // The build's last phase begins when everything is over; it has no end.
+    // The build's last phase begins after everything has ended, and has no end.
     let completed = phases
         .iter()
         .find(|phase| phase.phase_type == "COMPLETED")
@@ -145,7 +145,7 @@ fn attempt(detail: &Value) -> Result<Option<AttemptId>, Reason> {
     let Some(variables) = detail.pointer(ENVIRONMENT).and_then(Value::as_array) else {
         return Ok(None);
     };
-    // Of another type than plain text the value is the name of a parameter or secret.
+    // With another type than plain text, the value is the name of a parameter or secret.
     let plain = |variable: &&Value| variable.get("type").is_none_or(|kind| kind.is_null() || kind == "PLAINTEXT");
     let pairs = variables
         .iter()
