@@ -284,7 +284,7 @@ def parsed(text):
     try:
         return ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
-        raise Unreadable(f"the body is no XML: {error}") from error
+        raise Unreadable(f"the body is not valid XML: {error}") from error
 
 
 def local(element):

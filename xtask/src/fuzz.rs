@@ -8,12 +8,12 @@ use xtask::workspace::{cargo, root, run_openly, run_quietly, target};
 
 /// The version that is installed.
 const CARGO_FUZZ: &str = "0.13.2";
-/// The most memory that one input may take, in MiB: a bomb that goes off is a finding.
+/// The most memory that one input may take, in MiB: an input that exceeds it is a finding.
 const MEMORY: u32 = 1024;
 /// How long one input may take, in seconds.
 const SLOWEST: u32 = 10;
 
-/// What is fuzzed, and where its seeds are.
+/// The fuzz targets and their seeds.
 const TARGETS: [(&str, &[&str]); 6] = [
     (
         "event",
@@ -36,10 +36,10 @@ const TARGETS: [(&str, &[&str]); 6] = [
     ("names", &["tests/fuzz/seeds/names"]),
 ];
 
-/// Fuzzes every parser for so many seconds each.
+/// Fuzzes every parser for this many seconds.
 ///
 /// # Errors
-/// An input that makes a parser panic, hang or take too much memory: libFuzzer says which, and keeps it below `tests/fuzz/artifacts`.
+/// If an input makes a parser panic, hang or take too much memory: libFuzzer reports it, and stores it below `tests/fuzz/artifacts`.
 pub(crate) async fn run(seconds: u64) -> anyhow::Result<()> {
     let tools = target().join("tools");
     let program = tools.join("bin/cargo-fuzz");
@@ -74,7 +74,7 @@ pub(crate) async fn run(seconds: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Copies a file, or the files of a folder, under names that tell where they came from.
+/// Copies a file, or the files of a folder, under names that contain their origin.
 fn copy_seeds(from: &Path, to: &Path) -> anyhow::Result<()> {
     let files: Vec<PathBuf> = if from.is_dir() {
         std::fs::read_dir(from)?

@@ -1,4 +1,4 @@
-//! Other implementations of DynamoDB than the local AWS's, each with habits of its own, which the ledger is held against.
+//! Other implementations of DynamoDB than the local AWS's, with different behaviour, to test the ledger against.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::Stdio;
@@ -10,13 +10,13 @@ use xtask::node::Node;
 use xtask::python::Venv;
 use xtask::workspace::{Group, name_of, root, target};
 
-/// How long an implementation may take until it answers.
+/// How long an implementation may take to respond.
 const START: Duration = Duration::from_secs(30);
 
-/// The program that holds the ledger against them.
+/// The program that tests the ledger against them.
 const PROGRAM: &str = "ledgers";
 
-/// A server that ends with this.
+/// A server that is stopped when this is dropped.
 pub(crate) struct Server {
     group: Group,
     port: u16,
@@ -26,7 +26,7 @@ impl Server {
     /// moto's server.
     ///
     /// # Errors
-    /// It cannot be installed, or does not answer.
+    /// If it cannot be installed, or does not respond.
     pub(crate) async fn moto() -> anyhow::Result<Self> {
         let venv = Venv::implementations().await?;
         let port = free_port()?;
@@ -35,10 +35,10 @@ impl Server {
         Self::start(command, port).await
     }
 
-    /// dynalite's server, which is one of Node.js's packages.
+    /// dynalite's server, a Node.js package.
     ///
     /// # Errors
-    /// It is not installed, or does not answer.
+    /// If it is not installed, or does not respond.
     pub(crate) async fn dynalite(node: &Node) -> anyhow::Result<Self> {
         let port = free_port()?;
         let mut command = node.command("dynalite")?;
@@ -77,7 +77,7 @@ impl Server {
     }
 }
 
-/// The arguments with which cargo builds the program that holds the ledger against the servers: with the features of all tests, so that nothing is
+/// The arguments with which cargo builds the program that tests the ledger against the servers: with the features of all tests, so that nothing is
 /// compiled twice.
 pub(crate) fn build() -> [&'static str; 6] {
     ["build", "--quiet", "--workspace", "--all-features", "--example", PROGRAM]

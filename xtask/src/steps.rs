@@ -1,4 +1,4 @@
-//! The steps of the tests: several at once, each line that they print with its step before it, and at the end how long each took.
+//! The steps of the tests: several in parallel, each output line with its step's name before it, and at the end the duration of each.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,10 +8,10 @@ use anyhow::{Context as _, bail};
 use tokio::process::Command;
 use xtask::workspace::{name_of, run_with_lines};
 
-/// After how long without a line the steps that are at work are named.
+/// After this time without a line, the running steps are listed.
 const QUIET: Duration = Duration::from_secs(30);
 
-/// What runs, and what has run.
+/// The running and finished steps.
 #[derive(Debug)]
 pub(crate) struct Steps {
     begun: Instant,
@@ -45,7 +45,7 @@ impl Steps {
     /// Runs a program as a step.
     ///
     /// # Errors
-    /// It failed; what it printed is on the screen.
+    /// If it failed; its output was printed.
     pub(crate) async fn run(&self, step: &str, command: &mut Command) -> anyhow::Result<()> {
         self.own(step, async {
             let status = run_with_lines(command, |line| self.say(step, line)).await?;
@@ -57,10 +57,10 @@ impl Steps {
         .await
     }
 
-    /// Runs something of this program's own as a step.
+    /// Runs a function of this program as a step.
     ///
     /// # Errors
-    /// It failed; the error names the step.
+    /// If it failed; the error names the step.
     pub(crate) async fn own<T>(&self, step: &str, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
         let begun = Instant::now();
         self.state().at_work.insert(step.to_owned(), begun);
@@ -75,13 +75,13 @@ impl Steps {
         Ok(value)
     }
 
-    /// Prints a line of a step's.
+    /// Prints a line of a step.
     fn say(&self, step: &str, line: &str) {
         self.state().last_line = Instant::now();
         println!("{step:>14} | {line}");
     }
 
-    /// Names, for as long as it is awaited, what is at work whenever nothing has been printed for a while.
+    /// Lists the running steps, while it is awaited, whenever nothing was printed for a while.
     pub(crate) async fn tell_what_is_waited_for(&self) {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -98,7 +98,7 @@ impl Steps {
         }
     }
 
-    /// Prints what every step took.
+    /// Prints the duration of every step.
     pub(crate) fn print_all(&self) {
         let state = self.state();
         println!("\nSteps (some ran in parallel):");

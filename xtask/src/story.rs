@@ -1,4 +1,4 @@
-//! The stories that the demo tells.
+//! The stories of the demo.
 
 use clap::ValueEnum;
 
@@ -7,18 +7,18 @@ use clap::ValueEnum;
 pub enum Story {
     /// A push that loses its Spot agent half-way, and one that fails
     Push,
-    /// Tests on Spot and an image on CodeBuild, for a push and for an action of CodePipeline
+    /// Tests on Spot and an image on CodeBuild, for a push and for a CodePipeline action
     Pipeline,
-    /// An instance of EC2 that is taken away, with two builds and somebody else's task on it
+    /// An EC2 instance that is interrupted, with two builds and a foreign task on it
     Spot,
-    /// An alarm in three forms that has a service restarted, and its flapping
+    /// An alarm in three forms that restarts a service, and its flapping
     Alarm,
     /// A backup that fails and recovers, its copy, and a restore test
     Backup,
 }
 
 impl Story {
-    /// All of them.
+    /// All stories.
     pub const ALL: [Self; 5] = [Self::Push, Self::Pipeline, Self::Spot, Self::Alarm, Self::Backup];
 
     /// Its name on the command line.

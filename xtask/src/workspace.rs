@@ -1,4 +1,4 @@
-//! Where things are, and running commands there.
+//! Paths, and running commands.
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -13,9 +13,9 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
-/// How long a program that is asked to end may take.
+/// How long a program may take to end after it was asked to.
 const END: Duration = Duration::from_secs(10);
-/// How long the last lines of a program may take that has ended.
+/// How long the last lines of an ended program may take.
 const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// The workspace's root.
@@ -24,7 +24,7 @@ pub fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// Where these commands have cargo build, install things and leave things: always here, whatever `CARGO_TARGET_DIR` says.
+/// Where cargo builds and these commands install and write files: always here, ignoring `CARGO_TARGET_DIR`.
 pub fn target() -> PathBuf {
     root().join("target")
 }
@@ -39,8 +39,9 @@ pub fn cargo() -> Command {
     command
 }
 
-/// Keeps from a command that builds what `cargo run` has told this program of its own package. Build scripts that look at such variables (ring's does) would
-/// run again, and everything behind them be compiled again, whenever somebody builds here without this program in between.
+/// Removes the variables about this package that `cargo run` has set for this program from a command that builds. Build scripts that read such
+/// variables (ring's does) would run again, and everything that depends on them would be compiled again, whenever somebody builds here without this
+/// program in between.
 pub fn without_package(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -51,7 +52,7 @@ pub fn without_package(command: &mut Command) -> &mut Command {
     command
 }
 
-/// A line that turns while something goes on, with a clock.
+/// A spinner with a clock.
 pub fn spinner(what: &str) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{spinner} {prefix} [{elapsed}] {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
@@ -64,10 +65,10 @@ pub fn spinner(what: &str) -> ProgressBar {
     bar
 }
 
-/// Runs a command to its end with its output shown only as the last line of a spinner, and in whole if it fails. Gives its standard output.
+/// Runs a command to its end. Shows its output as the last line of a spinner, and in full if it fails. Returns its standard output.
 ///
 /// # Errors
-/// It cannot be started, or it failed.
+/// If it cannot be started, or failed.
 pub async fn run_quietly(what: &str, command: &mut Command) -> anyhow::Result<String> {
     let bar = spinner(what);
     let result = run_silently(what, command, |line| bar.set_message(line.trim().to_owned())).await;
@@ -75,10 +76,10 @@ pub async fn run_quietly(what: &str, command: &mut Command) -> anyhow::Result<St
     result
 }
 
-/// Runs a command to its end with its output shown only if it fails. Gives its standard output; `each` sees every line as it comes.
+/// Runs a command to its end. Shows its output only if it fails. Returns its standard output; `each` gets every line as it arrives.
 ///
 /// # Errors
-/// It cannot be started, or it failed; the error has what it printed.
+/// If it cannot be started, or failed; the error contains its output.
 pub async fn run_silently(what: &str, command: &mut Command, each: impl Fn(&str)) -> anyhow::Result<String> {
     let mut child = command
         .stdin(Stdio::null())
@@ -97,10 +98,10 @@ pub async fn run_silently(what: &str, command: &mut Command, each: impl Fn(&str)
     }
 }
 
-/// Runs a command to its end; `each` sees every line that it prints, as it comes.
+/// Runs a command to its end; `each` gets every output line as it arrives.
 ///
 /// # Errors
-/// It cannot be started.
+/// If it cannot be started.
 pub async fn run_with_lines(command: &mut Command, each: impl Fn(&str)) -> anyhow::Result<ExitStatus> {
     let child = command
         .stdin(Stdio::null())
@@ -121,8 +122,7 @@ pub async fn run_with_lines(command: &mut Command, each: impl Fn(&str)) -> anyho
     Ok(status)
 }
 
-/// A program and everything that it starts, in a process group of its own. It is asked to end when nobody waits for it any more, and killed if that does not
-/// do.
+/// A program and all its child processes, in a separate process group. When it is dropped, the group is asked to end, and killed if it does not.
 pub struct Group(pub Child);
 
 impl Drop for Group {
@@ -141,10 +141,10 @@ impl Drop for Group {
     }
 }
 
-/// Runs a command to its end with its output shown as it is.
+/// Runs a command to its end with unchanged output.
 ///
 /// # Errors
-/// It cannot be started, or it failed.
+/// If it cannot be started, or failed.
 pub async fn run_openly(what: &str, command: &mut Command) -> anyhow::Result<()> {
     let status = command
         .stdin(Stdio::null())
@@ -185,7 +185,7 @@ async fn for_each_line(pipe: Option<impl AsyncRead + Unpin>, each: &impl Fn(&str
     }
 }
 
-/// A command of git that no setting of the machine or of a calling git changes.
+/// A git command that ignores the settings of the machine and of a calling git.
 pub fn git(folder: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new("git");
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {

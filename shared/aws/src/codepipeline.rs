@@ -88,7 +88,7 @@ fn details(summary: &str, id: &str) -> ExecutionDetails {
         .build()
 }
 
-/// CodePipeline refuses an empty message, which would also help nobody.
+/// CodePipeline refuses an empty message.
 fn message_of(message: &str) -> String {
     if message.trim().is_empty() {
         "the run failed; nothing more is known".to_owned()

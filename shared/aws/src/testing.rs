@@ -61,7 +61,7 @@ impl Wire {
         let state = self.shared.lock().unwrap();
         assert!(
             state.replies.is_empty(),
-            "{:?} not asked for; asked was {:?}",
+            "{:?} not requested; requests: {:?}",
             state.replies,
             state.asked
         );

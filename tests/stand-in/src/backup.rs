@@ -192,7 +192,7 @@ impl Backup {
         let State { jobs, points, .. } = &mut *locked;
         let job = jobs.iter_mut().find(|job| job.id == id).context("no such job")?;
         if !states(job.kind).contains(&state) {
-            bail!("{state} is no state of a {} job", job.kind);
+            bail!("{state} is not a state of a {} job", job.kind);
         }
         job.state = state.to_owned();
         job.message = message.map(str::to_owned);

@@ -328,7 +328,7 @@ impl CodeBuild {
         self.script(build, |change| {
             if change.build.phase() >= phase {
                 bail!(
-                    "a build that is in {} cannot go on to {}",
+                    "a build in {} cannot continue with {}",
                     change.build.phase().name(),
                     phase.name()
                 );
@@ -353,7 +353,7 @@ impl CodeBuild {
             }
             let phase = change.build.phase();
             if !phase.has_commands() {
-                bail!("a build that is in {} runs no command", phase.name());
+                bail!("a build in {} runs no command", phase.name());
             }
             if exit_code != 0 {
                 let command = scripted_command(change.build, phase);
@@ -385,7 +385,7 @@ impl CodeBuild {
     pub fn fail_to_provision(&self, build: &str, code: &str, message: &str) -> anyhow::Result<Vec<Value>> {
         self.script(build, |change| {
             if change.build.phase() > BuildPhase::Provisioning {
-                bail!("a build that is in {} has been provisioned", change.build.phase().name());
+                bail!("a build in {} is already provisioned", change.build.phase().name());
             }
             change.enter(BuildPhase::Provisioning);
             change.fail_phase(Outcome::ClientError, Context::new(code, message));
@@ -435,7 +435,7 @@ impl CodeBuild {
 
     fn script(&self, build: &str, change: impl FnOnce(&mut Change<'_>) -> anyhow::Result<()>) -> anyhow::Result<Vec<Value>> {
         if self.inner.processes.is_some() {
-            bail!("builds are processes, whose life is not the test's to tell");
+            bail!("builds are processes here, so a test cannot set their state");
         }
         self.change(build, change)
     }
@@ -447,7 +447,7 @@ impl CodeBuild {
             let mut state = lock(&self.inner.state);
             let build = state.find_mut(build).context("no such build")?;
             if build.is_over() {
-                bail!("the build is over already");
+                bail!("the build has already ended");
             }
             let mut changing = Change {
                 build,

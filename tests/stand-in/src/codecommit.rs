@@ -72,11 +72,11 @@ impl CodeCommit {
     /// The name is not one that CodeCommit allows, there is such a repository already, or Git fails.
     pub async fn create(&self, name: &str) -> anyhow::Result<PathBuf> {
         if !is_repository_name(name) {
-            bail!("{name:?} is no name for a repository");
+            bail!("{name:?} is not a valid repository name");
         }
         let repository = self.repository(name);
         if repository.folder().exists() {
-            bail!("there is a repository {name} already");
+            bail!("repository {name} already exists");
         }
         repository.create().await?;
         let hook = repository.folder().join("hooks/post-receive");

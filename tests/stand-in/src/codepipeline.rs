@@ -229,7 +229,7 @@ impl CodePipeline {
             let action = state.actions.iter_mut().find(|known| is_named(known, name));
             let action = action.context("no such action")?;
             if action.is_over() {
-                bail!("the action is over already");
+                bail!("the action has already ended");
             }
             change(action, invoking)?;
             action.view()
@@ -296,7 +296,7 @@ impl CodePipeline {
     fn not_invoked(&self, job: &str, message: String) {
         let failed = self.change(job, |action, _| {
             if !action.waits_for(job) {
-                bail!("the job is settled already");
+                bail!("the job already has a result");
             }
             let kind = "ConfigurationError".to_owned();
             action.end(Status::Failed, JobResult::Failed { kind, message });

@@ -416,7 +416,7 @@ impl Ecs {
 
     fn must_be_scripted(&self) -> anyhow::Result<()> {
         if self.inner.processes.is_some() {
-            bail!("tasks are processes, whose life is not the test's to tell");
+            bail!("tasks are processes here, so a test cannot set their state");
         }
         Ok(())
     }
@@ -573,7 +573,7 @@ fn must_run(task: &Task) -> anyhow::Result<()> {
 
 fn must_not_be_over(task: &Task) -> anyhow::Result<()> {
     if task.status == Status::Stopped {
-        bail!("the task is over already");
+        bail!("the task has already ended");
     }
     Ok(())
 }

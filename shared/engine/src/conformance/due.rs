@@ -1,4 +1,4 @@
-//! What is due.
+//! Due records.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::given::{EVERYTHING, Given, decide, eventually, later, now, only, performed, skip};
 use crate::ports::{DueItem, Lane, Ledger, Written};
 
-/// What is due is given in the order in which it became due, no more of it than asked for, and none of it early or after it was done.
+/// Due records are returned in the order in which they became due, at most as many as requested, none early and none after it was done.
 pub(super) async fn what_is_due_comes_in_its_order(ledger: &dyn Ledger) {
     // Long ago, so that other records do not come first.
     let first = now().checked_sub(Duration::from_secs(86_400 * 30)).unwrap();
@@ -48,7 +48,7 @@ pub(super) async fn what_is_due_comes_in_its_order(ledger: &dyn Ledger) {
     }
 }
 
-/// A blocked build and its run wait for nothing that time could bring.
+/// A blocked build and its run are never due.
 pub(super) async fn what_has_nothing_to_do_is_never_due(ledger: &dyn Ledger) {
     let (run, builds) = Given::new().run(&["test"]);
     ledger.create(&run, &builds).await.unwrap();
@@ -59,7 +59,7 @@ pub(super) async fn what_has_nothing_to_do_is_never_due(ledger: &dyn Ledger) {
     }
 }
 
-/// A build's moment moves with its state.
+/// The due time of a build changes with its state.
 pub(super) async fn a_build_is_due_when_it_says_so(ledger: &dyn Ledger) {
     let given = Given::new();
     let (run, builds) = given.run(&["test"]);
@@ -86,7 +86,7 @@ pub(super) async fn a_build_is_due_when_it_says_so(ledger: &dyn Ledger) {
     eventually(|| due(at), &Vec::new()).await;
 }
 
-/// A build that waits to be launched is due among the launches, and there alone, until it waits for something else.
+/// A build that waits for its launch is only due among the launches, until it waits for something else.
 pub(super) async fn launches_are_due_by_themselves(ledger: &dyn Ledger) {
     let given = Given::new();
     let (run, builds) = given.run(&["test"]);

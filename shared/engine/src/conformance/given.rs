@@ -1,4 +1,4 @@
-//! What the properties work on, and how they ask.
+//! The records and queries of the properties.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -16,12 +16,12 @@ use jiff::Timestamp;
 
 use crate::ports::{Document, DocumentKey, DocumentKind, DueItem, Ledger, Versioned};
 
-/// How long an index may take to follow the table.
+/// How long an index may lag behind the table.
 const SETTLE: Duration = Duration::from_secs(10);
-/// More than any table that this suite runs on has due.
+/// More records than are due in any table of this suite.
 pub(super) const EVERYTHING: usize = 10_000;
 
-/// What a property works on: a run of its own, in a repository of its own.
+/// The records of a property: a run in a repository of its own.
 #[derive(Debug, Clone)]
 pub(super) struct Given {
     pub(super) run: RunId,
@@ -42,7 +42,7 @@ impl Given {
         later(self.created, Duration::from_secs(seconds))
     }
 
-    /// A pool of the property's own with one place, and nobody in it.
+    /// A new pool with one slot and no builds.
     pub(super) fn pool(&self) -> Pool {
         Pool::new(self.pool_named("a"), self.created)
     }
@@ -51,7 +51,7 @@ impl Given {
         format!("{}-{suffix}", self.repository).parse().unwrap()
     }
 
-    /// A branch with one run, and nothing to do.
+    /// A branch with one run and no effects.
     pub(super) fn branch(&self, reference: &str) -> Branch {
         self.entered(&Branch::new(self.repository.clone(), reference.parse().unwrap()), 0)
     }
@@ -100,7 +100,7 @@ impl Given {
         Run::create(self.run.clone(), &self.push(), specs, true, self.created)
     }
 
-    /// The same with builds whose scripts have so many bytes.
+    /// The same with scripts of this many bytes.
     pub(super) fn run_of_large(&self, count: usize, script: usize) -> (Run, Vec<Build>) {
         let specs = (0..count).map(|index| BuildSpec {
             script: Script::Inline("x".repeat(script)),
@@ -114,7 +114,7 @@ impl Given {
         self.run(&jobs.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// A run with something to perform, which is due [`PERFORM_WITHIN`] after its creation.
+    /// A run with a pending effect, which is due [`PERFORM_WITHIN`] after its creation.
     pub(super) fn rejected(&self, created: Timestamp) -> Run {
         Run::rejected(self.run.clone(), &self.push(), "no".to_owned(), created)
     }
@@ -163,7 +163,7 @@ impl Given {
     }
 }
 
-/// The present, no more precisely than every ledger keeps it.
+/// The current time, with the precision of every ledger.
 pub(super) fn now() -> Timestamp {
     Timestamp::from_second(Timestamp::now().as_second()).unwrap()
 }
@@ -210,7 +210,7 @@ pub(super) fn decide(build: &Build, event: &BuildEvent, now: Timestamp) -> Build
     }
 }
 
-/// The pool, of one place, after another build has asked.
+/// The pool, with one slot, after another build has requested one.
 pub(super) fn ask(pool: &Pool, given: &Given, job: &str) -> Pool {
     let event = PoolEvent::Ask {
         build: given.spec(job).id,
@@ -229,7 +229,7 @@ pub(super) fn skip(build: &Build) -> Build {
     decide(build, &BuildEvent::Skipped { because }, build.created)
 }
 
-/// The run once everything it had to do is done.
+/// The run after all its effects were performed.
 pub(super) fn performed(run: &Run) -> Run {
     let mut run = run.clone();
     while let Some(pending) = run.outbox.pending().first() {
@@ -247,7 +247,7 @@ pub(super) fn only(mine: &BTreeSet<DueItem>, due: Vec<(Timestamp, DueItem)>) -> 
     due.into_iter().map(|(_, item)| item).filter(|item| mine.contains(item)).collect()
 }
 
-/// Asks until the answer is the one expected, or the time for it is up.
+/// Repeats a query until it returns the expected result, or the time is up.
 pub(super) async fn eventually<T, F>(ask: impl Fn() -> F, expected: &T)
 where
     T: PartialEq + std::fmt::Debug,

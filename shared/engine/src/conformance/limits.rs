@@ -1,4 +1,4 @@
-//! What DynamoDB's limits ask of a ledger: pages of 1 MB, items of 400 KB, keys of 1,024 bytes
+//! DynamoDB's limits: pages of 1 MB, items of 400 KB, keys of 1,024 bytes
 //! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
 
 use std::collections::BTreeSet;
@@ -10,19 +10,19 @@ use super::given::{EVERYTHING, Given, by_id, eventually, only, performed, random
 use crate::FaultKind;
 use crate::ports::{Created, Document, DocumentKind, DueItem, Lane, Ledger, Written, fits_transaction};
 
-/// The largest item, with its attributes' names.
+/// The largest item, including the attributes' names.
 const LARGEST: usize = 400 * 1024;
-/// More than a page holds, in records of 2 KB of keys.
+/// More records than fit on a page, each with 2 KB of keys.
 const MANY: usize = 530;
-/// How many requests are on their way at once where there are many.
+/// How many requests are sent in parallel.
 const AT_ONCE: usize = 16;
 
-/// As much as a transaction takes of few builds.
+/// The most bytes of a transaction with few builds.
 pub(super) async fn large_builds_are_created_in_one_step(ledger: &dyn Ledger) {
     created_large(ledger, 14, true).await;
 }
 
-/// More than a transaction takes, and more than a page of answers has room for.
+/// More than fits into a transaction, and onto a page.
 pub(super) async fn builds_beyond_a_page_are_all_read(ledger: &dyn Ledger) {
     created_large(ledger, 16, false).await;
 }
@@ -40,7 +40,7 @@ async fn created_large(ledger: &dyn Ledger, count: usize, at_once: bool) {
     assert_eq!(ledger.create(&run, &builds).await.unwrap(), Created::AlreadyExists);
 }
 
-/// Runs of many jobs are so large that a page has no room for as many as are asked for. There are more of them all the same.
+/// Runs with many jobs are so large that a page has fewer than requested, although there are more.
 pub(super) async fn runs_beyond_a_page_are_all_listed(ledger: &dyn Ledger) {
     let given = Given::new();
     let mut places = Vec::new();
@@ -67,7 +67,7 @@ pub(super) async fn runs_beyond_a_page_are_all_listed(ledger: &dyn Ledger) {
     eventually(|| listed(Some(places[19].clone()), 20), &places[20..].to_vec()).await;
 }
 
-/// The same with what is due.
+/// The same for due records.
 pub(super) async fn what_is_due_beyond_a_page_is_all_found(ledger: &dyn Ledger) {
     let given = Given::new();
     // Their digits have the same sum, which determines the partition: all of them are in one.
@@ -99,7 +99,7 @@ pub(super) async fn what_is_due_beyond_a_page_is_all_found(ledger: &dyn Ledger) 
     eventually(|| due(given.created), &0).await;
 }
 
-/// A key counts its bytes, and Git's names are of any letters.
+/// The length of a key counts bytes, and Git's names may contain any letters.
 pub(super) async fn a_branch_may_have_the_longest_name(ledger: &dyn Ledger) {
     let given = Given::new();
     let branch = given.branch(&format!("refs/heads/{}", "\u{1f642}".repeat(225)));
@@ -108,7 +108,7 @@ pub(super) async fn a_branch_may_have_the_longest_name(ledger: &dyn Ledger) {
     assert_eq!(read, Some(versioned(1, &branch)));
 }
 
-/// Every character that a text of Rust can hold, in names and contents.
+/// Every character that a Rust string can hold, in names and contents.
 pub(super) async fn a_text_comes_back_as_it_was(ledger: &dyn Ledger) {
     let given = Given::new();
     let odd = "\0\u{1}\t\r\n\"\\/\u{7f}\u{85}\u{2028}\u{feff}\u{fffd}\u{ffff}\u{10ffff} größer 日本語 e\u{301} ";
@@ -121,7 +121,7 @@ pub(super) async fn a_text_comes_back_as_it_was(ledger: &dyn Ledger) {
     assert_eq!(read, Some(versioned(1, &document.text)));
 }
 
-/// A record of nearly the largest size. An item has more than the record, and moto counts 405,000 bytes as 400 KB.
+/// A record of nearly the maximum size. An item has more attributes than the record, and moto counts 405,000 bytes as 400 KB.
 pub(super) async fn a_record_that_just_fits_is_stored(ledger: &dyn Ledger) {
     let document = Document {
         text: "x".repeat(LARGEST - 5 * 1024),
@@ -132,7 +132,7 @@ pub(super) async fn a_record_that_just_fits_is_stored(ledger: &dyn Ledger) {
     assert!(read == versioned(1, &document.text), "it is read otherwise");
 }
 
-/// Trying again cannot help, and what was there stays.
+/// A retry cannot help, and the stored record stays.
 pub(super) async fn a_record_that_is_too_large_is_refused_for_good(ledger: &dyn Ledger) {
     let small = Given::new().document(DocumentKind::Backup, "large", None);
     let large = Document {

@@ -1,4 +1,4 @@
-//! Records beside runs and builds.
+//! Other records than runs and builds.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::given::{EVERYTHING, Given, ask, eventually, only, versioned};
 use crate::ports::{Document, DocumentKind, DueItem, Lane, Ledger, Written};
 
-/// A pool is created by the first write that expects none, and after that is a record like any other.
+/// The first write that expects no pool creates it; after that it is an ordinary record.
 pub(super) async fn a_pool_begins_with_version_0(ledger: &dyn Ledger) {
     let given = Given::new();
     let empty = given.pool();
@@ -32,7 +32,7 @@ pub(super) async fn a_pool_begins_with_version_0(ledger: &dyn Ledger) {
     assert_eq!(ledger.pool(&given.pool_named("b")).await.unwrap(), None);
 }
 
-/// Of several writers that have read the same version of a pool, or that there is none, one gets through.
+/// If several writers have read the same version of a pool, or that there is none, one succeeds.
 pub(super) async fn one_of_many_writers_of_a_pool_wins(ledger: &dyn Ledger) {
     let given = Given::new();
     let versions: Vec<Pool> = (0..8).map(|writer| ask(&given.pool(), &given, &format!("job-{writer}"))).collect();
@@ -50,7 +50,7 @@ pub(super) async fn one_of_many_writers_of_a_pool_wins(ledger: &dyn Ledger) {
     assert_eq!(ledger.update_pool(2, &given.pool()).await.unwrap(), Written::Stored(3));
 }
 
-/// A pool's moment moves with those who wait in it, and goes with the last of them.
+/// A pool is due while builds wait in it, and not after the last one.
 pub(super) async fn a_pool_is_due_while_somebody_waits(ledger: &dyn Ledger) {
     let given = Given::new();
     let empty = given.pool();
@@ -68,7 +68,7 @@ pub(super) async fn a_pool_is_due_while_somebody_waits(ledger: &dyn Ledger) {
     eventually(|| due(at), &Vec::new()).await;
 }
 
-/// A branch is created by the first write that expects none, and after that is a record like any other.
+/// The first write that expects no branch creates it; after that it is an ordinary record.
 pub(super) async fn a_branch_begins_with_version_0(ledger: &dyn Ledger) {
     let given = Given::new();
     let first = given.branch("refs/heads/main");
@@ -93,7 +93,7 @@ pub(super) async fn a_branch_begins_with_version_0(ledger: &dyn Ledger) {
     assert_eq!(ledger.update_branch(2, &first).await.unwrap(), Written::Stored(3));
 }
 
-/// Every branch of every repository is one for itself, whatever its name.
+/// Branches of different repositories are independent, also with equal names.
 pub(super) async fn branches_do_not_mix(ledger: &dyn Ledger) {
     let given = Given::new();
     let branches = [
@@ -113,7 +113,7 @@ pub(super) async fn branches_do_not_mix(ledger: &dyn Ledger) {
     }
 }
 
-/// A branch's moment is that of what it still has to do.
+/// The due time of a branch is that of its pending effects.
 pub(super) async fn a_branch_is_due_when_it_says_so(ledger: &dyn Ledger) {
     let given = Given::new();
     let first = given.branch("refs/heads/a#b");
@@ -131,7 +131,7 @@ pub(super) async fn a_branch_is_due_when_it_says_so(ledger: &dyn Ledger) {
     eventually(|| due(at), &Vec::new()).await;
 }
 
-/// A document is created by the first write that expects none, and after that is a record like any other; every kind has names of its own.
+/// The first write that expects no document creates it; after that it is an ordinary record. Every kind has separate names.
 pub(super) async fn a_document_is_kept_under_its_kind_and_name(ledger: &dyn Ledger) {
     let given = Given::new();
     let [first, other, third] = [
@@ -163,7 +163,7 @@ pub(super) async fn a_document_is_kept_under_its_kind_and_name(ledger: &dyn Ledg
     assert_eq!(read(&third.key).await, versioned(1, &third.text));
 }
 
-/// A document's moment is the one that it came with.
+/// The due time of a document is the stored one.
 pub(super) async fn a_document_is_due_when_it_says_so(ledger: &dyn Ledger) {
     let given = Given::new();
     for kind in [DocumentKind::Instance, DocumentKind::Alarm, DocumentKind::Backup] {

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use super::given::{Given, by_id, eventually, now, performed, random_run, read_build, read_run, skip, versioned};
 use crate::ports::{Created, Ledger, TRANSACTION, Written};
 
-/// A run and its builds are there after their creation, as they were given, with version 1.
+/// After its creation, a run and its builds can be read unchanged, with version 1.
 pub(super) async fn what_was_created_is_there_with_version_1(ledger: &dyn Ledger) {
     let (run, builds) = Given::new().run(&["lint", "test"]);
     assert_eq!(ledger.create(&run, &builds).await.unwrap(), Created::New);
@@ -18,7 +18,7 @@ pub(super) async fn what_was_created_is_there_with_version_1(ledger: &dyn Ledger
     }
 }
 
-/// What was never created is not found, which is no error.
+/// A record that was never created is not found, without an error.
 pub(super) async fn what_was_never_created_is_not_there(ledger: &dyn Ledger) {
     let (run, builds) = Given::new().run(&["test"]);
     assert_eq!(ledger.run(&run.id).await.unwrap(), None);
@@ -37,7 +37,7 @@ pub(super) async fn a_run_without_builds_can_be_created(ledger: &dyn Ledger) {
     assert_eq!(ledger.update_run(1, &idle).await.unwrap(), Written::Stored(2));
 }
 
-/// Creating a run again changes neither it nor its builds, even if they would be others now.
+/// Creating a run again changes neither it nor its builds, even with different builds.
 pub(super) async fn a_run_that_exists_is_left_as_it_is(ledger: &dyn Ledger) {
     let given = Given::new();
     let (run, builds) = given.run(&["lint", "test"]);
@@ -55,12 +55,12 @@ pub(super) async fn a_run_that_exists_is_left_as_it_is(ledger: &dyn Ledger) {
     assert_eq!(read_build(ledger, &builds[1].spec.id).await, versioned(1, &builds[1]));
 }
 
-/// One run and as many builds as a transaction has room for.
+/// One run with the most builds of a transaction.
 pub(super) async fn a_run_that_fills_a_transaction_is_created_whole(ledger: &dyn Ledger) {
     created_whole(ledger, TRANSACTION - 1).await;
 }
 
-/// More builds than a transaction has room for.
+/// More builds than fit into a transaction.
 pub(super) async fn a_run_larger_than_a_transaction_is_created_whole(ledger: &dyn Ledger) {
     created_whole(ledger, TRANSACTION).await;
     created_whole(ledger, TRANSACTION + 1).await;
@@ -81,12 +81,12 @@ async fn created_whole(ledger: &dyn Ledger, count: usize) {
     );
 }
 
-/// A push that is delivered several times at once creates one run, with each of its builds once.
+/// A push that is delivered several times in parallel creates one run, with each of its builds once.
 pub(super) async fn one_of_many_creators_wins(ledger: &dyn Ledger) {
     one_creator_wins(ledger, 2).await;
 }
 
-/// The same with more builds than a transaction has room for.
+/// The same with more builds than fit into a transaction.
 pub(super) async fn one_of_many_creators_of_a_large_run_wins(ledger: &dyn Ledger) {
     one_creator_wins(ledger, TRANSACTION).await;
 }
@@ -100,7 +100,7 @@ async fn one_creator_wins(ledger: &dyn Ledger, count: usize) {
     assert_eq!(by_id(ledger.builds_of(&run.id).await.unwrap()).len(), count);
 }
 
-/// Each write of a record gives it the next version, also where that has a digit more.
+/// Each write of a record increments its version, also to one with more digits.
 pub(super) async fn versions_grow_by_one(ledger: &dyn Ledger) {
     let (mut run, mut builds) = Given::new().run(&["test"]);
     ledger.create(&run, &builds).await.unwrap();
@@ -117,7 +117,7 @@ pub(super) async fn versions_grow_by_one(ledger: &dyn Ledger) {
     }
 }
 
-/// A write that expects another version than there is, older or newer, is refused and changes nothing.
+/// A write that expects another version, older or newer, is refused and changes nothing.
 pub(super) async fn a_stale_version_changes_nothing(ledger: &dyn Ledger) {
     let (run, builds) = Given::new().run(&["test"]);
     ledger.create(&run, &builds).await.unwrap();
@@ -154,7 +154,7 @@ pub(super) async fn what_is_not_there_cannot_be_updated(ledger: &dyn Ledger) {
     assert_eq!(ledger.build(&builds[0].spec.id).await.unwrap(), None);
 }
 
-/// Of several writers that have read the same version, one gets through, and what it wrote is there.
+/// If several writers have read the same version, one succeeds, and its record is stored.
 pub(super) async fn one_of_many_writers_wins(ledger: &dyn Ledger) {
     let (run, builds) = Given::new().run(&["test"]);
     ledger.create(&run, &builds).await.unwrap();
@@ -175,7 +175,7 @@ pub(super) async fn one_of_many_writers_wins(ledger: &dyn Ledger) {
     assert_eq!(read_build(ledger, &winner.spec.id).await, versioned(2, winner));
 }
 
-/// The builds of a run are its own, and all of them.
+/// The builds of a run are complete, and contain no others.
 pub(super) async fn builds_belong_to_their_run(ledger: &dyn Ledger) {
     let (one, of_one) = Given::new().run(&["lint", "test", "test-slow"]);
     let (two, of_two) = Given::new().run(&["test"]);
@@ -187,7 +187,7 @@ pub(super) async fn builds_belong_to_their_run(ledger: &dyn Ledger) {
     }
 }
 
-/// A repository's runs are listed newest first, no more of them than asked for, and nobody else's.
+/// A repository's runs are listed newest first, at most as many as requested, and no others.
 pub(super) async fn the_newest_runs_come_first(ledger: &dyn Ledger) {
     let given = Given::new();
     let mut ids = Vec::new();

@@ -50,7 +50,7 @@ async fn remove(State(cloud): State<Cloud>, Path(id): Path<RuleId>) -> Response 
     if cloud.faults.remove(id) {
         switched_on(State(cloud)).await.into_response()
     } else {
-        let body = json!({ "error": "no such fault; GET /_stand-in/faults lists those that are switched on" });
+        let body = json!({ "error": "no such fault; GET /_stand-in/faults lists the active ones" });
         (StatusCode::NOT_FOUND, Json(body)).into_response()
     }
 }
@@ -82,7 +82,7 @@ async fn change_delivery(State(cloud): State<Cloud>, body: Bytes) -> Result<Json
     }
     if change.hold && change.release.is_some() {
         return Err(Invalid(
-            "release: expected without hold; one request does one of the two".to_owned(),
+            "release: not allowed together with hold".to_owned(),
         ));
     }
     if let Some(copies) = change.copies {

@@ -32,7 +32,7 @@ pub(super) mod duration {
     pub(in crate::faults) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(deserializer)?;
         humantime::parse_duration(&text)
-            .map_err(|error| D::Error::custom(format!("expected a time such as 500ms or 2m, and not `{text}` ({error})")))
+            .map_err(|error| D::Error::custom(format!("expected a time such as 500ms or 2m, not `{text}` ({error})")))
     }
 }
 
@@ -100,29 +100,29 @@ impl Rule {
         let operation = |name: &str| name == "*" || name.starts_with(|c: char| c.is_ascii_uppercase());
         if !signing_name(&self.service) {
             return Some(format!(
-                "service: expected a name as requests are signed with it, such as ecs or dynamodb, and not `{}`",
+                "service: expected a name as requests are signed with it, such as ecs or dynamodb, not `{}`",
                 self.service
             ));
         }
         if !operation(&self.operation) {
             return Some(format!(
-                "operation: expected one as the API reference writes it, such as RunTask, or * for all, and not `{}`",
+                "operation: expected one as the API reference writes it, such as RunTask, or * for all, not `{}`",
                 self.operation
             ));
         }
         if self.capacity.is_some() && !run_task {
-            return Some("capacity: expected with RunTask of ecs alone; no other request asks for a capacity".to_owned());
+            return Some("capacity: allowed only with RunTask of ecs, because no other request has a capacity".to_owned());
         }
         if self.beyond.is_some() && !run_task {
-            return Some("beyond: expected with RunTask of ecs alone; no other request starts a task".to_owned());
+            return Some("beyond: allowed only with RunTask of ecs, because no other request starts a task".to_owned());
         }
         match &self.fault {
-            Fault::NoCapacity if !run_task => Some("fault: no-capacity is expected with RunTask of ecs alone".to_owned()),
+            Fault::NoCapacity if !run_task => Some("fault: no-capacity is allowed only with RunTask of ecs".to_owned()),
             Fault::AccountLimit if !run_task && !start_build => {
-                Some("fault: account-limit is expected with RunTask of ecs or StartBuild of codebuild alone".to_owned())
+                Some("fault: account-limit is allowed only with RunTask of ecs or StartBuild of codebuild".to_owned())
             }
             Fault::Error { status, .. } if !(400..600).contains(status) => Some(format!(
-                "fault.error.status: expected the status of an error, 400 to 599, and not {status}"
+                "fault.error.status: expected the status of an error, 400 to 599, not {status}"
             )),
             _ => None,
         }

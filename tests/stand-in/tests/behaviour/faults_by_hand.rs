@@ -198,19 +198,19 @@ async fn a_mistake_is_refused_by_the_name_of_its_field() {
         ),
         (
             r#"{"service":"ECS","operation":"RunTask","fault":"throttle"}"#,
-            ["service: expected", "and not `ECS`"],
+            ["service: expected", ", not `ECS`"],
         ),
         (
             r#"{"service":"ecs","operation":"runTask","fault":"throttle"}"#,
-            ["operation: expected", "and not `runTask`"],
+            ["operation: expected", ", not `runTask`"],
         ),
         (
             r#"{"service":"ecs","operation":"StopTask","capacity":"FARGATE","fault":"throttle"}"#,
-            ["capacity: expected with RunTask of ecs alone", ""],
+            ["capacity: allowed only with RunTask of ecs", ""],
         ),
         (
             r#"{"service":"ecs","operation":"StopTask","beyond":1,"fault":"throttle"}"#,
-            ["beyond: expected with RunTask of ecs alone", ""],
+            ["beyond: allowed only with RunTask of ecs", ""],
         ),
         (
             r#"{"service":"codebuild","operation":"StartBuild","fault":"no-capacity"}"#,
@@ -236,7 +236,7 @@ async fn a_mistake_is_refused_by_the_name_of_its_field() {
         (r#"{"copis":2}"#, "did you mean copies?"),
         (r#"{"copies":101}"#, "copies: expected at most 100"),
         (r#"{"release":"backwards"}"#, "release: unknown variant `backwards`"),
-        (r#"{"hold":true,"release":"kept"}"#, "release: expected without hold"),
+        (r#"{"hold":true,"release":"kept"}"#, "release: not allowed together with hold"),
     ];
     for (text, part) in of_events {
         let error = setup.refused(EVENTS, text).await;
