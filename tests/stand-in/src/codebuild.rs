@@ -327,11 +327,7 @@ impl CodeBuild {
     pub fn advance(&self, build: &str, phase: BuildPhase) -> anyhow::Result<Vec<Value>> {
         self.script(build, |change| {
             if change.build.phase() >= phase {
-                bail!(
-                    "a build in {} cannot continue with {}",
-                    change.build.phase().name(),
-                    phase.name()
-                );
+                bail!("a build in {} cannot continue with {}", change.build.phase().name(), phase.name());
             }
             match phase {
                 BuildPhase::Completed => change.complete(),

@@ -56,7 +56,7 @@ impl Build {
         self.tell_abandoned(
             format!("look for an orphan agent of attempt {number}"),
             why,
-            "Bellhop no longer looks for one; if an event shows one, Bellhop stops it",
+            "the search has ended; an orphan that an event shows is stopped",
             "check whether an agent of this build is running, and check the functions' permissions",
             now,
         );

@@ -81,9 +81,7 @@ async fn change_delivery(State(cloud): State<Cloud>, body: Bytes) -> Result<Json
         return Err(Invalid(format!("copies: expected at most {MOST_COPIES}")));
     }
     if change.hold && change.release.is_some() {
-        return Err(Invalid(
-            "release: not allowed together with hold".to_owned(),
-        ));
+        return Err(Invalid("release: not allowed together with hold".to_owned()));
     }
     if let Some(copies) = change.copies {
         cloud.events.repeat(copies);
