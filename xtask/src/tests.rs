@@ -28,14 +28,14 @@ const STEPS: [(&str, &str); 29] = [
     ("format", "rustfmt"),
     (
         "functions",
-        "building the functions and the local AWS's program, with clippy's lints",
+        "builds the functions and the local AWS's program, with clippy's lints",
     ),
-    ("lints", "building everything else, with clippy's lints"),
+    ("lints", "builds everything else, with clippy's lints"),
     ("dependencies", "licences, sources and versions, by cargo-deny"),
     ("documents", "the documents' links, blocks, commands, figures and words"),
     ("template", "the templates, by cfn-lint"),
     ("rules", "the rules of EventBridge, by ministack"),
-    ("ministack", "what is added to ministack: events of alarms, inputs of schedules"),
+    ("ministack", "the extensions of ministack: events of alarms, inputs of schedules"),
     ("infra", "the templates and what the functions need of them"),
     ("inventory", "the templates' resources, as docs/explanation/cost.md counts them"),
     ("deployed", "the templates, deployed to ministack"),
@@ -51,10 +51,10 @@ const STEPS: [(&str, &str); 29] = [
     ("ledgers", "the ledger on other implementations of DynamoDB"),
     (
         "simulation",
-        "400 worlds, flows with a fault at every call, and every mistake found",
+        "400 simulated worlds, flows with a fault at every call, and all known mistakes detected",
     ),
     ("acknowledged", "the table of what is acknowledged and what is retried"),
-    ("kill", "functions that are killed at their work"),
+    ("kill", "functions that are killed while they work"),
     ("demo", "the first story"),
     ("demo-pipeline", "another story"),
     ("demo-spot", "another story"),
@@ -62,9 +62,9 @@ const STEPS: [(&str, &str); 29] = [
     ("demo-backup", "another story"),
     (
         "policies",
-        "the roles, by an evaluator of IAM, with every request that was made before",
+        "the roles, by an IAM evaluator, with every request of the earlier steps",
     ),
-    ("models", "what the steps before recorded, by AWS's own models"),
+    ("models", "the requests that earlier steps recorded, by AWS's models"),
     ("commands", "the commands that `cargo xtask local` prints"),
 ];
 
@@ -89,16 +89,16 @@ const RECORDED: [&str; 8] = [
 /// The stories that have it all between them: what `models` is recorded from where neither they nor `rust` are wanted.
 const STORIES_FOR_MODELS: [Story; 2] = [Story::Pipeline, Story::Backup];
 
-/// What `cargo xtask test` may be told.
+/// The options of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Run these steps alone, such as `format,rust`; `--steps` lists them
+    /// Run only these steps, such as `format,rust`; `--steps` lists them
     #[arg(long = "only", value_name = "STEP", value_delimiter = ',')]
     only: Vec<String>,
-    /// Run what answers within two minutes on a warm machine and catches most mistakes
+    /// Run the steps that catch most mistakes within two minutes on a warm machine
     #[arg(long, conflicts_with = "only")]
     quick: bool,
-    /// List the steps, and run nothing
+    /// List the steps without running them
     #[arg(long)]
     steps: bool,
 }

@@ -673,7 +673,7 @@ fn alarms() -> Vec<Row> {
                 AlarmFacts {
                     reason: some("Threshold Crossed: 1 datapoint [1.0 (04/03/26 09:40:00)] was greater than the threshold (0.0)."),
                     description: some(
-                        "A push could not be processed, so its run was not started. Redrive the dead-letter queue, see docs/reference/alarms.md.",
+                        "A push could not be processed, and its run may be missing. Redrive the dead-letter queue, see docs/reference/alarms.md.",
                     ),
                     measure: some("ApproximateNumberOfMessagesVisible"),
                     namespace: some("AWS/SQS"),
