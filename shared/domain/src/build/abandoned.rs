@@ -11,7 +11,7 @@ use crate::outcome::Outcome;
 use crate::spec::Relaunch;
 
 /// Why an agent counts as lost that was asked to stop.
-pub(super) const NOT_STOPPED: &str = "its service has not confirmed that it stopped";
+pub(super) const NOT_STOPPED: &str = "AWS has not confirmed that it stopped";
 
 impl Build {
     pub(super) fn deferred(&mut self, id: EffectId, why: &str, now: Timestamp) -> Result<(), Ignored> {

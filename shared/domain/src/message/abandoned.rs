@@ -42,7 +42,7 @@ impl Abandoned {
 
 pub(super) fn about_build(build: &Build, number: u64, what: &Abandoned) -> Message {
     let spec = &build.spec;
-    let title = format!("{}: {} {}", place(&spec.repository, &spec.reference), spec.id.job, what.title());
+    let title = format!("{}: {}: {}", place(&spec.repository, &spec.reference), spec.id.job, what.title());
     let newest = build.attempts.last();
     let links = newest.map(|attempt| links::links(spec, attempt)).unwrap_or_default();
     let mut body = format!("{title}\n\nBuild:      {}\n{}", spec.id, what.rows());

@@ -227,7 +227,7 @@ fn sentence(remedy: &Remedy, outcome: &Remedied) -> String {
             format!("{what} {done}{more}")
         }
         Remedied::Held { since } => format!(
-            "{what} was not {verb}: the limit is once every {}, and the last was at {}",
+            "{what} was not {verb}: the limit is once every {}, and the last time was {}",
             humantime::format_duration(remedy.at_most_every),
             since.strftime("%H:%M UTC")
         ),

@@ -332,10 +332,10 @@ fn a_refusal_and_what_is_given_up_say_what_happens_now_and_what_a_person_can_do(
     }
     let message = told(&after(&over, &BuildEvent::Tick { looked: t(1000) }, 1000));
     assert_snapshot!(message.email, @r"
-    shop main: test could not stop the agent of attempt 1: its service has not confirmed that it stopped
+    shop main: test: could not stop the agent of attempt 1: AWS has not confirmed that it stopped
 
     Build:      abcdefghij/test
-    Cause:      its service has not confirmed that it stopped
+    Cause:      AWS has not confirmed that it stopped
     Bellhop:    the agent counts as lost and may still be running: arn:aws:ecs:us-east-1:123456789012:task/ci-spot/0a1b
     You can:    check the agent, and stop it by hand if it is running
     Agent:      https://us-east-1.console.aws.amazon.com/ecs/v2/clusters/ci-spot/tasks/0a1b/configuration?region=us-east-1

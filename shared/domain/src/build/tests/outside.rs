@@ -259,7 +259,7 @@ fn an_agent_that_never_says_that_it_has_stopped_counts_as_lost() {
         }
     }
     assert!((15 * MINUTE..17 * MINUTE).contains(&story.second), "{}", story.second);
-    assert_eq!(story.told()[0].why, "its service has not confirmed that it stopped");
+    assert_eq!(story.told()[0].why, "AWS has not confirmed that it stopped");
     story
         .expect_todo(&["announce: could not stop the agent of attempt 1", "leave its place"])
         .performed()

@@ -298,14 +298,14 @@ fn what_was_done_is_a_sentence() {
     let sentences: Vec<String> = all.iter().map(|news| sentence(&news.remedy, &news.outcome)).collect();
     assert_snapshot!(sentences.join("\n"), @r"
     service jenkins of cluster ci-main is being restarted
-    service jenkins of cluster ci-main was not restarted: the limit is once every 30m, and the last was at 13:50 UTC
+    service jenkins of cluster ci-main was not restarted: the limit is once every 30m, and the last time was 13:50 UTC
     service jenkins of cluster ci-main could not be restarted: there is no such service
     service jenkins of cluster ci-main could not be restarted yet; Bellhop retries
     service jenkins of cluster ci-main is not restarted yet: another alarm requested the same at 13:50 UTC, and that is still in progress
     service jenkins of cluster ci-main was not restarted, because the alarm has changed since
     service jenkins of cluster ci-main would be restarted (dry run)
     job clean-workspaces was started (run abcdefghij)
-    job clean-workspaces was not started: the limit is once every 30m, and the last was at 13:50 UTC
+    job clean-workspaces was not started: the limit is once every 30m, and the last time was 13:50 UTC
     every agent launch is paused until the alarm is OK again
     every agent launch would be paused (dry run)
     a backup of jenkins-home was started
