@@ -293,7 +293,7 @@ mod requests {
         );
         assert_eq!(
             refusal(start(None, At::Branch("next".to_owned()))).await,
-            "there is no repository shop with a branch next"
+            "repository shop has no branch next, or does not exist"
         );
         assert_eq!(
             refusal(start(None, At::Branch("a b".to_owned()))).await,

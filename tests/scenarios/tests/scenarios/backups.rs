@@ -85,7 +85,7 @@ async fn a_schedule_that_is_delivered_twice_starts_one_job_each() {
         json!({ "backups": { "jenkins-home": "started", "orders": "started", "suite-table": "started" } })
     );
     let again = world.backup(&schedule("aws.scheduler", 0)).await.unwrap();
-    assert_eq!(again["backups"]["orders"], "ignored: nothing new");
+    assert_eq!(again["backups"]["orders"], "ignored: already known");
     let mut resources: Vec<String> = jobs(&world, "backup").into_iter().map(|job| job.resource).collect();
     resources.sort();
     assert_eq!(resources, [ORDERS, SUITE_TABLE, FILES]);

@@ -326,7 +326,7 @@ async fn a_misuse_is_answered_with_what_was_expected() {
         (json!({ "start": { "repository": "none" } }), "there is no repository none"),
         (
             json!({ "start": { "repository": "shop", "branch": "none" } }),
-            "there is no branch none",
+            "repository shop has no branch none",
         ),
         (json!({ "start": { "job": "none" } }), "none"),
         (json!({ "show": { "run": "aaaaaaaaaa" } }), "there is no run aaaaaaaaaa"),

@@ -104,7 +104,7 @@ async fn a_warning_is_one_for_every_build_on_the_instance_and_names_what_is_othe
     let watch = world.spot_watch();
     for _ in 0..5 {
         let answer = watch.handle(&warning).await.unwrap();
-        assert_eq!(answer[0]["result"], "ignored: nothing new");
+        assert_eq!(answer[0]["result"], "ignored: already known");
     }
     let again = asked(&world, mark);
     assert!(
@@ -153,7 +153,7 @@ async fn a_recommendation_drains_and_kills_nothing() {
     let advice = world.ecs().recommend_rebalance(&spot).unwrap();
     let watch = world.spot_watch();
     assert_eq!(watch.handle(&advice).await.unwrap()[0]["result"], "done");
-    assert_eq!(watch.handle(&advice).await.unwrap()[0]["result"], "ignored: nothing new");
+    assert_eq!(watch.handle(&advice).await.unwrap()[0]["result"], "ignored: already known");
     assert_eq!(world.ecs().instances()[0].status, "DRAINING");
     assert_eq!(world.journal().of("ecs", "UpdateContainerInstancesState").len(), 1);
     assert_eq!((world.tasks().len(), world.messages().await.len()), (3, 0));

@@ -134,10 +134,10 @@ async fn what_is_wrong_with_an_action_is_told_to_its_owner() {
             "UserParameters: expected JSON such as {\"repository\":\"shop\",\"job\":\"test\"}",
         ),
         (json!(""), "UserParameters: expected JSON"),
-        (json!("{\"repository\":"), "breaks at line 1"),
+        (json!("{\"repository\":"), "invalid at line 1"),
         (
             json!({ "repository": "shop" }),
-            "UserParameters.job: expected a job of the pipeline file, or run and agent",
+            "UserParameters.job: required, unless run and agent are given",
         ),
         (
             json!({ "repository": "shop", "jbo": "test" }),
@@ -146,12 +146,12 @@ async fn what_is_wrong_with_an_action_is_told_to_its_owner() {
         (json!({ "job": "test" }), "UserParameters.repository: required, but missing"),
         (
             json!({ "repository": "shop", "run": "make" }),
-            "UserParameters.agent: expected the name of an agent template",
+            "UserParameters.agent: required with run, but missing",
         ),
         (json!({ "repository": "shop", "job": "tset" }), "there is no job `tset`"),
         (
             json!({ "repository": "shop", "job": "test", "branch": "none" }),
-            "there is no branch none",
+            "repository shop has no branch none",
         ),
         (json!({ "repository": "none", "job": "test" }), "there is no repository none"),
         (json!({ "repository": "shop", "run": "make", "agent": "large" }), "large"),
