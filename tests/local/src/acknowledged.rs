@@ -478,7 +478,7 @@ impl Table<'_> {
         self.row("unknown", "an alarm in no known state", "alarm", broken, "state.value")
             .await?;
         let push = sample("codecommit/push.json")?;
-        self.row("foreign", "a push", "alarm", push, "another function's").await?;
+        self.row("foreign", "a push", "alarm", push, "another function").await?;
 
         let named = |name: &str| -> anyhow::Result<Value> {
             let mut event = sample("alarm/alarm.json")?;
@@ -600,7 +600,7 @@ impl Table<'_> {
 
         let (run, event) = self.ended_build("Written by others all the time").await?;
         let rule = self.inject("task-state", "dynamodb", "PutItem", conflict(), Times::Always);
-        self.failing("conflicts", "nothing but conflicts", "task-state", event, "times in a row")
+        self.failing("conflicts", "nothing but conflicts", "task-state", event, "write conflicts in a row")
             .await?;
         self.stack.stand_in.faults().remove(rule);
         self.mended("a build that others kept writing", &run, "succeeded", 1);
