@@ -26,10 +26,7 @@ const KILL: [&str; 5] = ["kill", "--builds", "10", "--kills", "30"];
 /// The steps, and what each does.
 const STEPS: [(&str, &str); 29] = [
     ("format", "rustfmt"),
-    (
-        "functions",
-        "builds the functions and the local AWS's program, with clippy's lints",
-    ),
+    ("functions", "builds the functions and the local AWS's program, with clippy's lints"),
     ("lints", "builds everything else, with clippy's lints"),
     ("dependencies", "licences, sources and versions, by cargo-deny"),
     ("documents", "the documents' links, blocks, commands, figures and words"),

@@ -295,7 +295,11 @@ impl Starter {
             At::Commit(commit) => commit.clone(),
             At::Default | At::Branch(_) => match self.begun(&self.engine.run_id(trigger, &reference), repository, &branch).await? {
                 Some(commit) => commit,
-                None => return Ok(Err(Refused(format!("repository {repository} has no branch {branch}, or does not exist")))),
+                None => {
+                    return Ok(Err(Refused(format!(
+                        "repository {repository} has no branch {branch}, or does not exist"
+                    ))));
+                }
             },
         };
         Ok(Ok(Push {

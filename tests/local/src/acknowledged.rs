@@ -600,8 +600,14 @@ impl Table<'_> {
 
         let (run, event) = self.ended_build("Written by others all the time").await?;
         let rule = self.inject("task-state", "dynamodb", "PutItem", conflict(), Times::Always);
-        self.failing("conflicts", "nothing but conflicts", "task-state", event, "write conflicts in a row")
-            .await?;
+        self.failing(
+            "conflicts",
+            "nothing but conflicts",
+            "task-state",
+            event,
+            "write conflicts in a row",
+        )
+        .await?;
         self.stack.stand_in.faults().remove(rule);
         self.mended("a build that others kept writing", &run, "succeeded", 1);
         Ok(())
