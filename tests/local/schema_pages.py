@@ -68,7 +68,9 @@ def type_of(schema, definitions):
 def default_of(key, schema, required):
     if key in required:
         return "required"
-    return f"`{json.dumps(schema['default']) if isinstance(schema['default'], bool) else schema['default']}`" if "default" in schema else "–"
+    if "default" not in schema:
+        return "see there" if "Without it:" in schema["description"] else "–"
+    return values([schema["default"]])
 
 
 def keys(definition, definitions):

@@ -36,22 +36,18 @@ pub(super) fn summary(bills: &Bills<'_>) -> anyhow::Result<String> {
 
 /// The figures in three rows, for the README.
 pub(super) fn rows(bills: &Bills<'_>) -> anyhow::Result<String> {
-    let mut text = format!(
-        "| a month of | US$ |\n|---|--:|\n\
-         | Bellhop at rest, with its network, alarms and backups | {} |\n\
-         | {} builds, without their agents, and their metrics | {} |\n",
-        plain(total(&bills.rest(bills.default()?)?)),
-        count(BUILDS),
-        plain(bills.builds_usd()? + bills.metrics()?.usd),
-    );
+    let rest = total(&bills.rest(bills.default()?)?);
     let controllers = bills.controllers()?;
-    let (name, lines) = controllers.first().context("there is no controller to compare with")?;
-    let _ = writeln!(
-        text,
-        "| a Jenkins controller ({name}), without its agents | {} |",
-        plain(total(lines))
-    );
-    Ok(text)
+    let (_, controller) = controllers.first().context("there is no controller to compare with")?;
+    Ok(format!(
+        "| a month, without agents | US$ |\n|---|--:|\n\
+         | Bellhop at rest, with network, alarms and backups | {rest:.2} |\n\
+         | Bellhop with {} builds, and their metrics | {:.2} |\n\
+         | a Jenkins controller on Fargate, as in AWS's blog post | {:.2} |\n",
+        count(BUILDS),
+        rest + bills.builds_usd()? + bills.metrics()?.usd,
+        total(controller),
+    ))
 }
 
 /// A bill, line by line.
@@ -276,10 +272,6 @@ pub(super) fn assumptions(prices: &Prices) -> String {
 }
 
 /// Dollars and cents.
-fn plain(usd: f64) -> String {
-    format!("{usd:.2}")
-}
-
 fn dollars(usd: f64) -> String {
     format!("US$ {usd:.2}")
 }
