@@ -222,7 +222,7 @@ impl Table<'_> {
         self.write("version: 1\njobs:\n  test: { agent: smal, run: 'true' }\n")?;
         self.rejected("mistake", "did you mean `small`?").await?;
         self.write("version: 1\njobs:\n  'a;id': { agent: small, run: 'true' }\n")?;
-        self.rejected("mistake", "is no job name").await?;
+        self.rejected("mistake", "is not a valid job name").await?;
         self.write("version: 1\njobs:\n  test: { agent: small, run: 'true', task-role: admin }\n")?;
         self.rejected("mistake", "unknown key `task-role`").await?;
 
