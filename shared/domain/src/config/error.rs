@@ -1,4 +1,4 @@
-//! What is wrong with a file, in one line.
+//! Errors in users' files, in one line each.
 
 use std::fmt;
 
@@ -40,7 +40,7 @@ const ELSEWHERE: [(&str, &str); 14] = [
     ("when", "on"),
 ];
 
-/// What is wrong with a file, and where. Its text is one line without control characters, whatever the file holds.
+/// What is wrong with a file, and where. Its text is one line without control characters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct FileError {
     /// [`PIPELINE_FILE`] or [`SUITE_FILE`].
@@ -126,12 +126,12 @@ impl FieldPath {
     }
 }
 
-/// Whether a character does something to the line that it is shown in: a control character, a line break, or a change of the direction of writing.
+/// Whether a character changes the line that shows it: a control character, a line break, or a change of the writing direction.
 pub(crate) fn is_unfit(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A text made fit for one line: at most `limit` characters, and a space for every one that does something to the line.
+/// A text fit for one line: at most `limit` characters, with a space for every unfit one.
 pub(crate) fn shown(text: &str, limit: usize) -> String {
     let mut shown: String = text.chars().take(limit).map(|c| if is_unfit(c) { ' ' } else { c }).collect();
     if text.chars().nth(limit).is_some() {
@@ -155,7 +155,7 @@ pub(super) fn invalid_id(error: &InvalidId) -> String {
     )
 }
 
-/// The known name that an unknown one was probably meant to be: what another CI system calls by the unknown one, or a name that is near.
+/// The known name that the user probably meant: the one that another CI system calls by the unknown name, or the nearest one.
 #[must_use]
 pub fn nearest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
     let meant = ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == unknown);
@@ -172,7 +172,7 @@ pub fn nearest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
         .map(|(_, name)| name)
 }
 
-/// What to add to a message about an unknown name: the nearest known one, if one is near, and the known ones.
+/// The end of a message about an unknown name: the nearest known name, if one is near, and the known names.
 pub(super) fn suggestion<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     let hint = nearest(unknown, &known).map_or_else(String::new, |name| format!("; did you mean {}?", quoted(name)));

@@ -85,7 +85,7 @@ impl Globs {
     }
 }
 
-/// `on.push` of a job. Without `branches` and `tags`: every branch and no tag. With one of the two alone: nothing of the other.
+/// `on.push` of a job. Without `branches` and `tags`: every branch and no tag. With only one of the two: nothing of the other.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PushFilter {
     /// No push starts the job.
@@ -96,7 +96,7 @@ pub(super) struct PushFilter {
 }
 
 impl PushFilter {
-    /// What no push gets through.
+    /// A filter that no push passes.
     pub(super) fn never() -> Self {
         Self {
             never: true,
@@ -116,14 +116,14 @@ impl PushFilter {
         }
     }
 
-    /// Whether the changed files have a say for this reference: they have none for a tag.
+    /// Whether `paths` applies to this reference. It does not apply to tags.
     pub(super) fn asks_for_changes(&self, reference: &Reference) -> bool {
         self.paths.is_some() && reference.branch().is_some()
     }
 
-    /// Whether the changed files let the job start. `None` says that they are not known, for a new branch or past the limit of a comparison; then
-    /// the job starts, because a job too many does less harm than a change that nobody tested. So it does where no file changed: an empty commit asks
-    /// for a build, and what else may have changed, such as a submodule's commit, is not told.
+    /// Whether the changed files let the job start. `None` means that they are not known: for a new branch, or past the limit of a comparison. The
+    /// job starts then, because a superfluous build does less harm than an untested change. It also starts if no file changed: an empty commit asks
+    /// for a build, and the comparison does not show everything, such as a submodule's commit.
     pub(super) fn wants_changes(&self, reference: &Reference, changed: Option<&[String]>) -> bool {
         match (&self.paths, changed) {
             (Some(paths), Some(changed)) if self.asks_for_changes(reference) && !changed.is_empty() => {

@@ -3,8 +3,8 @@
 //! `config/bellhop.yaml` ([`SuiteConfig`]) belongs to the administrators of a suite and says which agents there are. `.bellhop.yaml`
 //! ([`PipelineFile`]) belongs to a repository and says which jobs a push starts. [`plan`] puts both together and freezes the builds of a run.
 //!
-//! Whatever is wrong with a file comes back as one [`FileError`]: one line with file, line, field, and what was expected, fit for a notification.
-//! Files are read with bounds (size, nesting, values once aliases are expanded), because anyone who may push may write one.
+//! Every mistake in a file is one [`FileError`]: one line with file, line, field, and what was expected, fit for a notification.
+//! Files are read with bounds (size, nesting, values once aliases are expanded), because everyone who may push may write one.
 
 mod agents;
 mod error;

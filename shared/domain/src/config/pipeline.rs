@@ -40,7 +40,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(3600);
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3600);
 pub(super) const DEFAULT_QUEUE_TIMEOUT: Duration = Duration::from_secs(2 * 3600);
 
-/// A pipeline file that is right in itself: every name fits, every job that is needed exists, nothing needs itself.
+/// A valid pipeline file: every name fits, every job in `needs` exists, and no jobs wait for each other.
 #[derive(Debug, Clone)]
 pub struct PipelineFile {
     pub(super) source: Source,
@@ -71,11 +71,11 @@ pub struct Job {
     pub queue_timeout: Duration,
     /// When an interrupted attempt is replaced.
     pub relaunch: Relaunch,
-    /// Which ends of an attempt are tried again.
+    /// Which ends of an attempt are retried.
     pub retry: RetryPolicy,
     /// Jobs that must succeed first.
     pub needs: Vec<JobName>,
-    /// Which files are kept once the script has ended: globs of bash with `globstar`, each from the checkout's root. None stands there twice.
+    /// Which files are kept after the script has ended: globs of bash with `globstar`, relative to the checkout's root, without duplicates.
     pub artifacts: Vec<String>,
 }
 
@@ -158,7 +158,7 @@ impl PipelineFile {
         &self.concurrency
     }
 
-    /// Whether it takes the list of changed files to tell which jobs a push to the reference starts. Where it does not, nobody has to ask for it.
+    /// Whether the list of changed files decides which jobs a push to the reference starts. If not, the caller need not fetch it.
     #[must_use]
     pub fn needs_changes(&self, reference: &Reference) -> bool {
         self.jobs
@@ -206,7 +206,7 @@ fn job_path(name: &JobName) -> FieldPath {
     FieldPath::top("jobs").key(name)
 }
 
-/// The limits on how much there is, before anything is made of it.
+/// Checks the limits on numbers before anything is compiled.
 fn check_size(source: &Source, raw: &RawFile) -> Result<(), FileError> {
     let jobs = &raw.jobs.0;
     if jobs.is_empty() {
@@ -290,7 +290,7 @@ fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, FileError> {
     })
 }
 
-/// The patterns of a job's artifacts. The agent expands them, so only what no glob of bash could mean is refused here.
+/// The patterns of a job's artifacts. The agent expands them; this refuses only what no glob of bash can mean.
 fn artifacts(source: &Source, at: &FieldPath, patterns: Option<OneOrMany<String>>) -> Result<Vec<String>, FileError> {
     let Some(OneOrMany(patterns)) = patterns else {
         return Ok(Vec::new());
@@ -329,7 +329,7 @@ fn artifact(pattern: &str) -> Result<(), String> {
             quoted(pattern)
         ));
     }
-    // What excludes in the filters of a push would pass for a name here, and match nothing without a word.
+    // In the filters of a push, `!` excludes. Here it would be part of a name, and match nothing without an error.
     if pattern.contains('!') {
         return Err(format!("{} has a `!`: artifacts can only be listed, not left out", quoted(pattern)));
     }
@@ -362,7 +362,7 @@ fn artifact(pattern: &str) -> Result<(), String> {
 }
 
 fn push_filter(source: &Source, at: &FieldPath, raw: RawPush) -> Result<PushFilter, FileError> {
-    // These two match no file's path, and would leave a job that never starts without a word.
+    // These two match no file's path: the job would never start, without an error.
     for (i, pattern) in raw.paths.iter().flat_map(|paths| &paths.0).enumerate() {
         let body = pattern.text.trim_start_matches('!');
         let path = || at.clone().key("paths").index(i);
@@ -635,7 +635,7 @@ struct RawRule {
     capacity: Option<RawCapacity>,
 }
 
-/// The capacities that there are to choose from: a CodeBuild agent has its own.
+/// The capacities to choose from. A CodeBuild agent has only one.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum RawCapacity {
@@ -669,7 +669,7 @@ impl Word for RetryOn {
     const EXPECTED: &'static str = "interrupted, infrastructure, failure or timeout, or a list of these";
 }
 
-/// The name of a variable of the job's own.
+/// The name of a variable that the file sets.
 struct EnvName(String);
 
 impl<'de> Deserialize<'de> for EnvName {

@@ -20,9 +20,9 @@ pub enum Select<'a> {
     /// Those that the push starts. Holds the paths of the files that differ from the commit before; `None` where they are not known (then no `paths`
     /// filter keeps a job from starting).
     ByFilters(Option<&'a [String]>),
-    /// This one, whatever its filter says.
+    /// This job. Its filter does not count.
     Job(&'a JobName),
-    /// These and no others, whatever they need: what they need of each other, they wait for.
+    /// These jobs and no others. They wait only for each other.
     Exactly(&'a [JobName]),
 }
 
@@ -108,8 +108,7 @@ fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &Suit
     })
 }
 
-/// The build of a script that stands in no pipeline file: a job of the suite's own, or a script of an action of CodePipeline. Limits and retries are
-/// those of a job that says nothing about them.
+/// The build of a script outside of pipeline files: a job of the suite, or the script of a CodePipeline action. Limits and retries are the defaults.
 ///
 /// # Errors
 /// When the agent does not exist, or `on_behalf` is the repository's and it may not use it. The error is about the field `agent` of what is named
@@ -159,7 +158,7 @@ pub fn plan_script(
     })
 }
 
-/// On whose behalf a script runs that stands in no pipeline file: where a run's job comes from.
+/// On whose behalf a script outside of pipeline files runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnBehalf {
     /// The suite's administrators.
@@ -210,7 +209,7 @@ fn permitted<'a>(
     }
 }
 
-/// What variables take in the overrides of a task. Bytes, where ECS speaks of characters: never too few.
+/// The size of variables in the overrides of a task. It counts bytes, of which there are never fewer than the characters that ECS counts.
 fn override_size<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> usize {
     variables
         .into_iter()

@@ -1,4 +1,4 @@
-//! A file's text: reading it into types within bounds, and finding the line of a field again.
+//! A file's text: parses it into types within bounds, and finds the line of a field again.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -103,7 +103,7 @@ impl Source {
         found.get()
     }
 
-    /// Puts an error of the YAML library into our words. The library's own can have several lines, and speak of Rust.
+    /// Translates an error of the YAML library. The library's own text can have several lines and name Rust types.
     fn translate(&self, error: &Error, mut path: FieldPath) -> FileError {
         let error = root(error);
         let message = match error {
@@ -227,7 +227,7 @@ fn indent_of(line: &str) -> usize {
     line.len() - line.trim_start().len()
 }
 
-/// The bounds on what is read, and strictness wherever a lenient reading would hide a mistake.
+/// The bounds, and strictness wherever lenient parsing would hide a mistake.
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
         // These count what aliases expand to as well, which is what makes an alias bomb harmless.

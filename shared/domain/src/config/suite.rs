@@ -18,7 +18,7 @@ use crate::spec::{Executor, Successes};
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// How often something is done about alarms at most where the file does not say.
+/// The shortest time between two remedies, if the file does not say.
 const DEFAULT_AT_MOST_EVERY: Duration = Duration::from_secs(30 * 60);
 
 /// A suite configuration that is right in itself: every agent and job that is named in it is defined in it.
@@ -27,15 +27,15 @@ pub struct SuiteConfig {
     pub(super) source: Source,
     /// The agent templates.
     pub agents: BTreeMap<AgentName, Agent>,
-    /// The repositories that may run jobs, and on which agents; `None` where every repository may use every agent that is not restricted.
+    /// The repositories that may run jobs, and on which agents. With `None`, every repository may use every agent that is not restricted.
     pub repositories: Option<BTreeMap<RepositoryName, Repository>>,
-    /// Jobs of the suite's own.
+    /// Jobs of the suite.
     pub jobs: BTreeMap<JobName, SuiteJob>,
-    /// What to do about alarms, of which the first that matches counts.
+    /// Rules for alarms. The first one that matches counts.
     pub alarms: Vec<Alarm>,
     /// Backups to start and to watch, by name.
     pub backups: BTreeMap<String, Definition>,
-    /// What is told.
+    /// Which messages are sent.
     pub notify: Notify,
 }
 
@@ -46,7 +46,7 @@ pub struct Repository {
     pub agents: BTreeSet<AgentName>,
 }
 
-/// A job of the suite's own, started by an alarm, a schedule or hand.
+/// A job of the suite. An alarm, a schedule or a request starts it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SuiteJob {
     /// The agent template that executes it.
@@ -68,11 +68,11 @@ pub struct Alarm {
     pub remedy: Remedy,
 }
 
-/// What is told to people.
+/// Which messages are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Notify {
-    /// Which successes are.
+    /// Which successes give a message.
     #[serde(default)]
     pub successes: Successes,
 }
@@ -91,7 +91,7 @@ impl SuiteConfig {
             .collect()
     }
 
-    /// The text for somebody who asks for a job that the suite does not have.
+    /// The error for a request of a job that the suite does not have.
     #[must_use]
     pub fn no_job(&self, name: &JobName) -> String {
         let known = suggestion(name.as_str(), self.jobs.keys().map(JobName::as_str));
@@ -144,7 +144,7 @@ impl SuiteConfig {
     }
 }
 
-/// The sections that name agents and jobs of the same file.
+/// Checks sections that name agents and jobs of the same file.
 struct Check<'a> {
     source: &'a Source,
     agents: &'a BTreeMap<AgentName, Agent>,
@@ -296,7 +296,7 @@ impl Check<'_> {
                 newest_at_most: minutes("newest-at-most", raw.newest_at_most)?,
                 restore_test,
             };
-            // The rules of AWS Backup; it would refuse every single backup otherwise, and only once it is due.
+            // AWS Backup's rules. It would refuse each backup otherwise, and only when the backup is due.
             if backup.start_within.is_some_and(|start| start < HOUR) {
                 return Err(self.source.error(&at.key("start-within"), "expected at least 1h"));
             }
@@ -313,7 +313,7 @@ impl Check<'_> {
         Ok(backups)
     }
 
-    /// AWS Backup wants 60 minutes between the end of the start window and the end of the whole. A window that is left out has its default length.
+    /// AWS Backup requires 60 minutes between the end of the start window and the end of the backup window. A window that is left out has its default length.
     fn windows(&self, at: &FieldPath, backup: &Definition) -> Result<(), FileError> {
         let start = backup.start_within.unwrap_or(8 * HOUR);
         let complete = backup.complete_within.unwrap_or(7 * DAY);
@@ -336,7 +336,7 @@ impl Check<'_> {
 
     fn restore_test(&self, at: &FieldPath, resource: &str, raw: RawRestoreTest) -> Result<RestoreTest, FileError> {
         let Some(Resource { kind, .. }) = Resource::of(resource) else {
-            // What could not be removed again would pile up, and cost.
+            // Bellhop could not remove what the restore creates, and it would cost money.
             let message = format!("restores of this resource cannot be tested: expected {}", restore::TESTABLE);
             return Err(self.source.error(at, message));
         };
@@ -363,7 +363,7 @@ impl Check<'_> {
     }
 }
 
-/// A pattern for the names of alarms. In such a name a `/` is a character like any other, so `*` goes past it.
+/// A pattern for the names of alarms. `*` matches `/` too.
 #[derive(Debug, Clone)]
 pub struct AlarmPattern(globset::GlobMatcher);
 

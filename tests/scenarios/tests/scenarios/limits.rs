@@ -155,7 +155,9 @@ async fn a_job_with_a_name_that_a_shell_would_read_is_refused() {
         let push = world.commit(&[(".bellhop.yaml", &file)], "Odd").await;
         let answer = world.push(&push).await.unwrap();
         assert!(
-            answer[0]["rejected"].as_str().is_some_and(|text| text.contains("is not a valid job name")),
+            answer[0]["rejected"]
+                .as_str()
+                .is_some_and(|text| text.contains("is not a valid job name")),
             "{name}: {answer}"
         );
     }
