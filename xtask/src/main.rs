@@ -10,6 +10,7 @@ mod fuzz;
 mod ledgers;
 mod steps;
 mod tests;
+mod transcripts;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

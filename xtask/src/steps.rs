@@ -47,12 +47,25 @@ impl Steps {
     /// # Errors
     /// If it failed; its output was printed.
     pub(crate) async fn run(&self, step: &str, command: &mut Command) -> anyhow::Result<()> {
+        self.lines_of(step, command).await.map(|_| ())
+    }
+
+    /// Runs a program as a step, and gives the lines that it printed.
+    ///
+    /// # Errors
+    /// If it failed; its output was printed.
+    pub(crate) async fn lines_of(&self, step: &str, command: &mut Command) -> anyhow::Result<Vec<String>> {
         self.own(step, async {
-            let status = run_with_lines(command, |line| self.say(step, line)).await?;
+            let lines = Mutex::new(Vec::new());
+            let status = run_with_lines(command, |line| {
+                self.say(step, line);
+                lines.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
+            })
+            .await?;
             if !status.success() {
                 bail!("{} ended with {status}", name_of(command));
             }
-            Ok(())
+            Ok(lines.into_inner().unwrap_or_else(PoisonError::into_inner))
         })
         .await
     }

@@ -19,6 +19,7 @@ use crate::build;
 use crate::dependencies;
 use crate::ledgers::{self, Server};
 use crate::steps::Steps;
+use crate::transcripts;
 
 /// How many builds there are when functions are killed, and how many kills: enough for each kind of death.
 const KILL: [&str; 5] = ["kill", "--builds", "10", "--kills", "30"];
@@ -357,13 +358,19 @@ impl Tests<'_> {
         Ok(())
     }
 
-    /// The demos.
+    /// The demos, and the page with their output.
     async fn stories(&self) -> anyhow::Result<()> {
+        let mut printed = Vec::new();
         for story in Story::ALL {
             let step = step_of(story);
             if self.wants(&step) {
-                self.local(&step, &["demo", story.name()]).await?;
+                printed.extend(self.local(&step, &["demo", story.name()]).await?);
             }
+        }
+        if Story::ALL.into_iter().all(|story| self.wants(&step_of(story))) {
+            self.steps
+                .own("transcripts", std::future::ready(transcripts::check(&printed)))
+                .await?;
         }
         Ok(())
     }
@@ -383,14 +390,14 @@ impl Tests<'_> {
         self.steps.run("models", python(venv).arg("check_models.py").arg(record())).await
     }
 
-    /// Runs the program of the local AWS as a step.
-    async fn local(&self, step: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    /// Runs the program of the local AWS as a step, and gives the lines that it printed.
+    async fn local(&self, step: &str, arguments: &[&str]) -> anyhow::Result<Vec<String>> {
         tokio::try_join!(self.functions(), self.local_aws())?;
         let mut local = linted(Command::new(build::local()));
         if RECORDED.contains(&step) || step.starts_with("models") {
             local = self.recorded(local);
         }
-        self.steps.run(step, local.args(arguments)).await
+        self.steps.lines_of(step, local.args(arguments)).await
     }
 
     /// Has the stand-in in a program record what it is asked, where that is held against the models afterwards.
