@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bellhop_domain::config::{PipelineFile, SuiteConfig};
+use bellhop_domain::config::{Job, PipelineFile, SuiteConfig, Work};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const VERSION: &str = "version: 1";
@@ -54,11 +54,26 @@ impl Kind {
             Self::PipelineFile | Self::SuiteConfiguration => block.to_owned(),
         };
         match self {
-            Self::PipelineFile | Self::PartOfPipelineFile => PipelineFile::parse(&whole).err(),
-            Self::SuiteConfiguration | Self::PartOfSuiteConfiguration => SuiteConfig::parse(&whole).err(),
+            Self::PipelineFile | Self::PartOfPipelineFile => match PipelineFile::parse(&whole) {
+                Ok(file) => file.jobs().iter().find_map(ships_from_a_branch),
+                Err(error) => Some(error.to_string()),
+            },
+            Self::SuiteConfiguration | Self::PartOfSuiteConfiguration => SuiteConfig::parse(&whole).err().map(|error| error.to_string()),
         }
-        .map(|error| error.to_string())
     }
+}
+
+/// What is wrong with a job that publishes or deploys what is pushed to any branch.
+fn ships_from_a_branch(job: &Job) -> Option<String> {
+    let script = match &job.work {
+        Work::Run(script) => script.as_str(),
+        Work::Buildspec(_) => "",
+    };
+    let ships = [job.name.as_str(), script]
+        .iter()
+        .any(|text| ["publish", "deploy"].iter().any(|word| text.contains(word)));
+    let feature = "refs/heads/feature".parse().unwrap();
+    (ships && job.wanted_by(&feature, None)).then(|| format!("the job `{}` publishes or deploys from every branch", job.name))
 }
 
 /// A fenced block.
@@ -170,6 +185,7 @@ fn what_the_parsers_refuse_is_found() {
     for right in [
         "version: 1\njobs: { test: { agent: small, run: 'true' } }",
         "# .bellhop.yaml\njobs: { test: { agent: small, run: 'true' } }",
+        "# .bellhop.yaml\njobs: { publish: { agent: small, run: make, on: { push: { branches: main } } }, deploy: { agent: small, run: make, on: manual } }",
         "# config/bellhop.yaml\nrepositories: { shop: { agents: [small, docker] } }",
         "# config/bellhop.yaml\nagents: { own: { codebuild: { project: ci-own } } }\nrepositories: { shop: { agents: [own] } }",
         "# Of a suite.\nversion: 1\nagents: { own: { codebuild: { project: ci-own } } }",
@@ -181,6 +197,8 @@ fn what_the_parsers_refuse_is_found() {
     for wrong in [
         "version: 1\njobs: { test: { agent: small, runs: 'true' } }",
         "# .bellhop.yaml\njobs: { test: { agent: small } }",
+        "# .bellhop.yaml\njobs: { publish: { agent: small, run: make } }",
+        "# .bellhop.yaml\njobs: { last: { agent: small, run: ./deploy.sh, on: { push: { branches: '!main' } } } }",
         "# config/bellhop.yaml\nrepositories: { shop: { agents: [gpu] } }",
         "# config/bellhop.yaml\nagents: { own: { codebuild: { projects: ci-own } } }",
         "version: 1\nagents: { own: { codebuild: { project: ci-own } } }\njobs: []",
