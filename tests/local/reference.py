@@ -41,13 +41,14 @@ LIMITS = {
     "limits-files": [
         ("size of a file", "domain/src/config/source.rs", ["LARGEST"], "bytes", "the file is an error"),
         ("nesting", "domain/src/config/source.rs", ["DEEPEST"], "levels", "the file is an error"),
+        ("length of a duration", "domain/src/config/values.rs", ["LONGEST_DURATION"], "characters", "the file is an error"),
         ("earlier versions of the suite configuration that can replace a broken one", "aws/src/bucket.rs", ["EARLIER_CONFIGURATIONS"], "", "every run is rejected"),
     ],
     "limits-pipeline-file": [
         ("jobs", "domain/src/config/pipeline.rs", ["MOST_JOBS"], "", REJECTED),
         ("patterns in `branches`, `tags`, `paths` or `except`", "domain/src/config/pipeline.rs", ["MOST_PATTERNS"], "", REJECTED),
         ("patterns of all filters together", "domain/src/config/pipeline.rs", ["MOST_PATTERNS_IN_ALL"], "", REJECTED),
-        ("length of such a pattern", "domain/src/config/filter.rs", ["LONGEST"], "bytes", REJECTED),
+        ("length of such a pattern", "domain/src/config/filter.rs", ["LONGEST"], "characters", REJECTED),
         ("changed files that `paths` are compared with", "aws/src/codecommit.rs", ["CHANGED_LIMIT"], "", "every path counts as changed"),
         ("`timeout`, `queue-timeout`", "domain/src/config/pipeline.rs", ["SHORTEST_TIMEOUT", "LONGEST_TIMEOUT"], "", REJECTED),
         ("`timeout` without the key", "domain/src/config/pipeline.rs", ["DEFAULT_TIMEOUT"], "", "the build ends `timed-out`"),
