@@ -738,7 +738,9 @@ class Infra(unittest.TestCase):
             self.assertEqual(infra_checks.wrong_schedule(schedule) is None, right, f"{schedule}: {infra_checks.wrong_schedule(schedule)}")
 
     def test_schedules_in_the_documents_are_right(self):
-        files = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "tests" / "local").glob("*.yaml"))]
+        # Jenkins's schedules look like EventBridge's, and are others.
+        documents = [file for file in sorted((ROOT / "docs").rglob("*.md")) if file.name != "moving-from-jenkins.md"]
+        files = [ROOT / "README.md", *documents, *sorted((ROOT / "tests" / "local").glob("*.yaml"))]
         shown = [(file, schedule) for file in files for schedule in infra_checks.SCHEDULE.findall(file.read_text())]
         self.assertTrue(shown)
         for file, schedule in shown:

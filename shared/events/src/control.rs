@@ -1,6 +1,6 @@
 //! Requests by people, schedules and programs: objects with one of five verbs as their key, without an envelope. An [EventBridge
 //! Scheduler](https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html) input arrives unchanged, so
-//! `<aws.scheduler.execution-id>` can be a request's `id`.
+//! `<aws.scheduler.scheduled-time>` can be part of a request's `id`: each attempt of a delivery has another `<aws.scheduler.execution-id>`.
 
 use bellhop_domain::request::{At, Request, Retry, RetryWhat, Start, StartWhat};
 use serde_json::{Map, Value};
