@@ -17,7 +17,7 @@ README_LINES = 150
 COLUMNS = 100
 
 # What a YAML block that is no whole file of Bellhop's begins with. A test of tests/checks has the parsers read the first two.
-FRAGMENTS = ("# .bellhop.yaml", "# config/bellhop.yaml", "# CloudFormation")
+FRAGMENTS = ("# part of .bellhop.yaml", "# part of config/bellhop.yaml", "# CloudFormation")
 OTHER_FILE = re.compile(r"# [\w./-]+\.ya?ml$")
 
 # Where prices and measured figures are at home, and which other documents may have some: they say what was measured once.

@@ -104,7 +104,7 @@ class Differences(unittest.TestCase):
         self.assertEqual(differences({"table a", "table b"}, ["table *"]), ["table *: 2 are left"])
 
     def test_commands_are_told_apart(self):
-        text = "## One\n```sh\n# runs locally\na \\\n  b\ncat <<'E'\nx\nE\nf() {\n  c\n}\n```\n## Two\n```yaml\nx: 1\n```\n- x\n\n  ```sh\n  # needs an account\n  d\n  ```\n"
+        text = "## One\n```sh\n# on AWS, or the local AWS\na \\\n  b\ncat <<'E'\nx\nE\nf() {\n  c\n}\n```\n## Two\n```yaml\nx: 1\n```\n- x\n\n  ```sh\n  # needs an account\n  d\n  ```\n"
         found = page_commands.read(Document("page.md", text))
         self.assertEqual([command.text for command in found], ["a \\\n  b\n", "cat <<'E'\nx\nE\n", "f() {\n  c\n}\n", "d\n"])
         self.assertEqual([(command.locally, command.section) for command in found], [(True, "One")] * 3 + [(False, "Two")])

@@ -10,8 +10,8 @@ use bellhop_domain::config::{Job, PipelineFile, SuiteConfig, Work};
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const VERSION: &str = "version: 1";
 /// The first lines of parts.
-const OF_A_PIPELINE_FILE: &str = "# .bellhop.yaml";
-const OF_A_SUITE_CONFIGURATION: &str = "# config/bellhop.yaml";
+const OF_A_PIPELINE_FILE: &str = "# part of .bellhop.yaml";
+const OF_A_SUITE_CONFIGURATION: &str = "# part of config/bellhop.yaml";
 /// The agents that a part of a suite configuration may name where it has none itself: those of the stack.
 const AGENTS: &str = include_str!("../suite-configuration/default.yaml");
 
@@ -184,10 +184,10 @@ fn what_the_parsers_refuse_is_found() {
     let fence = |block: &str| format!("# A page\n\n```yaml\n{block}\n```\n");
     for right in [
         "version: 1\njobs: { test: { agent: small, run: 'true' } }",
-        "# .bellhop.yaml\njobs: { test: { agent: small, run: 'true' } }",
-        "# .bellhop.yaml\njobs: { publish: { agent: small, run: make, on: { push: { branches: main } } }, deploy: { agent: small, run: make, on: manual } }",
-        "# config/bellhop.yaml\nrepositories: { shop: { agents: [small, docker] } }",
-        "# config/bellhop.yaml\nagents: { own: { codebuild: { project: ci-own } } }\nrepositories: { shop: { agents: [own] } }",
+        "# part of .bellhop.yaml\njobs: { test: { agent: small, run: 'true' } }",
+        "# part of .bellhop.yaml\njobs: { publish: { agent: small, run: make, on: { push: { branches: main } } }, deploy: { agent: small, run: make, on: manual } }",
+        "# part of config/bellhop.yaml\nrepositories: { shop: { agents: [small, docker] } }",
+        "# part of config/bellhop.yaml\nagents: { own: { codebuild: { project: ci-own } } }\nrepositories: { shop: { agents: [own] } }",
         "# Of a suite.\nversion: 1\nagents: { own: { codebuild: { project: ci-own } } }",
         "# buildspec.yml\nversion: 0.2",
         "# CloudFormation\njobs: 3",
@@ -196,11 +196,11 @@ fn what_the_parsers_refuse_is_found() {
     }
     for wrong in [
         "version: 1\njobs: { test: { agent: small, runs: 'true' } }",
-        "# .bellhop.yaml\njobs: { test: { agent: small } }",
-        "# .bellhop.yaml\njobs: { publish: { agent: small, run: make } }",
-        "# .bellhop.yaml\njobs: { last: { agent: small, run: ./deploy.sh, on: { push: { branches: '!main' } } } }",
-        "# config/bellhop.yaml\nrepositories: { shop: { agents: [gpu] } }",
-        "# config/bellhop.yaml\nagents: { own: { codebuild: { projects: ci-own } } }",
+        "# part of .bellhop.yaml\njobs: { test: { agent: small } }",
+        "# part of .bellhop.yaml\njobs: { publish: { agent: small, run: make } }",
+        "# part of .bellhop.yaml\njobs: { last: { agent: small, run: ./deploy.sh, on: { push: { branches: '!main' } } } }",
+        "# part of config/bellhop.yaml\nrepositories: { shop: { agents: [gpu] } }",
+        "# part of config/bellhop.yaml\nagents: { own: { codebuild: { projects: ci-own } } }",
         "version: 1\nagents: { own: { codebuild: { project: ci-own } } }\njobs: []",
     ] {
         let found = faults(&fence(wrong));
@@ -219,7 +219,7 @@ fn blocks_in_lists_and_files_that_commands_write_are_found() {
     assert_eq!(faults(list).len(), 1);
 
     let whole =
-        "```sh\n# runs locally\ncat > ../shop/.bellhop.yaml <<'END'\nversion: 1\njobs:\n  a: { agent: small, run: 'true' }\nEND\n```\n";
+        "```sh\n# on AWS, or the local AWS\ncat > ../shop/.bellhop.yaml <<'END'\nversion: 1\njobs:\n  a: { agent: small, run: 'true' }\nEND\n```\n";
     let added = "```sh\ncat >> ../shop/.bellhop.yaml <<'END'\n  b: { agent: small, needs: [c], run: 'true' }\nEND\n```\n";
     let text = "version: 1\njobs:\n  a: { agent: small, run: 'true' }\n";
     assert_eq!(files(whole), [(3, Kind::PipelineFile, text.to_owned())]);
