@@ -30,7 +30,7 @@ fn unknown(page: &str, printed: &[String]) -> Vec<String> {
     for line in page.lines() {
         if let Some(language) = line.strip_prefix("```") {
             fence = fence.xor(Some(language));
-        } else if fence == Some("text") && !line.trim().is_empty() && !printed.contains(&shape(line)) {
+        } else if fence == Some("text") && line.contains(char::is_alphanumeric) && !printed.contains(&shape(line)) {
             unknown.push(line.to_owned());
         }
     }
@@ -53,7 +53,8 @@ mod tests {
 
     #[test]
     fn a_line_that_no_story_printed_is_found() {
-        let page = "A line.\n```text\n  0.10 s  push  starts abcdefghij\n\n  0.20 s  push  stops\n```\n```sh\ncargo xtask demo\n```\n";
+        let page =
+            "A line.\n```text\n  0.10 s  push  starts abcdefghij\n\n└───┘\n  0.20 s  push  stops\n```\n```sh\ncargo xtask demo\n```\n";
         let printed = ["   0.33 s  push        starts klmnopqrst".to_owned()];
         assert_eq!(unknown(page, &printed), ["  0.20 s  push  stops"]);
     }

@@ -218,8 +218,7 @@ fn blocks_in_lists_and_files_that_commands_write_are_found() {
     assert_eq!(files(list), [(3, Kind::PipelineFile, text.to_owned())]);
     assert_eq!(faults(list).len(), 1);
 
-    let whole =
-        "```sh\n# on AWS, or the local AWS\ncat > ../shop/.bellhop.yaml <<'END'\nversion: 1\njobs:\n  a: { agent: small, run: 'true' }\nEND\n```\n";
+    let whole = "```sh\n# on AWS, or the local AWS\ncat > ../shop/.bellhop.yaml <<'END'\nversion: 1\njobs:\n  a: { agent: small, run: 'true' }\nEND\n```\n";
     let added = "```sh\ncat >> ../shop/.bellhop.yaml <<'END'\n  b: { agent: small, needs: [c], run: 'true' }\nEND\n```\n";
     let text = "version: 1\njobs:\n  a: { agent: small, run: 'true' }\n";
     assert_eq!(files(whole), [(3, Kind::PipelineFile, text.to_owned())]);
