@@ -41,6 +41,10 @@ LIMITS = {
     "limits-files": [
         ("size of a file", "domain/src/config/source.rs", ["LARGEST"], "bytes", "the file is an error"),
         ("nesting", "domain/src/config/source.rs", ["DEEPEST"], "levels", "the file is an error"),
+        ("values, with all that aliases stand for", "domain/src/config/source.rs", ["MOST_VALUES"], "", "the file is an error"),
+        ("aliases", "domain/src/config/source.rs", ["MOST_ALIASES"], "", "the file is an error"),
+        ("anchors", "domain/src/config/source.rs", ["MOST_ANCHORS"], "", "the file is an error"),
+        ("merge keys", "domain/src/config/source.rs", ["MOST_MERGES"], "", "the file is an error"),
         ("length of a duration", "domain/src/config/values.rs", ["LONGEST_DURATION"], "characters", "the file is an error"),
         ("earlier versions of the suite configuration that can replace a broken one", "aws/src/bucket.rs", ["EARLIER_CONFIGURATIONS"], "", "every run is rejected"),
     ],

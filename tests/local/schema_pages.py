@@ -61,7 +61,7 @@ def type_of(schema, definitions):
         return f"mapping{size}: {key} to {type_of(schema['additionalProperties'], definitions)}"
     if schema["type"] == "integer":
         least, most = schema["minimum"], schema["maximum"]
-        return f"whole number, {least} or more" if most > 1_000_000_000 else f"whole number, {least} to {most}"
+        return f"whole number, {least:,} to {most:,}"
     return {"boolean": "`true` or `false`"}[schema["type"]]
 
 

@@ -31,19 +31,31 @@ BEYOND = [
     r"is out of bounds: expected (1s to 24h|at most 1h)",
     r"a critical job is never on Spot",
     r"the rule matches nothing",
+    r"the filters have \d+ patterns in all: at most 1000",
+    r"the file has \d+ KiB: at most 256 KiB",
+    r"the file has more than 20000 values",
+    r"nested too deeply: at most 32 levels",
     r"is not a valid pattern",
-    r"does not fit: expected whole (minutes|days)",
+    r"is not valid: expected whole (minutes|days)",
     r"expected at least (1h|60 minutes more|90 days more)",
     r"expected at least 60 minutes less",
     r"restores of this resource cannot be tested",
-    r"`restart-service` has `at-most-every` as well",
+    r"`at-most-every` is also in `restart-service`",
     r"`[A-Za-z-]+` is set by Bellhop, so that the restore creates something new",
-    r"missing key `availabilityZone`: Bellhop cannot know it",
+    r"missing key `availabilityZone`: Bellhop cannot determine it",
 ]
 
 # Files that the schemas allow, for rules that chance does not meet.
+JOB = {"agent": "small", "run": "x"}
 BY_HAND = {
-    "pipeline-file": [{"version": 1, "jobs": {"a": {"agent": "small", "run": "x", "on": {"push": {"branches": "[a"}}}}}],
+    "pipeline-file": [
+        {"version": 1, "jobs": {"a": {**JOB, "on": {"push": {"branches": "[a"}}}}},
+        {"version": 1, "jobs": {f"a{number}": {**JOB, "on": {"push": {"tags": ["v"] * 50}}} for number in range(21)}},
+        {"version": 1, "jobs": {"a": {**JOB, "run": "x" * 256 * 1024}}},
+        {"version": 1, "jobs": {"a": JOB}, "x-own": [0] * 20_000},
+        {"version": 1, "jobs": {"a": JOB}, "x-own": json.loads("[" * 40 + "]" * 40)},
+        {"version": 1.0, "jobs": {"a": {**JOB, "retry": [{"exit-codes": [3.0], "limit": 1.0}]}}},
+    ],
     "suite-configuration": [
         {"version": 1, "agents": {}, "backups": {"home": {"resource": resource, "vault": "v", "role": "arn:aws:iam::1:role/r", "restore-test": test}}}
         for resource, test in [

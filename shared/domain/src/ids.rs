@@ -84,7 +84,7 @@ text_id! {
 
 text_id! {
     /// A job's name, as the pipeline file gives it: `[a-z0-9][a-z0-9-]{0,62}`.
-    JobName, "job name", "up to 63 characters of a-z, 0-9 and -, the first of them no -",
+    JobName, "job name", "1 to 63 characters of a-z, 0-9 and -, not beginning with -",
     |text| {
         (1..=63).contains(&text.len())
             && !text.starts_with('-')
@@ -120,7 +120,7 @@ text_id! {
 
 text_id! {
     /// The name of an agent template in the suite configuration; the same alphabet as a job's.
-    AgentName, "agent name", "up to 63 characters of a-z, 0-9 and -, the first of them no -",
+    AgentName, "agent name", "1 to 63 characters of a-z, 0-9 and -, not beginning with -",
     |text| {
         (1..=63).contains(&text.len())
             && !text.starts_with('-')

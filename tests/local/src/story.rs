@@ -1,6 +1,7 @@
 //! What happens in the local AWS, told as it happens: events, functions, effects.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use bellhop_stand_in::Entry;
 use jiff::Timestamp;
@@ -50,9 +51,16 @@ impl Story {
         Ok(())
     }
 
-    /// Prints all that is left.
+    /// Prints all that is left, once nothing more comes: lines of the logs come later than what they are about.
     pub(crate) async fn end(mut self) -> anyhow::Result<()> {
-        self.take_in().await?;
+        loop {
+            let before = self.held.len();
+            tokio::time::sleep(Duration::from_millis(HOLD_MS.unsigned_abs())).await;
+            self.take_in().await?;
+            if self.held.len() == before {
+                break;
+            }
+        }
         self.print(i64::MAX);
         Ok(())
     }

@@ -53,7 +53,7 @@ pub struct FileError {
     pub field: Option<String>,
     /// What is wrong and what was expected.
     pub message: String,
-    /// The text of the line; `None` where the line is not known or may hold the value of a variable.
+    /// What may be shown of the line: its key, and its value if that cannot be a secret.
     pub excerpt: Option<String>,
 }
 
@@ -94,6 +94,19 @@ impl FieldPath {
     /// A key at the top of the file.
     pub(super) fn top(key: &str) -> Self {
         Self::default().key(key)
+    }
+
+    /// The keys on the way.
+    pub(super) fn keys(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.0.iter().filter_map(|segment| match segment {
+            Segment::Key(key) => Some(key.as_str()),
+            Segment::Index(_) => None,
+        })
+    }
+
+    /// The last key on the way.
+    pub(super) fn last_key(&self) -> Option<&str> {
+        self.keys().next_back()
     }
 
     /// One key deeper.

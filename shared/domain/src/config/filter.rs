@@ -26,10 +26,7 @@ impl Pattern {
             return Err("an empty pattern: expected one such as main or release/*".to_owned());
         }
         if text.chars().count() > LONGEST {
-            return Err(format!(
-                "{} is too long a pattern: at most {LONGEST} characters are possible",
-                quoted(text)
-            ));
+            return Err(format!("{} is longer than {LONGEST} characters", quoted(text)));
         }
         let glob = GlobBuilder::new(body)
             .literal_separator(true)
@@ -69,9 +66,12 @@ impl Globs {
             set.add(pattern.glob);
             negated.push(pattern.negated);
         }
-        let set = set
-            .build()
-            .map_err(|error| format!("the patterns are too large together: {}", shown(&error.kind().to_string(), 100)))?;
+        let set = set.build().map_err(|error| {
+            format!(
+                "the patterns of the list are too large in total: {}",
+                shown(&error.kind().to_string(), 100)
+            )
+        })?;
         Ok(Self { set, negated })
     }
 

@@ -318,10 +318,7 @@ fn artifact(pattern: &str) -> Result<(), String> {
         return Err("an empty pattern: expected one such as target/report.xml or dist/**".to_owned());
     }
     if pattern.chars().count() > LONGEST_ARTIFACT {
-        return Err(format!(
-            "{} is too long a pattern: at most {LONGEST_ARTIFACT} characters are possible",
-            quoted(pattern)
-        ));
+        return Err(format!("{} is longer than {LONGEST_ARTIFACT} characters", quoted(pattern)));
     }
     if pattern.chars().any(char::is_control) {
         return Err(format!(
@@ -334,10 +331,7 @@ fn artifact(pattern: &str) -> Result<(), String> {
         return Err(format!("{} has a `!`: artifacts can only be listed, not left out", quoted(pattern)));
     }
     if pattern.contains(['{', '}']) {
-        return Err(format!(
-            "{} has a brace: expected one pattern for each of the alternatives",
-            quoted(pattern)
-        ));
+        return Err(format!("{} has a brace: write one pattern for each alternative", quoted(pattern)));
     }
     if pattern.starts_with('/') {
         return Err(format!(
@@ -407,7 +401,8 @@ fn globs(source: &Source, at: &FieldPath, patterns: Option<OneOrMany<Pattern>>) 
     Globs::new(patterns).map(Some).map_err(|message| source.error(at, message))
 }
 
-fn script(source: &Source, at: &FieldPath, text: String) -> Result<String, FileError> {
+/// A script, or a path of one: not blank, and without the character that ends texts of the system.
+pub(super) fn script(source: &Source, at: &FieldPath, text: String) -> Result<String, FileError> {
     if text.trim().is_empty() {
         return Err(source.error(at, "expected a text that is not empty"));
     }

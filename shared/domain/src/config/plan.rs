@@ -26,8 +26,7 @@ pub enum Select<'a> {
     Exactly(&'a [JobName]),
 }
 
-/// The builds of the run that a push, or a person, starts, each after the builds that it needs, and otherwise in the file's order; none where no job wants the
-/// push.
+/// Returns the builds of a run: each after the builds that it needs, otherwise in the file's order. Empty if no job matches the push.
 ///
 /// A job that another one of the run needs is part of the run whether or not its own filter wants the push. The agents of all jobs of the file are
 /// checked as soon as one of them is wanted, so that a mistake in a job for tags shows before the day of the release.
@@ -111,8 +110,7 @@ fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &Suit
 /// The build of a script outside of pipeline files: a job of the suite, or the script of a CodePipeline action. Limits and retries are the defaults.
 ///
 /// # Errors
-/// When the agent does not exist, or `on_behalf` is the repository's and it may not use it. The error is about the field `agent` of what is named
-/// there.
+/// If the agent does not exist, or the repository may not use it. The error names the field `agent`.
 pub fn plan_script(
     run: &RunId,
     push: &Push,

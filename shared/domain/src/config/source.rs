@@ -16,8 +16,47 @@ const LARGEST: usize = 256 * 1024;
 /// The deepest nesting; the contracts themselves need eight levels.
 const DEEPEST: usize = 32;
 
-/// Words in a line, or in a line that it is nested in, that keep errors from showing the line.
-const PRIVATE: [&str; 5] = ["env", "variable", "secret", "token", "password"];
+/// The most values, once aliases are expanded.
+const MOST_VALUES: usize = 20_000;
+/// The most aliases.
+const MOST_ALIASES: usize = 1_000;
+/// The most anchors.
+const MOST_ANCHORS: usize = 100;
+/// The most merge keys.
+const MOST_MERGES: usize = 500;
+
+/// Keys whose values errors may show: none of them is a place for a secret.
+const SHOWN: [&str; 27] = [
+    "agent",
+    "agents",
+    "artifacts",
+    "at-most-every",
+    "backoff",
+    "branch",
+    "branches",
+    "capacity",
+    "cluster",
+    "critical",
+    "except",
+    "exit-codes",
+    "limit",
+    "max-concurrent",
+    "needs",
+    "on",
+    "paths",
+    "push",
+    "queue-timeout",
+    "relaunch",
+    "repository",
+    "retry",
+    "subnets",
+    "supersede",
+    "tags",
+    "timeout",
+    "version",
+];
+/// Keys below which nothing is shown: users name what is in them.
+const PRIVATE: [&str; 2] = ["environment", "metadata"];
 
 /// How much of a line an error shows, in characters.
 const LONGEST_EXCERPT: usize = 80;
@@ -78,7 +117,7 @@ impl Source {
             .deserialize(deserializer)
         });
         match found.into_inner() {
-            Some(path) => Err(self.error(&path, "the key has no value: expected one, or no key")),
+            Some(path) => Err(self.error(&path, "the key has no value: add one, or remove the key")),
             None => Ok(()),
         }
     }
@@ -88,8 +127,8 @@ impl Source {
         self.placed(self.locate(path), path, message.into())
     }
 
-    /// Line and column of a field's key or of a list's item; of the nearest field around it where it has none of its own, as a field taken in by a
-    /// merge key has. A second pass over the text, and only once something is wrong.
+    /// Line and column of a field's key or of a list's item. Falls back to the enclosing field, for example for fields from a merge key. This is a second
+    /// pass over the text, made only for an error.
     fn locate(&self, path: &FieldPath) -> Option<(u64, u64)> {
         let found = Cell::new(None);
         // The outcome does not matter: the pass ends with an error on purpose, as soon as it has arrived.
@@ -121,6 +160,9 @@ impl Source {
                 return self.placed(known(error), &path, format!("{key} appears twice"));
             }
             Error::ExternalMessage { msg, .. } => {
+                if msg.contains("recursion limit") {
+                    return self.placed(known(error), &FieldPath::default(), too_deep());
+                }
                 // The syntax is wrong from here on, so there is no field to name, and no second pass would come this far.
                 let mut message = format!("the file is not valid YAML: {}", shown(first_line(msg), 160));
                 if msg.contains("anchor or alias") {
@@ -142,7 +184,7 @@ impl Source {
             Error::Unexpected { .. } | Error::TaggedScalarCannotDeserializeIntoString { .. } => {
                 "expected a single value, such as a text or a number".to_owned()
             }
-            Error::NullIntoString { .. } => "expected a value, and there is none".to_owned(),
+            Error::NullIntoString { .. } => "the value is missing".to_owned(),
             Error::InvalidBooleanStrict { .. } | Error::InvalidScalar { ty: "boolean", .. } => "expected true or false".to_owned(),
             Error::InvalidScalar { .. } => "expected a whole number that is not negative".to_owned(),
             Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => {
@@ -164,13 +206,17 @@ impl Source {
             Error::Budget {
                 breach: BudgetBreach::Depth { .. },
                 ..
-            } => {
-                format!("nested too deeply: at most {DEEPEST} levels are read")
-            }
+            } => too_deep(),
+            Error::Budget {
+                breach: BudgetBreach::Anchors { .. } | BudgetBreach::Aliases { .. } | BudgetBreach::MergeKeys { .. },
+                ..
+            } => format!("the file has more than {MOST_ANCHORS} anchors, {MOST_ALIASES} aliases or {MOST_MERGES} merge keys"),
             Error::Budget { .. }
             | Error::AliasReplayLimitExceeded { .. }
             | Error::AliasExpansionLimitExceeded { .. }
-            | Error::AliasReplayStackDepthExceeded { .. } => "too many values, once its aliases are expanded".to_owned(),
+            | Error::AliasReplayStackDepthExceeded { .. } => {
+                format!("the file has more than {MOST_VALUES} values; an alias counts as all that it stands for")
+            }
             // Mostly one of this module's own, from where a value was read; those have cut what they repeat of the file.
             Error::Message { msg, .. } => shown(first_line(msg), 400),
             Error::Eof { .. } => return self.placed(None, &path, "the file is empty".to_owned()),
@@ -190,41 +236,38 @@ impl Source {
             column: at.map(|(_, column)| column),
             field: path.text(),
             message,
-            excerpt: at.and_then(|(line, column)| self.excerpt(line, column)),
+            excerpt: at.and_then(|(line, _)| self.excerpt(line, path)),
         }
     }
 
-    /// The text of a line; of a long one, from the column on. `None` for an empty line, and for one that may hold the value of a variable: errors are published to everyone who subscribes.
-    fn excerpt(&self, number: u64, column: u64) -> Option<String> {
+    /// What an error may show of a line. Everyone who subscribes gets errors, so only the line's key is shown, unless the error is about that key and its
+    /// value cannot be a secret. `None` for a line without a key, such as one of a script.
+    fn excerpt(&self, number: u64, path: &FieldPath) -> Option<String> {
         let before = usize::try_from(number.checked_sub(1)?).ok()?;
-        let line = self.text.lines().nth(before)?;
-        let lines_above = || self.text.lines().take(before).collect::<Vec<_>>().into_iter().rev();
-        let mut indent = indent_of(line);
-        let around = lines_above().filter(|above| {
-            let outer = !above.trim().is_empty() && indent_of(above) < indent;
-            if outer {
-                indent = indent_of(above);
+        let text = self.text.replace("\r\n", "\n");
+        let line = text.split(['\n', '\r']).nth(before)?.trim();
+        let is_shown = path.last_key().is_some_and(|key| SHOWN.contains(&key)) && !path.keys().any(|key| PRIVATE.contains(&key));
+        let item = line.strip_prefix("- ").unwrap_or(line);
+        match item.split_once(':') {
+            Some((key, _)) if is_shown && SHOWN.contains(&key) && path.keys().any(|on_way| on_way == key) => {
+                Some(shown(line, LONGEST_EXCERPT))
             }
-            outer
-        });
-        let private = std::iter::once(line).chain(around).any(|line| {
-            let line = line.to_ascii_lowercase();
-            PRIVATE.iter().any(|word| line.contains(word))
-        });
-        if private || line.trim().is_empty() {
-            return None;
+            Some((key, value)) if is_key(key) && (value.is_empty() || value.starts_with(' ')) => {
+                Some(format!("{}: …", shown(key, LONGEST_EXCERPT)))
+            }
+            None if is_shown && item != line => Some(shown(line, LONGEST_EXCERPT)),
+            _ => None,
         }
-        let whole = line.trim();
-        if whole.chars().count() <= LONGEST_EXCERPT {
-            return Some(shown(whole, LONGEST_EXCERPT));
-        }
-        let from: String = line.chars().skip(usize::try_from(column).ok()?.saturating_sub(1)).collect();
-        Some(shown(from.trim(), LONGEST_EXCERPT))
     }
 }
 
-fn indent_of(line: &str) -> usize {
-    line.len() - line.trim_start().len()
+fn too_deep() -> String {
+    format!("nested too deeply: at most {DEEPEST} levels are read")
+}
+
+/// Whether a text looks like a key that somebody wrote without quotes.
+fn is_key(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
 /// The bounds, and strictness wherever lenient parsing would hide a mistake.
@@ -235,16 +278,16 @@ fn options() -> serde_saphyr::Options {
             max_depth: DEEPEST,
             flow_nesting_limit: DEEPEST,
             max_events: 60_000,
-            max_nodes: 20_000,
+            max_nodes: MOST_VALUES,
             max_total_scalar_bytes: 4 * LARGEST,
-            max_aliases: 1_000,
-            max_anchors: 100,
-            max_merge_keys: 500,
+            max_aliases: MOST_ALIASES,
+            max_anchors: MOST_ANCHORS,
+            max_merge_keys: MOST_MERGES,
             // The limits on what aliases expand to hold better than this guess, which one anchor used by every job would run into.
             enforce_alias_anchor_ratio: false,
         },
         alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: 20_000,
+            max_total_replayed_events: MOST_VALUES,
             max_replay_stack_depth: 8,
         },
         duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::Error,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::agents::{Agent, RawAgent};
 use super::error::{FieldPath, FileError, SUITE_FILE, quoted, shown, suggestion};
+use super::pipeline::script;
 use super::source::Source;
 use super::values::{Arn, Document, Entries, Flag, Id, Name, OneOrMany, Timespan, Version};
 use crate::alarm::{Remedy, RemedyAction};
@@ -177,14 +178,11 @@ impl Check<'_> {
         for (Id(name), raw) in raw.0 {
             let at = FieldPath::top("jobs").key(&name);
             self.defined(&at.clone().key("agent"), &raw.agent.0)?;
-            if raw.run.trim().is_empty() {
-                return Err(self.source.error(&at.key("run"), "expected a text that is not empty"));
-            }
             let job = SuiteJob {
                 agent: raw.agent.0,
                 repository: raw.repository.0,
                 branch: raw.branch.0,
-                run: raw.run,
+                run: script(self.source, &at.key("run"), raw.run)?,
             };
             jobs.insert(name, job);
         }
@@ -218,7 +216,7 @@ impl Check<'_> {
         let (action, default) = match (raw.restart_service, raw.run_job, raw.back_up_now, raw.pause_starts) {
             (Some(restart), None, None, None) => {
                 if at_most_every.is_some() && restart.at_most_every.is_some() {
-                    let message = "`restart-service` has `at-most-every` as well: expected it once";
+                    let message = "`at-most-every` is also in `restart-service`: keep one of them";
                     return Err(self.source.error(&at.clone().key("at-most-every"), message));
                 }
                 at_most_every = restart.at_most_every.or(at_most_every);
@@ -250,7 +248,7 @@ impl Check<'_> {
             }
             (None, None, None, Some(Flag(true))) => (RemedyAction::PauseStarts, Duration::ZERO),
             (None, None, None, Some(Flag(false))) => {
-                let message = "expected true: an alarm that pauses nothing needs no rule";
+                let message = "`pause-starts` can only be true: to pause nothing, remove the rule";
                 return Err(self.source.error(&at.clone().key("pause-starts"), message));
             }
             _ => {
@@ -273,13 +271,13 @@ impl Check<'_> {
             // The service counts in these units.
             let whole = |key: &str, value: Option<Timespan>, unit: Duration, expected: &str| match value {
                 Some(value) if value.span.is_zero() || value.span.as_nanos() % unit.as_nanos() != 0 => {
-                    let message = format!("{} does not fit: expected {expected}", quoted(&value.text));
+                    let message = format!("{} is not valid: expected {expected}", quoted(&value.text));
                     Err(self.source.error(&at.clone().key(key), message))
                 }
                 value => Ok(value.map(|value| value.span)),
             };
-            let minutes = |key: &str, value| whole(key, value, MINUTE, "whole minutes, such as 90m");
-            let days = |key: &str, value| whole(key, value, DAY, "whole days, such as 30d");
+            let minutes = |key: &str, value| whole(key, value, MINUTE, "whole minutes, at least 1m");
+            let days = |key: &str, value| whole(key, value, DAY, "whole days, at least 1d");
             let restore_test = raw
                 .restore_test
                 .map(|raw| self.restore_test(&at.clone().key("restore-test"), &resource, raw))
@@ -352,7 +350,7 @@ impl Check<'_> {
                 .error(&at, format!("`{key}` is set by Bellhop, so that the restore creates something new")));
         }
         if let Some(key) = kind.required_keys().iter().find(|key| !has(key)) {
-            let message = format!("missing key `{key}`: Bellhop cannot know it");
+            let message = format!("missing key `{key}`: Bellhop cannot determine it");
             return Err(self.source.error(&at.clone().key("metadata"), message));
         }
         Ok(RestoreTest {

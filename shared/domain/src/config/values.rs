@@ -5,9 +5,7 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::de::value::{
-    I64Deserializer, MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer, StringDeserializer, U64Deserializer,
-};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer, StringDeserializer, U64Deserializer};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::error::{invalid_id, quoted};
@@ -20,7 +18,7 @@ pub(super) struct Version;
 impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if text == "1" {
+        if matches!(text.as_str(), "1" | "1.0") {
             Ok(Self)
         } else {
             Err(D::Error::custom(format!("version {} is not supported: expected 1", quoted(&text))))
@@ -134,6 +132,14 @@ impl<'de> Deserialize<'de> for Whole {
                 u32::try_from(number)
                     .map(Whole)
                     .map_err(|_| E::custom(format!("{number} is too large: expected at most {}", u32::MAX)))
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Whole, E> {
+                // JSON knows no difference between 1 and 1.0.
+                if number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number) {
+                    return format!("{number:.0}").parse().map(Whole).map_err(E::custom);
+                }
+                Err(E::invalid_value(Unexpected::Float(number), &self))
             }
 
             fn visit_i64<E: Error>(self, number: i64) -> Result<Whole, E> {
@@ -285,6 +291,9 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithoutOwnKeys<A> {
     }
 }
 
+/// The answer to a number or a boolean in place of a single text: its text as written is not known.
+const QUOTE: &str = "expected a text in quotes, or a list";
+
 /// A list, or a single value that stands for a list of one.
 #[derive(Debug)]
 pub(super) struct OneOrMany<T>(pub(super) Vec<T>);
@@ -310,12 +319,23 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
                 T::deserialize(StrDeserializer::new(text)).map(|one| vec![one])
             }
 
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-                T::deserialize(I64Deserializer::new(number)).map(|one| vec![one])
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+                // An error about a text is in the words of the type; one about a number says only that it is none.
+                T::deserialize(U64Deserializer::<E>::new(number))
+                    .map(|one| vec![one])
+                    .map_err(|_| E::custom(QUOTE))
             }
 
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-                T::deserialize(U64Deserializer::new(number)).map(|one| vec![one])
+            fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
+                Err(E::custom(QUOTE))
+            }
+
+            fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
+                Err(E::custom(QUOTE))
+            }
+
+            fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
+                Err(E::custom(QUOTE))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {

@@ -100,7 +100,7 @@ async fn an_agent_that_is_not_to_be_had_any_more_is_refused() {
     let id = failed_push(&world).await;
     world.configure(AGENTS);
     let gone = format!(
-        ".bellhop.yaml, line 4, jobs.test.agent: there is no agent `small` in config/bellhop.yaml (known: big); the line is `test: {{ agent: small, run: make test }}`. {HELP}"
+        ".bellhop.yaml, line 4, jobs.test.agent: there is no agent `small` in config/bellhop.yaml (known: big); the line is `test: …`. {HELP}"
     );
     assert_eq!(refused(&world, &id).await, gone);
     world.configure(&format!("{AGENTS}repositories:\n  shop: {{ agents: [big] }}\n"));

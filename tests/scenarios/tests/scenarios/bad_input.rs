@@ -52,11 +52,11 @@ async fn a_bad_pipeline_file_is_told_with_file_line_field_and_what_was_expected(
     let cases = [
         (
             "version: 1\njobs:\n  test: { agent: small\n",
-            ".bellhop.yaml, line 3: the file is not valid YAML: unclosed bracket '{'; the line is `test: { agent: small`",
+            ".bellhop.yaml, line 3: the file is not valid YAML: unclosed bracket '{'; the line is `test: …`",
         ),
         (
             "version: 1\njobs:\n  test:\n    agent: small\n    run: make test\n    timout: 3m\n",
-            ".bellhop.yaml, line 6, jobs.test: unknown key `timout`; did you mean `timeout`? (known: on, agent, run, buildspec, environment, critical, timeout, queue-timeout, relaunch, retry, needs, artifacts); the line is `timout: 3m`",
+            ".bellhop.yaml, line 6, jobs.test: unknown key `timout`; did you mean `timeout`? (known: on, agent, run, buildspec, environment, critical, timeout, queue-timeout, relaunch, retry, needs, artifacts); the line is `timout: …`",
         ),
         (
             "version: 1\njobs:\n  test:\n    agent: smal\n    run: make test\n",
@@ -72,7 +72,7 @@ async fn a_bad_pipeline_file_is_told_with_file_line_field_and_what_was_expected(
         ),
         (
             "version: 1\njobs:\n  a: { agent: small, run: x, needs: [b] }\n  b: { agent: small, run: x, needs: [a] }\n",
-            ".bellhop.yaml, line 3, jobs.a.needs: the jobs wait for each other: a → b → a; the line is `a: { agent: small, run: x, needs: [b] }`",
+            ".bellhop.yaml, line 3, jobs.a.needs: the jobs wait for each other: a → b → a; the line is `a: …`",
         ),
     ];
     for (file, text) in cases {
@@ -104,7 +104,7 @@ async fn a_bad_suite_configuration_is_told_to_whoever_pushes() {
 
     world.configure("version: 1\nagents: {}\nrepos: {}\n").await;
     let push = world.commit(&[("a", "1")], "Again").await;
-    let text = "config/bellhop.yaml, line 3: unknown key `repos` (known: version, agents, repositories, jobs, alarms, backups, notify); the line is `repos: {}`";
+    let text = "config/bellhop.yaml, line 3: unknown key `repos` (known: version, agents, repositories, jobs, alarms, backups, notify); the line is `repos: …`";
     is_rejected(&world, &push, text).await;
 
     let agents = "version: 1\nagents:\n  small: { ecs: { cluster: ci, task-definition: a, subnets: [s] } }\n";
@@ -112,7 +112,7 @@ async fn a_bad_suite_configuration_is_told_to_whoever_pushes() {
         .configure(&format!("{agents}repositories:\n  other: {{ agents: [small] }}\n"))
         .await;
     let push = world.commit(&[("a", "2")], "And again").await;
-    let text = "config/bellhop.yaml, line 4, repositories: the repository `shop` is not listed in `repositories` of config/bellhop.yaml; the line is `repositories:`";
+    let text = "config/bellhop.yaml, line 4, repositories: the repository `shop` is not listed in `repositories` of config/bellhop.yaml; the line is `repositories: …`";
     is_rejected(&world, &push, text).await;
 
     world.configure(&format!("{agents}repositories:\n  shop: {{ agents: [] }}\n")).await;

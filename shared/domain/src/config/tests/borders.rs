@@ -23,7 +23,7 @@ fn refused(job: &str, words: &str) {
 fn lengths_of_patterns() {
     let tag = |length: usize| format!("on: {{ push: {{ tags: [{}] }} }}", "a".repeat(length));
     fits(&tag(256));
-    refused(&tag(257), "at most 256 characters are possible");
+    refused(&tag(257), "is longer than 256 characters");
 }
 
 #[test]

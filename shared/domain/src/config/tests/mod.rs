@@ -3,6 +3,7 @@
 mod bad_files;
 mod borders;
 mod bounds;
+mod excerpts;
 mod filters;
 mod good_files;
 mod plans;
