@@ -7,6 +7,7 @@ import jmespath
 from awscli.clidriver import create_clidriver
 
 from documents import LOCAL, ROOT
+from infra import Template
 
 FUNCTIONS = {folder.name for folder in (ROOT / "functions").iterdir() if folder.is_dir()}
 # What cargo brings itself, and what its users install. `cargo xtask` is judged by a test of xtask's own.
@@ -22,6 +23,14 @@ WHOLE_REQUEST = {"cli-input-json", "cli-input-yaml", "generate-cli-skeleton"}
 # Where a command can begin: a line, behind what ends another one, behind a word of the shell's, in xargs.
 BEGINS = r"(?:^|[|;&({{]|\b(?:do|then|else|while|until|if|time|env|!|\w+=\S+)\s|\bxargs [^|\n]*?)\s*{program}[ \t]+"
 FILE = re.compile(r"(?<![\w/.$}~-])(?:events|infra|tests|docs|functions|shared|xtask)/[\w./-]*\w")
+# An output of the stack, by the shell function of docs/how-to/install.md.
+STACK = re.compile(r"\bstack (?!NAME\b)([A-Z]\w+)")
+
+
+@cache
+def outputs():
+    """What infra/bellhop.yaml puts out."""
+    return Template.read(ROOT / "infra" / "bellhop.yaml").document["Outputs"]
 
 
 def commands_that_fail(documents):
@@ -41,6 +50,7 @@ def wrong_commands(text, whole=True):
     second = not text.startswith(LOCAL)
     found = [wrong for words in commands(text, "aws") for wrong in wrong_aws(words, whole, second)]
     found += [wrong for words in commands(text, "cargo") if (wrong := wrong_cargo(words))]
+    found += [f"the stack puts out no {name}" for name in STACK.findall(text) if name not in outputs()]
     if whole:
         found += [f"there is no file {file}" for file in FILE.findall(text) if not (ROOT / file).exists()]
     return found

@@ -24,10 +24,15 @@ OTHER_FILE = re.compile(r"# [\w./-]+\.ya?ml$")
 HOMES = ("docs/explanation/cost.md", "docs/explanation/performance.md", "docs/contributing/testing.md")
 HISTORY = ("CHANGELOG.md", "docs/explanation/decisions/")
 FIGURE = re.compile(
-    r"US\$ ?\d[\d.,]*\b|(?<![\w.])\d[\d.,]* ms\b|(?<![\w.])\d+\.\d+ s\b"
+    r"US\$ ?\d[\d.,]*\b|(?<!US)[$€]\d[\d.,]*|(?<![\w.])\d[\d.,]* ?(?:USD|dollars?|cents?)\b"
+    r"|(?<![\w.])\d[\d.,]* ?(?:ms|milliseconds?)\b|(?<![\w.])\d+\.\d+ ?(?:s|seconds)\b"
     r"|\b(?:\d[\d.]*|one|two|three|four|five|six|seven|eight|nine|ten|twelve|fifteen|twenty|thirty) minutes(?=[^.]* on two cores)"
 )
-COMPUTED, END = re.compile(r"<!-- computed: [\w-]+ -->"), "<!-- end -->"
+COMPUTED, END = re.compile(r"<!-- (?:computed|measured): [\w-]+ -->"), "<!-- end -->"
+# The pages of which programs write parts.
+WRITTEN = {README, *HOMES[:2], *(f"docs/reference/{name}.md" for name in ("alarms", "environment", "limits", "messages", "parameters", "pipeline-file", "requests", "suite-configuration"))}
+# The languages of blocks.
+LANGUAGES = ("sh", "yaml", "json", "text", "groovy")
 
 # What makes a sentence be read twice.
 AVOIDED = re.compile(
@@ -106,10 +111,10 @@ def blocks_that_do_not_say_what_they_are(documents):
 def unsaid(block):
     if not block.language:
         return "a block without a language"
-    if block.language in ("bash", "shell", "console"):
-        return "commands are `sh`"
-    if block.language == "yml":
-        return "YAML is `yaml`"
+    if block.language not in LANGUAGES:
+        return f"{block.language} is none of {', '.join(LANGUAGES)}"
+    if block.language == "text" and re.search(r"^\s*\$ ", block.text, re.MULTILINE):
+        return "commands are `sh`, without `$` before them"
     if block.language == "sh" and block.first_line not in MARKERS:
         return "a block does not say who gives its commands"
     if block.language == "yaml" and not (is_whole(block.text) or block.first_line in FRAGMENTS or OTHER_FILE.match(block.first_line)):
@@ -171,6 +176,29 @@ def figures_away_from_home(documents):
     return found
 
 
+def parts_that_no_program_writes(documents):
+    """Marks of computed parts on other pages, or that do not come in pairs."""
+    found = []
+    for document in documents:
+        marks = [line for line in document.lines if COMPUTED.fullmatch(line) or line == END]
+        if marks and str(document) not in WRITTEN:
+            found.append(f"{document}: no program writes parts of it")
+        if len(marks) % 2 or any((mark == END) != bool(index % 2) for index, mark in enumerate(marks)):
+            found.append(f"{document}: a computed part has no end")
+    return found
+
+
+def html(documents):
+    """HTML in the text, whose links and pictures nothing checks. Comments are none."""
+    return [
+        f"{document}, line {number}: {match.group()} is HTML"
+        for document in documents
+        for number, line in enumerate(document.lines, 1)
+        if number - 1 not in document.lines_of("fence", "code_block")
+        for match in re.finditer(r"<(?:a|img|br|table|details|sub|sup|p|div)\b[^>]*>", re.sub(r"`[^`]*`", "", line))
+    ]
+
+
 def wrong_figure(figure, linked, texts):
     if not linked:
         return "has no link to a page where figures are at home"
@@ -217,6 +245,8 @@ CHECKS = {
     "syntax": blocks_that_do_not_parse,
     "commands": commands_that_fail,
     "figures": figures_away_from_home,
+    "parts": parts_that_no_program_writes,
+    "HTML": html,
     "words": words_to_avoid,
     "lines": lines_that_are_too_long,
 }

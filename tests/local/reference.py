@@ -78,7 +78,7 @@ LIMITS = {
         ("`timeout` that CodeBuild enforces itself, in minutes", "domain/src/codebuild.rs", ["TIMEOUT"], "", "Bellhop enforces a shorter one"),
         ("`queue-timeout` that CodeBuild enforces itself, in minutes", "domain/src/codebuild.rs", ["QUEUED_TIMEOUT"], "", "Bellhop enforces a shorter one; CodeBuild ends a longer wait"),
         ("time until CodePipeline's job is answered with a continuation", "domain/src/pipeline.rs", ["CONTINUE_AFTER"], "", ""),
-        ("time until CodePipeline has to come back", "domain/src/pipeline.rs", ["GONE_AFTER"], "", "the run is cancelled"),
+        ("time within which CodePipeline must continue an action", "domain/src/pipeline.rs", ["GONE_AFTER"], "", "the run is cancelled"),
     ],
     "limits-results": [
         ("artifacts of an attempt", "engine/src/found.rs", ["LISTED"], "", "the agent keeps the first; a line in the log"),

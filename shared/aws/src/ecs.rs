@@ -106,7 +106,7 @@ impl Agents for EcsAgents {
                     // The token belongs to a task whose reply was lost: that task is the agent.
                     Some(arn) => Ok(Launch::Accepted(agent_id(arn)?)),
                     None => Err(fault(
-                        format_args!("launch {attempt}: its token was used for a task that ECS does not name"),
+                        format_args!("launch {attempt}: ECS used its token before and does not return the task"),
                         error,
                     )),
                 },

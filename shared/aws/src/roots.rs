@@ -60,7 +60,7 @@ mod tests {
         Trusted::choose(region, |_| None)
     }
 
-    /// Mozilla's list is somebody else's word about what is an authority: a certificate that was changed or made up is in none of its entries.
+    /// Compares with Mozilla's list of authorities: it has no entry for a certificate that was changed or made up.
     #[test]
     fn the_five_are_authorities_that_everybody_trusts() {
         let ours: Vec<_> = CertificateDer::pem_slice_iter(AMAZON.as_bytes()).collect::<Result<_, _>>().unwrap();

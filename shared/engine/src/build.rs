@@ -108,7 +108,7 @@ impl Record for Build {
                 Ok(report) => stop.report = report,
                 // Without a report, the exit code and the service's message decide.
                 Err(fault) if measure::between(since, engine.clock.now()) >= TRY_FOR => {
-                    tracing::error!(build = %self.spec.id, attempt, error = %fault, "the agent's report cannot be read: the attempt is judged without it");
+                    tracing::error!(build = %self.spec.id, attempt, error = %fault, "the agent's report cannot be read: the exit code decides");
                     engine.meter.count(None, &[Measure::Abandoned(1)]);
                 }
                 Err(fault) => return Err(fault),

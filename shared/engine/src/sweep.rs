@@ -258,7 +258,9 @@ impl Engine {
             .map_or(RECORD, |end| measure::between(self.clock.now(), end));
         match self.within(RECORD.min(left), work).await {
             Some(result) => result,
-            None => Err(Fault::passing(format!("{name} was not processed in time; it stays due"))),
+            None => Err(Fault::passing(format!(
+                "{name} was not processed in time; the next sweep retries it"
+            ))),
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bellhop_domain::config::{Job, PipelineFile, SuiteConfig, Work};
+use serde_json::Value;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const VERSION: &str = "version: 1";
@@ -69,9 +70,11 @@ fn ships_from_a_branch(job: &Job) -> Option<String> {
         Work::Run(script) => script.as_str(),
         Work::Buildspec(_) => "",
     };
-    let ships = [job.name.as_str(), script]
-        .iter()
-        .any(|text| ["publish", "deploy"].iter().any(|word| text.contains(word)));
+    let ships = [job.name.as_str(), script].iter().any(|text| {
+        ["publish", "deploy", "docker push", "s3 sync", "twine upload"]
+            .iter()
+            .any(|word| text.contains(word))
+    });
     let feature = "refs/heads/feature".parse().unwrap();
     (ships && job.wanted_by(&feature, None)).then(|| format!("the job `{}` publishes or deploys from every branch", job.name))
 }
@@ -225,4 +228,44 @@ fn blocks_in_lists_and_files_that_commands_write_are_found() {
     assert_eq!(faults(whole), Vec::<String>::new());
     let [fault] = faults(&format!("{whole}{added}")).try_into().unwrap();
     assert!(fault.starts_with("line 10: "), "{fault}");
+}
+
+/// What is wrong with the requests to `control` in a document: JSON with one of its verbs, of which `RUN` and `JOB` stand for a run and a job.
+fn wrong_requests(document: &str) -> Vec<String> {
+    let json = blocks(document).into_iter().filter(|block| block.language == "json");
+    let values = json.flat_map(|block| {
+        let lines = block.text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let texts = if serde_json::from_str::<Value>(&block.text).is_ok() {
+            vec![block.text]
+        } else {
+            lines
+        };
+        texts.into_iter().map(move |text| (block.line, text))
+    });
+    values
+        .filter_map(|(line, text)| {
+            let value: Value = serde_json::from_str(&text.replace("RUN", "aaaaaaaaaa").replace("JOB", "test")).ok()?;
+            let verb = value.as_object().filter(|object| object.len() == 1)?.keys().next()?.clone();
+            // Answers and messages have more keys, and errors are about these.
+            (!["error", "rejected"].contains(&verb.as_str())).then_some(())?;
+            let refused = bellhop_events::control::request(&value).err()?;
+            Some(format!("line {line}: {refused}"))
+        })
+        .collect()
+}
+
+#[test]
+fn the_requests_of_the_documents_are_taken() {
+    let asked = [
+        "docs/reference/requests.md",
+        "docs/how-to/start-a-run.md",
+        "docs/how-to/debug-a-red-build.md",
+    ];
+    for page in asked {
+        let text = std::fs::read_to_string(Path::new(ROOT).join(page)).unwrap();
+        let of_control = text.split("## `backup`").next().unwrap();
+        assert_eq!(wrong_requests(of_control), Vec::<String>::new(), "{page}");
+    }
+    let misspelt = "```json\n{\"start\": {\"brunch\": \"main\"}}\n{\"shwo\": {\"run\": \"RUN\"}}\n```\n";
+    assert_eq!(wrong_requests(misspelt).len(), 2);
 }

@@ -135,7 +135,7 @@ impl PushFilter {
 }
 
 /// Whether a commit's message asks for no run: `[skip ci]`, `[ci skip]` or `[no ci]` anywhere in it, in any case, also with `-` or `_` for the space. The
-/// subject of a revert only repeats that of the commit that it takes back.
+/// subject of a revert does not count: it quotes the reverted commit's.
 #[must_use]
 pub fn skips(message: &str) -> bool {
     let message = message.to_ascii_lowercase().replace(['-', '_'], " ");
