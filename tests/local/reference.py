@@ -33,7 +33,7 @@ RIGHTS = {
     "large": "",
     "publish": "push images to `ImageRepositories`",
     "deploy": "assume roles of `DeployRolePattern`",
-    "docker": "push images to `ImageRepositories`; a Docker daemon with `CodeBuildPrivileged=true`",
+    "docker": "push images to `ImageRepositories`; a Docker daemon, unless `CodeBuildPrivileged=false`",
 }
 # Limits by the part of limits.md that has them: what is limited, the file and the constants that say how much, the unit, and what is beyond.
 REJECTED = "the run is rejected"
