@@ -117,7 +117,7 @@ async fn a_bad_suite_configuration_is_told_to_whoever_pushes() {
 
     world.configure(&format!("{agents}repositories:\n  shop: {{ agents: [] }}\n")).await;
     let push = world.commit(&[("a", "3")], "And again").await;
-    let text = ".bellhop.yaml, line 4, jobs.test.agent: `repositories` of config/bellhop.yaml does not let `shop` use the agent `small`; the line is `agent: small`";
+    let text = ".bellhop.yaml, line 4, jobs.test.agent: `repositories` of config/bellhop.yaml does not let `shop` use the agent `small`; the line is `test: …`";
     is_rejected(&world, &push, text).await;
     assert!(world.tasks().is_empty());
 }
