@@ -17,7 +17,6 @@ from unittest.mock import patch
 
 import check_template
 import infra_checks
-import reference
 from infra import ROOT, SUITE, TEMPLATES, Template, given, resolve
 from local_aws import LocalAws
 
@@ -749,41 +748,6 @@ class Infra(unittest.TestCase):
         for file in files:
             for written in re.findall(r"--schedule-expression[ =]'?([^'\n]*)'?", file.read_text()):
                 self.assertIn(written.split("'")[0], [schedule for _, schedule in shown], file)
-
-
-class Reference(unittest.TestCase):
-    """The pages of docs/reference that say what stands in the templates and in the agents' entry point."""
-
-    def test_the_computed_parts_are_current(self):
-        changes, missing = reference.pages()
-        self.assertEqual(missing, set())
-        for page, (text, current) in changes.items():
-            self.assertEqual(text, current, f"{page.relative_to(ROOT)} {reference.HOW}")
-
-    def test_a_parameter_that_changed_is_found(self):
-        template = Template.read(SUITE)
-        before = reference.parameters(template, {})
-        template.document["Parameters"]["RetentionDays"]["Default"] = 91
-        self.assertNotEqual(before, reference.parameters(template, {}))
-
-    def test_the_functions_variables_are_listed(self):
-        page = (reference.PAGES / "environment.md").read_text().split("\n## Variables of the functions\n")[1].split("\n## ")[0]
-        listed = set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE))
-        self.assertEqual(listed, set.union(*reference.variables(Template.read(SUITE)).values()))
-
-    def test_what_the_entry_point_takes_for_itself_is_listed(self):
-        text = (ROOT / "infra" / "agent" / "entrypoint").read_text()
-        [taken] = re.findall(r"^unset (BELLHOP_.*)$", text, re.MULTILINE)
-        page = (reference.PAGES / "environment.md").read_text().split("\n### Variables of the entry point\n")[1].split("\n### ")[0]
-        self.assertEqual(sorted(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)), sorted(taken.split()))
-
-    def test_the_entry_points_exit_codes_are_listed(self):
-        text = (ROOT / "infra" / "agent" / "entrypoint").read_text()
-        codes = re.findall(r"^readonly (?:CHECKOUT|ARTIFACTS)_FAILED=(\d+)$", text, re.MULTILINE)
-        page = (reference.PAGES / "environment.md").read_text()
-        self.assertEqual(len(codes), 2)
-        for exit_code in codes:
-            self.assertIn(f"\n| {exit_code} | ", page)
 
 
 def write():

@@ -302,7 +302,7 @@ impl Tests<'_> {
         {
             let venv = self.local_aws().await?;
             if self.wants("documents") {
-                self.steps.run("documents", &mut suite(venv, "documents")).await?;
+                self.steps.run("documents", suite(venv, "documents").arg("test_reference")).await?;
             }
             if self.wants("template") {
                 self.steps.run("template", python(venv).arg("check_template.py")).await?;
