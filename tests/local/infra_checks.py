@@ -8,7 +8,6 @@ import re
 import tempfile
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from ipaddress import ip_network
 
 from aws_croniter import AwsCroniter
