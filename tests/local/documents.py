@@ -14,8 +14,8 @@ ROOT = HERE.parent.parent
 # As GitHub makes anchors of headings: https://github.com/gjtorikian/html-pipeline/blob/main/lib/html_pipeline/node_filter/table_of_contents_filter.rb
 NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")
 # How a block of commands says who gives them.
-LOCAL, ACCOUNT, REPOSITORY, JOB = "# on AWS, or the local AWS", "# needs an account", "# in this repository", "# inside a job"
-MARKERS = (LOCAL, ACCOUNT, REPOSITORY, JOB)
+LOCAL = "# on AWS, or the local AWS"
+MARKERS = (LOCAL, "# needs an account", "# in this repository")
 PARSER = MarkdownIt("commonmark").enable("table")
 # What a line ends with in the text of a passage.
 BREAKS = ("softbreak", "hardbreak")

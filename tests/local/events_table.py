@@ -4,6 +4,7 @@
 """
 
 import json
+import textwrap
 
 import samples
 from infra import ROOT, SUITE, Template, as_list, attribute_of, resolve
@@ -35,6 +36,11 @@ def table(head, rows):
     """A table of Markdown."""
     lines = ["| " + " | ".join(row) + " |" for row in [head, *rows]]
     return "\n".join([lines[0], "|" + "---|" * len(head), *lines[1:]]) + "\n"
+
+
+def wrapped(text):
+    """A paragraph in lines of 100 columns."""
+    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
 def code(text):

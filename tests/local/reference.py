@@ -1,17 +1,17 @@
-"""Writes the tables of docs/reference that come from the templates of infra/: parameters, outputs, variables of functions, and alarms.
+"""Writes the tables of docs/reference that come from the templates of infra/, constants of the code, and the JSON Schemas of users' files.
 
     python reference.py         with the requirements of requirements.txt installed
 
-Each table is between a line `<!-- computed: NAME -->` and a line `<!-- end -->`. `test_reference.py` compares the pages with the templates.
+Each table is between a line `<!-- computed: NAME -->` and a line `<!-- end -->`. `test_reference.py` compares the pages with what they come from.
 """
 
 import json
 import re
-import textwrap
 from datetime import timedelta
 from math import prod
 
-from events_table import code, table, time
+import schema_tables
+from events_table import code, table, time, wrapped
 from infra import ROOT, SUITE, TEMPLATES, Template, resolve
 
 PAGES = ROOT / "docs" / "reference"
@@ -156,11 +156,6 @@ def allowed(parameter):
     if "AllowedPattern" in parameter:
         said.append(code(parameter["AllowedPattern"]))
     return "; ".join(said)
-
-
-def wrapped(text):
-    """A paragraph in lines of 100 columns."""
-    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
 def row(name, parameter):
@@ -325,23 +320,18 @@ def computed():
 
 def pages():
     """The pages with computed parts as they are and as they should be, and the parts that no page has."""
-    parts = computed()
-    found = set()
-
-    def part(match):
-        opening, name, _, end = match.groups()
-        # Other parts are computed elsewhere.
-        if name not in parts:
-            return match.group()
-        found.add(name)
-        return f"{opening}\n{parts[name]}\n{end}"
-
-    changes = {}
+    changes, common = {}, computed()
+    missing = set(common)
     for page in sorted(PAGES.glob("*.md")):
+        own = schema_tables.of(page.stem)
+        places = {name for _, name, _, _ in PART.findall(page.read_text())}
+        missing = (missing | {f"{page.name}: {name}" for name in own.keys() - places}) - places
+        # Other parts are computed elsewhere.
+        parts = {**common, **own}
         text = page.read_text()
-        if "<!-- computed: " in text:
-            changes[page] = (text, PART.sub(part, text))
-    return changes, parts.keys() - found
+        current = PART.sub(lambda match, parts=parts: f"{match[1]}\n{parts[match[2]]}\n{match[4]}" if match[2] in parts else match[0], text)
+        changes[page] = (text, current)
+    return changes, missing
 
 
 def main():

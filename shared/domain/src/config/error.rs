@@ -97,16 +97,11 @@ impl FieldPath {
     }
 
     /// The keys on the way.
-    pub(super) fn keys(&self) -> impl DoubleEndedIterator<Item = &str> {
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|segment| match segment {
             Segment::Key(key) => Some(key.as_str()),
             Segment::Index(_) => None,
         })
-    }
-
-    /// The last key on the way.
-    pub(super) fn last_key(&self) -> Option<&str> {
-        self.keys().next_back()
     }
 
     /// One key deeper.

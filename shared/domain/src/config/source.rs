@@ -26,7 +26,7 @@ const MOST_ANCHORS: usize = 100;
 const MOST_MERGES: usize = 500;
 
 /// Keys whose values errors may show: none of them is a place for a secret.
-const SHOWN: [&str; 27] = [
+const SHOWN: [&str; 24] = [
     "agent",
     "agents",
     "artifacts",
@@ -37,7 +37,6 @@ const SHOWN: [&str; 27] = [
     "capacity",
     "cluster",
     "critical",
-    "except",
     "exit-codes",
     "limit",
     "max-concurrent",
@@ -50,10 +49,8 @@ const SHOWN: [&str; 27] = [
     "repository",
     "retry",
     "subnets",
-    "supersede",
     "tags",
     "timeout",
-    "version",
 ];
 /// Keys below which nothing is shown: users name what is in them.
 const PRIVATE: [&str; 2] = ["environment", "metadata"];
@@ -246,12 +243,13 @@ impl Source {
         let before = usize::try_from(number.checked_sub(1)?).ok()?;
         let text = self.text.replace("\r\n", "\n");
         let line = text.split(['\n', '\r']).nth(before)?.trim();
-        let is_shown = path.last_key().is_some_and(|key| SHOWN.contains(&key)) && !path.keys().any(|key| PRIVATE.contains(&key));
+        // The first two keys on the way are a section and a name that a user gave, which may be any word. A mapping on one line may hold other keys.
+        let keys: Vec<&str> = path.keys().skip(2).collect();
+        let is_shown =
+            !line.contains('{') && keys.last().is_some_and(|key| SHOWN.contains(key)) && !keys.iter().any(|key| PRIVATE.contains(key));
         let item = line.strip_prefix("- ").unwrap_or(line);
         match item.split_once(':') {
-            Some((key, _)) if is_shown && SHOWN.contains(&key) && path.keys().any(|on_way| on_way == key) => {
-                Some(shown(line, LONGEST_EXCERPT))
-            }
+            Some((key, _)) if is_shown && SHOWN.contains(&key) && keys.contains(&key) => Some(shown(line, LONGEST_EXCERPT)),
             Some((key, value)) if is_key(key) && (value.is_empty() || value.starts_with(' ')) => {
                 Some(format!("{}: …", shown(key, LONGEST_EXCERPT)))
             }

@@ -64,7 +64,7 @@ async fn a_bad_pipeline_file_is_told_with_file_line_field_and_what_was_expected(
         ),
         (
             "version: 1\njobs:\n  test:\n    agent: small\n    run: make test\n    on: { push: { branches: ['[b'] } }\n",
-            ".bellhop.yaml, line 6, jobs.test.on.push.branches[0]: `[b` is not a valid pattern: unclosed character class; missing ']'; the line is `on: { push: { branches: ['[b'] } }`",
+            ".bellhop.yaml, line 6, jobs.test.on.push.branches[0]: `[b` is not a valid pattern: unclosed character class; missing ']'; the line is `on: …`",
         ),
         (
             "version: 1\njobs:\n  test:\n    agent: small\n    run: make test\n    timeout: soon\n",

@@ -47,6 +47,8 @@ fn an_error_does_not_show_what_may_be_a_secret() {
     let in_a_job = |lines: &str| pipeline(&format!("run: z\n{lines}"), "");
     for text in [
         in_a_job("environment:\n  A:\n    - sesame"),
+        "version: 1\njobs:\n  push: { agent: Small, run: x, environment: { A: sesame } }\n".to_owned(),
+        "version: 1\njobs:\n  agent: { agent: Small, run: x, environment: { A: sesame } }\n".to_owned(),
         in_a_job("environment:\n  agent:\n    - sesame"),
         in_a_job("env: { A: sesame }"),
         in_a_job("env:\n- name: A\n  value: @sesame"),
@@ -83,7 +85,7 @@ fn an_error_tells_the_place() {
             column: Some(36),
             field: Some("jobs.test.on.push.branches[1]".to_owned()),
             message: "`[b` is not a valid pattern: unclosed character class; missing ']'".to_owned(),
-            excerpt: Some("on: { push: { branches: [main, '[b'] } }".to_owned()),
+            excerpt: Some("on: …".to_owned()),
         }
     );
 }

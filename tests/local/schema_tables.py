@@ -1,24 +1,16 @@
-"""Writes the tables of docs/reference/pipeline-file.md and suite-configuration.md from their JSON Schemas.
-
-    python schema_pages.py        with the requirements of requirements.txt installed
-"""
+"""The tables of docs/reference/pipeline-file.md and suite-configuration.md, from their JSON Schemas. `reference.py` writes them."""
 
 import json
-import re
-import textwrap
 
 from documents import ROOT
-from events_table import table
+from events_table import table, wrapped
 
-REFERENCE = ROOT / "docs" / "reference"
-PAGES = ("pipeline-file", "suite-configuration")
-HOW = "docs/reference/{}.md is not current. Make it again: target/venv/local-aws/bin/python tests/local/schema_pages.py"
-COLUMNS = 100
-PART = re.compile(r"(<!-- computed: ([a-z-]+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
+KINDS = ("pipeline-file", "suite-configuration")
 
 
-def schema_of(page):
-    return json.loads((REFERENCE / f"{page}.schema.json").read_text())
+def schema(kind):
+    """The JSON Schema of a kind of file."""
+    return json.loads((ROOT / "docs" / "reference" / f"{kind}.schema.json").read_text())
 
 
 def name_of(reference):
@@ -82,7 +74,7 @@ def keys(definition, definitions):
     ]
     text = table(["key", "type", "default", "meaning"], rows)
     if "description" in definition and "title" not in definition:
-        return f"{textwrap.fill(definition['description'], COLUMNS, break_on_hyphens=False)}\n\n{text}"
+        return f"{wrapped(definition['description'])}\n{text}"
     return text
 
 
@@ -96,23 +88,11 @@ def types(definitions):
     return table(["type", "what it is", "examples"], sorted(rows))
 
 
-def parts(schema):
-    """Every computed part of a page, by name."""
-    definitions = schema["$defs"]
+def of(kind):
+    """Every computed part of the page on a kind of file, by name; none for other pages."""
+    if kind not in KINDS:
+        return {}
+    whole = schema(kind)
+    definitions = whole["$defs"]
     of_mappings = {name: keys(definition, definitions) for name, definition in definitions.items() if "properties" in definition}
-    return {"file": keys(schema, definitions), **of_mappings, "types": types(definitions)}
-
-
-def page_of(page, text):
-    """The page's text with every part computed again. Every part has to have its place on the page."""
-    computed = parts(schema_of(page))
-    places = [match[1] for match in PART.findall(text)]
-    if sorted(places) != sorted(computed):
-        raise ValueError(f"docs/reference/{page}.md should have the parts {sorted(computed)}, and has {sorted(places)}")
-    return PART.sub(lambda match: f"{match[1]}\n{computed[match[2]]}\n{match[3]}", text)
-
-
-if __name__ == "__main__":
-    for name in PAGES:
-        path = REFERENCE / f"{name}.md"
-        path.write_text(page_of(name, path.read_text()))
+    return {"file": keys(whole, definitions), **of_mappings, "types": types(definitions)}
