@@ -11,8 +11,7 @@ use bellhop_engine::ports::{Clock, Occupant};
 use bellhop_engine::{Fault, Handled};
 use futures::future::join_all;
 
-use super::{RUNNING, calls};
-use crate::world::{World, job};
+use crate::world::{RUNNING, World, calls, job};
 
 const WARNING: What = What::Interruption(Action::Terminate);
 

@@ -8,8 +8,7 @@ use bellhop_domain::outcome::Outcome;
 use bellhop_engine::{Handled, Keeper};
 use jiff::Timestamp;
 
-use super::RUNNING;
-use crate::world::{World, exited, job, push, taken_back};
+use crate::world::{RUNNING, World, exited, job, push, taken_back};
 
 fn stops(world: &World) -> Vec<AgentId> {
     world.agents.stops.lock().unwrap().clone()

@@ -1,0 +1,43 @@
+//! Services that alarms restart.
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+
+use async_trait::async_trait;
+use bellhop_engine::Fault;
+use bellhop_engine::ports::{Restarted, Services};
+use jiff::Timestamp;
+
+use super::values::take;
+
+/// Services that are restarted, with every request for it.
+#[derive(Default)]
+pub(crate) struct FakeServices {
+    pub(crate) restarts: Mutex<Vec<(String, Timestamp)>>,
+    /// So many requests to come take place and get no reply.
+    pub(crate) lost: AtomicUsize,
+    /// So many requests to come get no reply, and nothing comes of them.
+    pub(crate) refused: AtomicUsize,
+}
+
+#[async_trait]
+impl Services for FakeServices {
+    async fn restart(&self, cluster: &str, service: &str, since: Timestamp) -> Result<Restarted, Fault> {
+        tokio::task::yield_now().await;
+        if service != "jenkins" {
+            return Ok(Restarted::No(format!("there is no service {service} in cluster {cluster}")));
+        }
+        if take(&self.refused) {
+            return Err(Fault::passing("restart: the service is not available"));
+        }
+        let restart = (format!("{cluster}/{service}"), since);
+        let mut restarts = self.restarts.lock().unwrap();
+        if !restarts.contains(&restart) {
+            restarts.push(restart);
+        }
+        if take(&self.lost) {
+            return Err(Fault::passing("restart: no reply"));
+        }
+        Ok(Restarted::Yes)
+    }
+}
