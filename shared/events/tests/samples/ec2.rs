@@ -1,0 +1,28 @@
+//! Notices of EC2 about instances.
+
+use bellhop_domain::instance::{Action, What};
+use bellhop_events::{Event, InstanceNotice};
+
+use super::story::Row;
+
+pub(super) fn rows() -> Vec<Row> {
+    let row = |name, what| {
+        let notice = InstanceNotice {
+            instance: "i-0c52f3a9b41d7e680".parse().unwrap(),
+            what,
+            at: Some("2026-03-02T09:31:07Z".parse().unwrap()),
+        };
+        (name, vec![Event::Instance(notice)], vec![])
+    };
+    vec![
+        row("ec2/spot-warning.json", What::Interruption(Action::Terminate)),
+        row("ec2/spot-warning-stop.json", What::Interruption(Action::Stop)),
+        row("ec2/spot-warning-hibernate.json", What::Interruption(Action::Hibernate)),
+        row("ec2/rebalance.json", What::Rebalance),
+        (
+            "ec2/state-change.json",
+            vec![],
+            vec!["aws.ec2 EC2 Instance State-change Notification: foreign: an event that Bellhop does not handle".into()],
+        ),
+    ]
+}

@@ -1,0 +1,18 @@
+//! Schedules: of sweeps and of backups.
+
+use bellhop_events::Event;
+
+use super::story::Row;
+
+pub(super) fn rows() -> Vec<Row> {
+    let slot = "2026-03-02T03:00:00Z".parse().unwrap();
+    vec![
+        (
+            "schedule/sweep.json",
+            vec![Event::Schedule(Some("2026-03-02T09:15:00Z".parse().unwrap()))],
+            vec![],
+        ),
+        ("schedule/backups.json", vec![Event::Schedule(Some(slot))], vec![]),
+        ("schedule/backups-scheduler.json", vec![Event::Schedule(Some(slot))], vec![]),
+    ]
+}
