@@ -202,7 +202,7 @@ pub(crate) fn restart(world: &mut World, cluster: &str, service: &str, since: Mi
     if (cluster, service) != SERVICE {
         return Restarted::No("there is no such service".to_owned());
     }
-    if world.is(Mutant::RestartsDropped) {
+    if world.is(Mutant::RESTARTS_DROPPED) {
         return Restarted::Yes;
     }
     let begun = world.alarms.deployments.iter().any(|(at, _)| *at + SKEW >= since);

@@ -457,7 +457,7 @@ pub(crate) fn newest(world: &mut World, resource: &str) -> Option<Point> {
     let at = world.now.saturating_sub(lag(world));
     let newest = world.backups.newest(resource, at).map(|(arn, created)| (arn.to_owned(), created));
     checks::backups::looked(world, resource, newest.as_ref().map(|(_, created)| *created));
-    if world.is(Mutant::AgeUnwatched) {
+    if world.is(Mutant::AGE_UNWATCHED) {
         let arn = newest.map(|(arn, _)| arn)?;
         let created = timestamp(world.now);
         return Some(Point { arn, created });
@@ -478,7 +478,7 @@ fn lag(world: &mut World) -> Millis {
 pub(crate) fn remove(world: &mut World, resource: &str, token: &str) -> RemovalSeen {
     let resource = &mutant::removed_resource(world, resource);
     checks::backups::removing(world, resource);
-    if world.is(Mutant::RemovalsDropped) {
+    if world.is(Mutant::REMOVALS_DROPPED) {
         return RemovalSeen::Done;
     }
     let there = |restored: &Restored| restored.resource == *resource && !restored.is_gone;

@@ -524,7 +524,7 @@ impl World {
     /// The sweep's schedule.
     fn minute(&mut self) {
         self.schedule_in(MINUTE, Happening::Minute);
-        if self.is(Mutant::NoSweep) {
+        if self.is(Mutant::NO_SWEEP) {
             return;
         }
         let sweep = Invoke { job: Job::Sweep, tries: 0 };

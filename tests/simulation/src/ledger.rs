@@ -126,7 +126,7 @@ impl World {
         let Some(version) = self.tables.builds.get(&id).map(|stored| stored.version) else {
             return Written::Conflict;
         };
-        if version != expected && !self.is(Mutant::ConflictsIgnored) {
+        if version != expected && !self.is(Mutant::CONFLICTS_IGNORED) {
             self.statistics.conflicts += 1;
             self.note("conflict", &id, || format!("version {version}, expected {expected}"));
             return Written::Conflict;
@@ -154,7 +154,7 @@ impl World {
         let Some(version) = self.tables.runs.get(&id).map(|stored| stored.version) else {
             return Written::Conflict;
         };
-        if version != expected && !self.is(Mutant::ConflictsIgnored) {
+        if version != expected && !self.is(Mutant::CONFLICTS_IGNORED) {
             self.statistics.conflicts += 1;
             self.note("conflict", &id, || format!("version {version}, expected {expected}"));
             return Written::Conflict;

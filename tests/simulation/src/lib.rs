@@ -296,6 +296,7 @@ pub fn simulate(seeds: Range<u64>, options: &Options, threads: usize, progress: 
 
 /// Makes every mistake of the list in turn, and tells which seed showed it. `progress` is called with each result.
 pub fn mutants(threads: usize, progress: impl Fn(&MutantResult) + Sync) -> Vec<MutantResult> {
+    let mutants = Mutant::all();
     let next = AtomicU64::new(0);
     let results = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -303,7 +304,7 @@ pub fn mutants(threads: usize, progress: impl Fn(&MutantResult) + Sync) -> Vec<M
             scope.spawn(|| {
                 loop {
                     let index = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX);
-                    let Some(mutant) = Mutant::ALL.get(index) else { return };
+                    let Some(mutant) = mutants.get(index) else { return };
                     let result = mutant.search();
                     progress(&result);
                     results

@@ -98,7 +98,8 @@ fn calls(flow: Flow) {
 /// Makes every mistake, and says which flow shows it first, and how.
 fn mutants(flows: &[Flow], faults: usize) {
     let mut missed = 0;
-    for mutant in Mutant::ALL {
+    let mistakes = Mutant::all();
+    for mutant in &mistakes {
         let found = flows.iter().find_map(|flow| {
             let exploration = Exploration {
                 mutant: Some(*mutant),
@@ -111,9 +112,9 @@ fn mutants(flows: &[Flow], faults: usize) {
             || "not found".to_owned(),
             |found| format!("{}, in the flow {}{}", found.violation.invariant, found.flow.name(), found.path()),
         );
-        println!("{:<28} {how}", mutant.name());
+        println!("{:<28} {how}", mutant.name);
     }
-    println!("{} mistakes, {missed} of them not found.", Mutant::ALL.len());
+    println!("{} mistakes, {missed} of them not found.", mistakes.len());
 }
 
 fn row(explored: &Explored) -> [String; 7] {

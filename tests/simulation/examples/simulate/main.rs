@@ -85,7 +85,7 @@ fn run(seeds: u64, first: u64, minutes: u32) -> anyhow::Result<()> {
 /// One was not found within its number of seeds.
 fn mutants() -> anyhow::Result<()> {
     let begun = Instant::now();
-    let bar = bar(Mutant::ALL.len() as u64);
+    let bar = bar(Mutant::all().len() as u64);
     let results = bellhop_simulation::mutants(threads(), |_| bar.inc(1));
     bar.finish_and_clear();
     let took = begun.elapsed();

@@ -6,7 +6,7 @@ use bellhop_domain::pipeline::{ActionState, GONE_AFTER, PipelineAnswer, Pipeline
 use bellhop_domain::request::PipelineAsks;
 use bellhop_domain::run::{Run, RunState};
 
-use super::{CALM_GRACE, CLOCKS, GRACE};
+use super::seen::{CALM_GRACE, CLOCKS, GRACE, wished_away};
 use crate::codepipeline::{Action, ActionEnd, place, work};
 use crate::requests::{Makes, makes};
 use crate::world::{MINUTE, Millis, Subject, World, moment};
@@ -155,7 +155,7 @@ pub(crate) fn run_written(world: &mut World, previous: &Run, next: &Run) {
         gone,
         "it is cancelled, and its action waits for it"
     );
-    super::wished_away(world, &next.id);
+    wished_away(world, &next.id);
 }
 
 /// What must hold once everything is at rest.

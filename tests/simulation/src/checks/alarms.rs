@@ -8,10 +8,10 @@ use bellhop_domain::ids::AttemptId;
 use bellhop_engine::ports::{Document, DocumentKey, DocumentKind};
 use jiff::Timestamp;
 
+use super::records::reads_back;
+use super::seen::{CALM_GRACE, CLOCKS};
 use crate::alarms::SKEW;
 use crate::world::{HOUR, MINUTE, Millis, Subject, World, moment};
-
-use super::{CALM_GRACE, CLOCKS};
 
 /// How long before a launch it was looked whether starts are paused, at most: the time limit of a function, and a request's delay.
 const LOOKED_BEFORE: Millis = 2 * MINUTE;
@@ -64,7 +64,7 @@ fn claim_written(world: &mut World, previous: Option<Claim>, next: &Document) {
         world.violated("records-read-back", &Subject::World, next.text.clone());
         return;
     };
-    super::reads_back(world, Subject::World, &claim);
+    reads_back(world, Subject::World, &claim);
     let every = world.alarms.every;
     // What was not done may be another occasion's to do before its time.
     let apart = previous.is_none_or(|previous| {
@@ -129,7 +129,7 @@ fn pauses_written(world: &mut World, next: &Document) {
         world.violated("records-read-back", &Subject::World, next.text.clone());
         return;
     };
-    super::reads_back(world, Subject::World, &pauses);
+    reads_back(world, Subject::World, &pauses);
     let now = world.now;
     let seen = &mut world.checks.alarms;
     let holding: BTreeSet<String> = pauses
@@ -150,7 +150,7 @@ fn alarm_written(world: &mut World, previous: Option<Alarm>, next: &Document) {
         world.violated("records-read-back", &Subject::World, next.text.clone());
         return;
     };
-    super::reads_back(world, Subject::World, &alarm);
+    reads_back(world, Subject::World, &alarm);
     let key = alarm.id.key();
     let before = previous.as_ref().and_then(|previous| previous.current.as_ref());
     let current = alarm.current.as_ref();

@@ -10,9 +10,9 @@ use bellhop_domain::message::about_backup;
 use bellhop_engine::ports::{Document, DocumentKind};
 use jiff::Timestamp;
 
+use super::records::reads_back;
+use super::seen::CLOCKS;
 use crate::world::{MINUTE, Millis, Subject, World, moment, timestamp};
-
-use super::CLOCKS;
 
 /// How long before a decision it was looked what is true, at most: the time limit of a function, and the delay of an answer.
 const LOOKED_BEFORE: Millis = 2 * MINUTE;
@@ -148,7 +148,7 @@ pub(crate) fn written(world: &mut World, previous: Option<&Document>, next: &Doc
         world.violated("records-read-back", &Subject::World, next.text.clone());
         return;
     };
-    super::reads_back(world, Subject::World, &backup);
+    reads_back(world, Subject::World, &backup);
     let previous: Option<Backup> = previous.and_then(|previous| serde_json::from_str(&previous.text).ok());
     slots_written(world, previous.as_ref(), &backup);
     for (id, work) in works(&backup) {

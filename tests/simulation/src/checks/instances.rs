@@ -10,10 +10,10 @@ use bellhop_domain::outbox::EffectId;
 use bellhop_engine::Handled;
 use bellhop_engine::ports::{Document, DocumentKey, DocumentKind, Occupant};
 
+use super::records::reads_back;
+use super::seen::CLOCKS;
 use crate::instances::{Notice, is_doomed};
 use crate::world::{MINUTE, Millis, Subject, Who, World, moment};
-
-use super::CLOCKS;
 
 /// Notices of one interruption come within this time, and concern nobody after it.
 const ONE_INTERRUPTION: Millis = 10 * MINUTE;
@@ -173,7 +173,7 @@ pub(crate) fn written(world: &mut World, previous: Option<&Document>, next: &Doc
         world.violated("records-read-back", &Subject::World, text);
         return;
     };
-    super::reads_back(world, Subject::World, &record);
+    reads_back(world, Subject::World, &record);
     let id = record.id.clone();
     let truth = world.instances.get(&id);
     let ours = truth.is_some_and(|instance| instance.ours);

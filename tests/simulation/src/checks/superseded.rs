@@ -8,8 +8,9 @@ use bellhop_domain::outcome::Outcome;
 use bellhop_domain::run::{JobState, Run, RunEffect};
 use jiff::Timestamp;
 
-use super::{CALM_GRACE, GRACE, decided_by_run, timestamp};
-use crate::world::World;
+use super::builds::decided_by_run;
+use super::seen::{CALM_GRACE, GRACE};
+use crate::world::{World, timestamp};
 
 /// A run is about to be written: a newer one cancels what it does itself, and nothing that another job of the older one still needs.
 pub(super) fn run_written(world: &mut World, previous: &Run, next: &Run) {

@@ -7,20 +7,20 @@ const EVERY: usize = 199;
 
 /// Mistakes that the exploration finds by itself, each with the flow that shows it and how many faults that takes.
 const MISTAKES: [(Mutant, Flow, usize); 14] = [
-    (Mutant::TokenIgnoresAttempt, Flow::Push, 0),
-    (Mutant::ActionBeforeState, Flow::Push, 0),
-    (Mutant::EventsMatchedByBuild, Flow::Push, 0),
-    (Mutant::NothingDescribed, Flow::End, 0),
-    (Mutant::UnknownIsFinal, Flow::Push, 1),
-    (Mutant::UnknownUntold, Flow::Push, 1),
-    (Mutant::TokenUnstable, Flow::End, 1),
-    (Mutant::TokenIgnoresRound, Flow::Push, 1),
-    (Mutant::ConflictsIgnored, Flow::Push, 1),
-    (Mutant::NoSweep, Flow::Push, 1),
-    (Mutant::OutboxForgotten, Flow::Push, 1),
-    (Mutant::StopsDropped, Flow::Cancel, 0),
-    (Mutant::LostWaitedFor, Flow::Cancel, 1),
-    (Mutant::RunningTakenForGone, Flow::Supersede, 1),
+    (Mutant::TOKEN_IGNORES_ATTEMPT, Flow::Push, 0),
+    (Mutant::ACTION_BEFORE_STATE, Flow::Push, 0),
+    (Mutant::EVENTS_MATCHED_BY_BUILD, Flow::Push, 0),
+    (Mutant::NOTHING_DESCRIBED, Flow::End, 0),
+    (Mutant::UNKNOWN_IS_FINAL, Flow::Push, 1),
+    (Mutant::UNKNOWN_UNTOLD, Flow::Push, 1),
+    (Mutant::TOKEN_UNSTABLE, Flow::End, 1),
+    (Mutant::TOKEN_IGNORES_ROUND, Flow::Push, 1),
+    (Mutant::CONFLICTS_IGNORED, Flow::Push, 1),
+    (Mutant::NO_SWEEP, Flow::Push, 1),
+    (Mutant::OUTBOX_FORGOTTEN, Flow::Push, 1),
+    (Mutant::STOPS_DROPPED, Flow::Cancel, 0),
+    (Mutant::LOST_WAITED_FOR, Flow::Cancel, 1),
+    (Mutant::RUNNING_TAKEN_FOR_GONE, Flow::Supersede, 1),
 ];
 
 fn stories(explored: &Explored) -> Vec<String> {
@@ -82,14 +82,7 @@ fn mistakes_are_found_by_the_exploration_alone() {
         };
         let explored = explore(&exploration, 2, |_, _| {});
         let found = explored.found.first().map(|found| found.faults.len());
-        assert_eq!(
-            found,
-            Some(faults),
-            "{} in {}: {:?}",
-            mutant.name(),
-            flow.name(),
-            stories(&explored)
-        );
+        assert_eq!(found, Some(faults), "{} in {}: {:?}", mutant.name, flow.name(), stories(&explored));
     }
 }
 

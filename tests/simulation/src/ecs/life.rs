@@ -1,0 +1,335 @@
+//! The life cycle: every step of a task, and what follows from it.
+
+use bellhop_domain::Capacity;
+use bellhop_domain::agent::result_key;
+use bellhop_domain::observation::{Report, ReportPhase};
+
+use super::task::{Ending, Step, Truth, short};
+use crate::world::{Happening, Invoke, Job, MINUTE, Millis, SECOND, World};
+
+/// The container's `stopTimeout` in the task definition.
+pub(super) const STOP_TIMEOUT: Millis = 120 * SECOND;
+/// What the agent's entry point keeps of it for the script's cleaning up and the report.
+const MARGIN: Millis = 20 * SECOND;
+
+const INTERRUPTED: &str = "Your Spot Task was interrupted.";
+
+const EXITED: &str = "Essential container in task exited";
+
+impl World {
+    /// A step in a task's life, unless the life went another way.
+    pub(crate) fn task_step(&mut self, index: usize, step: Step) {
+        let Some(task) = self.ecs.tasks.get(index) else { return };
+        let starting = task.lives() && !task.is_stopping() && task.started_at.is_none();
+        let running = task.lives() && task.started_at.is_some();
+        let healthy = running && !task.is_stopping();
+        match step {
+            Step::Pending if starting => {
+                self.status(index, "PENDING");
+                let wait = self.between_log(5 * SECOND, 60 * SECOND);
+                self.schedule_in(wait / 2, Happening::Task(index, Step::Activating));
+                self.schedule_in(wait, Happening::Task(index, Step::Up));
+            }
+            Step::Activating if starting && self.rng.bool() => self.status(index, "ACTIVATING"),
+            Step::Up if starting => self.up(index),
+            Step::Fails(failure) if starting => self.fail_to_start(index, failure),
+            Step::CheckedOut if running && !task.signalled => {
+                if task.checkout_fails && task.entry_point {
+                    self.script_ends(index, Truth::NotCheckedOut, 90);
+                } else {
+                    let takes = task.takes;
+                    let ending = task.ending;
+                    if let Some(task) = self.ecs.tasks.get_mut(index) {
+                        task.script_began = true;
+                    }
+                    if ending != Ending::Hangs {
+                        self.schedule_in(takes, Happening::Task(index, Step::ScriptEnds));
+                    }
+                }
+            }
+            Step::ScriptEnds if running && !task.script_over && !task.signalled => match task.ending {
+                Ending::Exits(0) => self.script_ends(index, Truth::Succeeded, 0),
+                Ending::Exits(code) => self.script_ends(index, Truth::Failed, code),
+                Ending::OutOfMemory => {
+                    if let Some(task) = self.ecs.tasks.get_mut(index) {
+                        task.script_over = true;
+                        task.truth = Truth::Failed;
+                        task.container_reason = Some("OutOfMemoryError: Container killed due to memory usage");
+                    }
+                    self.container_ends(index, Some(137));
+                }
+                Ending::Hangs => {}
+            },
+            Step::TermPassedOn if running && !task.script_over && !task.signalled => {
+                let answer = task.on_term;
+                let (began, spot) = (task.script_began, task.capacity == Capacity::Spot && task.entry_point);
+                if let Some(task) = self.ecs.tasks.get_mut(index) {
+                    task.signalled = true;
+                }
+                let wait = self.between_log(200, 5 * SECOND);
+                let grace = if spot { MARGIN / 2 } else { STOP_TIMEOUT - MARGIN / 2 };
+                match answer {
+                    _ if !began => self.schedule_in(wait, Happening::Task(index, Step::ScriptAnswers(143))),
+                    Some(code) => self.schedule_in(wait, Happening::Task(index, Step::ScriptAnswers(code))),
+                    None => self.schedule_in(grace, Happening::Task(index, Step::ScriptAnswers(137))),
+                }
+            }
+            Step::TimesOut if healthy && !task.script_over => {
+                if let Some(task) = self.ecs.tasks.get_mut(index) {
+                    task.script_over = true;
+                    task.truth = Truth::Signalled;
+                    task.stop_code = Some("TimedOut");
+                    task.stopping_at = Some(self.now);
+                }
+                self.container_ends(index, None);
+            }
+            Step::ScriptAnswers(code) if running && !task.script_over => self.script_ends(index, Truth::Signalled, code),
+            Step::ContainerEnds(code) if running => self.container_ends(index, Some(code)),
+            Step::Killed if running => {
+                if let Some(task) = self.ecs.tasks.get_mut(index)
+                    && !task.script_over
+                {
+                    task.script_over = true;
+                    task.truth = Truth::Signalled;
+                }
+                self.container_ends(index, Some(137));
+            }
+            Step::SidecarEnds if healthy => {
+                self.disturb(index);
+                if let Some(task) = self.ecs.tasks.get_mut(index) {
+                    task.sidecar_ended_first = true;
+                }
+                begin_stop(self, index, "EssentialContainerExited", EXITED);
+            }
+            Step::Deactivating if running && self.rng.bool() => self.status(index, "DEACTIVATING"),
+            Step::Stopping if running => self.status(index, "STOPPING"),
+            Step::Deprovisioning => self.status(index, "DEPROVISIONING"),
+            Step::Stopped => {
+                if let Some(task) = self.ecs.tasks.get_mut(index) {
+                    task.stopped_at = Some(self.now);
+                }
+                self.status(index, "STOPPED");
+            }
+            Step::Reclaimed if task.goes_on() && !self.calm() => {
+                self.statistics.interruptions += 1;
+                begin_stop(self, index, "SpotInterruption", INTERRUPTED);
+                if let Some(task) = self.ecs.tasks.get_mut(index) {
+                    task.reclaimed = Some(self.now);
+                }
+            }
+            Step::Disconnected if task.lives() && !self.calm() => {
+                self.disturb(index);
+                if let Some(task) = self.ecs.tasks.get_mut(index) {
+                    task.deaf = true;
+                }
+            }
+            Step::StoppedByOutsider if task.goes_on() && !self.calm() => {
+                self.disturb(index);
+                begin_stop(self, index, "UserInitiated", "Task stopped by user");
+            }
+            Step::HostLost if task.goes_on() && !self.calm() => {
+                self.disturb(index);
+                if let Some(task) = self.ecs.tasks.get_mut(index) {
+                    task.stop_code = Some("InfrastructureHealth");
+                    task.stopped_reason = Some("The host of the task was lost".to_owned());
+                    task.script_over = true;
+                }
+                self.container_ends(index, None);
+            }
+            _ => {}
+        }
+    }
+
+    /// The instance of a task has gone, and the task with it.
+    pub(crate) fn lose_host(&mut self, index: usize, reason: &str) {
+        let now = self.now;
+        let Some(task) = self.ecs.tasks.get_mut(index).filter(|task| task.lives()) else {
+            return;
+        };
+        task.deaf = false;
+        task.disturbed = true;
+        task.script_over = true;
+        if !task.is_stopping() {
+            // ECS gives no stop code for it.
+            task.stop_code = Some("");
+            task.stopped_reason = Some(reason.to_owned());
+            task.stopping_at = Some(now);
+        }
+        self.container_ends(index, None);
+    }
+
+    fn disturb(&mut self, index: usize) {
+        if let Some(task) = self.ecs.tasks.get_mut(index) {
+            task.disturbed = true;
+        }
+    }
+
+    pub(super) fn status(&mut self, index: usize, status: &'static str) {
+        if let Some(task) = self.ecs.tasks.get_mut(index) {
+            if task.deaf {
+                return;
+            }
+            task.last_status = status;
+            task.version += 1;
+        }
+        changed(self, index);
+    }
+
+    fn up(&mut self, index: usize) {
+        if let Some(task) = self.ecs.tasks.get_mut(index) {
+            task.started_at = Some(self.now);
+        }
+        self.status(index, "RUNNING");
+        if let Some(longest) = self.ecs.tasks.get(index).and_then(|task| task.longest) {
+            self.schedule_in(longest, Happening::Task(index, Step::TimesOut));
+        }
+        let checkout = self.between_log(SECOND, 20 * SECOND);
+        self.schedule_in(checkout, Happening::Task(index, Step::CheckedOut));
+    }
+
+    /// The script is over: the entry point writes its report, and then the container ends.
+    fn script_ends(&mut self, index: usize, truth: Truth, code: i32) {
+        let Some(task) = self.ecs.tasks.get_mut(index) else { return };
+        task.script_over = true;
+        task.truth = truth;
+        let attempt = task.attempt.clone();
+        let agent = task.agent.clone();
+        let reports = task.entry_point && !task.upload_fails && !task.on_codebuild;
+        // Its API tells as much as a report would.
+        task.reported = task.on_codebuild && matches!(truth, Truth::Succeeded | Truth::Failed);
+        self.note("script over", &attempt.build, || {
+            format!("{}: {truth:?}, exit code {code}", short(&agent))
+        });
+        let artifacts = self.tables.builds.get(&attempt.build).map(|build| &build.record.spec.artifacts);
+        if matches!(truth, Truth::Succeeded | Truth::Failed) && artifacts.is_some_and(|artifacts| !artifacts.is_empty()) {
+            self.bucket.left.insert(attempt.clone());
+        }
+        if reports {
+            let signalled = truth == Truth::Signalled;
+            let report = Report {
+                phase: if truth == Truth::NotCheckedOut || signalled && !self.ecs.tasks.get(index).is_some_and(|task| task.script_began) {
+                    ReportPhase::Checkout
+                } else {
+                    ReportPhase::Script
+                },
+                exit_code: code,
+                signalled,
+                command: None,
+                line: None,
+                message: None,
+            };
+            if let Some(task) = self.ecs.tasks.get_mut(index) {
+                task.reported = true;
+            }
+            self.bucket.reports.insert(result_key(&attempt), report);
+        }
+        let wait = self.between_log(50, 3 * SECOND);
+        self.schedule_in(wait, Happening::Task(index, Step::ContainerEnds(code)));
+    }
+
+    fn container_ends(&mut self, index: usize, code: Option<i32>) {
+        let now = self.now;
+        let Some(task) = self.ecs.tasks.get_mut(index) else { return };
+        task.ended = Some(now);
+        task.exit_code = code;
+        if task.stop_code.is_none() {
+            task.stop_code = Some("EssentialContainerExited");
+            task.stopped_reason = Some(EXITED.to_owned());
+            task.stopping_at = Some(now);
+        }
+        self.take_down(index);
+    }
+
+    /// What follows the end of the containers.
+    pub(super) fn take_down(&mut self, index: usize) {
+        let first = self.rng.u64(300..2 * SECOND);
+        let then = self.between_log(5 * SECOND, 40 * SECOND);
+        self.schedule_in(first, Happening::Task(index, Step::Deprovisioning));
+        self.schedule_in(first + then, Happening::Task(index, Step::Stopped));
+    }
+}
+
+/// A task is told to stop: by `StopTask`, or because its Spot capacity is taken back. What has been told so before is not told again.
+pub(super) fn begin_stop(world: &mut World, index: usize, code: &'static str, reason: &str) {
+    let now = world.now;
+    let Some(task) = world.ecs.tasks.get_mut(index).filter(|task| task.lives() && !task.is_stopping()) else {
+        return;
+    };
+    task.stop_code = Some(code);
+    task.stopped_reason = Some(reason.to_owned());
+    task.stopping_at = Some(now);
+    task.version += 1;
+    let up = task.started_at.is_some();
+    let on_codebuild = task.on_codebuild;
+    let patient = task.entry_point && task.capacity == Capacity::Spot;
+    if task.deaf {
+        // ECS says what it wants, and the instance does not hear it.
+        return changed(world, index);
+    }
+    if !up {
+        task.ended = Some(now);
+    }
+    changed(world, index);
+    if up && on_codebuild {
+        let wait = world.rng.u64(SECOND..5 * SECOND);
+        world.schedule_in(wait, Happening::Task(index, Step::Killed));
+    } else if up {
+        let wait = if patient { STOP_TIMEOUT - MARGIN } else { 0 };
+        world.schedule_in(wait, Happening::Task(index, Step::TermPassedOn));
+        world.schedule_in(STOP_TIMEOUT, Happening::Task(index, Step::Killed));
+        let echo = world.rng.u64(SECOND..10 * SECOND);
+        world.schedule_in(echo, Happening::Task(index, Step::Deactivating));
+        world.schedule_in(echo + SECOND, Happening::Task(index, Step::Stopping));
+    } else {
+        world.take_down(index);
+    }
+}
+
+/// Tells the world of a task's new state, with an event as EventBridge would deliver it.
+pub(super) fn changed(world: &mut World, index: usize) {
+    const KEPT: usize = 4;
+    let now = world.now;
+    let Some(task) = world.ecs.tasks.get_mut(index) else { return };
+    let mut observation = task.observation();
+    if task.past.len() == KEPT {
+        task.past.remove(0);
+    }
+    task.past.push((now, observation.clone()));
+    let (attempt, agent) = (task.attempt.clone(), task.agent.clone());
+    let on_codebuild = task.on_codebuild;
+    let (status, stopping, version) = (task.last_status, task.is_stopping(), task.version);
+    world.note("task", &attempt.build, || {
+        format!("{} v{version} {status}{}", short(&agent), if stopping { ", to stop" } else { "" })
+    });
+    let hostility = world.hostility.clone();
+    let hostile = !world.calm();
+    let mut copies = 1;
+    if hostile {
+        if world.chance(hostility.event_lost) {
+            world.statistics.events_lost += 1;
+            copies = 0;
+        } else if world.chance(hostility.event_repeated) {
+            world.statistics.events_repeated += 1;
+            copies = world.rng.u32(2..4);
+        }
+        if world.chance(hostility.event_unversioned) {
+            observation.version = None;
+        }
+    }
+    for _ in 0..copies {
+        let late = hostile && world.chance(hostility.event_late);
+        let wait = if late {
+            world.between_log(5 * SECOND, 40 * MINUTE)
+        } else {
+            world.between_log(100, 2 * SECOND)
+        };
+        let unnamed = on_codebuild && hostile && world.dice.u32(0..4) == 0;
+        let job = if unnamed {
+            Job::Unnamed(attempt.clone(), agent.clone())
+        } else {
+            Job::Agent(attempt.clone(), Box::new(observation.clone()))
+        };
+        world.statistics.events += 1;
+        world.send(wait, Invoke { job, tries: 0 });
+    }
+}

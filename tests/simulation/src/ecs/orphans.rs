@@ -1,0 +1,70 @@
+//! How tasks are found again whose launch got no answer, or whose events were lost; and how they are stopped.
+
+use bellhop_domain::ids::{AgentId, AttemptId};
+use bellhop_domain::observation::Observation;
+
+use super::life::begin_stop;
+use super::task::{REMEMBERED, Task};
+use crate::mutant::{self, Mutant};
+use crate::world::World;
+
+/// `StopTask`.
+pub(crate) fn stop_task(world: &mut World, agent: &AgentId, reason: &str) {
+    let Some(&index) = world.ecs.by_agent.get(agent) else { return };
+    if mutant::drops_stop(world, index) {
+        return;
+    }
+    begin_stop(world, index, "UserInitiated", reason);
+    if let Some(task) = world.ecs.tasks.get_mut(index) {
+        task.told_to_stop = true;
+    }
+}
+
+/// `ListBuildsForProject` and `BatchGetBuilds`: the build that an earlier launch of an attempt has started.
+pub(crate) fn started_before(world: &World, attempt: &AttemptId) -> Option<AgentId> {
+    if world.is(Mutant::AGAIN_IGNORED) {
+        return None;
+    }
+    let mut builds = world.ecs.tasks.iter().rev();
+    let found = builds.find(|task| task.attempt == *attempt && task.visible_at <= world.now);
+    found.map(|task| task.agent.clone())
+}
+
+/// `BatchGetBuilds`, for an event that does not tell whose build it is about.
+pub(crate) fn identify(world: &World, agent: &AgentId) -> Option<(AttemptId, Observation)> {
+    world.task(agent).map(|task| (task.attempt.clone(), task.observation()))
+}
+
+/// `ListTasks` by `startedBy`, then `DescribeTasks`: only what is desired to run is listed.
+pub(crate) fn find(world: &World, attempt: &AttemptId) -> Vec<Observation> {
+    if world.is(Mutant::NOTHING_FOUND) {
+        return Vec::new();
+    }
+    world
+        .ecs
+        .tasks
+        .iter()
+        .filter(|task| task.attempt == *attempt && task.visible_at <= world.now)
+        .filter(|task| if task.on_codebuild { !task.is_gone() } else { !task.is_stopping() })
+        .map(Task::observation)
+        .collect()
+}
+
+/// `DescribeTasks`, whose answer may be a little behind.
+pub(crate) fn describe(world: &mut World, agents: &[AgentId]) -> Vec<(AgentId, Option<Observation>)> {
+    if world.is(Mutant::NOTHING_DESCRIBED) {
+        return Vec::new();
+    }
+    let lag = if world.calm() { 0 } else { world.hostility.list_lag };
+    let then = world.now.saturating_sub(world.rng.u64(0..=lag));
+    agents
+        .iter()
+        .map(|agent| {
+            let overlooked = mutant::overlooks(world);
+            let task = world.ecs.by_agent.get(agent).and_then(|index| world.ecs.tasks.get(*index));
+            let known =
+                task.filter(|task| !overlooked && (task.on_codebuild || task.stopped_at.is_none_or(|at| at + REMEMBERED > world.now)));
+            (agent.clone(), known.map(|task| task.as_of(then)))
+        })
+        .collect()
+}

@@ -1,0 +1,288 @@
+//! A task as ECS shows it, and as only this stand-in knows it: how its script ends, and whether its end is to be seen. Its words are those of ECS and, of a build,
+//! those of CodeBuild.
+
+use bellhop_domain::Capacity;
+use bellhop_domain::ids::{AgentId, AttemptId};
+use bellhop_domain::observation::Observation;
+use bellhop_events::codebuild::{BuildFacts, PhaseContext, PhaseFacts};
+use bellhop_events::task::{ContainerFacts, TaskFacts};
+
+use crate::world::{HOUR, Millis, timestamp};
+
+/// How long a stopped task can still be described.
+pub(super) const REMEMBERED: Millis = HOUR;
+
+/// A step in a task's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Pending,
+    Activating,
+    Up,
+    /// It never comes up.
+    Fails(Failure),
+    CheckedOut,
+    /// The script ends by itself.
+    ScriptEnds,
+    /// The entry point passes SIGTERM on.
+    TermPassedOn,
+    /// The script answers SIGTERM.
+    ScriptAnswers(i32),
+    /// The container ends, after the report is written.
+    ContainerEnds(i32),
+    /// SIGKILL.
+    Killed,
+    /// An essential container beside the agent's ends.
+    SidecarEnds,
+    Deactivating,
+    Stopping,
+    Deprovisioning,
+    Stopped,
+    Reclaimed,
+    StoppedByOutsider,
+    HostLost,
+    /// ECS hears no more of it.
+    Disconnected,
+    /// CodeBuild ends a build that takes too long.
+    TimesOut,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    NoCapacity,
+    /// For want of something that comes back.
+    NotNow,
+    NoImage,
+    /// It waited in CodeBuild's queue for too long.
+    LeftQueue,
+}
+
+/// How a task's script ended in truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Truth {
+    /// It has not ended, or never ran.
+    Open,
+    /// By itself, with exit code 0.
+    Succeeded,
+    /// By itself, with another exit code, or for want of memory.
+    Failed,
+    /// The commit could not be checked out.
+    NotCheckedOut,
+    /// By a signal: its end proves nothing.
+    Signalled,
+}
+
+/// How a script ends if nobody stops it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    Exits(i32),
+    /// The container is killed for want of memory, and with it the entry point.
+    OutOfMemory,
+    Hangs,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Task {
+    pub(crate) agent: AgentId,
+    pub(crate) attempt: AttemptId,
+    pub(crate) capacity: Capacity,
+    /// It is a build of CodeBuild: without versions, without SIGTERM, and its API tells how its script ended.
+    pub(crate) on_codebuild: bool,
+    /// The instance that it runs on; none on Fargate.
+    pub(crate) host: Option<usize>,
+    pub(super) created: Millis,
+    /// After how long CodeBuild ends it.
+    pub(super) longest: Option<Millis>,
+    pub(crate) failure: Option<Failure>,
+    pub(super) container: String,
+    pub(super) version: u64,
+    pub(super) last_status: &'static str,
+    pub(super) stop_code: Option<&'static str>,
+    pub(super) stopped_reason: Option<String>,
+    pub(super) started_at: Option<Millis>,
+    pub(super) stopping_at: Option<Millis>,
+    pub(super) stopped_at: Option<Millis>,
+    pub(crate) exit_code: Option<i32>,
+    pub(super) container_reason: Option<&'static str>,
+    /// It has a second container.
+    pub(super) sidecar: bool,
+    /// The second container ended first, and took the agent's with it.
+    pub(crate) sidecar_ended_first: bool,
+    /// Its end, as far as its containers are concerned. A task that is to stop before it is up has ended at once.
+    pub(crate) ended: Option<Millis>,
+    /// Its Spot capacity was taken back.
+    pub(crate) reclaimed: Option<Millis>,
+    /// Somebody outside stopped it, or its host was lost, or it did not come up.
+    pub(crate) disturbed: bool,
+    pub(crate) told_to_stop: bool,
+    /// Its instance has no connection any more: ECS knows what it is told to do, and not what it does.
+    pub(crate) deaf: bool,
+    pub(crate) truth: Truth,
+    /// The agent's own report is in the bucket.
+    pub(crate) reported: bool,
+    pub(super) ending: Ending,
+    pub(super) takes: Millis,
+    pub(super) checkout_fails: bool,
+    pub(super) script_began: bool,
+    pub(super) script_over: bool,
+    pub(super) signalled: bool,
+    /// Its image has the suite's entry point.
+    pub(super) entry_point: bool,
+    pub(super) upload_fails: bool,
+    /// What the script makes of SIGTERM: an exit code soon, or nothing.
+    pub(super) on_term: Option<i32>,
+    /// Since when it lives without being the agent of a live attempt of an open build.
+    pub(crate) unwanted_since: Option<Millis>,
+    /// Since when its build's record names it.
+    pub(crate) known_since: Option<Millis>,
+    pub(super) visible_at: Millis,
+    /// What it was, and since when, as far back as an answer may be behind.
+    pub(super) past: Vec<(Millis, Observation)>,
+}
+
+impl Task {
+    /// Its containers run, or are about to.
+    pub(crate) fn lives(&self) -> bool {
+        self.ended.is_none()
+    }
+
+    /// Nobody and nothing has told it to stop.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.lives() && !self.is_stopping()
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop_code.is_some()
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.last_status == "STOPPED"
+    }
+
+    pub(crate) fn up_since(&self) -> Option<Millis> {
+        self.started_at
+    }
+
+    /// Lists of tasks show it already.
+    pub(crate) fn is_visible(&self, now: Millis) -> bool {
+        self.visible_at <= now
+    }
+
+    pub(crate) fn never_ran(&self) -> bool {
+        self.started_at.is_none()
+    }
+
+    fn facts(&self) -> TaskFacts {
+        let ends_known = self.ended.is_some() && self.last_status != "RUNNING" && !self.deaf;
+        let mut containers = vec![ContainerFacts {
+            name: self.container.clone(),
+            last_status: Some(if ends_known { "STOPPED" } else { "RUNNING" }.to_owned()),
+            exit_code: self.exit_code.filter(|_| ends_known),
+            reason: self.container_reason.filter(|_| ends_known).map(str::to_owned),
+        }];
+        if self.sidecar {
+            containers.push(ContainerFacts {
+                name: "log-router".to_owned(),
+                last_status: Some(if ends_known { "STOPPED" } else { "RUNNING" }.to_owned()),
+                exit_code: ends_known.then_some(if self.started_at.is_some() { 1 } else { 0 }),
+                reason: None,
+            });
+        }
+        TaskFacts {
+            arn: self.agent.to_string(),
+            version: Some(self.version),
+            last_status: self.last_status.to_owned(),
+            desired_status: Some(if self.is_stopping() { "STOPPED" } else { "RUNNING" }.to_owned()),
+            stop_code: self.stop_code.filter(|code| !code.is_empty()).map(str::to_owned),
+            stopped_reason: self.stopped_reason.clone(),
+            capacity_provider: None,
+            launch_type: None,
+            launched_on: Some(self.capacity),
+            started_at: self.started_at.map(timestamp),
+            execution_stopped_at: self.ended.filter(|_| ends_known).map(timestamp),
+            stopping_at: self.stopping_at.map(timestamp),
+            stopped_at: self.stopped_at.map(timestamp),
+            containers,
+        }
+    }
+
+    /// What was to be seen of it at a moment that is not long past, or first.
+    pub(crate) fn as_of(&self, then: Millis) -> Observation {
+        let seen = self.past.iter().rev().find(|(since, _)| *since <= then).or(self.past.first());
+        seen.map_or_else(|| self.observation(), |(_, observation)| observation.clone())
+    }
+
+    /// A build of CodeBuild, in its words.
+    fn build_facts(&self) -> BuildFacts {
+        let phase = |kind: &str, status: &str, ended_at: Option<Millis>, message: &str| PhaseFacts {
+            kind: kind.to_owned(),
+            status: Some(status.to_owned()),
+            ended_at: ended_at.map(timestamp),
+            contexts: vec![PhaseContext::read(message)],
+        };
+        let mut phases = Vec::new();
+        if self.started_at.is_some() {
+            phases.push(phase("PROVISIONING", "SUCCEEDED", self.started_at, ": "));
+        }
+        let code = self.exit_code.unwrap_or(1);
+        let command = format!("COMMAND_EXECUTION_ERROR: Error while executing command: make. Reason: exit status {code}");
+        let (status, trouble) = match (self.truth, self.stop_code, self.failure) {
+            _ if !self.is_gone() => ("IN_PROGRESS", None),
+            (Truth::Succeeded, ..) => ("SUCCEEDED", None),
+            (Truth::Failed, ..) => ("FAILED", Some(phase("BUILD", "FAILED", self.ended, &command))),
+            (Truth::NotCheckedOut, ..) => (
+                "FAILED",
+                Some(phase("DOWNLOAD_SOURCE", "FAILED", self.ended, "CLIENT_ERROR: reference not found")),
+            ),
+            (_, _, Some(Failure::LeftQueue)) => ("TIMED_OUT", Some(phase("QUEUED", "TIMED_OUT", self.ended, "BUILD_TIMED_OUT: "))),
+            (_, _, Some(_)) => (
+                "FAILED",
+                Some(phase(
+                    "PROVISIONING",
+                    "FAILED",
+                    self.ended,
+                    "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE: ",
+                )),
+            ),
+            (_, Some("InfrastructureHealth"), _) => ("FAULT", None),
+            (_, Some("TimedOut"), _) => ("TIMED_OUT", Some(phase("BUILD", "TIMED_OUT", self.ended, "BUILD_TIMED_OUT: "))),
+            _ => ("STOPPED", None),
+        };
+        phases.extend(trouble);
+        BuildFacts {
+            arn: self.agent.to_string(),
+            status: status.to_owned(),
+            current_phase: None,
+            ended_at: self.stopped_at.map(timestamp),
+            phases,
+            failed: None,
+        }
+    }
+
+    /// When everything about its end could be known.
+    pub(crate) fn known_end(&self) -> Option<Millis> {
+        // An end without an exit code cannot be told from none before the task is gone altogether, and CodeBuild tells nothing before.
+        if self.exit_code.is_some() && !self.on_codebuild {
+            self.ended
+        } else {
+            self.stopped_at
+        }
+    }
+
+    pub(crate) fn observation(&self) -> Observation {
+        if self.on_codebuild {
+            return self.build_facts().observation().expect("the stand-in knows CodeBuild's words");
+        }
+        self.facts().observation().expect("the stand-in knows ECS's words")
+    }
+}
+
+/// The last digits of a task's name.
+pub(crate) fn short(agent: &AgentId) -> &str {
+    let text = agent.as_str();
+    text.get(text.len().saturating_sub(4)..).unwrap_or(text)
+}
+
+/// The cluster that a task's ARN names.
+pub(crate) fn cluster(agent: &AgentId) -> &str {
+    agent.as_str().rsplit('/').nth(1).unwrap_or_default()
+}

@@ -1,0 +1,115 @@
+//! `RunTask`: what a token means, and in which order a launch is refused.
+
+use bellhop_domain::Capacity;
+use bellhop_domain::build::Refusal;
+use bellhop_domain::ids::LaunchId;
+use bellhop_domain::spec::{BuildSpec, Executor};
+use bellhop_engine::ports::Launch;
+
+use super::creation::create;
+use super::task::{Task, short};
+use crate::hostility::Spell;
+use crate::world::{MINUTE, Millis, World};
+use crate::{checks, instances, mutant};
+
+/// How long CodeBuild remembers a token.
+const TOKEN_LIFE: Millis = 5 * MINUTE;
+
+/// `RunTask`.
+///
+/// Errors leave the token as it was. A 200 without a task spends it: the same token gives the same refusal again
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html>).
+pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, launch: &LaunchId) -> Launch {
+    let build = &spec.id;
+    let attempt = &launch.attempt;
+    let capacity = mutant::launch_capacity(world, launch.capacity);
+    let refused = |world: &mut World, refusal: Refusal| {
+        world.note("RunTask refused", build, || format!("{attempt} on {capacity}: {refusal:?}"));
+        world.statistics.refusals += 1;
+        checks::refused(world, attempt, capacity);
+        Launch::refused(refusal)
+    };
+    // A rate limit stands before everything else, even before the token of a task that exists.
+    if world.spell(Spell::Throttled) && world.rng.bool() {
+        return refused(world, Refusal::Throttled("ThrottlingException: Rate exceeded".to_owned()));
+    }
+    if world.spell(Spell::Missing) {
+        checks::forbidden(world, attempt);
+        world.statistics.refused_for_good += 1;
+        return refused(world, Refusal::Invalid("ClientException: TaskDefinition not found.".to_owned()));
+    }
+    if world.spell(Spell::Forbidden) || world.denied("RunTask") {
+        checks::denied(world, attempt);
+        world.statistics.denials += 1;
+        return refused(
+            world,
+            mutant::unknown(world, "AccessDeniedException: not authorized to perform: ecs:RunTask"),
+        );
+    }
+    let on_codebuild = matches!(spec.executor, Executor::CodeBuild(_));
+    let out = match world.script.as_mut().and_then(|script| script.refusal.take()) {
+        None => false,
+        Some(Refusal::Unknown(words)) => {
+            checks::denied(world, attempt);
+            return refused(world, mutant::unknown(world, &words));
+        }
+        Some(Refusal::NoCapacity(words)) if on_codebuild => return refused(world, Refusal::AccountLimit(words)),
+        Some(Refusal::NoCapacity(_)) => true,
+        Some(refusal) => return refused(world, refusal),
+    };
+    let token = mutant::token(
+        world,
+        &LaunchId {
+            capacity,
+            ..launch.clone()
+        },
+    );
+    if let Some((of, refusal)) = world.ecs.spent.get(&token).cloned() {
+        checks::refused_again(world, launch, &of);
+        world.note("RunTask refused again", build, || format!("{launch}: {refusal:?}"));
+        return Launch::Refused { refusal, spent: true };
+    }
+    let spend = |world: &mut World, refusal: Refusal| {
+        world.ecs.spent.insert(token.clone(), (launch.clone(), refusal.clone()));
+        refused(world, refusal.clone());
+        Launch::Refused { refusal, spent: true }
+    };
+    let remembered = |task: &&Task| !on_codebuild || world.now < task.created + TOKEN_LIFE;
+    let known = world.ecs.tokens.get(&token).and_then(|task| world.ecs.tasks.get(*task));
+    if let Some(task) = known.filter(remembered) {
+        let agent = task.agent.clone();
+        let spent_on = (task.attempt.clone(), task.capacity);
+        checks::launched_again(world, attempt, capacity, &spent_on);
+        world.note("RunTask again", build, || format!("{attempt} on {capacity}: {}", short(&agent)));
+        return Launch::Accepted(agent);
+    }
+    if out || world.spell(Spell::NoCapacity) && !on_codebuild || capacity == Capacity::Spot && world.spell(Spell::NoSpot) {
+        return spend(
+            world,
+            Refusal::NoCapacity(
+                "Capacity is unavailable at this time. Please try again later or in a different availability zone".to_owned(),
+            ),
+        );
+    }
+    if world.spell(Spell::AccountLimit) && world.ecs.tasks.iter().filter(|task| task.lives()).count() >= 2 {
+        let refusal = Refusal::AccountLimit("You've reached the limit on the number of vCPUs you can run concurrently".to_owned());
+        // It comes among the failures of a 200 and as an error.
+        return if !on_codebuild && world.rng.bool() {
+            spend(world, refusal)
+        } else {
+            refused(world, refusal)
+        };
+    }
+    let host = if instances::has_agents_of(spec) {
+        let Some(host) = instances::place(world, capacity) else {
+            let words = "RESOURCE:MEMORY: no instance has room for it";
+            return spend(world, Refusal::NoCapacity(words.to_owned()));
+        };
+        Some(host)
+    } else {
+        None
+    };
+    checks::launching(world, spec, attempt, capacity);
+    let agent = create(world, spec, attempt, (capacity, host), token);
+    Launch::Accepted(agent)
+}

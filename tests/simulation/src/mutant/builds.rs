@@ -1,0 +1,143 @@
+//! Mistakes with the records of builds.
+
+use std::time::Duration;
+
+use bellhop_domain::build::{Build, BuildEffect, BuildState, Phase, StopWhy};
+use bellhop_domain::ids::AttemptId;
+use bellhop_domain::outcome::Outcome;
+
+use super::kind::Mutant;
+use super::outbox::{change_effects, forget_outbox};
+use crate::ecs::Truth;
+use crate::world::{World, timestamp};
+
+mutants! {
+    /// What is tried in vain is tried for ever.
+    NOTHING_ABANDONED: "nothing-abandoned" within 200,
+    /// An agent that never says that it has stopped is waited for.
+    LOST_WAITED_FOR: "lost-waited-for" within 200,
+    /// An agent counts as lost as soon as it is told to stop.
+    LOST_AT_ONCE: "lost-at-once" within 200,
+    /// What nobody can be asked about is waited for.
+    UNSEEN_WAITED_FOR: "unseen-waited-for" within 500,
+    /// A Spot agent that never comes up is followed by another one on Spot.
+    NEVER_UP_ON_SPOT_AGAIN: "never-up-on-spot-again" within 500,
+    /// A write does not look at the version.
+    CONFLICTS_IGNORED: "conflicts-ignored" within 20,
+    /// There is no sweep.
+    NO_SWEEP: "no-sweep" within 20,
+    /// What is left in an outbox is never overdue.
+    OUTBOX_FORGOTTEN: "outbox-forgotten" within 50,
+    /// Late events decide about finished builds again.
+    LATE_EVENTS_DECIDE_AGAIN: "late-events-decide-again" within 50,
+    /// A success that comes late changes the outcome.
+    LATE_SUCCESS_COUNTS: "late-success-counts" within 200,
+    /// A script that ends with exit code 0 undoes that its build was cancelled.
+    SUCCESS_UNDOES_CANCELLING: "success-undoes-cancelling" within 200,
+    /// `relaunch: stopped` is not observed.
+    RELAUNCH_AT_ONCE: "relaunch-at-once" within 100,
+    /// The limits of retry rules are not observed.
+    RETRIES_UNLIMITED: "retries-unlimited" within 50,
+    /// Timeouts are not observed.
+    TIMEOUTS_IGNORED: "timeouts-ignored" within 100,
+    /// Builds start without waiting for those they need.
+    NEEDS_IGNORED: "needs-ignored" within 20,
+    /// A build asks for its place once, whether or not it is heard.
+    ASK_NOT_REPEATED: "ask-not-repeated" within 200,
+    /// What a build left is looked for where its first attempt has left something.
+    FOUND_OF_FIRST_ATTEMPT: "found-of-first-attempt" within 500,
+    /// What a build left behind is forgotten.
+    FOUND_FORGOTTEN: "found-forgotten" within 50,
+}
+
+/// What is done to a record that is about to be written.
+pub(crate) fn before_write_of_build(world: &World, build: &mut Build) {
+    match world.mutant {
+        Some(Mutant::OUTBOX_FORGOTTEN) => forget_outbox(build),
+        Some(Mutant::NOTHING_ABANDONED) => change_effects(build, |effect| {
+            effect.remove("failing");
+        }),
+        Some(Mutant::UNSEEN_WAITED_FOR) => build.unseen = None,
+        Some(Mutant::LOST_WAITED_FOR) => {
+            for attempt in &mut build.attempts {
+                if let Phase::Stopping { at, .. } = &mut attempt.phase {
+                    *at = timestamp(world.now);
+                }
+            }
+            for stray in &mut build.strays {
+                stray.since = None;
+            }
+        }
+        Some(Mutant::LOST_AT_ONCE) => {
+            for attempt in &mut build.attempts {
+                if let Phase::Stopping { at, .. } = &mut attempt.phase {
+                    *at = timestamp(0);
+                }
+            }
+        }
+        Some(Mutant::NEVER_UP_ON_SPOT_AGAIN) => {
+            for attempt in &mut build.attempts {
+                if let Phase::Stopping { at, why: StopWhy::NeverUp } = &attempt.phase {
+                    attempt.started = Some(*at);
+                }
+            }
+        }
+        Some(Mutant::LATE_SUCCESS_COUNTS) => {
+            let succeeded = world
+                .ecs
+                .tasks
+                .iter()
+                .any(|task| task.attempt.build == build.spec.id && task.truth == Truth::Succeeded);
+            if let BuildState::Finished { outcome, .. } = &mut build.state
+                && succeeded
+            {
+                *outcome = Outcome::Succeeded;
+            }
+        }
+        Some(Mutant::SUCCESS_UNDOES_CANCELLING) => {
+            let mut tasks = world.ecs.tasks.iter();
+            let succeeded = tasks.any(|task| task.attempt.build == build.spec.id && task.truth == Truth::Succeeded);
+            if let BuildState::Finished { outcome, .. } = &mut build.state
+                && matches!(outcome, Outcome::Cancelled | Outcome::Superseded)
+                && succeeded
+            {
+                *outcome = Outcome::Succeeded;
+            }
+        }
+        Some(Mutant::ASK_NOT_REPEATED) => {
+            build.outbox.remove_where(|pending| pending.effect == BuildEffect::Ask);
+        }
+        Some(Mutant::FOUND_FORGOTTEN) => build.found = None,
+        Some(Mutant::NEEDS_IGNORED) if build.state == BuildState::Blocked => {
+            *build = Build::ready(build.spec.clone(), build.created);
+        }
+        _ => {}
+    }
+}
+
+/// Where it is looked for what an attempt has left.
+pub(crate) fn looked_through(world: &World, attempt: &AttemptId) -> AttemptId {
+    let number = if world.is(Mutant::FOUND_OF_FIRST_ATTEMPT) {
+        1
+    } else {
+        attempt.number
+    };
+    AttemptId { number, ..attempt.clone() }
+}
+
+/// What is done to a record as it is read.
+pub(crate) fn read_build(world: &World, build: &mut Build) {
+    match world.mutant {
+        Some(Mutant::RELAUNCH_AT_ONCE) => build.spec.relaunch = bellhop_domain::spec::Relaunch::Warning,
+        Some(Mutant::RETRIES_UNLIMITED) => {
+            for rule in &mut build.spec.retry.rules {
+                rule.limit = 100;
+            }
+        }
+        Some(Mutant::TIMEOUTS_IGNORED) => build.spec.timeout = Duration::from_secs(7 * 24 * 3600),
+        Some(Mutant::LATE_EVENTS_DECIDE_AGAIN) if build.attempts.last().is_some_and(|attempt| attempt.is_live()) => {
+            build.state = BuildState::Active;
+        }
+        _ => {}
+    }
+}
