@@ -1,0 +1,172 @@
+//! Invocations of the functions, each with what it answers.
+
+use std::time::Duration;
+
+use bellhop_domain::backup::Definition;
+use bellhop_domain::ids::RunId;
+use bellhop_engine::{Engine, Fault, Keeper, Starter};
+use bellhop_runtime::Invocation;
+use bellhop_spot_interruption::Watch;
+use serde_json::Value;
+
+use super::creation::BACKUP_ROLE;
+use super::{SUITE_TABLE, World};
+
+/// How long a function has for one invocation.
+const INVOCATION: Duration = Duration::from_secs(60);
+
+// The functions. Where nothing else is said, an invocation is like a cold start: nothing is remembered from the one before.
+impl World {
+    /// What decides and acts on builds and runs.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        Engine {
+            clock: self.clock.clone(),
+            ..self.suite.engine()
+        }
+    }
+
+    /// What starts runs.
+    #[must_use]
+    pub fn starter(&self) -> Starter {
+        Starter { engine: self.engine() }
+    }
+
+    /// Invokes `push`.
+    ///
+    /// # Errors
+    /// The handler's.
+    pub async fn push(&self, event: &Value) -> Result<Value, Fault> {
+        self.push_warm(&self.starter(), event).await
+    }
+
+    /// Invokes `push` where it has been invoked before.
+    ///
+    /// # Errors
+    /// The handler's.
+    pub async fn push_warm(&self, starter: &Starter, event: &Value) -> Result<Value, Fault> {
+        if let Some(run) = run_of(&self.settings.suite, event) {
+            *self.newest_run.lock().expect("no test panics while it holds the lock") = Some(run);
+        }
+        bellhop_push::handle(starter, event).await
+    }
+
+    /// What `spot-interruption` remembers between two invocations of one environment: at first, nothing.
+    #[must_use]
+    pub fn spot_watch(&self) -> Watch {
+        Watch::new(self.engine())
+    }
+
+    /// Invokes `alarm`.
+    ///
+    /// # Errors
+    /// The handler's.
+    pub async fn alarm(&self, event: &Value) -> Result<Value, Fault> {
+        bellhop_alarm::handle(&self.engine(), event).await
+    }
+
+    /// Invokes `pipeline`. The run that it answers with is the newest one from then on.
+    ///
+    /// # Errors
+    /// The handler's.
+    pub async fn pipeline(&self, event: &Value) -> Result<Value, Fault> {
+        let answer = bellhop_pipeline::handle(&self.starter(), event).await?;
+        self.follow(&answer[0]["run"]);
+        Ok(answer)
+    }
+
+    /// Invokes `control`, as an invocation of a name of its own. The run that it answers with is the newest one from then on.
+    ///
+    /// # Errors
+    /// The handler's.
+    pub async fn control(&self, event: &Value) -> Result<Value, Fault> {
+        self.control_as(&format!("{:032x}", fastrand::u128(..)), event).await
+    }
+
+    /// Invokes `control` as the invocation of this name, as for [`World::control`].
+    ///
+    /// # Errors
+    /// The handler's.
+    pub async fn control_as(&self, request_id: &str, event: &Value) -> Result<Value, Fault> {
+        let invocation = Invocation {
+            event: event.clone(),
+            request_id: request_id.to_owned(),
+            deadline: self.engine().clock.now() + INVOCATION,
+        };
+        let answer = bellhop_control::handle(&self.starter(), &invocation).await?;
+        self.follow(&answer["run"]);
+        Ok(answer)
+    }
+
+    /// What starts and watches backups: those of the configuration, and the suite's own table.
+    #[must_use]
+    pub fn keeper(&self) -> Keeper {
+        Keeper {
+            engine: self.engine(),
+            table: Some(Definition::of_suite_table(SUITE_TABLE, "bellhop", BACKUP_ROLE)),
+        }
+    }
+
+    /// Invokes `backup`, as an invocation of a name of its own.
+    ///
+    /// # Errors
+    /// The handler's.
+    pub async fn backup(&self, event: &Value) -> Result<Value, Fault> {
+        let invocation = Invocation {
+            event: event.clone(),
+            request_id: format!("{:032x}", fastrand::u128(..)),
+            deadline: self.engine().clock.now() + INVOCATION,
+        };
+        bellhop_backup::handle(&self.keeper(), &invocation).await
+    }
+
+    fn follow(&self, run: &Value) {
+        if let Some(run) = run.as_str() {
+            let run = run.parse().expect("a function answers with the id of a run");
+            *self.newest_run.lock().expect("no test panics while it holds the lock") = Some(run);
+        }
+    }
+
+    /// Invokes `sweep`.
+    ///
+    /// # Errors
+    /// The handler's.
+    pub async fn sweep(&self) -> Result<Value, Fault> {
+        let engine = self.engine();
+        let deadline = engine.clock.now() + INVOCATION;
+        bellhop_sweep::handle(&engine, deadline).await
+    }
+
+    /// Invokes `sweep` so much later.
+    ///
+    /// # Errors
+    /// The handler's.
+    pub async fn sweep_after(&self, span: Duration) -> Result<Value, Fault> {
+        self.clock.advance(span);
+        self.sweep().await
+    }
+
+    /// Invokes `push` with the first push, which has to start a run, and gives the run's id.
+    ///
+    /// # Panics
+    /// No run is started.
+    pub async fn start(&self) -> RunId {
+        self.start_by(&self.first_push).await
+    }
+
+    /// Invokes `push` with an event that has to start a run, and gives the run's id.
+    ///
+    /// # Panics
+    /// No run is started.
+    pub async fn start_by(&self, event: &Value) -> RunId {
+        let answer = self.push(event).await.expect("the push is handled");
+        assert!(answer[0]["builds"].is_u64(), "no run was started: {answer}");
+        self.newest_run()
+    }
+}
+
+/// The run that an event of EventBridge's about a push starts, if it starts one.
+fn run_of(suite: &str, event: &Value) -> Option<RunId> {
+    let reference = event["detail"]["referenceFullName"].as_str()?.parse().ok()?;
+    Some(RunId::derive(suite, event["id"].as_str()?, &reference))
+}

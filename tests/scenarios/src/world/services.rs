@@ -1,0 +1,44 @@
+//! The parts of the stand-in, for a test that sets one up.
+
+use bellhop_stand_in::{Backup, CodeBuild, CodePipeline, Ecs, Faults, Journal};
+
+use super::World;
+
+// What became of it.
+impl World {
+    /// What happens to tasks.
+    #[must_use]
+    pub fn ecs(&self) -> &Ecs {
+        self.stand_in.ecs()
+    }
+
+    /// What happens to builds of CodeBuild.
+    #[must_use]
+    pub fn codebuild(&self) -> &CodeBuild {
+        self.stand_in.codebuild()
+    }
+
+    /// What happens to actions of CodePipeline.
+    #[must_use]
+    pub fn codepipeline(&self) -> &CodePipeline {
+        self.stand_in.codepipeline()
+    }
+
+    /// What happens to jobs of AWS Backup.
+    #[must_use]
+    pub fn backups(&self) -> &Backup {
+        self.stand_in.backup()
+    }
+
+    /// What goes wrong.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        self.stand_in.faults()
+    }
+
+    /// What AWS was asked.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        self.stand_in.journal()
+    }
+}
