@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::Capacity;
 use crate::build::{Attempt, Build, End, Phase};
 use crate::outcome::Outcome;
+pub use crate::time::between;
 
 /// A count or a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,10 +83,4 @@ fn interrupted_at(attempt: &Attempt) -> Option<Timestamp> {
         Phase::Interrupted { at } | Phase::Ended { at, end: End::Interrupted } => Some(*at),
         _ => None,
     }
-}
-
-/// The time between two moments; zero if the clocks disagree.
-#[must_use]
-pub fn between(from: Timestamp, to: Timestamp) -> Duration {
-    Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }

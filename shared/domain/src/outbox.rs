@@ -10,6 +10,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use crate::time::later;
+
 /// How long an effect may stay pending before the sweep performs it: longer than the function that committed it can still be running (its time limit
 /// is one minute).
 pub const PERFORM_WITHIN: Duration = Duration::from_secs(60);
@@ -210,11 +212,6 @@ impl<E> Outbox<E> {
     {
         self.pending.iter().map(Pending::due).min()
     }
-}
-
-/// A moment after another, limited to the last possible one.
-pub(crate) fn later(from: Timestamp, by: Duration) -> Timestamp {
-    from.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

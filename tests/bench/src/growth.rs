@@ -22,7 +22,7 @@ const JOBS: [usize; 3] = [1, 10, 100];
 const OPEN: [usize; 3] = [10, 1_000, 100_000];
 /// How many due builds one sweep is given, beside those that fall to a minute: what it reads at a time (`shared/engine/src/sweep.rs`).
 const MANY: usize = 1_000;
-/// How often the sweep looks at a running build, in its own minutes (`CHECK_RUNNING` in `shared/domain/src/build.rs`).
+/// How often the sweep looks at a running build, in its own minutes (`CHECK_RUNNING` in `shared/domain/src/build/deadline.rs`).
 const LOOK_MINUTES: usize = 5;
 /// How many sweeps are measured in each state, after one that is not.
 const SWEEPS: usize = 5;

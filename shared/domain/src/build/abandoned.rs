@@ -1,8 +1,11 @@
-//! Builds with external effects that fail: an effect that is abandoned at its deadline, and an agent whose stop is never confirmed.
+//! Effects that fail until they are abandoned, and agents that count as lost because their stop is never confirmed. People get one message about each.
 
 use jiff::Timestamp;
 
-use super::{Build, BuildEffect, BuildNews, End, LONGEST_WORDS, Phase, StopWhy, brief};
+use super::effect::{BuildEffect, BuildNews};
+use super::record::Build;
+use super::state::{End, Phase, StopWhy};
+use super::text::{LONGEST_MESSAGE, truncate};
 use crate::Capacity;
 use crate::decision::Ignored;
 use crate::ids::AgentId;
@@ -14,6 +17,7 @@ use crate::spec::Relaunch;
 pub(super) const NOT_STOPPED: &str = "AWS has not confirmed that it stopped";
 
 impl Build {
+    /// A try of an effect failed.
     pub(super) fn deferred(&mut self, id: EffectId, why: &str, now: Timestamp) -> Result<(), Ignored> {
         let launched = self.outbox.pending().iter().find_map(|pending| match &pending.effect {
             BuildEffect::Launch { attempt, .. } if pending.id == id => Some(*attempt),
@@ -24,7 +28,7 @@ impl Build {
             Deferral::Again => {
                 // It is part of the message when the queue-timeout is over.
                 if let Some(attempt) = self.attempts.iter_mut().find(|attempt| Some(attempt.number) == launched) {
-                    attempt.last_refusal = Some(brief(why, LONGEST_WORDS));
+                    attempt.last_refusal = Some(truncate(why, LONGEST_MESSAGE));
                 }
                 return Ok(());
             }
@@ -33,8 +37,8 @@ impl Build {
         match effect {
             BuildEffect::Collect { attempt, news } => {
                 // The message and the waiting jobs do without the artifacts.
-                self.tell(news, now);
-                self.tell_abandoned(
+                self.announce_end(news, now);
+                self.announce_abandoned(
                     format!("read the artifacts of attempt {attempt}"),
                     why,
                     "the outcome stands; the message and the report list no artifacts and no tests",
@@ -42,7 +46,7 @@ impl Build {
                     now,
                 );
             }
-            BuildEffect::Find { attempt } => self.not_found(attempt, why, now),
+            BuildEffect::Find { attempt } => self.orphan_search_abandoned(attempt, why, now),
             BuildEffect::Stop { agent, .. } => self.not_stopped(&agent, why, now),
             // A failed message cannot be reported by another message, so it is only counted.
             BuildEffect::Announce(_) => {}
@@ -51,44 +55,21 @@ impl Build {
         Ok(())
     }
 
-    /// The search for the agent of a launch was abandoned. An agent that appears later is stopped as a stray.
-    fn not_found(&mut self, number: u32, why: &str, now: Timestamp) {
-        self.tell_abandoned(
-            format!("look for an orphan agent of attempt {number}"),
-            why,
-            "the search has ended; an orphan that an event shows is stopped",
-            "check whether an agent of this build is running, and check the functions' permissions",
-            now,
-        );
-        let Some(index) = self.attempts.iter().position(|attempt| attempt.number == number) else {
-            return;
-        };
-        if let Some(attempt) = self.attempts.get_mut(index) {
-            attempt.fell_back = false;
-            if matches!(attempt.phase, Phase::Stopping { .. }) && attempt.agent.is_none() {
-                self.end_attempt(number, End::Unneeded, now);
-            }
-        }
-    }
-
+    /// The stop of an agent was abandoned.
     fn not_stopped(&mut self, agent: &AgentId, why: &str, now: Timestamp) {
         if let Some(index) = self.strays.iter().position(|stray| stray.agent == *agent) {
-            let number = self.strays.get(index).map_or(0, |stray| stray.attempt);
-            self.tell_lost(number, agent, why, now);
-            if let Some(stray) = self.strays.get_mut(index) {
-                (stray.stopped, stray.lost) = (true, true);
-            }
+            self.lose_stray(index, why, now);
         } else if let Some(index) = self.attempts.iter().position(|attempt| attempt.agent.as_ref() == Some(agent)) {
             self.lose(index, why, now);
         }
     }
 
-    /// Counts a stray agent as lost.
-    pub(super) fn lose_stray(&mut self, index: usize, now: Timestamp) {
+    /// Counts a stray as lost.
+    pub(super) fn lose_stray(&mut self, index: usize, why: &str, now: Timestamp) {
         let Some(stray) = self.strays.get_mut(index) else { return };
         (stray.stopped, stray.lost) = (true, true);
         let (number, agent) = (stray.attempt, stray.agent.clone());
-        self.tell_lost(number, &agent, NOT_STOPPED, now);
+        self.announce_lost(number, &agent, why, now);
     }
 
     /// Counts the agent of a stopping attempt as lost: Bellhop no longer waits for it, and its slot is free.
@@ -103,11 +84,11 @@ impl Build {
         if let Some(attempt) = self.attempts.get_mut(index) {
             attempt.lost = true;
         }
-        self.tell_lost(number, &agent, why, now);
+        self.announce_lost(number, &agent, why, now);
         let is_never_up = stopped_for == StopWhy::NeverUp;
         if is_never_up && is_open && capacity == Capacity::Spot && !ran && !must_be_proven {
             // With another number, so that files which the lost agent may still write do not mix with the next one's.
-            self.renumber(number, self.never_up(capacity), now);
+            self.replace_spent_token(number, self.never_up(capacity), now);
             return self.fall_back_to_on_demand(now);
         }
         let end = match stopped_for {
@@ -130,14 +111,9 @@ impl Build {
         }
     }
 
-    /// Removes the stop of an agent that has stopped, or counts as lost.
-    pub(super) fn drop_stop(&mut self, of: &AgentId) {
-        self.outbox
-            .remove_where(|pending| matches!(&pending.effect, BuildEffect::Stop { agent, .. } if agent == of));
-    }
-
-    fn tell_lost(&mut self, number: u32, agent: &AgentId, why: &str, now: Timestamp) {
-        self.tell_abandoned(
+    /// Reports that an agent counts as lost.
+    fn announce_lost(&mut self, number: u32, agent: &AgentId, why: &str, now: Timestamp) {
+        self.announce_abandoned(
             format!("stop the agent of attempt {number}"),
             why,
             &format!("the agent counts as lost and may still be running: {agent}"),
@@ -147,8 +123,8 @@ impl Build {
     }
 
     /// Reports that polls of the build's agents fail.
-    pub(super) fn tell_blind(&mut self, now: Timestamp) {
-        self.tell_abandoned(
+    pub(super) fn announce_failing_polls(&mut self, now: Timestamp) {
+        self.announce_abandoned(
             "poll its agents".to_owned(),
             "the service has not answered for half an hour; see the log of the function `sweep`",
             "its timeouts still apply",
@@ -157,12 +133,13 @@ impl Build {
         );
     }
 
-    fn tell_abandoned(&mut self, what: String, why: &str, then: &str, advice: &str, at: Timestamp) {
+    /// Reports an abandoned effect.
+    pub(super) fn announce_abandoned(&mut self, what: String, why: &str, then: &str, advice: &str, at: Timestamp) {
         let news = BuildNews::Abandoned {
             number: self.outbox.pushed(),
             what: Abandoned {
                 what,
-                why: brief(why, LONGEST_WORDS),
+                why: truncate(why, LONGEST_MESSAGE),
                 now: then.to_owned(),
                 advice: advice.to_owned(),
                 at,

@@ -2,10 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::{Attempt, Build, BuildEffect, BuildNews, BuildState, Phase, WAITING_TOLD_AFTER};
-use crate::measure::between;
-use crate::outbox::later;
+use super::attempt::Attempt;
+use super::deadline::WAITING_TOLD_AFTER;
+use super::effect::{BuildEffect, BuildNews};
+use super::record::Build;
+use super::state::{BuildState, Phase};
+use crate::ids::JobName;
 use crate::outcome::Outcome;
+use crate::time::{between, later};
 
 impl Build {
     /// What it waits for, as text for people; `None` if it does not wait.
@@ -15,10 +19,10 @@ impl Build {
         match &self.state {
             BuildState::Finished { .. } => None,
             BuildState::Blocked => {
-                let needs: Vec<&str> = self.spec.needs.iter().map(crate::ids::JobName::as_str).collect();
+                let needs: Vec<&str> = self.spec.needs.iter().map(JobName::as_str).collect();
                 Some(format!("it needs {}", needs.join(", ")))
             }
-            BuildState::Waiting => Some(self.taken_places().replace("were in use", "are in use")),
+            BuildState::Waiting => Some(self.slots_in_use().replace("were in use", "are in use")),
             BuildState::Queued { .. } => {
                 let attempt = attempt?;
                 let backoff = || format!("attempt {} starts after the backoff of its retry rule", attempt.number);
@@ -44,7 +48,7 @@ impl Build {
     }
 
     /// When Bellhop reports that it waits for an agent.
-    pub(super) fn waiting_told_at(&self) -> Option<Timestamp> {
+    pub(super) fn waiting_announced_at(&self) -> Option<Timestamp> {
         let attempt = self.attempts.last()?;
         let waits = matches!(self.state, BuildState::Waiting | BuildState::Queued { .. });
         // A refusal for an unknown reason was already reported.
@@ -55,8 +59,9 @@ impl Build {
         (at < self.queue_deadline(attempt)).then_some(at)
     }
 
-    pub(super) fn tell_waiting(&mut self, now: Timestamp) {
-        let is_time = self.waiting_told_at().is_some_and(|at| at <= now);
+    /// Reports once that it waits for an agent.
+    pub(super) fn announce_waiting(&mut self, now: Timestamp) {
+        let is_time = self.waiting_announced_at().is_some_and(|at| at <= now);
         let (Some(cause), Some(attempt)) = (self.waits_because(), self.attempts.last()) else {
             return;
         };
@@ -81,13 +86,9 @@ impl Build {
         self.waiting_told = true;
     }
 
-    pub(super) fn something_runs(&self) -> bool {
-        self.attempts.iter().any(Attempt::is_live) || self.strays.iter().any(|stray| !stray.stopped)
-    }
-
-    /// The script of a cancelled or timed-out build may run on for as long as the agent's `stopTimeout`. People who wait for its end get a message
-    /// once nothing runs for the build any more. If an agent could not be stopped, another message says that it may still be running.
-    pub(super) fn tell_stopped(&mut self, now: Timestamp) {
+    /// Reports that nothing runs any more for a cancelled or timed-out build: its script may continue for as long as the agent's `stopTimeout`, and
+    /// people wait for its end. If an agent could not be stopped, another message says that it may still be running.
+    pub(super) fn announce_stopped(&mut self, now: Timestamp) {
         let BuildState::Finished {
             outcome: outcome @ (Outcome::Cancelled | Outcome::TimedOut),
             at: over,
@@ -99,12 +100,12 @@ impl Build {
         if self.something_runs() || self.attempts.iter().any(|attempt| attempt.lost) || self.strays.iter().any(|stray| stray.lost) {
             return;
         }
-        let went_on = |attempt: &&Attempt| attempt.started.is_some() && attempt.ended_at().is_some_and(|at| at >= over);
+        let ran_longer = |attempt: &&Attempt| attempt.started.is_some() && attempt.ended_at().is_some_and(|at| at >= over);
         let Some((attempt, at)) = self
             .attempts
             .iter()
             .rev()
-            .find(went_on)
+            .find(ran_longer)
             .and_then(|attempt| Some((attempt, attempt.ended_at()?)))
         else {
             return;

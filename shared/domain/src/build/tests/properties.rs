@@ -5,14 +5,14 @@ use proptest::sample::select;
 
 use super::*;
 
-/// What holds for a build at any time.
+/// Checks what holds for a build at any time.
 pub(super) fn check(build: &Build) {
     let alive: Vec<&Attempt> = build.attempts.iter().filter(|attempt| attempt.is_live()).collect();
     assert!(alive.len() <= 2, "{} attempts are live", alive.len());
     let over = build.outcome().is_some() && live(build).is_empty();
     assert!(
         !(over && matches!(build.place, Place::Wanted | Place::Held)),
-        "a place is kept for nothing"
+        "a slot is held for nothing"
     );
     if let [older, _] = alive.as_slice() {
         assert!(
@@ -36,7 +36,7 @@ pub(super) fn check(build: &Build) {
         assert!(*used <= rule.limit, "{used} retries under {rule:?}");
     }
     let ends = build.outcome().is_some() || build.state == BuildState::Blocked;
-    let looks_back = build.attempts.iter().any(Attempt::is_to_look_back);
+    let looks_back = build.attempts.iter().any(Attempt::must_search_for_orphan);
     let rests = ends && live(build).is_empty() && todo(build).is_empty() && !looks_back;
     assert_eq!(build.due().is_none(), rests, "due at {:?}", build.due());
     if build.is_due_for_launch() {
@@ -49,32 +49,29 @@ pub(super) fn check(build: &Build) {
     assert_eq!(serde_json::from_str::<Build>(&text).unwrap(), *build);
 }
 
-/// What holds for each step, and for what it leads to.
+/// Checks what holds for each step and for its result.
 pub(super) fn check_step(before: &Build, after: &Build) {
     check(after);
     assert_ne!(before, after, "a step that changes nothing is to be ignored");
     let decided = before.outcome().is_none() && before.state != BuildState::Blocked && after.outcome().is_some();
     let pushed = |fits: fn(&BuildEffect) -> bool| after.outbox.since(&before.outbox).filter(|pending| fits(&pending.effect)).count();
-    let told = pushed(|effect| matches!(effect, BuildEffect::Announce(BuildNews::Finished { .. })));
-    // What a build left behind is looked at before anybody is told.
-    let looks = pushed(|effect| matches!(effect, BuildEffect::Collect { .. }));
+    let announced = pushed(|effect| matches!(effect, BuildEffect::Announce(BuildNews::Finished { .. })));
+    // Results are collected before the end is announced.
+    let collects = pushed(|effect| matches!(effect, BuildEffect::Collect { .. }));
     let collecting = |build: &Build| usize::from(build.outbox.any(|effect| matches!(effect, BuildEffect::Collect { .. })));
-    let looked = collecting(before) - collecting(before).min(collecting(after));
-    assert_eq!(told + looks, usize::from(decided) + looked, "announcements of the end");
-    let run_told = pushed(|effect| matches!(effect, BuildEffect::TellRun { .. }));
-    // Of a build that is cancelled before it has heard of its release, the run alone is told.
-    let unheard = before.state == BuildState::Blocked && matches!(after.outcome(), Some(Outcome::Cancelled | Outcome::Superseded));
-    assert_eq!(run_told, told + usize::from(unheard), "words to the run");
-    let places = |build: &Build| u8::from(matches!(build.place, Place::Wanted | Place::Held));
+    let collected = collecting(before) - collecting(before).min(collecting(after));
+    assert_eq!(announced + collects, usize::from(decided) + collected, "announcements of the end");
+    let notified = pushed(|effect| matches!(effect, BuildEffect::TellRun { .. }));
+    // A build that is cancelled before its release notifies only its run.
+    let unreleased = before.state == BuildState::Blocked && matches!(after.outcome(), Some(Outcome::Cancelled | Outcome::Superseded));
+    assert_eq!(notified, announced + usize::from(unreleased), "notifications of the run");
+    let slots = |build: &Build| u8::from(matches!(build.place, Place::Wanted | Place::Held));
     let left = pushed(|effect| matches!(effect, BuildEffect::Leave { .. }));
-    assert!(
-        left >= usize::from(places(before) > places(after)),
-        "a place that is not given back"
-    );
+    assert!(left >= usize::from(slots(before) > slots(after)), "a slot that is not released");
     if before.outcome().is_some() {
         assert_eq!(before.state, after.state, "an outcome was changed");
     }
-    // Each refusal is counted once, and as what it is.
+    // Each refusal is counted once, under its kind.
     for (known, attempt) in before.attempts.iter().zip(&after.attempts) {
         let counted = (attempt.refusals + attempt.throttles).checked_sub(known.refusals + known.throttles);
         assert!(counted.is_some_and(|counted| counted <= 1), "{known:?} became {attempt:?}");
@@ -91,7 +88,7 @@ enum Step {
     Overtake(AgentStatus),
     /// The oldest pending launch is refused.
     Refuse(Refusal, bool),
-    /// Something is seen of the current attempt's agent, or of the one before it.
+    /// An observation of the current attempt's agent, or of the previous one.
     OfAttempt {
         back: usize,
         newer: bool,
@@ -99,11 +96,11 @@ enum Step {
     },
     /// One of the pending effects has been performed.
     Perform(usize),
-    /// One of the pending effects was tried in vain.
+    /// A try of one of the pending effects failed.
     Defer(usize),
-    /// The sweep comes by when the build is due.
+    /// The sweep processes the build when it is due.
     TickWhenDue,
-    /// The same, and nobody can be asked for agents.
+    /// The same, and polls of the agents fail.
     TickUnseen,
     Pass(i64),
 }
@@ -249,7 +246,7 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a step means for a build as it is, if it means anything.
+/// The event of a step for a build in its state, if there is one.
 fn event(build: &Build, step: Step, now: Timestamp) -> Option<BuildEvent> {
     let launch = build.outbox.pending().iter().find_map(|pending| match &pending.effect {
         BuildEffect::Launch { attempt, capacity, round } => Some((*attempt, *capacity, *round)),
@@ -329,7 +326,7 @@ fn moment(build: &Build, now: Timestamp, step: &Step) -> Timestamp {
     }
 }
 
-/// Takes an event to a build, and checks what comes of it.
+/// Applies an event to a build, and checks the result.
 fn step(build: &Build, event: &BuildEvent, now: Timestamp) -> Build {
     let next = match build.decide(event, now) {
         Decision::Next(next) => {
@@ -345,14 +342,14 @@ fn step(build: &Build, event: &BuildEvent, now: Timestamp) -> Build {
         };
         assert!(
             rest.due().is_none_or(|due| due > now),
-            "a look at the build leaves it due at {:?}: {rest:?}",
+            "a processed build is still due at {:?}: {rest:?}",
             rest.due()
         );
     }
     next
 }
 
-/// From here on nothing is launched any more, and agents are only heard of by asking for them: they are gone. The build has to end by itself.
+/// From here on every launch is refused, and every poll shows that the agent is gone. The build must end by itself.
 fn wind_down(mut build: Build, mut now: Timestamp) {
     build = step(&build, &BuildEvent::Released, now);
     for _ in 0..2000 {
@@ -392,7 +389,7 @@ fn wind_down(mut build: Build, mut now: Timestamp) {
             return;
         };
         now = now.max(due);
-        // Agents are asked for before anybody looks at the clock, as the sweep does it.
+        // As in the sweep, agents are polled before timeouts apply.
         if build.agents_to_check(now).is_empty() {
             build = step(&build, &BuildEvent::Tick { looked: now }, now);
         }
@@ -400,8 +397,8 @@ fn wind_down(mut build: Build, mut now: Timestamp) {
     panic!("the build does not come to an end: {build:?}");
 }
 
-/// From here on no service answers any more, and nothing is heard of any agent; only records hear each other. The build has to end by itself, and every
-/// effect with it.
+/// From here on every service fails, and no event of an agent arrives; only notifications between records succeed. The build must end by itself, and
+/// every effect with it.
 fn fall_silent(mut build: Build, mut now: Timestamp) {
     build = step(&build, &BuildEvent::Released, now);
     let begun = now;
@@ -433,7 +430,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_a_build_stays_sound_and_comes_to_its_end(
+    fn a_build_stays_sound_and_ends_after_any_events(
         spec in specs(),
         blocked in prop::bool::weighted(0.1),
         steps in prop::collection::vec(steps(), 0..60),
@@ -466,7 +463,7 @@ proptest! {
         fall_silent(build, now);
     }
 
-    /// As long as events are true, an attempt that is to have an agent always has one, or a launch that will get it one.
+    /// As long as events are true, a launching attempt has an agent or a pending launch.
     #[test]
     fn no_launch_is_ever_forgotten(spec in specs(), steps in prop::collection::vec(steps(), 0..60)) {
         let mut now = t(0);
@@ -479,7 +476,7 @@ proptest! {
             let Some(event) = event(&build, next, now) else { continue };
             build = step(&build, &event, now);
             let launches = build.outbox.any(|effect| matches!(effect, BuildEffect::Launch { .. }));
-            prop_assert!(!launches || build.spec.limit.is_none() || build.place == Place::Held, "a launch without a place");
+            prop_assert!(!launches || build.spec.limit.is_none() || build.place == Place::Held, "a launch without a slot");
             for attempt in &build.attempts {
                 let wants_one = attempt.phase == Phase::Launching && attempt.agent.is_none();
                 let asked = |effect: &BuildEffect| {

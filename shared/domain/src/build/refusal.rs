@@ -1,51 +1,25 @@
-//! The consequences of a refused launch, and of an accepted one whose agent never started.
+//! The consequences of a refused launch, and of an accepted one whose agent never ran. Missing Spot capacity sends the attempt to on-demand capacity;
+//! a shortage or a throttle lets it wait; an unknown reason is reported and retried for a while; an invalid launch ends it.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{
-    Attempt, Build, BuildEffect, BuildNews, BuildState, End, LONGEST_WORDS, PAUSED_WAIT, Phase, Place, REFUSED_BACKOFF, Refusal, StopWhy,
-    Stray, THROTTLED_WAIT, UNKNOWN_FOR, brief, doubled,
-};
+use super::attempt::Attempt;
+use super::deadline::{PAUSED_WAIT, REFUSED_BACKOFF, THROTTLED_WAIT, UNKNOWN_FOR, backoff};
+use super::effect::{BuildEffect, BuildNews};
+use super::event::Refusal;
+use super::record::Build;
+use super::state::{BuildState, End, Phase, Place, StopWhy};
+use super::text::{LONGEST_MESSAGE, truncate};
 use crate::Capacity;
 use crate::decision::Ignored;
 use crate::observation::{Stop, StopCause};
-use crate::outbox::later;
 use crate::outcome::Outcome;
-
-impl Refusal {
-    /// The service's message.
-    #[must_use]
-    pub fn said(&self) -> &str {
-        match self {
-            Self::NoCapacity(text)
-            | Self::Throttled(text)
-            | Self::AccountLimit(text)
-            | Self::Transient(text)
-            | Self::Paused(text)
-            | Self::Invalid(text)
-            | Self::Unknown(text) => text,
-        }
-    }
-
-    /// What a person can do about it, for an agent template.
-    fn advice(&self, agent: &str) -> String {
-        match self {
-            Self::NoCapacity(_) => format!("give the agent `{agent}` subnets in more zones or another size, or wait and retry the build"),
-            Self::Throttled(_) => "ask AWS for a higher rate of launches, or start fewer builds at once".to_owned(),
-            Self::AccountLimit(_) => format!("raise the limit in Service Quotas, or lower `max-concurrent` of the agent `{agent}`"),
-            Self::Transient(_) => "check the AWS Health Dashboard, and retry the build when the service has recovered".to_owned(),
-            Self::Paused(_) => "fix the cause of the alarm".to_owned(),
-            Self::Invalid(_) => {
-                format!("fix the agent `{agent}` in the suite configuration, or the AWS resources it names, and retry the build")
-            }
-            Self::Unknown(_) => format!("check the functions' permissions and the AWS resources that the agent `{agent}` names"),
-        }
-    }
-}
+use crate::time::later;
 
 impl Build {
+    /// The service refused a launch.
     pub(super) fn launch_refused(
         &mut self,
         number: u32,
@@ -69,7 +43,7 @@ impl Build {
         let advice = refusal.advice(self.spec.agent.as_str());
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.round = attempt.round.saturating_add(u32::from(spent));
-            attempt.last_refusal = Some(brief(refusal.said(), LONGEST_WORDS));
+            attempt.last_refusal = Some(truncate(refusal.said(), LONGEST_MESSAGE));
             attempt.advice = Some(advice);
             // The reason is a different one now.
             if !matches!(refusal, Refusal::Unknown(_) | Refusal::Paused(_)) {
@@ -80,25 +54,25 @@ impl Build {
             Refusal::NoCapacity(_) if capacity == Capacity::Spot => {
                 self.fall_back_to_on_demand(now);
                 if let Some(attempt) = self.attempts.last_mut() {
-                    attempt.fell_back = true;
+                    attempt.suspect_orphan(now);
                 }
             }
             Refusal::NoCapacity(_) | Refusal::AccountLimit(_) | Refusal::Transient(_) => self.requeue(now),
-            Refusal::Throttled(_) => self.line_up(now),
+            Refusal::Throttled(_) => self.requeue_throttled(now),
             // The service was not called, so the wait does not grow.
-            Refusal::Paused(_) => self.wait_for(PAUSED_WAIT, now),
+            Refusal::Paused(_) => self.requeue_after(PAUSED_WAIT, now),
             Refusal::Invalid(text) => self.cannot_launch(number, text, now),
-            Refusal::Unknown(text) => self.refused_for_unknown(number, text, now),
+            Refusal::Unknown(text) => self.refused_for_unknown_reason(number, text, now),
         }
         Ok(())
     }
 
+    /// Ends the current attempt, which can never be launched.
     pub(super) fn cannot_launch(&mut self, number: u32, text: &str, now: Timestamp) {
-        let cause = format!("the agent cannot be launched: {}", brief(text, LONGEST_WORDS));
+        let cause = format!("the agent cannot be launched: {}", truncate(text, LONGEST_MESSAGE));
         self.end_attempt(number, End::Infrastructure { cause: cause.clone() }, now);
         if let Some(attempt) = self.attempts.last_mut() {
-            attempt.fell_back = true;
-            attempt.checked = now;
+            attempt.suspect_orphan(now);
         }
         // An interrupted attempt may still succeed within its two minutes; its end decides then.
         if self.attempts.iter().any(Attempt::is_live) {
@@ -109,7 +83,7 @@ impl Build {
     }
 
     /// A refusal for an unknown reason: Bellhop reports it at once, and retries for a while.
-    fn refused_for_unknown(&mut self, number: u32, text: &str, now: Timestamp) {
+    fn refused_for_unknown_reason(&mut self, number: u32, text: &str, now: Timestamp) {
         let Some(attempt) = self.attempts.last_mut() else { return };
         let first = attempt.unknown.is_none();
         let since = *attempt.unknown.get_or_insert(now);
@@ -124,14 +98,14 @@ impl Build {
             *not_before = (*not_before).min(until);
         }
         // Others may use its slot meanwhile, unless another attempt of the build is running, or may be.
-        if self.place == Place::Held && !self.attempts.iter().any(Attempt::is_live) && self.strays.iter().all(|stray| stray.stopped) {
-            self.leave_place(now);
+        if self.place == Place::Held && !self.something_runs() {
+            self.release_slot(now);
         }
         if first {
             let news = BuildNews::Refused {
                 attempt: number,
                 capacity,
-                cause: brief(text, LONGEST_WORDS),
+                cause: truncate(text, LONGEST_MESSAGE),
                 advice,
                 until,
                 at: now,
@@ -153,14 +127,14 @@ impl Build {
             _ if never_up && capacity == Capacity::Spot => Refusal::NoCapacity("it did not start in time".to_owned()),
             _ => return false,
         };
-        let reason = brief(refusal.said(), LONGEST_WORDS);
+        let reason = truncate(refusal.said(), LONGEST_MESSAGE);
         let advice = refusal.advice(self.spec.agent.as_str());
         if capacity == Capacity::Spot && matches!(refusal, Refusal::NoCapacity(_)) {
-            self.leave_agent_behind(index, now);
+            self.detach_agent(index, now);
             self.fall_back_to_on_demand(now);
         } else {
             // The idempotency token of this attempt belongs to an agent that never ran, so only another attempt can be launched.
-            self.renumber(number, reason.clone(), now);
+            self.replace_spent_token(number, reason.clone(), now);
             self.requeue(now);
         }
         if let Some(attempt) = self.attempts.last_mut() {
@@ -168,20 +142,6 @@ impl Build {
             attempt.advice = Some(advice);
         }
         true
-    }
-
-    /// The attempt continues without its agent, which has stopped; the agent's later events no longer count for the attempt.
-    fn leave_agent_behind(&mut self, index: usize, now: Timestamp) {
-        let Some(attempt) = self.attempts.get(index) else { return };
-        let stray = attempt.agent.clone().map(|agent| Stray {
-            agent,
-            attempt: attempt.number,
-            stopped: true,
-            lost: false,
-            since: Some(now),
-            checked: now,
-        });
-        self.strays.extend(stray);
     }
 
     /// Launches the same attempt on on-demand capacity at once: missing Spot capacity is not a failure.
@@ -199,20 +159,21 @@ impl Build {
         let Some(attempt) = self.attempts.last_mut() else { return };
         attempt.refusals = attempt.refusals.saturating_add(1);
         let refusals = attempt.refusals;
-        let wait = self.jittered(doubled(REFUSED_BACKOFF, refusals - 1), refusals);
-        self.wait_for(wait, now);
+        let wait = self.jittered(backoff(REFUSED_BACKOFF, refusals - 1), refusals);
+        self.requeue_after(wait, now);
     }
 
     /// The current attempt waits until the service has refilled its tokens.
-    fn line_up(&mut self, now: Timestamp) {
+    fn requeue_throttled(&mut self, now: Timestamp) {
         let Some(attempt) = self.attempts.last_mut() else { return };
         attempt.throttles = attempt.throttles.saturating_add(1);
         let throttles = attempt.throttles;
         let wait = self.jittered(THROTTLED_WAIT, throttles);
-        self.wait_for(wait, now);
+        self.requeue_after(wait, now);
     }
 
-    fn wait_for(&mut self, wait: Duration, now: Timestamp) {
+    /// The current attempt waits this long for its next launch.
+    fn requeue_after(&mut self, wait: Duration, now: Timestamp) {
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.phase = Phase::Waiting;
         }

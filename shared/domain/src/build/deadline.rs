@@ -1,0 +1,112 @@
+//! How long everything of a build may take, how long it waits, and the ends of these times.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::attempt::Attempt;
+use super::record::Build;
+use super::state::Phase;
+use crate::Capacity;
+use crate::spec::Executor;
+use crate::time::{doubled, later};
+
+/// How long an accepted agent may take to start. Fargate pulls large images in minutes; an agent that takes longer never starts. If a group of
+/// instances finds no Spot capacity, its tasks stay PROVISIONING; the build then falls back to on-demand capacity.
+pub const LAUNCH_TIMEOUT: Duration = Duration::from_secs(20 * 60);
+/// The same for on-demand capacity of ECS, which has no fallback: a capacity provider with managed scaling starts an instance first, and keeps the
+/// task PROVISIONING for up to half an hour (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/asg-capacity-providers.html>).
+pub const ON_DEMAND_LAUNCH_TIMEOUT: Duration = Duration::from_secs(35 * 60);
+/// How long an agent may take to stop after Bellhop asked it to: after that it counts as lost. A task has two minutes. If it takes longer, its host
+/// is disconnected and may never report the end.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// How long a launch is retried that is refused for a reason outside the table of refusals: for instance a missing permission, which takes effect
+/// shortly after a stack was created.
+pub const UNKNOWN_FOR: Duration = Duration::from_secs(15 * 60);
+/// How long polls of a build's agents may fail before their timeouts apply anyway.
+pub const UNSEEN_FOR: Duration = Duration::from_secs(30 * 60);
+/// How often a running agent is polled, in case its events were lost.
+pub const CHECK_RUNNING: Duration = Duration::from_secs(5 * 60);
+/// How often an agent is polled that should change soon: starting, interrupted, stopping.
+pub const CHECK_CHANGING: Duration = Duration::from_secs(60);
+/// The first wait after a launch was refused because of capacity or a limit of the account; doubles each time.
+pub const REFUSED_BACKOFF: Duration = Duration::from_secs(15);
+/// The wait after a launch was throttled. It does not grow: the service refills its tokens continuously, and the sweep, which slows down when it is
+/// throttled, decides how often all builds together try.
+pub const THROTTLED_WAIT: Duration = Duration::from_secs(2);
+/// The longest wait between two launches of one attempt, and before any retry.
+pub const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
+/// How long a build waits for an agent before Bellhop reports it, once.
+pub const WAITING_TOLD_AFTER: Duration = Duration::from_secs(10 * 60);
+/// How long a build waits before it checks again whether launches are paused.
+pub const PAUSED_WAIT: Duration = Duration::from_secs(30);
+
+impl Attempt {
+    /// How long after its last poll its agent is polled again.
+    pub(super) fn check_after(&self) -> Duration {
+        match self.phase {
+            Phase::Running => CHECK_RUNNING,
+            _ => CHECK_CHANGING,
+        }
+    }
+}
+
+impl Build {
+    /// How long an accepted agent may take to start. A CodeBuild build may first wait in CodeBuild's queue.
+    pub(super) fn launch_timeout(&self, capacity: Capacity) -> Duration {
+        match self.spec.executor {
+            Executor::Ecs(_) if capacity == Capacity::OnDemand => ON_DEMAND_LAUNCH_TIMEOUT,
+            Executor::Ecs(_) => LAUNCH_TIMEOUT,
+            Executor::CodeBuild(_) => LAUNCH_TIMEOUT.saturating_add(self.spec.queue_timeout),
+        }
+    }
+
+    /// The cause of an end by [`Self::launch_timeout`].
+    pub(super) fn never_up(&self, capacity: Capacity) -> String {
+        format!(
+            "the agent did not start within {}",
+            humantime::format_duration(self.launch_timeout(capacity))
+        )
+    }
+
+    /// The end of an attempt's `queue-timeout`.
+    pub(super) fn queue_deadline(&self, attempt: &Attempt) -> Timestamp {
+        later(attempt.queued, self.spec.queue_timeout)
+    }
+
+    /// The end of a build's wait for a slot. A build whose launch was denied before waits no longer than for the permission.
+    pub(super) fn waiting_deadline(&self, attempt: &Attempt) -> Timestamp {
+        let queue = self.queue_deadline(attempt);
+        attempt.unknown.map_or(queue, |since| queue.min(later(since, UNKNOWN_FOR)))
+    }
+
+    /// Whether an attempt has run longer than its timeout.
+    pub(super) fn is_overtime(&self, attempt: &Attempt, now: Timestamp) -> bool {
+        matches!(attempt.phase, Phase::Running | Phase::Interrupted { .. })
+            && attempt.started.is_some_and(|started| later(started, self.spec.timeout) <= now)
+    }
+
+    /// The cause of an end by the job's `timeout`.
+    pub(super) fn timeout_cause(&self) -> String {
+        format!(
+            "it ran longer than its timeout of {}",
+            humantime::format_duration(self.spec.timeout)
+        )
+    }
+
+    /// Between three quarters of a wait and all of it, so that builds that were refused together do not retry together. The share depends only on the
+    /// build and the round, because `decide` has no random numbers.
+    pub(super) fn jittered(&self, wait: Duration, round: u32) -> Duration {
+        let mut hash = Sha256::new();
+        hash.update(self.spec.id.to_string().as_bytes());
+        hash.update(round.to_be_bytes());
+        let share = f64::from(hash.finalize()[0]) / 255.0;
+        wait.mul_f64(0.25f64.mul_add(share, 0.75))
+    }
+}
+
+/// A wait that doubles with each time, up to [`LONGEST_BACKOFF`], or to the first wait if that is longer.
+pub(super) fn backoff(first: Duration, times: u32) -> Duration {
+    doubled(first, times).min(LONGEST_BACKOFF.max(first))
+}

@@ -1,0 +1,70 @@
+//! When the sweep must process a build, and which of its agents it must poll.
+
+use jiff::Timestamp;
+
+use super::deadline::CHECK_CHANGING;
+use super::record::Build;
+use super::state::{BuildState, Phase};
+use crate::ids::AgentId;
+use crate::time::later;
+
+impl Build {
+    /// When the sweep should process this build next; `None` if nothing is pending.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        let queue = match (&self.state, self.attempts.last()) {
+            (BuildState::Waiting, Some(attempt)) => Some(self.waiting_deadline(attempt)),
+            _ => self.launch_due(),
+        };
+        let watched = self
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.is_live() || attempt.must_search_for_orphan());
+        let attempts = watched.map(|attempt| {
+            let check = later(attempt.checked, attempt.check_after());
+            match (&attempt.phase, attempt.started) {
+                (Phase::Running, Some(started)) => check.min(later(started, self.spec.timeout)),
+                _ => check,
+            }
+        });
+        let strays = self
+            .strays
+            .iter()
+            .filter(|stray| !stray.stopped)
+            .map(|stray| later(stray.checked, CHECK_CHANGING));
+        let queue = queue.into_iter().chain(self.waiting_announced_at());
+        self.outbox.due().into_iter().chain(queue).chain(attempts).chain(strays).min()
+    }
+
+    /// If its current attempt waits for a launch: the earliest time of the launch, or the deadline.
+    fn launch_due(&self) -> Option<Timestamp> {
+        match (&self.state, self.attempts.last()) {
+            (BuildState::Queued { not_before }, Some(attempt)) => Some((*not_before).min(self.queue_deadline(attempt))),
+            _ => None,
+        }
+    }
+
+    /// Whether a launch is the first thing that is due. A service's rate limits launches, and other work must not wait behind them.
+    #[must_use]
+    pub fn is_due_for_launch(&self) -> bool {
+        let launch = self.launch_due();
+        launch.is_some() && launch == self.due()
+    }
+
+    /// The agents to poll, each with its attempt's number: those without recent events, and those whose timeout has passed. The poll before the
+    /// timeout avoids stopping a build that has ended in time, but whose events were lost.
+    #[must_use]
+    pub fn agents_to_check(&self, now: Timestamp) -> Vec<(u32, AgentId)> {
+        let attempts = self
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.is_live() && (later(attempt.checked, attempt.check_after()) <= now || self.is_overtime(attempt, now)))
+            .filter_map(|attempt| Some((attempt.number, attempt.agent.clone()?)));
+        let strays = self
+            .strays
+            .iter()
+            .filter(|stray| !stray.stopped && later(stray.checked, CHECK_CHANGING) <= now)
+            .map(|stray| (stray.attempt, stray.agent.clone()));
+        attempts.chain(strays).collect()
+    }
+}

@@ -1,0 +1,47 @@
+//! A build, one job of one run: its record, and the decisions about its events.
+//!
+//! - The types are at the bottom: `state`, `attempt`, `event`, `effect`, and the `record` itself.
+//! - Above them, one file for each subject. A launch: `slot`, `launch`, `refusal`, `orphan`. An agent: `observe`, `verdict`, `stop`. What follows:
+//!   `retry`, `finish`, `abandoned`. Time: `deadline`, `due`, `tick`, `waiting`.
+//! - At the top, `decide`, which answers every event.
+//!
+//! Decisions do not rely on the order or number of events. An event about an agent is matched to an attempt by number, and then to the attempt's agent
+//! by the agent's id. So an agent that should not exist is recognized and stopped.
+//!
+//! Nothing here knows a run, the text of a message, the API of a service, or a clock. Only `deadline` and `verdict` distinguish executors.
+
+mod abandoned;
+mod attempt;
+mod deadline;
+mod decide;
+mod due;
+mod effect;
+mod event;
+mod finish;
+mod launch;
+mod observe;
+mod orphan;
+mod record;
+mod refusal;
+mod retry;
+mod slot;
+mod state;
+mod stop;
+mod text;
+mod tick;
+mod verdict;
+mod waiting;
+
+pub use attempt::{Attempt, Stray};
+pub use deadline::{
+    CHECK_CHANGING, CHECK_RUNNING, LAUNCH_TIMEOUT, LONGEST_BACKOFF, ON_DEMAND_LAUNCH_TIMEOUT, PAUSED_WAIT, REFUSED_BACKOFF, STOP_TIMEOUT,
+    THROTTLED_WAIT, UNKNOWN_FOR, UNSEEN_FOR, WAITING_TOLD_AFTER,
+};
+pub use effect::{BuildEffect, BuildNews};
+pub use event::{BuildEvent, Refusal};
+pub use orphan::FIND_FOR;
+pub use record::Build;
+pub use state::{BuildState, End, Phase, Place, StopWhy};
+
+#[cfg(test)]
+mod tests;

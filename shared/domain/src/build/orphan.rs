@@ -1,0 +1,201 @@
+//! A launch that may have left an orphan: an agent of this build that Bellhop does not know.
+//!
+//! When: the reply to a launch was lost, and its repetition was refused or got no answer. So neither a refusal nor silence proves that there is no
+//! agent. An attempt may have an orphan if it fell back from Spot to on-demand capacity ([`Attempt::may_have_orphan`]), if its launch was refused for
+//! good, or if it is stopped before it has an agent.
+//!
+//! How it is found: [`BuildEffect::Find`] lists the agents that carry the attempt's name, and each of them arrives as an observation, like any event
+//! of it. The search runs when the attempt starts or ends; a minute after a refusal for good; and every minute for [`FIND_FOR`] if the attempt is
+//! stopped without an agent.
+//!
+//! How it ends: an attempt without an agent adopts the orphan. Otherwise the orphan is stopped and remembered as a stray. If the search fails for too
+//! long, it is abandoned and reported; an orphan that shows up later is stopped. A launch that returns a stray has spent its token: the next attempt
+//! continues in its position in the queue.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::abandoned::NOT_STOPPED;
+use super::attempt::{Attempt, Stray};
+use super::deadline::{CHECK_CHANGING, STOP_TIMEOUT};
+use super::effect::BuildEffect;
+use super::record::Build;
+use super::state::{End, Phase, StopWhy};
+use crate::Capacity;
+use crate::decision::Ignored;
+use crate::ids::AgentId;
+use crate::observation::{AgentStatus, Observation};
+use crate::time::later;
+
+/// How long Bellhop searches for the orphan of a stopped attempt before it concludes that there is none.
+pub const FIND_FOR: Duration = Duration::from_secs(5 * 60);
+
+impl Attempt {
+    /// Records that a refused launch of it may have started an agent nevertheless.
+    pub(super) fn suspect_orphan(&mut self, now: Timestamp) {
+        self.may_have_orphan = true;
+        self.checked = now;
+    }
+
+    /// Whether it has ended, and the search for its orphan is still to come.
+    pub(super) fn must_search_for_orphan(&self) -> bool {
+        self.may_have_orphan && self.end().is_some()
+    }
+}
+
+impl Build {
+    /// Searches once for the orphan of an attempt that may have one.
+    pub(super) fn search_for_orphan(&mut self, index: usize, now: Timestamp) {
+        if let Some(attempt) = self.attempts.get_mut(index).filter(|attempt| attempt.may_have_orphan) {
+            attempt.may_have_orphan = false;
+            self.outbox.push(BuildEffect::Find { attempt: attempt.number }, now);
+        }
+    }
+
+    /// Searches for the orphan of an ended attempt, a minute after the orphan was suspected.
+    pub(super) fn search_for_orphan_when_due(&mut self, index: usize, now: Timestamp) {
+        let is_due = |attempt: &Attempt| attempt.must_search_for_orphan() && later(attempt.checked, CHECK_CHANGING) <= now;
+        if self.attempts.get(index).is_some_and(is_due) {
+            self.search_for_orphan(index, now);
+        }
+    }
+
+    /// Begins the search for the agent of an attempt that is stopped without one: its launch may be in progress.
+    pub(super) fn search_instead_of_launch(&mut self, number: u32, now: Timestamp) {
+        self.forget_launches(number);
+        self.outbox.push(BuildEffect::Find { attempt: number }, now);
+    }
+
+    /// Continues the search for the agent of an attempt that has been stopping since this moment, or ends it. Returns whether it has ended.
+    pub(super) fn continue_search(&mut self, index: usize, stopping_since: Timestamp, now: Timestamp) -> bool {
+        let Some(attempt) = self.attempts.get(index) else { return true };
+        let number = attempt.number;
+        let searches = self
+            .outbox
+            .any(|effect| matches!(effect, BuildEffect::Find { attempt } if *attempt == number));
+        // Time alone proves nothing: the last search must have begun after the timeout, and must have been answered.
+        if !searches && attempt.checked >= later(stopping_since, FIND_FOR) {
+            self.end_attempt(number, End::Unneeded, now);
+            return true;
+        }
+        if !searches && later(attempt.checked, CHECK_CHANGING) <= now {
+            self.outbox.push(BuildEffect::Find { attempt: number }, now);
+        }
+        false
+    }
+
+    /// The search for an orphan was abandoned. An orphan that shows up later is stopped as a stray.
+    pub(super) fn orphan_search_abandoned(&mut self, number: u32, why: &str, now: Timestamp) {
+        self.announce_abandoned(
+            format!("look for an orphan agent of attempt {number}"),
+            why,
+            "the search has ended; an orphan that an event shows is stopped",
+            "check whether an agent of this build is running, and check the functions' permissions",
+            now,
+        );
+        let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.number == number) else {
+            return;
+        };
+        attempt.may_have_orphan = false;
+        if matches!(attempt.phase, Phase::Stopping { .. }) && attempt.agent.is_none() {
+            self.end_attempt(number, End::Unneeded, now);
+        }
+    }
+
+    /// Removes the pending launches of an attempt, and the pending searches for its agent.
+    pub(super) fn forget_launches(&mut self, number: u32) {
+        self.outbox.remove_where(
+            |pending| matches!(pending.effect, BuildEffect::Launch { attempt, .. } | BuildEffect::Find { attempt } if attempt == number),
+        );
+    }
+
+    /// The service answered a launch with an agent that was recognized as a stray before, so the token cannot be used again.
+    pub(super) fn launch_returned_stray(&mut self, number: u32, capacity: Capacity, stopped: bool, now: Timestamp) -> Result<(), Ignored> {
+        if !self.awaits_launch(number, capacity) {
+            return if self.clear_launch(number, capacity) {
+                Ok(())
+            } else {
+                Err(Ignored::OtherAgent)
+            };
+        }
+        if !stopped {
+            // No other agent is launched in parallel: the launch stays in the outbox, and is retried.
+            return Err(Ignored::OtherAgent);
+        }
+        let cause = "the launch returned an agent that had already been stopped".to_owned();
+        self.replace_spent_token(number, cause, now);
+        self.launch(now);
+        Ok(())
+    }
+
+    /// Replaces the current attempt by the next one, because its token belongs to an agent that does nothing for it. The position in the queue stays
+    /// the same, and no retry is used up.
+    pub(super) fn replace_spent_token(&mut self, number: u32, cause: String, now: Timestamp) {
+        let Some(attempt) = self.attempts.last() else { return };
+        let before = attempt.clone();
+        self.end_attempt(number, End::Infrastructure { cause }, now);
+        let mut next = Attempt::new(number + 1, before.capacity, now);
+        (next.queued, next.refusals, next.throttles, next.unknown) = (before.queued, before.refusals, before.throttles, before.unknown);
+        self.attempts.push(next);
+    }
+
+    /// Stops an agent that is not the attempt's, because it must not run next to the attempt's agent.
+    pub(super) fn stop_stray(&mut self, number: u32, seen: &Observation, now: Timestamp) -> Result<(), Ignored> {
+        let known = self.attempts.iter().any(|attempt| attempt.agent.as_ref() == Some(&seen.agent));
+        if known || matches!(seen.status, AgentStatus::Stopped(_)) {
+            return Err(Ignored::OtherAgent);
+        }
+        self.strays.push(Stray::new(seen.agent.clone(), number, false, now));
+        self.outbox.push(
+            BuildEffect::Stop {
+                agent: seen.agent.clone(),
+                reason: format!("bellhop: a second agent for {}", self.attempt_id(number)),
+            },
+            now,
+        );
+        Ok(())
+    }
+
+    /// An agent that is known as a stray was observed.
+    pub(super) fn stray_observed(&mut self, agent: &AgentId, status: &AgentStatus, now: Timestamp) -> Result<(), Ignored> {
+        let Some(stray) = self.strays.iter_mut().find(|stray| stray.agent == *agent) else {
+            return Err(Ignored::NothingNew);
+        };
+        match status {
+            AgentStatus::Stopped(_) if !stray.stopped => {
+                stray.stopped = true;
+                self.drop_stop(agent);
+                Ok(())
+            }
+            AgentStatus::Stopped(_) | AgentStatus::Stopping => Err(Ignored::OtherAgent),
+            _ if stray.lost => self.stop_again(agent, now),
+            _ => Err(Ignored::OtherAgent),
+        }
+    }
+
+    /// Separates the attempt from its agent, which has stopped: the attempt continues without it, and its later events no longer count.
+    pub(super) fn detach_agent(&mut self, index: usize, now: Timestamp) {
+        let Some(attempt) = self.attempts.get(index) else { return };
+        let stray = attempt.agent.clone().map(|agent| Stray::new(agent, attempt.number, true, now));
+        self.strays.extend(stray);
+    }
+
+    /// Stops a stray again that has not stopped, or counts it as lost. Its timeout ends at `effective`.
+    pub(super) fn tick_stray(&mut self, index: usize, effective: Timestamp, now: Timestamp) {
+        let Some(stray) = self.strays.get_mut(index).filter(|stray| !stray.stopped) else {
+            return;
+        };
+        let agent = stray.agent.clone();
+        let is_late = stray.since.is_some_and(|since| later(since, STOP_TIMEOUT) <= effective);
+        let is_due = later(stray.checked, CHECK_CHANGING) <= now;
+        if is_due {
+            stray.checked = now;
+        }
+        if is_late && !self.is_stop_pending(&agent) {
+            self.lose_stray(index, NOT_STOPPED, now);
+        } else if is_due {
+            self.stop(&agent, StopWhy::BuildOver, now);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The record of a build, and the questions that it answers by itself.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::attempt::{Attempt, Stray};
+use super::effect::BuildEffect;
+use super::state::{BuildState, Phase, Place};
+use crate::found::Found;
+use crate::ids::AttemptId;
+use crate::outbox::Outbox;
+use crate::outcome::Outcome;
+use crate::spec::BuildSpec;
+
+/// A build with all its data: the record in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// The frozen definition of the build.
+    pub spec: BuildSpec,
+    /// The state.
+    pub state: BuildState,
+    /// Its attempts; the last one is the current one.
+    pub attempts: Vec<Attempt>,
+    /// Agents with this build's name that are not, or no longer, an attempt's agent.
+    pub strays: Vec<Stray>,
+    /// Retries used under each rule of the retry policy, in its order.
+    pub retries: Vec<u32>,
+    /// Its slot in the pool of its agent template, if the template has a limit.
+    #[serde(default)]
+    pub place: Place,
+    /// How often it has released a slot to acquire another one later.
+    #[serde(default)]
+    pub turn: u32,
+    /// The results of the deciding attempt in the bucket, once they were collected.
+    #[serde(default)]
+    pub found: Option<Found>,
+    /// Since when polls of its agents have failed.
+    #[serde(default)]
+    pub unseen: Option<Timestamp>,
+    /// Whether that was reported.
+    #[serde(default)]
+    pub blind: bool,
+    /// Whether the wait for an agent was reported.
+    #[serde(default)]
+    pub waiting_told: bool,
+    /// When the run was created.
+    pub created: Timestamp,
+    /// Pending effects.
+    pub outbox: Outbox<BuildEffect>,
+}
+
+impl Build {
+    /// A build that waits for the jobs that it needs.
+    #[must_use]
+    pub fn blocked(spec: BuildSpec, now: Timestamp) -> Self {
+        Self {
+            retries: vec![0; spec.retry.rules.len()],
+            spec,
+            state: BuildState::Blocked,
+            attempts: Vec::new(),
+            strays: Vec::new(),
+            place: Place::None,
+            turn: 0,
+            found: None,
+            unseen: None,
+            blind: false,
+            waiting_told: false,
+            created: now,
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// Its outcome, if it has finished.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self.state {
+            BuildState::Finished { outcome, .. } => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// When its outcome was decided.
+    #[must_use]
+    pub fn finished_at(&self) -> Option<Timestamp> {
+        match self.state {
+            BuildState::Finished { at, .. } => Some(at),
+            _ => None,
+        }
+    }
+
+    /// Its status, in one word for records and people: `blocked`, `queued`, `launching`, `running`, or the outcome.
+    #[must_use]
+    pub fn status(&self) -> &'static str {
+        match &self.state {
+            BuildState::Blocked => "blocked",
+            BuildState::Waiting | BuildState::Queued { .. } => "queued",
+            BuildState::Active => match self.attempts.last().map(|attempt| &attempt.phase) {
+                Some(Phase::Waiting | Phase::Launching) => "launching",
+                _ => "running",
+            },
+            BuildState::Finished { outcome, .. } => outcome.as_str(),
+        }
+    }
+
+    /// The full id of one of its attempts.
+    #[must_use]
+    pub fn attempt_id(&self, number: u32) -> AttemptId {
+        AttemptId {
+            build: self.spec.id.clone(),
+            number,
+        }
+    }
+
+    /// Whether an agent runs for it, or may run.
+    pub(super) fn something_runs(&self) -> bool {
+        self.attempts.iter().any(Attempt::is_live) || self.strays.iter().any(|stray| !stray.stopped)
+    }
+}

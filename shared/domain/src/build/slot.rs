@@ -1,0 +1,85 @@
+//! The slot of a build whose agent template has a limit: acquired before the first launch, held while something runs, released afterwards. Each release
+//! begins another turn, so that a late grant of an earlier turn is not mistaken for the current one.
+
+use jiff::Timestamp;
+
+use super::effect::BuildEffect;
+use super::record::Build;
+use super::state::{BuildState, Phase, Place};
+use crate::decision::Ignored;
+
+impl Build {
+    /// Launches the current attempt, or acquires the slot that it needs first.
+    pub(super) fn launch_in_slot(&mut self, now: Timestamp) {
+        if self.spec.limit.is_none() || self.place == Place::Held {
+            return self.launch(now);
+        }
+        self.state = BuildState::Waiting;
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.phase = Phase::Waiting;
+            // Its time in the queue begins when it first requests a slot, even if the sweep processes it late.
+            if attempt.launched.is_none() {
+                attempt.queued = now;
+            }
+        }
+        self.acquire_slot(now);
+    }
+
+    /// Requests a slot from the pool.
+    pub(super) fn acquire_slot(&mut self, now: Timestamp) {
+        if self.place == Place::Left {
+            self.turn = self.turn.saturating_add(1);
+        }
+        self.place = Place::Wanted;
+        self.outbox.remove_where(|pending| pending.effect == BuildEffect::Ask);
+        self.outbox.push(BuildEffect::Ask, now);
+    }
+
+    /// The pool granted a slot.
+    pub(super) fn slot_granted(&mut self, turn: u32, now: Timestamp) -> Result<(), Ignored> {
+        match self.place {
+            // The grant is for an earlier turn; the current request has no answer yet.
+            Place::Wanted | Place::Held if turn < self.turn => Err(Ignored::Stale),
+            Place::Wanted => {
+                self.place = Place::Held;
+                self.outbox.remove_where(|pending| pending.effect == BuildEffect::Ask);
+                if self.state == BuildState::Waiting {
+                    self.launch(now);
+                }
+                Ok(())
+            }
+            Place::Held => Err(Ignored::NothingNew),
+            // It requested a slot twice, and the second request arrived after its release. A pending release may have arrived before that, so it
+            // proves nothing: another release replaces it.
+            Place::None | Place::Left => {
+                self.release_slot(now);
+                Ok(())
+            }
+        }
+    }
+
+    /// Releases the build's slot once it has finished and nothing runs for it any more.
+    pub(super) fn release_unused_slot(&mut self, now: Timestamp) {
+        let has_one = matches!(self.place, Place::Wanted | Place::Held);
+        if has_one && self.outcome().is_some() && !self.something_runs() {
+            self.release_slot(now);
+        }
+    }
+
+    /// Returns the slot to the pool, or withdraws the request for one.
+    pub(super) fn release_slot(&mut self, now: Timestamp) {
+        self.place = Place::Left;
+        self.outbox
+            .remove_where(|pending| matches!(pending.effect, BuildEffect::Ask | BuildEffect::Leave { .. }));
+        self.outbox.push(BuildEffect::Leave { turn: self.turn }, now);
+    }
+
+    /// Why a build without a slot waits.
+    pub(super) fn slots_in_use(&self) -> String {
+        format!(
+            "all {} slots of the agent `{}` were in use",
+            self.spec.limit.unwrap_or_default(),
+            self.spec.agent
+        )
+    }
+}

@@ -1,0 +1,40 @@
+//! Tests of builds, one file for each subject.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
+
+mod abandoned;
+mod any_order;
+mod codebuild;
+mod due;
+mod finish;
+mod interruption;
+mod launch;
+mod measured;
+mod orphan;
+mod properties;
+mod records;
+mod refusal;
+mod retry;
+mod slot;
+mod story;
+mod tick;
+mod verdict;
+mod waiting;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::Capacity;
+use crate::decision::{Decision, Ignored};
+use crate::found::Found;
+use crate::ids::AgentId;
+use crate::measure::{self, Measure};
+use crate::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
+use crate::outbox::{Abandoned, EffectId, Outbox};
+use crate::outcome::Outcome;
+use crate::spec::{BuildSpec, Executor, Relaunch, RetryOn, RetryPolicy, RetryRule};
+use crate::testing::{spec, t};
+use crate::time::later;
+use story::*;
