@@ -77,8 +77,8 @@ LIMITS = {
         ("builds that wait for a slot of one agent template", "domain/src/pool.rs", ["MOST_WAITING"], "", "further builds ask again later"),
         ("`timeout` that CodeBuild enforces itself, in minutes", "domain/src/codebuild.rs", ["TIMEOUT"], "", "Bellhop enforces a shorter one"),
         ("`queue-timeout` that CodeBuild enforces itself, in minutes", "domain/src/codebuild.rs", ["QUEUED_TIMEOUT"], "", "Bellhop enforces a shorter one; CodeBuild ends a longer wait"),
-        ("time until CodePipeline's job is answered with a continuation", "domain/src/pipeline.rs", ["CONTINUE_AFTER"], "", ""),
-        ("time within which CodePipeline must continue an action", "domain/src/pipeline.rs", ["GONE_AFTER"], "", "the run is cancelled"),
+        ("time until CodePipeline's job is answered with a continuation", "domain/src/run/pipeline.rs", ["CONTINUE_AFTER"], "", ""),
+        ("time within which CodePipeline must continue an action", "domain/src/run/pipeline.rs", ["GONE_AFTER"], "", "the run is cancelled"),
     ],
     "limits-results": [
         ("artifacts of an attempt", "engine/src/found.rs", ["LISTED"], "", "the agent keeps the first; a line in the log"),
@@ -120,7 +120,7 @@ LIMITS = {
     ],
     "limits-records": [
         ("runs and builds, after their end", "aws/src/dynamodb.rs", ["KEEP_SECONDS"], "seconds", "`show` and `retry` do not find them"),
-        ("last results of a branch, after its last run", "domain/src/standing.rs", ["KEEP"], "", "the next success is not reported as a recovery"),
+        ("last results of a branch, after its last run", "domain/src/run/standing.rs", ["KEEP"], "", "the next success is not reported as a recovery"),
         ("alarms, after their last event", "domain/src/alarm.rs", ["KEEP"], "", ""),
         ("backups, after their last event", "domain/src/backup.rs", ["KEPT"], "", ""),
         ("instances, after their last event", "domain/src/instance.rs", ["KEEP"], "", ""),

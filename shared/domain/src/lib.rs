@@ -6,7 +6,6 @@
 pub mod agent;
 pub mod alarm;
 pub mod backup;
-pub mod branch;
 pub mod build;
 pub mod capacity;
 pub mod codebuild;
@@ -23,17 +22,15 @@ pub mod message;
 pub mod observation;
 pub mod outbox;
 pub mod outcome;
-pub mod pipeline;
 pub mod pool;
 pub mod report;
 pub mod request;
 pub mod run;
 pub(crate) mod serde_duration;
 pub mod spec;
-pub mod standing;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod time;
-pub mod trigger;
 
 pub use capacity::Capacity;
+pub use run::{branch, pipeline, standing, trigger};

@@ -7,23 +7,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use super::order::Order;
+use super::record::{JobState, Origin, Run, RunState};
 use crate::ids::{JobName, Reference, RepositoryName, RunId};
-use crate::outbox::later;
 use crate::outcome::Outcome;
-use crate::run::{JobState, Origin, Run, RunState};
+use crate::time::later;
 
 /// How long the results of a branch or tag are stored, counted from the newest run with a result.
 const KEEP: Duration = Duration::from_secs(400 * 24 * 60 * 60);
-
-/// The place of a run in the order of its branch's or tag's runs. A run that repeats another one comes directly after it: its result is about that
-/// commit, not about later pushes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Order {
-    /// When the run was created, or, for a repetition, when the first run in its chain was created.
-    pub since: Timestamp,
-    /// When the run itself was created.
-    pub created: Timestamp,
-}
 
 /// The results of a branch or tag: the record in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +27,7 @@ pub struct Standing {
     pub origin: Origin,
     /// Its jobs.
     pub jobs: BTreeMap<JobName, Verdict>,
-    /// The newest run, where that was rejected.
+    /// The newest run, if it was rejected.
     pub rejected: Option<Rejected>,
     /// The run that came after a rejected one.
     pub mended: Option<RunId>,
@@ -182,7 +173,7 @@ fn verdict(outcome: Outcome) -> Option<bool> {
 #[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 mod tests {
     use super::*;
-    use crate::run::{RetryOf, RunJob};
+    use crate::run::record::{RetryOf, RunJob};
     use crate::testing::{push, t};
 
     /// A finished run that was created at a second.
@@ -281,14 +272,14 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_run_says_nothing() {
+    fn jobs_that_did_not_run_have_no_result() {
         let bad = run("aaaaaaaaaa", 10, &[("a", Failed), ("b", Skipped)]);
         let cancelled = run("bbbbbbbbbb", 20, &[("a", Cancelled), ("b", Cancelled)]);
         assert_eq!(broken(&noted(&[&bad, &cancelled])), ["a"]);
     }
 
     #[test]
-    fn a_job_that_is_no_more_is_forgotten() {
+    fn a_removed_job_is_forgotten() {
         let bad = run("aaaaaaaaaa", 10, &[("a", Failed), ("b", Succeeded)]);
         let without = run("bbbbbbbbbb", 20, &[("b", Succeeded)]);
         assert_eq!(broken(&noted(&[&bad, &without])), [""; 0]);

@@ -1,6 +1,6 @@
 //! The jobs of a new run that repeats another one, in full or in part.
 
-use super::{JobState, Run, RunState};
+use super::record::{JobState, Run, RunState};
 use crate::ids::JobName;
 use crate::outcome::Outcome;
 
@@ -89,8 +89,8 @@ impl Run {
         };
         for other in &self.jobs {
             let skipped = self.outcome_of(&other.name) == Some(Some(Outcome::Skipped));
-            let hangs_on_it = |need: &JobName| again.jobs.contains(need) || again.left_out.contains(need);
-            if !skipped || again.jobs.contains(&other.name) || !other.needs.iter().any(hangs_on_it) {
+            let depends_on_it = |need: &JobName| again.jobs.contains(need) || again.left_out.contains(need);
+            if !skipped || again.jobs.contains(&other.name) || !other.needs.iter().any(depends_on_it) {
                 continue;
             }
             let mut open = None;
@@ -115,84 +115,5 @@ impl Run {
         // In the run's order: a job comes after the jobs that it needs.
         again.jobs.sort_by_key(|name| self.jobs.iter().position(|job| job.name == *name));
         Ok(again)
-    }
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
-mod tests {
-    use super::super::tests::{diamond, finish};
-    use super::*;
-
-    fn repeated(run: &Run, what: Repeat<'_>) -> Result<(Vec<String>, Vec<String>), NotAgain> {
-        let again = run.again(what)?;
-        let names = |jobs: Vec<JobName>| jobs.iter().map(ToString::to_string).collect();
-        Ok((names(again.jobs), names(again.left_out)))
-    }
-
-    fn again(run: &Run, job: &str) -> Result<(Vec<String>, Vec<String>), NotAgain> {
-        repeated(run, Repeat::Job(&job.parse().unwrap()))
-    }
-
-    fn names(jobs: &[&str], left_out: &[&str]) -> Result<(Vec<String>, Vec<String>), NotAgain> {
-        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
-        Ok((names(jobs), names(left_out)))
-    }
-
-    #[test]
-    fn a_job_is_repeated_with_what_was_skipped_for_nothing_but_it() {
-        let failed = finish(&diamond(), "build", Outcome::Failed);
-        assert_eq!(again(&failed, "build"), names(&["build", "lint", "test", "image"], &[]));
-        let built = finish(&diamond(), "build", Outcome::Succeeded);
-        assert_eq!(again(&built, "build"), names(&["build"], &[]));
-        let one = finish(&finish(&built, "lint", Outcome::Failed), "test", Outcome::Succeeded);
-        assert_eq!(again(&one, "lint"), names(&["lint", "image"], &[]));
-        assert_eq!(again(&one, "test"), names(&["test"], &["image"]));
-        // After either the image would lack the other.
-        let both = finish(&finish(&built, "lint", Outcome::Failed), "test", Outcome::Failed);
-        assert_eq!(again(&both, "lint"), names(&["lint"], &["image"]));
-        assert_eq!(again(&both, "test"), names(&["test"], &["image"]));
-    }
-
-    #[test]
-    fn a_skipped_job_is_repeated_alone() {
-        let failed = finish(&diamond(), "build", Outcome::Failed);
-        // It runs without what it needs, because somebody has named it; nobody has named what hangs on it.
-        assert_eq!(again(&failed, "image"), names(&["image"], &[]));
-        assert_eq!(again(&failed, "test"), names(&["test"], &["image"]));
-    }
-
-    #[test]
-    fn a_job_is_not_repeated_while_what_that_means_is_open() {
-        let built = finish(&diamond(), "build", Outcome::Succeeded);
-        assert_eq!(again(&built, "deploy"), Err(NotAgain::UnknownJob));
-        assert_eq!(again(&built, "lint"), Err(NotAgain::NotOver));
-        assert_eq!(again(&built, "image"), Err(NotAgain::NotOver));
-        let failed = finish(&built, "lint", Outcome::Failed);
-        let undecided = NotAgain::Undecided {
-            job: "image".parse().unwrap(),
-            needs: "test".parse().unwrap(),
-        };
-        assert_eq!(again(&failed, "lint"), Err(undecided));
-    }
-
-    #[test]
-    fn a_whole_run_is_repeated_or_what_failed_of_it() {
-        let built = finish(&diamond(), "build", Outcome::Succeeded);
-        for what in [Repeat::Failed, Repeat::All] {
-            assert_eq!(repeated(&built, what), Err(NotAgain::NotOver));
-        }
-        let failed = finish(&finish(&built, "lint", Outcome::TimedOut), "test", Outcome::Succeeded);
-        assert_eq!(repeated(&failed, Repeat::Failed), names(&["lint", "image"], &[]));
-        assert_eq!(repeated(&failed, Repeat::All), names(&["build", "lint", "test", "image"], &[]));
-        let both = finish(&finish(&built, "lint", Outcome::Failed), "test", Outcome::Interrupted);
-        assert_eq!(repeated(&both, Repeat::Failed), names(&["lint", "test", "image"], &[]));
-        let first = finish(&diamond(), "build", Outcome::Failed);
-        assert_eq!(repeated(&first, Repeat::Failed), names(&["build", "lint", "test", "image"], &[]));
-        let good = ["lint", "test", "image"]
-            .iter()
-            .fold(built, |run, job| finish(&run, job, Outcome::Succeeded));
-        assert_eq!(repeated(&good, Repeat::Failed), Err(NotAgain::NothingFailed));
-        assert_eq!(repeated(&good, Repeat::All), names(&["build", "lint", "test", "image"], &[]));
     }
 }

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{BuildId, JobName, PipelineJobId, RunId};
-use crate::outbox::later;
 use crate::outcome::Outcome;
+use crate::time::later;
 
 /// How long a job may be open before a continuation keeps the action in progress: well within CodePipeline's 20 minutes, with time for one or two
 /// failed sweeps.

@@ -1,8 +1,8 @@
 //! The newest run of a branch on which newer pushes supersede older ones: a newer push cancels the unfinished run of an older one, and an older push
 //! that arrives late cancels its own run.
 //!
-//! Events give the time of a push in whole seconds. Within one second, the order follows from the previous commit that each push names, in whatever
-//! order the events arrive. If a push in between is still missing, both runs continue until it arrives, so the newest run is never cancelled by
+//! Events give the time of a push in whole seconds. Within one second, the order follows from the previous commit that each push names, in every
+//! order of the events. If a push in between is still missing, both runs continue until it arrives, so the newest run is never cancelled by
 //! mistake. The same holds if the commits do not determine the order, because the branch returned to an earlier commit within the second.
 
 use std::cmp::Ordering;
@@ -284,7 +284,7 @@ mod tests {
         let newer = enter(&first, pushed("cccccccccc", 12, '3', Some('2')));
         assert_eq!(superseded(&newer), ["aaaaaaaaaa by cccccccccc"]);
         let late = enter(&newer, pushed("bbbbbbbbbb", 11, '2', Some('1')));
-        // The newest one need not do what the older ones do.
+        // An older run also supersedes the runs before it.
         let expected = ["aaaaaaaaaa by cccccccccc", "bbbbbbbbbb by cccccccccc", "aaaaaaaaaa by bbbbbbbbbb"];
         assert_eq!(superseded(&late), expected);
         let last = enter(&newer, pushed("bbbbbbbbbb", 9, '2', Some('1')));
@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(late.newest.unwrap().run.as_str(), "cccccccccc");
     }
 
-    /// What goes on in them is cancelled by the next run that has it.
+    /// The next run that has their unfinished jobs cancels these jobs.
     #[test]
     fn the_last_superseded_runs_are_superseded_by_the_next_push_as_well() {
         let runs = ["aaaaaaaaaa", "bbbbbbbbbb", "cccccccccc", "dddddddddd", "eeeeeeeeee"];
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn three_pushes_of_one_second_leave_the_last_in_whatever_order_they_come() {
+    fn three_pushes_of_one_second_leave_the_last_in_every_order() {
         let pushes = [
             pushed("aaaaaaaaaa", 10, '1', Some('0')),
             pushed("bbbbbbbbbb", 10, '2', Some('1')),
@@ -379,7 +379,7 @@ mod tests {
                 .fold(branch(), |branch, index| enter(&branch, there_and_back[*index].clone()));
             assert!(!superseded(&branch).iter().any(|pair| pair.starts_with("cccccccccc")), "{order:?}");
         }
-        // And there again, of which the event comes before the one of the way back.
+        // The branch moves forward once more, and that event arrives before the one of the way back.
         let again = pushed("dddddddddd", 10, '2', Some('1'));
         let [a, b, c] = there_and_back;
         let branch = [a, b, again, c].into_iter().fold(branch(), |branch, pushed| enter(&branch, pushed));

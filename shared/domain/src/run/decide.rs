@@ -1,0 +1,69 @@
+//! The decision about an event, and when the sweep must process a run.
+
+use jiff::Timestamp;
+
+use super::event::RunEvent;
+use super::pipeline::Action;
+use super::record::{Run, RunState};
+use crate::decision::{Decision, Ignored};
+use crate::outbox::Deferral;
+use crate::outcome::Outcome;
+
+impl Run {
+    /// When the sweep should process this run next; `None` if nothing is pending. Its builds are due separately.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        let action = self.action.as_ref().filter(|_| self.state == RunState::Open).and_then(Action::due);
+        self.outbox.due().into_iter().chain(action).min()
+    }
+
+    /// Decides the next state of this run after an event at a moment.
+    #[must_use]
+    pub fn decide(&self, event: &RunEvent, now: Timestamp) -> Decision<Self> {
+        let mut next = self.clone();
+        match next.apply(event, now) {
+            Ok(()) => Decision::Next(Box::new(next)),
+            Err(reason) => Decision::Ignored(reason),
+        }
+    }
+
+    fn apply(&mut self, event: &RunEvent, now: Timestamp) -> Result<(), Ignored> {
+        match event {
+            RunEvent::Deferred(id, why) => match self.outbox.defer(*id, now) {
+                Deferral::Unknown => Err(Ignored::NothingNew),
+                Deferral::Again => Ok(()),
+                Deferral::Abandoned(effect) => {
+                    self.abandoned(&effect, why, now);
+                    Ok(())
+                }
+            },
+            RunEvent::Performed(id) => {
+                if self.outbox.remove(*id) {
+                    Ok(())
+                } else {
+                    Err(Ignored::NothingNew)
+                }
+            }
+            RunEvent::Cancel { job, outcome, cause } => match job {
+                Some(job) if self.jobs.iter().all(|known| known.name != *job) => Err(Ignored::UnknownJob),
+                Some(job) => self.cancel(|name| name == job, *outcome, cause, now),
+                None => self.cancel(|_| true, *outcome, cause, now),
+            },
+            RunEvent::Superseded { by, jobs } => {
+                let kept = jobs.as_ref().map(|jobs| self.jobs_to_keep(jobs)).unwrap_or_default();
+                let cause = format!("superseded by run {by}");
+                self.cancel(|name| !kept.contains(name), Outcome::Superseded, &cause, now)
+            }
+            RunEvent::ActionJob(job) => self.action_job(job, now),
+            RunEvent::ActionContinued(job) => self.action_continued(job, now),
+            RunEvent::ActionAnswered(job) => self.action_answered(job),
+            RunEvent::Tick => self.tick(now),
+            RunEvent::BuildFinished {
+                job,
+                outcome,
+                cause,
+                tests,
+            } => self.build_finished(job, *outcome, cause.as_ref(), tests.as_ref(), now),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! A run: all builds of one trigger, their order, and the run's result.
+//!
+//! - The types are at the bottom: `trigger`, `order`, `pipeline`, `event`, `effect`, and the `record` of a run.
+//! - Above them, one file for each subject: `create` makes a run and its builds, `jobs` starts, skips and cancels jobs, `action` keeps a CodePipeline
+//!   action informed, `abandoned` reports effects that were abandoned, `retry` plans a run that repeats another one.
+//! - At the top, `decide`, which answers every event.
+//!
+//! Two more records belong to runs: [`branch`], the newest run of a branch, and [`standing`], the last results of its jobs.
+//!
+//! A run knows of its builds only their names, states and outcomes: what happens inside a build belongs to [`crate::build`]. Messages and reports about
+//! runs are written elsewhere.
+
+mod abandoned;
+mod action;
+pub mod branch;
+mod create;
+mod decide;
+mod effect;
+mod event;
+mod jobs;
+mod order;
+pub mod pipeline;
+mod record;
+mod retry;
+pub mod standing;
+pub mod trigger;
+
+pub use effect::RunEffect;
+pub use event::RunEvent;
+pub use record::{JobState, Origin, RetryOf, Run, RunJob, RunState};
+pub use retry::{Again, NotAgain, Repeat};
+
+#[cfg(test)]
+mod tests;
