@@ -1,4 +1,5 @@
-//! Effects that fail until they are abandoned, and agents that count as lost because their stop is never confirmed. People get one message about each.
+//! Effects that fail until they are abandoned, and agents that count as lost because their stop is never confirmed. People get one message about
+//! each.
 
 use jiff::Timestamp;
 

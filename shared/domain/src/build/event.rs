@@ -73,8 +73,8 @@ pub enum BuildEvent {
     Deferred(EffectId, String),
     /// Time has passed.
     Tick {
-        /// When the agents of [`Build::agents_to_check`](super::Build::agents_to_check) were polled; [`Timestamp::MIN`] if that failed. Timeouts that ended after this time do not
-        /// apply yet, unless polls have failed for [`UNSEEN_FOR`](super::UNSEEN_FOR).
+        /// When the agents of [`Build::agents_to_check`](super::Build::agents_to_check) were polled; [`Timestamp::MIN`] if that failed. Timeouts that
+        /// ended after this time do not apply yet, unless polls have failed for [`UNSEEN_FOR`](super::UNSEEN_FOR).
         looked: Timestamp,
     },
 }

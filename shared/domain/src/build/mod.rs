@@ -5,8 +5,8 @@
 //!   `retry`, `finish`, `abandoned`. Time: `deadline`, `due`, `tick`, `waiting`.
 //! - At the top, `decide`, which answers every event.
 //!
-//! Decisions do not rely on the order or number of events. An event about an agent is matched to an attempt by number, and then to the attempt's agent
-//! by the agent's id. So an agent that should not exist is recognized and stopped.
+//! Decisions do not rely on the order or number of events. An event about an agent is matched to an attempt by number, and then to the attempt's
+//! agent by the agent's id. So an agent that should not exist is recognized and stopped.
 //!
 //! Nothing here knows a run, the text of a message, the API of a service, or a clock. Only `deadline` and `verdict` distinguish executors.
 

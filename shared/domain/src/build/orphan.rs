@@ -74,7 +74,7 @@ impl Build {
         let searches = self
             .outbox
             .any(|effect| matches!(effect, BuildEffect::Find { attempt } if *attempt == number));
-        // Time alone proves nothing: the last search must have begun after the timeout, and must have been answered.
+        // The timeout proves nothing: the last search must have begun after the timeout, and must have been answered.
         if !searches && attempt.checked >= later(stopping_since, FIND_FOR) {
             self.end_attempt(number, End::Unneeded, now);
             return true;
@@ -181,7 +181,7 @@ impl Build {
         self.strays.extend(stray);
     }
 
-    /// Stops a stray again that has not stopped, or counts it as lost. Its timeout ends at `effective`.
+    /// Stops a stray again that has not stopped, or counts it as lost. Timeouts apply up to `effective`.
     pub(super) fn tick_stray(&mut self, index: usize, effective: Timestamp, now: Timestamp) {
         let Some(stray) = self.strays.get_mut(index).filter(|stray| !stray.stopped) else {
             return;

@@ -1,5 +1,5 @@
-//! The slot of a build whose agent template has a limit: acquired before the first launch, held while something runs, released afterwards. Each release
-//! begins another turn, so that a late grant of an earlier turn is not mistaken for the current one.
+//! The slot of a build whose agent template has a limit: acquired before the first launch, held while something runs, released afterwards. A request
+//! after a release begins another turn, so that a late grant of an earlier turn is not mistaken for the current one.
 
 use jiff::Timestamp;
 

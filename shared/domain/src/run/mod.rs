@@ -7,8 +7,8 @@
 //!
 //! Two more records belong to runs: [`branch`], the newest run of a branch, and [`standing`], the last results of its jobs.
 //!
-//! A run knows of its builds only their names, states and outcomes: what happens inside a build belongs to [`crate::build`]. Messages and reports about
-//! runs are written elsewhere.
+//! A run knows of its builds only their names, states and outcomes: what happens inside a build belongs to [`crate::build`]. Messages and reports
+//! about runs are written elsewhere.
 
 mod abandoned;
 mod action;

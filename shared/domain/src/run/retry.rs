@@ -51,12 +51,12 @@ impl Run {
     /// [`NotAgain`], if that cannot be decided yet, or if there is nothing to repeat.
     pub fn again(&self, what: Repeat<'_>) -> Result<Again, NotAgain> {
         if let Repeat::Job(job) = what {
-            let alone = match self.outcome_of(job) {
+            let leave_dependents_out = match self.outcome_of(job) {
                 None => return Err(NotAgain::UnknownJob),
                 Some(None) => return Err(NotAgain::NotOver),
                 Some(Some(outcome)) => outcome == Outcome::Skipped,
             };
-            return self.with_skipped(vec![job.clone()], alone);
+            return self.with_skipped(vec![job.clone()], leave_dependents_out);
         }
         if self.state == RunState::Open {
             return Err(NotAgain::NotOver);
@@ -82,7 +82,7 @@ impl Run {
         })
     }
 
-    fn with_skipped(&self, jobs: Vec<JobName>, alone: bool) -> Result<Again, NotAgain> {
+    fn with_skipped(&self, jobs: Vec<JobName>, leave_dependents_out: bool) -> Result<Again, NotAgain> {
         let mut again = Again {
             jobs,
             left_out: Vec::new(),
@@ -94,7 +94,7 @@ impl Run {
                 continue;
             }
             let mut open = None;
-            let mut missing = alone;
+            let mut missing = leave_dependents_out;
             for need in other.needs.iter().filter(|need| !again.jobs.contains(need)) {
                 match self.outcome_of(need).flatten() {
                     Some(outcome) => missing |= outcome != Outcome::Succeeded,

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// The first request got no reply and was still in progress when its repetition was denied, because a permission had been removed in between. No event
-/// of the orphan may arrive, so Bellhop searches for it.
+/// The first request got no reply and was still in progress when its repetition was denied, because a permission had been removed in between. No
+/// event of the orphan may arrive, so Bellhop searches for it.
 #[test]
 fn an_orphan_of_a_launch_refused_for_good_is_found_and_stopped() {
     Story::new(spec())
@@ -20,8 +20,8 @@ fn an_orphan_of_a_launch_refused_for_good_is_found_and_stopped() {
         .expect_rest();
 }
 
-/// Found by the simulation: the launch succeeded and its reply was lost, its repetition was throttled, and the queue-timeout ended before the next try.
-/// The agent continued after its build.
+/// Found by the simulation: the launch succeeded and its reply was lost, its repetition was throttled, and the queue-timeout ended before the next
+/// try. The agent continued after its build.
 #[test]
 fn a_wrong_refusal_leaves_no_orphan_behind_a_build_that_timed_out() {
     let mut impatient = spec();

@@ -66,8 +66,8 @@ fn a_build_that_waits_for_a_slot_can_be_cancelled() {
         .expect_rest();
 }
 
-/// The build requested a slot twice, and was cancelled while the second request was in progress. The release arrived, then the second request, and the
-/// build got the grant before it had recorded the release.
+/// The build requested a slot twice, and was cancelled while the second request was in progress. The release arrived, then the second request, and
+/// the build got the grant before it had recorded the release.
 #[test]
 fn a_slot_granted_between_a_release_and_its_record_is_released_too() {
     let mut build = Build::ready(limited(), t(0));
