@@ -115,15 +115,15 @@ LIMITS = {
         ("`at-most-every` without the key", "domain/src/config/suite.rs", ["DEFAULT_AT_MOST_EVERY"], "", ""),
         ("pause by `pause-starts`", "domain/src/alarm.rs", ["LONGEST_PAUSE"], "", "launches continue; message `pause-ended`"),
         ("distance of two starts of one backup", "domain/src/backup.rs", ["SLOT"], "", "a closer start is ignored"),
-        ("drain after a rebalance recommendation, without tasks", "domain/src/instance.rs", ["ADVICE_FOR"], "", "the instance takes tasks again"),
-        ("drain after a rebalance recommendation, with tasks", "domain/src/instance.rs", ["ADVICE_AT_MOST"], "", "it stays drained; message `instance-drained`"),
+        ("drain after a rebalance recommendation, without tasks", "domain/src/instance/decide.rs", ["ADVICE_FOR"], "", "the instance takes tasks again"),
+        ("drain after a rebalance recommendation, with tasks", "domain/src/instance/decide.rs", ["ADVICE_AT_MOST"], "", "it stays drained; message `instance-drained`"),
     ],
     "limits-records": [
         ("runs and builds, after their end", "aws/src/dynamodb.rs", ["KEEP_SECONDS"], "seconds", "`show` and `retry` do not find them"),
         ("last results of a branch, after its last run", "domain/src/standing.rs", ["KEEP"], "", "the next success is not reported as a recovery"),
         ("alarms, after their last event", "domain/src/alarm.rs", ["KEEP"], "", ""),
         ("backups, after their last event", "domain/src/backup.rs", ["KEPT"], "", ""),
-        ("instances, after their last event", "domain/src/instance.rs", ["KEEP"], "", ""),
+        ("instances, after their last event", "domain/src/instance/record.rs", ["KEEP"], "", ""),
     ],
 }
 COMPARISONS = {"GreaterThanThreshold": ">", "LessThanThreshold": "<"}
