@@ -24,7 +24,7 @@ pub mod observation;
 pub mod outbox;
 pub mod outcome;
 pub mod pipeline;
-pub mod pool;
+pub mod queue;
 pub mod report;
 pub mod request;
 pub mod run;
@@ -36,3 +36,4 @@ pub(crate) mod testing;
 pub mod trigger;
 
 pub use capacity::Capacity;
+pub use queue::pool;
