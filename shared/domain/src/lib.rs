@@ -33,6 +33,7 @@ pub mod spec;
 pub mod standing;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod text;
 pub mod trigger;
 
 pub use capacity::Capacity;

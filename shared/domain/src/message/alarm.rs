@@ -7,9 +7,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::{Message, Notice, SMS_LIMIT, SUBJECT_LIMIT, Severity, cut, printable_ascii};
-use crate::alarm::{
-    Alarm, AlarmFacts, AlarmNews, AlarmNewsKind, AlarmState, Comparison, FLAP_WINDOW, FLAPS, Remedied, Remedy, RemedyAction,
-};
+use crate::alarm::{Alarm, AlarmFacts, AlarmNews, AlarmNewsKind, AlarmState, Comparison, FLAP_WINDOW, FLAPS, Remedied, Remedy, Wording};
 use crate::links::percent_encoded;
 
 /// The most characters of an alarm's name in a title.
@@ -207,38 +205,25 @@ fn operator(comparison: Option<Comparison>, state: AlarmState) -> &'static str {
 
 /// The result of a remedy, in a sentence.
 fn sentence(remedy: &Remedy, outcome: &Remedied) -> String {
-    let (what, verb, done) = match &remedy.action {
-        RemedyAction::RestartService { cluster, service } => (
-            format!("service {service} of cluster {cluster}"),
-            "restarted",
-            "is being restarted".to_owned(),
-        ),
-        RemedyAction::RunJob(job) => (format!("job {job}"), "started", "was started".to_owned()),
-        RemedyAction::BackUp(name) => (format!("a backup of {name}"), "started", "was started".to_owned()),
-        RemedyAction::PauseStarts => (
-            "every agent launch".to_owned(),
-            "paused",
-            "is paused until the alarm is OK again".to_owned(),
-        ),
-    };
+    let Wording { subject, participle, done } = remedy.action.kind().wording();
     match outcome {
         Remedied::Done(more) => {
             let more = more.as_deref().map(|more| format!(" ({more})")).unwrap_or_default();
-            format!("{what} {done}{more}")
+            format!("{subject} {done}{more}")
         }
         Remedied::Held { since } => format!(
-            "{what} was not {verb}: the limit is once every {}, and the last time was {}",
+            "{subject} was not {participle}: the limit is once every {}, and the last time was {}",
             humantime::format_duration(remedy.at_most_every),
             since.strftime("%H:%M UTC")
         ),
-        Remedied::Failed(why) => format!("{what} could not be {verb}: {why}"),
-        Remedied::TriedAgain => format!("{what} could not be {verb} yet; Bellhop retries"),
+        Remedied::Failed(why) => format!("{subject} could not be {participle}: {why}"),
+        Remedied::TriedAgain => format!("{subject} could not be {participle} yet; Bellhop retries"),
         Remedied::Waits { since } => format!(
-            "{what} is not {verb} yet: another alarm requested the same at {}, and that is still in progress",
+            "{subject} is not {participle} yet: another alarm requested the same at {}, and that is still in progress",
             since.strftime("%H:%M UTC")
         ),
-        Remedied::NotNeeded => format!("{what} was not {verb}, because the alarm has changed since"),
-        Remedied::DryRun => format!("{what} would be {verb} (dry run)"),
+        Remedied::NotNeeded => format!("{subject} was not {participle}, because the alarm has changed since"),
+        Remedied::DryRun => format!("{subject} would be {participle} (dry run)"),
     }
 }
 
