@@ -114,7 +114,7 @@ LIMITS = {
         ("time without a change until a flapping alarm has settled", "domain/src/alarm/record.rs", ["SETTLED_AFTER"], "", ""),
         ("`at-most-every` without the key", "domain/src/alarm/remedy/mod.rs", ["DEFAULT_AT_MOST_EVERY"], "", ""),
         ("pause by `pause-starts`", "domain/src/alarm/pause.rs", ["LONGEST_PAUSE"], "", "launches continue; message `pause-ended`"),
-        ("distance of two starts of one backup", "domain/src/backup.rs", ["SLOT"], "", "a closer start is ignored"),
+        ("distance of two starts of one backup", "domain/src/backup/job.rs", ["SLOT"], "", "a closer start is ignored"),
         ("drain after a rebalance recommendation, without tasks", "domain/src/instance/decide.rs", ["ADVICE_FOR"], "", "the instance takes tasks again"),
         ("drain after a rebalance recommendation, with tasks", "domain/src/instance/decide.rs", ["ADVICE_AT_MOST"], "", "it stays drained; message `instance-drained`"),
     ],
@@ -122,7 +122,7 @@ LIMITS = {
         ("runs and builds, after their end", "aws/src/dynamodb.rs", ["KEEP_SECONDS"], "seconds", "`show` and `retry` do not find them"),
         ("last results of a branch, after its last run", "domain/src/standing.rs", ["KEEP"], "", "the next success is not reported as a recovery"),
         ("alarms, after their last event", "domain/src/alarm/record.rs", ["KEEP"], "", ""),
-        ("backups, after their last event", "domain/src/backup.rs", ["KEPT"], "", ""),
+        ("backups, after their last event", "domain/src/backup/record.rs", ["KEPT"], "", ""),
         ("instances, after their last event", "domain/src/instance/record.rs", ["KEEP"], "", ""),
     ],
 }
