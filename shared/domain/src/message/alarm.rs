@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Message, Notice, SMS_LIMIT, SUBJECT_LIMIT, Severity, cut, printable_ascii};
+use super::notice::{Message, Notice, Severity};
+use super::text::{SMS_LIMIT, SUBJECT_LIMIT, printable_ascii, truncate};
 use crate::alarm::{Alarm, AlarmFacts, AlarmNews, AlarmNewsKind, AlarmState, Comparison, FLAP_WINDOW, FLAPS, Remedied, Remedy, Wording};
 use crate::links::percent_encoded;
 
@@ -72,7 +73,7 @@ pub fn about_alarm(alarm: &Alarm, news: &AlarmNews) -> Message {
     };
     let mut message = notice.message();
     // Its titles are cut in the middle, not at the end.
-    message.subject = cut(&printable_ascii(&title.within(SUBJECT_LIMIT)), SUBJECT_LIMIT);
+    message.subject = truncate(&printable_ascii(&title.within(SUBJECT_LIMIT)), SUBJECT_LIMIT);
     message.sms = title.within(SMS_LIMIT);
     message.attributes.push(("alarm", alarm.id.name.clone()));
     message
@@ -112,9 +113,9 @@ impl Title {
     fn of(alarm: &Alarm, news: &AlarmNews) -> Self {
         let transition = &news.transition;
         let facts = &transition.facts;
-        let mut name = cut(&alarm.id.name, NAME_LIMIT);
+        let mut name = truncate(&alarm.id.name, NAME_LIMIT);
         if alarm.id.contributor.is_some() && !facts.dimensions.is_empty() {
-            name = format!("{name} ({})", cut(&dimensions(facts), NAME_LIMIT));
+            name = format!("{name} ({})", truncate(&dimensions(facts), NAME_LIMIT));
         }
         let since = format!(" (since {})", clock(transition.at, news.told));
         let found = finding(facts, transition.state);
@@ -161,9 +162,9 @@ impl Title {
         let text = if finding.is_empty() || room < 10 {
             format!("{before}{after}")
         } else {
-            format!("{before}: {}{after}", cut(finding, room))
+            format!("{before}: {}{after}", truncate(finding, room))
         };
-        cut(&text, limit)
+        truncate(&text, limit)
     }
 }
 
@@ -306,9 +307,9 @@ fn dimensions(facts: &AlarmFacts) -> String {
 }
 
 /// A time for people who read the message soon: without the date if it is the same day.
-fn clock(at: Timestamp, told: Timestamp) -> String {
+fn clock(at: Timestamp, notified: Timestamp) -> String {
     let day = |moment: Timestamp| moment.strftime("%F").to_string();
-    if day(at) == day(told) {
+    if day(at) == day(notified) {
         at.strftime("%H:%M UTC").to_string()
     } else {
         date(at)
