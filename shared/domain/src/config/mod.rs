@@ -15,7 +15,6 @@ mod source;
 mod suite;
 pub(crate) mod values;
 
-pub(crate) use crate::text::shown;
 pub use agents::Agent;
 pub use error::{FileError, PIPELINE_FILE, SUITE_FILE, is_misnamed, nearest};
 pub use filter::skips;

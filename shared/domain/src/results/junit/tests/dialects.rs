@@ -1,4 +1,4 @@
-//! What other test runners write, and what becomes of reports that are cut off or in another encoding.
+//! Reports of other test runners, reports that are cut off, and reports in other encodings.
 
 use super::*;
 
@@ -22,12 +22,12 @@ fn a_report_is_read_in_the_encoding_that_it_names() {
 
 #[test]
 fn a_report_that_names_another_encoding_than_it_has_is_read_all_the_same() {
-    // What writes UTF-8 under an old header, or re-encodes UTF-16 without a look at it.
+    // Some tools write UTF-8 under an old header, or re-encode UTF-16 and keep its declaration.
     for name in ["ISO-8859-1", "UTF-16", "no such", "us-ascii"] {
         let xml = format!("<?xml version='1.0' encoding='{name}'?><testsuite><testcase name='grüßt'><failure/></testcase></testsuite>");
         assert_eq!(counted(&xml), tests(1, 1, 0, &["grüßt"]), "{name}");
     }
-    // No name at all: as well as can be.
+    // Without a declaration, invalid bytes are replaced.
     let latin = b"<testsuite><testcase name='gr\xfcn'><failure/></testcase></testsuite>";
     assert_eq!(count(latin).unwrap().tests, tests(1, 1, 0, &["gr\u{fffd}n"]));
 }
@@ -68,10 +68,10 @@ fn what_is_cut_off_counts_up_to_there_and_says_so() {
 #[test]
 fn a_failure_that_breaks_the_report_is_not_lost_with_it() {
     for xml in [
-        // A message that was not escaped, and one whose CDATA ends too early.
+        // A message without escapes, and one whose CDATA ends too early.
         "<testsuite><testcase name='a'><failure>expected <unknown>:0: yes</failure></testcase></testsuite>",
         "<testsuite><testcase name='a'><failure><![CDATA[<foo><![CDATA[bar]]></foo>]]></failure></testcase></testsuite>",
-        // An agent that ran out of memory while it wrote.
+        // The agent ran out of memory while it wrote the report.
         "<testsuite><testcase name='a'><failure>java.lang.OutOf",
     ] {
         assert_eq!(in_part(xml.as_bytes()).0, tests(1, 1, 0, &["a"]), "{xml}");
@@ -83,7 +83,7 @@ fn a_failure_that_breaks_the_report_is_not_lost_with_it() {
     assert_eq!(in_part(b"<testsuite><testcase name='a'><system-out>").0, tests(0, 0, 0, &[]));
 }
 
-// -- tests that tell how they ended in other places
+// -- outcomes in other places
 
 #[test]
 fn what_may_fail_is_skipped() {
@@ -97,11 +97,11 @@ fn what_may_fail_is_skipped() {
 
 #[test]
 fn totals_count_where_nothing_else_tells_of_a_failure() {
-    // As Newman writes a script that breaks, and Mocha a hook.
+    // Newman writes a broken script so, and Mocha a broken hook.
     let xml = "<testsuites><testsuite name='request' tests='0' errors='1'><system-err>x</system-err></testsuite>\
                <testsuite name='hook' failures='1'><testcase name='a'/></testsuite></testsuites>";
     assert_eq!(counted(xml), tests(3, 2, 0, &["request", "hook"]));
-    // Surefire may count tries that do not count.
+    // Surefire may include tries in its totals that do not count.
     let flaky = "<testsuite failures='1'><testcase name='a' status='failed'><flakyFailure/></testcase></testsuite>";
     assert_eq!(counted(flaky), tests(1, 0, 0, &[]));
 }

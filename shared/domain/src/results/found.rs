@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::shown;
+use crate::text::shown;
 
 /// The most artifacts listed by name. The bucket keeps all of them; the limit only bounds the size of records and reports.
 pub const MOST_ARTIFACTS: usize = 100;

@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 
+use super::attributes::LONGEST_NAME;
 use super::*;
+use crate::found::Tests;
 
 mod dialects;
 
@@ -16,14 +18,14 @@ fn tests(run: u64, failed: u64, skipped: u64, failures: &[&str]) -> Tests {
     }
 }
 
-/// What a report says that is read to its end.
+/// The tests of a report that is read to its end.
 fn counted(xml: &str) -> Tests {
     let Counted { tests, incomplete } = count(xml.as_bytes()).unwrap();
     assert_eq!(incomplete, None, "{xml}");
     tests
 }
 
-/// What a report says that is not, and why not.
+/// The tests of a report that is read in part, and why.
 fn in_part(bytes: &[u8]) -> (Tests, String) {
     let Counted { tests, incomplete } = count(bytes).unwrap();
     (tests, incomplete.unwrap().to_string())
@@ -37,7 +39,7 @@ fn refusal(xml: &str) -> String {
 
 #[test]
 fn pytest() {
-    // Older versions write a test whose teardown breaks as well with a failure and an error: one test that failed.
+    // If the teardown breaks too, older versions write a failure and an error: this is one failed test.
     let xml = r#"<?xml version="1.0" encoding="utf-8"?><testsuites name="pytest tests"><testsuite name="pytest" errors="2" failures="1" skipped="2"
 tests="6" time="0.071" timestamp="2026-05-04T10:11:12.131415+00:00" hostname="build-7"><testcase classname="tests.test_cart" name="test_total" time="0.001" />
 <testcase classname="tests.test_cart" name="test_rounding[0.5-&lt;half&gt;]" time="0.002"><failure message="assert 1 == 2&#10; +  where 1 = round(0.5)">def test_rounding(value):
@@ -312,7 +314,7 @@ fn an_error_repeats_little_of_the_file_on_one_line() {
     }
 }
 
-// -- reports that are written to do harm
+// -- malicious reports
 
 #[test]
 fn entities_are_not_expanded() {
@@ -354,7 +356,7 @@ fn the_most_expensive_reports_are_cheap_enough() {
 
 // -- any report
 
-/// A test as the generator thinks of it.
+/// A generated test.
 #[derive(Debug, Clone)]
 struct Written {
     class: Option<String>,
@@ -365,11 +367,11 @@ struct Written {
     noise: usize,
 }
 
-/// A suite: its tests, and the suites in it.
+/// A generated suite: its tests, and the suites in it.
 #[derive(Debug, Clone)]
 struct Suite(Vec<Written>, Vec<Suite>);
 
-/// Things that stand between others and mean nothing.
+/// Elements and texts that do not count.
 const NOISE: [&str; 6] = [
     "",
     "\n  ",
@@ -449,7 +451,7 @@ fn expect(suite: &Suite, expected: &mut Tests) {
     }
 }
 
-/// Texts that look enough like a report to come past the first element.
+/// Texts that look like a report at their beginning.
 fn like_a_report() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![
         "<testsuites>",

@@ -1,94 +1,17 @@
-//! Counts the tests in a JUnit report.
-//!
-//! The format has no single definition. pytest, Maven Surefire, cargo-nextest, jest-junit and gotestsum have in common: `testcase` elements in
-//! `testsuite` elements, which may be nested and inside a `testsuites`, and in a `testcase` one of `failure`, `error` and `skipped` unless the test
-//! passed. Some tools use an attribute instead. The totals in a `testsuite`'s attributes are not added up: they are often wrong, and tools disagree
-//! on whether they include nested suites. They only count as one failure if nothing else shows a failure.
-//!
-//! Everyone who may push can write reports, so size and nesting are bounded. The parser skips a document type and never expands its entities.
+//! Counts the tests of a report, element by element.
 
-use std::borrow::Cow;
-
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
-use quick_xml::{Reader, XmlVersion};
 
-use crate::config::shown;
+use super::attributes::{attribute, has_failures, name, outcome_of};
+use super::encoding::decoded;
+use super::error::{DEEPEST, ECHOED, JunitError, LARGEST, other_kind};
 use crate::found::{MOST_FAILED, Tests};
+use crate::text::shown;
 
-/// The largest part of a report that is read, in bytes.
-pub const LARGEST: usize = 16 * 1024 * 1024;
-/// The deepest nesting of elements.
-const DEEPEST: usize = 64;
-/// The longest name of a test, in characters.
-const LONGEST_NAME: usize = 120;
-/// The most characters of a file that an error quotes.
-const ECHOED: usize = 60;
-/// How many bytes are searched for a declaration of the encoding.
-const DECLARATION: usize = 200;
-
-/// The root elements of other tools' test reports, and the tools' names.
-const OTHER_REPORTS: [(&str, &str); 8] = [
-    ("TestRun", "Visual Studio (TRX)"),
-    ("assemblies", "xUnit.net"),
-    ("assembly", "xUnit.net"),
-    ("robot", "Robot Framework"),
-    ("test-results", "NUnit 2"),
-    ("test-run", "NUnit 3"),
-    ("testExecutions", "SonarQube"),
-    ("testng-results", "TestNG"),
-];
-/// Values of an attribute `status` or `result` for a failed test.
-const FAILED: [&str; 8] = ["broken", "error", "errored", "fail", "failed", "failure", "timed out", "timeout"];
-/// Values of that attribute for a skipped test.
-const NOT_RUN: [&str; 12] = [
-    "blocked",
-    "disabled",
-    "ignored",
-    "inconclusive",
-    "not run",
-    "not_run",
-    "notexecuted",
-    "notrun",
-    "pending",
-    "skipped",
-    "suppressed",
-    "untested",
-];
 /// Catch2's tags for a test that may fail without failing the run
 /// (<https://github.com/catchorg/Catch2/blob/devel/docs/test-cases-and-sections.md#special-tags>).
 const MAY_FAIL: &str = "!mayfail";
-
-/// Why a file, or the rest of it, cannot be counted. Its text is one line.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum JunitError {
-    /// It is longer than [`LARGEST`].
-    #[error("it is larger than {} MiB", LARGEST / 1024 / 1024)]
-    TooLarge,
-    /// It has no elements at all.
-    #[error("it is not XML: it has no element")]
-    NoElement,
-    /// It is another kind of XML, such as a coverage report. Holds the root element's name.
-    #[error("it is not a JUnit report: it begins with <{0}>, expected <testsuites> or <testsuite>")]
-    OtherKind(String),
-    /// It is a test report of another kind. Holds the tool's name.
-    #[error("it is a test report of {0}, expected one in JUnit's format")]
-    OtherReport(&'static str),
-    /// Elements are nested deeper than any test runner writes them.
-    #[error("line {line}: elements are nested more than {DEEPEST} deep")]
-    TooDeep {
-        /// From 1.
-        line: usize,
-    },
-    /// Its XML is invalid or incomplete.
-    #[error("line {line}: it is not valid XML: {message}")]
-    Broken {
-        /// From 1.
-        line: usize,
-        /// The error.
-        message: String,
-    },
-}
 
 /// The content of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,30 +94,6 @@ pub fn count(bytes: &[u8]) -> Result<Counted, JunitError> {
         }
         Err(error) => Err(error),
     }
-}
-
-/// The text of a file. Valid UTF-8 is read as UTF-8, whatever the file declares: a wrong declaration is more common than another encoding that looks
-/// like UTF-8.
-fn decoded(bytes: &[u8]) -> Cow<'_, str> {
-    let encoding = match (Encoding::for_bom(bytes), bytes) {
-        (Some((encoding, _)), _) => encoding,
-        (None, [b'<', 0, ..]) => UTF_16LE,
-        (None, [0, b'<', ..]) => UTF_16BE,
-        _ if std::str::from_utf8(bytes).is_ok() => UTF_8,
-        _ => declared(bytes).filter(|encoding| encoding.is_ascii_compatible()).unwrap_or(UTF_8),
-    };
-    encoding.decode(bytes).0
-}
-
-/// The encoding in the XML declaration.
-fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
-    let head = bytes.get(..DECLARATION).unwrap_or(bytes);
-    let head = String::from_utf8_lossy(head);
-    let declaration = head.strip_prefix("<?xml")?.split("?>").next()?;
-    let (_, value) = declaration.split_once("encoding")?;
-    let value = value.trim_start().strip_prefix('=')?.trim_start();
-    let quote = value.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
-    Encoding::for_label(value.get(1..)?.split(quote).next()?.as_bytes())
 }
 
 struct Counting<'a> {
@@ -301,8 +200,8 @@ impl<'a> Counting<'a> {
         match element {
             Open::Other => {}
             Open::Suite(suite) => {
-                let untold = !(suite.has_suite || suite.not_all_passed || suite.flaky) && has_failures(&suite.start);
-                if suite.failure || suite.error || untold {
+                let unexplained = !(suite.has_suite || suite.not_all_passed || suite.flaky) && has_failures(&suite.start);
+                if suite.failure || suite.error || unexplained {
                     self.record(true, false, || name(&suite.start, "a suite without a name"));
                 }
             }
@@ -346,68 +245,3 @@ impl<'a> Counting<'a> {
         }
     }
 }
-
-/// Whether the totals of a suite show failures.
-fn has_failures(start: &BytesStart<'_>) -> bool {
-    let total = |name| attribute(start, name).parse::<u64>().unwrap_or_default();
-    total("errors") > 0 || total("failures") > 0
-}
-
-fn other_kind(name: &str) -> JunitError {
-    let report = OTHER_REPORTS.iter().find(|(root, _)| *root == name);
-    match report {
-        Some((_, whose)) => JunitError::OtherReport(whose),
-        None => JunitError::OtherKind(shown(name, ECHOED)),
-    }
-}
-
-/// Whether a test failed or was skipped, by its attributes.
-fn outcome_of(start: &BytesStart<'_>) -> (bool, bool) {
-    let said = ["status", "result"].map(|name| attribute(start, name).to_ascii_lowercase());
-    let is_one_of = |words: &[&str]| said.iter().any(|said| words.contains(&said.as_str()));
-    (is_one_of(&FAILED), is_one_of(&NOT_RUN))
-}
-
-/// The name of a test, or of a suite that failed as a whole; `without` if it has no name.
-fn name(start: &BytesStart<'_>, without: &str) -> String {
-    let class = attribute(start, "classname");
-    let name = attribute(start, "name");
-    match (class.as_str(), name.as_str()) {
-        ("", "") => without.to_owned(),
-        ("", name) => name.to_owned(),
-        (class, "") => class.to_owned(),
-        // The default format of jest-junit.
-        (class, name) if class == name => name.to_owned(),
-        (class, name) => cut(&format!("{class}.{name}")),
-    }
-}
-
-/// The value of an attribute, or an empty text.
-fn attribute(start: &BytesStart<'_>, wanted: &str) -> String {
-    // Checking for duplicate attributes would compare each with all others.
-    let found = start
-        .attributes()
-        .with_checks(false)
-        .flatten()
-        .find(|attribute| attribute.key.as_ref() == wanted);
-    let Some(found) = found else {
-        return String::new();
-    };
-    // A custom entity, or an invalid character reference: the value stays as it is written.
-    match found.normalized_value(XmlVersion::Implicit1_0) {
-        Ok(value) => cut(value.trim()),
-        Err(_) => cut(found.value.trim()),
-    }
-}
-
-fn cut(text: &str) -> String {
-    if text.chars().nth(LONGEST_NAME).is_some() {
-        // Cut to the limit, including the ellipsis.
-        shown(text, LONGEST_NAME - 1)
-    } else {
-        shown(text, LONGEST_NAME)
-    }
-}
-
-#[cfg(test)]
-mod tests;
