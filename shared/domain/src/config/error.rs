@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::ids::InvalidId;
+use crate::text::shown;
 
 /// The pipeline file's name in messages, and its path in a repository.
 pub const PIPELINE_FILE: &str = ".bellhop.yaml";
@@ -134,20 +135,6 @@ impl FieldPath {
     }
 }
 
-/// Whether a character changes the line that shows it: a control character, a line break, or a change of the writing direction.
-pub(crate) fn is_unfit(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// A text fit for one line: at most `limit` characters, with a space for every unfit one.
-pub(crate) fn shown(text: &str, limit: usize) -> String {
-    let mut shown: String = text.chars().take(limit).map(|c| if is_unfit(c) { ' ' } else { c }).collect();
-    if text.chars().nth(limit).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
 /// A value of the file as messages repeat it.
 pub(super) fn quoted(value: &str) -> String {
     format!("`{}`", shown(value, ECHOED - 1))
@@ -181,7 +168,7 @@ pub fn nearest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
 }
 
 /// The end of a message about an unknown name: the nearest known name, if one is near, and the known names.
-pub(super) fn suggestion<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn suggestion<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     let hint = nearest(unknown, &known).map_or_else(String::new, |name| format!("; did you mean {}?", quoted(name)));
     if known.is_empty() {

@@ -7,17 +7,16 @@
 //! Files are read with bounds (size, nesting, values once aliases are expanded), because everyone who may push may write one.
 
 mod agents;
-mod error;
+pub(crate) mod error;
 mod filter;
 mod pipeline;
 mod plan;
 mod source;
 mod suite;
-mod values;
+pub(crate) mod values;
 
 pub use agents::Agent;
 pub use error::{FileError, PIPELINE_FILE, SUITE_FILE, is_misnamed, nearest};
-pub(crate) use error::{is_unfit, shown};
 pub use filter::skips;
 pub use pipeline::{Concurrency, Job, PipelineFile, Work};
 pub use plan::{OnBehalf, Select, plan, plan_script};

@@ -7,8 +7,9 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, Map
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{Error, Location, Spanned};
 
-use super::error::{FieldPath, FileError, Segment, quoted, shown, suggestion};
+use super::error::{FieldPath, FileError, Segment, quoted, suggestion};
 use super::values::is_own_key;
+use crate::text::shown;
 
 /// The largest file that is read, in bytes.
 const LARGEST: usize = 256 * 1024;

@@ -28,7 +28,7 @@ impl<'de> Deserialize<'de> for Version {
 
 /// One of the names of [`crate::ids`], with an error in the words of this module.
 #[derive(Debug, Clone)]
-pub(super) struct Id<T>(pub(super) T);
+pub(crate) struct Id<T>(pub(crate) T);
 
 impl<'de, T: FromStr<Err = InvalidId>> Deserialize<'de> for Id<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -67,10 +67,10 @@ fn is_duration(text: &str) -> bool {
 
 /// A duration such as `1h 30m`.
 #[derive(Debug, Clone)]
-pub(super) struct Timespan {
+pub(crate) struct Timespan {
     /// As the file has it.
     pub(super) text: String,
-    pub(super) span: Duration,
+    pub(crate) span: Duration,
 }
 
 impl<'de> Deserialize<'de> for Timespan {
@@ -91,7 +91,7 @@ impl<'de> Deserialize<'de> for Timespan {
 
 /// `true` or `false`; a text in quotes is neither.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Flag(pub(super) bool);
+pub(crate) struct Flag(pub(crate) bool);
 
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -154,7 +154,7 @@ impl<'de> Deserialize<'de> for Whole {
 
 /// A name of something outside, such as a cluster: one line, not empty.
 #[derive(Debug, Clone)]
-pub(super) struct Name(pub(super) String);
+pub(crate) struct Name(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

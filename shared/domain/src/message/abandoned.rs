@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Facts, Message, Notice, Severity, place, title_of};
+use super::notice::{Facts, Message, Notice, Severity};
+use super::text::{label_of_link, place};
 use crate::build::Build;
 use crate::instance::Instance;
 use crate::links;
@@ -20,7 +21,7 @@ impl Abandoned {
     pub(super) fn title(&self) -> String {
         // The text of a fault begins with the failed action.
         let why = match self.why.split_once(": ") {
-            Some((what, words)) if what.starts_with("failed to ") => words,
+            Some((what, message)) if what.starts_with("failed to ") => message,
             _ => &self.why,
         };
         format!("could not {}: {why}", self.what)
@@ -48,7 +49,7 @@ pub(super) fn about_build(build: &Build, number: u64, what: &Abandoned) -> Messa
     let mut body = format!("{title}\n\nBuild:      {}\n{}", spec.id, what.rows());
     for (name, link) in &links {
         // Writing to a String cannot fail.
-        let _ = writeln!(body, "{:<11} {link}", format!("{}:", title_of(name)));
+        let _ = writeln!(body, "{:<11} {link}", format!("{}:", label_of_link(name)));
     }
     let mut more = vec![
         ("job", json!(spec.id.job)),

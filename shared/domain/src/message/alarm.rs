@@ -6,10 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Message, Notice, SMS_LIMIT, SUBJECT_LIMIT, Severity, cut, printable_ascii};
-use crate::alarm::{
-    Alarm, AlarmFacts, AlarmNews, AlarmNewsKind, AlarmState, Comparison, FLAP_WINDOW, FLAPS, Remedied, Remedy, RemedyAction,
-};
+use super::notice::{Message, Notice, Severity};
+use super::text::{SMS_LIMIT, SUBJECT_LIMIT, printable_ascii, truncate};
+use crate::alarm::{Alarm, AlarmFacts, AlarmNews, AlarmNewsKind, AlarmState, Comparison, FLAP_WINDOW, FLAPS, Remedied, Remedy, Wording};
 use crate::links::percent_encoded;
 
 /// The most characters of an alarm's name in a title.
@@ -74,7 +73,7 @@ pub fn about_alarm(alarm: &Alarm, news: &AlarmNews) -> Message {
     };
     let mut message = notice.message();
     // Its titles are cut in the middle, not at the end.
-    message.subject = cut(&printable_ascii(&title.within(SUBJECT_LIMIT)), SUBJECT_LIMIT);
+    message.subject = truncate(&printable_ascii(&title.within(SUBJECT_LIMIT)), SUBJECT_LIMIT);
     message.sms = title.within(SMS_LIMIT);
     message.attributes.push(("alarm", alarm.id.name.clone()));
     message
@@ -114,9 +113,9 @@ impl Title {
     fn of(alarm: &Alarm, news: &AlarmNews) -> Self {
         let transition = &news.transition;
         let facts = &transition.facts;
-        let mut name = cut(&alarm.id.name, NAME_LIMIT);
+        let mut name = truncate(&alarm.id.name, NAME_LIMIT);
         if alarm.id.contributor.is_some() && !facts.dimensions.is_empty() {
-            name = format!("{name} ({})", cut(&dimensions(facts), NAME_LIMIT));
+            name = format!("{name} ({})", truncate(&dimensions(facts), NAME_LIMIT));
         }
         let since = format!(" (since {})", clock(transition.at, news.told));
         let found = finding(facts, transition.state);
@@ -163,9 +162,9 @@ impl Title {
         let text = if finding.is_empty() || room < 10 {
             format!("{before}{after}")
         } else {
-            format!("{before}: {}{after}", cut(finding, room))
+            format!("{before}: {}{after}", truncate(finding, room))
         };
-        cut(&text, limit)
+        truncate(&text, limit)
     }
 }
 
@@ -207,38 +206,25 @@ fn operator(comparison: Option<Comparison>, state: AlarmState) -> &'static str {
 
 /// The result of a remedy, in a sentence.
 fn sentence(remedy: &Remedy, outcome: &Remedied) -> String {
-    let (what, verb, done) = match &remedy.action {
-        RemedyAction::RestartService { cluster, service } => (
-            format!("service {service} of cluster {cluster}"),
-            "restarted",
-            "is being restarted".to_owned(),
-        ),
-        RemedyAction::RunJob(job) => (format!("job {job}"), "started", "was started".to_owned()),
-        RemedyAction::BackUp(name) => (format!("a backup of {name}"), "started", "was started".to_owned()),
-        RemedyAction::PauseStarts => (
-            "every agent launch".to_owned(),
-            "paused",
-            "is paused until the alarm is OK again".to_owned(),
-        ),
-    };
+    let Wording { subject, participle, done } = remedy.action.kind().wording();
     match outcome {
         Remedied::Done(more) => {
             let more = more.as_deref().map(|more| format!(" ({more})")).unwrap_or_default();
-            format!("{what} {done}{more}")
+            format!("{subject} {done}{more}")
         }
         Remedied::Held { since } => format!(
-            "{what} was not {verb}: the limit is once every {}, and the last time was {}",
+            "{subject} was not {participle}: the limit is once every {}, and the last time was {}",
             humantime::format_duration(remedy.at_most_every),
             since.strftime("%H:%M UTC")
         ),
-        Remedied::Failed(why) => format!("{what} could not be {verb}: {why}"),
-        Remedied::TriedAgain => format!("{what} could not be {verb} yet; Bellhop retries"),
+        Remedied::Failed(why) => format!("{subject} could not be {participle}: {why}"),
+        Remedied::TriedAgain => format!("{subject} could not be {participle} yet; Bellhop retries"),
         Remedied::Waits { since } => format!(
-            "{what} is not {verb} yet: another alarm requested the same at {}, and that is still in progress",
+            "{subject} is not {participle} yet: another alarm requested the same at {}, and that is still in progress",
             since.strftime("%H:%M UTC")
         ),
-        Remedied::NotNeeded => format!("{what} was not {verb}, because the alarm has changed since"),
-        Remedied::DryRun => format!("{what} would be {verb} (dry run)"),
+        Remedied::NotNeeded => format!("{subject} was not {participle}, because the alarm has changed since"),
+        Remedied::DryRun => format!("{subject} would be {participle} (dry run)"),
     }
 }
 
@@ -321,9 +307,9 @@ fn dimensions(facts: &AlarmFacts) -> String {
 }
 
 /// A time for people who read the message soon: without the date if it is the same day.
-fn clock(at: Timestamp, told: Timestamp) -> String {
+fn clock(at: Timestamp, notified: Timestamp) -> String {
     let day = |moment: Timestamp| moment.strftime("%F").to_string();
-    if day(at) == day(told) {
+    if day(at) == day(notified) {
         at.strftime("%H:%M UTC").to_string()
     } else {
         date(at)

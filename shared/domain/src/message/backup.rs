@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{Message, NAME_LIMIT, Notice, Severity, cut};
+use super::notice::{Message, Notice, Severity};
+use super::text::{NAME_LIMIT, truncate};
 use crate::backup::{Backup, BackupNews, BackupTold, End, How};
 
 /// The parts of a message.
@@ -51,8 +52,8 @@ impl Facts {
 /// The message about a backup.
 #[must_use]
 pub fn about_backup(backup: &Backup, news: &BackupNews) -> Message {
-    let name = cut(&backup.name, NAME_LIMIT);
-    let (status, severity, title, cause) = told(&name, news, &backup.definition.vault);
+    let name = truncate(&backup.name, NAME_LIMIT);
+    let (status, severity, title, cause) = summarise(&name, news, &backup.definition.vault);
     let definition = match &news.what {
         BackupTold::Ended(_) | BackupTold::CopyEnded(_) => backup.job(news.slot).map(|job| &job.definition),
         _ => None,
@@ -120,12 +121,13 @@ pub fn about_no_backups(why: &str, slot: Timestamp, now: Timestamp) -> Message {
     .message()
 }
 
-type Told = (&'static str, Severity, String, Option<String>);
+/// Status, severity, title and cause.
+type Summary = (&'static str, Severity, String, Option<String>);
 
-fn told(name: &str, news: &BackupNews, vault: &str) -> Told {
+fn summarise(name: &str, news: &BackupNews, vault: &str) -> Summary {
     match &news.what {
         BackupTold::Ended(end) => {
-            let words = match end.how {
+            let ending = match end.how {
                 How::Completed => "completed",
                 How::WithIssues => "completed with issues",
                 How::Failed | How::Vanished => "failed",
@@ -138,7 +140,7 @@ fn told(name: &str, news: &BackupNews, vault: &str) -> Told {
             (
                 end.how.status(),
                 severity,
-                format!("backup {name} {words}{}", why(end)),
+                format!("backup {name} {ending}{}", why(end)),
                 end.message.clone(),
             )
         }
@@ -161,7 +163,10 @@ fn told(name: &str, news: &BackupNews, vault: &str) -> Told {
             ("stale", Severity::Error, title, None)
         }
         BackupTold::Missing => {
-            let title = format!("backup {name}: there is no recovery point in the vault {}", cut(vault, NAME_LIMIT));
+            let title = format!(
+                "backup {name}: there is no recovery point in the vault {}",
+                truncate(vault, NAME_LIMIT)
+            );
             ("missing", Severity::Error, title, None)
         }
         BackupTold::Recovered { from, since, copy } => {

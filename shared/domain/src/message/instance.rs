@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Message, Notice, Severity, minute};
+use super::notice::{Message, Notice, Severity};
+use super::text::minute;
 use crate::ids::BuildId;
 use crate::instance::{AfterAdvice, ForeignTask, Host, Instance, Warned};
 

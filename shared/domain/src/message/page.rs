@@ -1,10 +1,11 @@
-//! Holds docs/reference/messages.md against the code: the statuses of every kind of message, and one example of each kind.
+//! Compares docs/reference/messages.md with the code: the statuses of every kind of message, and one example of each kind.
 //!
-//! The examples are written anew with `REWRITE=1 cargo test -p bellhop-domain --lib message::page`.
+//! To rewrite the examples: `REWRITE=1 cargo test -p bellhop-domain --lib message::page`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::*;
 use crate::Capacity;
@@ -12,14 +13,15 @@ use crate::alarm::{
     Alarm, AlarmFacts, AlarmId, AlarmNews, AlarmNewsKind, AlarmState, Comparison, Remedied, Remedy, RemedyAction, RemedyNews, Transition,
 };
 use crate::backup::{Backup, BackupNews, BackupTold, Definition, End as BackupEnd, How};
-use crate::build::{BuildEffect, BuildEvent};
+use crate::build::{Build, BuildEffect, BuildEvent, BuildNews};
 use crate::configuration::{Broken, ConfigurationEffect, about_configuration};
 use crate::decision::Decision;
-use crate::found::Artifact;
+use crate::found::{Artifact, Found, Tests};
 use crate::instance::{Action, AfterAdvice, ForeignTask, Host, Instance, Warned};
 use crate::observation::{AgentStatus, ContainerEnd, Observation, Report, ReportPhase, Stop, StopCause};
 use crate::outbox::Abandoned;
-use crate::run::RunEvent;
+use crate::outcome::Outcome;
+use crate::run::{Run, RunEvent};
 use crate::spec::RetryPolicy;
 use crate::testing::{Page, push, spec, t};
 
@@ -34,7 +36,7 @@ const OUTCOMES: [Outcome; 8] = [
     Outcome::Failed,
 ];
 
-/// A new outcome has to be listed above.
+/// A compiler error here means that an outcome is missing above.
 fn is_listed(outcome: Outcome) -> bool {
     match outcome {
         Outcome::Succeeded
@@ -149,7 +151,7 @@ pub(crate) fn finished_run(outcome: Outcome) -> Run {
 
 fn of_runs() -> Vec<Message> {
     let links = [("report", "s3://suite/runs/abcdefghij/report.json".to_owned())];
-    // A job is skipped because of another one, whose outcome is worse and the run's.
+    // A job is skipped because another one was not successful, and that outcome is the run's.
     let ends = OUTCOMES.into_iter().filter(|outcome| *outcome != Outcome::Skipped);
     let mut runs: Vec<Run> = ends.map(finished_run).collect();
     runs.push(Run::rejected("abcdefghij".parse().unwrap(), &push(), "no".to_owned(), t(0)));
@@ -207,7 +209,7 @@ fn of_builds() -> Vec<Message> {
         at,
     }));
     for news in &all {
-        // A new variant has to be in the list above.
+        // Add a new variant to the list above as well.
         match news {
             BuildNews::Refused { .. }
             | BuildNews::Abandoned { .. }
@@ -217,7 +219,7 @@ fn of_builds() -> Vec<Message> {
             | BuildNews::Finished { .. } => {}
         }
     }
-    // The run tells which jobs were skipped; their builds tell nothing by themselves.
+    // The message about the run names skipped jobs; there is none about their builds.
     let is_told = |message: &Message| message.document["status"] != "skipped";
     all.iter().map(|news| about_build(&build, news)).filter(is_told).collect()
 }
@@ -251,7 +253,7 @@ fn of_alarms() -> Vec<Message> {
                 (AlarmNewsKind::Remedied, Some(Remedied::Failed("no".to_owned()))),
                 (AlarmNewsKind::PauseEnded, None),
             ] {
-                // A new variant has to be in the list above.
+                // Add a new variant to the list above as well.
                 match what {
                     AlarmNewsKind::Changed
                     | AlarmNewsKind::Flapping
@@ -347,7 +349,7 @@ fn of_backups() -> Vec<Message> {
     let backup = Backup::new("ci", "suite-table", definition, t(0));
     let mut messages = Vec::new();
     for what in all {
-        // A new variant has to be in the list above.
+        // Add a new variant to the list above as well.
         match what {
             BackupTold::Ended(_)
             | BackupTold::CopyEnded(_)

@@ -1,10 +1,10 @@
-//! How alarms read as text, however little they tell.
+//! Messages about alarms, with all details and with few.
 #![expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 
 use insta::assert_snapshot;
 
 use super::*;
-use crate::alarm::{AlarmId, RemedyNews, Transition};
+use crate::alarm::{AlarmId, RemedyAction, RemedyNews, Transition};
 
 fn at(text: &str) -> Timestamp {
     format!("2026-03-02T{text}Z").parse().unwrap()

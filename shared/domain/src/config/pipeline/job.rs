@@ -1,0 +1,98 @@
+//! One job of the file, checked key by key.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::artifacts::artifacts;
+use super::filters::push_filter;
+use super::model::{Job, Work, job_path};
+use super::raw::{EnvName, Never, RawEvents, RawJob, RawOn};
+use super::retry::retry_policy;
+use crate::config::error::{FieldPath, FileError, quoted};
+use crate::config::filter::PushFilter;
+use crate::config::source::Source;
+use crate::config::values::{Id, Timespan, WordOr};
+use crate::ids::JobName;
+use crate::spec::RetryPolicy;
+
+/// The shortest `timeout` and `queue-timeout`.
+const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest `timeout` and `queue-timeout`.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+/// `timeout`, if the file does not set it.
+pub(in crate::config) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3600);
+/// `queue-timeout`, if the file does not set it.
+pub(in crate::config) const DEFAULT_QUEUE_TIMEOUT: Duration = Duration::from_secs(2 * 3600);
+
+pub(super) fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, FileError> {
+    let at = job_path(&name);
+    let on = match raw.on {
+        Some(RawOn::Manual) => PushFilter::never(),
+        Some(RawOn::Events(RawEvents { push: Some(push) })) => push_filter(source, &at.clone().key("on").key("push"), push)?,
+        Some(RawOn::Events(RawEvents { push: None })) | None => PushFilter::default(),
+    };
+    let work = match (raw.run, raw.buildspec) {
+        (Some(run), None) => Work::Run(script(source, &at.clone().key("run"), run)?),
+        (None, Some(path)) => Work::Buildspec(script(source, &at.clone().key("buildspec"), path)?),
+        (Some(_), Some(_)) => return Err(source.error(&at, "`run` and `buildspec` exclude each other: expected one of them")),
+        (None, None) => return Err(source.error(&at, "missing key `run` (or `buildspec`, for a CodeBuild agent)")),
+    };
+    let mut environment = BTreeMap::new();
+    for (EnvName(key), value) in raw.environment.0 {
+        if value.contains('\0') {
+            return Err(source.error(
+                &at.clone().key("environment").key(&key),
+                "the value has a NUL character, which no variable can hold",
+            ));
+        }
+        environment.insert(key, value);
+    }
+    let timeout = timeout(source, &at.clone().key("timeout"), raw.timeout, DEFAULT_TIMEOUT)?;
+    let queue_timeout = self::timeout(source, &at.clone().key("queue-timeout"), raw.queue_timeout, DEFAULT_QUEUE_TIMEOUT)?;
+    let retry = match raw.retry {
+        None => RetryPolicy::default(),
+        Some(WordOr::Word(Never)) => RetryPolicy::never(),
+        Some(WordOr::List(rules)) => retry_policy(source, &at.clone().key("retry"), rules, raw.critical.0)?,
+    };
+    let mut needs: Vec<JobName> = Vec::with_capacity(raw.needs.0.len());
+    for (i, Id(need)) in raw.needs.0.into_iter().enumerate() {
+        if needs.contains(&need) {
+            return Err(source.error(&at.clone().key("needs").index(i), format!("`{need}` appears twice")));
+        }
+        needs.push(need);
+    }
+    let artifacts = artifacts(source, &at.key("artifacts"), raw.artifacts)?;
+    Ok(Job {
+        name,
+        on,
+        agent: raw.agent.0,
+        work,
+        environment,
+        critical: raw.critical.0,
+        timeout,
+        queue_timeout,
+        relaunch: raw.relaunch,
+        retry,
+        needs,
+        artifacts,
+    })
+}
+
+/// Checks a script or its path: it is not blank and has no NUL character.
+pub(in crate::config) fn script(source: &Source, at: &FieldPath, text: String) -> Result<String, FileError> {
+    if text.trim().is_empty() {
+        return Err(source.error(at, "expected a text that is not empty"));
+    }
+    if text.contains('\0') {
+        return Err(source.error(at, "the text has a NUL character"));
+    }
+    Ok(text)
+}
+
+fn timeout(source: &Source, at: &FieldPath, value: Option<Timespan>, default: Duration) -> Result<Duration, FileError> {
+    match value {
+        None => Ok(default),
+        Some(value) if value.span >= SHORTEST_TIMEOUT && value.span <= LONGEST_TIMEOUT => Ok(value.span),
+        Some(value) => Err(source.error(at, format!("{} is out of bounds: expected 1s to 24h", quoted(&value.text)))),
+    }
+}

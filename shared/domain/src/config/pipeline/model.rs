@@ -1,0 +1,79 @@
+//! A job as the file defines it, checked, and what a newer push does to older runs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::config::error::FieldPath;
+use crate::config::filter::{Globs, PushFilter};
+use crate::ids::{AgentName, JobName, Reference};
+use crate::spec::{Relaunch, RetryPolicy};
+
+/// A job as the file defines it.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Its name.
+    pub name: JobName,
+    pub(super) on: PushFilter,
+    /// The agent template that executes it.
+    pub agent: AgentName,
+    /// What it does.
+    pub work: Work,
+    /// Variables for its script.
+    pub environment: BTreeMap<String, String>,
+    /// Never on Spot.
+    pub critical: bool,
+    /// How long one attempt may run.
+    pub timeout: Duration,
+    /// How long it may wait for an agent.
+    pub queue_timeout: Duration,
+    /// When an interrupted attempt is replaced.
+    pub relaunch: Relaunch,
+    /// Which ends of an attempt are retried.
+    pub retry: RetryPolicy,
+    /// Jobs that must succeed first.
+    pub needs: Vec<JobName>,
+    /// Which files are kept after the script has ended: globs of bash with `globstar`, relative to the checkout's root, without duplicates.
+    pub artifacts: Vec<String>,
+}
+
+/// What a job does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Runs this shell script.
+    Run(String),
+    /// Follows the buildspec at this path of the repository; only on a CodeBuild agent.
+    Buildspec(String),
+}
+
+/// What a newer push does to the unfinished runs of older ones to the same branch.
+#[derive(Debug, Clone, Default)]
+pub struct Concurrency {
+    pub(super) supersede: bool,
+    pub(super) except: Option<Globs>,
+}
+
+impl Concurrency {
+    /// Whether a push to the branch cancels its older unfinished runs.
+    #[must_use]
+    pub fn supersedes(&self, branch: &str) -> bool {
+        self.supersede && !self.except.as_ref().is_some_and(|except| except.matches(branch))
+    }
+}
+
+impl Job {
+    /// Whether the push starts the job by itself. `changed` holds the paths of the files that differ from the commit before; `None` if they are
+    /// not known.
+    #[must_use]
+    pub fn wanted_by(&self, reference: &Reference, changed: Option<&[String]>) -> bool {
+        self.on.wants(reference) && self.on.wants_changes(reference, changed)
+    }
+
+    /// Where the job stands in the file.
+    pub(in crate::config) fn path(&self) -> FieldPath {
+        job_path(&self.name)
+    }
+}
+
+pub(super) fn job_path(name: &JobName) -> FieldPath {
+    FieldPath::top("jobs").key(name)
+}

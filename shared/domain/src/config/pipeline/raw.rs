@@ -1,0 +1,169 @@
+//! The file's text as serde reads it, before it is checked.
+
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::config::error::quoted;
+use crate::config::filter::Pattern;
+use crate::config::values::{Entries, Flag, Id, OneOrMany, Timespan, Version, Whole, Word, WordOr};
+use crate::ids::{AgentName, JobName};
+use crate::spec::{Relaunch, RetryOn};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawFile {
+    #[serde(rename = "version")]
+    pub(super) _version: Version,
+    pub(super) jobs: Entries<Id<JobName>, RawJob>,
+    pub(super) concurrency: Option<RawConcurrency>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawJob {
+    pub(super) on: Option<RawOn>,
+    pub(super) agent: Id<AgentName>,
+    pub(super) run: Option<String>,
+    pub(super) buildspec: Option<String>,
+    #[serde(default)]
+    pub(super) environment: Entries<EnvName, String>,
+    #[serde(default)]
+    pub(super) critical: Flag,
+    pub(super) timeout: Option<Timespan>,
+    pub(super) queue_timeout: Option<Timespan>,
+    #[serde(default)]
+    pub(super) relaunch: Relaunch,
+    pub(super) retry: Option<WordOr<Never, RawRule>>,
+    #[serde(default)]
+    pub(super) needs: OneOrMany<Id<JobName>>,
+    pub(super) artifacts: Option<OneOrMany<String>>,
+}
+
+/// What starts a job: events, or the word `manual`, for which `never` is the older name.
+pub(super) enum RawOn {
+    Manual,
+    Events(RawEvents),
+}
+
+impl<'de> Deserialize<'de> for RawOn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = RawOn;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping such as `push: { branches: [main] }`, or the word `manual`")
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<RawOn, E> {
+                match word {
+                    "manual" | "never" => Ok(RawOn::Manual),
+                    other => Err(E::invalid_value(Unexpected::Str(other), &self)),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawOn, A::Error> {
+                RawEvents::deserialize(MapAccessDeserializer::new(map)).map(RawOn::Events)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawEvents {
+    pub(super) push: Option<RawPush>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawPush {
+    pub(super) branches: Option<OneOrMany<Pattern>>,
+    pub(super) tags: Option<OneOrMany<Pattern>>,
+    pub(super) paths: Option<OneOrMany<Pattern>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawConcurrency {
+    #[serde(default)]
+    pub(super) supersede: Flag,
+    pub(super) except: Option<OneOrMany<Pattern>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawRule {
+    pub(super) on: Option<WordOr<RetryOn, RetryOn>>,
+    #[serde(default)]
+    pub(super) exit_codes: OneOrMany<Whole>,
+    pub(super) limit: Option<Whole>,
+    pub(super) backoff: Option<Timespan>,
+    pub(super) capacity: Option<RawCapacity>,
+}
+
+/// The capacities to choose from. A CodeBuild agent has only one.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawCapacity {
+    Spot,
+    OnDemand,
+}
+
+/// The word `never` in place of retry rules.
+pub(super) struct Never;
+
+impl Word for Never {
+    const EXPECTED: &'static str = "a list of rules, or the word `never`";
+}
+
+impl<'de> Deserialize<'de> for Never {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "never" {
+            Ok(Self)
+        } else {
+            Err(serde::de::Error::custom(format!(
+                "{} is not a valid retry policy: expected {}",
+                quoted(&text),
+                Self::EXPECTED
+            )))
+        }
+    }
+}
+
+impl Word for RetryOn {
+    const EXPECTED: &'static str = "interrupted, infrastructure, failure or timeout, or a list of these";
+}
+
+/// The name of a variable that the file sets.
+pub(super) struct EnvName(pub(super) String);
+
+impl<'de> Deserialize<'de> for EnvName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let fits = !name.starts_with(|c: char| c.is_ascii_digit())
+            && (1..=255).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if !fits {
+            return Err(serde::de::Error::custom(format!(
+                "{} is not a valid name of a variable: expected letters, digits and _, not beginning with a digit",
+                quoted(&name)
+            )));
+        }
+        // CodeBuild refuses its own prefix in the overrides of a build.
+        if name == "CI" || ["BELLHOP_", "AWS_", "CODEBUILD_"].iter().any(|prefix| name.starts_with(prefix)) {
+            return Err(serde::de::Error::custom(format!(
+                "{} is set for the job: expected another name than CI, BELLHOP_…, AWS_… and CODEBUILD_…",
+                quoted(&name)
+            )));
+        }
+        Ok(Self(name))
+    }
+}

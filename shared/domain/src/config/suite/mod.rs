@@ -1,0 +1,206 @@
+//! The suite configuration, `config/bellhop.yaml`: the administrators' agents, and what else belongs to the suite.
+//!
+//! Here is the file as a whole: its sections, and the checks of repositories and jobs. `alarms` has the rules for alarms and `backups` the backups;
+//! both add their checks to `check::Check`. The keys and values of an agent template are in `config::agents`, those of a remedy in `alarm::remedy`.
+//! Types that begin with `Raw` are the file's text as serde reads it; the others are checked.
+//!
+//! A mistake is a [`FileError`] with its field. Nothing here reads the bucket or a pipeline file. Look first at [`SuiteConfig::parse`].
+
+mod alarms;
+mod backups;
+mod check;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use super::agents::{Agent, RawAgent};
+use super::error::{FieldPath, FileError, SUITE_FILE, suggestion};
+use super::pipeline::script;
+use super::source::Source;
+use super::values::{Document, Entries, Id, Name, OneOrMany, Version};
+use crate::alarm::Remedy;
+use crate::backup::Definition;
+use crate::ids::{AgentName, JobName, RepositoryName};
+use crate::spec::{Executor, Successes};
+pub use alarms::Alarm;
+use alarms::RawAlarm;
+use backups::RawBackup;
+use check::Check;
+
+/// A suite configuration that is right in itself: every agent and job that is named in it is defined in it.
+#[derive(Debug, Clone)]
+pub struct SuiteConfig {
+    pub(super) source: Source,
+    /// The agent templates.
+    pub agents: BTreeMap<AgentName, Agent>,
+    /// The repositories that may run jobs, and on which agents. With `None`, every repository may use every agent that is not restricted.
+    pub repositories: Option<BTreeMap<RepositoryName, Repository>>,
+    /// Jobs of the suite.
+    pub jobs: BTreeMap<JobName, SuiteJob>,
+    /// Rules for alarms. The first one that matches counts.
+    pub alarms: Vec<Alarm>,
+    /// Backups to start and to watch, by name.
+    pub backups: BTreeMap<String, Definition>,
+    /// Which messages are sent.
+    pub notify: Notify,
+}
+
+/// What jobs of a repository may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    /// The agents.
+    pub agents: BTreeSet<AgentName>,
+}
+
+/// A job of the suite. An alarm, a schedule or a request starts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuiteJob {
+    /// The agent template that executes it.
+    pub agent: AgentName,
+    /// The repository that it checks out.
+    pub repository: RepositoryName,
+    /// The branch that it checks out.
+    pub branch: String,
+    /// Its shell script.
+    pub run: String,
+}
+
+/// Which messages are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Notify {
+    /// Which successes give a message.
+    #[serde(default)]
+    pub successes: Successes,
+}
+
+impl SuiteConfig {
+    /// The clusters that agents run in, each once.
+    #[must_use]
+    pub fn clusters(&self) -> BTreeSet<String> {
+        let executors = self.agents.values().filter_map(|agent| match &agent.executor {
+            Executor::Ecs(ecs) => Some(ecs),
+            Executor::CodeBuild(_) => None,
+        });
+        executors
+            .flat_map(|ecs| ecs.spot_cluster.iter().chain([&ecs.on_demand_cluster]))
+            .cloned()
+            .collect()
+    }
+
+    /// The error for a request of a job that the suite does not have.
+    #[must_use]
+    pub fn no_job(&self, name: &JobName) -> String {
+        let known = suggestion(name.as_str(), self.jobs.keys().map(JobName::as_str));
+        format!("{SUITE_FILE}, jobs: there is no job `{name}`{known}")
+    }
+
+    /// The remedy for an alarm; `None` if no rule matches.
+    #[must_use]
+    pub fn remedy(&self, alarm: &str) -> Option<&Remedy> {
+        self.alarms.iter().find(|rule| rule.name.matches(alarm)).map(|rule| &rule.remedy)
+    }
+
+    /// Whether an alarm can pause launches.
+    #[must_use]
+    pub fn pauses(&self) -> bool {
+        self.alarms.iter().any(|rule| rule.remedy.is_pause() && !rule.remedy.dry_run)
+    }
+
+    /// Reads and checks the text of a file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, FileError> {
+        let source = Source::new(SUITE_FILE, text)?;
+        let Document(raw): Document<RawSuite> = source.read()?;
+        let mut agents = BTreeMap::new();
+        for (Id(name), raw) in raw.agents.0 {
+            let agent = raw.read(&source, &FieldPath::top("agents").key(&name))?;
+            agents.insert(name, agent);
+        }
+        let check = Check {
+            source: &source,
+            agents: &agents,
+        };
+        let repositories = raw.repositories.map(|raw| check.repositories(raw)).transpose()?;
+        let jobs = check.jobs(raw.jobs)?;
+        let backups = check.backups(raw.backups)?;
+        let names_of_jobs: Vec<&str> = jobs.keys().map(JobName::as_str).collect();
+        let names_of_backups: Vec<&str> = backups.keys().map(String::as_str).collect();
+        let alarms = check.alarms(raw.alarms, &names_of_jobs, &names_of_backups)?;
+        Ok(Self {
+            source,
+            agents,
+            repositories,
+            jobs,
+            alarms,
+            backups,
+            notify: raw.notify,
+        })
+    }
+}
+
+impl Check<'_> {
+    fn repositories(&self, raw: Entries<Id<RepositoryName>, RawRepository>) -> Result<BTreeMap<RepositoryName, Repository>, FileError> {
+        let mut repositories = BTreeMap::new();
+        for (Id(name), raw) in raw.0 {
+            let at = FieldPath::top("repositories").key(&name).key("agents");
+            for (i, Id(agent)) in raw.agents.0.iter().enumerate() {
+                self.defined(&at.clone().index(i), agent)?;
+            }
+            let agents = raw.agents.0.into_iter().map(|Id(agent)| agent).collect();
+            repositories.insert(name, Repository { agents });
+        }
+        Ok(repositories)
+    }
+
+    fn jobs(&self, raw: Entries<Id<JobName>, RawSuiteJob>) -> Result<BTreeMap<JobName, SuiteJob>, FileError> {
+        let mut jobs = BTreeMap::new();
+        for (Id(name), raw) in raw.0 {
+            let at = FieldPath::top("jobs").key(&name);
+            self.defined(&at.clone().key("agent"), &raw.agent.0)?;
+            let job = SuiteJob {
+                agent: raw.agent.0,
+                repository: raw.repository.0,
+                branch: raw.branch.0,
+                run: script(self.source, &at.key("run"), raw.run)?,
+            };
+            jobs.insert(name, job);
+        }
+        Ok(jobs)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawSuite {
+    #[serde(rename = "version")]
+    _version: Version,
+    agents: Entries<Id<AgentName>, RawAgent>,
+    repositories: Option<Entries<Id<RepositoryName>, RawRepository>>,
+    #[serde(default)]
+    jobs: Entries<Id<JobName>, RawSuiteJob>,
+    #[serde(default)]
+    alarms: Vec<RawAlarm>,
+    #[serde(default)]
+    backups: Entries<Name, RawBackup>,
+    #[serde(default)]
+    notify: Notify,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawRepository {
+    agents: OneOrMany<Id<AgentName>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawSuiteJob {
+    agent: Id<AgentName>,
+    repository: Id<RepositoryName>,
+    branch: Name,
+    run: String,
+}
