@@ -89,6 +89,13 @@ def words(file):
     return frozenset(re.findall(r'Self::\w+ => "([a-z-]+)"', (ROOT / "shared" / "domain" / "src" / file).read_text()))
 
 
+@lru_cache(maxsize=None)
+def own_capacities():
+    """The names of the executors in shared/domain whose agents run on machines of their own."""
+    files = [file.read_text() for file in sorted((ROOT / "shared" / "domain" / "src" / "executor").rglob("*.rs"))]
+    return frozenset(name for text in files if "Capacity::Own(NAME)" in text for name in re.findall(r'const NAME: &str = "([a-z-]+)"', text))
+
+
 def looked_at(template):
     """The metrics that alarms and dashboards look at: where, namespace, name, dimensions with their values as far as they are known."""
     for name, alarm in template.of_type("AWS::CloudWatch::Alarm").items():
@@ -110,7 +117,7 @@ def looked_at(template):
 def metrics(template):
     """Alarms and widgets that look at what nobody writes, and words of outcomes and capacities that no widget shows."""
     namespace, written = written_metrics()
-    known = {"Outcome": words("outcome.rs"), "Capacity": words("capacity.rs")}
+    known = {"Outcome": words("outcome.rs"), "Capacity": words("executor/capacity.rs") | own_capacities()}
     shown = {}
     found = []
     for where, of, name, dimensions in looked_at(template):

@@ -140,12 +140,13 @@ AGENT = [
 
 # What some may and others may not: the roles of functions that may, by their functions' names; no other function may.
 SOME = [
-    ("restarts a service", "ecs:UpdateService", "arn:aws:ecs:{here}:service/ci-main/jenkins", {}, ["alarm", "sweep"]),
-    ("starts a backup", "backup:StartBackupJob", "arn:aws:backup:{here}:backup-vault:bellhop", {}, ["alarm", "backup", "sweep"]),
-    ("restores", "backup:StartRestoreJob", "arn:aws:backup:{here}:recovery-point:0a1b2c3d", {}, ["alarm", "backup", "sweep"]),
-    ("passes a role to AWS Backup", "iam:PassRole", "{backup_role}", BACKUP, ["alarm", "backup", "sweep"]),
-    ("removes what a restore test made", "dynamodb:DeleteTable", "arn:aws:dynamodb:{here}:table/bellhop-restore-test-a", {}, ["alarm", "backup", "sweep"]),
-    ("drains an instance", "ecs:UpdateContainerInstancesState", "arn:aws:ecs:{here}:container-instance/ci-main/0a1b", AGENTS, ["spot-interruption", "sweep"]),
+    ("restarts a service", "ecs:UpdateService", "arn:aws:ecs:{here}:service/ci-main/jenkins", {}, ["alarm"]),
+    ("starts a backup", "backup:StartBackupJob", "arn:aws:backup:{here}:backup-vault:bellhop", {}, ["backup"]),
+    ("restores", "backup:StartRestoreJob", "arn:aws:backup:{here}:recovery-point:0a1b2c3d", {}, ["backup"]),
+    ("passes a role to AWS Backup", "iam:PassRole", "{backup_role}", BACKUP, ["backup"]),
+    ("removes what a restore test made", "dynamodb:DeleteTable", "arn:aws:dynamodb:{here}:table/bellhop-restore-test-a", {}, ["backup"]),
+    ("drains an instance", "ecs:UpdateContainerInstancesState", "arn:aws:ecs:{here}:container-instance/ci-main/0a1b", AGENTS, ["spot-interruption"]),
+    ("wakes a function", "sns:Publish", "{wake_topic}", {}, ["alarm", "sweep"]),
     ("writes push's log", "logs:PutLogEvents", "arn:aws:logs:{here}:log-group:/aws/lambda/bellhop-push:log-stream:a", {}, ["push"]),
     ("hands over what push could not finish", "sqs:SendMessage", "{push_queue}", {}, ["push"]),
     ("looks for what is due", "dynamodb:Query", "arn:aws:dynamodb:{here}:table/{table}/index/due", {}, ["sweep"]),
@@ -159,7 +160,7 @@ SOME = [
         ["push", "pipeline", "control", "spot-interruption", "alarm", "backup", "sweep"],
     ),
     ("gives all agents another image", "ecr:PutImage", "arn:aws:ecr:{here}:repository/bellhop-agent", {}, []),
-    ("keeps a script", "s3:PutObject", "arn:aws:s3:::{bucket}/scripts/abcdefghij/test", {}, ["push", "pipeline", "control", "alarm", "sweep"]),
+    ("keeps a script", "s3:PutObject", "arn:aws:s3:::{bucket}/scripts/abcdefghij/test", {}, ["push", "pipeline", "control", "alarm"]),
     (
         "starts an agent",
         "ecs:RunTask",

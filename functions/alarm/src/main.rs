@@ -5,7 +5,7 @@ use std::process::ExitCode;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     bellhop_runtime::serve(|suite| {
-        let engine = suite.engine();
+        let engine = suite.alarm_engine();
         move |invocation| {
             let engine = engine.clone();
             async move { Ok(bellhop_alarm::handle(&engine, &invocation.event).await?) }

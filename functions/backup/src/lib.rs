@@ -1,7 +1,7 @@
 //! Handles backup schedules, requests for backups, and job events of AWS Backup.
 
-use bellhop_domain::backup::{BackupRequest, JobSeen};
-use bellhop_engine::{Asked, Fault, Handled, Keeper, Refused};
+use bellhop_domain::backup::{BackupRequest, JobObservation};
+use bellhop_engine::{Asked, BackupService, Fault, Handled, Refused};
 use bellhop_events::{Event, backup, parse};
 use bellhop_runtime::Invocation;
 use serde_json::{Map, Value, json};
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 ///
 /// # Errors
 /// If a service cannot be reached now. Retrying the same invocation starts nothing twice.
-pub async fn handle(keeper: &Keeper, invocation: &Invocation) -> Result<Value, Fault> {
+pub async fn handle(backups: &BackupService, invocation: &Invocation) -> Result<Value, Fault> {
     let parsed = parse(&invocation.event);
     let mut answers = Vec::new();
     let mut fault = None;
@@ -24,17 +24,18 @@ pub async fn handle(keeper: &Keeper, invocation: &Invocation) -> Result<Value, F
     for (index, event) in parsed.events.into_iter().enumerate() {
         let by = format!("{}/{index}", invocation.request_id);
         let result = match event {
-            Event::Schedule(slot) => started(keeper, None, slot, &by).await,
+            Event::Schedule(slot) => started(backups, None, slot, &by).await,
             Event::BackupRequest(Ok(BackupRequest::Start { name, slot })) => {
                 let name = Some(name.as_str()).filter(|name| *name != backup::ALL);
-                started(keeper, name, slot, &by).await
+                started(backups, name, slot, &by).await
             }
-            Event::BackupRequest(Ok(BackupRequest::Check)) => checked(keeper).await,
+            Event::BackupRequest(Ok(BackupRequest::Check)) => checked(backups).await,
             Event::BackupRequest(Err(message)) => {
                 tracing::warn!(why = message, "invalid request");
                 Ok(json!({ "error": message }))
             }
-            Event::BackupJob(seen) => changed(keeper, &seen).await,
+            Event::BackupJob(seen) => changed(backups, &seen).await,
+            Event::WakeUp(records) => bellhop_runtime::take_wake_up(&backups.engine, records).await,
             _ => {
                 tracing::info!("acknowledged: an event for another function");
                 Ok(json!({ "skipped": "an event for another function" }))
@@ -63,7 +64,10 @@ pub async fn handle(keeper: &Keeper, invocation: &Invocation) -> Result<Value, F
 }
 
 fn is_ours(event: &Event) -> bool {
-    matches!(event, Event::Schedule(_) | Event::BackupRequest(_) | Event::BackupJob(_))
+    matches!(
+        event,
+        Event::Schedule(_) | Event::BackupRequest(_) | Event::BackupJob(_) | Event::WakeUp(_)
+    )
 }
 
 /// Whether AWS sent the input: no person reads the answer then.
@@ -83,25 +87,25 @@ fn is_wrapped(input: &Value) -> bool {
     .any(|key| input.get(key).is_some())
 }
 
-async fn started(keeper: &Keeper, name: Option<&str>, slot: Option<jiff::Timestamp>, by: &str) -> Result<Value, Fault> {
-    let asked = keeper.start(name, slot, by).await?;
+async fn started(backups: &BackupService, name: Option<&str>, slot: Option<jiff::Timestamp>, by: &str) -> Result<Value, Fault> {
+    let asked = backups.start(name, slot, by).await?;
     Ok(answer("started", &asked))
 }
 
 /// Checks all backups, and returns their states for the requester.
-async fn checked(keeper: &Keeper) -> Result<Value, Fault> {
-    let asked = keeper.check().await?;
+async fn checked(backups: &BackupService) -> Result<Value, Fault> {
+    let asked = backups.check().await?;
     let mut answer = answer("checked", &asked);
-    for (name, state) in keeper.states().await? {
+    for (name, state) in backups.states().await? {
         answer["backups"][name] = state;
     }
     Ok(answer)
 }
 
-async fn changed(keeper: &Keeper, seen: &JobSeen) -> Result<Value, Fault> {
+async fn changed(backups: &BackupService, seen: &JobObservation) -> Result<Value, Fault> {
     let (kind, id) = (seen.kind.as_str(), &seen.id);
-    let (name, result) = match keeper.job(seen).await? {
-        Some((name, handled)) => (Some(name), words(handled)),
+    let (name, result) = match backups.job(seen).await? {
+        Some((name, handled)) => (Some(name), described(handled)),
         None => (None, "ignored: this suite did not start the job".to_owned()),
     };
     tracing::info!(backup = name, kind, id, state = ?seen.state, result, "job event");
@@ -110,12 +114,12 @@ async fn changed(keeper: &Keeper, seen: &JobSeen) -> Result<Value, Fault> {
 
 fn answer(done: &str, asked: &Asked) -> Value {
     let results: Map<String, Value> = asked
-        .kept
+        .backups
         .iter()
         .map(|(name, handled)| {
             let result = match handled {
                 Handled::Done => done.to_owned(),
-                other => words(*other),
+                other => described(*other),
             };
             (name.clone(), Value::String(result))
         })
@@ -128,7 +132,7 @@ fn answer(done: &str, asked: &Asked) -> Value {
     answer
 }
 
-fn words(handled: Handled) -> String {
+fn described(handled: Handled) -> String {
     match handled {
         Handled::Done => "done".to_owned(),
         Handled::Ignored(reason) => format!("ignored: {reason}"),

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     bellhop_runtime::serve(|suite| {
-        let keeper = suite.keeper();
+        let backups = suite.backup_service();
         move |invocation| {
-            let keeper = keeper.clone();
-            async move { Ok(bellhop_backup::handle(&keeper, &invocation).await?) }
+            let backups = backups.clone();
+            async move { Ok(bellhop_backup::handle(&backups, &invocation).await?) }
         }
     })
     .await

@@ -4,8 +4,8 @@ use bellhop_domain::ids::{RepositoryName, RunId};
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::report;
 use bellhop_domain::request::Request;
-use bellhop_domain::run::RunEvent;
-use bellhop_engine::{Engine, Fault, Handled, Refused, Retried, Started, Starter};
+use bellhop_domain::run::{Run, RunEvent};
+use bellhop_engine::{Engine, Fault, Handled, Refused, Retried, RunStarter, Started};
 use bellhop_events::{Event, control, parse};
 use bellhop_runtime::Invocation;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ const LISTED: usize = 20;
 ///
 /// # Errors
 /// If a service cannot be reached now. Retrying the same invocation starts nothing twice: a request without an id uses the invocation's id.
-pub async fn handle(starter: &Starter, invocation: &Invocation) -> Result<Value, Fault> {
+pub async fn handle(starter: &RunStarter, invocation: &Invocation) -> Result<Value, Fault> {
     let mut answers = Vec::new();
     let mut fault = None;
     for (index, event) in parse(&invocation.event).events.into_iter().enumerate() {
@@ -50,7 +50,7 @@ pub async fn handle(starter: &Starter, invocation: &Invocation) -> Result<Value,
     Ok(if only { answers.remove(0) } else { Value::Array(answers) })
 }
 
-async fn answer(starter: &Starter, request: Result<Request, String>, trigger: &str) -> Result<Value, Fault> {
+async fn answer(starter: &RunStarter, request: Result<Request, String>, trigger: &str) -> Result<Value, Fault> {
     let engine = &starter.engine;
     let request = match request {
         Ok(request) => request,
@@ -116,7 +116,7 @@ async fn cancel(engine: &Engine, run: &RunId, job: Option<bellhop_domain::ids::J
 }
 
 async fn show(engine: &Engine, id: &RunId) -> Result<Value, Fault> {
-    let Some(run) = engine.ledger.run(id).await? else {
+    let Some(run) = engine.ledger.load::<Run>(id).await? else {
         return Ok(error_of(&format!("there is no run {id}")));
     };
     let builds = engine.ledger.builds_of(id).await?;

@@ -3,7 +3,7 @@
 //! The event contains the pipeline's credentials: only the job's id is logged.
 
 use bellhop_domain::request::PipelineJob;
-use bellhop_engine::{Fault, Refused, Started, Starter};
+use bellhop_engine::{Fault, Refused, RunStarter, Started};
 use bellhop_events::Event;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 ///
 /// # Errors
 /// If a service cannot be reached now. The action then has no result yet; retrying the input starts nothing twice.
-pub async fn handle(starter: &Starter, input: &Value) -> Result<Value, Fault> {
+pub async fn handle(starter: &RunStarter, input: &Value) -> Result<Value, Fault> {
     bellhop_runtime::each_event(&*starter.engine.meter, input, async |event| match event {
         Event::Pipeline(job) => Some(take(starter, &job).await),
         _ => None,
@@ -20,7 +20,7 @@ pub async fn handle(starter: &Starter, input: &Value) -> Result<Value, Fault> {
     .await
 }
 
-async fn take(starter: &Starter, job: &PipelineJob) -> Result<Value, Fault> {
+async fn take(starter: &RunStarter, job: &PipelineJob) -> Result<Value, Fault> {
     let id = job.id.as_str();
     Ok(match starter.pipeline(job).await? {
         Ok(Started::Run { id: run, builds }) => {

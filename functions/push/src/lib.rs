@@ -4,7 +4,7 @@
 
 use bellhop_domain::measure::Measure;
 use bellhop_domain::trigger::Push;
-use bellhop_engine::{Fault, NothingWhy, Started, Starter};
+use bellhop_engine::{Fault, NothingWhy, RunStarter, Started};
 use bellhop_events::Event;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 ///
 /// # Errors
 /// The first fault, after every push of the input was tried. Retrying the input starts nothing twice.
-pub async fn handle(starter: &Starter, input: &Value) -> Result<Value, Fault> {
+pub async fn handle(starter: &RunStarter, input: &Value) -> Result<Value, Fault> {
     bellhop_runtime::each_event(&*starter.engine.meter, input, async |event| match event {
         Event::Push(push) => Some(start(starter, &push).await),
         _ => None,
@@ -20,7 +20,7 @@ pub async fn handle(starter: &Starter, input: &Value) -> Result<Value, Fault> {
     .await
 }
 
-async fn start(starter: &Starter, push: &Push) -> Result<Value, Fault> {
+async fn start(starter: &RunStarter, push: &Push) -> Result<Value, Fault> {
     let (repository, reference, commit) = (push.repository.as_str(), push.reference.full(), push.commit.as_str());
     Ok(match starter.push(push).await? {
         Started::Run { id, builds } => {

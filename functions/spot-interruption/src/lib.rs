@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bellhop_domain::ids::InstanceId;
-use bellhop_domain::instance::What;
+use bellhop_domain::instance::Ec2Notice;
 use bellhop_engine::{Engine, Fault, Handled, NoConfiguration};
 use bellhop_events::{Event, InstanceNotice};
 use jiff::Timestamp;
@@ -52,6 +52,7 @@ impl Watch {
     pub async fn handle(&self, input: &Value) -> Result<Value, Fault> {
         bellhop_runtime::each_event(&*self.engine.meter, input, async |event| match event {
             Event::Instance(notice) => Some(self.notice(&notice).await),
+            Event::WakeUp(records) => Some(bellhop_runtime::take_wake_up(&self.engine, records).await),
             _ => None,
         })
         .await
@@ -65,16 +66,16 @@ impl Watch {
             Handled::Unknown => "ignored: in none of the suite's clusters".to_owned(),
         };
         let told = match what {
-            What::Interruption(_) => "interruption",
-            What::Rebalance => "rebalance",
+            Ec2Notice::Interruption(_) => "interruption",
+            Ec2Notice::Rebalance => "rebalance",
         };
         tracing::info!(%instance, told, result, "instance event");
         Ok(json!({ "instance": instance, "told": told, "result": result }))
     }
 
-    async fn take(&self, instance: &InstanceId, what: What, at: Option<Timestamp>) -> Result<Handled, Fault> {
+    async fn take(&self, instance: &InstanceId, what: Ec2Notice, at: Option<Timestamp>) -> Result<Handled, Fault> {
         let now = self.engine.clock.now();
-        let warned = matches!(what, What::Interruption(_));
+        let warned = matches!(what, Ec2Notice::Interruption(_));
         if self.is_foreign(instance, warned, now) {
             return Ok(Handled::Unknown);
         }
@@ -113,7 +114,9 @@ impl Watch {
             }
             (Ok(Err(NoConfiguration::Broken(why))), None) => {
                 let place = self.engine.store.configuration_place();
-                return Err(Fault::lasting(format!("{place}, which names the clusters, cannot be used: {why}")));
+                return Err(Fault::permanent(format!(
+                    "{place}, which names the clusters, cannot be used: {why}"
+                )));
             }
             (Err(fault), None) => return Err(fault),
         };

@@ -12,8 +12,8 @@ use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bellhop_domain::backup::restore::{self, Resource};
-use bellhop_domain::backup::{Definition, JobKind, JobSeen, JobState, Point, RemovalSeen};
-use bellhop_engine::ports::{Backups, Begun};
+use bellhop_domain::backup::{Definition, JobKind, JobObservation, JobState, Point, RemovalObservation};
+use bellhop_engine::ports::{Backups, JobStart};
 use bellhop_engine::{Fault, FaultKind};
 use bellhop_events::backup::state;
 use bellhop_events::refusal::Class;
@@ -47,7 +47,7 @@ impl AwsBackup {
 
 #[async_trait]
 impl Backups for AwsBackup {
-    async fn back_up(&self, definition: &Definition, token: &str) -> Result<Begun, Fault> {
+    async fn back_up(&self, definition: &Definition, token: &str) -> Result<JobStart, Fault> {
         let reply = self
             .backup
             .start_backup_job()
@@ -63,7 +63,7 @@ impl Backups for AwsBackup {
         begun("start a backup job", reply, |output| output.backup_job_id)
     }
 
-    async fn copy(&self, definition: &Definition, point: &str, token: &str) -> Result<Begun, Fault> {
+    async fn copy(&self, definition: &Definition, point: &str, token: &str) -> Result<JobStart, Fault> {
         let reply = self
             .backup
             .start_copy_job()
@@ -78,9 +78,9 @@ impl Backups for AwsBackup {
         begun("start a copy job", reply, |output| output.copy_job_id)
     }
 
-    async fn restore(&self, definition: &Definition, point: &str, name: &str, token: &str) -> Result<Begun, Fault> {
+    async fn restore(&self, definition: &Definition, point: &str, name: &str, token: &str) -> Result<JobStart, Fault> {
         let (Some(test), Some(resource)) = (&definition.restore_test, Resource::of(&definition.resource)) else {
-            return Ok(Begun::Refused("restores of this resource cannot be tested".to_owned()));
+            return Ok(JobStart::Refused("restores of this resource cannot be tested".to_owned()));
         };
         let reply = self
             .backup
@@ -107,7 +107,7 @@ impl Backups for AwsBackup {
         begun("start a restore job", reply, |output| output.restore_job_id)
     }
 
-    async fn job(&self, kind: JobKind, id: &str) -> Result<Option<JobSeen>, Fault> {
+    async fn job(&self, kind: JobKind, id: &str) -> Result<Option<JobObservation>, Fault> {
         match kind {
             JobKind::Backup => {
                 let reply = self.backup.describe_backup_job().backup_job_id(id).send().await;
@@ -171,9 +171,11 @@ impl Backups for AwsBackup {
         Ok(newest)
     }
 
-    async fn remove(&self, resource: &str, token: &str) -> Result<RemovalSeen, Fault> {
+    async fn remove(&self, resource: &str, token: &str) -> Result<RemovalObservation, Fault> {
         let Some(Resource { kind, name, .. }) = Resource::of(resource) else {
-            return Ok(RemovalSeen::Failed("restore tests do not create resources of its kind".to_owned()));
+            return Ok(RemovalObservation::Failed(
+                "restore tests do not create resources of its kind".to_owned(),
+            ));
         };
         let reply = self
             .resources
@@ -185,12 +187,12 @@ impl Backups for AwsBackup {
             .await;
         match reply {
             Ok(output) => progress(output.progress_event.as_ref()),
-            Err(error) if code_of(&error) == Some(NOT_FOUND) => Ok(RemovalSeen::Done),
+            Err(error) if code_of(&error) == Some(NOT_FOUND) => Ok(RemovalObservation::Done),
             Err(error) => failed(format_args!("remove {resource}"), error),
         }
     }
 
-    async fn removal(&self, request: &str) -> Result<RemovalSeen, Fault> {
+    async fn removal(&self, request: &str) -> Result<RemovalObservation, Fault> {
         match self.resources.get_resource_request_status().request_token(request).send().await {
             Ok(output) => progress(output.progress_event.as_ref()),
             Err(error) => failed(format_args!("ask for the removal {request}"), error),
@@ -220,62 +222,64 @@ fn timestamp(time: &DateTime) -> Option<Timestamp> {
 }
 
 /// The id of a started job, or the reason of a refusal after which a retry would not help.
-fn begun<T, E>(what: &str, reply: Result<T, SdkError<E, Response>>, id: impl FnOnce(T) -> Option<String>) -> Result<Begun, Fault>
+fn begun<T, E>(what: &str, reply: Result<T, SdkError<E, Response>>, id: impl FnOnce(T) -> Option<String>) -> Result<JobStart, Fault>
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     match reply {
         Ok(output) => match id(output) {
-            Some(id) => Ok(Begun::Started(id)),
-            None => Err(Fault::passing(format!("failed to {what}: the answer has no id"))),
+            Some(id) => Ok(JobStart::Started(id)),
+            None => Err(Fault::transient(format!("failed to {what}: the answer has no id"))),
         },
         Err(error) => refused(what, error),
     }
 }
 
-fn refused<E>(what: &str, error: SdkError<E, Response>) -> Result<Begun, Fault>
+fn refused<E>(what: &str, error: SdkError<E, Response>) -> Result<JobStart, Fault>
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
-    let words = words(&error);
+    let message = message_of(&error);
     // The limit of concurrent jobs is reached; a retry succeeds when others have ended.
     let is_limit = error
         .as_service_error()
         .is_some_and(|service| class_of(service) == Class::AccountLimit);
-    match (fault(what, error), words) {
+    match (fault(what, error), message) {
         (
             Fault {
-                kind: FaultKind::Lasting, ..
+                kind: FaultKind::Permanent,
+                ..
             },
-            Some(words),
-        ) if !is_limit => Ok(Begun::Refused(words)),
+            Some(message),
+        ) if !is_limit => Ok(JobStart::Refused(message)),
         (fault, _) => Err(fault),
     }
 }
 
-fn failed<E>(what: impl std::fmt::Display, error: SdkError<E, Response>) -> Result<RemovalSeen, Fault>
+fn failed<E>(what: impl std::fmt::Display, error: SdkError<E, Response>) -> Result<RemovalObservation, Fault>
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     let passes = code_of(&error).is_some_and(|code| PASSES.contains(&code));
-    let words = words(&error);
-    match (fault(what, error), words) {
+    let message = message_of(&error);
+    match (fault(what, error), message) {
         (fault, _) if passes => Err(Fault {
-            kind: FaultKind::Passing,
+            kind: FaultKind::Transient,
             ..fault
         }),
         (
             Fault {
-                kind: FaultKind::Lasting, ..
+                kind: FaultKind::Permanent,
+                ..
             },
-            Some(words),
-        ) => Ok(RemovalSeen::Failed(words)),
+            Some(message),
+        ) => Ok(RemovalObservation::Failed(message)),
         (fault, _) => Err(fault),
     }
 }
 
 /// A service's message, without the name of the request.
-fn words<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> Option<String> {
+fn message_of<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> Option<String> {
     let service = error.as_service_error()?;
     let (code, message) = (service.code()?, service.message().unwrap_or_default());
     Some(if message.is_empty() {
@@ -296,15 +300,15 @@ where
     }
 }
 
-fn seen(kind: JobKind, id: &str, word: Option<&str>, message: Option<String>, ended: Option<&DateTime>) -> Result<JobSeen, Fault> {
+fn seen(kind: JobKind, id: &str, word: Option<&str>, message: Option<String>, ended: Option<&DateTime>) -> Result<JobObservation, Fault> {
     let word = word.unwrap_or_default();
     let state: JobState = state(word).ok_or_else(|| {
-        Fault::lasting(format!(
+        Fault::permanent(format!(
             "AWS Backup returned {} job {id} in the unknown state {word:?}",
             kind.as_str()
         ))
     })?;
-    Ok(JobSeen {
+    Ok(JobObservation {
         kind,
         id: id.to_owned(),
         state,
@@ -316,19 +320,21 @@ fn seen(kind: JobKind, id: &str, word: Option<&str>, message: Option<String>, en
     })
 }
 
-fn progress(event: Option<&ProgressEvent>) -> Result<RemovalSeen, Fault> {
+fn progress(event: Option<&ProgressEvent>) -> Result<RemovalObservation, Fault> {
     let Some(event) = event else {
-        return Err(Fault::passing("Cloud Control returned no progress of the removal"));
+        return Err(Fault::transient("Cloud Control returned no progress of the removal"));
     };
     Ok(match (&event.operation_status, &event.error_code, &event.request_token) {
-        (Some(OperationStatus::Success), ..) | (Some(OperationStatus::Failed), Some(HandlerErrorCode::NotFound), _) => RemovalSeen::Done,
+        (Some(OperationStatus::Success), ..) | (Some(OperationStatus::Failed), Some(HandlerErrorCode::NotFound), _) => {
+            RemovalObservation::Done
+        }
         (Some(OperationStatus::Failed | OperationStatus::CancelComplete), code, _) => {
             let code = code.as_ref().map_or("failed", AsRef::as_ref);
             let message = event.status_message.as_deref().unwrap_or_default();
-            RemovalSeen::Failed(format!("{code}: {message}"))
+            RemovalObservation::Failed(format!("{code}: {message}"))
         }
-        (_, _, Some(request)) => RemovalSeen::Underway { request: request.clone() },
-        (_, _, None) => return Err(Fault::passing("Cloud Control returned no request token")),
+        (_, _, Some(request)) => RemovalObservation::Underway { request: request.clone() },
+        (_, _, None) => return Err(Fault::transient("Cloud Control returned no request token")),
     })
 }
 
@@ -370,7 +376,7 @@ mod tests {
         let (backups, wire) = aws([ok(&json!({ "BackupJobId": "b-1" }))]);
         assert_eq!(
             backups.back_up(&definition(), "token").await.unwrap(),
-            Begun::Started("b-1".to_owned())
+            JobStart::Started("b-1".to_owned())
         );
         let [(operation, body)]: [_; 1] = wire.asked().try_into().unwrap();
         assert!(operation.starts_with("PUT") && operation.ends_with("/backup-jobs"), "{operation}");
@@ -394,7 +400,7 @@ mod tests {
             let (backups, _) = aws([no(code, "no")]);
             assert_eq!(
                 backups.back_up(&definition(), "token").await.unwrap(),
-                Begun::Refused(format!("{code}: no")),
+                JobStart::Refused(format!("{code}: no")),
                 "{code}"
             );
         }
@@ -404,7 +410,10 @@ mod tests {
             no("ServiceUnavailableException", "later"),
         ] {
             let (backups, _) = aws([reply]);
-            assert_eq!(backups.back_up(&definition(), "token").await.unwrap_err().kind, FaultKind::Passing);
+            assert_eq!(
+                backups.back_up(&definition(), "token").await.unwrap_err().kind,
+                FaultKind::Transient
+            );
         }
     }
 
@@ -413,7 +422,7 @@ mod tests {
         let (backups, wire) = aws([ok(&json!({ "CopyJobId": "c-1" }))]);
         assert_eq!(
             backups.copy(&definition(), POINT, "token").await.unwrap(),
-            Begun::Started("c-1".to_owned())
+            JobStart::Started("c-1".to_owned())
         );
         let (_, body) = wire.asked().remove(0);
         assert_eq!(body["SourceBackupVaultName"], "ci");
@@ -432,7 +441,7 @@ mod tests {
         let kept = ok(&json!({ "RestoreMetadata": { "originalTableName": "suite", "targetTableName": "suite" } }));
         let (backups, wire) = aws([kept, ok(&json!({ "RestoreJobId": "r-1" }))]);
         let begun = backups.restore(&definition(), POINT, "test-1", "token").await.unwrap();
-        assert_eq!(begun, Begun::Started("r-1".to_owned()));
+        assert_eq!(begun, JobStart::Started("r-1".to_owned()));
         let (_, body) = wire.asked().remove(1);
         assert_eq!(
             body,
@@ -446,7 +455,7 @@ mod tests {
         );
         let (backups, _) = aws([no(NOT_FOUND, "no point")]);
         let begun = backups.restore(&definition(), POINT, "test-1", "token").await.unwrap();
-        assert_eq!(begun, Begun::Refused("ResourceNotFoundException: no point".to_owned()));
+        assert_eq!(begun, JobStart::Refused("ResourceNotFoundException: no point".to_owned()));
     }
 
     #[tokio::test]
@@ -459,7 +468,7 @@ mod tests {
         let seen = backups.job(JobKind::Backup, "b-1").await.unwrap().unwrap();
         assert_eq!(
             seen,
-            JobSeen {
+            JobObservation {
                 kind: JobKind::Backup,
                 id: "b-1".to_owned(),
                 state: JobState::Completed,
@@ -485,7 +494,7 @@ mod tests {
             assert_eq!(backups.job(kind, "x").await.unwrap(), None);
         }
         let (backups, _) = aws([ok(&json!({ "State": "RESTING" }))]);
-        assert_eq!(backups.job(JobKind::Backup, "b-1").await.unwrap_err().kind, FaultKind::Lasting);
+        assert_eq!(backups.job(JobKind::Backup, "b-1").await.unwrap_err().kind, FaultKind::Permanent);
     }
 
     #[tokio::test]
@@ -506,7 +515,7 @@ mod tests {
             assert_eq!(backups.newest(TABLE, "ci").await.unwrap(), None);
         }
         let (backups, _) = aws([no("AccessDeniedException", "no")]);
-        assert_eq!(backups.newest(TABLE, "ci").await.unwrap_err().kind, FaultKind::Lasting);
+        assert_eq!(backups.newest(TABLE, "ci").await.unwrap_err().kind, FaultKind::Permanent);
     }
 
     #[tokio::test]
@@ -518,7 +527,10 @@ mod tests {
         };
         let (backups, wire) = aws([event("IN_PROGRESS", None)]);
         let request = "request".to_owned();
-        assert_eq!(backups.remove(TABLE, "token").await.unwrap(), RemovalSeen::Underway { request });
+        assert_eq!(
+            backups.remove(TABLE, "token").await.unwrap(),
+            RemovalObservation::Underway { request }
+        );
         assert_eq!(
             wire.asked(),
             [(
@@ -527,29 +539,29 @@ mod tests {
             )]
         );
         for (reply, seen) in [
-            (event("SUCCESS", None), RemovalSeen::Done),
-            (event("FAILED", Some("NotFound")), RemovalSeen::Done),
+            (event("SUCCESS", None), RemovalObservation::Done),
+            (event("FAILED", Some("NotFound")), RemovalObservation::Done),
             (
                 event("FAILED", Some("AccessDenied")),
-                RemovalSeen::Failed("AccessDenied: words".to_owned()),
+                RemovalObservation::Failed("AccessDenied: words".to_owned()),
             ),
             (
                 no("RequestTokenNotFoundException", "gone"),
-                RemovalSeen::Failed("RequestTokenNotFoundException: gone".to_owned()),
+                RemovalObservation::Failed("RequestTokenNotFoundException: gone".to_owned()),
             ),
         ] {
             let (backups, _) = aws([reply]);
             assert_eq!(backups.removal("request").await.unwrap(), seen);
         }
         let (backups, _) = aws([no(NOT_FOUND, "gone")]);
-        assert_eq!(backups.remove(TABLE, "token").await.unwrap(), RemovalSeen::Done);
+        assert_eq!(backups.remove(TABLE, "token").await.unwrap(), RemovalObservation::Done);
         for reply in [no("ConcurrentOperationException", "busy"), broken(), ok(&json!({}))] {
             let (backups, _) = aws([reply]);
-            assert_eq!(backups.remove(TABLE, "token").await.unwrap_err().kind, FaultKind::Passing);
+            assert_eq!(backups.remove(TABLE, "token").await.unwrap_err().kind, FaultKind::Transient);
         }
         let (backups, wire) = aws([]);
         let seen = backups.remove("arn:aws:s3:::bucket", "token").await.unwrap();
-        assert!(matches!(seen, RemovalSeen::Failed(_)));
+        assert!(matches!(seen, RemovalObservation::Failed(_)));
         assert_eq!(wire.operations(), [""; 0]);
     }
 }

@@ -11,9 +11,9 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bellhop_domain::agent::{artifacts_prefix, result_key};
+use bellhop_domain::executor::observation::Report;
 use bellhop_domain::found::Artifact;
 use bellhop_domain::ids::AttemptId;
-use bellhop_domain::observation::Report;
 use bellhop_engine::Fault;
 use bellhop_engine::ports::Store;
 use jiff::Timestamp;
@@ -68,7 +68,7 @@ impl Bucket {
         let bytes = body
             .collect()
             .await
-            .map_err(|error| Fault::passing(format!("failed to read all of s3://{}/{key}", self.name)).caused_by(error))?;
+            .map_err(|error| Fault::transient(format!("failed to read all of s3://{}/{key}", self.name)).caused_by(error))?;
         // Invalid UTF-8 becomes replacement characters, which no parser accepts.
         Ok(String::from_utf8_lossy(&bytes.to_vec()).into_owned())
     }
@@ -99,7 +99,7 @@ impl Store for Bucket {
             Err(error) => return Err(fault(format_args!("read {}", self.configuration_place()), error)),
         };
         if reply.content_length().is_some_and(|length| length > CONFIGURATION_LIMIT) {
-            return Err(Fault::lasting(format!(
+            return Err(Fault::permanent(format!(
                 "{} is larger than {CONFIGURATION_LIMIT} bytes",
                 self.configuration_place()
             )));
@@ -229,7 +229,8 @@ impl Store for Bucket {
         while bytes.len() < limit
             && let Some(more) = reply.body.next().await
         {
-            let more = more.map_err(|error| Fault::passing(format!("failed to read all of s3://{}/{key}", self.name)).caused_by(error))?;
+            let more =
+                more.map_err(|error| Fault::transient(format!("failed to read all of s3://{}/{key}", self.name)).caused_by(error))?;
             bytes.extend_from_slice(&more);
         }
         bytes.truncate(limit);

@@ -7,7 +7,7 @@ use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bellhop_domain::ids::{CommitId, RepositoryName};
 use bellhop_engine::Fault;
-use bellhop_engine::ports::{FileAt, Place, Root, Source, SourceFile};
+use bellhop_engine::ports::{FileAt, Revision, Root, Source, SourceFile};
 
 use crate::config::Lazy;
 use crate::fault::{code_of, fault};
@@ -53,7 +53,7 @@ impl Source for CodeCommit {
         let at = |commit: &str, content| {
             let commit = commit.parse();
             let commit = commit.map_err(|error| {
-                Fault::lasting(format!("CodeCommit returned an invalid commit id for {path} of {repository}")).caused_by(error)
+                Fault::permanent(format!("CodeCommit returned an invalid commit id for {path} of {repository}")).caused_by(error)
             })?;
             Ok(Some(FileAt { commit, content }))
         };
@@ -76,10 +76,10 @@ impl Source for CodeCommit {
         }
     }
 
-    async fn root(&self, repository: &RepositoryName, at: &Place) -> Result<Option<Root>, Fault> {
+    async fn root(&self, repository: &RepositoryName, at: &Revision) -> Result<Option<Root>, Fault> {
         let specifier = match at {
-            Place::Commit(commit) => commit.to_string(),
-            Place::Reference(reference) => reference.full(),
+            Revision::Commit(commit) => commit.to_string(),
+            Revision::Reference(reference) => reference.full(),
         };
         let reply = self
             .client
@@ -92,7 +92,7 @@ impl Source for CodeCommit {
         let folder = match (reply, at) {
             (Ok(folder), _) => folder,
             // The commit exists, but has no files.
-            (Err(error), Place::Commit(commit)) if code_of(&error) == Some("FolderDoesNotExistException") => {
+            (Err(error), Revision::Commit(commit)) if code_of(&error) == Some("FolderDoesNotExistException") => {
                 let (commit, files) = (commit.clone(), Vec::new());
                 return Ok(Some(Root { commit, files }));
             }
@@ -101,7 +101,7 @@ impl Source for CodeCommit {
         };
         let commit = folder.commit_id.parse();
         let commit = commit.map_err(|error| {
-            Fault::lasting(format!("CodeCommit returned an invalid commit id for {specifier} of {repository}")).caused_by(error)
+            Fault::permanent(format!("CodeCommit returned an invalid commit id for {specifier} of {repository}")).caused_by(error)
         })?;
         let files = folder.files.unwrap_or_default().into_iter().filter_map(|file| file.relative_path);
         // CodeCommit lists links separately, and a file may be one.
@@ -174,7 +174,7 @@ impl Source for CodeCommit {
             Err(error) => return Err(fault(format_args!("read branch {branch} of {repository}"), error)),
         };
         tip.map(|commit| commit.parse()).transpose().map_err(|error| {
-            Fault::lasting(format!(
+            Fault::permanent(format!(
                 "CodeCommit returned an invalid commit id for branch {branch} of {repository}"
             ))
             .caused_by(error)
@@ -223,7 +223,7 @@ mod tests {
         let gone = default_branch(refused("RepositoryDoesNotExistException", "shop does not exist")).await;
         assert_eq!(gone.unwrap(), None);
         let closed = default_branch(refused("EncryptionKeyAccessDeniedException", "no")).await;
-        assert_eq!(closed.unwrap_err().kind, FaultKind::Lasting);
+        assert_eq!(closed.unwrap_err().kind, FaultKind::Permanent);
     }
 
     #[tokio::test]
@@ -233,7 +233,7 @@ mod tests {
         }))]);
         let root = aws
             .codecommit()
-            .root(&shop(), &Place::Commit(COMMIT.parse().unwrap()))
+            .root(&shop(), &Revision::Commit(COMMIT.parse().unwrap()))
             .await
             .unwrap()
             .unwrap();
@@ -272,7 +272,7 @@ mod tests {
     #[tokio::test]
     async fn the_top_folder_tells_the_commit_and_the_files() {
         let tag: Reference = "refs/tags/v1".parse().unwrap();
-        let at = |place: &Place, reply: Reply| {
+        let at = |place: &Revision, reply: Reply| {
             let (aws, wire) = Wire::replying([reply]);
             let place = place.clone();
             async move {
@@ -282,10 +282,10 @@ mod tests {
                 (root, request["commitSpecifier"].as_str().unwrap().to_owned())
             }
         };
-        let commit = Place::Commit("1".repeat(40).parse().unwrap());
+        let commit = Revision::Commit("1".repeat(40).parse().unwrap());
         let found =
             json!({ "commitId": COMMIT, "folderPath": "", "files": [{ "relativePath": ".bellhop.yml", "absolutePath": ".bellhop.yml" }] });
-        let (root, asked) = at(&Place::Reference(tag.clone()), ok(&found)).await;
+        let (root, asked) = at(&Revision::Reference(tag.clone()), ok(&found)).await;
         assert_eq!(asked, "refs/tags/v1");
         let root = root.unwrap().unwrap();
         assert_eq!((root.commit.as_str(), root.files), (COMMIT, vec![".bellhop.yml".to_owned()]));
@@ -322,10 +322,10 @@ mod tests {
         ] {
             assert_eq!(tip(refused(code, "no")).await.unwrap(), None, "{code}");
         }
-        assert_eq!(tip(branch("main")).await.unwrap_err().kind, FaultKind::Lasting);
+        assert_eq!(tip(branch("main")).await.unwrap_err().kind, FaultKind::Permanent);
         assert_eq!(
             tip(refused("ThrottlingException", "no")).await.unwrap_err().kind,
-            FaultKind::Passing
+            FaultKind::Transient
         );
     }
 }

@@ -72,7 +72,7 @@ impl Pipelines for CodePipeline {
                     .message(message_of(message))
                     .set_external_execution_id(build.as_ref().map(ToString::to_string))
                     .build()
-                    .map_err(|error| Fault::lasting("the details of a failure could not be built").caused_by(error))?;
+                    .map_err(|error| Fault::permanent("the details of a failure could not be built").caused_by(error))?;
                 let request = self.client.put_job_failure_result().job_id(job.as_str()).failure_details(details);
                 answered(job, request.send().await)
             }
@@ -212,10 +212,10 @@ mod tests {
             assert_eq!(answered.unwrap(), Answered::NotOpen, "{code}");
         }
         for (reply, kind) in [
-            (refused("ThrottlingException", "Rate exceeded"), FaultKind::Passing),
-            (broken(), FaultKind::Passing),
-            (refused("ValidationException", "no"), FaultKind::Lasting),
-            (refused("AccessDeniedException", "no"), FaultKind::Lasting),
+            (refused("ThrottlingException", "Rate exceeded"), FaultKind::Transient),
+            (broken(), FaultKind::Transient),
+            (refused("ValidationException", "no"), FaultKind::Permanent),
+            (refused("AccessDeniedException", "no"), FaultKind::Permanent),
         ] {
             let (answered, _) = answer(reply.clone(), &failure(PipelineFailure::JobFailed, "x")).await;
             assert_eq!(answered.unwrap_err().kind, kind, "{reply:?}");

@@ -16,11 +16,10 @@ use aws_types::app_name::AppName;
 use aws_types::region::Region;
 use aws_types::sdk_config::Builder as SdkConfigBuilder;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+use bellhop_engine::ports::Executors;
 
 use crate::roots::Trusted;
-use crate::{
-    AwsBackup, Bucket, CodeBuildAgents, CodeCommit, CodePipeline, DynamoLedger, EcsAgents, EcsHosts, EcsServices, Executors, Topic,
-};
+use crate::{AwsBackup, Bucket, CodeCommit, CodePipeline, DynamoLedger, EcsInstances, EcsServices, Topic, WakeTopic, executors};
 
 /// How long a connection may take: AWS endpoints in the same region connect quickly.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -116,20 +115,26 @@ impl Aws {
         DynamoLedger::new(client, table)
     }
 
-    /// Agents on ECS and CodeBuild. `bucket` is the suite's bucket, for the agents' environment.
+    /// The client of ECS, which several ports share.
+    pub(crate) fn ecs(&self) -> Lazy<aws_sdk_ecs::Client> {
+        Arc::clone(&self.ecs)
+    }
+
+    /// The region, if it is known.
+    pub(crate) fn region(&self) -> Option<&str> {
+        self.config.region().map(AsRef::as_ref)
+    }
+
+    /// The executors of agents. `bucket` is the suite's bucket, for the agents' environment.
     #[must_use]
-    pub fn agents(&self, bucket: &str) -> Executors {
-        let region = self.config.region().map(AsRef::as_ref);
-        Executors::new(
-            EcsAgents::new(Arc::clone(&self.ecs), bucket),
-            CodeBuildAgents::new(self.lazy(aws_sdk_codebuild::Client::new), bucket, region),
-        )
+    pub fn executors(&self, bucket: &str) -> Executors {
+        executors::all(self, bucket)
     }
 
     /// The instances of the agents.
     #[must_use]
-    pub fn hosts(&self) -> EcsHosts {
-        EcsHosts::new(Arc::clone(&self.ecs))
+    pub fn instances(&self) -> EcsInstances {
+        EcsInstances::new(self.ecs())
     }
 
     /// CodePipeline, for pipelines that wait for runs.
@@ -141,7 +146,7 @@ impl Aws {
     /// ECS services that can be restarted.
     #[must_use]
     pub fn services(&self) -> EcsServices {
-        EcsServices::new(Arc::clone(&self.ecs))
+        EcsServices::new(self.ecs())
     }
 
     /// Jobs of AWS Backup.
@@ -166,6 +171,12 @@ impl Aws {
     #[must_use]
     pub fn topic(&self, arn: &str) -> Topic {
         Topic::new(self.lazy(aws_sdk_sns::Client::new), arn)
+    }
+
+    /// The internal topic for wake-ups; without an ARN, every wake-up fails with an error that says so.
+    #[must_use]
+    pub fn wake_topic(&self, arn: Option<&str>) -> WakeTopic {
+        WakeTopic::new(self.lazy(aws_sdk_sns::Client::new), arn)
     }
 }
 

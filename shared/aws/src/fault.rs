@@ -12,8 +12,12 @@ pub(crate) fn fault<E>(what: impl std::fmt::Display, error: SdkError<E, Response
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
-    let kind = if passes(&error) { FaultKind::Passing } else { FaultKind::Lasting };
-    let words = match error.as_service_error() {
+    let kind = if passes(&error) {
+        FaultKind::Transient
+    } else {
+        FaultKind::Permanent
+    };
+    let message = match error.as_service_error() {
         Some(service) => match (service.code(), service.message()) {
             (Some(code), Some(message)) => format!("{code}: {message}"),
             (Some(code), None) => code.to_owned(),
@@ -23,7 +27,7 @@ where
     };
     Fault {
         kind,
-        what: format!("failed to {what}: {words}"),
+        what: format!("failed to {what}: {message}"),
         source: Some(Box::new(error)),
     }
 }

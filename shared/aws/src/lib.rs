@@ -1,19 +1,17 @@
-//! Implements the ports of `bellhop-engine` with AWS. Only this crate names an SDK; it has one file per service.
+//! Implements the ports of `bellhop-engine` with AWS. Only this crate names an SDK; it has one file per service, and a folder for the executors.
 
 mod backup;
 mod bucket;
 mod clock;
-mod codebuild;
 mod codecommit;
 mod codepipeline;
 mod config;
 mod dynamodb;
-mod ecs;
+mod ecs_instances;
+mod ecs_services;
 mod executors;
 mod fault;
-mod hosts;
 mod roots;
-mod services;
 mod sns;
 #[cfg(test)]
 mod testing;
@@ -21,13 +19,10 @@ mod testing;
 pub use backup::AwsBackup;
 pub use bucket::Bucket;
 pub use clock::SystemClock;
-pub use codebuild::CodeBuildAgents;
 pub use codecommit::CodeCommit;
 pub use codepipeline::CodePipeline;
 pub use config::{Aws, Endpoint};
 pub use dynamodb::DynamoLedger;
-pub use ecs::EcsAgents;
-pub use executors::Executors;
-pub use hosts::EcsHosts;
-pub use services::EcsServices;
-pub use sns::Topic;
+pub use ecs_instances::EcsInstances;
+pub use ecs_services::EcsServices;
+pub use sns::{Topic, WakeTopic};

@@ -13,8 +13,9 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
+use bellhop_domain::executor::{CodeBuildExecutor, EcsExecutor, Executor, Script};
 use bellhop_domain::ids::AttemptId;
-use bellhop_domain::spec::{BuildSpec, CodeBuildExecutor, EcsExecutor, Executor, Relaunch, RetryPolicy, Script, Successes};
+use bellhop_domain::spec::{BuildSpec, Relaunch, RetryPolicy, Successes};
 use serde_json::{Value, json};
 
 use crate::Aws;

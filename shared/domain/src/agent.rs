@@ -2,15 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::Capacity;
+use crate::executor::{Capacity, Script};
 use crate::ids::{AttemptId, BuildId};
-use crate::spec::{BuildSpec, Executor, Script};
-
-/// The most characters of JSON that ECS accepts as the overrides of a task.
-pub const OVERRIDES_LIMIT: usize = 8192;
-
-/// Space kept free below the limit: for the overrides' own JSON, and for a longer attempt number or bucket name than at planning time.
-const OVERRIDES_MARGIN: usize = 512;
+use crate::spec::BuildSpec;
 
 /// The environment of an attempt's agent. `bucket` is the suite's bucket, which holds stored scripts and receives the report.
 ///
@@ -44,21 +38,15 @@ pub fn environment(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bu
     all
 }
 
-/// Whether the build's script fits into the overrides of a task, together with everything else in them. CodeBuild builds accept any script.
+/// Whether the executor takes the build's script in the environment of the agent.
 #[must_use]
-pub fn fits_overrides(spec: &BuildSpec, bucket: &str) -> bool {
+pub fn fits_environment(spec: &BuildSpec, bucket: &str) -> bool {
     let attempt = AttemptId {
         build: spec.id.clone(),
         number: 1,
     };
-    let Executor::Ecs(ecs) = &spec.executor else {
-        return true;
-    };
-    let length: usize = environment(spec, &attempt, Capacity::OnDemand, bucket)
-        .iter()
-        .map(|(name, value)| serde_json::json!({ "name": name, "value": value }).to_string().len() + 1)
-        .sum();
-    length + ecs.container.len() + OVERRIDES_MARGIN <= OVERRIDES_LIMIT
+    let kind = spec.executor.kind();
+    kind.takes(&environment(spec, &attempt, kind.capacity(), bucket))
 }
 
 /// The key of a build's script in the bucket, if the script does not fit into the overrides. It is not below `runs/`, where agents may write.
@@ -89,6 +77,7 @@ pub fn report_key(run: &crate::ids::RunId) -> String {
 #[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 mod tests {
     use super::*;
+    use crate::executor::ecs::OVERRIDES_LIMIT;
     use crate::testing::{Page, spec};
 
     fn attempt() -> AttemptId {
@@ -130,9 +119,9 @@ mod tests {
     fn quotes_count_twice_in_the_overrides() {
         let mut spec = spec();
         spec.script = Script::Inline("x".repeat(6000));
-        assert!(fits_overrides(&spec, "suite"));
+        assert!(fits_environment(&spec, "suite"));
         spec.script = Script::Inline("\"".repeat(6000));
-        assert!(!fits_overrides(&spec, "suite"));
+        assert!(!fits_environment(&spec, "suite"));
     }
 
     #[test]
@@ -159,11 +148,11 @@ mod tests {
             overrides.to_string().len()
         };
         let longest = (0..OVERRIDES_LIMIT)
-            .rfind(|length| fits_overrides(&with(*length), "suite"))
+            .rfind(|length| fits_environment(&with(*length), "suite"))
             .unwrap();
         // Of the margin, the frame of the overrides takes this much.
         let frame = r#"{"containerOverrides":[{"environment":[],"name":""}]}"#.len() - 1;
-        assert_eq!(taken(&with(longest)), OVERRIDES_LIMIT - OVERRIDES_MARGIN + frame);
+        assert_eq!(taken(&with(longest)), OVERRIDES_LIMIT - 512 + frame);
     }
 
     #[test]

@@ -7,9 +7,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::decision::{Decision, Ignored};
+use crate::decision::Ignored;
 use crate::message::{Message, Notice, Severity};
-use crate::outbox::{Deferral, Effect, EffectId, Outbox, TELL_FOR, later};
+use crate::outbox::{ANNOUNCE_FOR, Effect, Outbox};
+use crate::record::Decides;
+use crate::time::later;
 
 /// How often an invalid configuration is checked again.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
@@ -53,10 +55,6 @@ pub enum ConfigurationEvent {
     FoundSound,
     /// It no longer exists.
     FoundMissing,
-    /// An effect was performed.
-    Performed(EffectId),
-    /// An effect failed for this reason. It stays in the outbox, unless it is abandoned.
-    Deferred(EffectId, String),
 }
 
 /// An effect of the configuration. It may be performed more than once.
@@ -74,7 +72,7 @@ pub enum ConfigurationEffect {
 
 impl Effect for ConfigurationEffect {
     fn abandoned_after(&self) -> Option<Duration> {
-        Some(TELL_FOR)
+        Some(ANNOUNCE_FOR)
     }
 }
 
@@ -84,16 +82,22 @@ impl Configuration {
     pub fn due(&self) -> Option<Timestamp> {
         self.outbox.due().into_iter().chain(self.look).min()
     }
+}
 
-    /// Decides the next state of this record after an event at a moment.
-    #[must_use]
-    pub fn decide(&self, event: &ConfigurationEvent, now: Timestamp) -> Decision<Self> {
-        let mut next = self.clone();
-        match next.apply(event, now) {
-            Ok(()) => Decision::Next(Box::new(next)),
-            Err(reason) => Decision::Ignored(reason),
-        }
+impl Decides for Configuration {
+    type Event = ConfigurationEvent;
+    type Effect = ConfigurationEffect;
+
+    fn outbox(&self) -> &Outbox<ConfigurationEffect> {
+        &self.outbox
     }
+
+    fn outbox_mut(&mut self) -> &mut Outbox<ConfigurationEffect> {
+        &mut self.outbox
+    }
+
+    /// A failed message cannot be reported by another message, so it is only counted.
+    fn abandoned(&mut self, _: ConfigurationEffect, _: &str, _: Timestamp) {}
 
     fn apply(&mut self, event: &ConfigurationEvent, now: Timestamp) -> Result<(), Ignored> {
         match event {
@@ -143,13 +147,6 @@ impl Configuration {
                 self.look = None;
                 Ok(())
             }
-            ConfigurationEvent::Performed(id) if self.outbox.remove(*id) => Ok(()),
-            ConfigurationEvent::Performed(_) => Err(Ignored::NothingNew),
-            // A failed message cannot be reported by another message, so it is only counted.
-            ConfigurationEvent::Deferred(id, _) => match self.outbox.defer(*id, now) {
-                Deferral::Unknown => Err(Ignored::NothingNew),
-                Deferral::Again | Deferral::Abandoned(_) => Ok(()),
-            },
         }
     }
 }
@@ -193,12 +190,15 @@ pub fn about_configuration(effect: &ConfigurationEffect, place: &str) -> Message
 #[expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
 mod tests {
     use super::*;
+    use crate::decision::Decision;
+    use crate::record::Step;
     use crate::testing::t;
 
-    fn take(record: &Configuration, event: &ConfigurationEvent, second: i64) -> Configuration {
-        match record.decide(event, t(second)) {
+    fn take(record: &Configuration, event: impl Into<Step<ConfigurationEvent>>, second: i64) -> Configuration {
+        let step = event.into();
+        match record.take(&step, t(second)) {
             Decision::Next(next) => *next,
-            Decision::Ignored(reason) => panic!("{event:?}: {reason}"),
+            Decision::Ignored(reason) => panic!("{step:?}: {reason}"),
         }
     }
 
@@ -218,12 +218,12 @@ mod tests {
 
     #[test]
     fn each_mistake_is_told_once_and_so_is_its_end() {
-        let first = take(&Configuration::default(), &broken("line 3: no"), 0);
+        let first = take(&Configuration::default(), broken("line 3: no"), 0);
         assert_eq!(told(&first), ["the suite configuration is invalid: line 3: no"]);
         assert_eq!(first.decide(&broken("line 3: no"), t(60)), Decision::Ignored(Ignored::NothingNew));
-        let looked = take(&first, &broken("line 3: no"), 300);
+        let looked = take(&first, broken("line 3: no"), 300);
         assert_eq!((told(&looked).len(), looked.look), (1, Some(t(600))));
-        let second = take(&looked, &broken("line 4: no"), 400);
+        let second = take(&looked, broken("line 4: no"), 400);
         assert_eq!(told(&second).len(), 2);
         let mended = take(&second, &ConfigurationEvent::FoundSound, 500);
         assert_eq!(told(&mended)[2], "the suite configuration is valid again");
@@ -233,15 +233,15 @@ mod tests {
             Decision::Ignored(Ignored::NothingNew)
         );
         assert_eq!(mended.decide(&broken("line 4: no"), t(510)), Decision::Ignored(Ignored::Stale));
-        assert_eq!(told(&take(&mended, &broken("line 3: no"), 600)).len(), 4);
-        assert_eq!(told(&take(&mended, &broken("line 4: no"), 800)).len(), 4);
+        assert_eq!(told(&take(&mended, broken("line 3: no"), 600)).len(), 4);
+        assert_eq!(told(&take(&mended, broken("line 4: no"), 800)).len(), 4);
         let gone = take(&second, &ConfigurationEvent::FoundMissing, 500);
         assert_eq!((told(&gone).len(), gone.look), (2, None), "nothing is valid again");
     }
 
     #[test]
     fn people_are_told_what_serves_meanwhile() {
-        let record = take(&Configuration::default(), &broken("line 3: no"), 0);
+        let record = take(&Configuration::default(), broken("line 3: no"), 0);
         let message = about_configuration(&record.outbox.pending()[0].effect, "s3://suite/config/bellhop.yaml");
         assert_eq!(
             message.email,
@@ -255,11 +255,11 @@ mod tests {
 
     #[test]
     fn a_record_is_due_while_it_is_broken_or_something_is_to_be_told() {
-        let record = take(&Configuration::default(), &broken("no"), 0);
+        let record = take(&Configuration::default(), broken("no"), 0);
         let id = record.outbox.pending()[0].id;
-        let told = take(&record, &ConfigurationEvent::Performed(id), 1);
+        let told = take(&record, Step::Performed(id), 1);
         assert_eq!(told.due(), Some(t(300)));
-        assert!(told.decide(&ConfigurationEvent::Performed(id), t(2)) == Decision::Ignored(Ignored::NothingNew));
+        assert_eq!(told.take(&Step::Performed(id), t(2)), Decision::Ignored(Ignored::NothingNew));
         assert_eq!(Configuration::default().due(), None);
         let read: Configuration = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
         assert_eq!(read, record);

@@ -334,52 +334,6 @@ impl AttemptId {
                 .filter(|n| *n > 0 && number.bytes().all(|b| b.is_ascii_digit()))?,
         })
     }
-
-    /// Its first launch on a capacity.
-    #[must_use]
-    pub fn launch(&self, capacity: crate::Capacity) -> LaunchId {
-        LaunchId {
-            attempt: self.clone(),
-            capacity,
-            round: 0,
-        }
-    }
-}
-
-/// A launch of an attempt: all tries of it have the same idempotency token.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LaunchId {
-    /// The attempt.
-    pub attempt: AttemptId,
-    /// The requested capacity.
-    pub capacity: crate::Capacity,
-    /// How many launches of the attempt were refused under a token that the service would answer with the same refusal again.
-    pub round: u32,
-}
-
-impl LaunchId {
-    /// Its idempotency token: the same for every try of it, and different for another attempt, capacity, round or suite, whose runs have other ids.
-    /// It has 40 characters, within ECS's and CodeBuild's limit of 64.
-    #[must_use]
-    pub fn token(&self) -> String {
-        let mut hash = Sha256::new();
-        hash.update(self.attempt.started_by().as_bytes());
-        hash.update([0]);
-        hash.update(self.capacity.as_str().as_bytes());
-        if self.round > 0 {
-            hash.update([0]);
-            hash.update(self.round.to_be_bytes());
-        }
-        let mut text = data_encoding::HEXLOWER.encode(&hash.finalize());
-        text.truncate(40);
-        text
-    }
-}
-
-impl fmt::Display for LaunchId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on {}", self.attempt, self.capacity)
-    }
 }
 
 impl fmt::Display for AttemptId {
@@ -392,7 +346,6 @@ impl fmt::Display for AttemptId {
 #[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 mod tests {
     use super::*;
-    use crate::Capacity;
 
     #[test]
     fn a_run_id_depends_on_suite_trigger_and_reference_alone() {
@@ -413,9 +366,9 @@ mod tests {
         assert_eq!(RunId::derive("ci", "4f5c1a2e", &main).as_str(), "zr2gqdrpuu");
     }
 
-    /// Two suites may watch one repository and start agents on one cluster: ECS would take their launches for one, and each the other's agents for its own.
+    /// Two suites may watch one repository and start agents on one cluster: each would take the other's agents for its own.
     #[test]
-    fn suites_share_neither_started_by_nor_token() {
+    fn suites_share_no_started_by() {
         let main: Reference = "refs/heads/main".parse().unwrap();
         let attempt = |suite| AttemptId {
             build: BuildId {
@@ -424,9 +377,7 @@ mod tests {
             },
             number: 1,
         };
-        let (one, other) = (attempt("ci"), attempt("ci-next"));
-        assert_ne!(one.started_by(), other.started_by());
-        assert_ne!(one.launch(Capacity::Spot).token(), other.launch(Capacity::Spot).token());
+        assert_ne!(attempt("ci").started_by(), attempt("ci-next").started_by());
     }
 
     #[test]
@@ -514,28 +465,5 @@ mod tests {
         for text in ["refs/heads/release/1.0", "refs/tags/v1"] {
             assert_eq!(text.parse::<Reference>().unwrap().to_string(), text);
         }
-    }
-
-    /// Two versions of this suite must ask for one launch with one token, or an update in the middle of it launches two agents.
-    #[test]
-    fn a_launch_token_never_changes() {
-        let token = |number, capacity| {
-            let build = "abcdefghij/test".parse().unwrap();
-            AttemptId { build, number }.launch(capacity).token()
-        };
-        assert_eq!(token(1, Capacity::Spot), "14e3efa959a563087946f41861a3aac3cc3c1d45");
-        assert_eq!(token(1, Capacity::Spot).len(), 40);
-        assert_ne!(token(1, Capacity::Spot), token(1, Capacity::OnDemand));
-        assert_ne!(token(1, Capacity::Spot), token(2, Capacity::Spot));
-    }
-
-    #[test]
-    fn every_round_of_a_launch_has_a_token_of_its_own() {
-        let build = "abcdefghij/test".parse().unwrap();
-        let first = AttemptId { build, number: 1 }.launch(Capacity::Spot);
-        let rounds = [0, 1, 2, 256].map(|round| LaunchId { round, ..first.clone() }.token());
-        let different: std::collections::BTreeSet<_> = rounds.iter().collect();
-        assert_eq!(different.len(), rounds.len());
-        assert!(rounds.iter().all(|token| token.len() == 40));
     }
 }

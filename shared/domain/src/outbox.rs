@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::text::shown;
 pub(crate) use crate::time::later;
 
 /// How long an effect may stay pending before the sweep performs it: longer than the function that committed it can still be running (its time limit
@@ -20,13 +21,16 @@ pub const PERFORM_WITHIN: Duration = Duration::from_secs(60);
 pub const LONGEST_WAIT: Duration = Duration::from_secs(16 * 60);
 
 /// How long Bellhop retries requests about an agent, an instance or a target of a remedy.
-pub const TRY_FOR: Duration = Duration::from_secs(15 * 60);
+pub const RETRY_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// How long Bellhop retries to publish a message or to write a report.
-pub const TELL_FOR: Duration = Duration::from_secs(2 * 60 * 60);
+pub const ANNOUNCE_FOR: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// How long one try of an effect may take: longer than one request with all its retries, and less than the sweep's time for one record.
 pub const ONE_TRY: Duration = Duration::from_secs(22);
+
+/// The most characters stored of the reason for a failure.
+const WHY_LIMIT: usize = 300;
 
 /// A pending action.
 pub trait Effect {
@@ -83,6 +87,9 @@ pub struct Pending<E> {
     /// When it first failed.
     #[serde(default)]
     pub failing: Option<Timestamp>,
+    /// Why its last try failed, in the service's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// The effect.
     pub effect: E,
 }
@@ -96,6 +103,13 @@ impl<E: Effect> Pending<E> {
         let patience = self.effect.abandoned_after().unwrap_or(Duration::MAX);
         let longest = LONGEST_WAIT.min(patience / 8).max(PERFORM_WITHIN);
         later(self.since, PERFORM_WITHIN.saturating_mul(1 << doublings).min(longest))
+    }
+
+    /// Whether a failure at this moment would abandon it.
+    #[must_use]
+    pub fn has_last_try(&self, now: Timestamp) -> bool {
+        let until = self.failing.zip(self.effect.abandoned_after());
+        until.is_some_and(|(failing, patience)| later(failing, patience) <= now)
     }
 }
 
@@ -127,6 +141,7 @@ impl<E> Outbox<E> {
             since: now,
             tries: 0,
             failing: None,
+            why: None,
             effect,
         });
         self.next += 1;
@@ -137,8 +152,8 @@ impl<E> Outbox<E> {
         self.remove_where(|pending| pending.id == id)
     }
 
-    /// Records that an effect has failed.
-    pub fn defer(&mut self, id: EffectId, now: Timestamp) -> Deferral<E>
+    /// Records that an effect has failed for this reason.
+    pub fn defer(&mut self, id: EffectId, why: &str, now: Timestamp) -> Deferral<E>
     where
         E: Effect,
     {
@@ -148,6 +163,7 @@ impl<E> Outbox<E> {
         if let Some(pending) = self.pending.get_mut(index) {
             pending.tries = pending.tries.saturating_add(1);
             pending.since = now;
+            pending.why = Some(shown(why, WHY_LIMIT));
             let failing = *pending.failing.get_or_insert(now);
             if pending
                 .effect
@@ -177,7 +193,7 @@ impl<E> Outbox<E> {
     pub fn postpone(&mut self, id: EffectId, now: Timestamp) -> bool {
         let pending = self.pending.iter_mut().find(|pending| pending.id == id);
         pending
-            .map(|pending| (pending.since, pending.tries, pending.failing) = (now, 0, None))
+            .map(|pending| (pending.since, pending.tries, pending.failing, pending.why) = (now, 0, None, None))
             .is_some()
     }
 
@@ -221,7 +237,7 @@ mod tests {
 
     impl Effect for &str {
         fn abandoned_after(&self) -> Option<Duration> {
-            (*self == "effect").then_some(TRY_FOR)
+            (*self == "effect").then_some(RETRY_FOR)
         }
     }
 
@@ -232,12 +248,12 @@ mod tests {
         outbox.push("told by a record", t(0));
         let (id, told) = (outbox.pending[0].id, outbox.pending[1].id);
         // Its time counts from the first try in vain: nobody may have come to it for an hour.
-        assert_eq!(outbox.defer(id, t(3600)), Deferral::Again);
-        assert_eq!(outbox.defer(id, t(3600 + 899)), Deferral::Again);
-        assert_eq!(outbox.defer(id, t(3600 + 900)), Deferral::Abandoned("effect"));
-        assert_eq!(outbox.defer(id, t(3600 + 901)), Deferral::Unknown);
+        assert_eq!(outbox.defer(id, "no", t(3600)), Deferral::Again);
+        assert_eq!(outbox.defer(id, "no", t(3600 + 899)), Deferral::Again);
+        assert_eq!(outbox.defer(id, "no", t(3600 + 900)), Deferral::Abandoned("effect"));
+        assert_eq!(outbox.defer(id, "no", t(3600 + 901)), Deferral::Unknown);
         for day in 0..90 {
-            assert_eq!(outbox.defer(told, t(day * 86_400)), Deferral::Again);
+            assert_eq!(outbox.defer(told, "no", t(day * 86_400)), Deferral::Again);
         }
         assert_eq!((outbox.abandoned(), outbox.pending().len()), (1, 1));
     }
@@ -251,19 +267,19 @@ mod tests {
         let mut waits = Vec::new();
         for second in 0..7 {
             waits.push(outbox.pending[0].due().as_second() - outbox.pending[0].since.as_second());
-            assert_eq!(outbox.defer(id, t(second)), Deferral::Again);
+            assert_eq!(outbox.defer(id, "no", t(second)), Deferral::Again);
             assert_eq!(outbox.pending[0].since, t(second));
         }
         assert_eq!(waits, [60, 60, 112, 112, 112, 112, 112]);
         let told = outbox.pending[1].id;
         for _ in 0..9 {
-            outbox.defer(told, t(1000));
+            outbox.defer(told, "no", t(1000));
         }
         assert_eq!(outbox.pending[1].due(), later(t(1000), LONGEST_WAIT));
         assert_eq!((outbox.pending[1].tries, outbox.pending[1].since), (9, t(1000)));
-        assert_eq!(outbox.defer(other, t(1)), Deferral::Again);
+        assert_eq!(outbox.defer(other, "no", t(1)), Deferral::Again);
         assert!(outbox.remove(other));
-        assert_eq!(outbox.defer(other, t(2)), Deferral::Unknown);
+        assert_eq!(outbox.defer(other, "no", t(2)), Deferral::Unknown);
         assert_eq!(outbox.pending[0].since, t(6));
     }
 }

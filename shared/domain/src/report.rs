@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::build::{Build, BuildState, End};
-use crate::links::{self, LogStream};
+use crate::links;
 use crate::run::{JobState, Run, RunState};
 
 /// All data of a run, without scripts and values of environment variables.
@@ -79,8 +79,8 @@ fn of_build(run: &Run, build: &Build) -> Value {
         "cause": cause,
         "waits-because": finished.is_none().then(|| build.waits_because()).flatten(),
         "next-try": build.next_try(),
-        "tests": build.found.as_ref().and_then(|found| found.tests.as_ref()),
-        "artifacts": build.found.as_ref().map(|found| json!({ "count": found.count, "files": found.artifacts })),
+        "tests": build.results.as_ref().and_then(|found| found.tests.as_ref()),
+        "artifacts": build.results.as_ref().map(|found| json!({ "count": found.count, "files": found.artifacts })),
         "created": build.created,
         "finished": finished,
         "attempts": build.attempts.iter().map(|attempt| json!({
@@ -88,12 +88,12 @@ fn of_build(run: &Run, build: &Build) -> Value {
             "capacity": attempt.capacity,
             "agent": attempt.agent,
             "links": attempt.agent.as_ref().map(|_| links::object(&links::links(&build.spec, attempt))),
-            "log": LogStream::of(&build.spec, attempt),
+            "log": links::log_of(&build.spec, attempt),
             // A refused attempt has none.
             "launched": attempt.agent.as_ref().and(attempt.launched),
             "started": attempt.started,
             "ended": match &attempt.phase { crate::build::Phase::Ended { at, .. } => Some(at), _ => None },
-            "end": attempt.end().map(End::word),
+            "end": attempt.end().map(End::as_str),
             "remark": attempt.remark,
         })).collect::<Vec<_>>(),
     })
@@ -106,10 +106,11 @@ mod tests {
     use crate::Capacity;
     use crate::build::{BuildEvent, Refusal};
     use crate::decision::Decision;
-    use crate::message::page::{failed_build, finished_run};
+    use crate::executor::{CodeBuildExecutor, Executor};
+    use crate::message::tests::page::{failed_build, finished_run};
     use crate::outcome::Outcome;
+    use crate::record::Decides;
     use crate::run::RunEvent;
-    use crate::spec::{CodeBuildExecutor, Executor};
     use crate::testing::{Page, push, spec_needing, t};
 
     #[test]

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::executor::{EcsExecutor, Executor, Logs, Script};
 use crate::ids::{BuildId, RunId};
-use crate::spec::{BuildSpec, EcsExecutor, Executor, Logs, Relaunch, RetryPolicy, Script, Successes};
+use crate::spec::{BuildSpec, Relaunch, RetryPolicy, Successes};
 use crate::trigger::Push;
 
 /// A moment some seconds into the tests' day.

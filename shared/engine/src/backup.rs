@@ -1,19 +1,15 @@
-//! The processing of backups: start and checks, storage, and effects.
+//! Starts and checks of backups: from a schedule, a request or a job's event to the backups' records.
 
 use std::collections::BTreeMap;
 
-use async_trait::async_trait;
-use bellhop_domain::backup::{Backup, BackupEffect, BackupEvent, Definition, JobKind, JobSeen, WorkId, add_suite_table};
-
-use bellhop_domain::decision::Decision;
+use bellhop_domain::backup::{Backup, BackupEvent, Definition, JobObservation, add_suite_table};
 use bellhop_domain::message;
-use bellhop_domain::outbox::{EffectId, Outbox, Pending};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::engine::{Overdue, Record};
-use crate::ports::{Begun, DocumentKey, DocumentKind, Versioned, Written};
+use crate::advance::Overdue;
+use crate::records::Versioned;
 use crate::start::Refused;
 use crate::{Engine, Fault, Handled, NoConfiguration};
 
@@ -22,7 +18,7 @@ const SIDE_BY_SIDE: usize = 8;
 
 /// Starts and checks backups: the engine, and the backup of the suite's table if the stack has one.
 #[derive(Clone)]
-pub struct Keeper {
+pub struct BackupService {
     /// The engine.
     pub engine: Engine,
     /// The backup of the suite's table.
@@ -36,12 +32,12 @@ pub type PerBackup = Vec<(String, Handled)>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     /// The results of existing backups.
-    pub kept: PerBackup,
+    pub backups: PerBackup,
     /// Why part of the request failed; for people.
     pub refused: Option<Refused>,
 }
 
-impl Keeper {
+impl BackupService {
     /// Starts one backup, or all of them. `slot` is the schedule's time; without it, the request is for now, and its answer contains the errors. `by`
     /// identifies the requester: a repeated request starts nothing twice.
     ///
@@ -61,7 +57,7 @@ impl Keeper {
                 refused = None;
             }
         }
-        let kept = self
+        let backups = self
             .each(backups, async |name, definition| {
                 self.engine.back_up(name, definition, slot.unwrap_or(now), by).await
             })
@@ -70,16 +66,19 @@ impl Keeper {
             tracing::error!(why, "backups could not be started");
             self.engine.notifier.publish(&message::about_no_backups(why, slot, now)).await?;
         }
-        Ok(Asked { kept: kept?, refused })
+        Ok(Asked {
+            backups: backups?,
+            refused,
+        })
     }
 
     /// Checks all backups: polls their unfinished jobs and the age of their newest recovery points, and starts the restore tests that are due.
     ///
     /// # Errors
-    /// As [`Keeper::start`].
+    /// As [`BackupService::start`].
     pub async fn check(&self) -> Result<Asked, Fault> {
         let (backups, refused) = self.backups().await?;
-        let kept = self
+        let backups = self
             .each(backups, async |name, definition| {
                 let record = self.engine.load_backup(name, definition).await?;
                 let definition = Box::new(definition.clone());
@@ -88,7 +87,7 @@ impl Keeper {
                     .await
             })
             .await?;
-        Ok(Asked { kept, refused })
+        Ok(Asked { backups, refused })
     }
 
     /// The state of each configured backup, for people: its newest job, the time of its newest recovery point, and its problems.
@@ -98,7 +97,7 @@ impl Keeper {
     pub async fn states(&self) -> Result<Vec<(String, Value)>, Fault> {
         let (backups, _) = self.backups().await?;
         let loading = backups.into_keys().map(async |name| {
-            let stored = self.engine.stored_backup(&name).await?;
+            let stored = self.engine.ledger.load::<Backup>(&name).await?;
             Ok(stored.map(|stored| (name, stored.record.summary())))
         });
         let states: Vec<Option<(String, Value)>> = stream::iter(loading).buffered(SIDE_BY_SIDE).try_collect().await?;
@@ -109,20 +108,20 @@ impl Keeper {
     ///
     /// # Errors
     /// If the ledger or the configuration cannot be read, or as [`Engine::build`].
-    pub async fn job(&self, seen: &JobSeen) -> Result<Option<(String, Handled)>, Fault> {
+    pub async fn job(&self, seen: &JobObservation) -> Result<Option<(String, Handled)>, Fault> {
         let (backups, _) = self.backups().await?;
         let of_resource = backups.into_iter().filter(|(_, definition)| {
             // The event of a restore job has its recovery point, but not its resource.
             seen.resource.as_ref().is_none_or(|resource| *resource == definition.resource)
         });
-        let loading = of_resource.map(async |(name, _)| self.engine.stored_backup(&name).await);
+        let loading = of_resource.map(async |(name, _)| self.engine.ledger.load::<Backup>(&name).await);
         let mut loading = stream::iter(loading).buffered(SIDE_BY_SIDE);
         while let Some(record) = loading.next().await {
             if let Some(record) = record?
                 && record.record.whose(seen.kind, &seen.id).is_some()
             {
                 let name = record.record.name.clone();
-                let event = BackupEvent::Heard(seen.clone());
+                let event = BackupEvent::ReportedByEvent(seen.clone());
                 let handled = self.engine.advance(record, vec![event], Overdue::Perform).await?;
                 return Ok(Some((name, handled)));
             }
@@ -152,18 +151,18 @@ impl Keeper {
             .iter()
             .map(async |(name, definition)| (name.clone(), each(name, definition).await));
         let results: Vec<_> = stream::iter(work).buffered(SIDE_BY_SIDE).collect().await;
-        let mut kept = Vec::with_capacity(results.len());
+        let mut backups = Vec::with_capacity(results.len());
         let mut fault = None;
         for (name, result) in results {
             match result {
-                Ok(handled) => kept.push((name, handled)),
+                Ok(handled) => backups.push((name, handled)),
                 Err(other) => {
                     tracing::error!(backup = name, error = %other, "a backup could not be processed");
                     fault.get_or_insert(other);
                 }
             }
         }
-        fault.map_or(Ok(kept), Err)
+        fault.map_or(Ok(backups), Err)
     }
 }
 
@@ -179,11 +178,11 @@ impl Engine {
     /// # Errors
     /// As [`Engine::back_up`], and if the configuration cannot be read.
     pub async fn back_up_now(&self, name: &str, by: &str) -> Result<Result<Handled, Refused>, Fault> {
-        let keeper = Keeper {
+        let service = BackupService {
             engine: self.clone(),
             table: None,
         };
-        let (backups, refused) = keeper.backups().await?;
+        let (backups, refused) = service.backups().await?;
         match backups.get(name) {
             Some(definition) => self.back_up(name, definition, self.clock.now(), by).await.map(Ok),
             None => Ok(Err(refused.unwrap_or_else(|| no_backup(&backups)))),
@@ -206,165 +205,9 @@ impl Engine {
         Ok(handled)
     }
 
-    /// Reads a backup from the ledger.
-    async fn stored_backup(&self, name: &str) -> Result<Option<Versioned<Backup>>, Fault> {
-        let mut stored: Option<Versioned<Backup>> = self.load_kept(&key(name)).await?;
-        // A record from before the field `suite` existed.
-        if let Some(stored) = stored.as_mut().filter(|stored| stored.record.suite.is_empty()) {
-            stored.record.suite = self.suite.to_string();
-        }
-        Ok(stored)
-    }
-
     /// Reads a backup from the ledger, or creates a new one.
     async fn load_backup(&self, name: &str, definition: &Definition) -> Result<Versioned<Backup>, Fault> {
-        let stored = self.stored_backup(name).await?;
-        Ok(stored.unwrap_or_else(|| Versioned {
-            version: 0,
-            record: Backup::new(&self.suite, name, definition.clone(), self.clock.now()),
-        }))
-    }
-
-    /// Processes a backup that is due.
-    pub(crate) async fn sweep_backup(&self, name: &str) -> Result<Handled, Fault> {
-        match self.stored_backup(name).await? {
-            Some(record) => self.advance(record, vec![BackupEvent::Tick], Overdue::Perform).await,
-            None => Ok(Handled::Unknown),
-        }
-    }
-
-    /// Starts a job, and returns its id or why it was refused.
-    async fn begin(&self, backup: &Backup, work: WorkId) -> Result<Begun, Fault> {
-        let token = backup.token(work);
-        let gone = || Begun::Refused("the ledger no longer has the job".to_owned());
-        match work {
-            WorkId::Backup(slot) => match backup.job(slot) {
-                Some(job) => self.backups.back_up(&job.definition, &token).await,
-                None => Ok(gone()),
-            },
-            WorkId::Copy(slot) => {
-                let Some(job) = backup.job(slot) else { return Ok(gone()) };
-                let point = match (&job.point, &job.work.id) {
-                    (Some(point), _) => Some(point.clone()),
-                    (None, Some(id)) => self.backups.job(JobKind::Backup, id).await?.and_then(|seen| seen.point),
-                    (None, None) => None,
-                };
-                match point {
-                    Some(point) => self.backups.copy(&job.definition, &point, &token).await,
-                    None => Ok(Begun::Refused("AWS Backup did not return the job's recovery point".to_owned())),
-                }
-            }
-            WorkId::Restore(slot) => match backup.test.as_ref().filter(|test| test.slot == slot) {
-                Some(test) => {
-                    let name = backup.restored_name(slot);
-                    self.backups.restore(&test.definition, &test.point, &name, &token).await
-                }
-                None => Ok(gone()),
-            },
-        }
-    }
-}
-
-fn key(name: &str) -> DocumentKey {
-    DocumentKey {
-        kind: DocumentKind::Backup,
-        name: name.to_owned(),
-    }
-}
-
-impl crate::document::Kept for Backup {
-    fn key(&self) -> DocumentKey {
-        key(&self.name)
-    }
-
-    fn due(&self) -> Option<Timestamp> {
-        Backup::due(self)
-    }
-
-    fn expires(&self) -> Option<Timestamp> {
-        Some(Backup::expires(self))
-    }
-}
-
-#[async_trait]
-impl Record for Backup {
-    type Event = BackupEvent;
-    type Effect = BackupEffect;
-
-    fn name(&self) -> String {
-        format!("backup {}", self.name)
-    }
-
-    fn decide(&self, event: &BackupEvent, now: Timestamp) -> Decision<Self> {
-        Backup::decide(self, event, now)
-    }
-
-    fn deferred(effect: EffectId, why: String) -> BackupEvent {
-        BackupEvent::Deferred(effect, why)
-    }
-
-    fn outbox(&self) -> &Outbox<BackupEffect> {
-        &self.outbox
-    }
-
-    async fn reload(&self, engine: &Engine) -> Result<Option<Versioned<Self>>, Fault> {
-        engine.load_backup(&self.name, &self.definition).await.map(Some)
-    }
-
-    async fn store(&self, engine: &Engine, expected: u64) -> Result<Written, Fault> {
-        engine.store_kept(expected, self).await
-    }
-
-    async fn complete(&self, _: &Engine, _: &mut BackupEvent) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    async fn perform(&self, engine: &Engine, pending: &Pending<BackupEffect>) -> Result<Vec<BackupEvent>, Fault> {
-        let performed = BackupEvent::Performed(pending.id);
-        let outcome = match &pending.effect {
-            BackupEffect::Start(work) => {
-                let work = *work;
-                match engine.begin(self, work).await? {
-                    Begun::Started(id) => {
-                        tracing::info!(backup = self.name, ?work, id, "job started");
-                        BackupEvent::Started { work, id }
-                    }
-                    Begun::Refused(message) => {
-                        tracing::error!(backup = self.name, ?work, why = message, "a job was refused");
-                        BackupEvent::Refused { work, message }
-                    }
-                }
-            }
-            BackupEffect::Look(work) => {
-                let kind = match work {
-                    WorkId::Backup(_) => JobKind::Backup,
-                    WorkId::Copy(_) => JobKind::Copy,
-                    WorkId::Restore(_) => JobKind::Restore,
-                };
-                let Some(id) = self.work(*work).and_then(|work| work.id.clone()) else {
-                    return Ok(vec![performed]);
-                };
-                match engine.backups.job(kind, &id).await? {
-                    Some(seen) => BackupEvent::Seen(seen),
-                    None => BackupEvent::Vanished(*work),
-                }
-            }
-            BackupEffect::Check => {
-                let Definition { resource, vault, .. } = &self.definition;
-                BackupEvent::Newest(engine.backups.newest(resource, vault).await?)
-            }
-            BackupEffect::Remove { resource } => {
-                let Some(test) = &self.test else { return Ok(vec![performed]) };
-                let token = self.token(WorkId::Restore(test.slot));
-                tracing::info!(backup = self.name, resource, "what a restore test created is removed");
-                BackupEvent::Removal(engine.backups.remove(resource, &token).await?)
-            }
-            BackupEffect::LookRemoval { request } => BackupEvent::Removal(engine.backups.removal(request).await?),
-            BackupEffect::Tell(news) => {
-                engine.notifier.publish(&message::about_backup(self, news)).await?;
-                return Ok(vec![performed]);
-            }
-        };
-        Ok(vec![performed, outcome])
+        let stored = self.ledger.load::<Backup>(name).await?;
+        Ok(stored.unwrap_or_else(|| Versioned::new(Backup::new(&self.suite, name, definition.clone(), self.clock.now()))))
     }
 }

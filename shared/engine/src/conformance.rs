@@ -84,8 +84,8 @@ pub const CASES: &[Case] = cases! {
         a_branch_begins_with_version_0,
         branches_do_not_mix,
         a_branch_is_due_when_it_says_so,
-        a_document_is_kept_under_its_kind_and_name,
-        a_document_is_due_when_it_says_so,
+        a_record_is_kept_under_its_key,
+        a_record_is_due_when_it_says_so,
     }
     limits {
         large_builds_are_created_in_one_step,

@@ -26,25 +26,25 @@ impl fmt::Debug for Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
     /// Throttling, a timeout, a fault of the service: a retry can help.
-    Passing,
+    Transient,
     /// A missing permission or resource, an unreadable record: a person must fix it first.
-    Lasting,
+    Permanent,
 }
 
 impl Fault {
-    /// A temporary fault.
-    pub fn passing(what: impl Into<String>) -> Self {
+    /// A fault that a retry can end.
+    pub fn transient(what: impl Into<String>) -> Self {
         Self {
-            kind: FaultKind::Passing,
+            kind: FaultKind::Transient,
             what: what.into(),
             source: None,
         }
     }
 
     /// A fault that a person must fix.
-    pub fn lasting(what: impl Into<String>) -> Self {
+    pub fn permanent(what: impl Into<String>) -> Self {
         Self {
-            kind: FaultKind::Lasting,
+            kind: FaultKind::Permanent,
             what: what.into(),
             source: None,
         }

@@ -6,37 +6,42 @@
 //!               └─────────────────────────────┘
 //! ```
 //!
+//! | room | does |
+//! |---|---|
+//! | `ports` | names what the engine needs of the outside, one file per service |
+//! | `records` | says of each kind of record how it is loaded and what performs its effects |
+//! | `advance` | the loop above, and what becomes of effects that were not performed in time |
+//! | `start`, `retry` | start a run, and repeat one that somebody asks for |
+//! | `results` | reads what an agent left: report, artifacts, test results |
+//! | `alarm`, `remedies`, `backup` | handle alarms, apply remedies, start backups |
+//! | `sweep` | once a minute: what is due, and what was left behind |
+//!
 //! The engine has no state. If a function stops between two steps, the effects stay in the record, and the [sweep](Engine::sweep) performs them again,
 //! each under the same idempotency token.
 
-mod again;
+mod advance;
 mod alarm;
 mod backup;
-mod branch;
-mod build;
 mod configuration;
-mod document;
 mod engine;
 mod fault;
-mod found;
-mod instance;
-mod launches;
 #[cfg(feature = "testing")]
 pub mod memory;
-mod pool;
 pub mod ports;
-mod run;
-mod standing;
+pub mod records;
+mod remedies;
+mod results;
+mod retry;
 mod start;
 mod sweep;
 
 #[cfg(feature = "testing")]
 pub mod conformance;
 
-pub use again::Retried;
-pub use backup::{Asked, Keeper, PerBackup};
+pub use backup::{Asked, BackupService, PerBackup};
 pub use configuration::NoConfiguration;
-pub use engine::{Engine, Handled};
+pub use engine::{BuildPorts, Engine, Handled, Performs, RemedyPorts};
 pub use fault::{Fault, FaultKind};
-pub use start::{NothingWhy, Refused, Started, Starter};
-pub use sweep::Swept;
+pub use retry::Retried;
+pub use start::{NothingWhy, Refused, RunStarter, Started};
+pub use sweep::{Pace, Swept};

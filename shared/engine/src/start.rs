@@ -1,26 +1,32 @@
 //! From a push to a run.
 
-use bellhop_domain::agent::{fits_overrides, script_key};
+use std::sync::Arc;
+
+use bellhop_domain::agent::{fits_environment, script_key};
 use bellhop_domain::build::Build;
 use bellhop_domain::config::{self, OnBehalf, PIPELINE_FILE, PipelineFile, Select, SuiteConfig};
+use bellhop_domain::executor::Script;
 use bellhop_domain::ids::{AgentName, CommitId, JobName, PipelineJobId, Reference, RepositoryName, RunId};
 use bellhop_domain::pipeline::{PipelineAnswer, PipelineFailure};
 use bellhop_domain::request::{At, PipelineAsks, PipelineJob, PipelineStart, PipelineWork, Start, StartWhat};
 use bellhop_domain::run::{Origin, RetryOf, Run, RunEvent};
-use bellhop_domain::spec::{BuildSpec, Script};
+use bellhop_domain::spec::BuildSpec;
 use bellhop_domain::trigger::Push;
 use futures::future::{join_all, try_join3};
 use futures::stream::{self, StreamExt};
 
-use crate::engine::SIDE_BY_SIDE;
-use crate::ports::{Created, FileAt, Place, SourceFile, fits_transaction};
+use crate::advance::SIDE_BY_SIDE;
+use crate::ports::{Created, FileAt, Revision, Source, SourceFile};
+use crate::records::fits_transaction;
 use crate::{Engine, Fault, NoConfiguration};
 
 /// Starts runs.
 #[derive(Clone)]
-pub struct Starter {
+pub struct RunStarter {
     /// Processes the runs that it starts.
     pub engine: Engine,
+    /// The source code.
+    pub source: Arc<dyn Source>,
 }
 
 /// The result of a trigger.
@@ -103,7 +109,7 @@ pub(crate) struct Circumstances {
     /// The run that it repeats.
     pub(crate) retry_of: Option<RetryOf>,
     /// Whether its commit was requested, and is not the tip of its branch.
-    pub(crate) aside: bool,
+    pub(crate) off_tip: bool,
 }
 
 pub(crate) enum WantedJobs<'a> {
@@ -144,7 +150,7 @@ impl WantedJobs<'_> {
 /// The name of the job for a script in an action.
 const SCRIPT_JOB: &str = "script";
 
-impl Starter {
+impl RunStarter {
     /// Starts the run of a push. Repeated events of a push start one run.
     ///
     /// # Errors
@@ -161,7 +167,7 @@ impl Starter {
     /// Starts the run of a request. Requests with the same `trigger` start one run.
     ///
     /// # Errors
-    /// As [`Starter::push`].
+    /// As [`RunStarter::push`].
     pub async fn request(&self, start: &Start, trigger: &str) -> Result<Result<Started, Refused>, Fault> {
         match &start.what {
             StartWhat::Pipeline { repository, at, job } => {
@@ -211,7 +217,7 @@ impl Starter {
     /// are sent to CodePipeline as a result, for the action's owner; an action without a result hangs.
     ///
     /// # Errors
-    /// As [`Starter::push`]. The job then has no result, and Lambda retries the invocation.
+    /// As [`RunStarter::push`]. The job then has no result, and Lambda retries the invocation.
     pub async fn pipeline(&self, job: &PipelineJob) -> Result<Result<Started, Refused>, Fault> {
         let outcome = match &job.asks {
             PipelineAsks::Start(start) => self.start_for_action(&job.id, start).await?,
@@ -232,7 +238,7 @@ impl Starter {
             message: message.clone(),
             build: None,
         };
-        self.engine.pipelines.answer(&job.id, &answer).await?;
+        self.engine.pipelines()?.answer(&job.id, &answer).await?;
         Ok(Err(Refused(message)))
     }
 
@@ -248,9 +254,9 @@ impl Starter {
             Err(refused) => return Ok(Err(refused)),
         };
         if let Some(commit) = &start.commit {
-            let at = Place::Commit(commit.clone());
+            let at = Revision::Commit(commit.clone());
             // The read of the pipeline file shows whether a job's commit exists.
-            if matches!(start.work, PipelineWork::Script { .. }) && self.engine.source.root(&start.repository, &at).await?.is_none() {
+            if matches!(start.work, PipelineWork::Script { .. }) && self.source.root(&start.repository, &at).await?.is_none() {
                 return Ok(Err(Refused(format!(
                     "there is no commit {commit} in the repository {}",
                     start.repository
@@ -279,7 +285,7 @@ impl Starter {
     async fn locate(&self, repository: &RepositoryName, at: &At, trigger: &str) -> Result<Result<Push, Refused>, Fault> {
         let branch = match at {
             At::Branch(branch) => branch.clone(),
-            At::Default | At::Commit(_) => match self.engine.source.default_branch(repository).await? {
+            At::Default | At::Commit(_) => match self.source.default_branch(repository).await? {
                 Some(branch) => branch,
                 None => {
                     return Ok(Err(Refused(format!(
@@ -318,14 +324,14 @@ impl Starter {
     async fn begun(&self, id: &RunId, repository: &RepositoryName, branch: &str) -> Result<Option<CommitId>, Fault> {
         match self.engine.ledger.builds_of(id).await?.pop() {
             Some(build) => Ok(Some(build.record.spec.commit)),
-            None => self.engine.source.tip(repository, branch).await,
+            None => self.source.tip(repository, branch).await,
         }
     }
 
     async fn start(&self, push: &Push, wanted: Wanted<'_>) -> Result<Started, Fault> {
         let id = self.engine.run_id(&push.trigger, &push.reference);
         // Most repeated triggers end here, after one read. The others end at the conditional write below.
-        if self.engine.ledger.run(&id).await?.is_some() {
+        if self.engine.ledger.load::<Run>(&id).await?.is_some() {
             return Ok(Started::Again(id));
         }
         let (push, plan) = self.plan(&id, push, &wanted.what).await?;
@@ -338,14 +344,14 @@ impl Starter {
             origin: wanted.what.origin(),
             action: wanted.action.cloned().zip(about),
             retry_of: None,
-            aside: wanted.by_commit && !self.is_tip(&push).await?,
+            off_tip: wanted.by_commit && !self.is_tip(&push).await?,
         };
         self.carry_out(id, &push, plan, around).await
     }
 
     async fn is_tip(&self, push: &Push) -> Result<bool, Fault> {
         let Some(branch) = push.reference.branch() else { return Ok(false) };
-        let tip = self.engine.source.tip(&push.repository, branch).await?;
+        let tip = self.source.tip(&push.repository, branch).await?;
         Ok(tip.as_ref() == Some(&push.commit))
     }
 
@@ -354,7 +360,7 @@ impl Starter {
         // Planning takes time, and pending effects count from here.
         let now = self.engine.clock.now();
         let put_into = |run: Run| {
-            let run = run.from_origin(around.origin).repeating(around.retry_of).aside(around.aside);
+            let run = run.from_origin(around.origin).repeating(around.retry_of).off_tip(around.off_tip);
             match around.action {
                 Some((job, about)) => run.for_action(job, about, now),
                 None => run,
@@ -376,7 +382,7 @@ impl Starter {
                 let specs = self.store_large_scripts(specs).await?;
                 let at_once = fits_transaction(specs.iter());
                 let (run, builds) = Run::create(id.clone(), push, specs, at_once, now);
-                let run = put_into(run.beside(others));
+                let run = put_into(run.with_other_jobs(others));
                 let run = if supersedes { run.superseding(push, now) } else { run };
                 match self.engine.ledger.create(&run, &builds).await? {
                     Created::AlreadyExists => Ok(Started::Again(id)),
@@ -416,11 +422,11 @@ impl Starter {
         }
         let by_push = matches!(wanted, WantedJobs::ByFilters);
         let (file, message, suite) = try_join3(
-            self.engine.source.file(&push.repository, &push.commit, PIPELINE_FILE),
+            self.source.file(&push.repository, &push.commit, PIPELINE_FILE),
             async {
                 // A request means that the run is wanted, whatever the commit's message says; so does a tag.
                 if by_push && push.reference.branch().is_some() {
-                    self.engine.source.message(&push.repository, &push.commit).await
+                    self.source.message(&push.repository, &push.commit).await
                 } else {
                     Ok(None)
                 }
@@ -450,9 +456,11 @@ impl Starter {
     /// Handles a pushed commit without a pipeline file: finds the file at the commit of an annotated tag whose own id the event contained, a file
     /// with a similar name, or nothing, not even the commit.
     async fn look_around(&self, push: &Push) -> Result<Result<FileAt, Plan>, Fault> {
-        let source = &self.engine.source;
-        let root = match source.root(&push.repository, &Place::Commit(push.commit.clone())).await? {
-            None if push.reference.branch().is_none() => source.root(&push.repository, &Place::Reference(push.reference.clone())).await?,
+        let source = &self.source;
+        let root = match source.root(&push.repository, &Revision::Commit(push.commit.clone())).await? {
+            None if push.reference.branch().is_none() => {
+                source.root(&push.repository, &Revision::Reference(push.reference.clone())).await?
+            }
             root => root,
         };
         let Some(root) = root else {
@@ -489,13 +497,13 @@ impl Starter {
         };
         let suite = match self.engine.serving(suite).await? {
             Ok(suite) => suite,
-            Err(why) => return Ok(Err(why.into_words())),
+            Err(why) => return Ok(Err(why.into_message())),
         };
         let by_push = matches!(wanted, WantedJobs::ByFilters);
         // A new branch has no previous commit to compare with, so every path counts as changed.
         let changed = match &push.previous {
             Some(previous) if by_push && file.needs_changes(&push.reference) => {
-                self.engine.source.changed(&push.repository, previous, &push.commit).await?
+                self.source.changed(&push.repository, previous, &push.commit).await?
             }
             _ => None,
         };
@@ -517,14 +525,14 @@ impl Starter {
     }
 
     pub(crate) async fn suite(&self) -> Result<Result<SuiteConfig, String>, Fault> {
-        Ok(self.engine.configuration().await?.map_err(NoConfiguration::into_words))
+        Ok(self.engine.configuration().await?.map_err(NoConfiguration::into_message))
     }
 
     /// Stores scripts that do not fit into the overrides of a task in the bucket, before builds that need them start.
     async fn store_large_scripts(&self, specs: Vec<BuildSpec>) -> Result<Vec<BuildSpec>, Fault> {
         let store = &self.engine.store;
         let stored = specs.into_iter().map(|mut spec| async move {
-            if !fits_overrides(&spec, store.bucket())
+            if !fits_environment(&spec, store.bucket())
                 && let Script::Inline(text) = &spec.script
             {
                 let key = script_key(&spec.id);
@@ -557,5 +565,5 @@ fn names_beside(file: &PipelineFile, specs: &[BuildSpec]) -> Vec<JobName> {
 fn script_job() -> Result<JobName, Fault> {
     SCRIPT_JOB
         .parse()
-        .map_err(|error| Fault::lasting("the name of an action's own job").caused_by(error))
+        .map_err(|error| Fault::permanent("the name of an action's own job").caused_by(error))
 }

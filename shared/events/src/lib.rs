@@ -3,36 +3,34 @@
 //! [`parse`] accepts every input of a function and never fails: records that are foreign or invalid are returned as [`Skipped`] with a reason, next
 //! to all parsed events. So one invalid record of a batch does not affect the others.
 //!
-//! There is one file per source of events. SNS and SQS are not sources but envelopes, which [`parse`] opens first. [`task`] evaluates ECS tasks, and
+//! There is one file per source of events, in `sources`. SNS and SQS are not sources but envelopes, which [`parse`] opens first. [`task`] evaluates ECS tasks, and
 //! [`codebuild`] evaluates CodeBuild builds. Both work without JSON, so events and API responses lead to the same result.
+//! Which record an event is for is decided in `bellhop-runtime`.
 //!
 //! The reasons are suitable for logs: they contain no values of environment variables, no credentials and no foreign message texts.
 
-mod alarm;
-pub mod backup;
-pub mod codebuild;
-mod codecommit;
-mod codepipeline;
-pub mod control;
 mod decode;
-mod ec2;
-mod ecs;
 mod fields;
 pub mod refusal;
-pub mod task;
+mod sources;
+mod wake;
 mod wrapping;
 
 use std::fmt;
 
 use bellhop_domain::alarm::AlarmChange;
-use bellhop_domain::backup::{BackupRequest, JobSeen};
+use bellhop_domain::backup::{BackupRequest, JobObservation};
+use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::ids::{AgentId, AttemptId, InstanceId};
-use bellhop_domain::instance::What;
-use bellhop_domain::observation::Observation;
+use bellhop_domain::instance::Ec2Notice;
+use bellhop_domain::record::Key;
 use bellhop_domain::request::{PipelineJob, Request};
 use bellhop_domain::trigger::Push;
 use jiff::Timestamp;
 use serde_json::Value;
+
+pub use sources::*;
+pub use wake::wake_up;
 
 /// An event that Bellhop handles.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +39,13 @@ pub enum Event {
     Push(Push),
     /// An attempt's agent changed.
     Agent(AgentChange),
-    /// A CodeBuild build changed, and the event does not identify its attempt, or the cause of its failure: CodeBuild must be polled.
-    Unnamed(AgentId),
+    /// An agent changed, and the event does not identify its attempt, or the cause of its failure: the service must be asked.
+    Unnamed {
+        /// The name of its executor.
+        executor: &'static str,
+        /// The agent.
+        agent: AgentId,
+    },
     /// EC2 will interrupt an instance, or may do so.
     Instance(InstanceNotice),
     /// An action of CodePipeline waits for a result.
@@ -52,11 +55,28 @@ pub enum Event {
     /// A request, or the error of an invalid one.
     Request(Result<Request, String>),
     /// A job of AWS Backup changed.
-    BackupJob(JobSeen),
+    BackupJob(JobObservation),
     /// A schedule's time has come: the time, if the event has it.
     Schedule(Option<Timestamp>),
     /// A request for a backup or a check, or the error of an invalid one.
     BackupRequest(Result<BackupRequest, String>),
+    /// Another function asks for these records to be processed.
+    WakeUp(Vec<Key>),
+}
+
+/// How events of a type from EventBridge are parsed.
+pub(crate) struct Parser {
+    /// `source` of the event.
+    source: &'static str,
+    /// `detail-type` of the event.
+    kind: &'static str,
+    parse: fn(&Value) -> Result<Event, Reason>,
+}
+
+impl Parser {
+    pub(crate) const fn of(source: &'static str, kind: &'static str, parse: fn(&Value) -> Result<Event, Reason>) -> Self {
+        Self { source, kind, parse }
+    }
 }
 
 /// A change of an agent, from an event.
@@ -74,7 +94,7 @@ pub struct InstanceNotice {
     /// The instance.
     pub instance: InstanceId,
     /// The notice.
-    pub what: What,
+    pub what: Ec2Notice,
     /// Its time, if the event has it.
     pub at: Option<Timestamp>,
 }

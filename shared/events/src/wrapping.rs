@@ -7,9 +7,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::codebuild::event as codebuild;
 use crate::decode::{clean, expected};
-use crate::{Event, Parsed, Reason, alarm, backup, codecommit, codepipeline, control, ec2, ecs};
+use crate::{Event, Parsed, Reason, alarm, backup, codecommit, codepipeline, control, sources, wake};
 
 /// How many nested messages are opened. EventBridge through SNS through SQS, the longest useful way, has two.
 const DEEPEST: usize = 4;
@@ -51,6 +50,8 @@ pub(crate) fn open(input: &Value, depth: usize, parsed: &mut Parsed) {
         message("SQS message", object.get("Body"), ("Body", None), depth, parsed);
     } else if control::is_request(object) {
         parsed.events.push(Event::Request(control::request(input)));
+    } else if wake::is_wake_up(object) {
+        parsed.add("wake-up", wake::parse(object));
     } else if backup::is_request(object) {
         parsed.events.push(Event::BackupRequest(backup::request(input)));
     } else {
@@ -59,28 +60,19 @@ pub(crate) fn open(input: &Value, depth: usize, parsed: &mut Parsed) {
 }
 
 fn event_bridge(event: &Value, source: Option<&str>, kind: &str, parsed: &mut Parsed) {
-    let what = title(source, kind);
-    match (source, kind) {
-        (Some(codecommit::SOURCE), codecommit::STATE_CHANGE) => parsed.add(what, codecommit::state_change(event)),
-        (Some(ecs::SOURCE), ecs::TASK_STATE_CHANGE) => parsed.add(what, ecs::task_state_change(event)),
-        (Some(codebuild::SOURCE), codebuild::STATE_CHANGE) => parsed.add(what, codebuild::state_change(event)),
-        (Some(alarm::SOURCE), alarm::STATE_CHANGE) => parsed.add(what, alarm::state_change(event)),
-        (Some(alarm::SOURCE), alarm::CONTRIBUTOR_STATE_CHANGE) => parsed.add(what, alarm::contributor_state_change(event)),
-        (Some(codebuild::SOURCE), codebuild::PHASE_CHANGE) => parsed.add(what, codebuild::phase_change(event)),
-        (Some(ec2::SOURCE), ec2::INTERRUPTION_WARNING) => parsed.add(what, ec2::interruption_warning(event)),
-        (Some(ec2::SOURCE), ec2::REBALANCE_RECOMMENDATION) => parsed.add(what, ec2::rebalance_recommendation(event)),
-        (Some(backup::SOURCE), kind) if let Some(job) = backup::kind_of(kind) => parsed.add(what, backup::state_change(job, event)),
-        (Some(source), backup::SCHEDULED) if backup::SCHEDULES.contains(&source) => parsed.events.push(backup::schedule(event)),
-        _ => parsed.skip(what, nothing_to_do()),
-    }
+    add_or_skip(sources::event(source.unwrap_or_default(), kind, event), title(source, kind), parsed);
 }
 
 fn notification(event: &Value, source: Option<&str>, kind: &str, parsed: &mut Parsed) {
-    let what = title(source, kind);
-    match (source, kind) {
-        (Some(codecommit::SOURCE), codecommit::STATE_CHANGE) => parsed.add(what, codecommit::notification(event)),
-        _ => parsed.skip(what, nothing_to_do()),
-    }
+    add_or_skip(
+        sources::notification(source.unwrap_or_default(), kind, event),
+        title(source, kind),
+        parsed,
+    );
+}
+
+fn add_or_skip(result: Option<Result<Event, Reason>>, what: String, parsed: &mut Parsed) {
+    parsed.add(what, result.unwrap_or_else(|| Err(nothing_to_do())));
 }
 
 /// A record of a batch, recognized by its source, or by its content if an intermediary removed the source.

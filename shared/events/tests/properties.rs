@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use bellhop_domain::Capacity;
-use bellhop_domain::observation::AgentStatus;
+use bellhop_domain::executor::observation::AgentStatus;
 use bellhop_domain::request::PipelineAsks;
 use bellhop_events::{Event, Reason, parse};
 use proptest::prelude::*;
@@ -222,7 +222,7 @@ fn check_lines(input: &Value) {
                     lines.push(text);
                 }
             }
-            Event::Agent(change) if change.observation.capacity == Some(Capacity::CodeBuild) => {
+            Event::Agent(change) if !matches!(change.observation.capacity, None | Some(Capacity::Spot | Capacity::OnDemand)) => {
                 if let AgentStatus::Stopped(stop) = change.observation.status {
                     let report = stop.report.map(|report| (report.command, report.message));
                     let (command, message) = report.unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The common part of the functions for agents' events.
 
 use bellhop_domain::build::BuildEvent;
-use bellhop_domain::observation::AgentStatus;
+use bellhop_domain::executor::observation::AgentStatus;
 use bellhop_engine::{Engine, Fault, Handled};
 use bellhop_events::AgentChange;
 use serde_json::{Value, json};

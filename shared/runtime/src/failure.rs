@@ -18,12 +18,12 @@ impl fmt::Debug for Failure {
 }
 
 impl From<Failure> for Diagnostic {
-    /// The error type shows whether a retry helps: `Passing` or `Lasting`.
+    /// The error type shows whether a retry helps: `Transient` or `Permanent`.
     fn from(Failure(fault): Failure) -> Self {
         Self {
             error_type: match fault.kind {
-                FaultKind::Passing => "Passing",
-                FaultKind::Lasting => "Lasting",
+                FaultKind::Transient => "Transient",
+                FaultKind::Permanent => "Permanent",
             }
             .to_owned(),
             error_message: fault.what,
@@ -37,17 +37,17 @@ mod tests {
 
     #[test]
     fn a_failure_is_logged_in_one_line_without_what_is_underneath() {
-        let fault = Fault::passing("failed to read build x: ThrottlingException: Rate exceeded").caused_by("Response {\n  headers: …\n}");
+        let fault = Fault::transient("failed to read build x: ThrottlingException: Rate exceeded").caused_by("Response {\n  headers: …\n}");
         assert_eq!(
             format!("{:?}", Failure::from(fault)),
-            "the invocation failed: Passing: failed to read build x: ThrottlingException: Rate exceeded"
+            "the invocation failed: Transient: failed to read build x: ThrottlingException: Rate exceeded"
         );
     }
 
     #[test]
     fn the_reference_has_every_type_of_error() {
         let page = include_str!("../../../docs/reference/metrics.md");
-        for fault in [Fault::passing("x"), Fault::lasting("x")] {
+        for fault in [Fault::transient("x"), Fault::permanent("x")] {
             let kind = Diagnostic::from(Failure::from(fault)).error_type;
             assert!(page.contains(&format!("\n| `{kind}` |")), "metrics.md does not say what {kind} is");
         }

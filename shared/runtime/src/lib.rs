@@ -8,6 +8,7 @@ mod metrics;
 mod serve;
 mod settings;
 mod suite;
+mod wake;
 
 pub use agents::take_agent_change;
 pub use each::each_event;
@@ -15,3 +16,4 @@ pub use failure::Failure;
 pub use serve::{Invocation, serve};
 pub use settings::{MissingSettings, Settings};
 pub use suite::Suite;
+pub use wake::take_wake_up;

@@ -16,6 +16,8 @@ pub struct Settings {
     pub bucket: String,
     /// `BELLHOP_TOPIC_ARN`: the SNS topic for messages.
     pub topic_arn: String,
+    /// `BELLHOP_WAKE_TOPIC_ARN`: the internal SNS topic, by which functions wake each other. Without it, they cannot.
+    pub wake_topic_arn: Option<String>,
     /// `BELLHOP_CONFIG_KEY`: the suite configuration's key in the bucket.
     pub config_key: String,
     /// `BELLHOP_SUITE`: the suite's name, in its metrics, and as a part of what run ids and tokens are derived from; by default the table's name. It
@@ -63,6 +65,7 @@ impl Settings {
             table,
             bucket: required("BELLHOP_BUCKET"),
             topic_arn: required("BELLHOP_TOPIC_ARN"),
+            wake_topic_arn: optional("BELLHOP_WAKE_TOPIC_ARN"),
             config_key: lookup("BELLHOP_CONFIG_KEY")
                 .filter(|key| !key.is_empty())
                 .unwrap_or_else(|| CONFIG_KEY.to_owned()),

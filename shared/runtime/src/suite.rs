@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bellhop_aws::{Aws, SystemClock};
-use bellhop_engine::{Engine, Keeper, Starter};
+use bellhop_engine::ports::Source;
+use bellhop_engine::{BackupService, BuildPorts, Engine, Performs, RemedyPorts, RunStarter};
 
 use crate::metrics::Metrics;
 use crate::{MissingSettings, Settings};
@@ -31,13 +32,68 @@ impl Suite {
         Self { aws, settings }
     }
 
-    /// The engine, which decides about builds and runs.
+    /// The engine of a function that carries builds.
     #[must_use]
     pub fn engine(&self) -> Engine {
+        self.performing(Performs {
+            builds: Some(self.build_ports()),
+            ..Performs::default()
+        })
+    }
+
+    /// The engine of the function that applies remedies. A remedy may start a run, so it carries builds as well.
+    #[must_use]
+    pub fn alarm_engine(&self) -> Engine {
+        let remedies = RemedyPorts {
+            services: Arc::new(self.aws.services()),
+            source: self.source(),
+        };
+        self.performing(Performs {
+            builds: Some(self.build_ports()),
+            remedies: Some(remedies),
+            ..Performs::default()
+        })
+    }
+
+    /// The engine of the function for container instances. It notifies the builds on them, so it carries builds as well.
+    #[must_use]
+    pub fn instance_engine(&self) -> Engine {
+        self.performing(Performs {
+            builds: Some(self.build_ports()),
+            instances: Some(Arc::new(self.aws.instances())),
+            ..Performs::default()
+        })
+    }
+
+    /// Starts runs.
+    #[must_use]
+    pub fn run_starter(&self) -> RunStarter {
+        RunStarter {
+            engine: self.engine(),
+            source: self.source(),
+        }
+    }
+
+    /// Starts and checks backups.
+    #[must_use]
+    pub fn backup_service(&self) -> BackupService {
+        let performs = Performs {
+            backups: Some(Arc::new(self.aws.backups())),
+            ..Performs::default()
+        };
+        BackupService {
+            engine: self.performing(performs),
+            table: self.settings.table_backup.clone(),
+        }
+    }
+
+    /// Only the services that a function asks for here are linked into it.
+    fn performing(&self, performs: Performs) -> Engine {
         let Settings {
             table,
             bucket,
             topic_arn,
+            wake_topic_arn,
             config_key,
             suite,
             ..
@@ -45,33 +101,26 @@ impl Suite {
         Engine {
             suite: suite.as_str().into(),
             ledger: Arc::new(self.aws.ledger(table)),
-            agents: Arc::new(self.aws.agents(bucket)),
-            hosts: Arc::new(self.aws.hosts()),
             store: Arc::new(self.aws.bucket(bucket, config_key)),
             notifier: Arc::new(self.aws.topic(topic_arn)),
-            pipelines: Arc::new(self.aws.pipelines()),
-            source: Arc::new(self.aws.codecommit()),
-            services: Arc::new(self.aws.services()),
-            backups: Arc::new(self.aws.backups()),
+            waker: Arc::new(self.aws.wake_topic(wake_topic_arn.as_deref())),
             meter: Arc::new(Metrics::new(suite)),
             clock: Arc::new(SystemClock),
+            performs,
             reading: Arc::default(),
             depth: 0,
+            pace: None,
         }
     }
 
-    /// Starts runs.
-    #[must_use]
-    pub fn starter(&self) -> Starter {
-        Starter { engine: self.engine() }
+    fn build_ports(&self) -> BuildPorts {
+        BuildPorts {
+            executors: self.aws.executors(&self.settings.bucket),
+            pipelines: Arc::new(self.aws.pipelines()),
+        }
     }
 
-    /// Starts and checks backups.
-    #[must_use]
-    pub fn keeper(&self) -> Keeper {
-        Keeper {
-            engine: self.engine(),
-            table: self.settings.table_backup.clone(),
-        }
+    fn source(&self) -> Arc<dyn Source> {
+        Arc::new(self.aws.codecommit())
     }
 }

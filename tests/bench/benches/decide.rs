@@ -12,6 +12,7 @@ use bellhop_domain::config::{PipelineFile, Select, SuiteConfig, plan};
 use bellhop_domain::decision::Decision;
 use bellhop_domain::ids::RunId;
 use bellhop_domain::outcome::Outcome;
+use bellhop_domain::record::Decides as _;
 use bellhop_domain::run::{Run, RunEvent};
 use bellhop_domain::trigger::Push;
 use bellhop_events::{Event, parse};
@@ -141,7 +142,12 @@ fn decisions(criterion: &mut Criterion) {
             now,
         ),
         ("build: succeeded", &running, of_task("ecs/stopped-success.json"), now),
-        ("build: looked at by the sweep", &running, BuildEvent::Tick { looked: later }, later),
+        (
+            "build: looked at by the sweep",
+            &running,
+            BuildEvent::Tick { polled_at: later },
+            later,
+        ),
     ] {
         group.bench_function(name, |bencher| bencher.iter(|| black_box(build).decide(black_box(&event), at)));
     }

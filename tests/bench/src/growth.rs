@@ -20,7 +20,7 @@ use crate::table::Item;
 const JOBS: [usize; 3] = [1, 10, 100];
 /// How many builds are open.
 const OPEN: [usize; 3] = [10, 1_000, 100_000];
-/// How many due builds one sweep is given, beside those that fall to a minute: what it reads at a time (`shared/engine/src/sweep.rs`).
+/// How many due builds one sweep is given, beside those that fall to a minute: what it reads at a time (`shared/engine/src/sweep/mod.rs`).
 const MANY: usize = 1_000;
 /// How often the sweep looks at a running build, in its own minutes (`CHECK_RUNNING` in `shared/domain/src/build/deadline.rs`).
 const LOOK_MINUTES: usize = 5;

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use bellhop_domain::config::SuiteConfig;
-use bellhop_domain::spec::Executor;
+use bellhop_domain::executor::Executor;
 
 const DEFAULT: &str = include_str!("../suite-configuration/default.yaml");
 const ONE_CLUSTER_WITHOUT_CODEBUILD: &str = include_str!("../suite-configuration/one-cluster-without-codebuild.yaml");
@@ -36,7 +36,7 @@ fn the_agents_of_the_template_are_read() {
     assert_eq!(agents(&suite), expected);
     assert_eq!(suite.clusters(), BTreeSet::from(["ci-main".to_owned(), "ci-spot".to_owned()]));
     for (name, agent) in &suite.agents {
-        let logs = agent.executor.logs().unwrap();
+        let logs = agent.executor.kind().logs().unwrap();
         let expected = match &agent.executor {
             Executor::Ecs(_) => ("/bellhop-agents/agents", format!("{name}/agent/")),
             Executor::CodeBuild(_) => ("/bellhop-agents/builds", String::new()),

@@ -4,8 +4,9 @@
 
 use bellhop_domain::build::{Build, BuildEvent};
 use bellhop_domain::decision::Decision;
-use bellhop_domain::observation::{AgentStatus, Observation, Report, Stop, StopCause};
+use bellhop_domain::executor::observation::{AgentStatus, Observation, Report, Stop, StopCause};
 use bellhop_domain::outcome::Outcome;
+use bellhop_domain::record::{Decides, Step};
 use bellhop_domain::report;
 use bellhop_domain::run::{Run, RunEvent};
 use jiff::Timestamp;
@@ -54,9 +55,9 @@ fn run_goes_on(run: &Run, now: Timestamp) {
 fn build_goes_on(build: &Build, now: Timestamp) {
     build.due();
     build.agents_to_check(now);
-    let mut events = vec![BuildEvent::Tick { looked: now }, BuildEvent::Released];
+    let mut steps = vec![Step::Event(BuildEvent::Tick { polled_at: now }), Step::Event(BuildEvent::Released)];
     for pending in build.outbox.pending() {
-        events.extend([BuildEvent::Performed(pending.id), BuildEvent::Deferred(pending.id, String::new())]);
+        steps.extend([Step::Performed(pending.id), Step::Deferred(pending.id, String::new())]);
     }
     for attempt in &build.attempts {
         let Some(agent) = &attempt.agent else { continue };
@@ -68,19 +69,18 @@ fn build_goes_on(build: &Build, now: Timestamp) {
                 report: None,
                 at: None,
             };
-            events.push(BuildEvent::Agent {
-                attempt: attempt.number,
-                observation: Observation {
-                    agent: agent.clone(),
-                    version: None,
-                    capacity: None,
-                    status: AgentStatus::Stopped(stop),
-                },
-            });
+            let observation = Observation {
+                agent: agent.clone(),
+                version: None,
+                capacity: None,
+                status: AgentStatus::Stopped(stop),
+            };
+            let attempt = attempt.number;
+            steps.push(Step::Event(BuildEvent::Agent { attempt, observation }));
         }
     }
-    for event in events {
-        if let Decision::Next(next) = build.decide(&event, now) {
+    for step in steps {
+        if let Decision::Next(next) = build.take(&step, now) {
             written_again(&*next);
             next.due();
         }

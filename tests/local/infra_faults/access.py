@@ -80,7 +80,7 @@ def every_image_repository(template):
 
 def every_project(template):
     projects = {"Fn::Join": ["", ["arn:*:codebuild:*:*:project/*,", {"Fn::Join": [",", {"Ref": "AgentProjects"}]}]]}
-    statement(template, "BuildLaunchPolicy", "StartFindStop")["Resource"] = {"Fn::Split": [",", projects]}
+    statement(template, "AgentLaunchPolicy", "StartFindStopBuilds")["Resource"] = {"Fn::Split": [",", projects]}
 
 
 def agents_open_to_all(template):
@@ -135,7 +135,7 @@ FAULTS = [
     (every_object, "wildcards", ["StartPolicy", "Resource arn:aws:s3:::*"]),
     (every_role, "wildcards", ["AgentLaunchPolicy", ":role/*"]),
     (every_table, "wildcards", ["SweepRole", ":table/*"]),
-    (every_project, "wildcards", ["BuildLaunchPolicy", ":project/*"]),
+    (every_project, "wildcards", ["AgentLaunchPolicy", ":project/*"]),
     (every_image_repository, "wildcards", ["ExecutionRole", ":repository/*"], "agents.yaml"),
     (agents_open_to_all, "ingress", ["AgentSecurityGroup: 0.0.0.0/0", "connect to agents"], "agents.yaml"),
     (agents_open_to_a_group, "ingress", ["EachOther", "connect to agents"], "agents.yaml"),

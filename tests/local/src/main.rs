@@ -25,8 +25,10 @@ mod shop;
 mod spot;
 mod stack;
 mod story;
+mod transcripts;
 mod with;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -73,6 +75,11 @@ enum Command {
     Acknowledged,
     /// Runs every command that `local` prints
     Commands,
+    /// Compares the page of the demo with what all stories printed
+    Transcripts {
+        /// The file with the lines that the stories printed
+        printed: PathBuf,
+    },
     /// Runs a program with the address of a stand-in in its environment, in which there is more of everything than a page holds
     Pages {
         /// The program and its arguments
@@ -114,6 +121,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Cost { builds: None } => cost::page().await,
         Command::Acknowledged => acknowledged::run().await,
         Command::Commands => commands::run().await,
+        Command::Transcripts { printed } => transcripts::check(&printed),
         Command::Pages { program } => pages::run(&program).await,
         Command::Parse => parse::run(),
         Command::Empty { program } => empty::run(&program).await,

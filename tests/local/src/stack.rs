@@ -23,6 +23,7 @@ pub(crate) const CONFIG_KEY: &str = "config/bellhop.yaml";
 pub(crate) struct Stack {
     bare: Bare,
     outputs: BTreeMap<String, String>,
+    wake_topic: String,
 }
 
 impl Deref for Stack {
@@ -45,8 +46,11 @@ impl Stack {
         let mut stack = Self {
             bare: Bare::start(log_level).await?,
             outputs: BTreeMap::new(),
+            wake_topic: String::new(),
         };
         stack.deploy(functions).await?;
+        let topic = stack.resources().await?.remove("WakeTopic");
+        stack.wake_topic = topic.context("infra/template.yaml has no resource WakeTopic")?;
         stack.configure(CONFIGURATION).await?;
         Ok(stack)
     }
@@ -92,6 +96,7 @@ impl Stack {
             ("BELLHOP_TABLE", self.output("TableName")?.to_owned()),
             ("BELLHOP_BUCKET", self.output("BucketName")?.to_owned()),
             ("BELLHOP_TOPIC_ARN", self.output("TopicArn")?.to_owned()),
+            ("BELLHOP_WAKE_TOPIC_ARN", self.wake_topic.clone()),
             ("BELLHOP_SUITE", STACK.to_owned()),
         ]);
         Ok(all)

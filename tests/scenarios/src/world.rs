@@ -1,7 +1,7 @@
 //! A suite of a test's own, and what happens to it.
 //!
-//! [`World`] is the suite; one file adds one side of it: how it is made, what AWS sends, what the functions answer, what is to be seen afterwards, and what
-//! becomes of its agents.
+//! [`World`] is the suite; one file adds one side of it: how it is made, what AWS sends, what the functions answer, whom they wake, what is to be seen
+//! afterwards, and what becomes of its agents.
 
 mod agents;
 mod creation;
@@ -10,6 +10,7 @@ mod functions;
 mod message;
 mod services;
 mod state;
+mod wake_ups;
 
 use std::sync::{Arc, Mutex};
 
@@ -39,6 +40,7 @@ pub struct World {
     suite: Suite,
     settings: Settings,
     queue: String,
+    wake_queue: String,
     first_push: Value,
     newest_run: Mutex<Option<RunId>>,
     _folder: TempDir,

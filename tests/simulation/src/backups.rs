@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bellhop_domain::backup::restore::{Kind, Resource};
-use bellhop_domain::backup::{Definition, JobKind, JobSeen, JobState, Point, RemovalSeen};
-use bellhop_engine::ports::Begun;
-use bellhop_engine::{Fault, Keeper};
+use bellhop_domain::backup::{Definition, JobKind, JobObservation, JobState, Point, RemovalObservation};
+use bellhop_engine::ports::JobStart;
+use bellhop_engine::{BackupService, Fault};
+use bellhop_model::backup::may_end;
 use jiff::Timestamp;
 
 use crate::hostility::Spell;
@@ -117,7 +118,7 @@ pub(crate) enum Input {
     /// Somebody asks whether all is well.
     Check,
     /// AWS Backup tells of a job.
-    Job(JobSeen),
+    Job(JobObservation),
 }
 
 impl Backups {
@@ -184,7 +185,7 @@ impl Backups {
             (12, JobKind::Backup | JobKind::Copy) => (JobState::Completed, Some("some objects were skipped")),
             (13..15, JobKind::Backup) => (JobState::Expired, None),
             (15, JobKind::Backup) => (JobState::Partial, None),
-            (16, _) => (JobState::Aborted, None),
+            (16, _) if may_end(kind.as_str(), JobState::Aborted) => (JobState::Aborted, None),
             _ => (JobState::Failed, Some("Access denied")),
         }
     }
@@ -323,12 +324,12 @@ fn deliver(world: &mut World, at: Millis, input: impl Fn(u32) -> Input) {
 }
 
 /// Takes an input to the backups, as the function does.
-pub(crate) async fn take(keeper: &Keeper, input: &Input, slot: Option<Timestamp>) -> Result<(), Fault> {
+pub(crate) async fn take(service: &BackupService, input: &Input, slot: Option<Timestamp>) -> Result<(), Fault> {
     match input {
-        Input::Schedule { by, .. } => keeper.start(None, slot, by).await.map(|_| ()),
-        Input::Request { name, by } => keeper.start(Some(name), None, by).await.map(|_| ()),
-        Input::Check => keeper.check().await.map(|_| ()),
-        Input::Job(seen) => keeper.job(seen).await.map(|_| ()),
+        Input::Schedule { by, .. } => service.start(None, slot, by).await.map(|_| ()),
+        Input::Request { name, by } => service.start(Some(name), None, by).await.map(|_| ()),
+        Input::Check => service.check().await.map(|_| ()),
+        Input::Job(seen) => service.job(seen).await.map(|_| ()),
     }
 }
 
@@ -344,16 +345,16 @@ pub(crate) struct Wanted {
 }
 
 /// Starts a job, unless its token has one.
-pub(crate) fn begin(world: &mut World, wanted: &Wanted) -> Begun {
+pub(crate) fn begin(world: &mut World, wanted: &Wanted) -> JobStart {
     let token = mutant::backup_token(world, &wanted.token);
     let known = world.backups.jobs.iter().find(|job| job.kind == wanted.kind && job.token == token);
     if let Some(known) = known {
-        return Begun::Started(known.id.clone());
+        return JobStart::Started(known.id.clone());
     }
     let plan = world.backups.plans.iter().find(|plan| plan.resource == wanted.resource);
     if plan.is_none_or(|plan| plan.refused) || world.spell(Spell::Forbidden) {
         world.backups.refused.insert(token);
-        return Begun::Refused("AccessDeniedException: no".to_owned());
+        return JobStart::Refused("AccessDeniedException: no".to_owned());
     }
     checks::backups::beginning(world, wanted.kind, &token, wanted.point.as_deref());
     let now = world.now;
@@ -401,7 +402,7 @@ pub(crate) fn begin(world: &mut World, wanted: &Wanted) -> Begun {
         format!("{kind} {id} of {}, in {takes} ms {ends:?}", wanted.resource)
     });
     tell(world, wanted.kind, &id);
-    Begun::Started(id)
+    JobStart::Started(id)
 }
 
 /// The ARN of what a restore creates: of a table the name was given, of a file system it is drawn.
@@ -430,9 +431,9 @@ fn tell(world: &mut World, kind: JobKind, id: &str) {
 }
 
 /// A job as AWS Backup shows it at a moment.
-fn seen(job: &Job, at: Millis) -> JobSeen {
+fn seen(job: &Job, at: Millis) -> JobObservation {
     let is_over = job.ends_at <= at;
-    JobSeen {
+    JobObservation {
         kind: job.kind,
         id: job.id.clone(),
         state: if is_over { job.ends } else { JobState::Underway },
@@ -445,7 +446,7 @@ fn seen(job: &Job, at: Millis) -> JobSeen {
 }
 
 /// How a job is, as far as AWS Backup knows it.
-pub(crate) fn describe(world: &mut World, kind: JobKind, id: &str) -> Option<JobSeen> {
+pub(crate) fn describe(world: &mut World, kind: JobKind, id: &str) -> Option<JobObservation> {
     let at = world.now.saturating_sub(lag(world));
     let job = world.backups.job(kind, id)?;
     let is_forgotten = job.forgotten && job.ends_at <= at;
@@ -475,17 +476,17 @@ fn lag(world: &mut World) -> Millis {
 }
 
 /// Asks Cloud Control to remove something, once for each token.
-pub(crate) fn remove(world: &mut World, resource: &str, token: &str) -> RemovalSeen {
+pub(crate) fn remove(world: &mut World, resource: &str, token: &str) -> RemovalObservation {
     let resource = &mutant::removed_resource(world, resource);
     checks::backups::removing(world, resource);
     if world.is(Mutant::REMOVALS_DROPPED) {
-        return RemovalSeen::Done;
+        return RemovalObservation::Done;
     }
     let there = |restored: &Restored| restored.resource == *resource && !restored.is_gone;
     let is_known = world.backups.removals.iter().any(|removal| removal.token == token);
     if !is_known {
         if !world.backups.restored.iter().any(there) {
-            return RemovalSeen::Done;
+            return RemovalObservation::Done;
         }
         let now = world.now;
         let backups = &mut world.backups;
@@ -513,25 +514,25 @@ pub(crate) fn remove(world: &mut World, resource: &str, token: &str) -> RemovalS
 }
 
 /// How a removal goes.
-pub(crate) fn removal(world: &mut World, request: &str) -> RemovalSeen {
+pub(crate) fn removal(world: &mut World, request: &str) -> RemovalObservation {
     let now = world.now;
     let Some(removal) = world.backups.removals.iter().find(|removal| removal.request == request) else {
-        return RemovalSeen::Failed("RequestTokenNotFoundException: no such request".to_owned());
+        return RemovalObservation::Failed("RequestTokenNotFoundException: no such request".to_owned());
     };
     if removal.ends_at > now {
-        return RemovalSeen::Underway {
+        return RemovalObservation::Underway {
             request: request.to_owned(),
         };
     }
     if removal.fails {
-        return RemovalSeen::Failed("GeneralServiceException: it is in use".to_owned());
+        return RemovalObservation::Failed("GeneralServiceException: it is in use".to_owned());
     }
     let resource = removal.resource.clone();
     for restored in world.backups.restored.iter_mut().filter(|restored| restored.resource == resource) {
         world.statistics.removed += u64::from(!restored.is_gone);
         restored.is_gone = true;
     }
-    RemovalSeen::Done
+    RemovalObservation::Done
 }
 
 impl Input {

@@ -8,14 +8,15 @@ use bellhop_domain::ids::{PipelineJobId, RunId};
 use bellhop_domain::pipeline::{CONTINUE_AFTER, PipelineAnswer, PipelineFailure};
 use bellhop_domain::request::{PipelineAsks, PipelineJob, PipelineStart, PipelineWork};
 use bellhop_engine::ports::Answered;
+use bellhop_model::codepipeline;
 
 use crate::checks;
 use crate::requests::{Place, Work};
 use crate::source::DEFAULT_BRANCH;
-use crate::world::{Happening, Invoke, Job, MINUTE, Millis, SECOND, Subject, World, moment};
+use crate::world::{Happening, Invoke, Job, MINUTE, Millis, SECOND, Subject, World, millis, moment};
 
 /// How long a job may go without an answer.
-const JOB_TIMEOUT: Millis = 20 * MINUTE;
+const JOB_TIMEOUT: Millis = millis(codepipeline::JOB_TIMEOUT);
 /// The longest wait between two tries of an answer.
 const LONGEST_WAIT: Millis = 16 * MINUTE;
 /// How far clocks and the index of what is due may be behind, and a little more.

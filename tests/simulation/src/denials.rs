@@ -6,7 +6,7 @@ use crate::world::{Happening, MINUTE, Millis, SECOND, Subject, World};
 
 /// What may be denied: everything that is asked of a service and that a record waits for. What nothing can be done without, the ledger and the suite
 /// configuration, is not among it.
-const OPERATIONS: [&str; 17] = [
+const OPERATIONS: [&str; 18] = [
     "RunTask",
     "StopTask",
     "ListTasks",
@@ -14,6 +14,7 @@ const OPERATIONS: [&str; 17] = [
     "GetReport",
     "ListObjectsV2",
     "Publish",
+    "WakeUp",
     "PutObject",
     "PutJobSuccessResult",
     "PutJobFailureResult",

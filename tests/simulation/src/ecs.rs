@@ -11,10 +11,13 @@ mod tokens;
 
 use std::collections::BTreeMap;
 
+use bellhop_domain::Capacity;
 use bellhop_domain::build::Refusal;
-use bellhop_domain::ids::{AgentId, LaunchId};
+use bellhop_domain::executor::LaunchId;
+use bellhop_domain::ids::{AgentId, AttemptId};
+use bellhop_model::tokens::Tokens;
 
-use crate::world::World;
+use crate::world::{Millis, World};
 pub(crate) use orphans::{describe, find, identify, started_before, stop_task};
 pub(crate) use task::{Failure, Step, Task, Truth, cluster, short};
 pub(crate) use tokens::run_task;
@@ -22,9 +25,8 @@ pub(crate) use tokens::run_task;
 #[derive(Default)]
 pub(crate) struct Ecs {
     pub(crate) tasks: Vec<Task>,
-    tokens: BTreeMap<String, usize>,
-    /// Tokens that were refused in a 200, with the launch and the refusal.
-    spent: BTreeMap<String, (LaunchId, Refusal)>,
+    /// What each token made, which is a task, or was refused with in a 200, and for which launch.
+    tokens: Tokens<(AttemptId, Capacity), usize, (LaunchId, Refusal), Millis>,
     by_agent: BTreeMap<AgentId, usize>,
 }
 

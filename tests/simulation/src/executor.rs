@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use bellhop_domain::build::BuildEvent;
+use bellhop_domain::executor::codebuild::NAME;
 use bellhop_domain::ids::RunId;
+use bellhop_domain::record::Performer;
 use bellhop_domain::request::PipelineAsks;
 use bellhop_domain::run::RunEvent;
 use bellhop_domain::trigger::Push;
@@ -26,6 +28,8 @@ pub(crate) const INSPECTION: Millis = 20 * SECOND;
 /// The sweep's own time limit, of which it keeps some in reserve.
 const SWEEP_LIMIT: Millis = 78 * SECOND;
 const SWEEP_RESERVE: Millis = 20 * SECOND;
+/// The part of a woken function's time in which it begins nothing new.
+const WOKEN_RESERVE: Millis = 25 * SECOND;
 
 type Ready = Arc<Mutex<VecDeque<u64>>>;
 
@@ -294,7 +298,7 @@ impl Executor {
             let dies_in = dies.then(|| world.rng.u32(0..points));
             let limit = match invoke.job {
                 Job::Push(_) | Job::Pipeline(_) | Job::Request(_) | Job::Backup(_) => 60 * SECOND,
-                Job::Agent(..) | Job::Unnamed(..) | Job::Cancel(..) | Job::Instance(_) | Job::Alarm(_) => 30 * SECOND,
+                Job::Agent(..) | Job::Unnamed(..) | Job::Cancel(..) | Job::Instance(_) | Job::Alarm(_) | Job::WakeUp(..) => 30 * SECOND,
                 Job::Sweep => SWEEP_LIMIT,
             };
             world.schedule_in(limit, Happening::TimeOut(number));
@@ -314,7 +318,7 @@ impl Executor {
             Job::Unnamed(_, agent) => {
                 let (engine, agent) = (port.engine(), agent.clone());
                 async move {
-                    let Some((attempt, observation)) = engine.agents.identify(&agent).await? else {
+                    let Some((attempt, observation)) = engine.identify(NAME, &agent).await? else {
                         return Ok(());
                     };
                     let event = BuildEvent::Agent {
@@ -349,19 +353,24 @@ impl Executor {
                 async move { requests::take(&world, &starter, &request).await }.boxed_local()
             }
             Job::Instance(notice) => {
-                let (engine, world) = (port.engine(), self.world.clone());
+                let (engine, world) = (port.engine_of(Performer::Instances), self.world.clone());
                 let notice = mutant::delivered_notice(&lock(&world), notice);
                 async move { instances::take(&world, &engine, &notice).await }.boxed_local()
             }
             Job::Alarm(form) => {
-                let engine = port.engine();
+                let engine = port.engine_of(Performer::Alarms);
                 let change = mutant::delivered_alarm(&lock(&self.world), form);
                 async move { engine.alarm(change).await.map(|_| ()) }.boxed_local()
             }
             Job::Backup(input) => {
-                let (keeper, input) = (port.keeper(), input.clone());
+                let (backups, input) = (port.backup_service(), input.clone());
                 let slot = mutant::delivered_slot(&lock(&self.world), &input);
-                async move { backups::take(&keeper, &input, slot).await }.boxed_local()
+                async move { backups::take(&backups, &input, slot).await }.boxed_local()
+            }
+            Job::WakeUp(performer, records) => {
+                let (engine, records) = (port.engine_of(*performer), records.clone());
+                let until = timestamp(limit.saturating_sub(WOKEN_RESERVE));
+                async move { engine.woken(records, until).await.map(|_| ()) }.boxed_local()
             }
             Job::Pipeline(job) => {
                 let (starter, world) = (port.starter(), self.world.clone());
@@ -423,7 +432,7 @@ impl Job {
                 PipelineAsks::Continue(run) => Subject::from(run),
                 PipelineAsks::Wrong(_) => Subject::World,
             },
-            Self::Instance(_) | Self::Alarm(_) | Self::Backup(_) | Self::Sweep => Subject::World,
+            Self::Instance(_) | Self::Alarm(_) | Self::Backup(_) | Self::WakeUp(..) | Self::Sweep => Subject::World,
         }
     }
 
@@ -444,6 +453,7 @@ impl Job {
             Self::Instance(notice) => notice.words(),
             Self::Alarm(form) => form.words(),
             Self::Backup(input) => input.words(),
+            Self::WakeUp(_, records) => format!("{records:?}"),
             Self::Sweep => String::new(),
         }
     }

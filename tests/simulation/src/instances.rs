@@ -2,11 +2,12 @@
 
 use bellhop_domain::Capacity;
 use bellhop_domain::config::SuiteConfig;
+use bellhop_domain::executor::Executor;
+use bellhop_domain::executor::observation::{AgentStatus, Observation};
 use bellhop_domain::ids::{AgentId, AttemptId, InstanceId};
-use bellhop_domain::instance::{Action, ForeignTask, Host, What};
-use bellhop_domain::observation::{AgentStatus, Observation};
-use bellhop_domain::spec::{BuildSpec, Executor};
-use bellhop_engine::ports::Occupant;
+use bellhop_domain::instance::{Action, Ec2Notice, ForeignTask, Host};
+use bellhop_domain::spec::BuildSpec;
+use bellhop_engine::ports::InstanceTask;
 use bellhop_engine::{Engine, Fault};
 
 use crate::checks;
@@ -68,7 +69,7 @@ pub(crate) enum Step {
 #[derive(Debug, Clone)]
 pub(crate) struct Notice {
     pub(crate) instance: InstanceId,
-    pub(crate) what: What,
+    pub(crate) what: Ec2Notice,
     pub(crate) at: Millis,
 }
 
@@ -263,7 +264,7 @@ impl World {
             return;
         }
         match step {
-            Step::Advised if !calm && instance.warned.is_none() => tell(self, index, What::Rebalance),
+            Step::Advised if !calm && instance.warned.is_none() => tell(self, index, Ec2Notice::Rebalance),
             Step::Warned if !calm && instance.warned.is_none() && instance.spot => {
                 instance.warned = Some(now);
                 instance.warnings += 1;
@@ -284,9 +285,9 @@ impl World {
                 if let Some(again) = again {
                     self.schedule_in(again, Happening::Instance(index, Step::WarnedAgain(action)));
                 }
-                tell(self, index, What::Interruption(action));
+                tell(self, index, Ec2Notice::Interruption(action));
             }
-            Step::WarnedAgain(action) => tell(self, index, What::Interruption(action)),
+            Step::WarnedAgain(action) => tell(self, index, Ec2Notice::Interruption(action)),
             Step::Gone(action) => {
                 instance.gone = Some(now);
                 instance.foreign.clear();
@@ -335,7 +336,7 @@ fn come_back(world: &mut World, index: usize) {
 }
 
 /// EC2 tells something, with events as EventBridge would deliver them.
-fn tell(world: &mut World, index: usize, what: What) {
+fn tell(world: &mut World, index: usize, what: Ec2Notice) {
     let (now, hostile) = (world.now, !world.calm());
     let Some(instance) = world.instances.all.get(index) else { return };
     let notice = Notice {
@@ -360,7 +361,7 @@ pub(crate) async fn take(shared: &Shared, engine: &Engine, notice: &Notice) -> R
     let Some(text) = engine.store.configuration().await? else {
         return Ok(());
     };
-    let suite = SuiteConfig::parse(&text).map_err(|error| Fault::lasting(error.to_string()))?;
+    let suite = SuiteConfig::parse(&text).map_err(|error| Fault::permanent(error.to_string()))?;
     let clusters: Vec<String> = suite.clusters().into_iter().collect();
     let Notice { instance, what, at } = notice;
     let handled = engine.instance(instance, *what, timestamp(*at), &clusters).await?;
@@ -406,15 +407,15 @@ pub(crate) fn list(world: &mut World, host: &Host) -> Listed {
 }
 
 /// `DescribeTasks` of what was listed.
-pub(crate) fn describe(world: &mut World, listed: &Listed) -> Vec<Occupant> {
+pub(crate) fn describe(world: &mut World, listed: &Listed) -> Vec<InstanceTask> {
     let lag = if world.calm() { 0 } else { world.hostility.list_lag };
     let then = world.now.saturating_sub(world.instances.dice.u64(0..=lag));
     let tasks = listed.tasks.iter().filter_map(|index| world.ecs.tasks.get(*index));
     let agents = tasks.map(|task| (task.attempt.clone(), task.as_of(then)));
     let up = |status: &AgentStatus| matches!(status, AgentStatus::Starting | AgentStatus::Running { .. });
     let agents = agents.filter(|(_, observation): &(AttemptId, Observation)| up(&observation.status));
-    let agents = agents.map(|(attempt, observation)| Occupant::Agent(attempt, observation));
-    agents.chain(listed.foreign.iter().cloned().map(Occupant::Foreign)).collect()
+    let agents = agents.map(|(attempt, observation)| InstanceTask::Agent(attempt, observation));
+    agents.chain(listed.foreign.iter().cloned().map(InstanceTask::Foreign)).collect()
 }
 
 /// `UpdateContainerInstancesState`, which leaves alone what runs on it.

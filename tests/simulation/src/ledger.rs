@@ -7,8 +7,11 @@ use bellhop_domain::build::Build;
 use bellhop_domain::ids::{AgentName, BuildId, Reference, RepositoryName, RunId};
 use bellhop_domain::pool::Pool;
 use bellhop_domain::run::Run;
-use bellhop_engine::ports::{Created, Document, DocumentKey, DueItem, Lane, Versioned, Written};
+use bellhop_engine::ports::{Created, Item, Key, Lane, Text, Written};
+use bellhop_engine::records::Stored as _;
 use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::checks;
 use crate::mutant::{self, Mutant};
@@ -27,7 +30,8 @@ pub(crate) struct Tables {
     pub(crate) builds: BTreeMap<BuildId, Stored<Build>>,
     pub(crate) pools: BTreeMap<AgentName, Stored<Pool>>,
     pub(crate) branches: BTreeMap<(RepositoryName, Reference), Stored<Branch>>,
-    pub(crate) documents: BTreeMap<DocumentKey, Stored<Document>>,
+    /// All other kinds, as the ledger keeps them.
+    pub(crate) documents: BTreeMap<Key, Stored<Item>>,
 }
 
 impl<T: Clone> Stored<T> {
@@ -36,13 +40,6 @@ impl<T: Clone> Stored<T> {
             version: 1,
             record,
             index: Vec::new(),
-        }
-    }
-
-    fn read(&self) -> Versioned<T> {
-        Versioned {
-            version: self.version,
-            record: self.record.clone(),
         }
     }
 
@@ -70,20 +67,85 @@ impl World {
         self.rng.u64(0..=most)
     }
 
-    pub(crate) fn read_run(&self, id: &RunId) -> Option<Versioned<Run>> {
-        let mut run = self.tables.runs.get(id)?.read();
-        mutant::read_run(self, &mut run.record);
-        Some(run)
+    /// A record as it is read.
+    pub(crate) fn read(&self, key: &Key) -> Option<Text> {
+        let tables = &self.tables;
+        let (version, text) = match parts(key) {
+            Parts::Run(id) => {
+                let stored = tables.runs.get(&id)?;
+                let mut run = stored.record.clone();
+                mutant::read_run(self, &mut run);
+                (stored.version, json(&run))
+            }
+            Parts::Build(id) => {
+                let stored = tables.builds.get(&id)?;
+                let mut build = stored.record.clone();
+                mutant::read_build(self, &mut build);
+                (stored.version, json(&build))
+            }
+            Parts::Pool(agent) => {
+                let stored = tables.pools.get(&agent)?;
+                (stored.version, json(&stored.record))
+            }
+            Parts::Branch(repository, reference) => {
+                let stored = tables.branches.get(&(repository, reference))?;
+                (stored.version, json(&stored.record))
+            }
+            Parts::Other => {
+                let stored = tables.documents.get(key)?;
+                (stored.version, mutant::read_document(self, key, &stored.record.text))
+            }
+        };
+        Some(Text {
+            key: key.clone(),
+            version,
+            text,
+        })
     }
 
-    pub(crate) fn read_build(&self, id: &BuildId) -> Option<Versioned<Build>> {
-        let mut build = self.tables.builds.get(id)?.read();
-        mutant::read_build(self, &mut build.record);
-        Some(build)
+    /// Writes a record, if its version is the expected one; version 0 means that there is none.
+    pub(crate) fn write(&mut self, expected: u64, item: &Item) -> Written {
+        let created = |created| match created {
+            Created::New => Written::Stored(1),
+            Created::AlreadyExists => Written::Conflict,
+        };
+        match parts(&item.key) {
+            Parts::Run(_) if expected == 0 => created(self.create_run(&record(item))),
+            Parts::Run(_) => self.write_run(expected, &record(item)),
+            Parts::Build(_) if expected == 0 => created(self.create_build(&record(item))),
+            Parts::Build(_) => self.write_build(expected, &record(item)),
+            Parts::Pool(_) => self.write_pool(expected, &record(item)),
+            Parts::Branch(..) => self.write_branch(expected, &record(item)),
+            Parts::Other => self.write_document(expected, item),
+        }
+    }
+
+    /// Creates a run and its builds together, unless one of them is there.
+    pub(crate) fn create(&mut self, items: &[Item]) -> Created {
+        let exists = items.iter().any(|item| match parts(&item.key) {
+            Parts::Run(id) => self.tables.runs.contains_key(&id),
+            Parts::Build(id) => self.tables.builds.contains_key(&id),
+            _ => false,
+        });
+        if exists {
+            return Created::AlreadyExists;
+        }
+        // The run last, as a large one is created.
+        for item in items.iter().rev() {
+            self.write(0, item);
+        }
+        Created::New
+    }
+
+    /// The builds of a run.
+    pub(crate) fn builds_of(&self, partition: &str) -> Vec<Text> {
+        let keys = self.tables.builds.values().map(|stored| stored.record.key());
+        let of_run: Vec<Key> = keys.filter(|key| key.partition == partition).collect();
+        of_run.iter().filter_map(|key| self.read(key)).collect()
     }
 
     /// Creates a build, if it is not there.
-    pub(crate) fn create_build(&mut self, build: &Build) -> Created {
+    fn create_build(&mut self, build: &Build) -> Created {
         let id = &build.spec.id;
         if self.tables.builds.contains_key(id) {
             return Created::AlreadyExists;
@@ -91,7 +153,7 @@ impl World {
         let mut build = build.clone();
         mutant::before_write_of_build(self, &mut build);
         checks::build_written(self, None, &build);
-        let (visible, lane, due) = (self.now + self.lag(), Lane::of(&build), build.due());
+        let (visible, lane, due) = (self.now + self.lag(), build.lane(), build.due());
         self.note("build created", id, || format!("{} due {due:?}", describe(&build)));
         let mut stored = Stored::new(build);
         stored.index(visible, lane, due);
@@ -101,7 +163,7 @@ impl World {
     }
 
     /// Creates a run, if it is not there.
-    pub(crate) fn create_run(&mut self, run: &Run) -> Created {
+    fn create_run(&mut self, run: &Run) -> Created {
         if self.tables.runs.contains_key(&run.id) {
             return Created::AlreadyExists;
         }
@@ -118,7 +180,7 @@ impl World {
         Created::New
     }
 
-    pub(crate) fn write_build(&mut self, expected: u64, next: &Build) -> Written {
+    fn write_build(&mut self, expected: u64, next: &Build) -> Written {
         let id = next.spec.id.clone();
         if self.is_overtaken() {
             rewritten(&mut self.tables.builds, &id);
@@ -136,7 +198,7 @@ impl World {
         let previous = self.tables.builds.get(&id).map(|stored| stored.record.clone());
         checks::version_written(self, &(&id).into(), version, expected + 1);
         checks::build_written(self, previous.as_ref(), &next);
-        let (visible, lane, due) = (self.now + self.lag(), Lane::of(&next), next.due());
+        let (visible, lane, due) = (self.now + self.lag(), next.lane(), next.due());
         self.note("build written", &id, || format!("v{} {}", expected + 1, describe(&next)));
         if let Some(stored) = self.tables.builds.get_mut(&id) {
             stored.version = expected + 1;
@@ -146,7 +208,7 @@ impl World {
         Written::Stored(expected + 1)
     }
 
-    pub(crate) fn write_run(&mut self, expected: u64, next: &Run) -> Written {
+    fn write_run(&mut self, expected: u64, next: &Run) -> Written {
         let id = next.id.clone();
         if self.is_overtaken() {
             rewritten(&mut self.tables.runs, &id);
@@ -179,11 +241,7 @@ impl World {
         Written::Stored(expected + 1)
     }
 
-    pub(crate) fn read_pool(&self, agent: &AgentName) -> Option<Versioned<Pool>> {
-        self.tables.pools.get(agent).map(Stored::read)
-    }
-
-    pub(crate) fn write_pool(&mut self, expected: u64, next: &Pool) -> Written {
+    fn write_pool(&mut self, expected: u64, next: &Pool) -> Written {
         let mut next = next.clone();
         mutant::before_write_of_pool(self, &mut next);
         let next = &next;
@@ -211,12 +269,7 @@ impl World {
         written
     }
 
-    pub(crate) fn read_branch(&self, repository: &RepositoryName, reference: &Reference) -> Option<Versioned<Branch>> {
-        let key = (repository.clone(), reference.clone());
-        self.tables.branches.get(&key).map(Stored::read)
-    }
-
-    pub(crate) fn write_branch(&mut self, expected: u64, next: &Branch) -> Written {
+    fn write_branch(&mut self, expected: u64, next: &Branch) -> Written {
         let (visible, due) = (self.now + self.lag(), next.due());
         let key = (next.repository.clone(), next.reference.clone());
         if self.is_overtaken() {
@@ -235,14 +288,7 @@ impl World {
         written
     }
 
-    pub(crate) fn read_document(&self, key: &DocumentKey) -> Option<Versioned<String>> {
-        self.tables.documents.get(key).map(|stored| Versioned {
-            version: stored.version,
-            record: mutant::read_document(self, key, &stored.record.text),
-        })
-    }
-
-    pub(crate) fn write_document(&mut self, expected: u64, next: &Document) -> Written {
+    fn write_document(&mut self, expected: u64, next: &Item) -> Written {
         let next = &mutant::before_write_of_document(self, next);
         if self.is_overtaken() {
             rewritten(&mut self.tables.documents, &next.key);
@@ -259,7 +305,7 @@ impl World {
         if mutant::drops_document(self, next) {
             return Written::Stored(expected + 1);
         }
-        let index = (self.now + self.lag(), next.due);
+        let index = (self.now + self.lag(), next.due.map(|(_, at)| at));
         self.note("document written", Subject::World, || format!("{}: {}", next.key, next.text));
         let written = put(&mut self.tables.documents, next.key.clone(), expected, next, index);
         self.statistics.conflicts += u64::from(written == Written::Conflict);
@@ -267,37 +313,23 @@ impl World {
     }
 
     /// What the index says is due in a lane by a moment.
-    pub(crate) fn due(&self, lane: Lane, by: Timestamp, limit: usize) -> Vec<(Timestamp, DueItem)> {
-        let runs = self
-            .tables
-            .runs
-            .iter()
-            .map(|(id, run)| (run.indexed(lane, self.now), DueItem::Run(id.clone())));
-        let builds = self
-            .tables
-            .builds
-            .iter()
-            .map(|(id, build)| (build.indexed(lane, self.now), DueItem::Build(id.clone())));
-        let pools = self
-            .tables
-            .pools
-            .iter()
-            .map(|(agent, pool)| (pool.indexed(lane, self.now), DueItem::Pool(agent.clone())));
-        let branches = self.tables.branches.iter().map(|((repository, reference), branch)| {
-            let item = DueItem::Branch(repository.clone(), reference.clone());
-            (branch.indexed(lane, self.now), item)
-        });
-        let documents = self
-            .tables
-            .documents
-            .iter()
-            .map(|(key, document)| (document.indexed(lane, self.now), DueItem::Document(key.clone())));
-        let mut due: Vec<(Timestamp, DueItem)> = runs
-            .chain(builds)
-            .chain(pools)
-            .chain(branches)
-            .chain(documents)
-            .filter_map(|(at, item)| Some((at.filter(|at| *at <= by)?, item)))
+    pub(crate) fn due(&self, lane: Lane, by: Timestamp, limit: usize) -> Vec<(Timestamp, Key)> {
+        fn of<'a, K: Ord + 'a, T: Clone + 'a>(
+            table: &'a BTreeMap<K, Stored<T>>,
+            (lane, now): (Lane, Millis),
+            key: impl Fn(&T) -> Key + 'a,
+        ) -> impl Iterator<Item = (Timestamp, Key)> + 'a {
+            table
+                .values()
+                .filter_map(move |stored| Some((stored.indexed(lane, now)?, key(&stored.record))))
+        }
+        let (tables, at) = (&self.tables, (lane, self.now));
+        let mut due: Vec<(Timestamp, Key)> = of(&tables.runs, at, Run::key)
+            .chain(of(&tables.builds, at, Build::key))
+            .chain(of(&tables.pools, at, Pool::key))
+            .chain(of(&tables.branches, at, Branch::key))
+            .chain(of(&tables.documents, at, |item| item.key.clone()))
+            .filter(|(at, _)| *at <= by)
             .collect();
         due.sort();
         due.truncate(limit);
@@ -336,6 +368,38 @@ impl World {
             (None, None, None) => None,
         }
     }
+}
+
+/// What a key names.
+enum Parts {
+    Run(RunId),
+    Build(BuildId),
+    Pool(AgentName),
+    Branch(RepositoryName, Reference),
+    Other,
+}
+
+fn parts(key: &Key) -> Parts {
+    let name = key.name();
+    let build = || key.sort.strip_prefix("BUILD#").map(|job| format!("{name}/{job}"));
+    let branch = || key.sort.strip_prefix("BRANCH#");
+    match key.sort.as_str() {
+        "RUN" => Parts::Run(name.parse().expect("a run's id")),
+        "POOL" => Parts::Pool(name.parse().expect("an agent's name")),
+        _ => match (build(), branch()) {
+            (Some(id), _) => Parts::Build(id.parse().expect("a build's id")),
+            (_, Some(reference)) => Parts::Branch(name.parse().expect("a repository"), reference.parse().expect("a reference")),
+            _ => Parts::Other,
+        },
+    }
+}
+
+fn json<T: Serialize>(record: &T) -> String {
+    serde_json::to_string(record).expect("records are JSON")
+}
+
+fn record<T: DeserializeOwned>(item: &Item) -> T {
+    serde_json::from_str(&item.text).expect("a record of its kind")
 }
 
 /// Somebody writes a record as it is.

@@ -1,6 +1,6 @@
 //! Bellhop's domain and engine in a hostile world that one seed decides.
 //!
-//! The code under test is the real one: everything from [`Starter::push`](bellhop_engine::Starter::push), [`Engine::build`](bellhop_engine::Engine::build)
+//! The code under test is the real one: everything from [`RunStarter::push`](bellhop_engine::RunStarter::push), [`Engine::build`](bellhop_engine::Engine::build)
 //! and [`Engine::sweep`](bellhop_engine::Engine::sweep) on. Around it stand AWS's services in memory, with their own semantics, and a scheduler of
 //! virtual time that lets any number of invocations interleave at every call of a port. See `docs/contributing/simulation.md`.
 #![allow(clippy::expect_used, reason = "this crate is a test: what cannot be in its own world may stop it")]

@@ -17,7 +17,7 @@ mod outbox;
 mod places;
 mod runs;
 
-use bellhop_engine::ports::{DocumentKey, DocumentKind};
+use bellhop_engine::ports::Key;
 
 use crate::world::World;
 use crate::{Options, run};
@@ -77,13 +77,13 @@ impl Mutant {
 }
 
 /// The text of a document as it is read.
-pub(crate) fn read_document(world: &World, key: &DocumentKey, text: &str) -> String {
-    let read = match key.kind {
-        DocumentKind::Backup => read_backup(world, text),
-        DocumentKind::Claim => read_claim(world, text),
-        DocumentKind::Pause => read_pauses(world),
-        DocumentKind::Instance => read_instance(world, text),
-        DocumentKind::Alarm | DocumentKind::Configuration | DocumentKind::Standing => None,
+pub(crate) fn read_document(world: &World, key: &Key, text: &str) -> String {
+    let read = match key.sort.as_str() {
+        "BACKUP" => read_backup(world, text),
+        "CLAIM" => read_claim(world, text),
+        "PAUSE" => read_pauses(world),
+        "INSTANCE" => read_instance(world, text),
+        _ => None,
     };
     read.unwrap_or_else(|| text.to_owned())
 }

@@ -7,7 +7,7 @@ use bellhop_domain::ids::{BuildId, CommitId, JobName, Reference, RepositoryName,
 use bellhop_domain::request::{At, PipelineAsks, RetryWhat, Start, StartWhat};
 use bellhop_domain::run::JobState;
 use bellhop_domain::trigger::Push;
-use bellhop_engine::{Fault, Starter};
+use bellhop_engine::{Fault, RunStarter};
 
 use crate::codepipeline::Action;
 use crate::source::{DEFAULT_BRANCH, Expected};
@@ -322,7 +322,7 @@ fn start(world: &mut World, at: Millis, number: u64) -> Start {
 ///
 /// # Errors
 /// As the engine's.
-pub(crate) async fn take(shared: &Shared, starter: &Starter, request: &Request) -> Result<(), Fault> {
+pub(crate) async fn take(shared: &Shared, starter: &RunStarter, request: &Request) -> Result<(), Fault> {
     let (trigger, possible, begun) = {
         let mut world = lock(shared);
         let trigger = mutant::trigger_of(&mut world, request);

@@ -4,9 +4,11 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
+use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::ids::{AgentId, AttemptId, BuildId, JobName, RunId};
-use bellhop_domain::observation::Observation;
+use bellhop_domain::record::{Key, Performer};
 use bellhop_domain::request::PipelineJob;
 use bellhop_domain::trigger::Push;
 use jiff::Timestamp;
@@ -42,6 +44,11 @@ pub(crate) type Shared = Arc<Mutex<World>>;
 
 pub(crate) fn lock(shared: &Shared) -> MutexGuard<'_, World> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A time of AWS's or of the code under test in virtual time.
+pub(crate) const fn millis(time: Duration) -> Millis {
+    time.as_secs() * SECOND + time.subsec_millis() as Millis
 }
 
 /// A moment of virtual time as the code under test sees it.
@@ -114,6 +121,8 @@ pub(crate) enum Job {
     Backup(Arc<backups::Input>),
     /// CodePipeline has a job of an action.
     Pipeline(Arc<PipelineJob>),
+    /// Another function asks for records to be processed.
+    WakeUp(Performer, Vec<Key>),
     Sweep,
 }
 
@@ -128,6 +137,7 @@ impl Job {
             Self::Alarm(_) => "alarm",
             Self::Backup(_) => "backup",
             Self::Pipeline(_) => "pipeline",
+            Self::WakeUp(performer, _) => performer.name(),
             Self::Sweep => "sweep",
         }
     }

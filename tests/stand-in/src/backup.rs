@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use bellhop_domain::backup::JobState;
+use bellhop_model::backup::meaning;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -17,25 +19,6 @@ pub(crate) use api::operation;
 use crate::Options;
 use crate::events::Events;
 use crate::support::{self, iso, lock, uuid};
-
-/// The states that a kind of job may come to, as DescribeBackupJob, DescribeCopyJob and DescribeRestoreJob name them. The first is the one that it begins in.
-fn states(kind: &str) -> &'static [&'static str] {
-    match kind {
-        "backup" => &[
-            "CREATED",
-            "PENDING",
-            "RUNNING",
-            "ABORTING",
-            "ABORTED",
-            "COMPLETED",
-            "FAILED",
-            "EXPIRED",
-            "PARTIAL",
-        ],
-        "copy" => &["CREATED", "RUNNING", "COMPLETED", "FAILED", "PARTIAL"],
-        _ => &["PENDING", "RUNNING", "COMPLETED", "ABORTED", "FAILED"],
-    }
-}
 
 /// The backups of the stand-in. Clones are handles to the same ones.
 ///
@@ -191,15 +174,15 @@ impl Backup {
         let mut locked = lock(&self.inner.state);
         let State { jobs, points, .. } = &mut *locked;
         let job = jobs.iter_mut().find(|job| job.id == id).context("no such job")?;
-        if !states(job.kind).contains(&state) {
+        let Some(meaning) = meaning(job.kind, state) else {
             bail!("{state} is not a state of a {} job", job.kind);
-        }
+        };
         job.state = state.to_owned();
         job.message = message.map(str::to_owned);
-        if !["CREATED", "PENDING", "RUNNING", "ABORTING"].contains(&state) {
+        if meaning != JobState::Underway {
             job.ended = Some(Timestamp::now());
         }
-        if state == "COMPLETED" {
+        if meaning == JobState::Completed {
             match job.kind {
                 "backup" => {
                     let vault = job.request["BackupVaultName"].as_str().unwrap_or_default().to_owned();

@@ -8,11 +8,15 @@ mod process;
 mod projects;
 
 use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+pub use bellhop_model::codebuild::BuildPhase;
+use bellhop_model::codebuild::Outcome;
+use bellhop_model::tokens::Tokens;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -23,8 +27,8 @@ use crate::proxy::Upstream;
 use crate::support::{self, lock};
 use crate::{BuildProcessOptions, Builds, Options, Timing};
 pub(crate) use api::queue_is_full;
-use builds::{Build, Context, Outcome, Plan};
-pub use builds::{BuildPhase, BuildView, PhaseView};
+use builds::{Build, Context, Plan};
+pub use builds::{BuildView, PhaseView};
 use buildspec::Buildspec;
 pub use projects::{Project, ProjectArtifacts, ProjectEnvironment, ProjectSource, Variable};
 
@@ -61,20 +65,13 @@ struct State {
     builds: Vec<Build>,
     /// The places of the builds, by id.
     places: HashMap<String, usize>,
-    tokens: HashMap<String, Started>,
+    tokens: Tokens<Value, String, Infallible, Instant>,
     running_limit: usize,
     queued_limit: usize,
     starts_at_once: bool,
     runners: HashMap<String, JoinHandle<()>>,
     /// Whether no process may be started any more.
     closed: bool,
-}
-
-/// What an idempotency token was used for.
-struct Started {
-    request: Value,
-    id: String,
-    at: Instant,
 }
 
 /// A build that is being changed, with the events that tell of it.
@@ -164,7 +161,7 @@ impl CodeBuild {
                     numbers: HashMap::new(),
                     builds: Vec::new(),
                     places: HashMap::new(),
-                    tokens: HashMap::new(),
+                    tokens: Tokens::default(),
                     running_limit: RUNNING_LIMIT,
                     queued_limit: QUEUED_LIMIT,
                     starts_at_once: false,
@@ -306,7 +303,7 @@ impl CodeBuild {
 
     /// Forgets all idempotency tokens, as CodeBuild does five minutes after their first use.
     pub fn forget_tokens(&self) {
-        lock(&self.inner.state).tokens.clear();
+        lock(&self.inner.state).tokens.forget();
     }
 
     // What happens to a scripted build. Each returns the events that tell of it.

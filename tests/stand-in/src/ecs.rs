@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use bellhop_model::ecs::{CONTAINER_EXITED, EXITED, FAILED_TO_START, OUT_OF_MEMORY, SPOT_INTERRUPTION, SPOT_REASON, Status};
+use bellhop_model::tokens::Tokens;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -23,10 +25,7 @@ use instances::Instance;
 pub use instances::InstanceView;
 use process::Runner;
 pub use tasks::TaskView;
-use tasks::{CONTAINER_EXITED, FAILED_TO_START, Plan, SPOT_INTERRUPTION, Status, Task, USER_INITIATED};
-
-const EXITED: &str = "Essential container in task exited";
-const SPOT_REASON: &str = "Your Spot Task was interrupted.";
+use tasks::{Plan, Task};
 
 /// The tasks of the stand-in. Clones are handles to the same tasks.
 ///
@@ -53,10 +52,8 @@ struct State {
     tasks: Vec<Task>,
     /// The places of the tasks, by id.
     places: HashMap<String, usize>,
-    tokens: HashMap<String, Launched>,
-    /// The failures of requests that were answered without a task, by their client token: the same token gets the same answer
-    /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html>).
-    failures: HashMap<String, Value>,
+    /// What the client tokens made, by the tasks' ids, or were refused with.
+    tokens: Tokens<Value, Vec<String>, Value, ()>,
     /// The container definitions, CPU and memory of the registered revisions, by family.
     definitions: BTreeMap<String, Vec<Value>>,
     services: Vec<services::Service>,
@@ -68,12 +65,6 @@ struct State {
     instances: Vec<Instance>,
     /// Whether no process may be started any more.
     closed: bool,
-}
-
-/// What a client token was used for.
-struct Launched {
-    request: Value,
-    ids: Vec<String>,
 }
 
 /// What a task's process is given.
@@ -100,8 +91,7 @@ impl Change<'_> {
 
     fn enter(&mut self, stages: &[Status]) {
         for stage in stages {
-            if *stage > self.task.status {
-                self.task.enter(*stage);
+            if self.task.enter(*stage) {
                 self.announce();
             }
         }
@@ -119,7 +109,7 @@ impl Change<'_> {
     /// The container is gone: everything up to the release of the network interface.
     fn end(&mut self, exit_code: Option<i32>) {
         self.task.exit_code = exit_code;
-        if self.task.status >= Status::Running {
+        if self.task.life.status >= Status::Running {
             self.enter(&[Status::Deactivating, Status::Stopping]);
         }
         self.enter(&[Status::Deprovisioning]);
@@ -259,7 +249,7 @@ impl Ecs {
     /// There is no such task, it has started already or is to be stopped, or tasks are processes.
     pub fn run(&self, task: &str) -> anyhow::Result<Vec<Value>> {
         self.script(task, |change| {
-            if change.task.status >= Status::Running || change.task.stop_wanted {
+            if change.task.life.status >= Status::Running || change.task.life.is_stopping() {
                 bail!("a task that {} cannot start", standing(change.task));
             }
             change.run();
@@ -275,7 +265,7 @@ impl Ecs {
     pub fn exit(&self, task: &str, exit_code: i32) -> anyhow::Result<Vec<Value>> {
         self.script(task, |change| {
             must_run(change.task)?;
-            change.task.mark_stop(CONTAINER_EXITED, EXITED);
+            change.task.life.mark_stop(CONTAINER_EXITED, EXITED);
             change.end_and_stop(Some(exit_code));
             Ok(())
         })
@@ -288,8 +278,8 @@ impl Ecs {
     pub fn out_of_memory(&self, task: &str) -> anyhow::Result<Vec<Value>> {
         self.script(task, |change| {
             must_run(change.task)?;
-            change.task.mark_stop(CONTAINER_EXITED, EXITED);
-            change.task.container_reason = Some("OutOfMemoryError: Container killed due to memory usage".to_owned());
+            change.task.life.mark_stop(CONTAINER_EXITED, EXITED);
+            change.task.container_reason = Some(OUT_OF_MEMORY.to_owned());
             change.end_and_stop(Some(137));
             Ok(())
         })
@@ -302,10 +292,10 @@ impl Ecs {
     /// There is no such task, it has started already, or tasks are processes.
     pub fn fail_to_start(&self, task: &str, reason: &str) -> anyhow::Result<Vec<Value>> {
         self.script(task, |change| {
-            if change.task.status >= Status::Running {
+            if change.task.life.status >= Status::Running {
                 bail!("a task that {} has not failed to start", standing(change.task));
             }
-            change.task.mark_stop(FAILED_TO_START, reason);
+            change.task.life.mark_stop(FAILED_TO_START, reason);
             change.end_and_stop(None);
             Ok(())
         })
@@ -328,7 +318,7 @@ impl Ecs {
     pub fn interrupt(&self, task: &str, exit_code: impl Into<Option<i32>>) -> anyhow::Result<Vec<Value>> {
         self.script(task, |change| {
             must_not_be_over(change.task)?;
-            change.task.mark_stop(SPOT_INTERRUPTION, SPOT_REASON);
+            change.task.life.mark_stop(SPOT_INTERRUPTION, SPOT_REASON);
             change.end_and_stop(exit_code.into());
             Ok(())
         })
@@ -342,7 +332,7 @@ impl Ecs {
     pub fn settle_stop(&self, task: &str, exit_code: impl Into<Option<i32>>) -> anyhow::Result<Vec<Value>> {
         self.script(task, |change| {
             must_not_be_over(change.task)?;
-            if !change.task.stop_wanted {
+            if !change.task.life.is_stopping() {
                 bail!("nobody stops this task");
             }
             change.end_and_stop(exit_code.into());
@@ -361,7 +351,7 @@ impl Ecs {
             if !change.task.on_spot() {
                 bail!("the task is not on Spot");
             }
-            if change.task.stop_wanted {
+            if change.task.life.is_stopping() {
                 bail!("the task is being stopped already");
             }
             change.want_stop(SPOT_INTERRUPTION, SPOT_REASON);
@@ -391,7 +381,7 @@ impl Ecs {
         let running = state
             .tasks
             .iter()
-            .filter(|task| task.on_spot() && task.status == Status::Running && !task.stop_wanted);
+            .filter(|task| task.on_spot() && task.life.status == Status::Running && !task.life.is_stopping());
         running.map(|task| task.arn.clone()).collect()
     }
 
@@ -509,7 +499,7 @@ impl Ecs {
     /// The container could not be started: up to DEPROVISIONING.
     fn not_started(&self, id: &str, code: &'static str, reason: &str) {
         self.tell(id, |change| {
-            change.task.mark_stop(code, reason);
+            change.task.life.mark_stop(code, reason);
             change.task.container_reason = Some(reason.to_owned());
             change.end(None);
         });
@@ -518,7 +508,7 @@ impl Ecs {
     /// The container has ended or, without an exit code, will not start: up to DEPROVISIONING.
     fn container_ended(&self, id: &str, exit_code: Option<i32>) {
         self.tell(id, |change| {
-            change.task.mark_stop(CONTAINER_EXITED, EXITED);
+            change.task.life.mark_stop(CONTAINER_EXITED, EXITED);
             change.end(exit_code);
         });
     }
@@ -544,8 +534,15 @@ impl State {
     /// The answer of a RunTask without a task, which its client token has from now on.
     fn fail(&mut self, token: Option<&str>, failures: Value) -> Value {
         let answer = json!({ "tasks": [], "failures": &failures });
-        self.failures.extend(token.map(|token| (token.to_owned(), failures)));
+        if let Some(token) = token {
+            self.tokens.refused(token, failures);
+        }
         answer
+    }
+
+    /// The tasks with these ids.
+    fn named<'a>(&'a self, ids: &'a [String]) -> impl Iterator<Item = &'a Task> {
+        ids.iter().filter_map(|id| self.tasks.get(self.place(id)?))
     }
 
     fn place(&self, task: &str) -> Option<usize> {
@@ -565,19 +562,19 @@ fn id_of(task: &str) -> &str {
 }
 
 fn must_run(task: &Task) -> anyhow::Result<()> {
-    if task.status != Status::Running {
+    if task.life.status != Status::Running {
         bail!("a task that {} does not run", standing(task));
     }
     Ok(())
 }
 
 fn must_not_be_over(task: &Task) -> anyhow::Result<()> {
-    if task.status == Status::Stopped {
+    if task.life.status == Status::Stopped {
         bail!("the task has already ended");
     }
     Ok(())
 }
 
 fn standing(task: &Task) -> String {
-    format!("is {} and is to be {}", task.status.name(), task.desired_status())
+    format!("is {} and is to be {}", task.life.status.name(), task.life.desired_status())
 }

@@ -177,10 +177,10 @@ impl Default for Timing {
             stop_timeout: Duration::from_secs(30),
             deprovisioning: Duration::from_secs(10),
             build_minute: Duration::from_secs(60),
-            build_token: Duration::from_secs(5 * 60),
-            job_timeout: Duration::from_secs(20 * 60),
+            build_token: bellhop_model::codebuild::TOKEN_LIFE,
+            job_timeout: bellhop_model::codepipeline::JOB_TIMEOUT,
             job_continuation: Duration::from_secs(30),
-            action_timeout: Duration::from_secs(24 * 60 * 60),
+            action_timeout: bellhop_model::codepipeline::ACTION_TIMEOUT,
         }
     }
 }
@@ -195,7 +195,7 @@ impl Timing {
             stop_timeout: Duration::from_secs(1),
             deprovisioning: Duration::from_millis(20),
             build_minute: Duration::from_secs(1),
-            build_token: Duration::from_secs(5 * 60),
+            build_token: bellhop_model::codebuild::TOKEN_LIFE,
             job_timeout: Duration::from_secs(20),
             job_continuation: Duration::from_millis(30),
             action_timeout: Duration::from_secs(24 * 60),

@@ -1,11 +1,20 @@
+use bellhop_domain::build::{Build, BuildState};
+use bellhop_domain::executor::Script;
 use bellhop_domain::run::Run;
-use bellhop_domain::spec::{BuildSpec, Script};
+use bellhop_domain::spec::BuildSpec;
 use bellhop_domain::trigger::Push;
 use bellhop_engine::FaultKind;
+use bellhop_engine::ports::TRANSACTION;
+use bellhop_engine::records::fits_transaction;
 use serde_json::json;
 
 use super::*;
+use crate::Aws;
 use crate::testing::{self, Wire, ok};
+
+fn ledger(aws: &Aws) -> Box<dyn Ledger> {
+    Box::new(aws.ledger("suite"))
+}
 
 /// A run of as many builds with scripts of this length, as the engine makes it.
 fn run(count: usize, script: usize) -> (Run, Vec<Build>) {
@@ -36,7 +45,7 @@ fn run(count: usize, script: usize) -> (Run, Vec<Build>) {
 /// The requests that create a run.
 async fn requests(run: &Run, builds: &[Build], count: usize) -> Vec<String> {
     let (aws, wire) = Wire::replying((0..count).map(|_| ok(&json!({}))));
-    assert_eq!(aws.ledger("suite").create(run, builds).await.unwrap(), Created::New);
+    assert_eq!(ledger(&aws).create(run, builds).await.unwrap(), Created::New);
     wire.operations()
 }
 
@@ -86,13 +95,13 @@ async fn a_transaction_is_tried_again_where_every_reason_passes() {
     let (run, builds) = run(2, 10);
     for code in ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"] {
         let (aws, wire) = Wire::replying([cancelled(&["None", code, "None"]), ok(&json!({}))]);
-        assert_eq!(aws.ledger("suite").create(&run, &builds).await.unwrap(), Created::New, "{code}");
+        assert_eq!(ledger(&aws).create(&run, &builds).await.unwrap(), Created::New, "{code}");
         assert_eq!(wire.operations().len(), 2, "{code}");
 
         let tries = TRANSACTION_TRIES as usize;
         let (aws, wire) = Wire::replying(vec![cancelled(&[code, "None", "None"]); tries]);
-        let fault = aws.ledger("suite").create(&run, &builds).await.unwrap_err();
-        assert_eq!(fault.kind, FaultKind::Passing, "{code}");
+        let fault = ledger(&aws).create(&run, &builds).await.unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Transient, "{code}");
         assert_eq!(wire.operations().len(), tries, "{code}");
     }
 }
@@ -106,19 +115,19 @@ async fn a_transaction_whose_run_is_there_is_not_tried_again() {
         ["ConditionalCheckFailed", "TransactionConflict", "ThrottlingError"],
     ] {
         let (aws, wire) = Wire::replying([cancelled(&codes)]);
-        let created = aws.ledger("suite").create(&run, &builds).await.unwrap();
+        let created = ledger(&aws).create(&run, &builds).await.unwrap();
         assert_eq!(created, Created::AlreadyExists, "{codes:?}");
         assert_eq!(wire.operations().len(), 1);
     }
 }
 
 #[tokio::test]
-async fn a_transaction_that_can_never_succeed_is_a_lasting_fault() {
+async fn a_transaction_that_can_never_succeed_is_a_permanent_fault() {
     let (run, builds) = run(2, 10);
     for code in ["ValidationError", "ItemCollectionSizeLimitExceeded", "AccessDenied"] {
         let (aws, wire) = Wire::replying([cancelled(&["None", code, "TransactionConflict"])]);
-        let fault = aws.ledger("suite").create(&run, &builds).await.unwrap_err();
-        assert_eq!(fault.kind, FaultKind::Lasting, "{code}");
+        let fault = ledger(&aws).create(&run, &builds).await.unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Permanent, "{code}");
         assert_eq!(wire.operations().len(), 1, "{code}");
     }
 }
@@ -131,18 +140,21 @@ async fn a_refused_write_passes_or_lasts() {
     for (code, kind) in [
         (
             "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
-            FaultKind::Passing,
+            FaultKind::Transient,
         ),
-        ("com.amazonaws.dynamodb.v20120810#RequestLimitExceeded", FaultKind::Passing),
-        ("com.amazonaws.dynamodb.v20120810#TransactionConflictException", FaultKind::Passing),
-        ("com.amazonaws.dynamodb.v20120810#InternalServerError", FaultKind::Passing),
-        ("com.amazon.coral.availability#ThrottlingException", FaultKind::Passing),
-        ("com.amazonaws.dynamodb.v20120810#ResourceNotFoundException", FaultKind::Lasting),
-        ("com.amazon.coral.validate#ValidationException", FaultKind::Lasting),
-        ("com.amazon.coral.service#AccessDeniedException", FaultKind::Lasting),
+        ("com.amazonaws.dynamodb.v20120810#RequestLimitExceeded", FaultKind::Transient),
+        (
+            "com.amazonaws.dynamodb.v20120810#TransactionConflictException",
+            FaultKind::Transient,
+        ),
+        ("com.amazonaws.dynamodb.v20120810#InternalServerError", FaultKind::Transient),
+        ("com.amazon.coral.availability#ThrottlingException", FaultKind::Transient),
+        ("com.amazonaws.dynamodb.v20120810#ResourceNotFoundException", FaultKind::Permanent),
+        ("com.amazon.coral.validate#ValidationException", FaultKind::Permanent),
+        ("com.amazon.coral.service#AccessDeniedException", FaultKind::Permanent),
     ] {
         let (aws, _) = Wire::replying([testing::refused(code, "because")]);
-        let fault = aws.ledger("suite").update_run(1, &run).await.unwrap_err();
+        let fault = ledger(&aws).store(1, &run).await.unwrap_err();
         assert_eq!(fault.kind, kind, "{code}");
     }
     let refused = testing::refused(
@@ -150,7 +162,7 @@ async fn a_refused_write_passes_or_lasts() {
         "The conditional request failed",
     );
     let (aws, _) = Wire::replying([refused]);
-    assert_eq!(aws.ledger("suite").update_run(1, &run).await.unwrap(), Written::Conflict);
+    assert_eq!(ledger(&aws).store(1, &run).await.unwrap(), Written::Conflict);
 }
 
 /// A page of the index `due`.

@@ -1,11 +1,15 @@
 //! The claim on the target of a remedy: it limits how often a remedy is applied to one target, for all alarms together.
+//!
+//! A claim is free, and the remedy is applied; or busy, and the alarm waits for the other one (`decide`, `waiting_for_other`); or was used too recently,
+//! and the remedy is held back.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::outbox::{PERFORM_WITHIN, later};
+use crate::outbox::PERFORM_WITHIN;
+use crate::time::later;
 
 /// The newest remedy of a target, so that it is not repeated too soon: a record in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +46,7 @@ pub enum Claimed {
 impl Claim {
     /// Claims a target for an occasion. An earlier claim may exist.
     #[must_use]
-    pub fn take(present: Option<&Self>, target: &str, by: &str, every: Duration, now: Timestamp) -> Claimed {
+    pub fn acquire(present: Option<&Self>, target: &str, by: &str, every: Duration, now: Timestamp) -> Claimed {
         // A retry for this occasion must find its claim.
         let until = later(now, every.max(Duration::from_secs(24 * 3600)));
         let own = Self {

@@ -5,29 +5,31 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::effect::AlarmEffect;
-use super::event::{AlarmEvent, Wanted};
+use super::event::{AlarmEvent, ConfiguredRemedy};
 use super::news::{AlarmNewsKind, RemedyNews};
 use super::record::Alarm;
-use super::remedy::{Remedied, Remedy};
+use super::remedy::{Remedy, RemedyOutcome};
 use super::state::{AlarmChange, AlarmState, Transition};
-use crate::decision::{Decision, Ignored};
-use crate::outbox::{Deferral, EffectId, later};
+use crate::decision::Ignored;
+use crate::outbox::{EffectId, Outbox};
+use crate::record::Decides;
+use crate::time::later;
 
 /// Two times of the same state that are no further apart than this are one transition, because the forms of an event round times differently.
 pub const SAME_WITHIN: Duration = Duration::from_secs(2);
 /// The most characters stored of the reason for a failure.
 const MESSAGE_LIMIT: usize = 300;
 
-impl Alarm {
-    /// Decides the next state of this alarm after an event at a moment.
-    #[must_use]
-    pub fn decide(&self, event: &AlarmEvent, now: Timestamp) -> Decision<Self> {
-        let mut next = self.clone();
-        match next.apply(event, now) {
-            Ok(()) if next == *self => Decision::Ignored(Ignored::NothingNew),
-            Ok(()) => Decision::Next(Box::new(next)),
-            Err(reason) => Decision::Ignored(reason),
-        }
+impl Decides for Alarm {
+    type Event = AlarmEvent;
+    type Effect = AlarmEffect;
+
+    fn outbox(&self) -> &Outbox<AlarmEffect> {
+        &self.outbox
+    }
+
+    fn outbox_mut(&mut self) -> &mut Outbox<AlarmEffect> {
+        &mut self.outbox
     }
 
     fn apply(&mut self, event: &AlarmEvent, now: Timestamp) -> Result<(), Ignored> {
@@ -35,10 +37,6 @@ impl Alarm {
             AlarmEvent::Changed { change, wanted } => return self.changed(change, wanted, now),
             AlarmEvent::Remedied { effect, outcome } => self.remedied(*effect, outcome, now),
             AlarmEvent::Waits { effect, since } => self.waiting_for_other(*effect, *since, now),
-            AlarmEvent::Performed(id) => {
-                self.outbox.remove(*id);
-            }
-            AlarmEvent::Deferred(id, why) => self.deferred(*id, why, now),
             AlarmEvent::Tick => {
                 if self.settles_at().is_some_and(|at| at <= now) {
                     self.flapping = None;
@@ -54,7 +52,29 @@ impl Alarm {
         Ok(())
     }
 
-    fn changed(&mut self, change: &AlarmChange, wanted: &Wanted, now: Timestamp) -> Result<(), Ignored> {
+    fn failed(&mut self, effect: &AlarmEffect, _: &str, now: Timestamp) {
+        if let AlarmEffect::Remedy { remedy, .. } = effect
+            && let Some(transition) = self.unreported.take()
+        {
+            let news = RemedyNews {
+                remedy: remedy.clone(),
+                outcome: RemedyOutcome::Retrying,
+            };
+            self.notify_unless_flapping(transition, Some(news), now);
+        }
+    }
+
+    fn abandoned(&mut self, effect: AlarmEffect, why: &str, now: Timestamp) {
+        // A failed message cannot be reported by another message, so it is only counted.
+        if let AlarmEffect::Remedy { at, remedy } = effect {
+            let outcome = RemedyOutcome::Failed(crate::text::shown(why, MESSAGE_LIMIT));
+            self.remedy_ended(at, remedy, &outcome, now);
+        }
+    }
+}
+
+impl Alarm {
+    fn changed(&mut self, change: &AlarmChange, wanted: &ConfiguredRemedy, now: Timestamp) -> Result<(), Ignored> {
         if let Some(current) = &self.current {
             let again = change.state == current.state && change.at.is_none_or(|at| at <= later(current.at, SAME_WITHIN));
             let unmuted = again && current.quiet.is_some() && change.quiet.is_none();
@@ -70,7 +90,7 @@ impl Alarm {
         let transition = Transition {
             state: change.state,
             at: change.at.unwrap_or(now),
-            heard: now,
+            received_at: now,
             previous: change.previous.or(known),
             quiet: change.quiet.clone(),
             facts: change.facts.clone(),
@@ -98,11 +118,11 @@ impl Alarm {
         Ok(())
     }
 
-    fn entered_alarm(&mut self, transition: Transition, wanted: &Wanted, now: Timestamp) {
-        self.notify_untold(now);
+    fn entered_alarm(&mut self, transition: Transition, wanted: &ConfiguredRemedy, now: Timestamp) {
+        self.notify_unreported(now);
         self.unconfigured = None;
         match wanted {
-            Wanted::Remedy(remedy) if !remedy.dry_run && self.id.contributor.is_none() => {
+            ConfiguredRemedy::Remedy(remedy) if !remedy.dry_run && self.id.contributor.is_none() => {
                 // Effects of an occasion that the next one has replaced are no longer needed.
                 self.outbox
                     .remove_where(|pending| matches!(pending.effect, AlarmEffect::Remedy { .. }));
@@ -114,26 +134,28 @@ impl Alarm {
                     remedy: remedy.clone(),
                 };
                 self.outbox.push(effect, now);
-                self.untold = Some(transition);
+                self.unreported = Some(transition);
             }
-            Wanted::Remedy(remedy) if self.id.contributor.is_none() => {
+            ConfiguredRemedy::Remedy(remedy) if self.id.contributor.is_none() => {
                 let news = RemedyNews {
                     remedy: remedy.clone(),
-                    outcome: Remedied::DryRun,
+                    outcome: RemedyOutcome::DryRun,
                 };
                 self.notify_unless_flapping(transition, Some(news), now);
             }
-            Wanted::Unknown(why) if self.id.contributor.is_none() => {
+            ConfiguredRemedy::Unknown(why) if self.id.contributor.is_none() => {
                 self.unconfigured = Some(why.clone());
                 self.notify_unless_flapping(transition, None, now);
             }
             // A contributor's state is a part of its alarm's state; remedies are applied for the alarm.
-            Wanted::Nothing | Wanted::Remedy(_) | Wanted::Unknown(_) => self.notify_unless_flapping(transition, None, now),
+            ConfiguredRemedy::Nothing | ConfiguredRemedy::Remedy(_) | ConfiguredRemedy::Unknown(_) => {
+                self.notify_unless_flapping(transition, None, now)
+            }
         }
     }
 
     fn entered_ok(&mut self, transition: Transition, closes: bool, now: Timestamp) {
-        self.notify_untold(now);
+        self.notify_unreported(now);
         self.outbox
             .remove_where(|pending| matches!(pending.effect, AlarmEffect::Remedy { .. }));
         if self.paused.is_some() {
@@ -155,18 +177,18 @@ impl Alarm {
         }
     }
 
-    fn remedied(&mut self, effect: EffectId, outcome: &Remedied, now: Timestamp) {
+    fn remedied(&mut self, effect: EffectId, outcome: &RemedyOutcome, now: Timestamp) {
         let Some((at, remedy)) = self.pending_remedy(effect) else { return };
         self.outbox.remove(effect);
         self.remedy_ended(at, remedy, outcome, now);
     }
 
-    fn remedy_ended(&mut self, at: Timestamp, remedy: Remedy, outcome: &Remedied, now: Timestamp) {
-        if !remedy.is_pause() && matches!(outcome, Remedied::Failed(_)) {
+    fn remedy_ended(&mut self, at: Timestamp, remedy: Remedy, outcome: &RemedyOutcome, now: Timestamp) {
+        if !remedy.is_pause() && matches!(outcome, RemedyOutcome::Failed(_)) {
             let remedy = remedy.clone();
             self.outbox.push(AlarmEffect::Release { at, remedy }, now);
         }
-        if remedy.is_pause() && !matches!(outcome, Remedied::Done(_)) && self.paused.is_some() {
+        if remedy.is_pause() && !matches!(outcome, RemedyOutcome::Done(_)) && self.paused.is_some() {
             // The pause may have been written nevertheless, or exist from an earlier ALARM.
             self.resume(now);
         }
@@ -174,12 +196,12 @@ impl Alarm {
             remedy,
             outcome: outcome.clone(),
         };
-        match self.untold.take() {
+        match self.unreported.take() {
             Some(transition) if self.flapping.is_none() => self.notify(AlarmNewsKind::Changed, transition, Some(news), now),
             // If the alarm was already reported, the result of the remedy is reported too, unless the remedy was not repeated.
             unreported => {
                 let about = unreported.or_else(|| self.current.clone()).filter(|transition| transition.at == at);
-                if let (Some(transition), Remedied::Done(_) | Remedied::Failed(_)) = (about, outcome) {
+                if let (Some(transition), RemedyOutcome::Done(_) | RemedyOutcome::Failed(_)) = (about, outcome) {
                     self.notify(AlarmNewsKind::Remedied, transition, Some(news), now);
                 }
             }
@@ -190,31 +212,9 @@ impl Alarm {
     fn waiting_for_other(&mut self, effect: EffectId, since: Timestamp, now: Timestamp) {
         let Some((_, remedy)) = self.pending_remedy(effect) else { return };
         self.outbox.postpone(effect, now);
-        if let Some(transition) = self.untold.take() {
-            let outcome = Remedied::Waits { since };
+        if let Some(transition) = self.unreported.take() {
+            let outcome = RemedyOutcome::WaitingForOther { since };
             self.notify_unless_flapping(transition, Some(RemedyNews { remedy, outcome }), now);
-        }
-    }
-
-    fn deferred(&mut self, id: EffectId, why: &str, now: Timestamp) {
-        match self.outbox.defer(id, now) {
-            Deferral::Abandoned(AlarmEffect::Remedy { at, remedy }) => {
-                let outcome = Remedied::Failed(crate::text::shown(why, MESSAGE_LIMIT));
-                self.remedy_ended(at, remedy, &outcome, now);
-            }
-            // A failed message cannot be reported by another message, so it is only counted.
-            Deferral::Abandoned(_) | Deferral::Unknown => {}
-            Deferral::Again => {
-                if let Some((_, remedy)) = self.pending_remedy(id)
-                    && let Some(transition) = self.untold.take()
-                {
-                    let news = RemedyNews {
-                        remedy,
-                        outcome: Remedied::TriedAgain,
-                    };
-                    self.notify_unless_flapping(transition, Some(news), now);
-                }
-            }
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::news::AlarmNews;
 use super::remedy::Remedy;
-use crate::outbox::{Effect, TELL_FOR, TRY_FOR};
+use crate::outbox::{ANNOUNCE_FOR, Effect, RETRY_FOR};
 
 /// An effect of an alarm. Each of them may be performed more than once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,15 +33,16 @@ pub enum AlarmEffect {
         until: Timestamp,
     },
     /// Publish a message.
-    Tell(Box<AlarmNews>),
+    #[serde(rename = "tell")]
+    Notify(Box<AlarmNews>),
 }
 
 impl Effect for AlarmEffect {
     fn abandoned_after(&self) -> Option<Duration> {
         match self {
-            Self::Remedy { .. } => Some(TRY_FOR),
+            Self::Remedy { .. } => Some(RETRY_FOR),
             Self::Resume { .. } | Self::Release { .. } => None,
-            Self::Tell(_) => Some(TELL_FOR),
+            Self::Notify(_) => Some(ANNOUNCE_FOR),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::remedy::{Remedied, Remedy};
+use super::remedy::{Remedy, RemedyOutcome};
 use super::state::AlarmChange;
 use crate::outbox::EffectId;
 
@@ -14,14 +14,14 @@ pub enum AlarmEvent {
         /// The change.
         change: Box<AlarmChange>,
         /// The remedy to apply if the new state is ALARM.
-        wanted: Wanted,
+        wanted: ConfiguredRemedy,
     },
     /// A remedy was applied, or will not be.
     Remedied {
         /// The effect.
         effect: EffectId,
         /// The result.
-        outcome: Remedied,
+        outcome: RemedyOutcome,
     },
     /// A remedy waits for one that another alarm may be applying.
     Waits {
@@ -30,17 +30,13 @@ pub enum AlarmEvent {
         /// When the other alarm requested it.
         since: Timestamp,
     },
-    /// An effect was performed.
-    Performed(EffectId),
-    /// An effect failed for this reason. It stays in the outbox, unless it is abandoned.
-    Deferred(EffectId, String),
     /// Time has passed.
     Tick,
 }
 
 /// The remedy for an alarm, according to the suite configuration at the time of the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
+pub enum ConfiguredRemedy {
     /// No rule matches: Bellhop only sends a message.
     Nothing,
     /// The remedy of the first rule that matches.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::remedy::{Remedied, Remedy};
+use super::remedy::{Remedy, RemedyOutcome};
 use super::state::Transition;
 
 /// A message about an alarm.
@@ -21,7 +21,8 @@ pub struct AlarmNews {
     /// Why no remedy could be chosen: the configuration cannot be read.
     pub unconfigured: Option<String>,
     /// When Bellhop decided to send it.
-    pub told: Timestamp,
+    #[serde(rename = "told")]
+    pub announced_at: Timestamp,
 }
 
 /// The kinds of messages about an alarm.
@@ -47,5 +48,5 @@ pub struct RemedyNews {
     /// The remedy.
     pub remedy: Remedy,
     /// Its result.
-    pub outcome: Remedied,
+    pub outcome: RemedyOutcome,
 }

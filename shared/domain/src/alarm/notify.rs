@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use super::effect::AlarmEffect;
 use super::news::{AlarmNews, AlarmNewsKind, RemedyNews};
 use super::record::{Alarm, FLAP_WINDOW, FLAPS};
-use super::remedy::Remedied;
+use super::remedy::RemedyOutcome;
 use super::state::Transition;
-use crate::outbox::later;
+use crate::time::later;
 
 impl Alarm {
     /// Counts a change. Returns whether the alarm is flapping, so that no message is sent; reports the flapping the first time.
@@ -24,15 +24,15 @@ impl Alarm {
     }
 
     /// Sends the message of an alarm that waits for the result of its remedy, because the result no longer matters.
-    pub(super) fn notify_untold(&mut self, now: Timestamp) {
-        let Some(transition) = self.untold.take() else { return };
+    pub(super) fn notify_unreported(&mut self, now: Timestamp) {
+        let Some(transition) = self.unreported.take() else { return };
         let remedy = self.outbox.pending().iter().find_map(|pending| match &pending.effect {
             AlarmEffect::Remedy { remedy, .. } => Some(remedy.clone()),
             _ => None,
         });
         let news = remedy.map(|remedy| RemedyNews {
             remedy,
-            outcome: Remedied::NotNeeded,
+            outcome: RemedyOutcome::NotNeeded,
         });
         self.notify_unless_flapping(transition, news, now);
     }
@@ -56,8 +56,8 @@ impl Alarm {
             open: self.open,
             remedy,
             unconfigured: self.unconfigured.clone(),
-            told: now,
+            announced_at: now,
         };
-        self.outbox.push(AlarmEffect::Tell(Box::new(news)), now);
+        self.outbox.push(AlarmEffect::Notify(Box::new(news)), now);
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::state::AlarmId;
-use crate::outbox::later;
+use crate::time::later;
 
 /// The longest that one alarm pauses launches, because its return to OK may never arrive.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::effect::AlarmEffect;
 use super::pause::LONGEST_PAUSE;
 use super::state::{AlarmId, Transition};
-use crate::outbox::{Outbox, later};
+use crate::outbox::Outbox;
+use crate::time::later;
 
 /// An alarm that changes [`FLAPS`] times within this is flapping.
 pub const FLAP_WINDOW: Duration = Duration::from_secs(10 * 60);
@@ -30,7 +31,8 @@ pub struct Alarm {
     /// When the alert began: it lasts from the first ALARM to the next OK, even if INSUFFICIENT_DATA comes in between.
     pub open: Option<Timestamp>,
     /// A transition to ALARM whose message waits for the result of the remedy.
-    pub untold: Option<Transition>,
+    #[serde(rename = "untold")]
+    pub unreported: Option<Transition>,
     /// Why the configuration could not be read when the alarm went off.
     pub unconfigured: Option<String>,
     /// The times of the newest changes, oldest first: at most [`FLAPS`] of them.
@@ -51,7 +53,7 @@ impl Alarm {
             id,
             current: None,
             open: None,
-            untold: None,
+            unreported: None,
             unconfigured: None,
             changes: Vec::new(),
             flapping: None,
@@ -74,7 +76,7 @@ impl Alarm {
     /// When DynamoDB may delete the record; `None` while something is pending.
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
-        let heard = self.current.as_ref()?.heard;
+        let heard = self.current.as_ref()?.received_at;
         self.due().is_none().then(|| later(heard, KEEP))
     }
 
@@ -86,7 +88,7 @@ impl Alarm {
 
     pub(super) fn settles_at(&self) -> Option<Timestamp> {
         self.flapping?;
-        Some(later(self.current.as_ref()?.heard, SETTLED_AFTER))
+        Some(later(self.current.as_ref()?.received_at, SETTLED_AFTER))
     }
 
     pub(super) fn pause_ends_at(&self) -> Option<Timestamp> {

@@ -127,7 +127,8 @@ pub struct Transition {
     /// When the state began.
     pub at: Timestamp,
     /// When Bellhop received the event.
-    pub heard: Timestamp,
+    #[serde(rename = "heard")]
+    pub received_at: Timestamp,
     /// The previous state, if known.
     pub previous: Option<AlarmState>,
     /// Why Bellhop sends no message and applies no remedy.

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::effect::BackupTold;
-use super::job::to_the_minute;
+use super::effect::BackupNewsKind;
 use super::record::{Backup, Concern, Trouble};
+use super::schedule::to_the_minute;
 use super::seen::Point;
-use crate::outbox::later;
+use crate::time::later;
 
 impl Backup {
     pub(super) fn check_age(&mut self, newest: Option<&Point>, now: Timestamp) {
@@ -18,20 +18,20 @@ impl Backup {
             (Some(point), Some(limit)) if later(point.created, limit) >= now => self.recovered(Concern::Age, slot, now),
             (Some(point), Some(limit)) => {
                 let newest = point.created;
-                self.report_age("stale", slot, BackupTold::Stale { newest, limit }, now);
+                self.report_age("stale", slot, BackupNewsKind::Stale { newest, limit }, now);
             }
             // The first recovery point may be in progress.
             (None, Some(_)) if self.jobs.iter().any(|job| job.work.end.is_none()) => {}
             // Before the first schedule there is none either.
             (None, Some(limit)) if self.jobs.is_empty() && later(self.since, limit) > now => {}
-            (None, Some(_)) => self.report_age("missing", slot, BackupTold::Missing, now),
+            (None, Some(_)) => self.report_age("missing", slot, BackupNewsKind::Missing, now),
         }
         if let Some(point) = newest {
             self.start_test(point, slot, now);
         }
     }
 
-    fn report_age(&mut self, status: &str, slot: Timestamp, news: BackupTold, now: Timestamp) {
+    fn report_age(&mut self, status: &str, slot: Timestamp, news: BackupNewsKind, now: Timestamp) {
         if self.troubles.get(&Concern::Age).is_some_and(|trouble| trouble.status == status) {
             return;
         }

@@ -2,20 +2,20 @@
 
 use jiff::Timestamp;
 
-use super::effect::{BackupEffect, BackupNews, BackupTold};
-use super::job::{End, How};
+use super::effect::{BackupEffect, BackupNews, BackupNewsKind};
+use super::job::{End, EndKind};
 use super::record::{Backup, Concern, Trouble};
 use crate::outbox::Abandoned;
 
 impl Backup {
     /// Reports a problem or a recovery. Every failed job is reported; a repeated remark only once.
-    pub(super) fn report_end(&mut self, concern: Concern, slot: Timestamp, end: &End, news: BackupTold, now: Timestamp) {
-        if end.how == How::Completed {
+    pub(super) fn report_end(&mut self, concern: Concern, slot: Timestamp, end: &End, news: BackupNewsKind, now: Timestamp) {
+        if end.how == EndKind::Completed {
             return self.recovered(concern, slot, now);
         }
         let before = self.troubles.get(&concern);
-        let known = end.how == How::WithIssues
-            && before.is_some_and(|before| before.status == How::WithIssues.status() && before.message == end.message);
+        let known = end.how == EndKind::WithIssues
+            && before.is_some_and(|before| before.status == EndKind::WithIssues.status() && before.message == end.message);
         let since = before.map_or(now, |before| before.since);
         let trouble = Trouble {
             status: end.how.status().to_owned(),
@@ -38,14 +38,14 @@ impl Backup {
         else {
             return;
         };
-        let news = BackupTold::Recovered {
+        let news = BackupNewsKind::Recovered {
             from: trouble.status.clone(),
             since: trouble.since,
             copy: concern == Concern::Copy,
         };
         self.troubles.remove(&concern);
         let is_same_recovery = |effect: &BackupEffect| match effect {
-            BackupEffect::Tell(other) => other.at == now && matches!(other.what, BackupTold::Recovered { copy: false, .. }),
+            BackupEffect::Notify(other) => other.at == now && matches!(other.what, BackupNewsKind::Recovered { copy: false, .. }),
             _ => false,
         };
         if concern == Concern::Copy || !self.outbox.any(is_same_recovery) {
@@ -61,10 +61,10 @@ impl Backup {
             advice: "check the functions' permissions and the status of the AWS service".to_owned(),
             at,
         };
-        self.notify(at, BackupTold::Abandoned(what), at);
+        self.notify(at, BackupNewsKind::Abandoned(what), at);
     }
 
-    pub(super) fn notify(&mut self, slot: Timestamp, what: BackupTold, now: Timestamp) {
-        self.outbox.push(BackupEffect::Tell(BackupNews { slot, at: now, what }), now);
+    pub(super) fn notify(&mut self, slot: Timestamp, what: BackupNewsKind, now: Timestamp) {
+        self.outbox.push(BackupEffect::Notify(BackupNews { slot, at: now, what }), now);
     }
 }

@@ -4,25 +4,28 @@ use jiff::Timestamp;
 
 use super::effect::{BackupEffect, START_WITHIN};
 use super::event::BackupEvent;
-use super::job::{How, MESSAGE_LIMIT, WorkId};
+use super::job::{EndKind, MESSAGE_LIMIT, WorkId};
 use super::record::Backup;
-use super::seen::{JobSeen, RemovalSeen};
-use crate::decision::{Decision, Ignored};
-use crate::outbox::{Deferral, EffectId};
+use super::seen::{JobObservation, RemovalObservation};
+use crate::decision::Ignored;
+use crate::outbox::Outbox;
+use crate::record::Decides;
 
-impl Backup {
-    /// Decides the next state of this backup after an event at a moment.
-    #[must_use]
-    pub fn decide(&self, event: &BackupEvent, now: Timestamp) -> Decision<Self> {
-        let mut next = self.clone();
-        match next.apply(event, now) {
-            Ok(()) if next != *self => {
-                next.changed = now;
-                Decision::Next(Box::new(next))
-            }
-            Ok(()) => Decision::Ignored(Ignored::NothingNew),
-            Err(reason) => Decision::Ignored(reason),
-        }
+impl Decides for Backup {
+    type Event = BackupEvent;
+    type Effect = BackupEffect;
+
+    fn outbox(&self) -> &Outbox<BackupEffect> {
+        &self.outbox
+    }
+
+    fn outbox_mut(&mut self) -> &mut Outbox<BackupEffect> {
+        &mut self.outbox
+    }
+
+    fn settle(&mut self, _: &Self, now: Timestamp) {
+        self.drop_oldest_jobs();
+        self.changed = now;
     }
 
     fn apply(&mut self, event: &BackupEvent, now: Timestamp) -> Result<(), Ignored> {
@@ -33,7 +36,7 @@ impl Backup {
                 // Also for jobs whose polls failed for a while.
                 for id in self.unfinished() {
                     if let Some(work) = self.work_mut(id) {
-                        work.unasked = false;
+                        work.polling_suspended = false;
                     }
                     self.poll(id, now);
                 }
@@ -45,17 +48,17 @@ impl Backup {
                     return Err(Ignored::NothingNew);
                 }
                 started.id = Some(id.clone());
-                started.heard = now;
+                started.seen_at = now;
             }
-            BackupEvent::Refused { work, message } => self.work_ended(*work, How::Refused, Some(message), None, now)?,
-            BackupEvent::Heard(heard) => {
-                let heard = JobSeen {
+            BackupEvent::Refused { work, message } => self.work_ended(*work, EndKind::Refused, Some(message), None, now)?,
+            BackupEvent::ReportedByEvent(heard) => {
+                let heard = JobObservation {
                     created: None,
                     ..heard.clone()
                 };
                 self.observed(&heard, now)?;
             }
-            BackupEvent::Seen(seen) => {
+            BackupEvent::Described(seen) => {
                 let result = self.observed(seen, now);
                 self.note_nothing_created(seen);
                 result?;
@@ -66,7 +69,7 @@ impl Backup {
                 if is_restore {
                     self.guess_created();
                 }
-                match self.work_ended(*work, How::Vanished, Some(&message), None, now) {
+                match self.work_ended(*work, EndKind::Vanished, Some(&message), None, now) {
                     // The poll was about the created resource of a finished restore.
                     Err(_) if is_restore => {
                         self.remove_created(now);
@@ -77,31 +80,23 @@ impl Backup {
             }
             BackupEvent::Newest(newest) => self.check_age(newest.as_ref(), now),
             BackupEvent::Removal(seen) => self.removal_observed(seen, now)?,
-            BackupEvent::Performed(id) => {
-                self.outbox.remove(*id);
-            }
-            BackupEvent::Deferred(id, why) => self.deferred(*id, why, now),
             BackupEvent::Tick => self.tick(now),
         }
-        self.drop_oldest_jobs();
         Ok(())
     }
 
-    fn deferred(&mut self, id: EffectId, why: &str, now: Timestamp) {
-        let Deferral::Abandoned(effect) = self.outbox.defer(id, now) else {
-            return;
-        };
+    fn abandoned(&mut self, effect: BackupEffect, why: &str, now: Timestamp) {
         let why = crate::text::shown(why, MESSAGE_LIMIT);
         match effect {
             // The next schedule starts another job.
             BackupEffect::Start(work) => {
                 let message = format!("every try in {} failed: {why}", humantime::format_duration(START_WITHIN));
                 // If the job has already ended, nothing is left to do.
-                let _ = self.work_ended(work, How::Refused, Some(&message), None, now);
+                let _ = self.work_ended(work, EndKind::Refused, Some(&message), None, now);
             }
-            BackupEffect::Look(work) => {
+            BackupEffect::Poll(work) => {
                 if let Some(work) = self.work_mut(work).filter(|work| work.end.is_none()) {
-                    work.unasked = true;
+                    work.polling_suspended = true;
                     let what = format!("poll AWS Backup job {}", work.id.as_deref().unwrap_or_default());
                     self.notify_abandoned(
                         what,
@@ -119,11 +114,11 @@ impl Backup {
                 "its age is not known until the next check",
                 now,
             ),
-            BackupEffect::Remove { .. } | BackupEffect::LookRemoval { .. } => {
-                let _ = self.removal_observed(&RemovalSeen::Failed(why), now);
+            BackupEffect::Remove { .. } | BackupEffect::PollRemoval { .. } => {
+                let _ = self.removal_observed(&RemovalObservation::Failed(why), now);
             }
             // A failed message cannot be reported by another message, so it is only counted.
-            BackupEffect::Tell(_) => {}
+            BackupEffect::Notify(_) => {}
         }
     }
 }

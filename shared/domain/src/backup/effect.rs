@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::job::{End, WorkId};
-use crate::outbox::{Abandoned, Effect, TELL_FOR};
+use crate::outbox::{ANNOUNCE_FOR, Abandoned, Effect};
 use crate::serde_duration;
 
 /// A job that could not be started within this time is reported as failed.
@@ -19,7 +19,8 @@ pub enum BackupEffect {
     /// Start a job, under its token.
     Start(WorkId),
     /// Poll a job.
-    Look(WorkId),
+    #[serde(rename = "look")]
+    Poll(WorkId),
     /// Look for the newest recovery point.
     Check,
     /// Delete the resource that a restore test created, under the test's token.
@@ -28,19 +29,21 @@ pub enum BackupEffect {
         resource: String,
     },
     /// Poll the removal.
-    LookRemoval {
+    #[serde(rename = "look-removal")]
+    PollRemoval {
         /// The request token.
         request: String,
     },
     /// Publish a message.
-    Tell(BackupNews),
+    #[serde(rename = "tell")]
+    Notify(BackupNews),
 }
 
 impl Effect for BackupEffect {
     fn abandoned_after(&self) -> Option<Duration> {
         Some(match self {
             Self::Start(_) => START_WITHIN,
-            Self::Look(_) | Self::Check | Self::Remove { .. } | Self::LookRemoval { .. } | Self::Tell(_) => TELL_FOR,
+            Self::Poll(_) | Self::Check | Self::Remove { .. } | Self::PollRemoval { .. } | Self::Notify(_) => ANNOUNCE_FOR,
         })
     }
 }
@@ -53,13 +56,13 @@ pub struct BackupNews {
     /// When Bellhop detected it.
     pub at: Timestamp,
     /// The content.
-    pub what: BackupTold,
+    pub what: BackupNewsKind,
 }
 
 /// The kinds of messages about a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum BackupTold {
+pub enum BackupNewsKind {
     /// A backup job failed, or completed with a message.
     Ended(End),
     /// A copy job failed, or completed with a message.

@@ -4,8 +4,7 @@ use jiff::Timestamp;
 
 use super::definition::Definition;
 use super::job::WorkId;
-use super::seen::{JobSeen, Point, RemovalSeen};
-use crate::outbox::EffectId;
+use super::seen::{JobObservation, Point, RemovalObservation};
 
 /// A request to the function `backup`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,19 +52,15 @@ pub enum BackupEvent {
         message: String,
     },
     /// An event reports a job. Bellhop ignores what it says about a restored resource, because anyone who may invoke the function could send it.
-    Heard(JobSeen),
+    ReportedByEvent(JobObservation),
     /// A poll returned a job.
-    Seen(JobSeen),
+    Described(JobObservation),
     /// A poll did not find a job.
     Vanished(WorkId),
     /// The search for the newest recovery point returned; `None` if there is none.
     Newest(Option<Point>),
     /// The state of the removal of a restored resource.
-    Removal(RemovalSeen),
-    /// An effect was performed.
-    Performed(EffectId),
-    /// An effect failed for this reason. It stays in the outbox, unless it is abandoned.
-    Deferred(EffectId, String),
+    Removal(RemovalObservation),
     /// Time has passed.
     Tick,
 }

@@ -6,14 +6,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::definition::Definition;
-use crate::outbox::later;
+use crate::time::later;
 
-/// Schedules that are less than this apart are one: a schedule may arrive late and twice, and people may request a backup twice.
-pub const SLOT: Duration = Duration::from_secs(10 * 60);
-/// Bellhop polls a job this long after its last event. Events come about every five minutes. Doubles each time, up to [`LONGEST_LOOK`].
-pub const LOOK_AFTER: Duration = Duration::from_secs(15 * 60);
+/// Bellhop polls a job this long after its last event. Events come about every five minutes. Doubles each time, up to [`LONGEST_POLL_WAIT`].
+pub const POLL_AFTER: Duration = Duration::from_secs(15 * 60);
 /// The longest time between two polls of one job.
-pub const LONGEST_LOOK: Duration = Duration::from_secs(60 * 60);
+pub const LONGEST_POLL_WAIT: Duration = Duration::from_secs(60 * 60);
 /// The most characters stored of a service's message.
 pub(super) const MESSAGE_LIMIT: usize = 500;
 
@@ -39,36 +37,38 @@ pub struct Job {
     /// The definition when the job was started.
     pub definition: Definition,
     /// The backup job.
-    pub work: Work,
+    pub work: ServiceJob,
     /// The recovery point that it created.
     pub point: Option<String>,
     /// The copy job.
-    pub copy: Option<Work>,
+    pub copy: Option<ServiceJob>,
 }
 
 /// A job of AWS Backup: a backup, a copy or a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Work {
+pub struct ServiceJob {
     /// When Bellhop decided to start it.
     pub since: Timestamp,
     /// Its id in AWS Backup, once known.
     pub id: Option<String>,
     /// When an event or a poll last showed it.
-    pub heard: Timestamp,
+    #[serde(rename = "heard")]
+    pub seen_at: Timestamp,
     /// How often it was polled.
-    pub looks: u32,
+    #[serde(rename = "looks")]
+    pub polls: u32,
     /// How it ended; `None` while it has not.
     pub end: Option<End>,
     /// Polls failed for so long that Bellhop waits for the next check.
-    #[serde(default)]
-    pub unasked: bool,
+    #[serde(default, rename = "unasked")]
+    pub polling_suspended: bool,
 }
 
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
     /// The way in which it ended.
-    pub how: How,
+    pub how: EndKind,
     /// AWS Backup's message.
     pub message: Option<String>,
     /// When.
@@ -78,7 +78,7 @@ pub struct End {
 /// The ways in which a job can end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum How {
+pub enum EndKind {
     /// Completed.
     Completed,
     /// Completed, with a message from AWS Backup.
@@ -97,7 +97,7 @@ pub enum How {
     Vanished,
 }
 
-impl How {
+impl EndKind {
     /// Whether it left a usable recovery point, copy or restored resource.
     #[must_use]
     pub fn is_good(self) -> bool {
@@ -118,21 +118,21 @@ impl How {
     }
 }
 
-impl Work {
+impl ServiceJob {
     pub(super) fn new(now: Timestamp) -> Self {
         Self {
             since: now,
             id: None,
-            heard: now,
-            looks: 0,
+            seen_at: now,
+            polls: 0,
             end: None,
-            unasked: false,
+            polling_suspended: false,
         }
     }
 
     /// When it should be polled; `None` before it has started and after it has ended.
     pub(super) fn due(&self) -> Option<Timestamp> {
-        (self.id.is_some() && self.end.is_none() && !self.unasked).then(|| later(self.heard, backoff(LOOK_AFTER, self.looks)))
+        (self.id.is_some() && self.end.is_none() && !self.polling_suspended).then(|| later(self.seen_at, backoff(POLL_AFTER, self.polls)))
     }
 
     pub(super) fn has_id(&self, id: &str) -> bool {
@@ -152,10 +152,5 @@ impl WorkId {
 }
 
 pub(super) fn backoff(first: Duration, times: u32) -> Duration {
-    first.saturating_mul(1 << times.min(8)).min(LONGEST_LOOK)
-}
-
-/// A moment without its seconds; schedules are identified by it.
-pub(super) fn to_the_minute(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second().div_euclid(60) * 60).unwrap_or(time)
+    first.saturating_mul(1 << times.min(8)).min(LONGEST_POLL_WAIT)
 }

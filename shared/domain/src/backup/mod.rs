@@ -5,8 +5,10 @@
 //! is reported once, and so is the recovery.
 //!
 //! From the bottom up: `definition`, `job`, `seen` (what AWS says), `effect`, `record` and `event`; `restore` (which resources can be restored and
-//! how); then the decisions: `alerts`, `restore_test`, `poll`, `jobs`, `age`, and on top `decide`. Texts for people are in `message::backup`, the
-//! rules of the configuration in `config::suite`, and calls to AWS are the engine's. Look first at `decide.rs`.
+//! how); then the decisions: `schedule` (when a job begins, and which schedules are the same slot), `poll` (when a job is asked about), `progress`
+//! (what an event or a poll says, and what follows a job's end), `age` (of the newest recovery point), `restore_test`, `alerts` (each problem once),
+//! and on top `decide`. Texts for people are in `message::backup`, the rules of the configuration in `config::suite`, and calls to AWS are the
+//! engine's. Look first at `decide.rs`.
 
 mod age;
 mod alerts;
@@ -15,19 +17,21 @@ mod definition;
 mod effect;
 mod event;
 mod job;
-mod jobs;
 mod poll;
+mod progress;
 mod record;
 pub mod restore;
 mod restore_test;
+mod schedule;
 mod seen;
 mod summary;
 #[cfg(test)]
 mod tests;
 
 pub use definition::{Definition, RestoreTest, SUITE_TABLE, add_suite_table};
-pub use effect::{BackupEffect, BackupNews, BackupTold, START_WITHIN};
+pub use effect::{BackupEffect, BackupNews, BackupNewsKind, START_WITHIN};
 pub use event::{BackupEvent, BackupRequest};
-pub use job::{End, How, Job, LONGEST_LOOK, LOOK_AFTER, SLOT, Work, WorkId};
+pub use job::{End, EndKind, Job, LONGEST_POLL_WAIT, POLL_AFTER, ServiceJob, WorkId};
 pub use record::{Backup, Concern, REMOVAL_AFTER, Removal, Test, Trouble};
-pub use seen::{JobKind, JobSeen, JobState, Point, RemovalSeen};
+pub use schedule::SAME_SLOT_WITHIN;
+pub use seen::{JobKind, JobObservation, JobState, Point, RemovalObservation};

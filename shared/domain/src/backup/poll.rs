@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::effect::BackupEffect;
-use super::job::{Work, WorkId};
+use super::job::{ServiceJob, WorkId};
 use super::record::{Backup, Removal};
 
 /// How often Bellhop polls for the resource that a restore created, over some hours, before it gives up.
@@ -18,15 +18,15 @@ impl Backup {
 
     pub(super) fn poll(&mut self, id: WorkId, now: Timestamp) {
         if let Some(work) = self.work_mut(id) {
-            work.heard = now;
-            work.looks = work.looks.saturating_add(1);
-            self.push_once(BackupEffect::Look(id), now);
+            work.seen_at = now;
+            work.polls = work.polls.saturating_add(1);
+            self.push_once(BackupEffect::Poll(id), now);
         }
     }
 
     pub(super) fn tick(&mut self, now: Timestamp) {
         for id in self.polled() {
-            if self.work(id).and_then(Work::due).is_some_and(|due| due <= now) {
+            if self.work(id).and_then(ServiceJob::due).is_some_and(|due| due <= now) {
                 self.poll(id, now);
             }
         }
@@ -39,19 +39,19 @@ impl Backup {
         let Some(test) = &mut self.test else { return };
         let slot = test.slot;
         match &mut test.removal {
-            Removal::Sought { looks, .. } if *looks >= POLLS_FOR_CREATED => {
+            Removal::Sought { polls, .. } if *polls >= POLLS_FOR_CREATED => {
                 self.give_up_created("AWS Backup does not return its ARN", now);
             }
-            Removal::Sought { heard, looks } => {
-                *heard = now;
-                *looks = looks.saturating_add(1);
-                self.push_once(BackupEffect::Look(WorkId::Restore(slot)), now);
+            Removal::Sought { seen_at, polls } => {
+                *seen_at = now;
+                *polls = polls.saturating_add(1);
+                self.push_once(BackupEffect::Poll(WorkId::Restore(slot)), now);
             }
-            Removal::Underway { request, heard, looks } => {
-                *heard = now;
-                *looks = looks.saturating_add(1);
+            Removal::Underway { request, seen_at, polls } => {
+                *seen_at = now;
+                *polls = polls.saturating_add(1);
                 let request = request.clone();
-                self.push_once(BackupEffect::LookRemoval { request }, now);
+                self.push_once(BackupEffect::PollRemoval { request }, now);
             }
             Removal::None | Removal::Wanted | Removal::Done | Removal::LeftOver => {}
         }

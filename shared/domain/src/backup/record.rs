@@ -9,9 +9,10 @@ use sha2::{Digest, Sha256};
 
 use super::definition::Definition;
 use super::effect::BackupEffect;
-use super::job::{Job, Work, WorkId, backoff};
+use super::job::{Job, ServiceJob, WorkId, backoff};
 use super::seen::JobKind;
-use crate::outbox::{Outbox, later};
+use crate::outbox::Outbox;
+use crate::time::later;
 
 /// How long Bellhop waits before it polls an accepted removal; doubles likewise.
 pub const REMOVAL_AFTER: Duration = Duration::from_secs(2 * 60);
@@ -54,7 +55,7 @@ pub struct Test {
     /// The definition at that time.
     pub definition: Definition,
     /// The restore job.
-    pub work: Work,
+    pub work: ServiceJob,
     /// The ARN of the resource that the restore created, as AWS Backup reports it.
     pub created: Option<String>,
     /// The state of that resource's removal.
@@ -70,9 +71,11 @@ pub enum Removal {
     /// The event did not name the created resource, so Bellhop polls for it.
     Sought {
         /// When it was last polled.
-        heard: Timestamp,
+        #[serde(rename = "heard")]
+        seen_at: Timestamp,
         /// How often it was polled.
-        looks: u32,
+        #[serde(rename = "looks")]
+        polls: u32,
     },
     /// The removal is requested next.
     Wanted,
@@ -81,9 +84,11 @@ pub enum Removal {
         /// The request token of Cloud Control.
         request: String,
         /// When its state was last known.
-        heard: Timestamp,
+        #[serde(rename = "heard")]
+        seen_at: Timestamp,
         /// How often it was polled.
-        looks: u32,
+        #[serde(rename = "looks")]
+        polls: u32,
     },
     /// The resource is deleted.
     Done,
@@ -165,7 +170,7 @@ impl Backup {
 
     /// One of its jobs, if it has one.
     #[must_use]
-    pub fn work(&self, id: WorkId) -> Option<&Work> {
+    pub fn work(&self, id: WorkId) -> Option<&ServiceJob> {
         match id {
             WorkId::Backup(slot) => self.job(slot).map(|job| &job.work),
             WorkId::Copy(slot) => self.job(slot).and_then(|job| job.copy.as_ref()),
@@ -173,7 +178,7 @@ impl Backup {
         }
     }
 
-    pub(super) fn work_mut(&mut self, id: WorkId) -> Option<&mut Work> {
+    pub(super) fn work_mut(&mut self, id: WorkId) -> Option<&mut ServiceJob> {
         match id {
             WorkId::Backup(slot) => self.jobs.iter_mut().find(|job| job.slot == slot).map(|job| &mut job.work),
             WorkId::Copy(slot) => self.jobs.iter_mut().find(|job| job.slot == slot).and_then(|job| job.copy.as_mut()),
@@ -216,8 +221,8 @@ impl Backup {
 
     pub(super) fn removal_due(&self) -> Option<Timestamp> {
         match &self.test.as_ref()?.removal {
-            Removal::Sought { heard, looks } | Removal::Underway { heard, looks, .. } => {
-                Some(later(*heard, backoff(REMOVAL_AFTER, *looks)))
+            Removal::Sought { seen_at, polls } | Removal::Underway { seen_at, polls, .. } => {
+                Some(later(*seen_at, backoff(REMOVAL_AFTER, *polls)))
             }
             _ => None,
         }
@@ -226,7 +231,7 @@ impl Backup {
     /// When the sweep should process this backup next; `None` if nothing is in progress or pending.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        let works = self.polled().into_iter().filter_map(|id| self.work(id).and_then(Work::due));
+        let works = self.polled().into_iter().filter_map(|id| self.work(id).and_then(ServiceJob::due));
         self.outbox.due().into_iter().chain(self.removal_due()).chain(works).min()
     }
 

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::effect::{BackupEffect, BackupTold};
-use super::job::{End, MESSAGE_LIMIT, SLOT, Work, WorkId};
+use super::effect::{BackupEffect, BackupNewsKind};
+use super::job::{End, MESSAGE_LIMIT, ServiceJob, WorkId};
 use super::record::{Backup, Concern, Removal, Test, Trouble};
 use super::restore;
-use super::seen::{JobSeen, JobState, Point, RemovalSeen};
+use super::schedule::SAME_SLOT_WITHIN;
+use super::seen::{JobObservation, JobState, Point, RemovalObservation};
 use crate::decision::Ignored;
-use crate::outbox::later;
+use crate::time::later;
 
 impl Backup {
     /// Starts a restore test if it is due.
@@ -22,7 +23,7 @@ impl Backup {
             let open =
                 test.work.end.is_none() || matches!(test.removal, Removal::Sought { .. } | Removal::Wanted | Removal::Underway { .. });
             // Schedules are not exact to the second: a daily test at six must run every day.
-            open || later(test.slot, every) > later(now, SLOT)
+            open || later(test.slot, every) > later(now, SAME_SLOT_WITHIN)
         });
         if waits {
             return;
@@ -31,7 +32,7 @@ impl Backup {
             slot,
             point: point.arn.clone(),
             definition: self.definition.clone(),
-            work: Work::new(now),
+            work: ServiceJob::new(now),
             created: None,
             removal: Removal::None,
         });
@@ -45,7 +46,7 @@ impl Backup {
             let seconds = end.at.duration_since(test.work.since).as_secs().max(0).unsigned_abs();
             let took = Duration::from_secs(seconds);
             self.troubles.remove(&Concern::Restore);
-            self.notify(slot, BackupTold::RestoreTested { point, took }, now);
+            self.notify(slot, BackupNewsKind::RestoreTested { point, took }, now);
         } else {
             let trouble = Trouble {
                 status: "restore-failed".to_owned(),
@@ -54,7 +55,7 @@ impl Backup {
                 since: self.troubles.get(&Concern::Restore).map_or(now, |before| before.since),
             };
             self.troubles.insert(Concern::Restore, trouble);
-            self.notify(slot, BackupTold::RestoreFailed { point, end }, now);
+            self.notify(slot, BackupNewsKind::RestoreFailed { point, end }, now);
         }
         self.remove_created(now);
     }
@@ -88,25 +89,25 @@ impl Backup {
                 Some(why) => {
                     test.removal = Removal::LeftOver;
                     let why = why.to_owned();
-                    self.notify(slot, BackupTold::LeftOver { resource, why }, now);
+                    self.notify(slot, BackupNewsKind::LeftOver { resource, why }, now);
                 }
             },
             // A failed restore may also have created a resource.
             None if test.removal == Removal::None && test.work.id.is_some() => {
-                test.removal = Removal::Sought { heard: now, looks: 0 };
-                self.outbox.push(BackupEffect::Look(WorkId::Restore(slot)), now);
+                test.removal = Removal::Sought { seen_at: now, polls: 0 };
+                self.outbox.push(BackupEffect::Poll(WorkId::Restore(slot)), now);
             }
             None => {}
         }
     }
 
     /// A poll of a failed restore job shows no created resource. The answer may be stale and still show the job as running.
-    pub(super) fn note_nothing_created(&mut self, seen: &JobSeen) {
+    pub(super) fn note_nothing_created(&mut self, seen: &JobObservation) {
         if let Some(test) = &mut self.test
             && test.work.has_id(&seen.id)
             && matches!(test.removal, Removal::Sought { .. })
             && !matches!(seen.state, JobState::Underway | JobState::Completed)
-            && !self.outbox.any(|effect| *effect == BackupEffect::Look(WorkId::Restore(test.slot)))
+            && !self.outbox.any(|effect| *effect == BackupEffect::Poll(WorkId::Restore(test.slot)))
         {
             test.removal = Removal::Done;
         }
@@ -121,11 +122,11 @@ impl Backup {
             let slot = test.slot;
             let resource = format!("what restore job {} created", test.work.id.as_deref().unwrap_or_default());
             let why = why.to_owned();
-            self.notify(slot, BackupTold::LeftOver { resource, why }, now);
+            self.notify(slot, BackupNewsKind::LeftOver { resource, why }, now);
         }
     }
 
-    pub(super) fn removal_observed(&mut self, seen: &RemovalSeen, now: Timestamp) -> Result<(), Ignored> {
+    pub(super) fn removal_observed(&mut self, seen: &RemovalObservation, now: Timestamp) -> Result<(), Ignored> {
         let Some(test) = &mut self.test else {
             return Err(Ignored::NothingNew);
         };
@@ -134,21 +135,21 @@ impl Backup {
         }
         let slot = test.slot;
         match seen {
-            RemovalSeen::Done => test.removal = Removal::Done,
-            RemovalSeen::Underway { request } => {
+            RemovalObservation::Done => test.removal = Removal::Done,
+            RemovalObservation::Underway { request } => {
                 if !matches!(&test.removal, Removal::Underway { request: known, .. } if known == request) {
                     test.removal = Removal::Underway {
                         request: request.clone(),
-                        heard: now,
-                        looks: 0,
+                        seen_at: now,
+                        polls: 0,
                     };
                 }
             }
-            RemovalSeen::Failed(why) => {
+            RemovalObservation::Failed(why) => {
                 test.removal = Removal::LeftOver;
                 let resource = test.created.clone().unwrap_or_default();
                 let why = crate::text::shown(why, MESSAGE_LIMIT);
-                self.notify(slot, BackupTold::LeftOver { resource, why }, now);
+                self.notify(slot, BackupNewsKind::LeftOver { resource, why }, now);
             }
         }
         Ok(())

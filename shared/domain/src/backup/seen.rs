@@ -44,7 +44,7 @@ pub enum JobState {
 
 /// The state of a job, from an event or a poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobSeen {
+pub struct JobObservation {
     /// Which kind of job.
     pub kind: JobKind,
     /// Its id.
@@ -74,7 +74,7 @@ pub struct Point {
 
 /// The result of requesting a removal, or of polling it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RemovalSeen {
+pub enum RemovalObservation {
     /// It is in progress.
     Underway {
         /// The request token.

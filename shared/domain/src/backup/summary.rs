@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Backup, End, Work};
+use super::{Backup, End, ServiceJob};
 
 impl Backup {
     /// Its newest job, the newest job that left a recovery point, and its problems.
@@ -26,7 +26,7 @@ impl Backup {
     }
 }
 
-fn of_work(work: &Work) -> Value {
+fn of_work(work: &ServiceJob) -> Value {
     let status = work.end.as_ref().map_or("underway", |end| end.how.status());
     let end = |value: fn(&End) -> Value| work.end.as_ref().map(value);
     json!({

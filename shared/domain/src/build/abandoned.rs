@@ -5,12 +5,11 @@ use jiff::Timestamp;
 
 use super::effect::{BuildEffect, BuildNews};
 use super::record::Build;
-use super::state::{End, Phase, StopWhy};
+use super::state::{End, Phase, StopReason};
 use super::text::{LONGEST_MESSAGE, truncate};
 use crate::Capacity;
-use crate::decision::Ignored;
 use crate::ids::AgentId;
-use crate::outbox::{Abandoned, Deferral, EffectId};
+use crate::outbox::Abandoned;
 use crate::outcome::Outcome;
 use crate::spec::Relaunch;
 
@@ -19,22 +18,18 @@ pub(super) const NOT_STOPPED: &str = "AWS has not confirmed that it stopped";
 
 impl Build {
     /// A try of an effect failed.
-    pub(super) fn deferred(&mut self, id: EffectId, why: &str, now: Timestamp) -> Result<(), Ignored> {
-        let launched = self.outbox.pending().iter().find_map(|pending| match &pending.effect {
-            BuildEffect::Launch { attempt, .. } if pending.id == id => Some(*attempt),
-            _ => None,
-        });
-        let effect = match self.outbox.defer(id, now) {
-            Deferral::Unknown => return Err(Ignored::NothingNew),
-            Deferral::Again => {
-                // It is part of the message when the queue-timeout is over.
-                if let Some(attempt) = self.attempts.iter_mut().find(|attempt| Some(attempt.number) == launched) {
-                    attempt.last_refusal = Some(truncate(why, LONGEST_MESSAGE));
-                }
-                return Ok(());
-            }
-            Deferral::Abandoned(effect) => effect,
+    pub(super) fn effect_failed(&mut self, effect: &BuildEffect, why: &str) {
+        let BuildEffect::Launch { attempt: launched, .. } = effect else {
+            return;
         };
+        // It is part of the message when the queue-timeout is over.
+        if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.number == *launched) {
+            attempt.last_refusal = Some(truncate(why, LONGEST_MESSAGE));
+        }
+    }
+
+    /// An effect failed until its time was over.
+    pub(super) fn effect_abandoned(&mut self, effect: BuildEffect, why: &str, now: Timestamp) {
         match effect {
             BuildEffect::Collect { attempt, news } => {
                 // The message and the waiting jobs do without the artifacts.
@@ -47,13 +42,12 @@ impl Build {
                     now,
                 );
             }
-            BuildEffect::Find { attempt } => self.orphan_search_abandoned(attempt, why, now),
+            BuildEffect::SearchOrphan { attempt } => self.orphan_search_abandoned(attempt, why, now),
             BuildEffect::Stop { agent, .. } => self.not_stopped(&agent, why, now),
             // A failed message cannot be reported by another message, so it is only counted.
             BuildEffect::Announce(_) => {}
-            BuildEffect::Launch { .. } | BuildEffect::Ask | BuildEffect::Leave { .. } | BuildEffect::TellRun { .. } => {}
+            BuildEffect::Launch { .. } | BuildEffect::AcquireSlot | BuildEffect::ReleaseSlot { .. } | BuildEffect::NotifyRun { .. } => {}
         }
-        Ok(())
     }
 
     /// The stop of an agent was abandoned.
@@ -86,16 +80,16 @@ impl Build {
             attempt.lost = true;
         }
         self.announce_lost(number, &agent, why, now);
-        let is_never_up = stopped_for == StopWhy::NeverUp;
+        let is_never_up = stopped_for == StopReason::NeverStarted;
         if is_never_up && is_open && capacity == Capacity::Spot && !ran && !must_be_proven {
             // With another number, so that files which the lost agent may still write do not mix with the next one's.
             self.replace_spent_token(number, self.never_up(capacity), now);
             return self.fall_back_to_on_demand(now);
         }
         let end = match stopped_for {
-            StopWhy::BuildOver => End::Unneeded,
-            StopWhy::Timeout => End::TimedOut,
-            StopWhy::NeverUp => End::Infrastructure {
+            StopReason::BuildOver => End::Unneeded,
+            StopReason::Timeout => End::TimedOut,
+            StopReason::NeverStarted => End::Infrastructure {
                 cause: self.never_up(capacity),
             },
         };

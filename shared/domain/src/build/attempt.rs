@@ -17,7 +17,8 @@ pub struct Attempt {
     /// Its agent, once known.
     pub agent: Option<AgentId>,
     /// The highest version seen of its agent.
-    pub seen: u64,
+    #[serde(rename = "seen")]
+    pub seen_version: u64,
     /// Whether a refused launch of it may have left an orphan that Bellhop has not searched for yet: see `orphan.rs`.
     #[serde(default, rename = "fell_back")]
     pub may_have_orphan: bool,
@@ -37,8 +38,8 @@ pub struct Attempt {
     #[serde(default)]
     pub advice: Option<String>,
     /// Since when its launch has been refused for an unknown reason.
-    #[serde(default)]
-    pub unknown: Option<Timestamp>,
+    #[serde(default, rename = "unknown")]
+    pub refused_unknown_since: Option<Timestamp>,
     /// Its agent counts as lost: if it is seen again, it is stopped again.
     #[serde(default)]
     pub lost: bool,
@@ -50,7 +51,8 @@ pub struct Attempt {
     /// When its agent started.
     pub started: Option<Timestamp>,
     /// When it was last polled.
-    pub checked: Timestamp,
+    #[serde(rename = "checked")]
+    pub polled_at: Timestamp,
     /// The phase.
     pub phase: Phase,
 }
@@ -72,7 +74,8 @@ pub struct Stray {
     #[serde(default)]
     pub since: Option<Timestamp>,
     /// When it was last polled.
-    pub checked: Timestamp,
+    #[serde(rename = "checked")]
+    pub polled_at: Timestamp,
 }
 
 impl Attempt {
@@ -81,7 +84,7 @@ impl Attempt {
             number,
             capacity,
             agent: None,
-            seen: 0,
+            seen_version: 0,
             may_have_orphan: false,
             queued: now,
             refusals: 0,
@@ -89,12 +92,12 @@ impl Attempt {
             round: 0,
             last_refusal: None,
             advice: None,
-            unknown: None,
+            refused_unknown_since: None,
             lost: false,
             remark: None,
             launched: None,
             started: None,
-            checked: now,
+            polled_at: now,
             phase: Phase::Waiting,
         }
     }
@@ -137,7 +140,7 @@ impl Stray {
             stopped,
             lost: false,
             since: Some(now),
-            checked: now,
+            polled_at: now,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! How long everything of a build may take, how long it waits, and the ends of these times.
+//! How long a build's steps may take, how long it waits, and the ends of these times; except the search for an orphan (`orphan`), and the time for
+//! which an effect is tried (`outbox`).
 
 use std::time::Duration;
 
@@ -8,16 +9,9 @@ use sha2::{Digest, Sha256};
 use super::attempt::Attempt;
 use super::record::Build;
 use super::state::Phase;
-use crate::Capacity;
-use crate::spec::Executor;
+use crate::executor::Capacity;
 use crate::time::{doubled, later};
 
-/// How long an accepted agent may take to start. Fargate pulls large images in minutes; an agent that takes longer never starts. If a group of
-/// instances finds no Spot capacity, its tasks stay PROVISIONING; the build then falls back to on-demand capacity.
-pub const LAUNCH_TIMEOUT: Duration = Duration::from_secs(20 * 60);
-/// The same for on-demand capacity of ECS, which has no fallback: a capacity provider with managed scaling starts an instance first, and keeps the
-/// task PROVISIONING for up to half an hour (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/asg-capacity-providers.html>).
-pub const ON_DEMAND_LAUNCH_TIMEOUT: Duration = Duration::from_secs(35 * 60);
 /// How long an agent may take to stop after Bellhop asked it to: after that it counts as lost. A task has two minutes. If it takes longer, its host
 /// is disconnected and may never report the end.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(15 * 60);
@@ -25,7 +19,7 @@ pub const STOP_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// shortly after a stack was created.
 pub const UNKNOWN_FOR: Duration = Duration::from_secs(15 * 60);
 /// How long polls of a build's agents may fail before their timeouts apply anyway.
-pub const UNSEEN_FOR: Duration = Duration::from_secs(30 * 60);
+pub const FAILING_POLLS_FOR: Duration = Duration::from_secs(30 * 60);
 /// How often a running agent is polled, in case its events were lost.
 pub const CHECK_RUNNING: Duration = Duration::from_secs(5 * 60);
 /// How often an agent is polled that should change soon: starting, interrupted, stopping.
@@ -35,10 +29,10 @@ pub const REFUSED_BACKOFF: Duration = Duration::from_secs(15);
 /// The wait after a launch was throttled. It does not grow: the service refills its tokens continuously, and the sweep, which slows down when it is
 /// throttled, decides how often all builds together try.
 pub const THROTTLED_WAIT: Duration = Duration::from_secs(2);
-/// The longest wait between two launches of one attempt, and before any retry.
+/// The longest that a wait grows to, between two launches of one attempt and before a retry. A rule whose first wait is longer keeps to that one.
 pub const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 /// How long a build waits for an agent before Bellhop reports it, once.
-pub const WAITING_TOLD_AFTER: Duration = Duration::from_secs(10 * 60);
+pub const WAITING_ANNOUNCED_AFTER: Duration = Duration::from_secs(10 * 60);
 /// How long a build waits before it checks again whether launches are paused.
 pub const PAUSED_WAIT: Duration = Duration::from_secs(30);
 
@@ -53,13 +47,9 @@ impl Attempt {
 }
 
 impl Build {
-    /// How long an accepted agent may take to start. A CodeBuild build may first wait in CodeBuild's queue.
+    /// How long an accepted agent may take to start.
     pub(super) fn launch_timeout(&self, capacity: Capacity) -> Duration {
-        match self.spec.executor {
-            Executor::Ecs(_) if capacity == Capacity::OnDemand => ON_DEMAND_LAUNCH_TIMEOUT,
-            Executor::Ecs(_) => LAUNCH_TIMEOUT,
-            Executor::CodeBuild(_) => LAUNCH_TIMEOUT.saturating_add(self.spec.queue_timeout),
-        }
+        self.spec.executor.kind().launch_timeout(capacity, self.spec.queue_timeout)
     }
 
     /// The cause of an end by [`Self::launch_timeout`].
@@ -78,7 +68,9 @@ impl Build {
     /// The end of a build's wait for a slot. A build whose launch was denied before waits no longer than for the permission.
     pub(super) fn waiting_deadline(&self, attempt: &Attempt) -> Timestamp {
         let queue = self.queue_deadline(attempt);
-        attempt.unknown.map_or(queue, |since| queue.min(later(since, UNKNOWN_FOR)))
+        attempt
+            .refused_unknown_since
+            .map_or(queue, |since| queue.min(later(since, UNKNOWN_FOR)))
     }
 
     /// Whether an attempt has run longer than its timeout.

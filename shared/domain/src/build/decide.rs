@@ -1,27 +1,40 @@
-//! The decision about an event. [`Build::decide`] is total: every state handles every event, most often as "ignored".
+//! The decision about an event. [`Decides::decide`] is total: every state handles every event, most often as "ignored".
 
 use jiff::Timestamp;
 
+use super::effect::BuildEffect;
 use super::event::BuildEvent;
 use super::record::Build;
 use super::state::BuildState;
-use crate::decision::{Decision, Ignored};
+use crate::decision::Ignored;
+use crate::outbox::Outbox;
+use crate::record::Decides;
 
-impl Build {
-    /// Decides the next state of this build after an event at a moment.
-    #[must_use]
-    pub fn decide(&self, event: &BuildEvent, now: Timestamp) -> Decision<Self> {
-        let mut next = self.clone();
-        match next.apply(event, now) {
-            Ok(()) => {
-                if self.something_runs() {
-                    next.announce_stopped(now);
-                }
-                next.release_unused_slot(now);
-                Decision::Next(Box::new(next))
-            }
-            Err(reason) => Decision::Ignored(reason),
+impl Decides for Build {
+    type Event = BuildEvent;
+    type Effect = BuildEffect;
+
+    fn outbox(&self) -> &Outbox<BuildEffect> {
+        &self.outbox
+    }
+
+    fn outbox_mut(&mut self) -> &mut Outbox<BuildEffect> {
+        &mut self.outbox
+    }
+
+    fn abandoned(&mut self, effect: BuildEffect, why: &str, now: Timestamp) {
+        self.effect_abandoned(effect, why, now);
+    }
+
+    fn failed(&mut self, effect: &BuildEffect, why: &str, _: Timestamp) {
+        self.effect_failed(effect, why);
+    }
+
+    fn settle(&mut self, before: &Self, now: Timestamp) {
+        if before.something_runs() {
+            self.announce_stopped(now);
         }
+        self.release_unused_slot(now);
     }
 
     fn apply(&mut self, event: &BuildEvent, now: Timestamp) -> Result<(), Ignored> {
@@ -36,7 +49,7 @@ impl Build {
             },
             BuildEvent::Granted { turn } => self.slot_granted(*turn, now),
             BuildEvent::Cancelled { outcome, cause } => self.cancelled(*outcome, cause, now),
-            BuildEvent::Collected { attempt, found } => self.collected(*attempt, Some(found.clone()), now),
+            BuildEvent::Collected { attempt, results } => self.collected(*attempt, Some(results.clone()), now),
             BuildEvent::Skipped { because } => self.skipped(because, now),
             BuildEvent::LaunchAccepted { attempt, capacity, agent } => self.launch_accepted(*attempt, *capacity, agent, now),
             BuildEvent::LaunchRefused {
@@ -47,15 +60,7 @@ impl Build {
                 spent,
             } => self.launch_refused(*attempt, (*capacity, *round), refusal, *spent, now),
             BuildEvent::Agent { attempt, observation } => self.observed(*attempt, observation, now),
-            BuildEvent::Deferred(id, why) => self.deferred(*id, why, now),
-            BuildEvent::Performed(id) => {
-                if self.outbox.remove(*id) {
-                    Ok(())
-                } else {
-                    Err(Ignored::NothingNew)
-                }
-            }
-            BuildEvent::Tick { looked } => self.tick((*looked).min(now), now),
+            BuildEvent::Tick { polled_at } => self.tick((*polled_at).min(now), now),
         }
     }
 }

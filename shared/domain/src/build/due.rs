@@ -21,7 +21,7 @@ impl Build {
             .iter()
             .filter(|attempt| attempt.is_live() || attempt.must_search_for_orphan());
         let attempts = watched.map(|attempt| {
-            let check = later(attempt.checked, attempt.check_after());
+            let check = later(attempt.polled_at, attempt.check_after());
             match (&attempt.phase, attempt.started) {
                 (Phase::Running, Some(started)) => check.min(later(started, self.spec.timeout)),
                 _ => check,
@@ -31,7 +31,7 @@ impl Build {
             .strays
             .iter()
             .filter(|stray| !stray.stopped)
-            .map(|stray| later(stray.checked, CHECK_CHANGING));
+            .map(|stray| later(stray.polled_at, CHECK_CHANGING));
         let queue = queue.into_iter().chain(self.waiting_announced_at());
         self.outbox.due().into_iter().chain(queue).chain(attempts).chain(strays).min()
     }
@@ -58,12 +58,14 @@ impl Build {
         let attempts = self
             .attempts
             .iter()
-            .filter(|attempt| attempt.is_live() && (later(attempt.checked, attempt.check_after()) <= now || self.is_overtime(attempt, now)))
+            .filter(|attempt| {
+                attempt.is_live() && (later(attempt.polled_at, attempt.check_after()) <= now || self.is_overtime(attempt, now))
+            })
             .filter_map(|attempt| Some((attempt.number, attempt.agent.clone()?)));
         let strays = self
             .strays
             .iter()
-            .filter(|stray| !stray.stopped && later(stray.checked, CHECK_CHANGING) <= now)
+            .filter(|stray| !stray.stopped && later(stray.polled_at, CHECK_CHANGING) <= now)
             .map(|stray| (stray.attempt, stray.agent.clone()));
         attempts.chain(strays).collect()
     }

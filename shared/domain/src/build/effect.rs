@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::Capacity;
 use crate::found::Tests;
 use crate::ids::AgentId;
-use crate::outbox::{Abandoned, Effect, TELL_FOR, TRY_FOR};
+use crate::outbox::{ANNOUNCE_FOR, Abandoned, Effect, RETRY_FOR};
 use crate::outcome::Outcome;
 
 /// An effect of a build. Each of them may be performed more than once.
@@ -16,9 +16,11 @@ use crate::outcome::Outcome;
 #[serde(rename_all = "kebab-case")]
 pub enum BuildEffect {
     /// Acquire a slot of the agent template.
-    Ask,
+    #[serde(rename = "ask")]
+    AcquireSlot,
     /// Release that slot.
-    Leave {
+    #[serde(rename = "leave")]
+    ReleaseSlot {
         /// The turn that ends.
         turn: u32,
     },
@@ -40,7 +42,8 @@ pub enum BuildEffect {
         round: u32,
     },
     /// Search for the agents that carry the attempt's name: one of them may be an orphan.
-    Find {
+    #[serde(rename = "find")]
+    SearchOrphan {
         /// The attempt.
         attempt: u32,
     },
@@ -54,7 +57,8 @@ pub enum BuildEffect {
     /// Publish a message.
     Announce(BuildNews),
     /// Report to the run that this build has finished.
-    TellRun {
+    #[serde(rename = "tell-run")]
+    NotifyRun {
         /// How it ended.
         outcome: Outcome,
         /// The cause, for people.
@@ -151,9 +155,9 @@ impl Effect for BuildEffect {
     fn abandoned_after(&self) -> Option<Duration> {
         match self {
             // A launch ends with the build's queue-timeout; notifications of records are retried without limit.
-            Self::Launch { .. } | Self::Ask | Self::Leave { .. } | Self::TellRun { .. } => None,
-            Self::Collect { .. } | Self::Find { .. } | Self::Stop { .. } => Some(TRY_FOR),
-            Self::Announce(_) => Some(TELL_FOR),
+            Self::Launch { .. } | Self::AcquireSlot | Self::ReleaseSlot { .. } | Self::NotifyRun { .. } => None,
+            Self::Collect { .. } | Self::SearchOrphan { .. } | Self::Stop { .. } => Some(RETRY_FOR),
+            Self::Announce(_) => Some(ANNOUNCE_FOR),
         }
     }
 }

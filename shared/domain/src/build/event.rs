@@ -3,10 +3,9 @@
 use jiff::Timestamp;
 
 use crate::Capacity;
-use crate::found::Found;
+use crate::executor::observation::Observation;
+use crate::found::Results;
 use crate::ids::{AgentId, JobName};
-use crate::observation::Observation;
-use crate::outbox::EffectId;
 use crate::outcome::Outcome;
 
 /// An event for a build.
@@ -36,7 +35,7 @@ pub enum BuildEvent {
         /// The attempt.
         attempt: u32,
         /// The results.
-        found: Found,
+        results: Results,
     },
     /// A launch was accepted.
     LaunchAccepted {
@@ -67,15 +66,11 @@ pub enum BuildEvent {
         /// The observation.
         observation: Observation,
     },
-    /// An effect was performed.
-    Performed(EffectId),
-    /// An effect failed for this reason. It stays in the outbox, unless it is abandoned.
-    Deferred(EffectId, String),
     /// Time has passed.
     Tick {
         /// When the agents of [`Build::agents_to_check`](super::Build::agents_to_check) were polled; [`Timestamp::MIN`] if that failed. Timeouts that
-        /// ended after this time do not apply yet, unless polls have failed for [`UNSEEN_FOR`](super::UNSEEN_FOR).
-        looked: Timestamp,
+        /// ended after this time do not apply yet, unless polls have failed for [`FAILING_POLLS_FOR`](super::FAILING_POLLS_FOR).
+        polled_at: Timestamp,
     },
 }
 
@@ -101,7 +96,7 @@ pub enum Refusal {
 impl Refusal {
     /// The service's message.
     #[must_use]
-    pub fn said(&self) -> &str {
+    pub fn message(&self) -> &str {
         match self {
             Self::NoCapacity(text)
             | Self::Throttled(text)

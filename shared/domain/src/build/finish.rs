@@ -5,9 +5,9 @@ use jiff::Timestamp;
 
 use super::effect::{BuildEffect, BuildNews};
 use super::record::Build;
-use super::state::{BuildState, End, Phase, StopWhy};
+use super::state::{BuildState, End, Phase, StopReason};
 use crate::decision::Ignored;
-use crate::found::Found;
+use crate::found::Results;
 use crate::ids::JobName;
 use crate::outcome::Outcome;
 
@@ -70,7 +70,7 @@ impl Build {
             .map(|attempt| attempt.number);
         self.state = BuildState::Finished { outcome, at: now, cause };
         for index in 0..self.attempts.len() {
-            self.stop_attempt(index, StopWhy::BuildOver, now);
+            self.stop_attempt(index, StopReason::BuildOver, now);
         }
         match worked.filter(|_| !self.spec.artifacts.is_empty()) {
             Some(attempt) => self.outbox.push(BuildEffect::Collect { attempt, news }, now),
@@ -96,7 +96,7 @@ impl Build {
     }
 
     /// Reports the end of the build, after its results were collected or could not be collected.
-    pub(super) fn collected(&mut self, attempt: u32, found: Option<Found>, now: Timestamp) -> Result<(), Ignored> {
+    pub(super) fn collected(&mut self, attempt: u32, found: Option<Results>, now: Timestamp) -> Result<(), Ignored> {
         let news = self.outbox.pending().iter().find_map(|pending| match &pending.effect {
             BuildEffect::Collect { attempt: of, news } if *of == attempt => Some(news.clone()),
             _ => None,
@@ -106,7 +106,7 @@ impl Build {
         };
         self.outbox
             .remove_where(|pending| matches!(pending.effect, BuildEffect::Collect { .. }));
-        self.found = found;
+        self.results = found;
         self.announce_end(news, now);
         Ok(())
     }
@@ -122,10 +122,10 @@ impl Build {
         let BuildState::Finished { outcome, cause, .. } = &self.state else {
             return;
         };
-        let notification = BuildEffect::TellRun {
+        let notification = BuildEffect::NotifyRun {
             outcome: *outcome,
             cause: cause.clone(),
-            tests: self.found.as_ref().and_then(|found| found.tests.clone()),
+            tests: self.results.as_ref().and_then(|found| found.tests.clone()),
         };
         self.outbox.push(notification, now);
     }

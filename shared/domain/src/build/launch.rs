@@ -8,8 +8,8 @@ use super::record::Build;
 use super::state::{BuildState, Phase};
 use crate::Capacity;
 use crate::decision::Ignored;
+use crate::executor::observation::{AgentStatus, Observation};
 use crate::ids::AgentId;
-use crate::observation::{AgentStatus, Observation};
 use crate::spec::BuildSpec;
 
 impl Build {
@@ -35,7 +35,7 @@ impl Build {
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.phase = Phase::Launching;
             attempt.launched = Some(now);
-            attempt.checked = now;
+            attempt.polled_at = now;
             self.outbox.push(
                 BuildEffect::Launch {
                     attempt: attempt.number,

@@ -8,7 +8,8 @@
 //! Decisions do not rely on the order or number of events. An event about an agent is matched to an attempt by number, and then to the attempt's
 //! agent by the agent's id. So an agent that should not exist is recognized and stopped.
 //!
-//! Nothing here knows a run, the text of a message, the API of a service, or a clock. Only `deadline` and `verdict` distinguish executors.
+//! Nothing here knows a run, the text of a message, the API of a service, or a clock, and nothing
+//! distinguishes executors: it asks [`ExecutorKind`](crate::executor::ExecutorKind).
 
 mod abandoned;
 mod attempt;
@@ -34,14 +35,14 @@ mod waiting;
 
 pub use attempt::{Attempt, Stray};
 pub use deadline::{
-    CHECK_CHANGING, CHECK_RUNNING, LAUNCH_TIMEOUT, LONGEST_BACKOFF, ON_DEMAND_LAUNCH_TIMEOUT, PAUSED_WAIT, REFUSED_BACKOFF, STOP_TIMEOUT,
-    THROTTLED_WAIT, UNKNOWN_FOR, UNSEEN_FOR, WAITING_TOLD_AFTER,
+    CHECK_CHANGING, CHECK_RUNNING, FAILING_POLLS_FOR, LONGEST_BACKOFF, PAUSED_WAIT, REFUSED_BACKOFF, STOP_TIMEOUT, THROTTLED_WAIT,
+    UNKNOWN_FOR, WAITING_ANNOUNCED_AFTER,
 };
 pub use effect::{BuildEffect, BuildNews};
 pub use event::{BuildEvent, Refusal};
-pub use orphan::FIND_FOR;
+pub use orphan::ORPHAN_SEARCH_TIME;
 pub use record::Build;
-pub use state::{BuildState, End, Phase, Place, StopWhy};
+pub use state::{BuildState, End, Phase, Slot, StopReason};
 
 #[cfg(test)]
 mod tests;

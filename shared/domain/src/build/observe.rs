@@ -4,10 +4,10 @@
 use jiff::Timestamp;
 
 use super::record::Build;
-use super::state::{BuildState, Phase, Place};
+use super::state::{BuildState, Phase, Slot};
 use super::verdict::remark;
 use crate::decision::Ignored;
-use crate::observation::{AgentStatus, Observation, Stop};
+use crate::executor::observation::{AgentStatus, Observation, Stop};
 
 impl Build {
     /// An event or a poll shows an agent with the name of an attempt.
@@ -44,10 +44,10 @@ impl Build {
             };
         }
         if let Some(version) = seen.version {
-            if version <= attempt.seen {
+            if version <= attempt.seen_version {
                 return Err(Ignored::Stale);
             }
-            attempt.seen = version;
+            attempt.seen_version = version;
         }
         if newly_known {
             // Before decisions about the agent, which may request the next launch of the same attempt.
@@ -71,7 +71,7 @@ impl Build {
         if matches!(attempt.phase, Phase::Waiting | Phase::Launching) {
             attempt.phase = Phase::Launching;
             attempt.launched = Some(now);
-            attempt.checked = now;
+            attempt.polled_at = now;
             self.state = BuildState::Active;
         }
         self.forget_launches(number);
@@ -84,7 +84,7 @@ impl Build {
         {
             self.stop(&seen.agent, why, now);
         }
-        if self.place == Place::Left && self.outcome().is_none() {
+        if self.slot == Slot::Released && self.outcome().is_none() {
             // Its launch was denied, but an earlier request of it succeeded.
             self.acquire_slot(now);
         }
@@ -108,7 +108,7 @@ impl Build {
                 }
                 if attempt.phase == Phase::Launching {
                     attempt.phase = Phase::Running;
-                    attempt.checked = now;
+                    attempt.polled_at = now;
                     self.search_for_orphan(index, now);
                 }
                 first
@@ -116,7 +116,7 @@ impl Build {
             AgentStatus::Interrupted if matches!(attempt.phase, Phase::Launching | Phase::Running) => {
                 // This does not prove that it has started: an interrupted instance also takes agents that are still starting.
                 attempt.phase = Phase::Interrupted { at: now };
-                attempt.checked = now;
+                attempt.polled_at = now;
                 if is_current {
                     self.replace_interrupted(now);
                 }

@@ -4,13 +4,13 @@
 //! agent. An attempt may have an orphan if it fell back from Spot to on-demand capacity ([`Attempt::may_have_orphan`]), if its launch was refused for
 //! good, or if it is stopped before it has an agent.
 //!
-//! How it is found: [`BuildEffect::Find`] lists the agents that carry the attempt's name, and each of them arrives as an observation, like any event
-//! of it. The search runs when the attempt starts or ends; a minute after a refusal for good; and every minute for [`FIND_FOR`] if the attempt is
-//! stopped without an agent.
+//! How it is found: [`BuildEffect::SearchOrphan`] lists the agents that carry the attempt's name, and each of them arrives as an observation, like
+//! any event of it. The search runs when the attempt starts or ends; a minute after a refusal for good; and every minute for [`ORPHAN_SEARCH_TIME`]
+//! if the attempt is stopped without an agent.
 //!
-//! How it ends: an attempt without an agent adopts the orphan. Otherwise the orphan is stopped and remembered as a stray. If the search fails for too
-//! long, it is abandoned and reported; an orphan that shows up later is stopped. A launch that returns a stray has spent its token: the next attempt
-//! continues in its position in the queue.
+//! How it ends: an attempt without an agent adopts the orphan. Otherwise the orphan is stopped and remembered as a stray. If the search fails for as
+//! long as an effect is tried (`outbox`), it is abandoned and reported; an orphan that shows up later is stopped. A launch that returns a stray has
+//! spent its token: the next attempt continues in its position in the queue.
 
 use std::time::Duration;
 
@@ -21,21 +21,21 @@ use super::attempt::{Attempt, Stray};
 use super::deadline::{CHECK_CHANGING, STOP_TIMEOUT};
 use super::effect::BuildEffect;
 use super::record::Build;
-use super::state::{End, Phase, StopWhy};
+use super::state::{End, Phase, StopReason};
 use crate::Capacity;
 use crate::decision::Ignored;
+use crate::executor::observation::{AgentStatus, Observation};
 use crate::ids::AgentId;
-use crate::observation::{AgentStatus, Observation};
 use crate::time::later;
 
 /// How long Bellhop searches for the orphan of a stopped attempt before it concludes that there is none.
-pub const FIND_FOR: Duration = Duration::from_secs(5 * 60);
+pub const ORPHAN_SEARCH_TIME: Duration = Duration::from_secs(5 * 60);
 
 impl Attempt {
     /// Records that a refused launch of it may have started an agent nevertheless.
     pub(super) fn suspect_orphan(&mut self, now: Timestamp) {
         self.may_have_orphan = true;
-        self.checked = now;
+        self.polled_at = now;
     }
 
     /// Whether it has ended, and the search for its orphan is still to come.
@@ -49,13 +49,13 @@ impl Build {
     pub(super) fn search_for_orphan(&mut self, index: usize, now: Timestamp) {
         if let Some(attempt) = self.attempts.get_mut(index).filter(|attempt| attempt.may_have_orphan) {
             attempt.may_have_orphan = false;
-            self.outbox.push(BuildEffect::Find { attempt: attempt.number }, now);
+            self.outbox.push(BuildEffect::SearchOrphan { attempt: attempt.number }, now);
         }
     }
 
     /// Searches for the orphan of an ended attempt, a minute after the orphan was suspected.
     pub(super) fn search_for_orphan_when_due(&mut self, index: usize, now: Timestamp) {
-        let is_due = |attempt: &Attempt| attempt.must_search_for_orphan() && later(attempt.checked, CHECK_CHANGING) <= now;
+        let is_due = |attempt: &Attempt| attempt.must_search_for_orphan() && later(attempt.polled_at, CHECK_CHANGING) <= now;
         if self.attempts.get(index).is_some_and(is_due) {
             self.search_for_orphan(index, now);
         }
@@ -64,7 +64,7 @@ impl Build {
     /// Begins the search for the agent of an attempt that is stopped without one: its launch may be in progress.
     pub(super) fn search_instead_of_launch(&mut self, number: u32, now: Timestamp) {
         self.forget_launches(number);
-        self.outbox.push(BuildEffect::Find { attempt: number }, now);
+        self.outbox.push(BuildEffect::SearchOrphan { attempt: number }, now);
     }
 
     /// Continues the search for the agent of an attempt that has been stopping since this moment, or ends it. Returns whether it has ended.
@@ -73,14 +73,14 @@ impl Build {
         let number = attempt.number;
         let searches = self
             .outbox
-            .any(|effect| matches!(effect, BuildEffect::Find { attempt } if *attempt == number));
+            .any(|effect| matches!(effect, BuildEffect::SearchOrphan { attempt } if *attempt == number));
         // The timeout proves nothing: the last search must have begun after the timeout, and must have been answered.
-        if !searches && attempt.checked >= later(stopping_since, FIND_FOR) {
+        if !searches && attempt.polled_at >= later(stopping_since, ORPHAN_SEARCH_TIME) {
             self.end_attempt(number, End::Unneeded, now);
             return true;
         }
-        if !searches && later(attempt.checked, CHECK_CHANGING) <= now {
-            self.outbox.push(BuildEffect::Find { attempt: number }, now);
+        if !searches && later(attempt.polled_at, CHECK_CHANGING) <= now {
+            self.outbox.push(BuildEffect::SearchOrphan { attempt: number }, now);
         }
         false
     }
@@ -106,7 +106,7 @@ impl Build {
     /// Removes the pending launches of an attempt, and the pending searches for its agent.
     pub(super) fn forget_launches(&mut self, number: u32) {
         self.outbox.remove_where(
-            |pending| matches!(pending.effect, BuildEffect::Launch { attempt, .. } | BuildEffect::Find { attempt } if attempt == number),
+            |pending| matches!(pending.effect, BuildEffect::Launch { attempt, .. } | BuildEffect::SearchOrphan { attempt } if attempt == number),
         );
     }
 
@@ -136,7 +136,8 @@ impl Build {
         let before = attempt.clone();
         self.end_attempt(number, End::Infrastructure { cause }, now);
         let mut next = Attempt::new(number + 1, before.capacity, now);
-        (next.queued, next.refusals, next.throttles, next.unknown) = (before.queued, before.refusals, before.throttles, before.unknown);
+        (next.queued, next.refusals, next.throttles, next.refused_unknown_since) =
+            (before.queued, before.refusals, before.throttles, before.refused_unknown_since);
         self.attempts.push(next);
     }
 
@@ -188,14 +189,14 @@ impl Build {
         };
         let agent = stray.agent.clone();
         let is_late = stray.since.is_some_and(|since| later(since, STOP_TIMEOUT) <= effective);
-        let is_due = later(stray.checked, CHECK_CHANGING) <= now;
+        let is_due = later(stray.polled_at, CHECK_CHANGING) <= now;
         if is_due {
-            stray.checked = now;
+            stray.polled_at = now;
         }
         if is_late && !self.is_stop_pending(&agent) {
             self.lose_stray(index, NOT_STOPPED, now);
         } else if is_due {
-            self.stop(&agent, StopWhy::BuildOver, now);
+            self.stop(&agent, StopReason::BuildOver, now);
         }
     }
 }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::{Attempt, Stray};
 use super::effect::BuildEffect;
-use super::state::{BuildState, Phase, Place};
-use crate::found::Found;
+use super::state::{BuildState, Phase, Slot};
+use crate::found::Results;
 use crate::ids::AttemptId;
 use crate::outbox::Outbox;
 use crate::outcome::Outcome;
@@ -26,23 +26,23 @@ pub struct Build {
     /// Retries used under each rule of the retry policy, in its order.
     pub retries: Vec<u32>,
     /// Its slot in the pool of its agent template, if the template has a limit.
-    #[serde(default)]
-    pub place: Place,
+    #[serde(default, rename = "place")]
+    pub slot: Slot,
     /// How often it has released a slot to acquire another one later.
     #[serde(default)]
     pub turn: u32,
     /// The results of the deciding attempt in the bucket, once they were collected.
-    #[serde(default)]
-    pub found: Option<Found>,
+    #[serde(default, rename = "found")]
+    pub results: Option<Results>,
     /// Since when polls of its agents have failed.
-    #[serde(default)]
-    pub unseen: Option<Timestamp>,
+    #[serde(default, rename = "unseen")]
+    pub polls_failing_since: Option<Timestamp>,
     /// Whether that was reported.
-    #[serde(default)]
-    pub blind: bool,
+    #[serde(default, rename = "blind")]
+    pub polls_failing_announced: bool,
     /// Whether the wait for an agent was reported.
-    #[serde(default)]
-    pub waiting_told: bool,
+    #[serde(default, rename = "waiting_told")]
+    pub waiting_announced: bool,
     /// When the run was created.
     pub created: Timestamp,
     /// Pending effects.
@@ -59,12 +59,12 @@ impl Build {
             state: BuildState::Blocked,
             attempts: Vec::new(),
             strays: Vec::new(),
-            place: Place::None,
+            slot: Slot::None,
             turn: 0,
-            found: None,
-            unseen: None,
-            blind: false,
-            waiting_told: false,
+            results: None,
+            polls_failing_since: None,
+            polls_failing_announced: false,
+            waiting_announced: false,
             created: now,
             outbox: Outbox::default(),
         }

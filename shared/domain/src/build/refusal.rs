@@ -10,11 +10,11 @@ use super::deadline::{PAUSED_WAIT, REFUSED_BACKOFF, THROTTLED_WAIT, UNKNOWN_FOR,
 use super::effect::{BuildEffect, BuildNews};
 use super::event::Refusal;
 use super::record::Build;
-use super::state::{BuildState, End, Phase, Place, StopWhy};
+use super::state::{BuildState, End, Phase, Slot, StopReason};
 use super::text::{LONGEST_MESSAGE, truncate};
 use crate::Capacity;
 use crate::decision::Ignored;
-use crate::observation::{Stop, StopCause};
+use crate::executor::observation::{Stop, StopCause};
 use crate::outcome::Outcome;
 use crate::time::later;
 
@@ -43,11 +43,11 @@ impl Build {
         let advice = refusal.advice(self.spec.agent.as_str());
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.round = attempt.round.saturating_add(u32::from(spent));
-            attempt.last_refusal = Some(truncate(refusal.said(), LONGEST_MESSAGE));
+            attempt.last_refusal = Some(truncate(refusal.message(), LONGEST_MESSAGE));
             attempt.advice = Some(advice);
             // The reason is a different one now.
             if !matches!(refusal, Refusal::Unknown(_) | Refusal::Paused(_)) {
-                attempt.unknown = None;
+                attempt.refused_unknown_since = None;
             }
         }
         match refusal {
@@ -85,8 +85,8 @@ impl Build {
     /// A refusal for an unknown reason: Bellhop reports it at once, and retries for a while.
     fn refused_for_unknown_reason(&mut self, number: u32, text: &str, now: Timestamp) {
         let Some(attempt) = self.attempts.last_mut() else { return };
-        let first = attempt.unknown.is_none();
-        let since = *attempt.unknown.get_or_insert(now);
+        let first = attempt.refused_unknown_since.is_none();
+        let since = *attempt.refused_unknown_since.get_or_insert(now);
         let capacity = attempt.capacity;
         let advice = attempt.advice.clone().unwrap_or_default();
         let until = later(since, UNKNOWN_FOR).min(later(attempt.queued, self.spec.queue_timeout));
@@ -98,7 +98,7 @@ impl Build {
             *not_before = (*not_before).min(until);
         }
         // Others may use its slot meanwhile, unless another attempt of the build is running, or may be.
-        if self.place == Place::Held && !self.something_runs() {
+        if self.slot == Slot::Held && !self.something_runs() {
             self.release_slot(now);
         }
         if first {
@@ -119,7 +119,13 @@ impl Build {
         let Some(attempt) = self.attempts.get(index) else { return false };
         let (number, capacity) = (attempt.number, attempt.capacity);
         let comes_up = attempt.phase == Phase::Launching;
-        let never_up = matches!(attempt.phase, Phase::Stopping { why: StopWhy::NeverUp, .. }) && attempt.started.is_none();
+        let never_up = matches!(
+            attempt.phase,
+            Phase::Stopping {
+                why: StopReason::NeverStarted,
+                ..
+            }
+        ) && attempt.started.is_none();
         let text = stop.reason.as_deref().unwrap_or("no capacity");
         let refusal = match stop.cause {
             StopCause::NoCapacity if comes_up => Refusal::NoCapacity(text.to_owned()),
@@ -127,7 +133,7 @@ impl Build {
             _ if never_up && capacity == Capacity::Spot => Refusal::NoCapacity("it did not start in time".to_owned()),
             _ => return false,
         };
-        let reason = truncate(refusal.said(), LONGEST_MESSAGE);
+        let reason = truncate(refusal.message(), LONGEST_MESSAGE);
         let advice = refusal.advice(self.spec.agent.as_str());
         if capacity == Capacity::Spot && matches!(refusal, Refusal::NoCapacity(_)) {
             self.detach_agent(index, now);
@@ -149,7 +155,7 @@ impl Build {
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.capacity = Capacity::OnDemand;
             attempt.agent = None;
-            attempt.seen = 0;
+            attempt.seen_version = 0;
         }
         self.launch(now);
     }

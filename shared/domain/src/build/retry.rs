@@ -1,5 +1,8 @@
 //! What follows the end of an attempt: the next attempt under a rule of the retry policy, or the end of the build. An interrupted attempt may be
 //! replaced before it has ended.
+//!
+//! The default rules and their waits are `RetryPolicy::default` in `spec`; a user's rules are read in `config::pipeline`. How a wait grows, and its
+//! longest, is `deadline::backoff`. A retry that somebody asks for is a new run: `run::retry`.
 
 use std::time::Duration;
 
@@ -150,6 +153,6 @@ impl Build {
 fn interruption(capacity: Capacity) -> String {
     match capacity {
         Capacity::Spot => "AWS reclaimed its Spot capacity".to_owned(),
-        Capacity::OnDemand | Capacity::CodeBuild => "AWS reclaimed its agent".to_owned(),
+        Capacity::OnDemand | Capacity::Own(_) => "AWS reclaimed its agent".to_owned(),
     }
 }

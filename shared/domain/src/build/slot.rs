@@ -5,13 +5,13 @@ use jiff::Timestamp;
 
 use super::effect::BuildEffect;
 use super::record::Build;
-use super::state::{BuildState, Phase, Place};
+use super::state::{BuildState, Phase, Slot};
 use crate::decision::Ignored;
 
 impl Build {
     /// Launches the current attempt, or acquires the slot that it needs first.
     pub(super) fn launch_in_slot(&mut self, now: Timestamp) {
-        if self.spec.limit.is_none() || self.place == Place::Held {
+        if self.spec.limit.is_none() || self.slot == Slot::Held {
             return self.launch(now);
         }
         self.state = BuildState::Waiting;
@@ -27,31 +27,31 @@ impl Build {
 
     /// Requests a slot from the pool.
     pub(super) fn acquire_slot(&mut self, now: Timestamp) {
-        if self.place == Place::Left {
+        if self.slot == Slot::Released {
             self.turn = self.turn.saturating_add(1);
         }
-        self.place = Place::Wanted;
-        self.outbox.remove_where(|pending| pending.effect == BuildEffect::Ask);
-        self.outbox.push(BuildEffect::Ask, now);
+        self.slot = Slot::Requested;
+        self.outbox.remove_where(|pending| pending.effect == BuildEffect::AcquireSlot);
+        self.outbox.push(BuildEffect::AcquireSlot, now);
     }
 
     /// The pool granted a slot.
     pub(super) fn slot_granted(&mut self, turn: u32, now: Timestamp) -> Result<(), Ignored> {
-        match self.place {
+        match self.slot {
             // The grant is for an earlier turn; the current request has no answer yet.
-            Place::Wanted | Place::Held if turn < self.turn => Err(Ignored::Stale),
-            Place::Wanted => {
-                self.place = Place::Held;
-                self.outbox.remove_where(|pending| pending.effect == BuildEffect::Ask);
+            Slot::Requested | Slot::Held if turn < self.turn => Err(Ignored::Stale),
+            Slot::Requested => {
+                self.slot = Slot::Held;
+                self.outbox.remove_where(|pending| pending.effect == BuildEffect::AcquireSlot);
                 if self.state == BuildState::Waiting {
                     self.launch(now);
                 }
                 Ok(())
             }
-            Place::Held => Err(Ignored::NothingNew),
+            Slot::Held => Err(Ignored::NothingNew),
             // It requested a slot twice, and the second request arrived after its release. A pending release may have arrived before that, so it
             // proves nothing: another release replaces it.
-            Place::None | Place::Left => {
+            Slot::None | Slot::Released => {
                 self.release_slot(now);
                 Ok(())
             }
@@ -60,7 +60,7 @@ impl Build {
 
     /// Releases the build's slot once it has finished and nothing runs for it any more.
     pub(super) fn release_unused_slot(&mut self, now: Timestamp) {
-        let has_one = matches!(self.place, Place::Wanted | Place::Held);
+        let has_one = matches!(self.slot, Slot::Requested | Slot::Held);
         if has_one && self.outcome().is_some() && !self.something_runs() {
             self.release_slot(now);
         }
@@ -68,10 +68,10 @@ impl Build {
 
     /// Returns the slot to the pool, or withdraws the request for one.
     pub(super) fn release_slot(&mut self, now: Timestamp) {
-        self.place = Place::Left;
+        self.slot = Slot::Released;
         self.outbox
-            .remove_where(|pending| matches!(pending.effect, BuildEffect::Ask | BuildEffect::Leave { .. }));
-        self.outbox.push(BuildEffect::Leave { turn: self.turn }, now);
+            .remove_where(|pending| matches!(pending.effect, BuildEffect::AcquireSlot | BuildEffect::ReleaseSlot { .. }));
+        self.outbox.push(BuildEffect::ReleaseSlot { turn: self.turn }, now);
     }
 
     /// Why a build without a slot waits.

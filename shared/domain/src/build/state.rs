@@ -34,16 +34,18 @@ pub enum BuildState {
 /// The slot of a build in the [`Pool`](crate::pool::Pool) of its agent template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Place {
+pub enum Slot {
     /// Not requested: the template has no limit, or the build is not ready to launch.
     #[default]
     None,
     /// Requested.
-    Wanted,
+    #[serde(rename = "wanted")]
+    Requested,
     /// The build holds it until it has finished and nothing runs for it any more.
     Held,
     /// Released, or no longer wanted.
-    Left,
+    #[serde(rename = "left")]
+    Released,
 }
 
 /// The phase of an attempt.
@@ -66,7 +68,7 @@ pub enum Phase {
         /// When.
         at: Timestamp,
         /// The reason.
-        why: StopWhy,
+        why: StopReason,
     },
     /// It has ended.
     Ended {
@@ -80,13 +82,14 @@ pub enum Phase {
 /// Why Bellhop stops an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum StopWhy {
+pub enum StopReason {
     /// The build has finished without it.
     BuildOver,
     /// It ran longer than the job's `timeout`.
     Timeout,
     /// Its agent did not start in time: [`LAUNCH_TIMEOUT`](super::LAUNCH_TIMEOUT) or [`ON_DEMAND_LAUNCH_TIMEOUT`](super::ON_DEMAND_LAUNCH_TIMEOUT).
-    NeverUp,
+    #[serde(rename = "never-up")]
+    NeverStarted,
 }
 
 /// How an attempt ended.
@@ -123,7 +126,7 @@ pub enum End {
 impl End {
     /// Its name in reports and messages.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
             Self::Failed { .. } | Self::CommitGone { .. } => "failed",

@@ -7,20 +7,20 @@ use jiff::Timestamp;
 
 use super::effect::BuildEffect;
 use super::record::Build;
-use super::state::{End, Phase, StopWhy};
+use super::state::{End, Phase, StopReason};
 use crate::decision::Ignored;
 use crate::ids::AgentId;
 
 impl Build {
     /// Asks the service to stop an agent, unless such a request is pending.
-    pub(super) fn stop(&mut self, agent: &AgentId, why: StopWhy, now: Timestamp) {
+    pub(super) fn stop(&mut self, agent: &AgentId, why: StopReason, now: Timestamp) {
         if self.is_stop_pending(agent) {
             return;
         }
         let reason = match why {
-            StopWhy::BuildOver => "bellhop: the build is over",
-            StopWhy::Timeout => "bellhop: the build ran longer than its timeout",
-            StopWhy::NeverUp => "bellhop: the agent did not start in time",
+            StopReason::BuildOver => "bellhop: the build is over",
+            StopReason::Timeout => "bellhop: the build ran longer than its timeout",
+            StopReason::NeverStarted => "bellhop: the agent did not start in time",
         };
         self.outbox.push(
             BuildEffect::Stop {
@@ -36,7 +36,7 @@ impl Build {
         if self.is_stop_pending(agent) {
             return Err(Ignored::NothingNew);
         }
-        self.stop(agent, StopWhy::BuildOver, now);
+        self.stop(agent, StopReason::BuildOver, now);
         Ok(())
     }
 
@@ -53,7 +53,7 @@ impl Build {
     }
 
     /// Stops an attempt: its agent, or, if it has none, the agent that its launch may have started.
-    pub(super) fn stop_attempt(&mut self, index: usize, why: StopWhy, now: Timestamp) {
+    pub(super) fn stop_attempt(&mut self, index: usize, why: StopReason, now: Timestamp) {
         let Some(attempt) = self.attempts.get_mut(index) else { return };
         let number = attempt.number;
         match attempt.phase {
@@ -68,7 +68,7 @@ impl Build {
             // A refusal does not prove that there is no agent: throttling may have answered the repetition of a request whose reply was lost.
             Phase::Waiting | Phase::Launching | Phase::Running | Phase::Interrupted { .. } => {
                 attempt.phase = Phase::Stopping { at: now, why };
-                attempt.checked = now;
+                attempt.polled_at = now;
                 if let Some(agent) = attempt.agent.clone() {
                     self.stop(&agent, why, now);
                 } else {

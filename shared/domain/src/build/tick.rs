@@ -1,14 +1,14 @@
 //! What happens because time has passed: launches that are due, timeouts, repeated stops and searches.
 //!
 //! A timeout does not apply before the agents were polled after its end: an agent may have ended in time, and its events may be late. If polls fail
-//! for [`UNSEEN_FOR`], timeouts apply anyway.
+//! for [`FAILING_POLLS_FOR`], timeouts apply anyway.
 
 use jiff::Timestamp;
 
 use super::abandoned::NOT_STOPPED;
-use super::deadline::{CHECK_CHANGING, STOP_TIMEOUT, UNSEEN_FOR};
+use super::deadline::{CHECK_CHANGING, FAILING_POLLS_FOR, STOP_TIMEOUT};
 use super::record::Build;
-use super::state::{BuildState, Phase, StopWhy};
+use super::state::{BuildState, Phase, StopReason};
 use crate::decision::Ignored;
 use crate::outcome::Outcome;
 use crate::spec::RetryOn;
@@ -47,18 +47,18 @@ impl Build {
         if *self == before { Err(Ignored::NotDue) } else { Ok(()) }
     }
 
-    /// The time up to which timeouts apply: when the agents were polled, or now if polls have failed for [`UNSEEN_FOR`].
+    /// The time up to which timeouts apply: when the agents were polled, or now if polls have failed for [`FAILING_POLLS_FOR`].
     fn effective_time(&mut self, polled_at: Timestamp, now: Timestamp) -> Timestamp {
         if polled_at > Timestamp::MIN {
-            self.unseen = None;
+            self.polls_failing_since = None;
             return polled_at;
         }
-        let since = *self.unseen.get_or_insert(now);
-        if later(since, UNSEEN_FOR) > now {
+        let since = *self.polls_failing_since.get_or_insert(now);
+        if later(since, FAILING_POLLS_FOR) > now {
             return polled_at;
         }
-        if !self.blind {
-            self.blind = true;
+        if !self.polls_failing_announced {
+            self.polls_failing_announced = true;
             self.announce_failing_polls(now);
         }
         now
@@ -81,21 +81,21 @@ impl Build {
             }
             (Phase::Launching, Some(_)) => {
                 if later(attempt.launched.unwrap_or(now), self.launch_timeout(attempt.capacity)) <= effective {
-                    self.stop_attempt(index, StopWhy::NeverUp, now);
+                    self.stop_attempt(index, StopReason::NeverStarted, now);
                     return;
                 }
             }
             (Phase::Interrupted { at }, Some(_)) if attempt.started.is_none() => {
                 // The interruption did not happen, and the agent did not start either.
                 if later(*at, self.launch_timeout(attempt.capacity)) <= effective {
-                    self.stop_attempt(index, StopWhy::NeverUp, now);
+                    self.stop_attempt(index, StopReason::NeverStarted, now);
                     return;
                 }
             }
             (Phase::Running | Phase::Interrupted { .. }, _) => {
                 if self.is_overtime(attempt, effective) {
                     let is_current = index + 1 == self.attempts.len();
-                    self.stop_attempt(index, StopWhy::Timeout, now);
+                    self.stop_attempt(index, StopReason::Timeout, now);
                     // The next attempt must not run in parallel with this one, so it waits until this one is proven stopped.
                     if is_current && !over && self.matching_rule(RetryOn::Timeout, None).is_none() {
                         self.finish_by(number, Outcome::TimedOut, Some(self.timeout_cause()), now);
@@ -109,7 +109,7 @@ impl Build {
                 return;
             }
             (Phase::Stopping { why, .. }, Some(agent)) => {
-                if later(attempt.checked, CHECK_CHANGING) <= now {
+                if later(attempt.polled_at, CHECK_CHANGING) <= now {
                     let (agent, why) = (agent.clone(), *why);
                     self.stop(&agent, why, now);
                 }
@@ -122,16 +122,16 @@ impl Build {
             }
         }
         if let Some(attempt) = self.attempts.get_mut(index)
-            && later(attempt.checked, attempt.check_after()) <= polled_at
+            && later(attempt.polled_at, attempt.check_after()) <= polled_at
         {
-            attempt.checked = now;
+            attempt.polled_at = now;
         }
     }
 
     /// Finishes a build that got no agent within its time.
     fn queue_timed_out(&mut self, now: Timestamp) {
         let last = self.attempts.last().and_then(|attempt| attempt.last_refusal.clone());
-        let unknown = self.attempts.last().is_some_and(|attempt| attempt.unknown.is_some());
+        let unknown = self.attempts.last().is_some_and(|attempt| attempt.refused_unknown_since.is_some());
         if let (true, Some(attempt), Some(refusal)) = (unknown, self.attempts.last(), &last) {
             let (number, refusal) = (attempt.number, refusal.clone());
             return self.cannot_launch(number, &refusal, now);

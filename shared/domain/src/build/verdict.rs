@@ -5,11 +5,10 @@
 
 use super::attempt::Attempt;
 use super::record::Build;
-use super::state::{End, Phase, StopWhy};
+use super::state::{End, Phase, StopReason};
 use super::text::{LONGEST_MESSAGE, truncate};
-use crate::Capacity;
-use crate::observation::{ContainerEnd, Report, ReportPhase, Stop, StopCause};
-use crate::spec::Executor;
+use crate::executor::Capacity;
+use crate::executor::observation::{ContainerEnd, Report, ReportPhase, Stop, StopCause};
 
 /// The beginning of a container's reason if the kernel killed one of its processes because memory ran out
 /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html>).
@@ -25,11 +24,9 @@ impl Build {
     /// The end of an attempt, from its stopped agent. Exit code 0 proves no success, because a script may end with it after SIGTERM; another exit
     /// code excludes success. If the service has no exit code, as for a lost agent, the report decides.
     pub(super) fn verdict(&self, attempt: &Attempt, stop: &Stop) -> End {
-        // A CodeBuild build has no containers: its report contains everything about its script.
-        let container = match &self.spec.executor {
-            Executor::Ecs(ecs) => stop.containers.iter().find(|container| container.name == ecs.container),
-            Executor::CodeBuild(_) => None,
-        };
+        // Without a container, the report contains everything about the script.
+        let deciding = self.spec.executor.kind().deciding_container();
+        let container = deciding.and_then(|name| stop.containers.iter().find(|container| container.name == name));
         let exit_code = container.and_then(|container| container.exit_code);
         let container_reason = container.and_then(|container| container.reason.as_deref());
         // A report explains a result but never improves it: any program in the agent can write one. The exit code comes from the service.
@@ -41,9 +38,9 @@ impl Build {
         let interrupted = stop.cause == StopCause::Interrupted || matches!(attempt.phase, Phase::Interrupted { .. });
         if let Phase::Stopping { why, .. } = attempt.phase {
             return match why {
-                StopWhy::Timeout => End::TimedOut,
-                StopWhy::BuildOver => End::Unneeded,
-                StopWhy::NeverUp => End::Infrastructure {
+                StopReason::Timeout => End::TimedOut,
+                StopReason::BuildOver => End::Unneeded,
+                StopReason::NeverStarted => End::Infrastructure {
                     cause: self.never_up(attempt.capacity),
                 },
             };

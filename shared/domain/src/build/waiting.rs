@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::attempt::Attempt;
-use super::deadline::WAITING_TOLD_AFTER;
+use super::deadline::WAITING_ANNOUNCED_AFTER;
 use super::effect::{BuildEffect, BuildNews};
 use super::record::Build;
 use super::state::{BuildState, Phase};
@@ -52,10 +52,10 @@ impl Build {
         let attempt = self.attempts.last()?;
         let waits = matches!(self.state, BuildState::Waiting | BuildState::Queued { .. });
         // A refusal for an unknown reason was already reported.
-        if !waits || self.waiting_told || attempt.unknown.is_some() {
+        if !waits || self.waiting_announced || attempt.refused_unknown_since.is_some() {
             return None;
         }
-        let at = later(attempt.queued, WAITING_TOLD_AFTER);
+        let at = later(attempt.queued, WAITING_ANNOUNCED_AFTER);
         (at < self.queue_deadline(attempt)).then_some(at)
     }
 
@@ -83,7 +83,7 @@ impl Build {
             at: now,
         };
         self.outbox.push(BuildEffect::Announce(news), now);
-        self.waiting_told = true;
+        self.waiting_announced = true;
     }
 
     /// Reports that nothing runs any more for a cancelled or timed-out build: its script may continue for as long as the agent's `stopTimeout`, and

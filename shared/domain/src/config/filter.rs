@@ -3,9 +3,9 @@
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::de::{Deserialize, Deserializer, Error};
 
-use super::error::quoted;
 use crate::ids::Reference;
 use crate::text::shown;
+use crate::yaml::quoted;
 
 /// The longest pattern, in characters.
 const LONGEST: usize = 256;

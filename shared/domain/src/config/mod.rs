@@ -3,20 +3,18 @@
 //! `config/bellhop.yaml` ([`SuiteConfig`]) belongs to the administrators of a suite and says which agents there are. `.bellhop.yaml`
 //! ([`PipelineFile`]) belongs to a repository and says which jobs a push starts. [`plan`] puts both together and freezes the builds of a run.
 //!
+//! Not here: the keys of an agent template, with their checks, are in `executor`, one file per kind; those of a remedy in `alarm::remedy`. What all
+//! files have in common (bounds, lines, errors) is in `yaml`.
+//!
 //! Every mistake in a file is one [`FileError`]: one line with file, line, field, and what was expected, fit for a notification.
 //! Files are read with bounds (size, nesting, values once aliases are expanded), because everyone who may push may write one.
 
-mod agents;
-pub(crate) mod error;
 mod filter;
 mod pipeline;
 mod plan;
-mod source;
 mod suite;
-pub(crate) mod values;
 
-pub use agents::Agent;
-pub use error::{FileError, PIPELINE_FILE, SUITE_FILE, is_misnamed, nearest};
+pub use crate::yaml::{FileError, PIPELINE_FILE, SUITE_FILE, is_misnamed, nearest};
 pub use filter::skips;
 pub use pipeline::{Concurrency, Job, PipelineFile, Work};
 pub use plan::{OnBehalf, Select, plan, plan_script};

@@ -2,17 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::agents::Agent;
-use super::error::{FieldPath, FileError, SUITE_FILE, suggestion};
 use super::pipeline::{DEFAULT_QUEUE_TIMEOUT, DEFAULT_TIMEOUT, Job, PipelineFile, Work};
 use super::suite::SuiteConfig;
+use crate::executor::{AgentTemplate, Demand, Script, Unmet};
 use crate::ids::{AgentName, BuildId, JobName, RepositoryName, RunId};
-use crate::spec::{BuildSpec, Executor, Relaunch, RetryPolicy, Script};
+use crate::spec::{BuildSpec, Relaunch, RetryPolicy};
 use crate::trigger::Push;
-
-/// How much of the 8,192 characters of a task's overrides a job's own variables and the patterns of its artifacts may take. The rest is for the
-/// variables of every agent, and for the place of a script that is kept elsewhere.
-const LARGEST_ENVIRONMENT: usize = 6_000;
+use crate::yaml::{FieldPath, FileError, SUITE_FILE, suggestion};
 
 /// Which jobs of a pipeline file a run has.
 #[derive(Debug, Clone, Copy)]
@@ -53,34 +49,20 @@ pub fn plan(run: &RunId, push: &Push, file: &PipelineFile, config: &SuiteConfig,
 }
 
 fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &SuiteConfig) -> Result<BuildSpec, FileError> {
-    let refused = |key: &str, message: String| Err(file.source.error(&job.path().key(key), message));
     let agent = permitted_agent(job, push, file, config)?;
     let executor = agent.executor.clone();
-    let script = match (&job.work, &executor) {
-        (Work::Run(script), _) => Script::Inline(script.clone()),
-        (Work::Buildspec(path), Executor::CodeBuild(_)) => Script::Buildspec(path.clone()),
-        (Work::Buildspec(_), Executor::Ecs(_)) => {
-            let message = format!(
-                "a buildspec needs a CodeBuild agent, and `{}` is an ECS agent: expected `run`",
-                job.agent
-            );
-            return refused("buildspec", message);
-        }
+    let script = match &job.work {
+        Work::Run(script) => Script::Inline(script.clone()),
+        Work::Buildspec(path) => Script::Buildspec(path.clone()),
     };
-    let ecs = matches!(executor, Executor::Ecs(_));
-    let size = override_size(job.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    if ecs && size > LARGEST_ENVIRONMENT {
-        let message = format!(
-            "the variables of the job take {size} bytes as JSON: at most {LARGEST_ENVIRONMENT} fit into an ECS task; larger values belong into a file"
-        );
-        return refused("environment", message);
-    }
-    let size = size + override_size([("BELLHOP_ARTIFACTS", job.artifacts.join("\n").as_str())]);
-    if ecs && !job.artifacts.is_empty() && size > LARGEST_ENVIRONMENT {
-        let message = format!(
-            "the patterns and the variables of the job take {size} bytes as JSON: at most {LARGEST_ENVIRONMENT} fit into an ECS task"
-        );
-        return refused("artifacts", message);
+    let demand = Demand {
+        agent: job.agent.as_str(),
+        script: &script,
+        environment: &job.environment,
+        artifacts: &job.artifacts,
+    };
+    if let Err(Unmet { key, message }) = executor.kind().check(&demand) {
+        return Err(file.source.error(&job.path().key(key), message));
     }
     Ok(BuildSpec {
         id: BuildId {
@@ -166,7 +148,7 @@ pub enum OnBehalf {
 }
 
 /// The agent template that a job names, if it exists and the repository may use it.
-fn permitted_agent<'a>(job: &Job, push: &Push, file: &PipelineFile, config: &'a SuiteConfig) -> Result<&'a Agent, FileError> {
+fn permitted_agent<'a>(job: &Job, push: &Push, file: &PipelineFile, config: &'a SuiteConfig) -> Result<&'a AgentTemplate, FileError> {
     permitted(&job.agent, &push.repository, config, |message| {
         file.source.error(&job.path().key("agent"), message)
     })
@@ -177,7 +159,7 @@ fn permitted<'a>(
     repository: &RepositoryName,
     config: &'a SuiteConfig,
     error: impl Fn(String) -> FileError,
-) -> Result<&'a Agent, FileError> {
+) -> Result<&'a AgentTemplate, FileError> {
     let refused = |message: String| Err(error(message));
     let permitted = match &config.repositories {
         None => None,
@@ -205,12 +187,4 @@ fn permitted<'a>(
         )),
         _ => Ok(agent),
     }
-}
-
-/// The size of variables in the overrides of a task. It counts bytes, of which there are never fewer than the characters that ECS counts.
-fn override_size<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> usize {
-    variables
-        .into_iter()
-        .map(|(name, value)| serde_json::json!({ "name": name, "value": value }).to_string().len() + 1)
-        .sum()
 }

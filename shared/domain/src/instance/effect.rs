@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::notice::{ForeignTask, Warned};
+use super::notice::{ForeignTask, InterruptionNotice};
 use crate::ids::BuildId;
-use crate::outbox::{Abandoned, Effect, ONE_TRY, TELL_FOR, TRY_FOR};
+use crate::outbox::{ANNOUNCE_FOR, Abandoned, Effect, ONE_TRY, RETRY_FOR};
 
 /// How long Bellhop tries to mark the builds on an instance as interrupted.
 const INTERRUPT_FOR: Duration = Duration::from_secs(5 * 60);
@@ -21,9 +21,11 @@ pub enum InstanceEffect {
     /// Drain it, so that ECS places no more tasks on it.
     Drain,
     /// Reactivate it in ECS, if it is drained and empty.
-    Reopen,
+    #[serde(rename = "reopen")]
+    Reactivate,
     /// Report its state after a recommendation.
-    TellAfterAdvice {
+    #[serde(rename = "tell-after-advice")]
+    NotifyAfterAdvice {
         /// The recommendation.
         advised: Timestamp,
         /// The state.
@@ -32,16 +34,18 @@ pub enum InstanceEffect {
         at: Timestamp,
     },
     /// Report the tasks of others on it.
-    Tell {
+    #[serde(rename = "tell")]
+    Notify {
         /// The interruption.
-        warned: Warned,
+        warned: InterruptionNotice,
         /// The builds that are retried elsewhere.
         builds: Vec<BuildId>,
         /// The tasks that Bellhop does not manage.
         foreign: Vec<ForeignTask>,
     },
     /// Report an abandoned effect.
-    TellAbandoned {
+    #[serde(rename = "tell-abandoned")]
+    NotifyAbandoned {
         /// Identifies it.
         number: u64,
         /// The effect.
@@ -63,8 +67,8 @@ impl Effect for InstanceEffect {
     fn abandoned_after(&self) -> Option<Duration> {
         Some(match self {
             Self::Interrupt => INTERRUPT_FOR,
-            Self::Drain | Self::Reopen => TRY_FOR,
-            Self::TellAfterAdvice { .. } | Self::Tell { .. } | Self::TellAbandoned { .. } => TELL_FOR,
+            Self::Drain | Self::Reactivate => RETRY_FOR,
+            Self::NotifyAfterAdvice { .. } | Self::Notify { .. } | Self::NotifyAbandoned { .. } => ANNOUNCE_FOR,
         })
     }
 
@@ -72,7 +76,9 @@ impl Effect for InstanceEffect {
         match self {
             // This effect launches the replacements of all builds on the instance: a slow one must not cut off the others.
             Self::Interrupt => None,
-            Self::Drain | Self::Reopen | Self::TellAfterAdvice { .. } | Self::Tell { .. } | Self::TellAbandoned { .. } => Some(ONE_TRY),
+            Self::Drain | Self::Reactivate | Self::NotifyAfterAdvice { .. } | Self::Notify { .. } | Self::NotifyAbandoned { .. } => {
+                Some(ONE_TRY)
+            }
         }
     }
 }

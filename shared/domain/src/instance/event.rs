@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::notice::{ForeignTask, What};
+use super::notice::{Ec2Notice, ForeignTask};
 use crate::ids::BuildId;
 use crate::outbox::EffectId;
 
@@ -10,20 +10,20 @@ use crate::outbox::EffectId;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InstanceEvent {
     /// EC2 sent a notice.
-    Told {
+    NoticeReceived {
         /// The notice.
-        what: What,
+        what: Ec2Notice,
         /// Its time.
         at: Timestamp,
         /// Another program had drained the instance before.
         draining: bool,
     },
     /// Bellhop tried to reactivate it.
-    Reopened {
+    Reactivated {
         /// The effect.
         effect: EffectId,
         /// The result.
-        what: Reopened,
+        what: Reactivation,
     },
     /// Time has passed.
     Tick,
@@ -36,15 +36,11 @@ pub enum InstanceEvent {
         /// The other tasks.
         foreign: Vec<ForeignTask>,
     },
-    /// An effect was performed.
-    Performed(EffectId),
-    /// An effect failed for this reason. It stays in the outbox, unless it is abandoned.
-    Deferred(EffectId, String),
 }
 
 /// The result of a reactivation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reopened {
+pub enum Reactivation {
     /// It was reactivated.
     Yes,
     /// Tasks run on it. Somebody may wait for their end to terminate it.

@@ -18,6 +18,6 @@ mod tests;
 
 pub use decide::ADVICE_FOR;
 pub use effect::{AfterAdvice, InstanceEffect};
-pub use event::{InstanceEvent, Reopened};
-pub use notice::{Action, ForeignTask, Host, Warned, What};
+pub use event::{InstanceEvent, Reactivation};
+pub use notice::{Action, Ec2Notice, ForeignTask, Host, InterruptionNotice};
 pub use record::Instance;

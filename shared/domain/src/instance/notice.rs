@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// The kinds of EC2 notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
+pub enum Ec2Notice {
     /// EC2 will interrupt it.
     Interruption(Action),
     /// It has a higher risk of interruption than others.
@@ -37,7 +37,7 @@ impl Action {
 
 /// The first notice of an interruption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Warned {
+pub struct InterruptionNotice {
     /// What EC2 will do.
     pub action: Action,
     /// The time of EC2's notice.

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::effect::InstanceEffect;
-use super::notice::{Host, Warned};
+use super::notice::{Host, InterruptionNotice};
 use crate::ids::InstanceId;
-use crate::outbox::{Outbox, later};
+use crate::outbox::Outbox;
+use crate::time::later;
 
 /// How long a record is kept after the last event about its instance: ids of instances are never reused, so it only has to outlive repeated notices.
 pub(super) const KEEP: Duration = Duration::from_secs(14 * 24 * 60 * 60);
@@ -26,13 +27,13 @@ pub struct Instance {
     /// When EC2 sent a rebalance recommendation.
     pub advised: Option<Timestamp>,
     /// The last interruption notice.
-    pub warned: Option<Warned>,
+    pub warned: Option<InterruptionNotice>,
     /// If it was drained because of a recommendation only: when to check whether it still exists.
-    #[serde(default)]
-    pub look: Option<Timestamp>,
+    #[serde(default, rename = "look")]
+    pub check_at: Option<Timestamp>,
     /// When it was reactivated after that.
-    #[serde(default)]
-    pub reopened: Option<Timestamp>,
+    #[serde(default, rename = "reopened")]
+    pub reactivated_at: Option<Timestamp>,
     /// Pending effects.
     pub outbox: Outbox<InstanceEffect>,
 }
@@ -46,8 +47,8 @@ impl Instance {
             host,
             advised: None,
             warned: None,
-            look: None,
-            reopened: None,
+            check_at: None,
+            reactivated_at: None,
             outbox: Outbox::default(),
         }
     }
@@ -55,7 +56,7 @@ impl Instance {
     /// When the sweep should process this record next; `None` if nothing is pending.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        self.outbox.due().into_iter().chain(self.look).min()
+        self.outbox.due().into_iter().chain(self.check_at).min()
     }
 
     /// When DynamoDB may delete the record.

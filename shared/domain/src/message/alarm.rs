@@ -8,8 +8,10 @@ use serde_json::json;
 
 use super::notice::{Message, Notice, Severity};
 use super::text::{SMS_LIMIT, SUBJECT_LIMIT, printable_ascii, truncate};
-use crate::alarm::{Alarm, AlarmFacts, AlarmNews, AlarmNewsKind, AlarmState, Comparison, FLAP_WINDOW, FLAPS, Remedied, Remedy, Wording};
-use crate::links::percent_encoded;
+use crate::alarm::{
+    Alarm, AlarmFacts, AlarmNews, AlarmNewsKind, AlarmState, Comparison, FLAP_WINDOW, FLAPS, Remedy, RemedyOutcome, Wording,
+};
+use crate::console::percent_encoded;
 
 /// The most characters of an alarm's name in a title.
 const NAME_LIMIT: usize = 60;
@@ -67,7 +69,7 @@ pub fn about_alarm(alarm: &Alarm, news: &AlarmNews) -> Message {
         severity,
         status,
         title: full.clone(),
-        time: news.told,
+        time: news.announced_at,
         more: members.into(),
         body: email(alarm, news, &full, remedy.as_deref(), link.as_deref()),
     };
@@ -96,7 +98,7 @@ fn status(alarm: &Alarm, news: &AlarmNews) -> (&'static str, Severity) {
         AlarmNewsKind::Flapping => ("flapping", Severity::Warning),
         AlarmNewsKind::PauseEnded => ("pause-ended", Severity::Warning),
         AlarmNewsKind::Remedied => match news.remedy.as_ref().map(|news| &news.outcome) {
-            Some(Remedied::Failed(_)) => ("remedy-failed", Severity::Error),
+            Some(RemedyOutcome::Failed(_)) => ("remedy-failed", Severity::Error),
             _ => ("remedied", Severity::Info),
         },
     }
@@ -117,7 +119,7 @@ impl Title {
         if alarm.id.contributor.is_some() && !facts.dimensions.is_empty() {
             name = format!("{name} ({})", truncate(&dimensions(facts), NAME_LIMIT));
         }
-        let since = format!(" (since {})", clock(transition.at, news.told));
+        let since = format!(" (since {})", clock(transition.at, news.announced_at));
         let found = finding(facts, transition.state);
         let (verb, finding, after) = match (news.what, transition.state) {
             (AlarmNewsKind::Changed, AlarmState::Alarm) => ("is in ALARM", found, since),
@@ -205,38 +207,38 @@ fn operator(comparison: Option<Comparison>, state: AlarmState) -> &'static str {
 }
 
 /// The result of a remedy, in a sentence.
-fn sentence(remedy: &Remedy, outcome: &Remedied) -> String {
+fn sentence(remedy: &Remedy, outcome: &RemedyOutcome) -> String {
     let Wording { subject, participle, done } = remedy.action.kind().wording();
     match outcome {
-        Remedied::Done(more) => {
+        RemedyOutcome::Done(more) => {
             let more = more.as_deref().map(|more| format!(" ({more})")).unwrap_or_default();
             format!("{subject} {done}{more}")
         }
-        Remedied::Held { since } => format!(
+        RemedyOutcome::CoolingDown { since } => format!(
             "{subject} was not {participle}: the limit is once every {}, and the last time was {}",
             humantime::format_duration(remedy.at_most_every),
             since.strftime("%H:%M UTC")
         ),
-        Remedied::Failed(why) => format!("{subject} could not be {participle}: {why}"),
-        Remedied::TriedAgain => format!("{subject} could not be {participle} yet; Bellhop retries"),
-        Remedied::Waits { since } => format!(
+        RemedyOutcome::Failed(why) => format!("{subject} could not be {participle}: {why}"),
+        RemedyOutcome::Retrying => format!("{subject} could not be {participle} yet; Bellhop retries"),
+        RemedyOutcome::WaitingForOther { since } => format!(
             "{subject} is not {participle} yet: another alarm requested the same at {}, and that is still in progress",
             since.strftime("%H:%M UTC")
         ),
-        Remedied::NotNeeded => format!("{subject} was not {participle}, because the alarm has changed since"),
-        Remedied::DryRun => format!("{subject} would be {participle} (dry run)"),
+        RemedyOutcome::NotNeeded => format!("{subject} was not {participle}, because the alarm has changed since"),
+        RemedyOutcome::DryRun => format!("{subject} would be {participle} (dry run)"),
     }
 }
 
-fn outcome(outcome: &Remedied) -> &'static str {
+fn outcome(outcome: &RemedyOutcome) -> &'static str {
     match outcome {
-        Remedied::Done(_) => "done",
-        Remedied::Held { .. } => "held",
-        Remedied::Failed(_) => "failed",
-        Remedied::TriedAgain => "tried-again",
-        Remedied::Waits { .. } => "waits",
-        Remedied::NotNeeded => "not-needed",
-        Remedied::DryRun => "dry-run",
+        RemedyOutcome::Done(_) => "done",
+        RemedyOutcome::CoolingDown { .. } => "held",
+        RemedyOutcome::Failed(_) => "failed",
+        RemedyOutcome::Retrying => "tried-again",
+        RemedyOutcome::WaitingForOther { .. } => "waits",
+        RemedyOutcome::NotNeeded => "not-needed",
+        RemedyOutcome::DryRun => "dry-run",
     }
 }
 

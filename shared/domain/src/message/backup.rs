@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::notice::{Message, Notice, Severity};
 use super::text::{NAME_LIMIT, truncate};
-use crate::backup::{Backup, BackupNews, BackupTold, End, How};
+use crate::backup::{Backup, BackupNews, BackupNewsKind, End, EndKind};
 
 /// The parts of a message.
 struct Facts {
@@ -55,7 +55,7 @@ pub fn about_backup(backup: &Backup, news: &BackupNews) -> Message {
     let name = truncate(&backup.name, NAME_LIMIT);
     let (status, severity, title, cause) = summarise(&name, news, &backup.definition.vault);
     let definition = match &news.what {
-        BackupTold::Ended(_) | BackupTold::CopyEnded(_) => backup.job(news.slot).map(|job| &job.definition),
+        BackupNewsKind::Ended(_) | BackupNewsKind::CopyEnded(_) => backup.job(news.slot).map(|job| &job.definition),
         _ => None,
     }
     .unwrap_or(&backup.definition);
@@ -65,12 +65,12 @@ pub fn about_backup(backup: &Backup, news: &BackupNews) -> Message {
         ("Vault", "vault", definition.vault.clone()),
     ];
     let job = match &news.what {
-        BackupTold::Ended(_) => backup.job(news.slot).and_then(|job| job.work.id.clone()),
-        BackupTold::CopyEnded(_) => {
+        BackupNewsKind::Ended(_) => backup.job(news.slot).and_then(|job| job.work.id.clone()),
+        BackupNewsKind::CopyEnded(_) => {
             rows.extend(definition.copy_to.clone().map(|to| ("Copy to", "copy_to", to)));
             backup.job(news.slot).and_then(|job| job.copy.as_ref()?.id.clone())
         }
-        BackupTold::RestoreTested { point, .. } | BackupTold::RestoreFailed { point, .. } => {
+        BackupNewsKind::RestoreTested { point, .. } | BackupNewsKind::RestoreFailed { point, .. } => {
             rows.push(("Point", "recovery_point", point.clone()));
             backup
                 .test
@@ -78,19 +78,19 @@ pub fn about_backup(backup: &Backup, news: &BackupNews) -> Message {
                 .filter(|test| test.slot == news.slot)
                 .and_then(|test| test.work.id.clone())
         }
-        BackupTold::LeftOver { resource, .. } => {
+        BackupNewsKind::LeftOver { resource, .. } => {
             rows.push(("Left over", "left_over", resource.clone()));
             None
         }
-        BackupTold::Stale { newest, .. } => {
+        BackupNewsKind::Stale { newest, .. } => {
             rows.push(("Newest", "newest", newest.to_string()));
             None
         }
-        BackupTold::Abandoned(what) => {
+        BackupNewsKind::Abandoned(what) => {
             rows.extend([("Bellhop", "now", what.now.clone()), ("You can", "advice", what.advice.clone())]);
             None
         }
-        BackupTold::Missing | BackupTold::Recovered { .. } => None,
+        BackupNewsKind::Missing | BackupNewsKind::Recovered { .. } => None,
     };
     rows.extend(job.map(|job| ("Job", "job_id", job)));
     rows.extend(cause.map(|cause| ("Cause", "cause", cause)));
@@ -126,15 +126,15 @@ type Summary = (&'static str, Severity, String, Option<String>);
 
 fn summarise(name: &str, news: &BackupNews, vault: &str) -> Summary {
     match &news.what {
-        BackupTold::Ended(end) => {
+        BackupNewsKind::Ended(end) => {
             let ending = match end.how {
-                How::Completed => "completed",
-                How::WithIssues => "completed with issues",
-                How::Failed | How::Vanished => "failed",
-                How::Aborted => "was aborted",
-                How::Expired => "expired: it did not start or end within its window",
-                How::Partial => "is only partial",
-                How::Refused => "could not be started",
+                EndKind::Completed => "completed",
+                EndKind::WithIssues => "completed with issues",
+                EndKind::Failed | EndKind::Vanished => "failed",
+                EndKind::Aborted => "was aborted",
+                EndKind::Expired => "expired: it did not start or end within its window",
+                EndKind::Partial => "is only partial",
+                EndKind::Refused => "could not be started",
             };
             let severity = if end.how.is_good() { Severity::Warning } else { Severity::Error };
             (
@@ -144,51 +144,51 @@ fn summarise(name: &str, news: &BackupNews, vault: &str) -> Summary {
                 end.message.clone(),
             )
         }
-        BackupTold::CopyEnded(end) if end.how.is_good() => (
+        BackupNewsKind::CopyEnded(end) if end.how.is_good() => (
             end.how.status(),
             Severity::Warning,
             format!("the copy of backup {name} completed with issues{}", why(end)),
             end.message.clone(),
         ),
-        BackupTold::CopyEnded(end) => (
+        BackupNewsKind::CopyEnded(end) => (
             "copy-failed",
             Severity::Error,
             format!("backup {name} could not be copied{}", why(end)),
             end.message.clone(),
         ),
-        BackupTold::Stale { newest, limit } => {
+        BackupNewsKind::Stale { newest, limit } => {
             let age = rounded(*newest, news.at);
             let limit = humantime::format_duration(*limit);
             let title = format!("backup {name}: the newest recovery point is {age} old; the limit is {limit}");
             ("stale", Severity::Error, title, None)
         }
-        BackupTold::Missing => {
+        BackupNewsKind::Missing => {
             let title = format!(
                 "backup {name}: there is no recovery point in the vault {}",
                 truncate(vault, NAME_LIMIT)
             );
             ("missing", Severity::Error, title, None)
         }
-        BackupTold::Recovered { from, since, copy } => {
+        BackupNewsKind::Recovered { from, since, copy } => {
             let what = if *copy { "the copy of backup" } else { "backup" };
             let lasted = rounded(*since, news.at);
             let title = format!("{what} {name} has recovered after {lasted} ({from})");
             ("recovered", Severity::Info, title, None)
         }
-        BackupTold::RestoreTested { took, .. } => {
+        BackupNewsKind::RestoreTested { took, .. } => {
             let took = humantime::format_duration(*took);
             let title = format!("backup {name}: the newest recovery point was restored in {took}");
             ("restore-tested", Severity::Info, title, None)
         }
-        BackupTold::RestoreFailed { end, .. } => {
+        BackupNewsKind::RestoreFailed { end, .. } => {
             let title = format!("backup {name}: the newest recovery point could not be restored{}", why(end));
             ("restore-failed", Severity::Error, title, end.message.clone())
         }
-        BackupTold::Abandoned(what) => {
+        BackupNewsKind::Abandoned(what) => {
             let title = format!("backup {name}: {}", what.title());
             ("abandoned", Severity::Error, title, Some(what.why.clone()))
         }
-        BackupTold::LeftOver { why, .. } => {
+        BackupNewsKind::LeftOver { why, .. } => {
             let title = format!("backup {name}: the resource that a restore test created was not removed: {why}");
             ("restore-left-over", Severity::Error, title, Some(why.clone()))
         }
@@ -215,7 +215,7 @@ fn links(resource: &str) -> Map<String, Value> {
     if region.is_empty() {
         return Map::new();
     }
-    let console = crate::links::console(partition);
+    let console = crate::console::console(partition);
     let page = format!("https://{region}.{console}/backup/home?region={region}#/jobs");
     Map::from_iter([("jobs".to_owned(), Value::String(page))])
 }
@@ -238,7 +238,7 @@ mod tests {
         }
     }
 
-    fn end(how: How, message: Option<&str>) -> End {
+    fn end(how: EndKind, message: Option<&str>) -> End {
         End {
             how,
             message: message.map(str::to_owned),
@@ -246,7 +246,7 @@ mod tests {
         }
     }
 
-    fn message(what: BackupTold) -> Message {
+    fn message(what: BackupNewsKind) -> Message {
         let backup = Backup::new("ci", "suite-table", definition(), t(0));
         about_backup(
             &backup,
@@ -260,40 +260,40 @@ mod tests {
 
     #[test]
     fn every_kind_of_news_has_its_words() {
-        let failed = end(How::Failed, Some("Access denied"));
+        let failed = end(EndKind::Failed, Some("Access denied"));
         let point = "arn:aws:backup:eu-west-1:123456789012:recovery-point:1".to_owned();
         let all = [
-            BackupTold::Ended(failed.clone()),
-            BackupTold::Ended(end(How::Failed, None)),
-            BackupTold::Ended(end(How::Vanished, Some("AWS Backup no longer has the job"))),
-            BackupTold::Ended(end(How::Aborted, Some("Backup job was stopped by user."))),
-            BackupTold::Ended(end(How::Expired, None)),
-            BackupTold::Ended(end(How::Partial, None)),
-            BackupTold::Ended(end(How::Refused, Some("AccessDeniedException: no"))),
-            BackupTold::Ended(end(How::WithIssues, Some("12 objects were skipped"))),
-            BackupTold::CopyEnded(failed.clone()),
-            BackupTold::CopyEnded(end(How::WithIssues, Some("tags were lost"))),
-            BackupTold::Stale {
+            BackupNewsKind::Ended(failed.clone()),
+            BackupNewsKind::Ended(end(EndKind::Failed, None)),
+            BackupNewsKind::Ended(end(EndKind::Vanished, Some("AWS Backup no longer has the job"))),
+            BackupNewsKind::Ended(end(EndKind::Aborted, Some("Backup job was stopped by user."))),
+            BackupNewsKind::Ended(end(EndKind::Expired, None)),
+            BackupNewsKind::Ended(end(EndKind::Partial, None)),
+            BackupNewsKind::Ended(end(EndKind::Refused, Some("AccessDeniedException: no"))),
+            BackupNewsKind::Ended(end(EndKind::WithIssues, Some("12 objects were skipped"))),
+            BackupNewsKind::CopyEnded(failed.clone()),
+            BackupNewsKind::CopyEnded(end(EndKind::WithIssues, Some("tags were lost"))),
+            BackupNewsKind::Stale {
                 newest: t(-31 * 3600),
                 limit: Duration::from_secs(26 * 3600),
             },
-            BackupTold::Missing,
-            BackupTold::Recovered {
+            BackupNewsKind::Missing,
+            BackupNewsKind::Recovered {
                 from: "failed".to_owned(),
                 since: t(-7200),
                 copy: false,
             },
-            BackupTold::Recovered {
+            BackupNewsKind::Recovered {
                 from: "failed".to_owned(),
                 since: t(60),
                 copy: true,
             },
-            BackupTold::RestoreTested {
+            BackupNewsKind::RestoreTested {
                 point: point.clone(),
                 took: Duration::from_secs(723),
             },
-            BackupTold::RestoreFailed { point, end: failed },
-            BackupTold::LeftOver {
+            BackupNewsKind::RestoreFailed { point, end: failed },
+            BackupNewsKind::LeftOver {
                 resource: "arn:aws:dynamodb:eu-west-1:123456789012:table/x".to_owned(),
                 why: "AccessDenied".to_owned(),
             },
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_message_in_all_its_forms() {
-        let message = message(BackupTold::CopyEnded(end(How::Failed, Some("Access denied while copying"))));
+        let message = message(BackupNewsKind::CopyEnded(end(EndKind::Failed, Some("Access denied while copying"))));
         assert_snapshot!(message.subject, @"backup suite-table could not be copied: Access denied while copying");
         assert_snapshot!(message.email, @r"
         backup suite-table could not be copied: Access denied while copying

@@ -142,7 +142,7 @@ pub fn about_build(build: &Build, news: &BuildNews) -> Message {
     for remark in build.attempts.iter().filter_map(|attempt| attempt.remark.as_ref()) {
         row("Remark", remark);
     }
-    let found = build.found.as_ref();
+    let found = build.results.as_ref();
     let tests = found.and_then(|found| found.tests.as_ref());
     if let Some(tests) = tests {
         row("Tests", &test_counts(tests));
@@ -243,6 +243,6 @@ fn phase_text(attempt: &Attempt) -> String {
             end: End::Failed { exit_code: Some(code), .. },
             ..
         } => format!("failed with exit code {code}"),
-        Phase::Ended { end, .. } => end.word().to_owned(),
+        Phase::Ended { end, .. } => end.as_str().to_owned(),
     }
 }

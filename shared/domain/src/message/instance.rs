@@ -8,16 +8,16 @@ use serde_json::json;
 use super::notice::{Message, Notice, Severity};
 use super::text::minute;
 use crate::ids::BuildId;
-use crate::instance::{AfterAdvice, ForeignTask, Host, Instance, Warned};
+use crate::instance::{AfterAdvice, ForeignTask, Host, Instance, InterruptionNotice};
 
 /// The most other tasks that a message lists.
 const FOREIGN_NAMED: usize = 20;
 
 /// The message about tasks on an interrupted instance that Bellhop does not manage and cannot restart.
 #[must_use]
-pub fn about_foreign(instance: &Instance, warned: &Warned, builds: &[BuildId], foreign: &[ForeignTask]) -> Message {
+pub fn about_foreign(instance: &Instance, warned: &InterruptionNotice, builds: &[BuildId], foreign: &[ForeignTask]) -> Message {
     let Host { cluster, .. } = &instance.host;
-    let Warned { action, at } = *warned;
+    let InterruptionNotice { action, at } = *warned;
     let tasks = match foreign.len() {
         1 => "a task".to_owned(),
         count => format!("{count} tasks"),
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn the_message_names_what_nobody_starts_again() {
         let instance = instance();
-        let warned = Warned {
+        let warned = InterruptionNotice {
             action: Action::Hibernate,
             at: t(0),
         };

@@ -5,8 +5,8 @@
 //! `crate::configuration`.
 //!
 //! `text` has the limits and makes names from outside fit for one line, `results` has the lines about tests and artifacts, and `notice` puts the
-//! parts together; every message goes through it. Nothing here decides whether a message is sent, and nothing sends it. `page` is a test: it compares
-//! docs/reference/messages.md with the code. Look first at `notice.rs`, then at the file of the record.
+//! parts together; every message goes through it. Nothing here decides whether a message is sent, and nothing sends it. Look first at
+//! `notice.rs`, then at the file of the record.
 
 mod abandoned;
 mod alarm;
@@ -14,12 +14,10 @@ mod backup;
 mod build;
 mod instance;
 mod notice;
-#[cfg(test)]
-pub(crate) mod page;
 mod results;
 mod run;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 
 pub use abandoned::{about_abandoned_of_instance, about_abandoned_of_run};

@@ -1,6 +1,6 @@
 //! Tests and artifacts in a message.
 
-use crate::found::{Found, Tests};
+use crate::found::{Results, Tests};
 
 /// The most artifacts that a message names.
 pub(super) const ARTIFACTS_NAMED: usize = 20;
@@ -21,7 +21,7 @@ pub(super) fn test_counts(tests: &Tests) -> String {
     )
 }
 
-pub(super) fn artifact_rows(found: &Found) -> Vec<String> {
+pub(super) fn artifact_rows(found: &Results) -> Vec<String> {
     let mut rows: Vec<String> = found
         .artifacts
         .iter()

@@ -11,9 +11,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::decision::{Decision, Ignored};
+use crate::decision::Ignored;
 use crate::ids::{AgentName, BuildId};
-use crate::outbox::{Effect, EffectId, Outbox, later};
+use crate::outbox::{Effect, Outbox};
+use crate::record::Decides;
+use crate::time::later;
 
 /// The most builds that can wait in one pool: with them its record stays well below the 400 KB of a DynamoDB item. Further builds are refused and
 /// retry.
@@ -54,7 +56,7 @@ pub struct Waiting {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PoolEvent {
     /// A build requests a slot.
-    Ask {
+    Acquire {
         /// The build.
         build: BuildId,
         /// Since when it has been waiting.
@@ -65,7 +67,7 @@ pub enum PoolEvent {
         turn: u32,
     },
     /// A build needs no slot, or none any more.
-    Leave {
+    Release {
         /// The build.
         build: BuildId,
         /// The turn that ends.
@@ -73,10 +75,6 @@ pub enum PoolEvent {
     },
     /// Builds that have finished, or that are no longer in the ledger.
     Gone(Vec<BuildId>),
-    /// An effect was performed.
-    Performed(EffectId),
-    /// An effect failed for this reason; it stays in the outbox.
-    Deferred(EffectId, String),
     /// Time has passed.
     Tick,
 }
@@ -123,72 +121,6 @@ impl Pool {
         self.outbox.due().into_iter().chain(audit).min()
     }
 
-    /// Decides the next state of this pool after an event at a moment.
-    #[must_use]
-    pub fn decide(&self, event: &PoolEvent, now: Timestamp) -> Decision<Self> {
-        let mut next = self.clone();
-        match next.apply(event, now) {
-            Ok(()) => Decision::Next(Box::new(next)),
-            Err(reason) => Decision::Ignored(reason),
-        }
-    }
-
-    fn apply(&mut self, event: &PoolEvent, now: Timestamp) -> Result<(), Ignored> {
-        let before = self.clone();
-        match event {
-            PoolEvent::Ask { build, since, limit, turn } => {
-                self.limit = *limit;
-                if *turn > self.turn(build) {
-                    self.turns.insert(build.clone(), *turn);
-                }
-                if self.holders.contains_key(build) {
-                    // The build does not know that it already holds a slot, so it is notified again.
-                    self.grant(build, now);
-                } else if !self.waiting.iter().any(|waiting| waiting.build == *build) {
-                    // The turns also take space in the record.
-                    if self.waiting.len() + self.turns.len() >= MOST_WAITING + usize::from(*turn > 0) {
-                        self.turns.remove(build);
-                        return Err(Ignored::Full);
-                    }
-                    if self.waiting.is_empty() {
-                        self.audited = now;
-                    }
-                    self.waiting.insert(Waiting {
-                        since: *since,
-                        build: build.clone(),
-                    });
-                }
-            }
-            PoolEvent::Leave { build, turn } => {
-                if *turn < self.turn(build) {
-                    return Err(Ignored::Stale);
-                }
-                self.remove(build);
-            }
-            PoolEvent::Gone(builds) => {
-                for build in builds {
-                    self.remove(build);
-                }
-            }
-            PoolEvent::Performed(id) => {
-                self.outbox.remove(*id);
-            }
-            PoolEvent::Deferred(id, _) => {
-                self.outbox.defer(*id, now);
-            }
-            PoolEvent::Tick => {
-                if !self.waiting.is_empty() && later(self.audited, AUDIT_EVERY) <= now {
-                    self.audited = now;
-                    if !self.outbox.any(|effect| *effect == PoolEffect::Audit) {
-                        self.outbox.push(PoolEffect::Audit, now);
-                    }
-                }
-            }
-        }
-        self.fill(now);
-        if *self == before { Err(Ignored::NothingNew) } else { Ok(()) }
-    }
-
     /// Grants free slots to waiting builds, in their order.
     fn fill(&mut self, now: Timestamp) {
         while self.holders.len() < usize::try_from(self.limit).unwrap_or(usize::MAX)
@@ -223,6 +155,71 @@ impl Pool {
         self.outbox
             .remove_where(|pending| matches!(&pending.effect, PoolEffect::Grant { build } if build == gone));
     }
+}
+
+impl Decides for Pool {
+    type Event = PoolEvent;
+    type Effect = PoolEffect;
+
+    fn outbox(&self) -> &Outbox<PoolEffect> {
+        &self.outbox
+    }
+
+    fn outbox_mut(&mut self) -> &mut Outbox<PoolEffect> {
+        &mut self.outbox
+    }
+
+    fn apply(&mut self, event: &PoolEvent, now: Timestamp) -> Result<(), Ignored> {
+        match event {
+            PoolEvent::Acquire { build, since, limit, turn } => {
+                self.limit = *limit;
+                if *turn > self.turn(build) {
+                    self.turns.insert(build.clone(), *turn);
+                }
+                if self.holders.contains_key(build) {
+                    // The build does not know that it already holds a slot, so it is notified again.
+                    self.grant(build, now);
+                } else if !self.waiting.iter().any(|waiting| waiting.build == *build) {
+                    // The turns also take space in the record.
+                    if self.waiting.len() + self.turns.len() >= MOST_WAITING + usize::from(*turn > 0) {
+                        self.turns.remove(build);
+                        return Err(Ignored::Full);
+                    }
+                    if self.waiting.is_empty() {
+                        self.audited = now;
+                    }
+                    self.waiting.insert(Waiting {
+                        since: *since,
+                        build: build.clone(),
+                    });
+                }
+            }
+            PoolEvent::Release { build, turn } => {
+                if *turn < self.turn(build) {
+                    return Err(Ignored::Stale);
+                }
+                self.remove(build);
+            }
+            PoolEvent::Gone(builds) => {
+                for build in builds {
+                    self.remove(build);
+                }
+            }
+            PoolEvent::Tick => {
+                if !self.waiting.is_empty() && later(self.audited, AUDIT_EVERY) <= now {
+                    self.audited = now;
+                    if !self.outbox.any(|effect| *effect == PoolEffect::Audit) {
+                        self.outbox.push(PoolEffect::Audit, now);
+                    }
+                }
+            }
+        }
+        self.fill(now);
+        Ok(())
+    }
+
+    /// Never: notifications of records are not abandoned, and neither is an audit.
+    fn abandoned(&mut self, _: PoolEffect, _: &str, _: Timestamp) {}
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ const LONGEST_PATH: usize = 120;
 /// The files of the deciding attempt in the bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Found {
+pub struct Results {
     /// The first [`MOST_ARTIFACTS`] of them, by path.
     pub artifacts: Vec<Artifact>,
     /// The total number of artifacts.

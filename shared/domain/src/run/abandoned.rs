@@ -9,9 +9,9 @@ use crate::outbox::Abandoned;
 
 impl Run {
     /// An effect was abandoned: people get one message about it.
-    pub(super) fn abandoned(&mut self, effect: &RunEffect, why: &str, at: Timestamp) {
+    pub(super) fn effect_abandoned(&mut self, effect: &RunEffect, why: &str, at: Timestamp) {
         let (what, now, advice) = match effect {
-            RunEffect::Continue { job } | RunEffect::Answer { job } => {
+            RunEffect::Continue { job } | RunEffect::ReportToPipeline { job } => {
                 if let Some(action) = self.action.as_mut().filter(|action| action.job == *job) {
                     action.state = ActionState::Over;
                 }
@@ -32,8 +32,8 @@ impl Run {
                 "check the functions' permissions; `show` returns the same facts",
             ),
             // A failed message cannot be reported by another message, so it is only counted.
-            RunEffect::Announce | RunEffect::TellAbandoned { .. } => return,
-            RunEffect::Release { .. } | RunEffect::Skip { .. } | RunEffect::Cancel { .. } | RunEffect::Enter(_) => return,
+            RunEffect::Announce | RunEffect::AnnounceAbandoned { .. } => return,
+            RunEffect::Release { .. } | RunEffect::Skip { .. } | RunEffect::Cancel { .. } | RunEffect::EnterBranch(_) => return,
         };
         let what = Abandoned {
             what,
@@ -43,6 +43,6 @@ impl Run {
             at,
         };
         let number = self.outbox.pushed();
-        self.outbox.push(RunEffect::TellAbandoned { number, what }, at);
+        self.outbox.push(RunEffect::AnnounceAbandoned { number, what }, at);
     }
 }

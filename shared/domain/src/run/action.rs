@@ -32,7 +32,7 @@ impl Run {
         action.state = ActionState::Open { since: now };
         // A pending result must go to the job that is open now.
         self.outbox
-            .remove_where(|pending| matches!(pending.effect, RunEffect::Continue { .. } | RunEffect::Answer { .. }));
+            .remove_where(|pending| matches!(pending.effect, RunEffect::Continue { .. } | RunEffect::ReportToPipeline { .. }));
         self.answer_if_over(now);
         Ok(())
     }
@@ -72,7 +72,7 @@ impl Run {
         }) = &self.action
         {
             let job = job.clone();
-            self.outbox.push(RunEffect::Answer { job }, now);
+            self.outbox.push(RunEffect::ReportToPipeline { job }, now);
         }
     }
 

@@ -11,9 +11,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::decision::{Decision, Ignored};
+use crate::decision::Ignored;
 use crate::ids::{CommitId, Reference, RepositoryName, RunId};
-use crate::outbox::{Deferral, Effect, EffectId, Outbox};
+use crate::outbox::{Effect, Outbox};
+use crate::record::Decides;
 
 /// A branch and its newest run: the record in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,10 +56,6 @@ pub struct Pushed {
 pub enum BranchEvent {
     /// A run was created that supersedes older ones.
     Entered(Pushed),
-    /// An effect was performed.
-    Performed(EffectId),
-    /// An effect failed for this reason; it stays in the outbox.
-    Deferred(EffectId, String),
 }
 
 /// An effect of a branch. It may be performed more than once.
@@ -112,22 +109,6 @@ impl Branch {
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         self.outbox.due()
-    }
-
-    /// Decides the next state of this branch after an event at a moment.
-    #[must_use]
-    pub fn decide(&self, event: &BranchEvent, now: Timestamp) -> Decision<Self> {
-        let mut next = self.clone();
-        let changed = match event {
-            BranchEvent::Entered(pushed) => next.entered(pushed, now),
-            BranchEvent::Performed(id) => next.outbox.remove(*id),
-            BranchEvent::Deferred(id, _) => next.outbox.defer(*id, now) != Deferral::Unknown,
-        };
-        if changed {
-            Decision::Next(Box::new(next))
-        } else {
-            Decision::Ignored(Ignored::NothingNew)
-        }
     }
 
     fn entered(&mut self, pushed: &Pushed, now: Timestamp) -> bool {
@@ -236,10 +217,36 @@ impl Branch {
     }
 }
 
+impl Decides for Branch {
+    type Event = BranchEvent;
+    type Effect = BranchEffect;
+
+    fn outbox(&self) -> &Outbox<BranchEffect> {
+        &self.outbox
+    }
+
+    fn outbox_mut(&mut self) -> &mut Outbox<BranchEffect> {
+        &mut self.outbox
+    }
+
+    fn apply(&mut self, event: &BranchEvent, now: Timestamp) -> Result<(), Ignored> {
+        let BranchEvent::Entered(pushed) = event;
+        if self.entered(pushed, now) {
+            Ok(())
+        } else {
+            Err(Ignored::NothingNew)
+        }
+    }
+
+    /// Never: notifications of records are not abandoned.
+    fn abandoned(&mut self, _: BranchEffect, _: &str, _: Timestamp) {}
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 mod tests {
     use super::*;
+    use crate::decision::Decision;
     use crate::testing::{push, t};
 
     fn commit(digit: char) -> CommitId {

@@ -66,8 +66,8 @@ impl Run {
             successes,
             origin: Origin::default(),
             retry_of: None,
-            others: Vec::new(),
-            aside: false,
+            other_jobs: Vec::new(),
+            off_tip: false,
             action: None,
             outbox: Outbox::default(),
         }
@@ -81,14 +81,14 @@ impl Run {
 
     /// The same new run, whose pipeline file has these other jobs.
     #[must_use]
-    pub fn beside(self, others: Vec<JobName>) -> Self {
-        Self { others, ..self }
+    pub fn with_other_jobs(self, other_jobs: Vec<JobName>) -> Self {
+        Self { other_jobs, ..self }
     }
 
     /// The same new run, for a commit that is, or is not, the tip of its branch.
     #[must_use]
-    pub fn aside(self, aside: bool) -> Self {
-        Self { aside, ..self }
+    pub fn off_tip(self, off_tip: bool) -> Self {
+        Self { off_tip, ..self }
     }
 
     /// The same new run, which repeats another one, in full or in part.
@@ -119,7 +119,7 @@ impl Run {
             commit: push.commit.clone(),
             previous: push.previous.clone(),
         };
-        self.outbox.push(RunEffect::Enter(pushed), now);
+        self.outbox.push(RunEffect::EnterBranch(pushed), now);
         self
     }
 }

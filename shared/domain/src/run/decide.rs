@@ -2,12 +2,14 @@
 
 use jiff::Timestamp;
 
+use super::effect::RunEffect;
 use super::event::RunEvent;
 use super::pipeline::Action;
 use super::record::{Run, RunState};
-use crate::decision::{Decision, Ignored};
-use crate::outbox::Deferral;
+use crate::decision::Ignored;
+use crate::outbox::Outbox;
 use crate::outcome::Outcome;
+use crate::record::Decides;
 
 impl Run {
     /// When the sweep should process this run next; `None` if nothing is pending. Its builds are due separately.
@@ -16,34 +18,26 @@ impl Run {
         let action = self.action.as_ref().filter(|_| self.state == RunState::Open).and_then(Action::due);
         self.outbox.due().into_iter().chain(action).min()
     }
+}
 
-    /// Decides the next state of this run after an event at a moment.
-    #[must_use]
-    pub fn decide(&self, event: &RunEvent, now: Timestamp) -> Decision<Self> {
-        let mut next = self.clone();
-        match next.apply(event, now) {
-            Ok(()) => Decision::Next(Box::new(next)),
-            Err(reason) => Decision::Ignored(reason),
-        }
+impl Decides for Run {
+    type Event = RunEvent;
+    type Effect = RunEffect;
+
+    fn outbox(&self) -> &Outbox<RunEffect> {
+        &self.outbox
+    }
+
+    fn outbox_mut(&mut self) -> &mut Outbox<RunEffect> {
+        &mut self.outbox
+    }
+
+    fn abandoned(&mut self, effect: RunEffect, why: &str, now: Timestamp) {
+        self.effect_abandoned(&effect, why, now);
     }
 
     fn apply(&mut self, event: &RunEvent, now: Timestamp) -> Result<(), Ignored> {
         match event {
-            RunEvent::Deferred(id, why) => match self.outbox.defer(*id, now) {
-                Deferral::Unknown => Err(Ignored::NothingNew),
-                Deferral::Again => Ok(()),
-                Deferral::Abandoned(effect) => {
-                    self.abandoned(&effect, why, now);
-                    Ok(())
-                }
-            },
-            RunEvent::Performed(id) => {
-                if self.outbox.remove(*id) {
-                    Ok(())
-                } else {
-                    Err(Ignored::NothingNew)
-                }
-            }
             RunEvent::Cancel { job, outcome, cause } => match job {
                 Some(job) if self.jobs.iter().all(|known| known.name != *job) => Err(Ignored::UnknownJob),
                 Some(job) => self.cancel(|name| name == job, *outcome, cause, now),

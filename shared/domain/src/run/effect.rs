@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::branch::Pushed;
 use crate::ids::{JobName, PipelineJobId};
-use crate::outbox::{Abandoned, Effect, TELL_FOR};
+use crate::outbox::{ANNOUNCE_FOR, Abandoned, Effect};
 use crate::outcome::Outcome;
 
 /// How long Bellhop tries to send a result to an action. CodePipeline gives up a job of a Lambda function after 20 minutes without a result
@@ -39,14 +39,16 @@ pub enum RunEffect {
         cause: String,
     },
     /// Become the newest run of the branch, if its pushes supersede each other.
-    Enter(Pushed),
+    #[serde(rename = "enter")]
+    EnterBranch(Pushed),
     /// Keep the CodePipeline action that waits for this run in progress.
     Continue {
         /// Its current job.
         job: PipelineJobId,
     },
     /// Send the run's result to that action.
-    Answer {
+    #[serde(rename = "answer")]
+    ReportToPipeline {
         /// Its current job.
         job: PipelineJobId,
     },
@@ -55,7 +57,8 @@ pub enum RunEffect {
     /// Write the run's report to the bucket.
     Report,
     /// Report an abandoned effect.
-    TellAbandoned {
+    #[serde(rename = "tell-abandoned")]
+    AnnounceAbandoned {
         /// Identifies it.
         number: u64,
         /// The effect.
@@ -66,9 +69,9 @@ pub enum RunEffect {
 impl Effect for RunEffect {
     fn abandoned_after(&self) -> Option<Duration> {
         match self {
-            Self::Release { .. } | Self::Skip { .. } | Self::Cancel { .. } | Self::Enter(_) => None,
-            Self::Continue { .. } | Self::Answer { .. } => Some(ANSWER_FOR),
-            Self::Announce | Self::Report | Self::TellAbandoned { .. } => Some(TELL_FOR),
+            Self::Release { .. } | Self::Skip { .. } | Self::Cancel { .. } | Self::EnterBranch(_) => None,
+            Self::Continue { .. } | Self::ReportToPipeline { .. } => Some(ANSWER_FOR),
+            Self::Announce | Self::Report | Self::AnnounceAbandoned { .. } => Some(ANNOUNCE_FOR),
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::found::Tests;
 use crate::ids::{JobName, PipelineJobId, RunId};
-use crate::outbox::EffectId;
 use crate::outcome::Outcome;
 
 /// An event for a run.
@@ -43,8 +42,4 @@ pub enum RunEvent {
     ActionAnswered(PipelineJobId),
     /// Time has passed.
     Tick,
-    /// An effect was performed.
-    Performed(EffectId),
-    /// An effect failed for this reason. It stays in the outbox, unless it is abandoned.
-    Deferred(EffectId, String),
 }

@@ -28,7 +28,7 @@ pub mod trigger;
 pub use effect::RunEffect;
 pub use event::RunEvent;
 pub use record::{JobState, Origin, RetryOf, Run, RunJob, RunState};
-pub use retry::{Again, NotAgain, Repeat};
+pub use retry::{RetryPlan, RetryRefused, RetryScope};
 
 #[cfg(test)]
 mod tests;

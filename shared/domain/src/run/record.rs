@@ -42,11 +42,11 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<RetryOf>,
     /// The other jobs of its pipeline file.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub others: Vec<JobName>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "others")]
+    pub other_jobs: Vec<JobName>,
     /// Whether it was requested for a commit that is not the tip of its branch: its result then says nothing about the branch.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub aside: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not", rename = "aside")]
+    pub off_tip: bool,
     /// The CodePipeline action that waits for it, if there is one.
     #[serde(default)]
     pub action: Option<Action>,

@@ -6,7 +6,7 @@ use crate::outcome::Outcome;
 
 /// The part of a run that is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat<'a> {
+pub enum RetryScope<'a> {
     /// One job.
     Job(&'a JobName),
     /// The jobs that did not succeed.
@@ -17,7 +17,7 @@ pub enum Repeat<'a> {
 
 /// The content of a new run that repeats jobs of another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Again {
+pub struct RetryPlan {
     /// Its jobs. Each comes after the jobs that it needs.
     pub jobs: Vec<JobName>,
     /// Skipped jobs that depend on repeated ones and are left out: they would run without something that they need.
@@ -26,7 +26,7 @@ pub struct Again {
 
 /// Why jobs cannot be repeated now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotAgain {
+pub enum RetryRefused {
     /// The run has no such job.
     UnknownJob,
     /// The job, or the run, has not finished.
@@ -48,27 +48,27 @@ impl Run {
     /// dependents: what caused its skipping also applies to them.
     ///
     /// # Errors
-    /// [`NotAgain`], if that cannot be decided yet, or if there is nothing to repeat.
-    pub fn again(&self, what: Repeat<'_>) -> Result<Again, NotAgain> {
-        if let Repeat::Job(job) = what {
+    /// [`RetryRefused`], if that cannot be decided yet, or if there is nothing to repeat.
+    pub fn plan_retry(&self, what: RetryScope<'_>) -> Result<RetryPlan, RetryRefused> {
+        if let RetryScope::Job(job) = what {
             let leave_dependents_out = match self.outcome_of(job) {
-                None => return Err(NotAgain::UnknownJob),
-                Some(None) => return Err(NotAgain::NotOver),
+                None => return Err(RetryRefused::UnknownJob),
+                Some(None) => return Err(RetryRefused::NotOver),
                 Some(Some(outcome)) => outcome == Outcome::Skipped,
             };
             return self.with_skipped(vec![job.clone()], leave_dependents_out);
         }
         if self.state == RunState::Open {
-            return Err(NotAgain::NotOver);
+            return Err(RetryRefused::NotOver);
         }
         let wanted = |outcome: Option<Option<Outcome>>| match what {
-            Repeat::All => true,
+            RetryScope::All => true,
             _ => !matches!(outcome.flatten(), Some(Outcome::Succeeded | Outcome::Skipped)),
         };
         let names = self.jobs.iter().map(|job| &job.name);
         let jobs: Vec<JobName> = names.filter(|name| wanted(self.outcome_of(name))).cloned().collect();
         if jobs.is_empty() {
-            return Err(NotAgain::NothingFailed);
+            return Err(RetryRefused::NothingFailed);
         }
         self.with_skipped(jobs, false)
     }
@@ -82,8 +82,8 @@ impl Run {
         })
     }
 
-    fn with_skipped(&self, jobs: Vec<JobName>, leave_dependents_out: bool) -> Result<Again, NotAgain> {
-        let mut again = Again {
+    fn with_skipped(&self, jobs: Vec<JobName>, leave_dependents_out: bool) -> Result<RetryPlan, RetryRefused> {
+        let mut again = RetryPlan {
             jobs,
             left_out: Vec::new(),
         };
@@ -104,7 +104,7 @@ impl Run {
             match open {
                 _ if missing => again.left_out.push(other.name.clone()),
                 Some(needs) => {
-                    return Err(NotAgain::Undecided {
+                    return Err(RetryRefused::Undecided {
                         job: other.name.clone(),
                         needs: needs.clone(),
                     });

@@ -102,7 +102,7 @@ impl Standing {
                 let knows_all = self.origin == Origin::PipelineFile && newest.is_none_or(|newest| newest <= at);
                 if knows_all {
                     self.jobs
-                        .retain(|name, _| run.others.contains(name) || run.jobs.iter().any(|job| job.name == *name));
+                        .retain(|name, _| run.other_jobs.contains(name) || run.jobs.iter().any(|job| job.name == *name));
                 }
             }
         }
@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn beside(run: Run, others: &[&str]) -> Run {
-        run.beside(others.iter().map(|name| name.parse().unwrap()).collect())
+        run.with_other_jobs(others.iter().map(|name| name.parse().unwrap()).collect())
     }
 
     fn noted(runs: &[&Run]) -> Standing {

@@ -9,7 +9,8 @@ use bellhop_domain::run::Run;
 use jiff::Timestamp;
 
 use super::given::{EVERYTHING, Given, decide, eventually, later, now, only, performed, skip};
-use crate::ports::{DueItem, Lane, Ledger, Written};
+use crate::ports::{Key, Lane, Ledger, Written};
+use crate::records::Stored as _;
 
 /// Due records are returned in the order in which they became due, at most as many as requested, none early and none after it was done.
 pub(super) async fn what_is_due_comes_in_its_order(ledger: &dyn Ledger) {
@@ -20,12 +21,12 @@ pub(super) async fn what_is_due_comes_in_its_order(ledger: &dyn Ledger) {
     for run in &runs {
         ledger.create(run, &[]).await.unwrap();
     }
-    let mine: BTreeSet<DueItem> = runs.iter().map(|run| DueItem::Run(run.id.clone())).collect();
+    let mine: BTreeSet<Key> = runs.iter().map(|run| run.key()).collect();
     let due = |seconds: u64| {
         let (mine, at) = (&mine, later(after(seconds), PERFORM_WITHIN));
         async move { only(mine, ledger.due(Lane::Rest, at, EVERYTHING).await.unwrap()) }
     };
-    let item = |index: usize| DueItem::Run(runs[index].id.clone());
+    let item = |index: usize| runs[index].key();
     eventually(|| due(120), &vec![item(1), item(2), item(0)]).await;
     eventually(|| due(60), &vec![item(1), item(2)]).await;
     eventually(|| due(59), &vec![item(1)]).await;
@@ -42,7 +43,7 @@ pub(super) async fn what_is_due_comes_in_its_order(ledger: &dyn Ledger) {
         );
     }
     for (left, index) in [(vec![item(2), item(0)], 1), (vec![item(0)], 2), (Vec::new(), 0)] {
-        let written = ledger.update_run(1, &performed(&runs[index])).await.unwrap();
+        let written = ledger.store(1, &performed(&runs[index])).await.unwrap();
         assert_eq!(written, Written::Stored(2));
         eventually(|| due(120), &left).await;
     }
@@ -52,7 +53,7 @@ pub(super) async fn what_is_due_comes_in_its_order(ledger: &dyn Ledger) {
 pub(super) async fn what_has_nothing_to_do_is_never_due(ledger: &dyn Ledger) {
     let (run, builds) = Given::new().run(&["test"]);
     ledger.create(&run, &builds).await.unwrap();
-    let mine = BTreeSet::from([DueItem::Run(run.id.clone()), DueItem::Build(builds[0].spec.id.clone())]);
+    let mine = BTreeSet::from([run.key(), builds[0].key()]);
     let in_a_year = now().checked_add(Duration::from_secs(86_400 * 365)).unwrap();
     for lane in [Lane::Launches, Lane::Rest] {
         assert_eq!(only(&mine, ledger.due(lane, in_a_year, EVERYTHING).await.unwrap()), Vec::new());
@@ -64,16 +65,16 @@ pub(super) async fn a_build_is_due_when_it_says_so(ledger: &dyn Ledger) {
     let given = Given::new();
     let (run, builds) = given.run(&["test"]);
     ledger.create(&run, &builds).await.unwrap();
-    let mine = BTreeSet::from([DueItem::Build(builds[0].spec.id.clone())]);
+    let mine = BTreeSet::from([builds[0].key()]);
     let released = decide(&builds[0], &BuildEvent::Released, given.created);
     let at = released.due().unwrap();
     let just_before = at.checked_sub(Duration::from_millis(1)).unwrap();
-    assert_eq!(ledger.update_build(1, &released).await.unwrap(), Written::Stored(2));
+    assert_eq!(ledger.store(1, &released).await.unwrap(), Written::Stored(2));
     let due = |at: Timestamp| {
         let mine = &mine;
         async move { only(mine, ledger.due(Lane::Rest, at, EVERYTHING).await.unwrap()) }
     };
-    let found: Vec<DueItem> = mine.iter().cloned().collect();
+    let found: Vec<Key> = mine.iter().cloned().collect();
     eventually(|| due(at), &found).await;
     assert_eq!(due(just_before).await, Vec::new());
     let all = ledger.due(Lane::Rest, at, EVERYTHING).await.unwrap();
@@ -82,7 +83,7 @@ pub(super) async fn a_build_is_due_when_it_says_so(ledger: &dyn Ledger) {
         .find(|(_, item)| mine.contains(item))
         .map(|(since, _)| since.as_millisecond());
     assert_eq!(since, Some(at.as_millisecond()));
-    assert_eq!(ledger.update_build(2, &skip(&builds[0])).await.unwrap(), Written::Stored(3));
+    assert_eq!(ledger.store(2, &skip(&builds[0])).await.unwrap(), Written::Stored(3));
     eventually(|| due(at), &Vec::new()).await;
 }
 
@@ -91,8 +92,8 @@ pub(super) async fn launches_are_due_by_themselves(ledger: &dyn Ledger) {
     let given = Given::new();
     let (run, builds) = given.run(&["test"]);
     ledger.create(&run, &builds).await.unwrap();
-    let mine = BTreeSet::from([DueItem::Build(builds[0].spec.id.clone())]);
-    let found: Vec<DueItem> = mine.iter().cloned().collect();
+    let mine = BTreeSet::from([builds[0].key()]);
+    let found: Vec<Key> = mine.iter().cloned().collect();
     let released = decide(&builds[0], &BuildEvent::Released, given.created);
     let refused = BuildEvent::LaunchRefused {
         attempt: 1,
@@ -103,7 +104,7 @@ pub(super) async fn launches_are_due_by_themselves(ledger: &dyn Ledger) {
     };
     let queued = decide(&released, &refused, given.created);
     let at = queued.due().unwrap();
-    let tried = decide(&queued, &BuildEvent::Tick { looked: at }, at);
+    let tried = decide(&queued, &BuildEvent::Tick { polled_at: at }, at);
     let due = |lane: Lane, at: Timestamp| {
         let mine = &mine;
         async move { only(mine, ledger.due(lane, at, EVERYTHING).await.unwrap()) }
@@ -115,13 +116,13 @@ pub(super) async fn launches_are_due_by_themselves(ledger: &dyn Ledger) {
         (3, &tried, Lane::Rest, Lane::Launches),
         (4, &queued, Lane::Launches, Lane::Rest),
     ] {
-        assert_eq!(ledger.update_build(version, next).await.unwrap(), Written::Stored(version + 1));
+        assert_eq!(ledger.store(version, next).await.unwrap(), Written::Stored(version + 1));
         eventually(|| due(lane, in_a_year), &found).await;
         eventually(|| due(other, in_a_year), &Vec::new()).await;
     }
     let just_before = at.checked_sub(Duration::from_millis(1)).unwrap();
     assert_eq!(due(Lane::Launches, just_before).await, Vec::new());
     eventually(|| due(Lane::Launches, at), &found).await;
-    assert_eq!(ledger.update_build(5, &skip(&builds[0])).await.unwrap(), Written::Stored(6));
+    assert_eq!(ledger.store(5, &skip(&builds[0])).await.unwrap(), Written::Stored(6));
     eventually(|| due(Lane::Launches, in_a_year), &Vec::new()).await;
 }

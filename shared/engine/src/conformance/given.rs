@@ -7,14 +7,17 @@ use std::time::Duration;
 use bellhop_domain::branch::{Branch, BranchEvent, Pushed};
 use bellhop_domain::build::{Build, BuildEvent};
 use bellhop_domain::decision::Decision;
+use bellhop_domain::executor::{EcsExecutor, Executor, Script};
 use bellhop_domain::ids::{AgentName, BuildId, RepositoryName, RunId};
 use bellhop_domain::pool::{Pool, PoolEvent};
-use bellhop_domain::run::{Run, RunEvent};
-use bellhop_domain::spec::{BuildSpec, EcsExecutor, Executor, Relaunch, RetryPolicy, Script, Successes};
+use bellhop_domain::record::{Decides as _, Step};
+use bellhop_domain::run::Run;
+use bellhop_domain::spec::{BuildSpec, Relaunch, RetryPolicy, Successes};
 use bellhop_domain::trigger::Push;
 use jiff::Timestamp;
 
-use crate::ports::{Document, DocumentKey, DocumentKind, DueItem, Ledger, Versioned};
+use crate::ports::{Item, Key, Lane, Ledger, Text};
+use crate::records::Versioned;
 
 /// How long an index may lag behind the table.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -56,15 +59,15 @@ impl Given {
         self.entered(&Branch::new(self.repository.clone(), reference.parse().unwrap()), 0)
     }
 
-    pub(super) fn document(&self, kind: DocumentKind, name: &str, due: Option<Timestamp>) -> Document {
-        Document {
-            key: DocumentKey {
-                kind,
-                name: format!("{}/{name}", self.run),
-            },
-            text: format!("{{\"kind\":\"{kind:?}\"}}"),
-            due,
+    /// A record of some kind, with a text that no kind has.
+    pub(super) fn item(&self, kind: &str, name: &str, due: Option<Timestamp>) -> Item {
+        Item {
+            key: Key::new(format!("{kind}#{}/{name}", self.run), kind),
+            text: format!("{{\"kind\":\"{kind}\"}}"),
+            due: due.map(|at| (Lane::Rest, at)),
             expires: None,
+            listed: None,
+            status: None,
         }
     }
 
@@ -183,12 +186,21 @@ pub(super) fn versioned<T: Clone>(version: u64, record: &T) -> Versioned<T> {
     Versioned { version, record }
 }
 
+/// A record of some kind as it is read.
+pub(super) fn text(version: u64, item: &Item) -> Text {
+    Text {
+        key: item.key.clone(),
+        version,
+        text: item.text.clone(),
+    }
+}
+
 pub(super) async fn read_run(ledger: &dyn Ledger, id: &RunId) -> Versioned<Run> {
-    ledger.run(id).await.unwrap().unwrap()
+    ledger.load::<Run>(id).await.unwrap().unwrap()
 }
 
 pub(super) async fn read_build(ledger: &dyn Ledger, id: &BuildId) -> Versioned<Build> {
-    ledger.build(id).await.unwrap().unwrap()
+    ledger.load::<Build>(id).await.unwrap().unwrap()
 }
 
 pub(super) fn by_id(builds: Vec<Versioned<Build>>) -> BTreeMap<BuildId, (u64, Build)> {
@@ -212,7 +224,7 @@ pub(super) fn decide(build: &Build, event: &BuildEvent, now: Timestamp) -> Build
 
 /// The pool, with one slot, after another build has requested one.
 pub(super) fn ask(pool: &Pool, given: &Given, job: &str) -> Pool {
-    let event = PoolEvent::Ask {
+    let event = PoolEvent::Acquire {
         build: given.spec(job).id,
         since: given.created,
         limit: 1,
@@ -233,7 +245,7 @@ pub(super) fn skip(build: &Build) -> Build {
 pub(super) fn performed(run: &Run) -> Run {
     let mut run = run.clone();
     while let Some(pending) = run.outbox.pending().first() {
-        let decision = run.decide(&RunEvent::Performed(pending.id), run.created);
+        let decision = run.take(&Step::Performed(pending.id), run.created);
         match decision {
             Decision::Next(next) => run = *next,
             Decision::Ignored(_) => break,
@@ -243,7 +255,7 @@ pub(super) fn performed(run: &Run) -> Run {
     run
 }
 
-pub(super) fn only(mine: &BTreeSet<DueItem>, due: Vec<(Timestamp, DueItem)>) -> Vec<DueItem> {
+pub(super) fn only(mine: &BTreeSet<Key>, due: Vec<(Timestamp, Key)>) -> Vec<Key> {
     due.into_iter().map(|(_, item)| item).filter(|item| mine.contains(item)).collect()
 }
 

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 
+use bellhop_domain::branch::Branch;
 use futures::future::join_all;
 use jiff::Timestamp;
 
-use super::given::{EVERYTHING, Given, by_id, eventually, only, performed, random_run, read_run, versioned};
+use super::given::{EVERYTHING, Given, by_id, eventually, only, performed, random_run, read_run, text, versioned};
 use crate::FaultKind;
-use crate::ports::{Created, Document, DocumentKind, DueItem, Lane, Ledger, Written, fits_transaction};
+use crate::ports::{Created, Item, Key, Lane, Ledger, Written};
+use crate::records::fits_transaction;
 
 /// The largest item, including the attributes' names.
 const LARGEST: usize = 400 * 1024;
@@ -72,27 +74,27 @@ pub(super) async fn what_is_due_beyond_a_page_is_all_found(ledger: &dyn Ledger) 
     let given = Given::new();
     // Their digits have the same sum, which determines the partition: all of them are in one.
     let name = |index: usize| format!("{index:04}{:04}{}", 9_999 - index, "x".repeat(1_950));
-    let waiting: Vec<Document> = (0..MANY)
-        .map(|index| given.document(DocumentKind::Instance, &name(index), Some(given.created)))
+    let waiting: Vec<Item> = (0..MANY)
+        .map(|index| given.item("INSTANCE", &name(index), Some(given.created)))
         .collect();
     for some in waiting.chunks(AT_ONCE) {
-        for written in join_all(some.iter().map(|document| ledger.update_document(0, document))).await {
+        for written in join_all(some.iter().map(|document| ledger.put(0, document))).await {
             assert_eq!(written.unwrap(), Written::Stored(1));
         }
     }
-    let mine: BTreeSet<DueItem> = waiting.iter().map(|document| DueItem::Document(document.key.clone())).collect();
+    let mine: BTreeSet<Key> = waiting.iter().map(|document| document.key.clone()).collect();
     let due = |at: Timestamp| {
         let mine = &mine;
         async move { only(mine, ledger.due(Lane::Rest, at, EVERYTHING).await.unwrap()).len() }
     };
     eventually(|| due(given.created), &MANY).await;
     assert_eq!(ledger.due(Lane::Rest, given.created, MANY).await.unwrap().len(), MANY);
-    let settled = waiting.iter().map(|document| Document {
+    let settled = waiting.iter().map(|document| Item {
         due: None,
         ..document.clone()
     });
     for some in settled.collect::<Vec<_>>().chunks(AT_ONCE) {
-        for written in join_all(some.iter().map(|document| ledger.update_document(1, document))).await {
+        for written in join_all(some.iter().map(|document| ledger.put(1, document))).await {
             assert_eq!(written.unwrap(), Written::Stored(2));
         }
     }
@@ -103,8 +105,8 @@ pub(super) async fn what_is_due_beyond_a_page_is_all_found(ledger: &dyn Ledger) 
 pub(super) async fn a_branch_may_have_the_longest_name(ledger: &dyn Ledger) {
     let given = Given::new();
     let branch = given.branch(&format!("refs/heads/{}", "\u{1f642}".repeat(225)));
-    assert_eq!(ledger.update_branch(0, &branch).await.unwrap(), Written::Stored(1));
-    let read = ledger.branch(&branch.repository, &branch.reference).await.unwrap();
+    assert_eq!(ledger.store(0, &branch).await.unwrap(), Written::Stored(1));
+    let read = ledger.load::<Branch>((&branch.repository, &branch.reference)).await.unwrap();
     assert_eq!(read, Some(versioned(1, &branch)));
 }
 
@@ -112,36 +114,36 @@ pub(super) async fn a_branch_may_have_the_longest_name(ledger: &dyn Ledger) {
 pub(super) async fn a_text_comes_back_as_it_was(ledger: &dyn Ledger) {
     let given = Given::new();
     let odd = "\0\u{1}\t\r\n\"\\/\u{7f}\u{85}\u{2028}\u{feff}\u{fffd}\u{ffff}\u{10ffff} größer 日本語 e\u{301} ";
-    let document = Document {
+    let document = Item {
         text: odd.repeat(20),
-        ..given.document(DocumentKind::Alarm, odd, None)
+        ..given.item("ALARM", odd, None)
     };
-    assert_eq!(ledger.update_document(0, &document).await.unwrap(), Written::Stored(1));
-    let read = ledger.document(&document.key).await.unwrap();
-    assert_eq!(read, Some(versioned(1, &document.text)));
+    assert_eq!(ledger.put(0, &document).await.unwrap(), Written::Stored(1));
+    let read = ledger.get(&document.key).await.unwrap();
+    assert_eq!(read, Some(text(1, &document)));
 }
 
 /// A record of nearly the maximum size. An item has more attributes than the record, and moto counts 405,000 bytes as 400 KB.
 pub(super) async fn a_record_that_just_fits_is_stored(ledger: &dyn Ledger) {
-    let document = Document {
+    let document = Item {
         text: "x".repeat(LARGEST - 5 * 1024),
-        ..Given::new().document(DocumentKind::Backup, "large", None)
+        ..Given::new().item("BACKUP", "large", None)
     };
-    assert_eq!(ledger.update_document(0, &document).await.unwrap(), Written::Stored(1));
-    let read = ledger.document(&document.key).await.unwrap().unwrap();
-    assert!(read == versioned(1, &document.text), "it is read otherwise");
+    assert_eq!(ledger.put(0, &document).await.unwrap(), Written::Stored(1));
+    let read = ledger.get(&document.key).await.unwrap().unwrap();
+    assert!(read == text(1, &document), "it is read otherwise");
 }
 
 /// A retry cannot help, and the stored record stays.
 pub(super) async fn a_record_that_is_too_large_is_refused_for_good(ledger: &dyn Ledger) {
-    let small = Given::new().document(DocumentKind::Backup, "large", None);
-    let large = Document {
+    let small = Given::new().item("BACKUP", "large", None);
+    let large = Item {
         text: "x".repeat(LARGEST),
         ..small.clone()
     };
-    assert_eq!(ledger.update_document(0, &large).await.unwrap_err().kind, FaultKind::Lasting);
-    assert_eq!(ledger.document(&large.key).await.unwrap(), None);
-    assert_eq!(ledger.update_document(0, &small).await.unwrap(), Written::Stored(1));
-    assert_eq!(ledger.update_document(1, &large).await.unwrap_err().kind, FaultKind::Lasting);
-    assert_eq!(ledger.document(&small.key).await.unwrap(), Some(versioned(1, &small.text)));
+    assert_eq!(ledger.put(0, &large).await.unwrap_err().kind, FaultKind::Permanent);
+    assert_eq!(ledger.get(&large.key).await.unwrap(), None);
+    assert_eq!(ledger.put(0, &small).await.unwrap(), Written::Stored(1));
+    assert_eq!(ledger.put(1, &large).await.unwrap_err().kind, FaultKind::Permanent);
+    assert_eq!(ledger.get(&small.key).await.unwrap(), Some(text(1, &small)));
 }

@@ -3,33 +3,35 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bellhop_domain::branch::Branch;
 use bellhop_domain::pool::Pool;
 use futures::future::join_all;
 use jiff::Timestamp;
 
-use super::given::{EVERYTHING, Given, ask, eventually, only, versioned};
-use crate::ports::{Document, DocumentKind, DueItem, Lane, Ledger, Written};
+use super::given::{EVERYTHING, Given, ask, eventually, only, text, versioned};
+use crate::ports::{Item, Lane, Ledger, Written};
+use crate::records::Stored as _;
 
 /// The first write that expects no pool creates it; after that it is an ordinary record.
 pub(super) async fn a_pool_begins_with_version_0(ledger: &dyn Ledger) {
     let given = Given::new();
     let empty = given.pool();
-    assert_eq!(ledger.pool(&empty.agent).await.unwrap(), None);
-    assert_eq!(ledger.update_pool(1, &empty).await.unwrap(), Written::Conflict);
-    assert_eq!(ledger.pool(&empty.agent).await.unwrap(), None);
+    assert_eq!(ledger.load::<Pool>(&empty.agent).await.unwrap(), None);
+    assert_eq!(ledger.store(1, &empty).await.unwrap(), Written::Conflict);
+    assert_eq!(ledger.load::<Pool>(&empty.agent).await.unwrap(), None);
     let held = ask(&empty, &given, "held");
-    assert_eq!(ledger.update_pool(0, &held).await.unwrap(), Written::Stored(1));
-    assert_eq!(ledger.pool(&empty.agent).await.unwrap(), Some(versioned(1, &held)));
+    assert_eq!(ledger.store(0, &held).await.unwrap(), Written::Stored(1));
+    assert_eq!(ledger.load::<Pool>(&empty.agent).await.unwrap(), Some(versioned(1, &held)));
     let waiting = ask(&held, &given, "waiting");
     for version in [0, 2, 99] {
-        let written = ledger.update_pool(version, &waiting).await.unwrap();
+        let written = ledger.store(version, &waiting).await.unwrap();
         assert_eq!(written, Written::Conflict, "version {version}");
     }
-    assert_eq!(ledger.pool(&empty.agent).await.unwrap(), Some(versioned(1, &held)));
-    assert_eq!(ledger.update_pool(1, &waiting).await.unwrap(), Written::Stored(2));
-    assert_eq!(ledger.pool(&empty.agent).await.unwrap(), Some(versioned(2, &waiting)));
-    assert_eq!(ledger.update_pool(2, &empty).await.unwrap(), Written::Stored(3));
-    assert_eq!(ledger.pool(&given.pool_named("b")).await.unwrap(), None);
+    assert_eq!(ledger.load::<Pool>(&empty.agent).await.unwrap(), Some(versioned(1, &held)));
+    assert_eq!(ledger.store(1, &waiting).await.unwrap(), Written::Stored(2));
+    assert_eq!(ledger.load::<Pool>(&empty.agent).await.unwrap(), Some(versioned(2, &waiting)));
+    assert_eq!(ledger.store(2, &empty).await.unwrap(), Written::Stored(3));
+    assert_eq!(ledger.load::<Pool>(&given.pool_named("b")).await.unwrap(), None);
 }
 
 /// If several writers have read the same version of a pool, or that there is none, one succeeds.
@@ -37,7 +39,7 @@ pub(super) async fn one_of_many_writers_of_a_pool_wins(ledger: &dyn Ledger) {
     let given = Given::new();
     let versions: Vec<Pool> = (0..8).map(|writer| ask(&given.pool(), &given, &format!("job-{writer}"))).collect();
     for expected in [0, 1] {
-        let written = join_all(versions.iter().map(|pool| ledger.update_pool(expected, pool))).await;
+        let written = join_all(versions.iter().map(|pool| ledger.store(expected, pool))).await;
         let stored = Written::Stored(expected + 1);
         let mut winners = versions
             .iter()
@@ -45,9 +47,12 @@ pub(super) async fn one_of_many_writers_of_a_pool_wins(ledger: &dyn Ledger) {
             .filter(|(_, written)| *written.as_ref().unwrap() == stored);
         let (winner, _) = winners.next().unwrap();
         assert_eq!(winners.count(), 0, "a second writer got through");
-        assert_eq!(ledger.pool(&winner.agent).await.unwrap(), Some(versioned(expected + 1, winner)));
+        assert_eq!(
+            ledger.load::<Pool>(&winner.agent).await.unwrap(),
+            Some(versioned(expected + 1, winner))
+        );
     }
-    assert_eq!(ledger.update_pool(2, &given.pool()).await.unwrap(), Written::Stored(3));
+    assert_eq!(ledger.store(2, &given.pool()).await.unwrap(), Written::Stored(3));
 }
 
 /// A pool is due while builds wait in it, and not after the last one.
@@ -56,15 +61,15 @@ pub(super) async fn a_pool_is_due_while_somebody_waits(ledger: &dyn Ledger) {
     let empty = given.pool();
     let waiting = ask(&ask(&empty, &given, "held"), &given, "waiting");
     let at = waiting.due().unwrap();
-    let mine = BTreeSet::from([DueItem::Pool(empty.agent.clone())]);
+    let mine = BTreeSet::from([empty.key()]);
     let due = |at: Timestamp| {
         let mine = &mine;
         async move { only(mine, ledger.due(Lane::Rest, at, EVERYTHING).await.unwrap()) }
     };
-    assert_eq!(ledger.update_pool(0, &waiting).await.unwrap(), Written::Stored(1));
+    assert_eq!(ledger.store(0, &waiting).await.unwrap(), Written::Stored(1));
     eventually(|| due(at), &mine.iter().cloned().collect()).await;
     assert_eq!(due(at.checked_sub(Duration::from_millis(1)).unwrap()).await, Vec::new());
-    assert_eq!(ledger.update_pool(1, &empty).await.unwrap(), Written::Stored(2));
+    assert_eq!(ledger.store(1, &empty).await.unwrap(), Written::Stored(2));
     eventually(|| due(at), &Vec::new()).await;
 }
 
@@ -72,11 +77,11 @@ pub(super) async fn a_pool_is_due_while_somebody_waits(ledger: &dyn Ledger) {
 pub(super) async fn a_branch_begins_with_version_0(ledger: &dyn Ledger) {
     let given = Given::new();
     let first = given.branch("refs/heads/main");
-    let read = || ledger.branch(&first.repository, &first.reference);
+    let read = || ledger.load::<Branch>((&first.repository, &first.reference));
     assert_eq!(read().await.unwrap(), None);
-    assert_eq!(ledger.update_branch(1, &first).await.unwrap(), Written::Conflict);
+    assert_eq!(ledger.store(1, &first).await.unwrap(), Written::Conflict);
     assert_eq!(read().await.unwrap(), None);
-    let created = join_all((0..4).map(|_| ledger.update_branch(0, &first))).await;
+    let created = join_all((0..4).map(|_| ledger.store(0, &first))).await;
     let new = created
         .iter()
         .filter(|written| *written.as_ref().unwrap() == Written::Stored(1))
@@ -85,12 +90,12 @@ pub(super) async fn a_branch_begins_with_version_0(ledger: &dyn Ledger) {
     assert_eq!(read().await.unwrap(), Some(versioned(1, &first)));
     let second = given.entered(&first, 1);
     for version in [0, 2] {
-        let written = ledger.update_branch(version, &second).await.unwrap();
+        let written = ledger.store(version, &second).await.unwrap();
         assert_eq!(written, Written::Conflict, "version {version}");
     }
-    assert_eq!(ledger.update_branch(1, &second).await.unwrap(), Written::Stored(2));
+    assert_eq!(ledger.store(1, &second).await.unwrap(), Written::Stored(2));
     assert_eq!(read().await.unwrap(), Some(versioned(2, &second)));
-    assert_eq!(ledger.update_branch(2, &first).await.unwrap(), Written::Stored(3));
+    assert_eq!(ledger.store(2, &first).await.unwrap(), Written::Stored(3));
 }
 
 /// Branches of different repositories are independent, also with equal names.
@@ -105,10 +110,10 @@ pub(super) async fn branches_do_not_mix(ledger: &dyn Ledger) {
         Given::new().branch("refs/heads/main"),
     ];
     for branch in &branches {
-        assert_eq!(ledger.update_branch(0, branch).await.unwrap(), Written::Stored(1), "{branch:?}");
+        assert_eq!(ledger.store(0, branch).await.unwrap(), Written::Stored(1), "{branch:?}");
     }
     for branch in &branches {
-        let read = ledger.branch(&branch.repository, &branch.reference).await.unwrap();
+        let read = ledger.load::<Branch>((&branch.repository, &branch.reference)).await.unwrap();
         assert_eq!(read, Some(versioned(1, branch)));
     }
 }
@@ -119,65 +124,61 @@ pub(super) async fn a_branch_is_due_when_it_says_so(ledger: &dyn Ledger) {
     let first = given.branch("refs/heads/a#b");
     let superseding = given.entered(&first, 1);
     let at = superseding.due().unwrap();
-    let mine = BTreeSet::from([DueItem::Branch(first.repository.clone(), first.reference.clone())]);
+    let mine = BTreeSet::from([first.key()]);
     let due = |at: Timestamp| {
         let mine = &mine;
         async move { only(mine, ledger.due(Lane::Rest, at, EVERYTHING).await.unwrap()) }
     };
-    assert_eq!(ledger.update_branch(0, &superseding).await.unwrap(), Written::Stored(1));
+    assert_eq!(ledger.store(0, &superseding).await.unwrap(), Written::Stored(1));
     eventually(|| due(at), &mine.iter().cloned().collect()).await;
     assert_eq!(due(at.checked_sub(Duration::from_millis(1)).unwrap()).await, Vec::new());
-    assert_eq!(ledger.update_branch(1, &first).await.unwrap(), Written::Stored(2));
+    assert_eq!(ledger.store(1, &first).await.unwrap(), Written::Stored(2));
     eventually(|| due(at), &Vec::new()).await;
 }
 
-/// The first write that expects no document creates it; after that it is an ordinary record. Every kind has separate names.
-pub(super) async fn a_document_is_kept_under_its_kind_and_name(ledger: &dyn Ledger) {
+/// The first write that expects no record creates it; after that it is an ordinary record. Every kind has separate names.
+pub(super) async fn a_record_is_kept_under_its_key(ledger: &dyn Ledger) {
     let given = Given::new();
-    let [first, other, third] = [
-        (DocumentKind::Instance, "a#b/c"),
-        (DocumentKind::Alarm, "a#b/c"),
-        (DocumentKind::Backup, "größer"),
-    ]
-    .map(|(kind, name)| given.document(kind, name, None));
-    assert_eq!(ledger.document(&first.key).await.unwrap(), None);
-    assert_eq!(ledger.update_document(1, &first).await.unwrap(), Written::Conflict);
-    let created = join_all((0..4).map(|_| ledger.update_document(0, &first))).await;
+    let [first, other, third] =
+        [("INSTANCE", "a#b/c"), ("ALARM", "a#b/c"), ("BACKUP", "größer")].map(|(kind, name)| given.item(kind, name, None));
+    assert_eq!(ledger.get(&first.key).await.unwrap(), None);
+    assert_eq!(ledger.put(1, &first).await.unwrap(), Written::Conflict);
+    let created = join_all((0..4).map(|_| ledger.put(0, &first))).await;
     let new = created
         .iter()
         .filter(|written| *written.as_ref().unwrap() == Written::Stored(1))
         .count();
-    assert_eq!(new, 1, "creators of one document");
+    assert_eq!(new, 1, "creators of one record");
     for document in [&other, &third] {
-        assert_eq!(ledger.update_document(0, document).await.unwrap(), Written::Stored(1));
+        assert_eq!(ledger.put(0, document).await.unwrap(), Written::Stored(1));
     }
-    let second = Document {
+    let second = Item {
         text: "{}".to_owned(),
         ..first.clone()
     };
-    assert_eq!(ledger.update_document(1, &second).await.unwrap(), Written::Stored(2));
-    assert_eq!(ledger.update_document(1, &first).await.unwrap(), Written::Conflict);
-    let read = |key| async move { ledger.document(key).await.unwrap().unwrap() };
-    assert_eq!(read(&first.key).await, versioned(2, &second.text));
-    assert_eq!(read(&other.key).await, versioned(1, &other.text));
-    assert_eq!(read(&third.key).await, versioned(1, &third.text));
+    assert_eq!(ledger.put(1, &second).await.unwrap(), Written::Stored(2));
+    assert_eq!(ledger.put(1, &first).await.unwrap(), Written::Conflict);
+    let read = |key| async move { ledger.get(key).await.unwrap().unwrap() };
+    assert_eq!(read(&first.key).await, text(2, &second));
+    assert_eq!(read(&other.key).await, text(1, &other));
+    assert_eq!(read(&third.key).await, text(1, &third));
 }
 
-/// The due time of a document is the stored one.
-pub(super) async fn a_document_is_due_when_it_says_so(ledger: &dyn Ledger) {
+/// The due time of a record is the stored one.
+pub(super) async fn a_record_is_due_when_it_says_so(ledger: &dyn Ledger) {
     let given = Given::new();
-    for kind in [DocumentKind::Instance, DocumentKind::Alarm, DocumentKind::Backup] {
+    for kind in ["INSTANCE", "ALARM", "BACKUP"] {
         let at = given.created;
-        let (waiting, settled) = (given.document(kind, "a#b", Some(at)), given.document(kind, "a#b", None));
-        let mine = BTreeSet::from([DueItem::Document(waiting.key.clone())]);
+        let (waiting, settled) = (given.item(kind, "a#b", Some(at)), given.item(kind, "a#b", None));
+        let mine = BTreeSet::from([waiting.key.clone()]);
         let due = |at: Timestamp| {
             let mine = &mine;
             async move { only(mine, ledger.due(Lane::Rest, at, EVERYTHING).await.unwrap()) }
         };
-        assert_eq!(ledger.update_document(0, &waiting).await.unwrap(), Written::Stored(1));
+        assert_eq!(ledger.put(0, &waiting).await.unwrap(), Written::Stored(1));
         eventually(|| due(at), &mine.iter().cloned().collect()).await;
         assert_eq!(due(at.checked_sub(Duration::from_millis(1)).unwrap()).await, Vec::new());
-        assert_eq!(ledger.update_document(1, &settled).await.unwrap(), Written::Stored(2));
+        assert_eq!(ledger.put(1, &settled).await.unwrap(), Written::Stored(2));
         eventually(|| due(at), &Vec::new()).await;
     }
 }

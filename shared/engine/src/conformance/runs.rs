@@ -1,8 +1,9 @@
 //! Runs and their builds.
 
 use bellhop_domain::build::Build;
+use bellhop_domain::executor::Script;
 use bellhop_domain::ids::RunId;
-use bellhop_domain::spec::Script;
+use bellhop_domain::run::Run;
 use futures::future::join_all;
 
 use super::given::{Given, by_id, eventually, now, performed, random_run, read_build, read_run, skip, versioned};
@@ -21,8 +22,8 @@ pub(super) async fn what_was_created_is_there_with_version_1(ledger: &dyn Ledger
 /// A record that was never created is not found, without an error.
 pub(super) async fn what_was_never_created_is_not_there(ledger: &dyn Ledger) {
     let (run, builds) = Given::new().run(&["test"]);
-    assert_eq!(ledger.run(&run.id).await.unwrap(), None);
-    assert_eq!(ledger.build(&builds[0].spec.id).await.unwrap(), None);
+    assert_eq!(ledger.load::<Run>(&run.id).await.unwrap(), None);
+    assert_eq!(ledger.load::<Build>(&builds[0].spec.id).await.unwrap(), None);
     assert_eq!(ledger.builds_of(&run.id).await.unwrap(), Vec::new());
     assert_eq!(ledger.runs_of(&run.repository, None, 10).await.unwrap(), Vec::new());
 }
@@ -34,7 +35,7 @@ pub(super) async fn a_run_without_builds_can_be_created(ledger: &dyn Ledger) {
     assert_eq!(ledger.create(&run, &[]).await.unwrap(), Created::AlreadyExists);
     assert_eq!(read_run(ledger, &run.id).await, versioned(1, &run));
     let idle = performed(&run);
-    assert_eq!(ledger.update_run(1, &idle).await.unwrap(), Written::Stored(2));
+    assert_eq!(ledger.store(1, &idle).await.unwrap(), Written::Stored(2));
 }
 
 /// Creating a run again changes neither it nor its builds, even with different builds.
@@ -43,7 +44,7 @@ pub(super) async fn a_run_that_exists_is_left_as_it_is(ledger: &dyn Ledger) {
     let (run, builds) = given.run(&["lint", "test"]);
     assert_eq!(ledger.create(&run, &builds).await.unwrap(), Created::New);
     let skipped = skip(&builds[0]);
-    assert_eq!(ledger.update_build(1, &skipped).await.unwrap(), Written::Stored(2));
+    assert_eq!(ledger.store(1, &skipped).await.unwrap(), Written::Stored(2));
     let (mut other, mut others) = given.run(&["lint", "test"]);
     other.by = Some("somebody else".to_owned());
     for build in &mut others {
@@ -107,12 +108,12 @@ pub(super) async fn versions_grow_by_one(ledger: &dyn Ledger) {
     let build = &mut builds[0];
     for version in 1..12 {
         run.by = Some(format!("writer {version}"));
-        assert_eq!(ledger.update_run(version, &run).await.unwrap(), Written::Stored(version + 1));
+        assert_eq!(ledger.store(version, &run).await.unwrap(), Written::Stored(version + 1));
         assert_eq!(read_run(ledger, &run.id).await, versioned(version + 1, &run));
     }
     for version in 1..4 {
         build.spec.script = Script::Inline(format!("exit {version}"));
-        assert_eq!(ledger.update_build(version, build).await.unwrap(), Written::Stored(version + 1));
+        assert_eq!(ledger.store(version, build).await.unwrap(), Written::Stored(version + 1));
         assert_eq!(read_build(ledger, &build.spec.id).await, versioned(version + 1, build));
     }
 }
@@ -124,17 +125,13 @@ pub(super) async fn a_stale_version_changes_nothing(ledger: &dyn Ledger) {
     let (mut second, mut lost) = (run.clone(), run.clone());
     second.by = Some("the second".to_owned());
     lost.by = Some("who is lost".to_owned());
-    assert_eq!(ledger.update_run(1, &second).await.unwrap(), Written::Stored(2));
+    assert_eq!(ledger.store(1, &second).await.unwrap(), Written::Stored(2));
     let skipped = skip(&builds[0]);
-    assert_eq!(ledger.update_build(1, &skipped).await.unwrap(), Written::Stored(2));
+    assert_eq!(ledger.store(1, &skipped).await.unwrap(), Written::Stored(2));
     for version in [0, 1, 3, 99] {
+        assert_eq!(ledger.store(version, &lost).await.unwrap(), Written::Conflict, "version {version}");
         assert_eq!(
-            ledger.update_run(version, &lost).await.unwrap(),
-            Written::Conflict,
-            "version {version}"
-        );
-        assert_eq!(
-            ledger.update_build(version, &builds[0]).await.unwrap(),
+            ledger.store(version, &builds[0]).await.unwrap(),
             Written::Conflict,
             "version {version}"
         );
@@ -143,15 +140,15 @@ pub(super) async fn a_stale_version_changes_nothing(ledger: &dyn Ledger) {
     assert_eq!(read_build(ledger, &skipped.spec.id).await, versioned(2, &skipped));
 }
 
-/// Updating never creates.
+/// A write that expects a version never creates.
 pub(super) async fn what_is_not_there_cannot_be_updated(ledger: &dyn Ledger) {
     let (run, builds) = Given::new().run(&["test"]);
-    for version in [0, 1] {
-        assert_eq!(ledger.update_run(version, &run).await.unwrap(), Written::Conflict);
-        assert_eq!(ledger.update_build(version, &builds[0]).await.unwrap(), Written::Conflict);
+    for version in [1, 2] {
+        assert_eq!(ledger.store(version, &run).await.unwrap(), Written::Conflict);
+        assert_eq!(ledger.store(version, &builds[0]).await.unwrap(), Written::Conflict);
     }
-    assert_eq!(ledger.run(&run.id).await.unwrap(), None);
-    assert_eq!(ledger.build(&builds[0].spec.id).await.unwrap(), None);
+    assert_eq!(ledger.load::<Run>(&run.id).await.unwrap(), None);
+    assert_eq!(ledger.load::<Build>(&builds[0].spec.id).await.unwrap(), None);
 }
 
 /// If several writers have read the same version, one succeeds, and its record is stored.
@@ -165,7 +162,7 @@ pub(super) async fn one_of_many_writers_wins(ledger: &dyn Ledger) {
             build
         })
         .collect();
-    let written = join_all(versions.iter().map(|build| ledger.update_build(1, build))).await;
+    let written = join_all(versions.iter().map(|build| ledger.store(1, build))).await;
     let mut winners = versions
         .iter()
         .zip(written)
@@ -213,6 +210,6 @@ pub(super) async fn the_newest_runs_come_first(ledger: &dyn Ledger) {
     let in_order = vec![ids[0].clone(), ids[2].clone(), ids[1].clone()];
     eventually(|| newest(None, 10), &in_order).await;
     eventually(|| newest(None, 2), &in_order[..2].to_vec()).await;
-    let second = ledger.run(&in_order[1]).await.unwrap().unwrap().record.place_in_list();
+    let second = ledger.load::<Run>(&in_order[1]).await.unwrap().unwrap().record.place_in_list();
     eventually(|| newest(Some(second.clone()), 10), &in_order[2..].to_vec()).await;
 }

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
+use bellhop_domain::executor::{Executor, Script};
 use bellhop_domain::ids::{BuildId, RunId};
 use bellhop_domain::request::{PipelineAsks, PipelineJob, PipelineStart, PipelineWork, RetryWhat, Start, StartWhat};
-use bellhop_domain::spec::{Executor, Script};
 use bellhop_engine::{Refused, Started};
 
 use crate::world::{World, job};

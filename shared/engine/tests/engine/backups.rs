@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use bellhop_domain::backup::{JobKind, JobSeen, JobState, Point, RemovalSeen};
-use bellhop_engine::ports::{Begun, Clock};
-use bellhop_engine::{Handled, Keeper};
+use bellhop_domain::backup::{JobKind, JobObservation, JobState, Point, RemovalObservation};
+use bellhop_engine::ports::{Clock, JobStart};
+use bellhop_engine::{BackupService, Handled};
 use jiff::Timestamp;
 
 use crate::world::World;
@@ -26,8 +26,8 @@ fn world() -> World {
     world
 }
 
-fn keeper(world: &World) -> Keeper {
-    Keeper {
+fn backup_service(world: &World) -> BackupService {
+    BackupService {
         engine: world.engine(),
         table: None,
     }
@@ -37,8 +37,8 @@ fn slot() -> Timestamp {
     Timestamp::from_second(1_790_000_040).unwrap()
 }
 
-fn seen(kind: JobKind, id: &str, state: JobState) -> JobSeen {
-    JobSeen {
+fn seen(kind: JobKind, id: &str, state: JobState) -> JobObservation {
+    JobObservation {
         kind,
         id: id.to_owned(),
         state,
@@ -57,13 +57,13 @@ fn calls(world: &World) -> Vec<String> {
 #[tokio::test]
 async fn a_schedule_that_comes_twice_starts_each_backup_once() {
     let world = world();
-    let first = keeper(&world).start(None, Some(slot()), "a").await.unwrap();
+    let first = backup_service(&world).start(None, Some(slot()), "a").await.unwrap();
     assert_eq!(
-        first.kept,
+        first.backups,
         [("home".to_owned(), Handled::Done), ("orders".to_owned(), Handled::Done)]
     );
-    let again = keeper(&world).start(None, Some(slot()), "b").await.unwrap();
-    assert!(again.kept.iter().all(|(_, handled)| matches!(handled, Handled::Ignored(_))));
+    let again = backup_service(&world).start(None, Some(slot()), "b").await.unwrap();
+    assert!(again.backups.iter().all(|(_, handled)| matches!(handled, Handled::Ignored(_))));
     assert_eq!(calls(&world).len(), 2);
     assert_eq!((again.refused, world.told("backup").len()), (None, 0));
 }
@@ -71,10 +71,10 @@ async fn a_schedule_that_comes_twice_starts_each_backup_once() {
 #[tokio::test]
 async fn one_that_does_not_exist_is_refused_and_a_schedules_owner_is_told() {
     let world = world();
-    let asked = keeper(&world).start(Some("hom"), None, "a").await.unwrap();
+    let asked = backup_service(&world).start(Some("hom"), None, "a").await.unwrap();
     assert_eq!(asked.refused.unwrap().0, "there is no backup with that name (known: home, orders)");
-    assert_eq!((asked.kept.len(), world.told("backup").len()), (0, 0));
-    keeper(&world).start(Some("hom"), Some(slot()), "b").await.unwrap();
+    assert_eq!((asked.backups.len(), world.told("backup").len()), (0, 0));
+    backup_service(&world).start(Some("hom"), Some(slot()), "b").await.unwrap();
     assert_eq!(world.told("backup"), ["rejected"]);
     assert!(world.engine().back_up_now("hom", "c").await.unwrap().is_err());
     assert_eq!(world.engine().back_up_now("home", "c").await.unwrap().unwrap(), Handled::Done);
@@ -86,12 +86,12 @@ async fn a_broken_configuration_stops_no_backup_of_the_suites_own_table() {
     let world = world();
     world.configure("version: 2");
     let table = bellhop_domain::backup::Definition::of_suite_table("arn:aws:dynamodb:eu-west-1:1:table/suite", "ci", "role");
-    let keeper = Keeper {
+    let backup_service = BackupService {
         table: Some(table),
-        ..keeper(&world)
+        ..backup_service(&world)
     };
-    let asked = keeper.start(None, Some(slot()), "a").await.unwrap();
-    assert_eq!(asked.kept, [("suite-table".to_owned(), Handled::Done)]);
+    let asked = backup_service.start(None, Some(slot()), "a").await.unwrap();
+    assert_eq!(asked.backups, [("suite-table".to_owned(), Handled::Done)]);
     assert!(asked.refused.unwrap().0.starts_with("config/bellhop.yaml"));
     assert_eq!(world.told("backup"), ["rejected"]);
 }
@@ -99,7 +99,7 @@ async fn a_broken_configuration_stops_no_backup_of_the_suites_own_table() {
 #[tokio::test]
 async fn a_lost_job_is_asked_for_and_told() {
     let world = world();
-    keeper(&world).start(Some("home"), Some(slot()), "a").await.unwrap();
+    backup_service(&world).start(Some("home"), Some(slot()), "a").await.unwrap();
     world.sweep().await.unwrap();
     assert_eq!(calls(&world).len(), 1, "it is not time to ask yet");
     world.backups.show(seen(JobKind::Backup, "backup-1", JobState::Failed));
@@ -114,17 +114,20 @@ async fn a_lost_job_is_asked_for_and_told() {
 #[tokio::test]
 async fn an_event_finds_the_backup_whose_job_it_is() {
     let world = world();
-    keeper(&world).start(None, Some(slot()), "a").await.unwrap();
+    backup_service(&world).start(None, Some(slot()), "a").await.unwrap();
     calls(&world);
     let foreign = seen(JobKind::Backup, "of-somebody-else", JobState::Failed);
-    assert_eq!(keeper(&world).job(&foreign).await.unwrap(), None);
-    let elsewhere = JobSeen {
+    assert_eq!(backup_service(&world).job(&foreign).await.unwrap(), None);
+    let elsewhere = JobObservation {
         resource: Some("arn:aws:s3:::bucket".to_owned()),
         ..seen(JobKind::Backup, "backup-2", JobState::Failed)
     };
-    assert_eq!(keeper(&world).job(&elsewhere).await.unwrap(), None);
+    assert_eq!(backup_service(&world).job(&elsewhere).await.unwrap(), None);
     let done = seen(JobKind::Backup, "backup-2", JobState::Completed);
-    assert_eq!(keeper(&world).job(&done).await.unwrap(), Some(("orders".to_owned(), Handled::Done)));
+    assert_eq!(
+        backup_service(&world).job(&done).await.unwrap(),
+        Some(("orders".to_owned(), Handled::Done))
+    );
     assert_eq!(calls(&world), ["copy point"]);
 }
 
@@ -132,7 +135,7 @@ async fn an_event_finds_the_backup_whose_job_it_is() {
 async fn a_start_that_fails_in_passing_is_repeated_under_its_token() {
     let world = world();
     world.backups.fail(1);
-    assert!(keeper(&world).start(Some("home"), Some(slot()), "a").await.is_err());
+    assert!(backup_service(&world).start(Some("home"), Some(slot()), "a").await.is_err());
     world.sweep().await.unwrap();
     let calls = calls(&world);
     assert_eq!((calls.len(), &calls[0]), (2, &calls[1]));
@@ -141,8 +144,8 @@ async fn a_start_that_fails_in_passing_is_repeated_under_its_token() {
 #[tokio::test]
 async fn a_job_that_is_refused_is_told_at_once() {
     let world = world();
-    *world.backups.answer.lock().unwrap() = Some(Begun::Refused("no vault".to_owned()));
-    keeper(&world).start(Some("home"), Some(slot()), "a").await.unwrap();
+    *world.backups.answer.lock().unwrap() = Some(JobStart::Refused("no vault".to_owned()));
+    backup_service(&world).start(Some("home"), Some(slot()), "a").await.unwrap();
     assert_eq!(world.told("backup"), ["failed"]);
 }
 
@@ -153,7 +156,7 @@ async fn a_restore_test_goes_through_and_cleans_up() {
         arn: "point".to_owned(),
         created: slot(),
     });
-    keeper(&world).check().await.unwrap();
+    backup_service(&world).check().await.unwrap();
     let asked = calls(&world);
     let name = asked
         .iter()
@@ -162,25 +165,25 @@ async fn a_restore_test_goes_through_and_cleans_up() {
         .to_owned();
     assert!(name.starts_with("bellhop-restore-test-"), "{name}");
     let created = format!("arn:aws:dynamodb:eu-west-1:1:table/{name}");
-    let done = JobSeen {
+    let done = JobObservation {
         created: Some(created.clone()),
         ..seen(JobKind::Restore, "restore-1", JobState::Completed)
     };
     // What an event says was created is nothing to go by: AWS Backup is asked.
     world.backups.show(done.clone());
-    let told = JobSeen {
+    let told = JobObservation {
         created: Some("arn:aws:dynamodb:eu-west-1:1:table/orders".to_owned()),
         ..done
     };
-    keeper(&world).job(&told).await.unwrap();
+    backup_service(&world).job(&told).await.unwrap();
     assert_eq!(calls(&world), ["job restore-1".to_owned(), format!("remove {created}")]);
-    *world.backups.removal.lock().unwrap() = Some(RemovalSeen::Done);
+    *world.backups.removal.lock().unwrap() = Some(RemovalObservation::Done);
     world.clock.pass(Duration::from_secs(120));
     world.sweep().await.unwrap();
     world.sweep().await.unwrap();
     assert_eq!(calls(&world), ["removal request"]);
     assert_eq!(world.told("backup"), ["restore-tested"]);
-    keeper(&world).check().await.unwrap();
+    backup_service(&world).check().await.unwrap();
     assert!(
         calls(&world).iter().all(|call| call.starts_with("newest")),
         "no test before its time"
@@ -190,16 +193,16 @@ async fn a_restore_test_goes_through_and_cleans_up() {
 #[tokio::test]
 async fn the_age_of_what_there_is_is_told() {
     let world = world();
-    keeper(&world).check().await.unwrap();
+    backup_service(&world).check().await.unwrap();
     assert_eq!(world.told("backup"), [""; 0], "the first schedule is still to come");
     world.clock.pass(Duration::from_secs(40 * 60 * 60));
-    keeper(&world).check().await.unwrap();
-    keeper(&world).check().await.unwrap();
+    backup_service(&world).check().await.unwrap();
+    backup_service(&world).check().await.unwrap();
     assert_eq!(world.told("backup"), ["missing"]);
     *world.backups.newest.lock().unwrap() = Some(Point {
         arn: "point".to_owned(),
         created: world.clock.now(),
     });
-    keeper(&world).check().await.unwrap();
+    backup_service(&world).check().await.unwrap();
     assert_eq!(world.told("backup"), ["missing", "recovered"]);
 }

@@ -4,10 +4,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bellhop_domain::build::Refusal;
+use bellhop_domain::executor::observation::{AgentStatus, ContainerEnd};
 use bellhop_domain::ids::BuildId;
-use bellhop_domain::observation::{AgentStatus, ContainerEnd};
 use bellhop_domain::outcome::Outcome;
-use bellhop_engine::ports::Ledger;
 use bellhop_engine::{FaultKind, Handled};
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -18,6 +17,27 @@ async fn up(world: &World) -> BuildId {
     let id = job(&world.started("one").await, "test");
     world.seen(&id, RUNNING).await.unwrap();
     id
+}
+
+/// What AWS refuses for good may be there a moment later, such as a role that was just created.
+#[tokio::test(start_paused = true)]
+async fn a_launch_that_is_refused_for_good_is_sent_once_more() {
+    let invalid = || Refusal::Invalid("ClusterNotFoundException: Cluster not found.".to_owned());
+    let world = World::new();
+    world.agents.refusals.lock().unwrap().push_back(invalid());
+    let id = job(&world.started("one").await, "test");
+    assert_eq!(world.agents.calls.lock().unwrap().len(), 2);
+    assert_eq!(
+        (world.agents.live(), world.build(&id).await.outcome()),
+        (vec!["test/1 on spot".to_owned()], None)
+    );
+
+    let world = World::new();
+    world.agents.refusals.lock().unwrap().extend([invalid(), invalid()]);
+    let id = job(&world.started("one").await, "test");
+    assert_eq!(world.agents.calls.lock().unwrap().len(), 2);
+    assert!(world.agents.live().is_empty());
+    assert_eq!(world.build(&id).await.outcome(), Some(Outcome::InfrastructureFailed));
 }
 
 #[tokio::test]
@@ -78,8 +98,8 @@ async fn a_launch_whose_reply_is_lost_is_repeated_without_a_second_agent() {
     let world = World::new();
     world.agents.lost_replies.store(1, Ordering::SeqCst);
     let fault = world.starter().push(&push("one")).await.unwrap_err();
-    assert_eq!(fault.kind, FaultKind::Passing);
-    let run = world.ledger.runs_of(&push("one").repository, None, 1).await.unwrap();
+    assert_eq!(fault.kind, FaultKind::Transient);
+    let run = world.records().runs_of(&push("one").repository, None, 1).await.unwrap();
     let id = job(&run[0].record.id, "test");
     assert_eq!(world.build(&id).await.attempts[0].agent, None);
     // Whoever is at it is given a minute.
@@ -95,7 +115,7 @@ async fn an_agent_whose_launch_was_never_answered_is_known_by_its_first_event() 
     let world = World::new();
     world.agents.lost_replies.store(1, Ordering::SeqCst);
     world.starter().push(&push("one")).await.unwrap_err();
-    let run = world.ledger.runs_of(&push("one").repository, None, 1).await.unwrap();
+    let run = world.records().runs_of(&push("one").repository, None, 1).await.unwrap();
     let id = job(&run[0].record.id, "test");
     world.seen_of(&id, 1, world.agents.all()[0].clone(), RUNNING).await.unwrap();
     world.exits(&id, 0).await;
@@ -164,7 +184,7 @@ async fn conflicts_without_end_are_a_fault_and_nothing_is_done() {
     let id = up(&world).await;
     world.ledger.conflicts.store(9, Ordering::SeqCst);
     let fault = world.seen(&id, AgentStatus::Interrupted).await.unwrap_err();
-    assert_eq!(fault.kind, FaultKind::Passing);
+    assert_eq!(fault.kind, FaultKind::Transient);
     assert_eq!(calls(&world), ["test/1 on spot"]);
     assert_eq!(world.told("build"), nothing());
 }

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use bellhop_domain::outcome::Outcome;
-use bellhop_engine::ports::Ledger;
 
 use crate::world::{World, calls, job, push};
 
@@ -129,14 +128,14 @@ async fn a_large_run_whose_creator_dies_after_the_write_is_started_by_the_sweep(
     world.sweep().await.unwrap();
     assert_eq!(world.agents.live().len(), 120, "a second agent for an attempt");
     let run = world
-        .ledger
+        .records()
         .runs_of(&push("one").repository, None, 1)
         .await
         .unwrap()
         .remove(0)
         .record
         .id;
-    for build in world.ledger.builds_of(&run).await.unwrap() {
+    for build in world.records().builds_of(&run).await.unwrap() {
         assert!(build.record.attempts[0].agent.is_some());
     }
     world.sweep().await.unwrap();

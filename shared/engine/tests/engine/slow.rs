@@ -3,12 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bellhop_domain::executor::observation::{AgentStatus, Stop};
 use bellhop_domain::ids::RunId;
-use bellhop_domain::observation::AgentStatus;
+use bellhop_domain::outcome::Outcome;
 use bellhop_engine::FaultKind;
 use bellhop_engine::ports::Clock;
 
-use crate::world::{World, exited, job};
+use crate::world::{World, exited, job, script_ended};
 
 /// Runs whose messages are left to the sweep, those that have been due longest first: so many of which nobody is told that they, or their builds, are
 /// over, as the service never answers, and so many others.
@@ -49,7 +50,7 @@ async fn more_hanging_records_than_a_sweep_works_on_at_once_hold_up_no_other() {
     );
     let fault = sweep.await.unwrap_err();
     assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
-    assert_eq!(fault.kind, FaultKind::Passing);
+    assert_eq!(fault.kind, FaultKind::Transient);
     let about = |run: &RunId| [format!("run {run}: no answer"), format!("build {run}/test: no answer")];
     let named = runs.iter().take(40).flat_map(about).any(|about| fault.what.starts_with(&about));
     assert!(named, "{fault}");
@@ -87,7 +88,32 @@ async fn no_record_is_worked_on_for_long_after_the_sweeps_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn agents_that_nobody_describes_hold_up_no_sweep() {
+async fn a_service_that_does_not_answer_leaves_the_agents_of_the_others() {
+    for hangs in [false, true] {
+        let world = World::new();
+        world.configure_with("  docker: { codebuild: { project: ci-docker } }");
+        world.pipeline("version: 1\njobs: { test: { agent: small, run: make }, image: { agent: docker, run: make image } }");
+        let run = world.started("both").await;
+        let (test, image) = (job(&run, "test"), job(&run, "image"));
+        for id in [&test, &image] {
+            world.seen(id, AgentStatus::Running { since: None }).await.unwrap();
+        }
+        // Both end, and no event says so.
+        world.agents.end(&world.agents.all()[0], AgentStatus::Stopped(exited(0)));
+        let report = Some(script_ended(0));
+        let ended = AgentStatus::Stopped(Stop { report, ..exited(0) });
+        world.other_agents.end(&world.other_agents.all()[0], ended);
+        let counter = if hangs { &world.agents.hanging } else { &world.agents.silent };
+        counter.store(1, Ordering::SeqCst);
+        world.clock.pass(Duration::from_secs(300));
+        world.sweep().await.unwrap_err();
+        let ends = (world.build(&test).await.outcome(), world.build(&image).await.outcome());
+        assert_eq!(ends, (None, Some(Outcome::Succeeded)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn agents_that_are_not_described_hold_up_no_sweep() {
     let world = World::new();
     let first = job(&world.started("running").await, "test");
     world.seen(&first, AgentStatus::Running { since: None }).await.unwrap();

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
+use bellhop_domain::executor::observation::AgentStatus;
 use bellhop_domain::ids::AgentId;
-use bellhop_domain::observation::AgentStatus;
 use bellhop_domain::outcome::Outcome;
-use bellhop_engine::{Handled, Keeper};
+use bellhop_engine::{BackupService, Handled};
 use jiff::Timestamp;
 
 use crate::world::{RUNNING, World, exited, job, push, taken_back};
@@ -76,11 +76,11 @@ backups:
     let theirs = ours.other_suite("ci-next");
     for world in [&ours, &theirs] {
         world.configure_with(BACKUPS);
-        let keeper = Keeper {
+        let backup_service = BackupService {
             engine: world.engine(),
             table: None,
         };
-        keeper
+        backup_service
             .start(None, Some(Timestamp::from_second(1_790_000_040).unwrap()), "schedule")
             .await
             .unwrap();

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bellhop_domain::build::{BuildEvent, BuildState, Refusal};
+use bellhop_domain::build::{Build, BuildEvent, BuildState, Refusal};
 use bellhop_domain::decision::Decision;
+use bellhop_domain::executor::observation::{AgentStatus, Observation};
 use bellhop_domain::ids::{BuildId, RunId};
-use bellhop_domain::observation::{AgentStatus, Observation};
 use bellhop_domain::outcome::Outcome;
-use bellhop_domain::run::RunEvent;
+use bellhop_domain::record::Decides as _;
+use bellhop_domain::run::{Run, RunEvent};
 use bellhop_engine::FaultKind;
-use bellhop_engine::ports::{Clock, Ledger};
+use bellhop_engine::ports::Clock;
 use jiff::Timestamp;
 
 use crate::world::{RUNNING, World, calls, exited, job, script_ended};
@@ -93,7 +94,7 @@ async fn one_record_that_cannot_be_read_holds_up_no_other() {
     let (_, builds) = three(&world).await;
     *world.ledger.unreadable.lock().unwrap() = Some(builds[1].clone());
     let fault = world.sweep().await.unwrap_err();
-    assert_eq!(fault.kind, FaultKind::Lasting);
+    assert_eq!(fault.kind, FaultKind::Permanent);
     *world.ledger.unreadable.lock().unwrap() = None;
     let mut statuses = Vec::new();
     for build in &builds {
@@ -154,7 +155,7 @@ fn in_seconds(world: &World, seconds: u64) -> Timestamp {
 
 async fn statuses(world: &World, run: &RunId) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
-    for build in world.ledger.builds_of(run).await.unwrap() {
+    for build in world.records().builds_of(run).await.unwrap() {
         *counts.entry(build.record.status()).or_default() += 1;
     }
     counts
@@ -258,7 +259,7 @@ async fn a_queued_build_that_cannot_be_read_holds_up_no_launch() {
     let run = world.started("one").await;
     *world.ledger.unreadable.lock().unwrap() = Some(job(&run, "job-1"));
     let fault = world.sweep().await.unwrap_err();
-    assert_eq!(fault.kind, FaultKind::Lasting);
+    assert_eq!(fault.kind, FaultKind::Permanent);
     assert_eq!(statuses(&world, &run).await, BTreeMap::from([("launching", 2), ("queued", 1)]));
     *world.ledger.unreadable.lock().unwrap() = None;
     world.sweep().await.unwrap();
@@ -285,10 +286,10 @@ async fn a_run_and_its_build_that_both_have_something_overdue_for_each_other_com
     let Decision::Next(releasing) = before.decide(&told, world.clock.now()) else {
         panic!("the run ignores the end of its build")
     };
-    let stored = world.ledger.run(&run).await.unwrap().unwrap().version;
-    world.ledger.update_run(stored, &releasing).await.unwrap();
+    let stored = world.records().load::<Run>(&run).await.unwrap().unwrap().version;
+    world.records().store(stored, &*releasing).await.unwrap();
     // The one that decided on the end of `b` died before it could tell the run.
-    let stored = world.ledger.build(&b).await.unwrap().unwrap();
+    let stored = world.records().load::<Build>(&b).await.unwrap().unwrap();
     let ended = BuildEvent::Agent {
         attempt: 1,
         observation: Observation {
@@ -301,7 +302,7 @@ async fn a_run_and_its_build_that_both_have_something_overdue_for_each_other_com
     let Decision::Next(finished) = stored.record.decide(&ended, world.clock.now()) else {
         panic!("the build ignores the end of its agent")
     };
-    world.ledger.update_build(stored.version, &finished).await.unwrap();
+    world.records().store(stored.version, &*finished).await.unwrap();
 
     world.sweep().await.unwrap();
     assert_eq!(world.run(&run).await.status(), "succeeded");

@@ -7,32 +7,36 @@ mod agents;
 mod backups;
 mod bucket;
 mod clock;
-mod hosts;
 mod inbox;
+mod instances;
 mod ledger;
 mod meter;
 mod pipelines;
 mod repository;
 mod services;
 mod values;
+mod waker;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bellhop_domain::build::{Build, BuildEvent};
+use bellhop_domain::executor::{
+    self,
+    observation::{AgentStatus, Observation},
+};
 use bellhop_domain::ids::{AgentId, BuildId, RunId};
-use bellhop_domain::observation::{AgentStatus, Observation};
 use bellhop_domain::run::Run;
-use bellhop_engine::ports::{Ledger, SourceFile};
-use bellhop_engine::{Engine, Fault, Handled, Started, Starter, Swept};
+use bellhop_engine::ports::{Executor, Executors, Ledger, SourceFile};
+use bellhop_engine::{BuildPorts, Engine, Fault, Handled, Performs, RemedyPorts, RunStarter, Started, Swept};
 use jiff::Timestamp;
 
 use agents::FakeAgents;
 use backups::FakeBackups;
 use bucket::FakeBucket;
 use clock::SteppedClock;
-use hosts::FakeHosts;
 use inbox::Inbox;
+use instances::FakeInstances;
 use ledger::FaultyLedger;
 use meter::Counted;
 use pipelines::FakePipelines;
@@ -69,14 +73,17 @@ pub(crate) struct World {
     pub(crate) clock: Arc<SteppedClock>,
     pub(crate) ledger: Arc<FaultyLedger>,
     pub(crate) agents: Arc<FakeAgents>,
+    /// The agents of all executors except ECS.
+    pub(crate) other_agents: Arc<FakeAgents>,
     pub(crate) bucket: Arc<FakeBucket>,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) repository: Arc<FakeRepository>,
     pub(crate) pipelines: Arc<FakePipelines>,
-    pub(crate) hosts: Arc<FakeHosts>,
+    pub(crate) instances: Arc<FakeInstances>,
     pub(crate) services: Arc<FakeServices>,
     pub(crate) backups: Arc<FakeBackups>,
     pub(crate) meter: Arc<Counted>,
+    pub(crate) bell: Arc<waker::Bell>,
 }
 
 impl World {
@@ -116,27 +123,65 @@ impl World {
         *self.repository.pipeline.lock().unwrap() = Some(SourceFile::Text(text.to_owned()));
     }
 
+    /// The engine of a function that performs everything.
     pub(crate) fn engine(&self) -> Engine {
-        Engine {
-            suite: self.suite.clone(),
-            ledger: self.ledger.clone(),
-            agents: self.agents.clone(),
-            store: self.bucket.clone(),
-            notifier: self.inbox.clone(),
-            pipelines: self.pipelines.clone(),
-            hosts: self.hosts.clone(),
-            source: self.repository.clone(),
-            services: self.services.clone(),
-            backups: self.backups.clone(),
-            meter: self.meter.clone(),
-            clock: self.clock.clone(),
-            reading: Arc::default(),
-            depth: 0,
+        self.performing(Performs {
+            builds: self.builds().builds,
+            remedies: Some(RemedyPorts {
+                services: self.services.clone(),
+                source: self.repository.clone(),
+            }),
+            instances: Some(self.instances.clone()),
+            backups: Some(self.backups.clone()),
+        })
+    }
+
+    /// What a function performs that carries builds.
+    pub(crate) fn builds(&self) -> Performs {
+        let of = |name| {
+            if name == executor::ecs::NAME {
+                &self.agents
+            } else {
+                &self.other_agents
+            }
+        };
+        let executors = executor::NAMES.map(|name| (name, of(name).clone() as Arc<dyn Executor>));
+        Performs {
+            builds: Some(BuildPorts {
+                executors: Executors::new(executors),
+                pipelines: self.pipelines.clone(),
+            }),
+            ..Performs::default()
         }
     }
 
-    pub(crate) fn starter(&self) -> Starter {
-        Starter { engine: self.engine() }
+    /// The engine of a function that performs only this.
+    pub(crate) fn performing(&self, performs: Performs) -> Engine {
+        Engine {
+            suite: self.suite.clone(),
+            ledger: self.ledger.clone(),
+            store: self.bucket.clone(),
+            notifier: self.inbox.clone(),
+            waker: self.bell.clone(),
+            meter: self.meter.clone(),
+            clock: self.clock.clone(),
+            performs,
+            reading: Arc::default(),
+            depth: 0,
+            pace: None,
+        }
+    }
+
+    pub(crate) fn starter(&self) -> RunStarter {
+        RunStarter {
+            engine: self.engine(),
+            source: self.repository.clone(),
+        }
+    }
+
+    /// The ledger with its records.
+    pub(crate) fn records(&self) -> &dyn Ledger {
+        &*self.ledger
     }
 
     /// The run that a push with this trigger starts, with everything there is to do.
@@ -154,11 +199,11 @@ impl World {
     }
 
     pub(crate) async fn build(&self, id: &BuildId) -> Build {
-        self.ledger.build(id).await.unwrap().unwrap().record
+        self.records().load::<Build>(id).await.unwrap().unwrap().record
     }
 
     pub(crate) async fn run(&self, id: &RunId) -> Run {
-        self.ledger.run(id).await.unwrap().unwrap().record
+        self.records().load::<Run>(id).await.unwrap().unwrap().record
     }
 
     /// Something is seen of the newest agent of a build.

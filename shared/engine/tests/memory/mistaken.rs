@@ -4,14 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use bellhop_domain::branch::Branch;
-use bellhop_domain::build::Build;
-use bellhop_domain::ids::{AgentName, BuildId, Reference, RepositoryName, RunId};
-use bellhop_domain::pool::Pool;
-use bellhop_domain::run::Run;
+use bellhop_domain::record::Key;
 use bellhop_engine::Fault;
 use bellhop_engine::memory::MemoryLedger;
-use bellhop_engine::ports::{Created, Document, DocumentKey, DueItem, Lane, Ledger, Versioned, Written};
+use bellhop_engine::ports::{Created, Item, Lane, Ledger, Text, Written};
 use jiff::Timestamp;
 
 /// A mistake.
@@ -63,13 +59,17 @@ pub(crate) const MISTAKES: [(Mistake, &[&str]); 16] = [
     (
         Mistake::Unconditional,
         &[
+            "a_run_without_builds_can_be_created",
+            "a_run_larger_than_a_transaction_is_created_whole",
+            "one_of_many_creators_of_a_large_run_wins",
             "a_stale_version_changes_nothing",
             "what_is_not_there_cannot_be_updated",
             "one_of_many_writers_wins",
             "a_pool_begins_with_version_0",
             "one_of_many_writers_of_a_pool_wins",
             "a_branch_begins_with_version_0",
-            "a_document_is_kept_under_its_kind_and_name",
+            "a_record_is_kept_under_its_key",
+            "builds_beyond_a_page_are_all_read",
         ],
     ),
     (
@@ -81,6 +81,7 @@ pub(crate) const MISTAKES: [(Mistake, &[&str]); 16] = [
             "a_run_larger_than_a_transaction_is_created_whole",
             "one_of_many_creators_wins",
             "one_of_many_creators_of_a_large_run_wins",
+            "a_stale_version_changes_nothing",
             "large_builds_are_created_in_one_step",
             "builds_beyond_a_page_are_all_read",
         ],
@@ -97,7 +98,7 @@ pub(crate) const MISTAKES: [(Mistake, &[&str]); 16] = [
             "launches_are_due_by_themselves",
             "a_pool_is_due_while_somebody_waits",
             "a_branch_is_due_when_it_says_so",
-            "a_document_is_due_when_it_says_so",
+            "a_record_is_due_when_it_says_so",
         ],
     ),
     (
@@ -128,7 +129,14 @@ pub(crate) const MISTAKES: [(Mistake, &[&str]); 16] = [
         &["the_newest_runs_come_first", "runs_beyond_a_page_are_all_listed"],
     ),
     (Mistake::NoCase, &["branches_do_not_mix"]),
-    (Mistake::SmallRecords, &["a_record_that_just_fits_is_stored"]),
+    (
+        Mistake::SmallRecords,
+        &[
+            "large_builds_are_created_in_one_step",
+            "builds_beyond_a_page_are_all_read",
+            "a_record_that_just_fits_is_stored",
+        ],
+    ),
 ];
 
 /// How large a page is.
@@ -139,7 +147,7 @@ const PAGE: usize = 1024 * 1024;
 pub(crate) struct Mistaken {
     mistake: Mistake,
     inner: MemoryLedger,
-    runs: Mutex<BTreeSet<RunId>>,
+    runs: Mutex<BTreeSet<String>>,
 }
 
 impl Mistaken {
@@ -155,31 +163,27 @@ impl Mistaken {
         self.mistake == mistake
     }
 
-    fn written(&self, expected: u64, written: Written) -> Written {
-        match written {
-            Written::Conflict if self.has(Mistake::Unconditional) => Written::Stored(expected + 1),
-            Written::Stored(version) if self.has(Mistake::OneDigit) && version > 9 => Written::Conflict,
-            other => other,
-        }
-    }
-
-    fn document(&self, document: &Document) -> Document {
-        let mut document = document.clone();
-        if self.has(Mistake::TextsOfC) {
-            document.text.truncate(document.text.find('\0').unwrap_or(document.text.len()));
-        }
-        if self.has(Mistake::SmallRecords) && document.text.len() > 64 * 1024 {
-            document.text.truncate(64 * 1024);
-        }
-        document
-    }
-
-    fn reference(&self, reference: &Reference) -> Reference {
+    fn key(&self, key: &Key) -> Key {
+        let mut key = key.clone();
         if self.has(Mistake::NoCase) {
-            reference.full().to_lowercase().parse().unwrap()
-        } else {
-            reference.clone()
+            let names = key.sort.find('#').unwrap_or(key.sort.len());
+            key.sort = format!("{}{}", &key.sort[..names], key.sort[names..].to_lowercase());
         }
+        key
+    }
+
+    fn item(&self, item: &Item) -> Item {
+        let mut item = Item {
+            key: self.key(&item.key),
+            ..item.clone()
+        };
+        if self.has(Mistake::TextsOfC) {
+            item.text.truncate(item.text.find('\0').unwrap_or(item.text.len()));
+        }
+        if self.has(Mistake::SmallRecords) {
+            item.text.truncate(64 * 1024);
+        }
+        item
     }
 
     /// As much of a list as has room in a page, where this is a mistake of the ledger's.
@@ -194,77 +198,53 @@ impl Mistaken {
     }
 }
 
-fn json<T: serde::Serialize>(record: &Versioned<T>) -> usize {
-    serde_json::to_vec(&record.record).unwrap().len()
-}
-
 #[async_trait]
 impl Ledger for Mistaken {
-    async fn create(&self, run: &Run, builds: &[Build]) -> Result<Created, Fault> {
-        let builds = if self.has(Mistake::RunsAlone) { &[] } else { builds };
-        let created = self.inner.create(run, builds).await?;
-        self.runs.lock().unwrap().insert(run.id.clone());
+    async fn get(&self, key: &Key) -> Result<Option<Text>, Fault> {
+        if self.has(Mistake::ShortNames) && key.sort.len() > 255 {
+            return Ok(None);
+        }
+        let found = self.inner.get(&self.key(key)).await?;
+        Ok(found.map(|text| Text { key: key.clone(), ..text }))
+    }
+
+    async fn put(&self, expected: u64, item: &Item) -> Result<Written, Fault> {
+        if self.has(Mistake::RunsAlone) && expected == 0 && item.key.sort.starts_with("BUILD#") {
+            return Ok(Written::Stored(1));
+        }
+        let written = self.inner.put(expected, &self.item(item)).await?;
+        let is_new_run = expected == 0 && item.key.sort == "RUN";
+        if is_new_run {
+            self.runs.lock().unwrap().insert(item.key.partition.clone());
+        }
+        Ok(match written {
+            Written::Conflict if self.has(Mistake::Unconditional) => Written::Stored(expected + 1),
+            Written::Conflict if self.has(Mistake::AlwaysNew) && is_new_run => Written::Stored(1),
+            Written::Stored(version) if self.has(Mistake::OneDigit) && version > 9 => Written::Conflict,
+            other => other,
+        })
+    }
+
+    async fn put_together(&self, items: &[Item]) -> Result<Created, Fault> {
+        let items = if self.has(Mistake::RunsAlone) { &items[..1] } else { items };
+        let items: Vec<Item> = items.iter().map(|item| self.item(item)).collect();
+        let created = self.inner.put_together(&items).await?;
+        self.runs.lock().unwrap().extend(items.first().map(|run| run.key.partition.clone()));
         Ok(if self.has(Mistake::AlwaysNew) { Created::New } else { created })
     }
 
-    async fn run(&self, id: &RunId) -> Result<Option<Versioned<Run>>, Fault> {
-        self.inner.run(id).await
-    }
-
-    async fn build(&self, id: &BuildId) -> Result<Option<Versioned<Build>>, Fault> {
-        self.inner.build(id).await
-    }
-
-    async fn builds_of(&self, run: &RunId) -> Result<Vec<Versioned<Build>>, Fault> {
-        let mut builds = self.inner.builds_of(run).await?;
+    async fn in_partition(&self, partition: &str, beginning: &str) -> Result<Vec<Text>, Fault> {
+        let mut found = self.inner.in_partition(partition, beginning).await?;
         if self.has(Mistake::ForeignBuilds) {
             let runs = self.runs.lock().unwrap().clone();
-            for other in runs.iter().filter(|other| *other != run) {
-                builds.extend(self.inner.builds_of(other).await?);
+            for other in runs.iter().filter(|other| *other != partition) {
+                found.extend(self.inner.in_partition(other, beginning).await?);
             }
         }
-        Ok(self.page(Mistake::FirstPageOfBuilds, builds, json))
+        Ok(self.page(Mistake::FirstPageOfBuilds, found, |text| text.text.len()))
     }
 
-    async fn update_run(&self, expected: u64, next: &Run) -> Result<Written, Fault> {
-        Ok(self.written(expected, self.inner.update_run(expected, next).await?))
-    }
-
-    async fn update_build(&self, expected: u64, next: &Build) -> Result<Written, Fault> {
-        Ok(self.written(expected, self.inner.update_build(expected, next).await?))
-    }
-
-    async fn pool(&self, agent: &AgentName) -> Result<Option<Versioned<Pool>>, Fault> {
-        self.inner.pool(agent).await
-    }
-
-    async fn update_pool(&self, expected: u64, next: &Pool) -> Result<Written, Fault> {
-        Ok(self.written(expected, self.inner.update_pool(expected, next).await?))
-    }
-
-    async fn branch(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<Versioned<Branch>>, Fault> {
-        if self.has(Mistake::ShortNames) && reference.full().len() > 255 {
-            return Ok(None);
-        }
-        self.inner.branch(repository, &self.reference(reference)).await
-    }
-
-    async fn update_branch(&self, expected: u64, next: &Branch) -> Result<Written, Fault> {
-        let mut next = next.clone();
-        next.reference = self.reference(&next.reference);
-        Ok(self.written(expected, self.inner.update_branch(expected, &next).await?))
-    }
-
-    async fn document(&self, key: &DocumentKey) -> Result<Option<Versioned<String>>, Fault> {
-        self.inner.document(key).await
-    }
-
-    async fn update_document(&self, expected: u64, next: &Document) -> Result<Written, Fault> {
-        let next = self.document(next);
-        Ok(self.written(expected, self.inner.update_document(expected, &next).await?))
-    }
-
-    async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
+    async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
         let early = std::time::Duration::from_secs(if self.has(Mistake::EarlyDue) { 60 } else { 0 });
         let mut due = self.inner.due(lane, now + early, limit).await?;
         if self.has(Mistake::OneLane) {
@@ -274,14 +254,14 @@ impl Ledger for Mistaken {
         if self.has(Mistake::NewestDue) {
             due.reverse();
         }
-        Ok(self.page(Mistake::FirstPageOfDue, due, |(_, item)| format!("{item:?}").len()))
+        Ok(self.page(Mistake::FirstPageOfDue, due, |(_, key)| key.to_string().len()))
     }
 
-    async fn runs_of(&self, repository: &RepositoryName, before: Option<&str>, limit: usize) -> Result<Vec<Versioned<Run>>, Fault> {
-        let mut runs = self.inner.runs_of(repository, before, limit).await?;
+    async fn list(&self, list: &str, before: Option<&str>, limit: usize) -> Result<Vec<Text>, Fault> {
+        let mut listed = self.inner.list(list, before, limit).await?;
         if self.has(Mistake::OldestRuns) {
-            runs.reverse();
+            listed.reverse();
         }
-        Ok(self.page(Mistake::FirstPageOfRuns, runs, json))
+        Ok(self.page(Mistake::FirstPageOfRuns, listed, |text| text.text.len()))
     }
 }

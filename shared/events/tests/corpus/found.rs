@@ -1,8 +1,8 @@
 //! What the parser made of a payload, in the words of what was expected.
 
 use bellhop_domain::Capacity;
-use bellhop_domain::instance::{Action, What};
-use bellhop_domain::observation::{AgentStatus, StopCause};
+use bellhop_domain::executor::observation::{AgentStatus, StopCause};
+use bellhop_domain::instance::{Action, Ec2Notice};
 use bellhop_domain::request::PipelineAsks;
 use bellhop_events::{Event, Parsed, Reason};
 use serde_json::{Value, json};
@@ -21,14 +21,15 @@ pub(super) fn found(event: &Event) -> Expected {
             by: push.by.clone(),
             at: push.at.map(|at| seconds(&at.to_string())),
         },
-        Event::Unnamed(arn) => Expected::Unnamed(arn.to_string()),
+        Event::Unnamed { agent, .. } => Expected::Unnamed(agent.to_string()),
+        Event::WakeUp(_) => unreachable!("no payload of AWS is a wake-up"),
         Event::Instance(notice) => Expected::Instance {
             id: notice.instance.to_string(),
             what: match notice.what {
-                What::Interruption(Action::Terminate) => "terminate".to_owned(),
-                What::Interruption(Action::Stop) => "stop".to_owned(),
-                What::Interruption(Action::Hibernate) => "hibernate".to_owned(),
-                What::Rebalance => "rebalance".to_owned(),
+                Ec2Notice::Interruption(Action::Terminate) => "terminate".to_owned(),
+                Ec2Notice::Interruption(Action::Stop) => "stop".to_owned(),
+                Ec2Notice::Interruption(Action::Hibernate) => "hibernate".to_owned(),
+                Ec2Notice::Rebalance => "rebalance".to_owned(),
             },
         },
         Event::Alarm(change) => Expected::Alarm {

@@ -1,6 +1,6 @@
 //! Jobs of AWS Backup, and requests for backups.
 
-use bellhop_domain::backup::{BackupRequest, JobKind, JobSeen, JobState};
+use bellhop_domain::backup::{BackupRequest, JobKind, JobObservation, JobState};
 use bellhop_events::Event;
 
 use super::story::Row;
@@ -15,7 +15,7 @@ pub(super) fn rows() -> Vec<Row> {
     let point = |region: &str, id: &str| format!("arn:aws:backup:{region}:123456789012:recovery-point:{id}");
     let first = point("us-east-1", "5e1c9a72-4b60-4d38-9f15-c7a3e0b2d486");
     let row = |name, kind, id: &str, state, message: Option<&str>, ended: Option<&str>, point: Option<&str>| {
-        let seen = JobSeen {
+        let seen = JobObservation {
             kind,
             id: id.to_owned(),
             state,

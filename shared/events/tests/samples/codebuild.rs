@@ -1,8 +1,7 @@
 //! One build of CodeBuild and its possible ends.
 
-use bellhop_domain::Capacity;
+use bellhop_domain::executor::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
 use bellhop_domain::ids::AttemptId;
-use bellhop_domain::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
 use bellhop_events::{AgentChange, Event};
 
 use super::story::{Row, first_run};
@@ -33,7 +32,13 @@ pub(super) fn rows() -> Vec<Row> {
             message: None,
         })
     };
-    let unnamed = |name| (name, vec![Event::Unnamed(BUILD.parse().unwrap())], vec![]);
+    let unnamed = |name| {
+        let event = Event::Unnamed {
+            executor: bellhop_domain::executor::codebuild::NAME,
+            agent: BUILD.parse().unwrap(),
+        };
+        (name, vec![event], vec![])
+    };
     let no_source = "DOWNLOAD_SOURCE: CLIENT_ERROR: authorization failed for primary source and source version \
                      2a4c6e8091b3d5f7092b4d6f8193a5c7e9fb0d1e";
     let checkout = Report {
@@ -168,7 +173,7 @@ fn image(status: AgentStatus) -> Event {
         observation: Observation {
             agent: BUILD.parse().unwrap(),
             version: None,
-            capacity: Some(Capacity::CodeBuild),
+            capacity: Some(bellhop_domain::executor::codebuild::CAPACITY),
             status,
         },
     })

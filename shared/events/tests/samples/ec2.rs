@@ -1,6 +1,6 @@
 //! Notices of EC2 about instances.
 
-use bellhop_domain::instance::{Action, What};
+use bellhop_domain::instance::{Action, Ec2Notice};
 use bellhop_events::{Event, InstanceNotice};
 
 use super::story::Row;
@@ -15,10 +15,10 @@ pub(super) fn rows() -> Vec<Row> {
         (name, vec![Event::Instance(notice)], vec![])
     };
     vec![
-        row("ec2/spot-warning.json", What::Interruption(Action::Terminate)),
-        row("ec2/spot-warning-stop.json", What::Interruption(Action::Stop)),
-        row("ec2/spot-warning-hibernate.json", What::Interruption(Action::Hibernate)),
-        row("ec2/rebalance.json", What::Rebalance),
+        row("ec2/spot-warning.json", Ec2Notice::Interruption(Action::Terminate)),
+        row("ec2/spot-warning-stop.json", Ec2Notice::Interruption(Action::Stop)),
+        row("ec2/spot-warning-hibernate.json", Ec2Notice::Interruption(Action::Hibernate)),
+        row("ec2/rebalance.json", Ec2Notice::Rebalance),
         (
             "ec2/state-change.json",
             vec![],

@@ -1,8 +1,8 @@
 //! Tasks of ECS, all of one attempt.
 
 use bellhop_domain::Capacity;
+use bellhop_domain::executor::observation::{AgentStatus, ContainerEnd, Observation, Stop, StopCause};
 use bellhop_domain::ids::AttemptId;
-use bellhop_domain::observation::{AgentStatus, ContainerEnd, Observation, Stop, StopCause};
 use bellhop_events::{AgentChange, Event};
 
 use super::story::{Row, first_run};

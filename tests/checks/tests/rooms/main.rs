@@ -11,7 +11,6 @@
 mod crate_map;
 mod source;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -23,48 +22,8 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// The crates with rooms.
 const CRATES: [&str; 4] = ["domain", "engine", "events", "aws"];
 
-/// The arrows of circles between rooms of `shared/domain`. The list only gets shorter.
-const KNOWN_IN_CIRCLES: &[(&str, &str)] = &[
-    ("alarm", "config"),
-    ("backup", "config"),
-    ("build", "measure"),
-    ("config", "alarm"),
-    ("config", "backup"),
-    ("measure", "build"),
-    ("run", "standing"),
-    ("standing", "run"),
-];
-
 /// The most lines of a source file.
 const MOST_LINES: usize = 600;
-
-/// The source files with more. The list only gets shorter.
-const KNOWN_LARGE: &[&str] = &[
-    "shared/aws/src/codebuild.rs",
-    "shared/domain/src/alarm.rs",
-    "shared/domain/src/backup.rs",
-    "shared/domain/src/backup/tests.rs",
-    "shared/domain/src/build.rs",
-    "shared/domain/src/build/tests.rs",
-    "shared/domain/src/config/pipeline.rs",
-    "shared/domain/src/instance.rs",
-    "shared/domain/src/message.rs",
-    "shared/domain/src/message/tests.rs",
-    "shared/domain/src/run.rs",
-    "shared/engine/tests/engine.rs",
-    "shared/engine/tests/scheduling/mod.rs",
-    "shared/engine/tests/world/mod.rs",
-    "shared/events/tests/corpus.rs",
-    "shared/events/tests/samples.rs",
-    "tests/bench/src/report.rs",
-    "tests/local/src/acknowledged.rs",
-    "tests/local/test_infra.py",
-    "tests/scenarios/src/world.rs",
-    "tests/simulation/src/checks.rs",
-    "tests/simulation/src/ecs.rs",
-    "tests/simulation/src/mutant.rs",
-    "tests/simulation/src/ports.rs",
-];
 
 fn crate_map(name: &str) -> CrateMap {
     CrateMap::read(&Path::new(ROOT).join("shared").join(name).join("src"))
@@ -72,31 +31,14 @@ fn crate_map(name: &str) -> CrateMap {
 
 #[test]
 fn rooms_of_the_domain_have_no_circles() {
-    let known: BTreeSet<_> = KNOWN_IN_CIRCLES
-        .iter()
-        .map(|(from, to)| ((*from).to_owned(), (*to).to_owned()))
-        .collect();
     let found = in_circles(&crate_map("domain").arrows_between_rooms());
-    let new: Vec<_> = found.difference(&known).collect();
-    assert!(new.is_empty(), "these arrows close a circle between rooms: {new:?}");
-    let gone: Vec<_> = known.difference(&found).collect();
-    assert!(
-        gone.is_empty(),
-        "these arrows close no circle any more, so KNOWN_IN_CIRCLES must not have them: {gone:?}"
-    );
+    assert!(found.is_empty(), "these arrows close a circle between rooms: {found:?}");
 }
 
 #[test]
 fn files_are_small() {
-    let known: BTreeSet<_> = KNOWN_LARGE.iter().map(PathBuf::from).collect();
-    let found: BTreeSet<_> = large_files().into_iter().map(|(_, path)| path).collect();
-    let new: Vec<_> = found.difference(&known).collect();
-    assert!(new.is_empty(), "these files have more than {MOST_LINES} lines: {new:?}");
-    let gone: Vec<_> = known.difference(&found).collect();
-    assert!(
-        gone.is_empty(),
-        "these files are small now, so KNOWN_LARGE must not have them: {gone:?}"
-    );
+    let found = large_files();
+    assert!(found.is_empty(), "these files have more than {MOST_LINES} lines: {found:?}");
 }
 
 /// The source files with more than [`MOST_LINES`], with the lines of each.

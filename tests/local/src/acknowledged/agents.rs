@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use bellhop_stand_in::{Fault, Times};
 use serde_json::{Value, json};
 
-use super::inputs::{fails, lasting, on_codebuild, passes, passing, run_of, sample};
+use super::inputs::{fails, on_codebuild, passes, permanent, run_of, sample, transient};
 use super::table::Table;
 use crate::secrets;
 use crate::stack::CONFIGURATION;
@@ -154,7 +154,7 @@ impl Table<'_> {
 
     /// Before anything is decided about an agent's event, the sweep asks ECS for what the event would have told.
     pub(super) async fn faults_of_an_event(&self) -> anyhow::Result<()> {
-        for (what, fault) in passing() {
+        for (what, fault) in transient() {
             let (run, event) = self.ended_build(what).await?;
             let rule = self.inject("task-state", "dynamodb", "GetItem", fault, Times::Always);
             let what = format!("dynamodb: {what}");
@@ -176,9 +176,15 @@ impl Table<'_> {
         self.write(&passes())?;
 
         let (run, event) = self.ended_build("No permission to read").await?;
-        let rule = self.inject("task-state", "dynamodb", "GetItem", lasting("AccessDeniedException"), Times::Always);
+        let rule = self.inject(
+            "task-state",
+            "dynamodb",
+            "GetItem",
+            permanent("AccessDeniedException"),
+            Times::Always,
+        );
         self.failing(
-            "agent-lasting",
+            "agent-permanent",
             "dynamodb: AccessDeniedException",
             "task-state",
             event,
@@ -192,7 +198,7 @@ impl Table<'_> {
 
     /// What was decided is stored with its effects: Lambda's next try finds nothing new, and the sweep performs them.
     pub(super) async fn faults_of_an_effect(&self) -> anyhow::Result<()> {
-        for (what, fault) in passing() {
+        for (what, fault) in transient() {
             // A throttle of RunTask is an answer, not a fault.
             if what != "a throttle" {
                 self.lost_launch(what, fault).await?;
@@ -200,9 +206,12 @@ impl Table<'_> {
         }
         self.lost_launch("every reply lost", Fault::LoseReply).await?;
 
-        let denied = ("AuthorizationError", lasting("AuthorizationError"));
-        let lasting_first = passing().into_iter().map(|fault| ("tell", fault)).chain([("tell-lasting", denied)]);
-        for (key, (what, fault)) in lasting_first {
+        let denied = ("AuthorizationError", permanent("AuthorizationError"));
+        let permanent_first = transient()
+            .into_iter()
+            .map(|fault| ("tell", fault))
+            .chain([("tell-permanent", denied)]);
+        for (key, (what, fault)) in permanent_first {
             let (run, event) = self.ended_build(what).await?;
             let rule = self.inject("task-state", "sns", "Publish", fault, Times::Always);
             let what = format!("sns: {what}");
@@ -210,7 +219,7 @@ impl Table<'_> {
             self.stack.stand_in.faults().remove(rule);
             self.mended(&what, &run, "succeeded", 1);
         }
-        for (what, fault) in passing() {
+        for (what, fault) in transient() {
             let (run, event) = self.ended_build(what).await?;
             let rule = self.inject("task-state", "s3", "PutObject", fault, Times::Always);
             let what = format!("s3: {what}");

@@ -36,7 +36,7 @@ fn job(run: &str) -> String {
 }
 
 /// Faults that pass.
-pub(super) fn passing() -> [(&'static str, Fault); 3] {
+pub(super) fn transient() -> [(&'static str, Fault); 3] {
     [
         ("a throttle", Fault::Throttle),
         ("a cut connection", Fault::Refuse),
@@ -45,7 +45,7 @@ pub(super) fn passing() -> [(&'static str, Fault); 3] {
 }
 
 /// A fault that somebody has to mend.
-pub(super) fn lasting(code: &str) -> Fault {
+pub(super) fn permanent(code: &str) -> Fault {
     Fault::Error {
         status: if code == "NoSuchBucket" { 404 } else { 403 },
         code: code.to_owned(),

@@ -62,6 +62,7 @@ impl Table<'_> {
         )
         .await?;
         self.stack.stand_in.faults().remove(rule);
+        self.state.borrow_mut().drained.push(instance);
         self.row("repeated", "the same warning again", "spot-interruption", warning, "ignored")
             .await?;
         Ok(())

@@ -1,4 +1,5 @@
-//! What the sweeps repair after all rows: every build ends as its row says, and dead letters are handed back as an operator would.
+//! What the sweeps, and the functions that they wake, repair after all rows: every build ends as its row says, and dead letters are handed back as an operator
+//! would.
 
 use std::time::{Duration, Instant};
 
@@ -6,6 +7,7 @@ use anyhow::ensure;
 use serde_json::{Value, json};
 use xtask::functions::{FUNCTIONS, dead_letter_output};
 
+use super::alarms::SERVICE;
 use super::inputs::is_of;
 use super::table::Table;
 
@@ -94,6 +96,19 @@ impl Table<'_> {
         );
         if backups < state.backups {
             open.push(format!("{backups} backup jobs instead of {}", state.backups));
+        }
+        let restarts = self.stack.stand_in.ecs().deployments("ci-main", SERVICE).saturating_sub(1);
+        ensure!(
+            restarts <= 1,
+            "{SERVICE} was restarted {restarts} times for the alarm that it could not be restarted for at first"
+        );
+        if restarts == 0 {
+            open.push(format!("{SERVICE} was not restarted for its alarm"));
+        }
+        for instance in self.stack.stand_in.ecs().instances() {
+            if state.drained.contains(&instance.id) && instance.status != "DRAINING" {
+                open.push(format!("instance {}: {} instead of DRAINING", instance.id, instance.status));
+            }
         }
         for action in &state.actions {
             let action = self.stack.stand_in.codepipeline().action(action)?;

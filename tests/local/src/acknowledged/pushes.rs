@@ -2,7 +2,7 @@
 
 use bellhop_stand_in::{Fault, Rule, Times};
 
-use super::inputs::{lasting, passes, passing, run_of};
+use super::inputs::{passes, permanent, run_of, transient};
 use super::table::Table;
 use crate::stack::{CONFIG_KEY, CONFIGURATION};
 
@@ -88,7 +88,7 @@ impl Table<'_> {
             ("push-bucket", "s3"),
             ("push-codecommit", "codecommit"),
         ] {
-            for (what, fault) in passing() {
+            for (what, fault) in transient() {
                 let push = self.push(what).await?;
                 let rule = self.inject("push", service, "*", fault, Times::Always);
                 let what = format!("{service}: {what}");
@@ -108,12 +108,12 @@ impl Table<'_> {
             ("codecommit", "AccessDeniedException"),
         ] {
             let push = self.push(code).await?;
-            let rule = self.inject("push", service, "*", lasting(code), Times::Always);
+            let rule = self.inject("push", service, "*", permanent(code), Times::Always);
             let what = format!("{service}: {code}");
             if code == "ResourceNotFoundException" {
-                self.failing("push-lasting", &what, "push", push, code).await?;
+                self.failing("push-permanent", &what, "push", push, code).await?;
             } else {
-                self.row("push-lasting", &what, "push", push, code).await?;
+                self.row("push-permanent", &what, "push", push, code).await?;
             }
             self.stack.stand_in.faults().remove(rule);
         }

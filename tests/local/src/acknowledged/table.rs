@@ -54,6 +54,8 @@ pub(super) struct State {
     pub(super) actions: Vec<String>,
     /// How many backup jobs there are to be.
     pub(super) backups: usize,
+    /// Instances that are to be drained.
+    pub(super) drained: Vec<String>,
 }
 
 pub(super) struct Table<'a> {
@@ -281,8 +283,8 @@ pub(super) fn rows_of(text: &str) -> anyhow::Result<BTreeMap<String, Row>> {
         };
         let error = match *answer {
             "success" => None,
-            "error `Passing`" => Some("Passing".to_owned()),
-            "error `Lasting`" => Some("Lasting".to_owned()),
+            "error `Transient`" => Some("Transient".to_owned()),
+            "error `Permanent`" => Some("Permanent".to_owned()),
             other => bail!("a row has the unknown answer {other:?}: {line}"),
         };
         let dead_letter = match *dead_letter {
@@ -314,13 +316,13 @@ mod tests {
 
     #[test]
     fn the_tables_rows_are_read() {
-        let rows = table("| `a` | x | success | no | nothing |\n| `b-c` | x | error `Passing` | yes | it |").unwrap();
-        let passing = Row {
-            error: Some("Passing".to_owned()),
+        let rows = table("| `a` | x | success | no | nothing |\n| `b-c` | x | error `Transient` | yes | it |").unwrap();
+        let transient = Row {
+            error: Some("Transient".to_owned()),
             dead_letter: true,
         };
         assert_eq!(rows.keys().collect::<Vec<_>>(), ["a", "b-c"]);
-        assert_eq!(rows.get("b-c"), Some(&passing));
+        assert_eq!(rows.get("b-c"), Some(&transient));
     }
 
     #[test]

@@ -86,6 +86,9 @@ impl World {
         local_aws.put(&name, CONFIG_KEY, CONFIGURATION).await;
         let topic_arn = local_aws.create_topic(&name).await;
         let queue = local_aws.subscribe_queue(&topic_arn, &name).await;
+        let wake_name = format!("{name}-wake");
+        let wake_topic_arn = local_aws.create_topic(&wake_name).await;
+        let wake_queue = local_aws.subscribe_queue(&wake_topic_arn, &wake_name).await;
 
         let endpoint = Endpoint {
             url: stand_in.endpoint(),
@@ -98,6 +101,7 @@ impl World {
             suite: name.clone(),
             bucket: name,
             topic_arn,
+            wake_topic_arn: Some(wake_topic_arn),
             config_key: CONFIG_KEY.to_owned(),
             table_backup: None,
         };
@@ -111,6 +115,7 @@ impl World {
             local_aws,
             settings,
             queue,
+            wake_queue,
             first_push: Value::Null,
             newest_run: Mutex::new(None),
             _folder: folder,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bellhop_domain::backup::Definition;
 use bellhop_domain::ids::RunId;
-use bellhop_engine::{Engine, Fault, Keeper, Starter};
+use bellhop_engine::{BackupService, Engine, Fault, RunStarter};
 use bellhop_runtime::Invocation;
 use bellhop_spot_interruption::Watch;
 use serde_json::Value;
@@ -20,16 +20,24 @@ impl World {
     /// What decides and acts on builds and runs.
     #[must_use]
     pub fn engine(&self) -> Engine {
-        Engine {
-            clock: self.clock.clone(),
-            ..self.suite.engine()
-        }
+        self.with_clock(self.suite.engine())
     }
 
     /// What starts runs.
     #[must_use]
-    pub fn starter(&self) -> Starter {
-        Starter { engine: self.engine() }
+    pub fn run_starter(&self) -> RunStarter {
+        RunStarter {
+            engine: self.engine(),
+            ..self.suite.run_starter()
+        }
+    }
+
+    /// An engine of the suite, with the functions' time.
+    fn with_clock(&self, engine: Engine) -> Engine {
+        Engine {
+            clock: self.clock.clone(),
+            ..engine
+        }
     }
 
     /// Invokes `push`.
@@ -37,14 +45,14 @@ impl World {
     /// # Errors
     /// The handler's.
     pub async fn push(&self, event: &Value) -> Result<Value, Fault> {
-        self.push_warm(&self.starter(), event).await
+        self.push_warm(&self.run_starter(), event).await
     }
 
     /// Invokes `push` where it has been invoked before.
     ///
     /// # Errors
     /// The handler's.
-    pub async fn push_warm(&self, starter: &Starter, event: &Value) -> Result<Value, Fault> {
+    pub async fn push_warm(&self, starter: &RunStarter, event: &Value) -> Result<Value, Fault> {
         if let Some(run) = run_of(&self.settings.suite, event) {
             *self.newest_run.lock().expect("no test panics while it holds the lock") = Some(run);
         }
@@ -54,15 +62,20 @@ impl World {
     /// What `spot-interruption` remembers between two invocations of one environment: at first, nothing.
     #[must_use]
     pub fn spot_watch(&self) -> Watch {
-        Watch::new(self.engine())
+        Watch::new(self.with_clock(self.suite.instance_engine()))
     }
 
-    /// Invokes `alarm`.
+    /// Invokes `alarm`, and then the functions that it wakes.
     ///
     /// # Errors
-    /// The handler's.
+    /// The handler's, or else the first one of a woken function's handler.
     pub async fn alarm(&self, event: &Value) -> Result<Value, Fault> {
-        bellhop_alarm::handle(&self.engine(), event).await
+        self.with_wake_ups(self.alarm_alone(event)).await
+    }
+
+    /// Invokes `alarm`, and leaves the functions that it wakes to the next delivery.
+    pub(super) async fn alarm_alone(&self, event: &Value) -> Result<Value, Fault> {
+        bellhop_alarm::handle(&self.with_clock(self.suite.alarm_engine()), event).await
     }
 
     /// Invokes `pipeline`. The run that it answers with is the newest one from then on.
@@ -70,7 +83,7 @@ impl World {
     /// # Errors
     /// The handler's.
     pub async fn pipeline(&self, event: &Value) -> Result<Value, Fault> {
-        let answer = bellhop_pipeline::handle(&self.starter(), event).await?;
+        let answer = bellhop_pipeline::handle(&self.run_starter(), event).await?;
         self.follow(&answer[0]["run"]);
         Ok(answer)
     }
@@ -93,16 +106,16 @@ impl World {
             request_id: request_id.to_owned(),
             deadline: self.engine().clock.now() + INVOCATION,
         };
-        let answer = bellhop_control::handle(&self.starter(), &invocation).await?;
+        let answer = bellhop_control::handle(&self.run_starter(), &invocation).await?;
         self.follow(&answer["run"]);
         Ok(answer)
     }
 
     /// What starts and watches backups: those of the configuration, and the suite's own table.
     #[must_use]
-    pub fn keeper(&self) -> Keeper {
-        Keeper {
-            engine: self.engine(),
+    pub fn backup_service(&self) -> BackupService {
+        BackupService {
+            engine: self.with_clock(self.suite.backup_service().engine),
             table: Some(Definition::of_suite_table(SUITE_TABLE, "bellhop", BACKUP_ROLE)),
         }
     }
@@ -117,7 +130,7 @@ impl World {
             request_id: format!("{:032x}", fastrand::u128(..)),
             deadline: self.engine().clock.now() + INVOCATION,
         };
-        bellhop_backup::handle(&self.keeper(), &invocation).await
+        bellhop_backup::handle(&self.backup_service(), &invocation).await
     }
 
     fn follow(&self, run: &Value) {
@@ -127,20 +140,20 @@ impl World {
         }
     }
 
-    /// Invokes `sweep`.
+    /// Invokes `sweep`, and then the functions that it wakes.
     ///
     /// # Errors
-    /// The handler's.
+    /// The handler's, or else the first one of a woken function's handler.
     pub async fn sweep(&self) -> Result<Value, Fault> {
         let engine = self.engine();
         let deadline = engine.clock.now() + INVOCATION;
-        bellhop_sweep::handle(&engine, deadline).await
+        self.with_wake_ups(bellhop_sweep::handle(&engine, deadline)).await
     }
 
-    /// Invokes `sweep` so much later.
+    /// Invokes `sweep` so much later, and then the functions that it wakes.
     ///
     /// # Errors
-    /// The handler's.
+    /// As [`World::sweep`].
     pub async fn sweep_after(&self, span: Duration) -> Result<Value, Fault> {
         self.clock.advance(span);
         self.sweep().await

@@ -27,7 +27,12 @@ impl World {
     /// # Panics
     /// It is not there.
     pub async fn run(&self) -> Run {
-        let run = self.engine().ledger.run(&self.newest_run()).await.expect("the ledger can be read");
+        let run = self
+            .engine()
+            .ledger
+            .load::<Run>(&self.newest_run())
+            .await
+            .expect("the ledger can be read");
         run.expect("the run is in the ledger").record
     }
 
@@ -40,7 +45,7 @@ impl World {
             run: self.newest_run(),
             job: job.parse().expect("a job's name"),
         };
-        let build = self.engine().ledger.build(&id).await.expect("the ledger can be read");
+        let build = self.engine().ledger.load::<Build>(&id).await.expect("the ledger can be read");
         build.expect("the build is in the ledger").record
     }
 
@@ -134,7 +139,8 @@ impl World {
     /// The environment in which a function's own process serves this suite.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let wake_topic_arn = self.settings.wake_topic_arn.clone();
+        let mut all = vec![
             ("AWS_ACCESS_KEY_ID", ACCOUNT.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
             ("AWS_REGION", REGION.to_owned()),
@@ -142,7 +148,9 @@ impl World {
             ("BELLHOP_TABLE", self.settings.table.clone()),
             ("BELLHOP_BUCKET", self.settings.bucket.clone()),
             ("BELLHOP_TOPIC_ARN", self.settings.topic_arn.clone()),
-        ]
+        ];
+        all.extend(wake_topic_arn.map(|arn| ("BELLHOP_WAKE_TOPIC_ARN", arn)));
+        all
     }
 
     /// The suite's bucket.

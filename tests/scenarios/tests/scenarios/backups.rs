@@ -256,6 +256,21 @@ async fn a_start_whose_reply_is_lost_is_one_job() {
 }
 
 #[tokio::test]
+async fn an_alarm_that_arrives_twice_has_one_backup_started() {
+    let world = world().await;
+    let rule = "alarms: [{ name: jenkins-disk-full, back-up-now: orders }]";
+    world.configure(&format!("{CONFIG}{rule}\n")).await;
+    let sample = format!("{}/../../events/alarm/alarm.json", env!("CARGO_MANIFEST_DIR"));
+    let mut event: Value = serde_json::from_str(&std::fs::read_to_string(sample).unwrap()).unwrap();
+    event["detail"]["alarmName"] = "jenkins-disk-full".into();
+    for _ in 0..2 {
+        world.alarm(&event).await.unwrap();
+    }
+    let [job]: [_; 1] = jobs(&world, "backup").try_into().unwrap();
+    assert_eq!(job.request["ResourceArn"], ORDERS);
+}
+
+#[tokio::test]
 async fn what_the_service_refuses_is_told_at_once() {
     let world = world().await;
     let fault = Fault::Error {

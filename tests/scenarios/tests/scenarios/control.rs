@@ -1,5 +1,6 @@
 //! What people, schedules and programs ask for.
 
+use bellhop_domain::run::Run;
 use bellhop_scenarios::World;
 use serde_json::{Value, json};
 
@@ -172,7 +173,7 @@ async fn a_retry_is_a_new_run_of_the_failed_build_and_of_what_it_skipped() {
     ends(&world, 1, 0).await;
     ends(&world, 2, 0).await;
     assert_eq!(world.run().await.status(), "succeeded");
-    let first = world.engine().ledger.run(&first).await.unwrap().unwrap().record;
+    let first = world.engine().ledger.load::<Run>(&first).await.unwrap().unwrap().record;
     assert_eq!(first.status(), "failed");
     assert_eq!(world.tasks().len(), 3);
 }

@@ -21,19 +21,19 @@ async fn a_throttled_table_is_an_error_until_it_is_none_any_more() {
 
     world.faults().inject(always("dynamodb", Fault::Throttle));
     let fault = world.push(&push).await.unwrap_err();
-    assert_eq!(fault.kind, FaultKind::Passing);
+    assert_eq!(fault.kind, FaultKind::Transient);
     assert!(
         fault.what.contains("ProvisionedThroughputExceededException") && !fault.what.contains('\n'),
         "{fault}"
     );
-    assert_eq!(world.sweep().await.unwrap_err().kind, FaultKind::Passing);
+    assert_eq!(world.sweep().await.unwrap_err().kind, FaultKind::Transient);
     world.faults().clear();
     world.start().await;
 
     let events = world.ecs().run(&world.task(0)).unwrap();
     world.faults().inject(always("dynamodb", Fault::Throttle));
     let fault = world.task_event(events.last().unwrap()).await.unwrap_err();
-    assert_eq!(fault.kind, FaultKind::Passing);
+    assert_eq!(fault.kind, FaultKind::Transient);
     world.faults().clear();
     world.task_events(&events).await;
     assert_eq!(world.build("test").await.status(), "running");
@@ -45,7 +45,7 @@ async fn faults_of_the_services_that_a_push_needs_are_errors_and_start_nothing()
         let world = World::new().await;
         world.faults().inject(always(service, Fault::ServerError));
         let fault = world.push(&world.push_event()).await.unwrap_err();
-        assert_eq!(fault.kind, FaultKind::Passing, "{service}: {fault}");
+        assert_eq!(fault.kind, FaultKind::Transient, "{service}: {fault}");
         assert!(world.run_ids().await.is_empty());
         assert!(world.tasks().is_empty());
 
@@ -65,7 +65,7 @@ async fn a_missing_permission_is_an_error_that_somebody_has_to_mend() {
     };
     world.faults().inject(always("dynamodb", denied));
     let fault = world.push(&world.push_event()).await.unwrap_err();
-    assert_eq!(fault.kind, FaultKind::Lasting);
+    assert_eq!(fault.kind, FaultKind::Permanent);
     assert!(fault.what.contains("not authorized"), "{fault}");
 }
 

@@ -167,6 +167,6 @@ async fn a_bucket_that_cannot_be_listed_delays_the_message_and_no_outcome() {
         world.sweep_after(3 * MINUTE).await.unwrap();
     }
     assert_eq!(world.told().await, ["build test failed", "run failed"]);
-    let found = world.build("test").await.found.unwrap();
+    let found = world.build("test").await.results.unwrap();
     assert_eq!(found.tests.unwrap().failed, 2);
 }

@@ -1,6 +1,6 @@
 //! Spot capacity is taken back.
 
-use bellhop_domain::Capacity;
+use bellhop_domain::executor::{Capacity, LaunchId};
 use bellhop_domain::ids::AttemptId;
 use bellhop_domain::outcome::Outcome;
 use bellhop_scenarios::{LocalAws, World, script_report};
@@ -201,7 +201,7 @@ async fn a_task_that_the_token_is_spent_on_is_adopted() {
     let request = json!({
         "cluster": "ci-spot",
         "taskDefinition": "bellhop-agent-small:1",
-        "clientToken": attempt.launch(Capacity::Spot).token(),
+        "clientToken": LaunchId::first(attempt.clone(), Capacity::Spot).token(),
         "startedBy": attempt.started_by(),
         "capacityProviderStrategy": [{ "capacityProvider": "FARGATE_SPOT", "weight": 1 }],
         "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-0a"] } },

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bellhop_domain::build::Place;
+use bellhop_domain::build::Slot;
 use bellhop_domain::ids::BuildId;
 use bellhop_domain::outbox::PERFORM_WITHIN;
 use bellhop_domain::pool::Pool;
@@ -35,7 +35,7 @@ async fn limited(file: &str, limit: u32) -> World {
 }
 
 async fn pool(world: &World, agent: &str) -> Option<Pool> {
-    let pool = world.engine().ledger.pool(&agent.parse().unwrap()).await.unwrap();
+    let pool = world.engine().ledger.load::<Pool>(&agent.parse().unwrap()).await.unwrap();
     pool.map(|pool| pool.record)
 }
 
@@ -225,8 +225,8 @@ async fn assert_right(world: &World, limit: usize, after: &str) {
     let pool = pool(world, "small").await.unwrap();
     let builds = world.engine().ledger.builds_of(&world.newest_run()).await.unwrap();
     let unfinished = builds.iter().filter(|build| build.record.outcome().is_none());
-    let (held, waiting): (Vec<_>, Vec<_>) = unfinished.partition(|build| build.record.place == Place::Held);
-    let ids = |builds: &[&bellhop_engine::ports::Versioned<bellhop_domain::build::Build>]| -> BTreeSet<BuildId> {
+    let (held, waiting): (Vec<_>, Vec<_>) = unfinished.partition(|build| build.record.slot == Slot::Held);
+    let ids = |builds: &[&bellhop_engine::records::Versioned<bellhop_domain::build::Build>]| -> BTreeSet<BuildId> {
         builds.iter().map(|build| build.record.spec.id.clone()).collect()
     };
     let holders: BTreeSet<BuildId> = pool.holders.keys().cloned().collect();

@@ -1,5 +1,6 @@
 //! What the sweep finds and mends.
 
+use bellhop_domain::run::Run;
 use bellhop_scenarios::World;
 use bellhop_stand_in::{Fault, Rule, Times};
 use serde_json::json;
@@ -159,7 +160,7 @@ async fn a_second_run_that_cannot_be_launched_does_not_hold_up_the_first() {
 
     world.sweep_after(6 * MINUTE).await.unwrap_err();
 
-    let first = world.engine().ledger.run(&first).await.unwrap().unwrap();
+    let first = world.engine().ledger.load::<Run>(&first).await.unwrap().unwrap();
     assert_eq!(first.record.status(), "succeeded");
     assert_eq!(world.run().await.status(), "open");
 }

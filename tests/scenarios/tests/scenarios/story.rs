@@ -202,7 +202,7 @@ async fn people_get_texts_that_fit_their_ways() {
 #[tokio::test]
 async fn a_warm_function_reads_the_configuration_only_when_it_has_changed() {
     let world = World::new().await;
-    let starter = world.starter();
+    let starter = world.run_starter();
     let mut answers = Vec::new();
     world.push_warm(&starter, &world.push_event()).await.unwrap();
     let push = world.commit(&[("a", "1")], "Same").await;

@@ -1,5 +1,6 @@
 //! A newer push takes the place of an older one.
 
+use bellhop_domain::run::Run;
 use bellhop_scenarios::World;
 use serde_json::Value;
 
@@ -41,7 +42,7 @@ async fn the_agents_of_the_older_push_are_stopped() {
     assert_eq!(world.journal().of("codebuild", "StopBuild").len(), 1);
     world.task_events(&world.ecs().settle_stop(&task, 143).unwrap()).await;
     world.build_events(&world.codebuild().events_of(&build)).await;
-    let older = world.engine().ledger.run(&first).await.unwrap().unwrap().record;
+    let older = world.engine().ledger.load::<Run>(&first).await.unwrap().unwrap().record;
     assert_eq!(older.status(), "superseded");
     let builds = world.engine().ledger.builds_of(&first).await.unwrap();
     for old in &builds {
@@ -69,7 +70,7 @@ async fn a_late_success_does_not_bring_a_superseded_build_back() {
         world.sweep_after(2 * MINUTE).await.unwrap();
     }
 
-    let older = world.engine().ledger.run(&first).await.unwrap().unwrap().record;
+    let older = world.engine().ledger.load::<Run>(&first).await.unwrap().unwrap().record;
     assert_eq!(older.status(), "superseded");
     let publish = world
         .tasks()
@@ -87,7 +88,7 @@ async fn an_older_push_that_arrives_late_is_superseded_itself() {
     let first = world.start_by(&newer).await;
     let late = world.start_by(&older).await;
 
-    let late = world.engine().ledger.run(&late).await.unwrap().unwrap().record;
+    let late = world.engine().ledger.load::<Run>(&late).await.unwrap().unwrap().record;
     assert!(late.jobs.iter().all(|job| job.cancelled), "{late:?}");
     for task in world.tasks().iter().skip(1) {
         if task.last_status != "STOPPED" {
@@ -98,7 +99,7 @@ async fn an_older_push_that_arrives_late_is_superseded_itself() {
     world.build_events(&world.codebuild().events_of(&world.agent_build(1))).await;
     world.sweep_after(2 * MINUTE).await.unwrap();
     assert_eq!(world.run().await.status(), "superseded");
-    let first = world.engine().ledger.run(&first).await.unwrap().unwrap().record;
+    let first = world.engine().ledger.load::<Run>(&first).await.unwrap().unwrap().record;
     assert_eq!(first.status(), "open");
     assert!(first.jobs.iter().all(|job| !job.cancelled));
 }
@@ -119,7 +120,7 @@ async fn two_pushes_within_a_second_are_told_apart_by_the_commit_before() {
             new_run = world.start_by(&newer).await;
         }
         let cancelled = async |run| {
-            let run = world.engine().ledger.run(&run).await.unwrap().unwrap().record;
+            let run = world.engine().ledger.load::<Run>(&run).await.unwrap().unwrap().record;
             run.jobs.iter().filter(|job| job.cancelled).count()
         };
         assert_eq!(

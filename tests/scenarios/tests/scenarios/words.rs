@@ -22,7 +22,7 @@ pub(crate) fn attempts(build: &Build) -> Vec<String> {
                 Phase::Running => "running",
                 Phase::Interrupted { .. } => "being interrupted",
                 Phase::Stopping { .. } => "stopping",
-                Phase::Ended { end, .. } => end.word(),
+                Phase::Ended { end, .. } => end.as_str(),
             };
             format!("{} {} {phase}", attempt.number, attempt.capacity)
         })

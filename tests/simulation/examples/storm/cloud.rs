@@ -5,28 +5,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellhop_domain::Capacity;
-use bellhop_domain::backup::{Definition, JobKind, JobSeen, Point, RemovalSeen};
-use bellhop_domain::branch::Branch;
-use bellhop_domain::build::{Build, Refusal};
+use bellhop_domain::build::Refusal;
+use bellhop_domain::executor::observation::{AgentStatus, Observation, Report};
+use bellhop_domain::executor::{Capacity, LaunchId, ecs};
 use bellhop_domain::found::Artifact;
-use bellhop_domain::ids::{
-    AgentId, AgentName, AttemptId, BuildId, CommitId, InstanceId, LaunchId, PipelineJobId, Reference, RepositoryName, RunId,
-};
-use bellhop_domain::instance::Host;
+use bellhop_domain::ids::{AgentId, AttemptId, CommitId, PipelineJobId, RepositoryName};
 use bellhop_domain::measure::Measure;
 use bellhop_domain::message::Message;
-use bellhop_domain::observation::{AgentStatus, Observation, Report};
 use bellhop_domain::pipeline::PipelineAnswer;
-use bellhop_domain::pool::Pool;
-use bellhop_domain::run::Run;
+use bellhop_domain::record::{Key, Performer};
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::memory::MemoryLedger;
 use bellhop_engine::ports::{
-    Agents, Answered, Backups, Begun, Clock, Created, Document, DocumentKey, DueItem, FileAt, Hosts, Lane, Launch, Ledger, Meter, Notifier,
-    Occupant, Pipelines, Place, Restarted, Root, Services, Source, SourceFile, Store, Versioned, Written,
+    Answered, Clock, Created, Executor, Executors, FileAt, Item, Lane, Launch, Ledger, Meter, Notifier, Pipelines, Revision, Root, Source,
+    SourceFile, Store, Text, Waker, Written,
 };
-use bellhop_engine::{Engine, Fault, Starter};
+use bellhop_engine::{BuildPorts, Engine, Fault, Performs, RunStarter};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -165,23 +159,29 @@ impl Cloud {
         Engine {
             suite: SUITE.into(),
             ledger: port.clone(),
-            agents: port.clone(),
-            hosts: port.clone(),
             store: port.clone(),
             notifier: port.clone(),
-            pipelines: port.clone(),
-            source: port.clone(),
-            services: port.clone(),
-            backups: port.clone(),
+            waker: port.clone(),
             meter: port.clone(),
-            clock: port,
+            clock: port.clone(),
+            performs: Performs {
+                builds: Some(BuildPorts {
+                    executors: Executors::new([(ecs::NAME, port.clone() as Arc<dyn Executor>)]),
+                    pipelines: port,
+                }),
+                ..Performs::default()
+            },
             reading: Arc::default(),
             depth: 0,
+            pace: None,
         }
     }
 
-    pub(crate) fn starter(self: &Arc<Self>) -> Starter {
-        Starter { engine: self.engine() }
+    pub(crate) fn starter(self: &Arc<Self>) -> RunStarter {
+        RunStarter {
+            engine: self.engine(),
+            source: Arc::new(Port(self.clone())),
+        }
     }
 
     /// Half of the time of a request: it is under way, or its reply is.
@@ -234,7 +234,7 @@ impl Cloud {
 struct Port(Arc<Cloud>);
 
 fn none<T>() -> Result<T, Fault> {
-    Err(Fault::lasting("a storm needs none of this"))
+    Err(Fault::permanent("a storm needs none of this"))
 }
 
 #[async_trait]
@@ -255,67 +255,27 @@ impl Meter for Port {
 
 #[async_trait]
 impl Ledger for Port {
-    async fn create(&self, run: &Run, builds: &[Build]) -> Result<Created, Fault> {
+    async fn get(&self, key: &Key) -> Result<Option<Text>, Fault> {
+        self.0.request("GetItem", 1, TABLE).await;
+        self.0.ledger.get(key).await
+    }
+
+    async fn put(&self, expected: u64, item: &Item) -> Result<Written, Fault> {
+        self.0.request("PutItem", 1, TABLE).await;
+        self.0.ledger.put(expected, item).await
+    }
+
+    async fn put_together(&self, items: &[Item]) -> Result<Created, Fault> {
         self.0.request("TransactWriteItems", 1, TABLE).await;
-        self.0.ledger.create(run, builds).await
+        self.0.ledger.put_together(items).await
     }
 
-    async fn run(&self, id: &RunId) -> Result<Option<Versioned<Run>>, Fault> {
-        self.0.request("GetItem", 1, TABLE).await;
-        self.0.ledger.run(id).await
-    }
-
-    async fn build(&self, id: &BuildId) -> Result<Option<Versioned<Build>>, Fault> {
-        self.0.request("GetItem", 1, TABLE).await;
-        self.0.ledger.build(id).await
-    }
-
-    async fn builds_of(&self, run: &RunId) -> Result<Vec<Versioned<Build>>, Fault> {
+    async fn in_partition(&self, partition: &str, beginning: &str) -> Result<Vec<Text>, Fault> {
         self.0.request("Query", 1, TABLE).await;
-        self.0.ledger.builds_of(run).await
+        self.0.ledger.in_partition(partition, beginning).await
     }
 
-    async fn update_run(&self, expected: u64, next: &Run) -> Result<Written, Fault> {
-        self.0.request("PutItem", 1, TABLE).await;
-        self.0.ledger.update_run(expected, next).await
-    }
-
-    async fn update_build(&self, expected: u64, next: &Build) -> Result<Written, Fault> {
-        self.0.request("PutItem", 1, TABLE).await;
-        self.0.ledger.update_build(expected, next).await
-    }
-
-    async fn pool(&self, agent: &AgentName) -> Result<Option<Versioned<Pool>>, Fault> {
-        self.0.request("GetItem", 1, TABLE).await;
-        self.0.ledger.pool(agent).await
-    }
-
-    async fn update_pool(&self, expected: u64, next: &Pool) -> Result<Written, Fault> {
-        self.0.request("PutItem", 1, TABLE).await;
-        self.0.ledger.update_pool(expected, next).await
-    }
-
-    async fn branch(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<Versioned<Branch>>, Fault> {
-        self.0.request("GetItem", 1, TABLE).await;
-        self.0.ledger.branch(repository, reference).await
-    }
-
-    async fn update_branch(&self, expected: u64, next: &Branch) -> Result<Written, Fault> {
-        self.0.request("PutItem", 1, TABLE).await;
-        self.0.ledger.update_branch(expected, next).await
-    }
-
-    async fn document(&self, key: &DocumentKey) -> Result<Option<Versioned<String>>, Fault> {
-        self.0.request("GetItem", 1, TABLE).await;
-        self.0.ledger.document(key).await
-    }
-
-    async fn update_document(&self, expected: u64, next: &Document) -> Result<Written, Fault> {
-        self.0.request("PutItem", 1, TABLE).await;
-        self.0.ledger.update_document(expected, next).await
-    }
-
-    async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
+    async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
         let queries = match lane {
             Lane::Launches => 1,
             Lane::Rest => 4,
@@ -324,13 +284,13 @@ impl Ledger for Port {
         self.0.ledger.due(lane, now, limit).await
     }
 
-    async fn runs_of(&self, _: &RepositoryName, _: Option<&str>, _: usize) -> Result<Vec<Versioned<Run>>, Fault> {
+    async fn list(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<Text>, Fault> {
         none()
     }
 }
 
 #[async_trait]
-impl Agents for Port {
+impl Executor for Port {
     async fn launch(&self, _: &BuildSpec, launch: &LaunchId, _: bool) -> Result<Launch, Fault> {
         let mut tries = 0;
         loop {
@@ -444,7 +404,7 @@ impl Source for Port {
         }))
     }
 
-    async fn root(&self, _: &RepositoryName, _: &Place) -> Result<Option<Root>, Fault> {
+    async fn root(&self, _: &RepositoryName, _: &Revision) -> Result<Option<Root>, Fault> {
         none()
     }
 
@@ -467,29 +427,6 @@ impl Source for Port {
 }
 
 #[async_trait]
-impl Hosts for Port {
-    async fn find(&self, _: &InstanceId, _: &[String]) -> Result<Option<Host>, Fault> {
-        none()
-    }
-
-    async fn occupants(&self, _: &Host) -> Result<Vec<Occupant>, Fault> {
-        none()
-    }
-
-    async fn drain(&self, _: &Host) -> Result<(), Fault> {
-        none()
-    }
-
-    async fn is_draining(&self, _: &InstanceId, _: &Host) -> Result<bool, Fault> {
-        none()
-    }
-
-    async fn activate(&self, _: &Host) -> Result<bool, Fault> {
-        none()
-    }
-}
-
-#[async_trait]
 impl Pipelines for Port {
     async fn answer(&self, _: &PipelineJobId, _: &PipelineAnswer) -> Result<Answered, Fault> {
         none()
@@ -497,39 +434,8 @@ impl Pipelines for Port {
 }
 
 #[async_trait]
-impl Services for Port {
-    async fn restart(&self, _: &str, _: &str, _: Timestamp) -> Result<Restarted, Fault> {
-        none()
-    }
-}
-
-#[async_trait]
-impl Backups for Port {
-    async fn back_up(&self, _: &Definition, _: &str) -> Result<Begun, Fault> {
-        none()
-    }
-
-    async fn copy(&self, _: &Definition, _: &str, _: &str) -> Result<Begun, Fault> {
-        none()
-    }
-
-    async fn restore(&self, _: &Definition, _: &str, _: &str, _: &str) -> Result<Begun, Fault> {
-        none()
-    }
-
-    async fn job(&self, _: JobKind, _: &str) -> Result<Option<JobSeen>, Fault> {
-        none()
-    }
-
-    async fn newest(&self, _: &str, _: &str) -> Result<Option<Point>, Fault> {
-        none()
-    }
-
-    async fn remove(&self, _: &str, _: &str) -> Result<RemovalSeen, Fault> {
-        none()
-    }
-
-    async fn removal(&self, _: &str) -> Result<RemovalSeen, Fault> {
+impl Waker for Port {
+    async fn wake(&self, _: Performer, _: &[Key]) -> Result<(), Fault> {
         none()
     }
 }

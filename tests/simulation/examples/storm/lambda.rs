@@ -93,7 +93,7 @@ impl Lambda {
     /// One invocation, and whether it ended well.
     pub(crate) async fn once(&self, event: &Event) -> Result<(), Fault> {
         let Ok(_place) = self.places.acquire().await else {
-            return Err(Fault::passing("Lambda is gone"));
+            return Err(Fault::transient("Lambda is gone"));
         };
         let at_once = self.at_once.get() + 1;
         self.at_once.set(at_once);
@@ -111,7 +111,7 @@ impl Lambda {
         billed.invocations += 1;
         billed.ms += ms;
         billed.sweep_ms += if matches!(event, Event::Sweep) { ms } else { 0 };
-        let result = result.unwrap_or_else(|_| Err(Fault::passing("the invocation took too long")));
+        let result = result.unwrap_or_else(|_| Err(Fault::transient("the invocation took too long")));
         billed.errors += u64::from(result.is_err());
         result
     }

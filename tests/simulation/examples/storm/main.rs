@@ -20,9 +20,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellhop_domain::Capacity;
+use bellhop_domain::build::Build;
 use bellhop_domain::build::{BuildEvent, Phase};
+use bellhop_domain::executor::observation::{AgentStatus, Observation, Stop, StopCause};
 use bellhop_domain::ids::{AgentId, BuildId};
-use bellhop_domain::observation::{AgentStatus, Observation, Stop, StopCause};
 use bellhop_domain::trigger::Push;
 use bellhop_engine::Fault;
 use clap::Parser;
@@ -353,7 +354,7 @@ async fn verify(cloud: &Arc<Cloud>, victims: &[Victim]) -> Result<(usize, usize,
             .collect();
         last = replacements.iter().map(|task| task.at).max().unwrap_or_default().max(last);
         doubled += usize::from(replacements.len() > 1);
-        let build = engine.ledger.build(&victim.build).await?;
+        let build = engine.ledger.load::<Build>(&victim.build).await?;
         let runs = build.is_some_and(|build| {
             let record = build.record;
             let current = record

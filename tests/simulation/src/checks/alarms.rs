@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bellhop_domain::alarm::{Alarm, AlarmEffect, AlarmNewsKind, AlarmState, Claim, Pauses, Remedied, RemedyAction, RemedyNews};
+use bellhop_domain::alarm::{Alarm, AlarmEffect, AlarmNewsKind, AlarmState, Claim, Pauses, RemedyAction, RemedyNews, RemedyOutcome};
 use bellhop_domain::backup::Backup;
 use bellhop_domain::ids::AttemptId;
-use bellhop_engine::ports::{Document, DocumentKey, DocumentKind};
+use bellhop_engine::ports::{Item, Key};
 use jiff::Timestamp;
 
 use super::records::reads_back;
@@ -46,20 +46,20 @@ pub(crate) fn restarting(world: &mut World, since: Millis) {
 }
 
 /// A record of an alarm, a claim or the pauses is about to be written.
-pub(crate) fn written(world: &mut World, previous: Option<&Document>, next: &Document) {
-    match next.key.kind {
-        DocumentKind::Alarm => alarm_written(world, previous.and_then(read), next),
-        DocumentKind::Claim => claim_written(world, previous.and_then(read), next),
-        DocumentKind::Pause => pauses_written(world, next),
-        DocumentKind::Instance | DocumentKind::Backup | DocumentKind::Standing | DocumentKind::Configuration => {}
+pub(crate) fn written(world: &mut World, previous: Option<&Item>, next: &Item) {
+    match next.key.sort.as_str() {
+        "ALARM" => alarm_written(world, previous.and_then(read), next),
+        "CLAIM" => claim_written(world, previous.and_then(read), next),
+        "PAUSE" => pauses_written(world, next),
+        _ => {}
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(document: &Document) -> Option<T> {
+fn read<T: serde::de::DeserializeOwned>(document: &Item) -> Option<T> {
     serde_json::from_str(&document.text).ok()
 }
 
-fn claim_written(world: &mut World, previous: Option<Claim>, next: &Document) {
+fn claim_written(world: &mut World, previous: Option<Claim>, next: &Item) {
     let Some(claim) = read::<Claim>(next) else {
         world.violated("records-read-back", &Subject::World, next.text.clone());
         return;
@@ -109,8 +109,8 @@ fn remedies_settled(world: &mut World, previous: &Alarm, next: &Alarm) {
                 action => is_done(world, &next.id.key(), action, &next.occasion(*at)),
             };
         let failed = next.outbox.any(|effect| {
-            let AlarmEffect::Tell(news) = effect else { return false };
-            let failed = |news: &RemedyNews| matches!(news.outcome, Remedied::Failed(_));
+            let AlarmEffect::Notify(news) = effect else { return false };
+            let failed = |news: &RemedyNews| matches!(news.outcome, RemedyOutcome::Failed(_));
             news.transition.at == *at && news.remedy.as_ref().is_some_and(failed)
         });
         check!(
@@ -124,7 +124,7 @@ fn remedies_settled(world: &mut World, previous: &Alarm, next: &Alarm) {
     }
 }
 
-fn pauses_written(world: &mut World, next: &Document) {
+fn pauses_written(world: &mut World, next: &Item) {
     let Some(pauses) = read::<Pauses>(next) else {
         world.violated("records-read-back", &Subject::World, next.text.clone());
         return;
@@ -145,7 +145,7 @@ fn pauses_written(world: &mut World, next: &Document) {
     seen.last_paused = Some(now);
 }
 
-fn alarm_written(world: &mut World, previous: Option<Alarm>, next: &Document) {
+fn alarm_written(world: &mut World, previous: Option<Alarm>, next: &Item) {
     let Some(alarm) = read::<Alarm>(next) else {
         world.violated("records-read-back", &Subject::World, next.text.clone());
         return;
@@ -171,7 +171,7 @@ fn alarm_written(world: &mut World, previous: Option<Alarm>, next: &Document) {
             world.statistics.alarms += 1;
         }
     }
-    if let Some(untold) = previous.as_ref().and_then(|previous| previous.untold.as_ref())
+    if let Some(untold) = previous.as_ref().and_then(|previous| previous.unreported.as_ref())
         && alarm.flapping.is_some()
     {
         let taken = (key.clone(), moment(untold.at));
@@ -190,11 +190,15 @@ fn alarm_written(world: &mut World, previous: Option<Alarm>, next: &Document) {
         .iter()
         .filter(|pending| known.iter().all(|known| known.id != pending.id));
     for pending in new {
-        let AlarmEffect::Tell(news) = &pending.effect else { continue };
+        let AlarmEffect::Notify(news) = &pending.effect else { continue };
         if !matches!(news.what, AlarmNewsKind::Changed | AlarmNewsKind::Remedied) {
             continue;
         }
-        if let Some(remedy) = news.remedy.as_ref().filter(|remedy| matches!(remedy.outcome, Remedied::Done(_))) {
+        if let Some(remedy) = news
+            .remedy
+            .as_ref()
+            .filter(|remedy| matches!(remedy.outcome, RemedyOutcome::Done(_)))
+        {
             let occasion = alarm.occasion(news.transition.at);
             let done = is_done(world, &key, &remedy.remedy.action, &occasion);
             check!(
@@ -212,7 +216,7 @@ fn alarm_written(world: &mut World, previous: Option<Alarm>, next: &Document) {
 fn is_done(world: &World, key: &str, action: &RemedyAction, occasion: &str) -> bool {
     match action {
         RemedyAction::RestartService { .. } => {
-            let claim = document::<Claim>(world, DocumentKind::Claim, &action.target());
+            let claim = document::<Claim>(world, "CLAIM", &action.target());
             // Another occasion may have claimed it meanwhile.
             claim.is_some_and(|claim| {
                 let of_claim = world.alarms.deployments.iter().any(|(at, _)| *at + SKEW >= moment(claim.at));
@@ -224,7 +228,7 @@ fn is_done(world: &World, key: &str, action: &RemedyAction, occasion: &str) -> b
             world.tables.runs.values().any(|run| run.record.trigger == trigger)
         }
         RemedyAction::BackUp(name) => {
-            let backup = document::<Backup>(world, DocumentKind::Backup, name);
+            let backup = document::<Backup>(world, "BACKUP", name);
             backup.is_some_and(|backup| {
                 // One of the last minutes counts.
                 let counts = |slot: Timestamp| moment(slot) + LOOKED_BEFORE + 10 * MINUTE > world.now;
@@ -232,15 +236,15 @@ fn is_done(world: &World, key: &str, action: &RemedyAction, occasion: &str) -> b
             })
         }
         RemedyAction::PauseStarts => {
-            let pauses = document::<Pauses>(world, DocumentKind::Pause, "starts");
+            let pauses = document::<Pauses>(world, "PAUSE", "starts");
             pauses.is_some_and(|pauses| pauses.by.contains_key(key))
         }
     }
 }
 
-fn document<T: serde::de::DeserializeOwned>(world: &World, kind: DocumentKind, name: &str) -> Option<T> {
-    let name = name.to_owned();
-    read(&world.tables.documents.get(&DocumentKey { kind, name })?.record)
+fn document<T: serde::de::DeserializeOwned>(world: &World, kind: &str, name: &str) -> Option<T> {
+    let key = Key::new(format!("{kind}#{name}"), kind);
+    read(&world.tables.documents.get(&key)?.record)
 }
 
 /// A new agent is about to be created for an attempt.
@@ -300,7 +304,7 @@ pub(crate) fn at_rest(world: &mut World) {
             "{count} runs for {key} since {at} ms"
         );
     }
-    let pauses = document::<Pauses>(world, DocumentKind::Pause, "starts").unwrap_or_default();
+    let pauses = document::<Pauses>(world, "PAUSE", "starts").unwrap_or_default();
     for (key, pause) in pauses.by {
         let ends = pause.since.map(|since| moment(since) + LONGEST_PAUSE);
         check!(

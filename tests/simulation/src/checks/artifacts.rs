@@ -31,9 +31,9 @@ fn deciding(build: &Build) -> impl Iterator<Item = AttemptId> {
 /// A build is about to be written: what is found belongs to the attempt that decided about it.
 pub(super) fn found(world: &mut World, previous: Option<&Build>, next: &Build) {
     let Some(found) = next
-        .found
+        .results
         .as_ref()
-        .filter(|_| previous.is_none_or(|previous| previous.found.is_none()))
+        .filter(|_| previous.is_none_or(|previous| previous.results.is_none()))
     else {
         return;
     };
@@ -75,7 +75,7 @@ pub(super) fn at_rest(world: &mut World, build: &Build) {
         world,
         &build.spec.id,
         "what-is-left-is-found",
-        build.found.is_some() || in_vain >= 2,
+        build.results.is_some() || in_vain >= 2,
         "nothing is known of it, and looking was in vain {in_vain} times"
     );
 }

@@ -1,7 +1,7 @@
 //! Attempts: how each ended, against what its agent really did.
 
 use bellhop_domain::Capacity;
-use bellhop_domain::build::{Attempt, Build, End, Phase, STOP_TIMEOUT, StopWhy, UNKNOWN_FOR};
+use bellhop_domain::build::{Attempt, Build, End, Phase, STOP_TIMEOUT, StopReason, UNKNOWN_FOR};
 
 use super::seen::{CLOCKS, is_out_of_reach};
 use crate::ecs::{Failure, Task, Truth, short};
@@ -42,7 +42,13 @@ pub(super) fn never_ran(world: &mut World, previous: Option<&Build>, next: &Buil
         return;
     };
     let for_want = task.failure == Some(Failure::NotNow) && before.phase == Phase::Launching;
-    let never_up = matches!(before.phase, Phase::Stopping { why: StopWhy::NeverUp, .. }) && task.never_ran();
+    let never_up = matches!(
+        before.phase,
+        Phase::Stopping {
+            why: StopReason::NeverStarted,
+            ..
+        }
+    ) && task.never_ran();
     let job_waits = world.job(&next.spec).is_some_and(|job| job.relaunch_stopped);
     let mut later = next.attempts.iter().filter(|attempt| attempt.number > before.number);
     let gave_way = later.any(|attempt| attempt.capacity == Capacity::OnDemand);

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bellhop_domain::alarm::AlarmState;
 use bellhop_domain::backup::{
-    Backup, BackupEffect, BackupNews, BackupTold, Concern, How, JobKind, JobState, SLOT, START_WITHIN, Work, WorkId,
+    Backup, BackupEffect, BackupNews, BackupNewsKind, Concern, EndKind, JobKind, JobState, SAME_SLOT_WITHIN, START_WITHIN, ServiceJob,
+    WorkId,
 };
 use bellhop_domain::message::about_backup;
-use bellhop_engine::ports::{Document, DocumentKind};
+use bellhop_engine::ports::Item;
 use jiff::Timestamp;
 
 use super::records::reads_back;
@@ -30,7 +31,7 @@ pub(crate) struct Seen {
     /// What was told as left over.
     left_over: BTreeSet<String>,
     /// How each job is known to have ended, in the order of the decisions, and when that was decided.
-    ended: Vec<(Named, How, Millis)>,
+    ended: Vec<(Named, EndKind, Millis)>,
     /// When each of those was decided upon, and when AWS Backup has begun it, if it has.
     began: BTreeMap<Named, (Millis, Option<Millis>)>,
     /// The jobs that were decided upon, by who asked for them.
@@ -48,13 +49,13 @@ struct Look {
 }
 
 fn records(world: &World) -> Vec<Backup> {
-    let documents = world.tables.documents.iter().filter(|(key, _)| key.kind == DocumentKind::Backup);
+    let documents = world.tables.documents.iter().filter(|(key, _)| key.sort == "BACKUP");
     documents
         .filter_map(|(_, stored)| serde_json::from_str(&stored.record.text).ok())
         .collect()
 }
 
-fn works(backup: &Backup) -> Vec<(WorkId, &Work)> {
+fn works(backup: &Backup) -> Vec<(WorkId, &ServiceJob)> {
     let jobs = backup.jobs.iter().flat_map(|job| {
         let copy = job.copy.as_ref().map(|copy| (WorkId::Copy(job.slot), copy));
         [(WorkId::Backup(job.slot), &job.work)].into_iter().chain(copy)
@@ -140,8 +141,8 @@ pub(crate) fn looked(world: &mut World, resource: &str, newest: Option<Millis>) 
 }
 
 /// A record of a backup is about to be written.
-pub(crate) fn written(world: &mut World, previous: Option<&Document>, next: &Document) {
-    if next.key.kind != DocumentKind::Backup {
+pub(crate) fn written(world: &mut World, previous: Option<&Item>, next: &Item) {
+    if next.key.sort != "BACKUP" {
         return;
     }
     let Ok(backup) = serde_json::from_str::<Backup>(&next.text) else {
@@ -162,7 +163,7 @@ pub(crate) fn written(world: &mut World, previous: Option<&Document>, next: &Doc
         .outbox
         .since(&outbox)
         .filter_map(|pending| match &pending.effect {
-            BackupEffect::Tell(news) => Some(news.clone()),
+            BackupEffect::Notify(news) => Some(news.clone()),
             _ => None,
         })
         .collect();
@@ -172,8 +173,8 @@ pub(crate) fn written(world: &mut World, previous: Option<&Document>, next: &Doc
     let troubles = previous.iter().flat_map(|previous| &previous.troubles);
     for (concern, trouble) in troubles.filter(|(concern, _)| !backup.troubles.contains_key(concern)) {
         let is_told = told.iter().any(|news| match &news.what {
-            BackupTold::Recovered { copy, .. } => *copy == (*concern == Concern::Copy),
-            BackupTold::RestoreTested { .. } => *concern == Concern::Restore,
+            BackupNewsKind::Recovered { copy, .. } => *copy == (*concern == Concern::Copy),
+            BackupNewsKind::RestoreTested { .. } => *concern == Concern::Restore,
             _ => false,
         });
         check!(
@@ -225,7 +226,7 @@ fn slots_written(world: &mut World, previous: Option<&Backup>, next: &Backup) {
         );
         let beside = before.iter().find(|known| {
             let counts = known.work.end.as_ref().is_none_or(|end| end.how.is_good());
-            counts && known.slot.duration_since(job.slot).unsigned_abs() < SLOT
+            counts && known.slot.duration_since(job.slot).unsigned_abs() < SAME_SLOT_WITHIN
         });
         check!(
             world,
@@ -240,27 +241,27 @@ fn slots_written(world: &mut World, previous: Option<&Backup>, next: &Backup) {
 }
 
 /// A job counts as over.
-fn ended(world: &mut World, backup: &Backup, id: WorkId, work: &Work, how: How) {
+fn ended(world: &mut World, backup: &Backup, id: WorkId, work: &ServiceJob, how: EndKind) {
     let now = world.now;
     let name = named(&backup.name, id);
     let truth = work.id.as_ref().and_then(|job| world.backups.job(kind(id), job));
     let began = (moment(work.since), truth.map(|job| job.begun));
     let is_real = match (how, truth) {
-        (How::Refused, None) => {
+        (EndKind::Refused, None) => {
             let given_up = moment(work.since) + Millis::try_from(START_WITHIN.as_millis()).unwrap_or(Millis::MAX) <= now + CLOCKS;
             // A copy of a job that AWS Backup has forgotten has nothing to copy.
             let pointless = matches!(id, WorkId::Copy(_));
             world.backups.refused.contains(&backup.token(id)) || given_up || pointless
         }
-        (How::Vanished, Some(job)) => job.forgotten && job.ends_at <= now,
+        (EndKind::Vanished, Some(job)) => job.forgotten && job.ends_at <= now,
         (how, Some(job)) if job.ends_at <= now => {
             let really = match (job.ends, job.message) {
-                (JobState::Completed, None) => How::Completed,
-                (JobState::Completed, Some(_)) => How::WithIssues,
-                (JobState::Aborted, _) => How::Aborted,
-                (JobState::Expired, _) => How::Expired,
-                (JobState::Partial, _) => How::Partial,
-                (JobState::Failed | JobState::Underway, _) => How::Failed,
+                (JobState::Completed, None) => EndKind::Completed,
+                (JobState::Completed, Some(_)) => EndKind::WithIssues,
+                (JobState::Aborted, _) => EndKind::Aborted,
+                (JobState::Expired, _) => EndKind::Expired,
+                (JobState::Partial, _) => EndKind::Partial,
+                (JobState::Failed | JobState::Underway, _) => EndKind::Failed,
             };
             how == really
         }
@@ -294,7 +295,7 @@ fn telling(world: &mut World, backup: &Backup, news: &BackupNews) {
     let (now, limit) = (world.now, world.backups.plan(&backup.name).and_then(|plan| plan.newest_at_most));
     let resource = &backup.definition.resource;
     match &news.what {
-        BackupTold::Missing => {
+        BackupNewsKind::Missing => {
             let newest = world.backups.newest(resource, now.saturating_sub(LOOKED_BEFORE));
             let newest = newest.map(|(_, at)| at);
             check!(
@@ -306,7 +307,7 @@ fn telling(world: &mut World, backup: &Backup, news: &BackupNews) {
                 backup.name
             );
         }
-        BackupTold::Stale { .. } => {
+        BackupNewsKind::Stale { .. } => {
             let newest = world.backups.newest(resource, now.saturating_sub(LOOKED_BEFORE));
             let newest = newest.map(|(_, at)| at);
             let is_old = newest.is_none_or(|newest| limit.is_some_and(|limit| newest + limit <= now + CLOCKS));
@@ -319,20 +320,23 @@ fn telling(world: &mut World, backup: &Backup, news: &BackupNews) {
                 backup.name
             );
         }
-        BackupTold::LeftOver { resource, .. } => {
+        BackupNewsKind::LeftOver { resource, .. } => {
             world.checks.backups.left_over.insert(resource.clone());
         }
-        BackupTold::Ended(_) | BackupTold::CopyEnded(_) | BackupTold::RestoreTested { .. } | BackupTold::RestoreFailed { .. } => {
+        BackupNewsKind::Ended(_)
+        | BackupNewsKind::CopyEnded(_)
+        | BackupNewsKind::RestoreTested { .. }
+        | BackupNewsKind::RestoreFailed { .. } => {
             let work = match &news.what {
-                BackupTold::CopyEnded(_) => WorkId::Copy(news.slot),
-                BackupTold::Ended(_) => WorkId::Backup(news.slot),
+                BackupNewsKind::CopyEnded(_) => WorkId::Copy(news.slot),
+                BackupNewsKind::Ended(_) => WorkId::Backup(news.slot),
                 _ => WorkId::Restore(news.slot),
             };
             let name = named(&backup.name, work);
             world.checks.backups.news.entry(name).or_default().insert(id);
             world.statistics.backup_alerts += 1;
         }
-        BackupTold::Recovered { .. } | BackupTold::Abandoned(_) => {}
+        BackupNewsKind::Recovered { .. } | BackupNewsKind::Abandoned(_) => {}
     }
 }
 
@@ -357,7 +361,7 @@ pub(crate) fn at_rest(world: &mut World) {
                 world,
                 Subject::World,
                 "backups-end",
-                work.end.is_some() || work.unasked && world.was_denied(&["DescribeBackupJob"]),
+                work.end.is_some() || work.polling_suspended && world.was_denied(&["DescribeBackupJob", "WakeUp"]),
                 "{name:?} goes on for ever"
             );
         }
@@ -382,7 +386,7 @@ pub(crate) fn at_rest(world: &mut World) {
         };
         let resource = restored.resource.clone();
         // Nobody can tell what it is then, and people are told of the job that created it.
-        let unseen = world.was_denied(&["DescribeBackupJob"]);
+        let unseen = world.was_denied(&["DescribeBackupJob", "WakeUp"]);
         let is_done = unseen || restored.is_gone || restored.nameless || world.checks.backups.left_over.contains(&resource);
         check!(
             world,
@@ -399,9 +403,9 @@ fn told_at_rest(world: &mut World) {
     for (name, how, _) in world.checks.backups.ended.clone() {
         let count = world.checks.backups.news.get(&name).map_or(0, BTreeSet::len);
         let fits = match (how, name.1) {
-            (How::Completed, "restore") => count == 1,
-            (How::Completed, _) => count == 0,
-            (How::WithIssues, _) => count <= 1,
+            (EndKind::Completed, "restore") => count == 1,
+            (EndKind::Completed, _) => count == 0,
+            (EndKind::WithIssues, _) => count <= 1,
             _ => count == 1,
         };
         check!(
@@ -421,7 +425,7 @@ fn jobs_at_rest(world: &mut World) {
         let known = records.iter().any(|backup| backup.whose(job.kind, &job.id).is_some());
         let is_over = records.iter().any(|backup| {
             let mut works = works(backup).into_iter();
-            works.any(|(id, work)| backup.token(id) == job.token && work.end.as_ref().is_some_and(|end| end.how == How::Refused))
+            works.any(|(id, work)| backup.token(id) == job.token && work.end.as_ref().is_some_and(|end| end.how == EndKind::Refused))
         });
         // Only the newest restore test is remembered.
         let is_older = job.kind == JobKind::Restore;
@@ -451,7 +455,7 @@ fn jobs_at_rest(world: &mut World) {
                 .copy
                 .as_ref()
                 .and_then(|copy| copy.end.as_ref())
-                .is_some_and(|end| end.how == How::Refused);
+                .is_some_and(|end| end.how == EndKind::Refused);
             check!(
                 world,
                 Subject::World,
@@ -466,7 +470,7 @@ fn jobs_at_rest(world: &mut World) {
 }
 
 /// Whether something is wrong with the jobs of a backup, or their copies, after everything that is known of them.
-fn is_wrong(ended: &[(Named, How, Millis)], backup: &str, concern: Concern) -> bool {
+fn is_wrong(ended: &[(Named, EndKind, Millis)], backup: &str, concern: Concern) -> bool {
     let word = if concern == Concern::Copy { "copy" } else { "backup" };
     let mut newest_wrong: Option<Millis> = None;
     for ((name, kind, slot), how, _) in ended {
@@ -474,7 +478,7 @@ fn is_wrong(ended: &[(Named, How, Millis)], backup: &str, concern: Concern) -> b
             continue;
         }
         newest_wrong = match newest_wrong {
-            wrong if *how != How::Completed => Some(wrong.map_or(*slot, |wrong| wrong.max(*slot))),
+            wrong if *how != EndKind::Completed => Some(wrong.map_or(*slot, |wrong| wrong.max(*slot))),
             Some(wrong) if wrong <= *slot => None,
             wrong => wrong,
         };

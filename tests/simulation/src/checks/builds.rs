@@ -1,6 +1,6 @@
 //! Builds: what a record may change to, and what must have been told of it at rest.
 
-use bellhop_domain::build::{Attempt, Build, BuildEffect, BuildState, End, Phase, StopWhy};
+use bellhop_domain::build::{Attempt, Build, BuildEffect, BuildState, End, Phase, StopReason};
 use bellhop_domain::ids::BuildId;
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::run::JobState;
@@ -65,7 +65,7 @@ pub(crate) fn build_written(world: &mut World, previous: Option<&Build>, next: &
     // What it left behind is looked at first.
     let tells = next
         .outbox
-        .any(|effect| matches!(effect, BuildEffect::TellRun { .. } | BuildEffect::Collect { .. }));
+        .any(|effect| matches!(effect, BuildEffect::NotifyRun { .. } | BuildEffect::Collect { .. }));
     let knows = next.outcome() == Some(Outcome::Skipped)
         || world
             .tables
@@ -176,7 +176,7 @@ fn build_finished(world: &mut World, previous: Option<&Build>, build: &Build) {
         }
         Outcome::InfrastructureFailed => {
             // Of a launch that is denied until the build's time in the queue is over nothing has ended.
-            let denied = build.attempts.last().is_some_and(|attempt| attempt.unknown.is_some());
+            let denied = build.attempts.last().is_some_and(|attempt| attempt.refused_unknown_since.is_some());
             check!(
                 world,
                 id,
@@ -190,7 +190,10 @@ fn build_finished(world: &mut World, previous: Option<&Build>, build: &Build) {
             let ran = build.attempts.iter().any(|attempt| {
                 matches!(
                     attempt.phase,
-                    Phase::Stopping { why: StopWhy::Timeout, .. } | Phase::Ended { end: End::TimedOut, .. }
+                    Phase::Stopping {
+                        why: StopReason::Timeout,
+                        ..
+                    } | Phase::Ended { end: End::TimedOut, .. }
                 )
             });
             // Once the faults have stopped, every launch is answered, and accepted, as soon as the longest wait for it is over.
@@ -270,9 +273,9 @@ pub(super) fn build_at_rest(world: &mut World, id: &BuildId) {
         world,
         id,
         "waiting-is-told",
-        build.waiting_told == is_told("waiting"),
+        build.waiting_announced == is_told("waiting"),
         "it counts as told that it waits: {}, and told were {marks:?}",
-        build.waiting_told
+        build.waiting_announced
     );
     // Of an agent that counts as lost it is told that it may go on.
     let lost = build.attempts.iter().any(|attempt| attempt.lost) || build.strays.iter().any(|stray| stray.lost);
@@ -294,7 +297,7 @@ pub(super) fn build_at_rest(world: &mut World, id: &BuildId) {
     let BuildState::Finished { at: ended, .. } = build.state else {
         return;
     };
-    let told_of = |attempt: &&Attempt| attempt.unknown.is_some_and(|since| since < ended);
+    let told_of = |attempt: &&Attempt| attempt.refused_unknown_since.is_some_and(|since| since < ended);
     let refused = build.attempts.iter().filter(told_of).count();
     let told_refused = remarks.iter().filter(|remark| remark.starts_with("refused/")).count();
     let denied = world.checks.denied.contains_key(id);
@@ -307,7 +310,7 @@ pub(super) fn build_at_rest(world: &mut World, id: &BuildId) {
     );
     let told_abandoned = remarks.len() - told_refused;
     let lost = build.attempts.iter().filter(|attempt| attempt.lost).count() + build.strays.iter().filter(|stray| stray.lost).count();
-    let most = build.outbox.abandoned() + u64::try_from(lost).unwrap_or(u64::MAX) + u64::from(build.blind);
+    let most = build.outbox.abandoned() + u64::try_from(lost).unwrap_or(u64::MAX) + u64::from(build.polls_failing_announced);
     check!(
         world,
         id,

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use bellhop_domain::build::{Attempt, Build, Phase};
 use bellhop_domain::decision::Ignored;
 use bellhop_domain::ids::{AgentId, AttemptId, InstanceId};
-use bellhop_domain::instance::{ForeignTask, Host, Instance, InstanceEffect, What};
+use bellhop_domain::instance::{Ec2Notice, ForeignTask, Host, Instance, InstanceEffect};
 use bellhop_domain::outbox::EffectId;
 use bellhop_engine::Handled;
-use bellhop_engine::ports::{Document, DocumentKey, DocumentKind, Occupant};
+use bellhop_engine::ports::{InstanceTask, Item, Key};
 
 use super::records::reads_back;
 use super::seen::CLOCKS;
@@ -49,7 +49,7 @@ fn id_of(world: &World, host: &Host) -> Option<InstanceId> {
 }
 
 /// Somebody was answered what is on an instance.
-pub(crate) fn looked(world: &mut World, host: &Host, occupants: &[Occupant]) {
+pub(crate) fn looked(world: &mut World, host: &Host, occupants: &[InstanceTask]) {
     let Some(id) = id_of(world, host) else { return };
     let mut look = Look {
         who: world.who,
@@ -58,8 +58,8 @@ pub(crate) fn looked(world: &mut World, host: &Host, occupants: &[Occupant]) {
     };
     for occupant in occupants {
         match occupant {
-            Occupant::Agent(attempt, observation) => look.agents.push((attempt.clone(), observation.agent.clone())),
-            Occupant::Foreign(task) => look.foreign.push(task.clone()),
+            InstanceTask::Agent(attempt, observation) => look.agents.push((attempt.clone(), observation.agent.clone())),
+            InstanceTask::Foreign(task) => look.foreign.push(task.clone()),
         }
     }
     world.checks.instances.looks.entry(id).or_default().push(look);
@@ -114,12 +114,9 @@ pub(crate) fn handled(world: &mut World, notice: &Notice, handled: Handled) {
     let (ours, gone, back) = (instance.ours, instance.gone.is_some(), instance.back);
     let unknown = handled == Handled::Unknown;
     let stale = handled == Handled::Ignored(Ignored::Stale) && is_past(world, notice.at);
-    let key = DocumentKey {
-        kind: DocumentKind::Instance,
-        name: notice.instance.to_string(),
-    };
+    let key = Key::new(format!("INSTANCE#{}", notice.instance), "INSTANCE");
     let recorded = world.tables.documents.contains_key(&key);
-    if matches!(notice.what, What::Interruption(_)) && recorded && !stale {
+    if matches!(notice.what, Ec2Notice::Interruption(_)) && recorded && !stale {
         let since = world.checks.instances.doomed.entry(notice.instance.clone()).or_default();
         if *since == 0 || *since < back {
             *since = world.now;
@@ -145,7 +142,7 @@ fn is_past(world: &World, told: Millis) -> bool {
     told + ONE_INTERRUPTION <= world.now + CLOCKS
 }
 
-fn read(document: &Document) -> Option<Instance> {
+fn read(document: &Item) -> Option<Instance> {
     serde_json::from_str(&document.text).ok()
 }
 
@@ -164,8 +161,8 @@ fn has_heard(build: &Build, agent: &AgentId) -> bool {
 }
 
 /// The record of an instance is about to be written.
-pub(crate) fn written(world: &mut World, previous: Option<&Document>, next: &Document) {
-    if next.key.kind != DocumentKind::Instance {
+pub(crate) fn written(world: &mut World, previous: Option<&Item>, next: &Item) {
+    if next.key.sort != "INSTANCE" {
         return;
     }
     let Some(record) = read(next) else {
@@ -220,12 +217,12 @@ fn interrupted(world: &mut World, record: &Instance) {
     // A write that was delayed is nobody's any more.
     let mine = |look: &&Look| who == Who::Nature || look.who == who;
     let told = record.outbox.pending().iter().find_map(|pending| match &pending.effect {
-        InstanceEffect::Tell { foreign, .. } => Some(foreign.as_slice()),
+        InstanceEffect::Notify { foreign, .. } => Some(foreign.as_slice()),
         InstanceEffect::Interrupt
         | InstanceEffect::Drain
-        | InstanceEffect::Reopen
-        | InstanceEffect::TellAfterAdvice { .. }
-        | InstanceEffect::TellAbandoned { .. } => None,
+        | InstanceEffect::Reactivate
+        | InstanceEffect::NotifyAfterAdvice { .. }
+        | InstanceEffect::NotifyAbandoned { .. } => None,
     });
     let told = told.unwrap_or_default();
     let fits = |look: &&Look| look.foreign == told;

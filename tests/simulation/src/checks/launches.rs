@@ -2,7 +2,8 @@
 
 use bellhop_domain::Capacity;
 use bellhop_domain::build::Phase;
-use bellhop_domain::ids::{AttemptId, BuildId, LaunchId};
+use bellhop_domain::executor::LaunchId;
+use bellhop_domain::ids::{AttemptId, BuildId};
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::spec::BuildSpec;
 

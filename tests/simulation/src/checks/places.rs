@@ -1,6 +1,6 @@
 //! Places of agent templates: limits are kept, and who comes first is served first.
 
-use bellhop_domain::build::Place;
+use bellhop_domain::build::Slot;
 use bellhop_domain::ids::BuildId;
 use bellhop_domain::pool::{Pool, Waiting};
 
@@ -55,7 +55,7 @@ pub(crate) fn places_written(world: &mut World, previous: Option<&Pool>, next: &
     let gone = previous.into_iter().flat_map(|previous| previous.holders.keys());
     for build in gone.filter(|build| !next.holders.contains_key(build)) {
         let record = world.tables.builds.get(build).map(|stored| &stored.record);
-        let needs_it = record.is_some_and(|record| record.place == Place::Held && record.outcome().is_none());
+        let needs_it = record.is_some_and(|record| record.slot == Slot::Held && record.outcome().is_none());
         check!(
             world,
             build,

@@ -1,15 +1,12 @@
 //! Tasks that are accepted and never come up: for want of capacity, of something that comes back, or of their image.
 
+use bellhop_model::ecs::{FAILED_TO_START, NO_CAPACITY};
+
 use super::task::Failure;
 use crate::world::World;
 
 /// What a task says that never came up because there was no capacity.
-const NO_CAPACITY: [&str; 4] = [
-    "Capacity is unavailable at this time. Please try again later or in a different availability zone",
-    "RESOURCE:MEMORY",
-    "EMPTY CAPACITY PROVIDER",
-    "NO ACTIVE INSTANCES",
-];
+const WITHOUT_CAPACITY: [&str; 4] = [NO_CAPACITY, "RESOURCE:MEMORY", "EMPTY CAPACITY PROVIDER", "NO ACTIVE INSTANCES"];
 /// What a task says that never came up for want of something that comes back.
 const NOT_NOW: [&str; 4] = [
     "Unexpected EC2 error while attempting to Create Network Interface: InsufficientFreeAddressesInSubnet",
@@ -24,16 +21,13 @@ impl World {
         if let Some(task) = self.ecs.tasks.get_mut(index) {
             task.disturbed = true;
             task.failure = Some(failure);
-            task.stop_code = Some("TaskFailedToStart");
-            task.stopped_reason = Some(
-                match failure {
-                    Failure::NoCapacity => NO_CAPACITY[index % NO_CAPACITY.len()],
-                    Failure::NotNow => NOT_NOW[index % NOT_NOW.len()],
-                    Failure::NoImage | Failure::LeftQueue => "CannotPullContainerError: pull image manifest has been retried 5 time(s)",
-                }
-                .to_owned(),
-            );
-            task.stopping_at = Some(now);
+            let reason = match failure {
+                Failure::NoCapacity => WITHOUT_CAPACITY[index % WITHOUT_CAPACITY.len()],
+                Failure::NotNow => NOT_NOW[index % NOT_NOW.len()],
+                Failure::NoImage | Failure::LeftQueue => "CannotPullContainerError: pull image manifest has been retried 5 time(s)",
+            };
+            task.life.mark_stop(FAILED_TO_START, reason);
+            task.life.stopping_at = Some(now);
             task.ended = Some(now);
         }
         self.take_down(index);

@@ -1,13 +1,17 @@
 //! A new task, with everything that will happen to it.
 
+use bellhop_domain::executor::Capacity;
+use bellhop_domain::executor::Executor;
+use bellhop_domain::executor::codebuild::buildspec;
 use bellhop_domain::ids::{AgentId, AttemptId};
-use bellhop_domain::spec::{BuildSpec, Executor};
-use bellhop_domain::{Capacity, codebuild};
+use bellhop_domain::spec::BuildSpec;
+use bellhop_model::codebuild::TOKEN_LIFE;
+use bellhop_model::ecs::Life;
 
 use super::life::changed;
 use super::task::{Ending, Failure, Step, Task, Truth, short};
 use crate::instances;
-use crate::world::{HOUR, Happening, MINUTE, Millis, SECOND, World};
+use crate::world::{HOUR, Happening, MINUTE, Millis, SECOND, World, millis};
 
 pub(super) fn create(
     world: &mut World,
@@ -54,17 +58,10 @@ pub(super) fn create(
         capacity,
         on_codebuild,
         host,
-        created: world.now,
-        longest: on_codebuild.then(|| minutes(codebuild::timeout_minutes(spec))),
+        longest: on_codebuild.then(|| minutes(buildspec::timeout_minutes(spec.timeout))),
         failure: None,
         container,
-        version: 1,
-        last_status: "PROVISIONING",
-        stop_code: None,
-        stopped_reason: None,
-        started_at: None,
-        stopping_at: None,
-        stopped_at: None,
+        life: Life::default(),
         exit_code: None,
         container_reason: None,
         sidecar: !scripted && world.rng.u32(0..5) == 0 && !on_codebuild,
@@ -121,7 +118,7 @@ pub(super) fn create(
     };
     let first = if on_codebuild && hostile && !scripted && world.dice.u32(0..4) == 0 {
         let queued = world.dice.u64(10 * SECOND..30 * MINUTE);
-        let longest = minutes(codebuild::queued_timeout_minutes(spec));
+        let longest = minutes(buildspec::queued_timeout_minutes(spec.queue_timeout));
         first.map(|(wait, step)| {
             if queued > longest {
                 (longest, Step::Fails(Failure::LeftQueue))
@@ -162,7 +159,8 @@ pub(super) fn create(
         world.schedule_in(wait, Happening::Task(index, Step::SidecarEnds));
     }
     world.ecs.tasks.push(task);
-    world.ecs.tokens.insert(token, index);
+    let until = on_codebuild.then(|| world.now + millis(TOKEN_LIFE));
+    world.ecs.tokens.made(&token, (attempt.clone(), capacity), index, until);
     world.ecs.by_agent.insert(agent.clone(), index);
     instances::placed(world, index);
     changed(world, index);

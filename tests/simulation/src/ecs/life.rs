@@ -2,9 +2,12 @@
 
 use bellhop_domain::Capacity;
 use bellhop_domain::agent::result_key;
-use bellhop_domain::observation::{Report, ReportPhase};
+use bellhop_domain::executor::observation::{Report, ReportPhase};
+use bellhop_model::ecs::{
+    CONTAINER_EXITED, EXITED, OUT_OF_MEMORY, SPOT_INTERRUPTION, SPOT_REASON, STOPPED_BY_USER, Status, USER_INITIATED,
+};
 
-use super::task::{Ending, Step, Truth, short};
+use super::task::{Ending, HOST_LOST, Step, TIMED_OUT, Truth, short};
 use crate::world::{Happening, Invoke, Job, MINUTE, Millis, SECOND, World};
 
 /// The container's `stopTimeout` in the task definition.
@@ -12,25 +15,21 @@ pub(super) const STOP_TIMEOUT: Millis = 120 * SECOND;
 /// What the agent's entry point keeps of it for the script's cleaning up and the report.
 const MARGIN: Millis = 20 * SECOND;
 
-const INTERRUPTED: &str = "Your Spot Task was interrupted.";
-
-const EXITED: &str = "Essential container in task exited";
-
 impl World {
     /// A step in a task's life, unless the life went another way.
     pub(crate) fn task_step(&mut self, index: usize, step: Step) {
         let Some(task) = self.ecs.tasks.get(index) else { return };
-        let starting = task.lives() && !task.is_stopping() && task.started_at.is_none();
-        let running = task.lives() && task.started_at.is_some();
+        let starting = task.lives() && !task.is_stopping() && task.life.started_at.is_none();
+        let running = task.lives() && task.life.started_at.is_some();
         let healthy = running && !task.is_stopping();
         match step {
             Step::Pending if starting => {
-                self.status(index, "PENDING");
+                self.status(index, Status::Pending);
                 let wait = self.between_log(5 * SECOND, 60 * SECOND);
                 self.schedule_in(wait / 2, Happening::Task(index, Step::Activating));
                 self.schedule_in(wait, Happening::Task(index, Step::Up));
             }
-            Step::Activating if starting && self.rng.bool() => self.status(index, "ACTIVATING"),
+            Step::Activating if starting && self.rng.bool() => self.status(index, Status::Activating),
             Step::Up if starting => self.up(index),
             Step::Fails(failure) if starting => self.fail_to_start(index, failure),
             Step::CheckedOut if running && !task.signalled => {
@@ -54,7 +53,7 @@ impl World {
                     if let Some(task) = self.ecs.tasks.get_mut(index) {
                         task.script_over = true;
                         task.truth = Truth::Failed;
-                        task.container_reason = Some("OutOfMemoryError: Container killed due to memory usage");
+                        task.container_reason = Some(OUT_OF_MEMORY);
                     }
                     self.container_ends(index, Some(137));
                 }
@@ -78,8 +77,8 @@ impl World {
                 if let Some(task) = self.ecs.tasks.get_mut(index) {
                     task.script_over = true;
                     task.truth = Truth::Signalled;
-                    task.stop_code = Some("TimedOut");
-                    task.stopping_at = Some(self.now);
+                    task.life.mark_stop(TIMED_OUT, "");
+                    task.life.stopping_at = Some(self.now);
                 }
                 self.container_ends(index, None);
             }
@@ -99,20 +98,20 @@ impl World {
                 if let Some(task) = self.ecs.tasks.get_mut(index) {
                     task.sidecar_ended_first = true;
                 }
-                begin_stop(self, index, "EssentialContainerExited", EXITED);
+                begin_stop(self, index, CONTAINER_EXITED, EXITED);
             }
-            Step::Deactivating if running && self.rng.bool() => self.status(index, "DEACTIVATING"),
-            Step::Stopping if running => self.status(index, "STOPPING"),
-            Step::Deprovisioning => self.status(index, "DEPROVISIONING"),
+            Step::Deactivating if running && self.rng.bool() => self.status(index, Status::Deactivating),
+            Step::Stopping if running => self.status(index, Status::Stopping),
+            Step::Deprovisioning => self.status(index, Status::Deprovisioning),
             Step::Stopped => {
                 if let Some(task) = self.ecs.tasks.get_mut(index) {
-                    task.stopped_at = Some(self.now);
+                    task.life.stopped_at = Some(self.now);
                 }
-                self.status(index, "STOPPED");
+                self.status(index, Status::Stopped);
             }
             Step::Reclaimed if task.goes_on() && !self.calm() => {
                 self.statistics.interruptions += 1;
-                begin_stop(self, index, "SpotInterruption", INTERRUPTED);
+                begin_stop(self, index, SPOT_INTERRUPTION, SPOT_REASON);
                 if let Some(task) = self.ecs.tasks.get_mut(index) {
                     task.reclaimed = Some(self.now);
                 }
@@ -125,13 +124,12 @@ impl World {
             }
             Step::StoppedByOutsider if task.goes_on() && !self.calm() => {
                 self.disturb(index);
-                begin_stop(self, index, "UserInitiated", "Task stopped by user");
+                begin_stop(self, index, USER_INITIATED, STOPPED_BY_USER);
             }
             Step::HostLost if task.goes_on() && !self.calm() => {
                 self.disturb(index);
                 if let Some(task) = self.ecs.tasks.get_mut(index) {
-                    task.stop_code = Some("InfrastructureHealth");
-                    task.stopped_reason = Some("The host of the task was lost".to_owned());
+                    task.life.mark_stop(HOST_LOST, "The host of the task was lost");
                     task.script_over = true;
                 }
                 self.container_ends(index, None);
@@ -149,11 +147,9 @@ impl World {
         task.deaf = false;
         task.disturbed = true;
         task.script_over = true;
-        if !task.is_stopping() {
-            // ECS gives no stop code for it.
-            task.stop_code = Some("");
-            task.stopped_reason = Some(reason.to_owned());
-            task.stopping_at = Some(now);
+        // ECS gives no stop code for it.
+        if task.life.mark_stop(None, reason) {
+            task.life.stopping_at = Some(now);
         }
         self.container_ends(index, None);
     }
@@ -164,22 +160,19 @@ impl World {
         }
     }
 
-    pub(super) fn status(&mut self, index: usize, status: &'static str) {
-        if let Some(task) = self.ecs.tasks.get_mut(index) {
-            if task.deaf {
-                return;
-            }
-            task.last_status = status;
-            task.version += 1;
+    pub(super) fn status(&mut self, index: usize, status: Status) {
+        let now = self.now;
+        let task = self.ecs.tasks.get_mut(index).filter(|task| !task.deaf);
+        if task.is_some_and(|task| task.life.enter(status, now)) {
+            changed(self, index);
         }
-        changed(self, index);
     }
 
     fn up(&mut self, index: usize) {
         if let Some(task) = self.ecs.tasks.get_mut(index) {
-            task.started_at = Some(self.now);
+            task.life.started_at = Some(self.now);
         }
-        self.status(index, "RUNNING");
+        self.status(index, Status::Running);
         if let Some(longest) = self.ecs.tasks.get(index).and_then(|task| task.longest) {
             self.schedule_in(longest, Happening::Task(index, Step::TimesOut));
         }
@@ -232,10 +225,8 @@ impl World {
         let Some(task) = self.ecs.tasks.get_mut(index) else { return };
         task.ended = Some(now);
         task.exit_code = code;
-        if task.stop_code.is_none() {
-            task.stop_code = Some("EssentialContainerExited");
-            task.stopped_reason = Some(EXITED.to_owned());
-            task.stopping_at = Some(now);
+        if task.life.mark_stop(CONTAINER_EXITED, EXITED) {
+            task.life.stopping_at = Some(now);
         }
         self.take_down(index);
     }
@@ -255,11 +246,8 @@ pub(super) fn begin_stop(world: &mut World, index: usize, code: &'static str, re
     let Some(task) = world.ecs.tasks.get_mut(index).filter(|task| task.lives() && !task.is_stopping()) else {
         return;
     };
-    task.stop_code = Some(code);
-    task.stopped_reason = Some(reason.to_owned());
-    task.stopping_at = Some(now);
-    task.version += 1;
-    let up = task.started_at.is_some();
+    task.life.want_stop(code, reason, now);
+    let up = task.life.started_at.is_some();
     let on_codebuild = task.on_codebuild;
     let patient = task.entry_point && task.capacity == Capacity::Spot;
     if task.deaf {
@@ -297,7 +285,7 @@ pub(super) fn changed(world: &mut World, index: usize) {
     task.past.push((now, observation.clone()));
     let (attempt, agent) = (task.attempt.clone(), task.agent.clone());
     let on_codebuild = task.on_codebuild;
-    let (status, stopping, version) = (task.last_status, task.is_stopping(), task.version);
+    let (status, stopping, version) = (task.life.status.name(), task.is_stopping(), task.life.version);
     world.note("task", &attempt.build, || {
         format!("{} v{version} {status}{}", short(&agent), if stopping { ", to stop" } else { "" })
     });

@@ -1,7 +1,8 @@
 //! How tasks are found again whose launch got no answer, or whose events were lost; and how they are stopped.
 
+use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::ids::{AgentId, AttemptId};
-use bellhop_domain::observation::Observation;
+use bellhop_model::ecs::USER_INITIATED;
 
 use super::life::begin_stop;
 use super::task::{REMEMBERED, Task};
@@ -14,7 +15,7 @@ pub(crate) fn stop_task(world: &mut World, agent: &AgentId, reason: &str) {
     if mutant::drops_stop(world, index) {
         return;
     }
-    begin_stop(world, index, "UserInitiated", reason);
+    begin_stop(world, index, USER_INITIATED, reason);
     if let Some(task) = world.ecs.tasks.get_mut(index) {
         task.told_to_stop = true;
     }
@@ -63,7 +64,7 @@ pub(crate) fn describe(world: &mut World, agents: &[AgentId]) -> Vec<(AgentId, O
             let overlooked = mutant::overlooks(world);
             let task = world.ecs.by_agent.get(agent).and_then(|index| world.ecs.tasks.get(*index));
             let known =
-                task.filter(|task| !overlooked && (task.on_codebuild || task.stopped_at.is_none_or(|at| at + REMEMBERED > world.now)));
+                task.filter(|task| !overlooked && (task.on_codebuild || task.life.stopped_at.is_none_or(|at| at + REMEMBERED > world.now)));
             (agent.clone(), known.map(|task| task.as_of(then)))
         })
         .collect()

@@ -2,12 +2,19 @@
 //! those of CodeBuild.
 
 use bellhop_domain::Capacity;
+use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::ids::{AgentId, AttemptId};
-use bellhop_domain::observation::Observation;
 use bellhop_events::codebuild::{BuildFacts, PhaseContext, PhaseFacts};
 use bellhop_events::task::{ContainerFacts, TaskFacts};
+use bellhop_model::codebuild::{self, BuildPhase, Outcome};
+use bellhop_model::ecs::{Life, Status};
 
 use crate::world::{HOUR, Millis, timestamp};
+
+/// The stop code of a task whose host was lost.
+pub(super) const HOST_LOST: &str = "InfrastructureHealth";
+/// Of a build that took too long, in the place of a stop code.
+pub(super) const TIMED_OUT: &str = "TimedOut";
 
 /// How long a stopped task can still be described.
 pub(super) const REMEMBERED: Millis = HOUR;
@@ -89,18 +96,12 @@ pub(crate) struct Task {
     pub(crate) on_codebuild: bool,
     /// The instance that it runs on; none on Fargate.
     pub(crate) host: Option<usize>,
-    pub(super) created: Millis,
     /// After how long CodeBuild ends it.
     pub(super) longest: Option<Millis>,
     pub(crate) failure: Option<Failure>,
     pub(super) container: String,
-    pub(super) version: u64,
-    pub(super) last_status: &'static str,
-    pub(super) stop_code: Option<&'static str>,
-    pub(super) stopped_reason: Option<String>,
-    pub(super) started_at: Option<Millis>,
-    pub(super) stopping_at: Option<Millis>,
-    pub(super) stopped_at: Option<Millis>,
+    /// Its life as far as ECS shows it, with when its containers began to run.
+    pub(super) life: Life<Millis>,
     pub(crate) exit_code: Option<i32>,
     pub(super) container_reason: Option<&'static str>,
     /// It has a second container.
@@ -151,15 +152,15 @@ impl Task {
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.stop_code.is_some()
+        self.life.is_stopping()
     }
 
     pub(crate) fn is_gone(&self) -> bool {
-        self.last_status == "STOPPED"
+        self.life.status == Status::Stopped
     }
 
     pub(crate) fn up_since(&self) -> Option<Millis> {
-        self.started_at
+        self.life.started_at
     }
 
     /// Lists of tasks show it already.
@@ -168,11 +169,11 @@ impl Task {
     }
 
     pub(crate) fn never_ran(&self) -> bool {
-        self.started_at.is_none()
+        self.life.started_at.is_none()
     }
 
     fn facts(&self) -> TaskFacts {
-        let ends_known = self.ended.is_some() && self.last_status != "RUNNING" && !self.deaf;
+        let ends_known = self.ended.is_some() && self.life.status != Status::Running && !self.deaf;
         let mut containers = vec![ContainerFacts {
             name: self.container.clone(),
             last_status: Some(if ends_known { "STOPPED" } else { "RUNNING" }.to_owned()),
@@ -183,24 +184,24 @@ impl Task {
             containers.push(ContainerFacts {
                 name: "log-router".to_owned(),
                 last_status: Some(if ends_known { "STOPPED" } else { "RUNNING" }.to_owned()),
-                exit_code: ends_known.then_some(if self.started_at.is_some() { 1 } else { 0 }),
+                exit_code: ends_known.then_some(if self.life.started_at.is_some() { 1 } else { 0 }),
                 reason: None,
             });
         }
         TaskFacts {
             arn: self.agent.to_string(),
-            version: Some(self.version),
-            last_status: self.last_status.to_owned(),
-            desired_status: Some(if self.is_stopping() { "STOPPED" } else { "RUNNING" }.to_owned()),
-            stop_code: self.stop_code.filter(|code| !code.is_empty()).map(str::to_owned),
-            stopped_reason: self.stopped_reason.clone(),
+            version: Some(self.life.version),
+            last_status: self.life.status.name().to_owned(),
+            desired_status: Some(self.life.desired_status().to_owned()),
+            stop_code: self.life.stop_code().map(str::to_owned),
+            stopped_reason: self.life.stopped_reason().map(str::to_owned),
             capacity_provider: None,
             launch_type: None,
             launched_on: Some(self.capacity),
-            started_at: self.started_at.map(timestamp),
+            started_at: self.life.started_at.map(timestamp),
             execution_stopped_at: self.ended.filter(|_| ends_known).map(timestamp),
-            stopping_at: self.stopping_at.map(timestamp),
-            stopped_at: self.stopped_at.map(timestamp),
+            stopping_at: self.life.stopping_at.map(timestamp),
+            stopped_at: self.life.stopped_at.map(timestamp),
             containers,
         }
     }
@@ -213,46 +214,36 @@ impl Task {
 
     /// A build of CodeBuild, in its words.
     fn build_facts(&self) -> BuildFacts {
-        let phase = |kind: &str, status: &str, ended_at: Option<Millis>, message: &str| PhaseFacts {
-            kind: kind.to_owned(),
-            status: Some(status.to_owned()),
+        let phase = |kind: BuildPhase, outcome: Outcome, ended_at: Option<Millis>, message: &str| PhaseFacts {
+            kind: kind.name().to_owned(),
+            status: Some(outcome.name().to_owned()),
             ended_at: ended_at.map(timestamp),
             contexts: vec![PhaseContext::read(message)],
         };
         let mut phases = Vec::new();
-        if self.started_at.is_some() {
-            phases.push(phase("PROVISIONING", "SUCCEEDED", self.started_at, ": "));
+        if self.life.started_at.is_some() {
+            phases.push(phase(BuildPhase::Provisioning, Outcome::Succeeded, self.life.started_at, ": "));
         }
-        let code = self.exit_code.unwrap_or(1);
-        let command = format!("COMMAND_EXECUTION_ERROR: Error while executing command: make. Reason: exit status {code}");
-        let (status, trouble) = match (self.truth, self.stop_code, self.failure) {
-            _ if !self.is_gone() => ("IN_PROGRESS", None),
-            (Truth::Succeeded, ..) => ("SUCCEEDED", None),
-            (Truth::Failed, ..) => ("FAILED", Some(phase("BUILD", "FAILED", self.ended, &command))),
-            (Truth::NotCheckedOut, ..) => (
-                "FAILED",
-                Some(phase("DOWNLOAD_SOURCE", "FAILED", self.ended, "CLIENT_ERROR: reference not found")),
-            ),
-            (_, _, Some(Failure::LeftQueue)) => ("TIMED_OUT", Some(phase("QUEUED", "TIMED_OUT", self.ended, "BUILD_TIMED_OUT: "))),
-            (_, _, Some(_)) => (
-                "FAILED",
-                Some(phase(
-                    "PROVISIONING",
-                    "FAILED",
-                    self.ended,
-                    "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE: ",
-                )),
-            ),
-            (_, Some("InfrastructureHealth"), _) => ("FAULT", None),
-            (_, Some("TimedOut"), _) => ("TIMED_OUT", Some(phase("BUILD", "TIMED_OUT", self.ended, "BUILD_TIMED_OUT: "))),
-            _ => ("STOPPED", None),
+        let (code, message) = codebuild::failed_command("make", self.exit_code.unwrap_or(1));
+        let trouble = |kind, outcome, message: &str| (outcome, Some(phase(kind, outcome, self.ended, message)));
+        let (outcome, trouble) = match (self.truth, self.life.stop_code(), self.failure) {
+            (Truth::Succeeded, ..) => (Outcome::Succeeded, None),
+            (Truth::Failed, ..) => trouble(BuildPhase::Build, Outcome::Failed, &format!("{code}: {message}")),
+            (Truth::NotCheckedOut, ..) => trouble(BuildPhase::DownloadSource, Outcome::Failed, "CLIENT_ERROR: reference not found"),
+            (_, _, Some(Failure::LeftQueue)) => trouble(BuildPhase::Queued, Outcome::TimedOut, "BUILD_TIMED_OUT: "),
+            (_, _, Some(_)) => trouble(BuildPhase::Provisioning, Outcome::Failed, "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE: "),
+            (_, Some(HOST_LOST), _) => (Outcome::Fault, None),
+            (_, Some(TIMED_OUT), _) => trouble(BuildPhase::Build, Outcome::TimedOut, "BUILD_TIMED_OUT: "),
+            _ => (Outcome::Stopped, None),
         };
+        let status = if self.is_gone() { outcome.name() } else { codebuild::IN_PROGRESS };
+        let trouble = trouble.filter(|_| self.is_gone());
         phases.extend(trouble);
         BuildFacts {
             arn: self.agent.to_string(),
             status: status.to_owned(),
             current_phase: None,
-            ended_at: self.stopped_at.map(timestamp),
+            ended_at: self.life.stopped_at.map(timestamp),
             phases,
             failed: None,
         }
@@ -264,7 +255,7 @@ impl Task {
         if self.exit_code.is_some() && !self.on_codebuild {
             self.ended
         } else {
-            self.stopped_at
+            self.life.stopped_at
         }
     }
 

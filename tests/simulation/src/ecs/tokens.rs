@@ -2,23 +2,22 @@
 
 use bellhop_domain::Capacity;
 use bellhop_domain::build::Refusal;
-use bellhop_domain::ids::LaunchId;
-use bellhop_domain::spec::{BuildSpec, Executor};
+use bellhop_domain::executor::Executor;
+use bellhop_domain::executor::LaunchId;
+use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::ports::Launch;
+use bellhop_model::ecs::NO_CAPACITY;
+use bellhop_model::tokens::Known;
 
 use super::creation::create;
-use super::task::{Task, short};
+use super::task::short;
 use crate::hostility::Spell;
-use crate::world::{MINUTE, Millis, World};
+use crate::world::World;
 use crate::{checks, instances, mutant};
-
-/// How long CodeBuild remembers a token.
-const TOKEN_LIFE: Millis = 5 * MINUTE;
 
 /// `RunTask`.
 ///
-/// Errors leave the token as it was. A 200 without a task spends it: the same token gives the same refusal again
-/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html>).
+/// A rate limit, a missing definition and a missing permission are errors; a refusal for want of capacity is a 200 without a task.
 pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, launch: &LaunchId) -> Launch {
     let build = &spec.id;
     let attempt = &launch.attempt;
@@ -64,32 +63,33 @@ pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, launch: &LaunchId) -
             ..launch.clone()
         },
     );
-    if let Some((of, refusal)) = world.ecs.spent.get(&token).cloned() {
-        checks::refused_again(world, launch, &of);
-        world.note("RunTask refused again", build, || format!("{launch}: {refusal:?}"));
-        return Launch::Refused { refusal, spent: true };
+    let now = world.now;
+    match world.ecs.tokens.look(&token, &(attempt.clone(), capacity), &now) {
+        None => {}
+        Some(Known::Refused((of, refusal))) => {
+            let (of, refusal) = (of.clone(), refusal.clone());
+            checks::refused_again(world, launch, &of);
+            world.note("RunTask refused again", build, || format!("{launch}: {refusal:?}"));
+            return Launch::Refused { refusal, spent: true };
+        }
+        // For another launch AWS would answer with an error; it is a violation, whatever comes after it.
+        Some(Known::Made(task) | Known::OfAnother(task)) => {
+            if let Some(task) = world.ecs.tasks.get(*task) {
+                let agent = task.agent.clone();
+                let spent_on = (task.attempt.clone(), task.capacity);
+                checks::launched_again(world, attempt, capacity, &spent_on);
+                world.note("RunTask again", build, || format!("{attempt} on {capacity}: {}", short(&agent)));
+                return Launch::Accepted(agent);
+            }
+        }
     }
     let spend = |world: &mut World, refusal: Refusal| {
-        world.ecs.spent.insert(token.clone(), (launch.clone(), refusal.clone()));
+        world.ecs.tokens.refused(&token, (launch.clone(), refusal.clone()));
         refused(world, refusal.clone());
         Launch::Refused { refusal, spent: true }
     };
-    let remembered = |task: &&Task| !on_codebuild || world.now < task.created + TOKEN_LIFE;
-    let known = world.ecs.tokens.get(&token).and_then(|task| world.ecs.tasks.get(*task));
-    if let Some(task) = known.filter(remembered) {
-        let agent = task.agent.clone();
-        let spent_on = (task.attempt.clone(), task.capacity);
-        checks::launched_again(world, attempt, capacity, &spent_on);
-        world.note("RunTask again", build, || format!("{attempt} on {capacity}: {}", short(&agent)));
-        return Launch::Accepted(agent);
-    }
     if out || world.spell(Spell::NoCapacity) && !on_codebuild || capacity == Capacity::Spot && world.spell(Spell::NoSpot) {
-        return spend(
-            world,
-            Refusal::NoCapacity(
-                "Capacity is unavailable at this time. Please try again later or in a different availability zone".to_owned(),
-            ),
-        );
+        return spend(world, Refusal::NoCapacity(NO_CAPACITY.to_owned()));
     }
     if world.spell(Spell::AccountLimit) && world.ecs.tasks.iter().filter(|task| task.lives()).count() >= 2 {
         let refusal = Refusal::AccountLimit("You've reached the limit on the number of vCPUs you can run concurrently".to_owned());

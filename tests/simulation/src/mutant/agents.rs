@@ -2,8 +2,10 @@
 
 use bellhop_domain::Capacity;
 use bellhop_domain::build::{Build, BuildEffect, Refusal};
-use bellhop_domain::ids::{AttemptId, BuildId, LaunchId};
-use bellhop_domain::observation::{AgentStatus, Observation, Report, ReportPhase, StopCause};
+use bellhop_domain::executor::LaunchId;
+use bellhop_domain::executor::observation::{AgentStatus, Observation, Report, ReportPhase, StopCause};
+use bellhop_domain::ids::{AttemptId, BuildId};
+use bellhop_engine::ports::Item;
 
 use super::kind::Mutant;
 use crate::ecs;
@@ -97,10 +99,13 @@ pub(crate) fn unknown(world: &World, words: &str) -> Refusal {
 }
 
 /// What is done before a decision is stored.
-pub(crate) fn before_commit(world: &mut World, next: &Build) {
-    if !world.is(Mutant::ACTION_BEFORE_STATE) {
+pub(crate) fn before_commit(world: &mut World, next: &Item) {
+    if !world.is(Mutant::ACTION_BEFORE_STATE) || !next.key.sort.starts_with("BUILD#") {
         return;
     }
+    let Ok(next) = serde_json::from_str::<Build>(&next.text) else {
+        return;
+    };
     for pending in next.outbox.pending() {
         if let BuildEffect::Launch { attempt, capacity, round } = &pending.effect {
             let launch = LaunchId {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bellhop_domain::alarm::{AlarmChange, Claim, Pauses};
-use bellhop_engine::ports::{Document, DocumentKind};
+use bellhop_engine::ports::Item;
 
 use super::kind::Mutant;
 use crate::alarms::Form;
@@ -49,10 +49,10 @@ pub(crate) fn delivered_alarm(world: &World, form: &Form) -> AlarmChange {
 }
 
 /// Whether the write of a document gets lost without a word.
-pub(crate) fn drops_document(world: &World, next: &Document) -> bool {
-    match (world.mutant, next.key.kind) {
-        (Some(Mutant::CLAIMS_DROPPED), DocumentKind::Claim) => true,
-        (Some(Mutant::RESUMES_DROPPED), DocumentKind::Pause) => {
+pub(crate) fn drops_document(world: &World, next: &Item) -> bool {
+    match (world.mutant, next.key.sort.as_str()) {
+        (Some(Mutant::CLAIMS_DROPPED), "CLAIM") => true,
+        (Some(Mutant::RESUMES_DROPPED), "PAUSE") => {
             let held = |text: &str| {
                 let pauses: Option<Pauses> = serde_json::from_str(text).ok();
                 pauses.map_or(0, |pauses| pauses.by.values().filter(|pause| pause.since.is_some()).count())

@@ -1,7 +1,7 @@
 //! Mistakes with backups.
 
-use bellhop_domain::backup::{Backup, BackupEffect, BackupTold, WorkId};
-use bellhop_engine::ports::{Document, DocumentKind};
+use bellhop_domain::backup::{Backup, BackupEffect, BackupNewsKind, WorkId};
+use bellhop_engine::ports::{Item, Lane};
 use jiff::Timestamp;
 
 use super::kind::Mutant;
@@ -58,9 +58,9 @@ pub(crate) fn removed_resource(world: &World, resource: &str) -> String {
 }
 
 /// What is done to a document that is about to be written.
-pub(crate) fn before_write_of_document(world: &World, next: &Document) -> Document {
+pub(crate) fn before_write_of_document(world: &World, next: &Item) -> Item {
     let mut next = next.clone();
-    if next.key.kind != DocumentKind::Backup {
+    if next.key.sort != "BACKUP" {
         return next;
     }
     let Ok(mut backup) = serde_json::from_str::<Backup>(&next.text) else {
@@ -68,13 +68,15 @@ pub(crate) fn before_write_of_document(world: &World, next: &Document) -> Docume
     };
     match world.mutant {
         Some(Mutant::LOST_JOBS_UNASKED) => {
-            next.due = backup.outbox.due();
+            next.due = backup.outbox.due().map(|at| (Lane::Rest, at));
             return next;
         }
         Some(Mutant::RECOVERY_UNTOLD) => {
             backup.outbox.remove_where(|pending| {
-                let BackupEffect::Tell(news) = &pending.effect else { return false };
-                matches!(news.what, BackupTold::Recovered { .. })
+                let BackupEffect::Notify(news) = &pending.effect else {
+                    return false;
+                };
+                matches!(news.what, BackupNewsKind::Recovered { .. })
             });
         }
         Some(Mutant::COPIES_FORGOTTEN) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellhop_domain::build::{Build, BuildEffect, BuildState, Phase, StopWhy};
+use bellhop_domain::build::{Build, BuildEffect, BuildState, Phase, StopReason};
 use bellhop_domain::ids::AttemptId;
 use bellhop_domain::outcome::Outcome;
 
@@ -26,6 +26,8 @@ mutants! {
     CONFLICTS_IGNORED: "conflicts-ignored" within 20,
     /// There is no sweep.
     NO_SWEEP: "no-sweep" within 20,
+    /// A function never wakes the performer of what it does not perform itself.
+    WAKE_UPS_DROPPED: "wake-ups-dropped" within 500,
     /// What is left in an outbox is never overdue.
     OUTBOX_FORGOTTEN: "outbox-forgotten" within 50,
     /// Late events decide about finished builds again.
@@ -57,7 +59,7 @@ pub(crate) fn before_write_of_build(world: &World, build: &mut Build) {
         Some(Mutant::NOTHING_ABANDONED) => change_effects(build, |effect| {
             effect.remove("failing");
         }),
-        Some(Mutant::UNSEEN_WAITED_FOR) => build.unseen = None,
+        Some(Mutant::UNSEEN_WAITED_FOR) => build.polls_failing_since = None,
         Some(Mutant::LOST_WAITED_FOR) => {
             for attempt in &mut build.attempts {
                 if let Phase::Stopping { at, .. } = &mut attempt.phase {
@@ -77,7 +79,11 @@ pub(crate) fn before_write_of_build(world: &World, build: &mut Build) {
         }
         Some(Mutant::NEVER_UP_ON_SPOT_AGAIN) => {
             for attempt in &mut build.attempts {
-                if let Phase::Stopping { at, why: StopWhy::NeverUp } = &attempt.phase {
+                if let Phase::Stopping {
+                    at,
+                    why: StopReason::NeverStarted,
+                } = &attempt.phase
+                {
                     attempt.started = Some(*at);
                 }
             }
@@ -105,9 +111,9 @@ pub(crate) fn before_write_of_build(world: &World, build: &mut Build) {
             }
         }
         Some(Mutant::ASK_NOT_REPEATED) => {
-            build.outbox.remove_where(|pending| pending.effect == BuildEffect::Ask);
+            build.outbox.remove_where(|pending| pending.effect == BuildEffect::AcquireSlot);
         }
-        Some(Mutant::FOUND_FORGOTTEN) => build.found = None,
+        Some(Mutant::FOUND_FORGOTTEN) => build.results = None,
         Some(Mutant::NEEDS_IGNORED) if build.state == BuildState::Blocked => {
             *build = Build::ready(build.spec.clone(), build.created);
         }

@@ -1,7 +1,7 @@
 //! Mistakes with container instances that EC2 warns of.
 
-use bellhop_domain::instance::{Action, Instance, What};
-use bellhop_engine::ports::Occupant;
+use bellhop_domain::instance::{Action, Ec2Notice, Instance};
+use bellhop_engine::ports::InstanceTask;
 
 use super::kind::Mutant;
 use crate::instances::Notice;
@@ -24,15 +24,15 @@ mutants! {
 pub(crate) fn delivered_notice(world: &World, notice: &Notice) -> Notice {
     let mut notice = notice.clone();
     if world.is(Mutant::REBALANCE_INTERRUPTS) {
-        notice.what = What::Interruption(Action::Terminate);
+        notice.what = Ec2Notice::Interruption(Action::Terminate);
     }
     notice
 }
 
 /// Who is on an instance, as far as somebody looks.
-pub(crate) fn seen_occupants(world: &World, mut occupants: Vec<Occupant>) -> Vec<Occupant> {
+pub(crate) fn seen_occupants(world: &World, mut occupants: Vec<InstanceTask>) -> Vec<InstanceTask> {
     if world.is(Mutant::WARNINGS_UNHEARD) {
-        occupants.retain(|occupant| matches!(occupant, Occupant::Foreign(_)));
+        occupants.retain(|occupant| matches!(occupant, InstanceTask::Foreign(_)));
     }
     occupants
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use bellhop_domain::ids::{AgentId, AttemptId, LaunchId};
-use bellhop_domain::observation::Observation;
-use bellhop_domain::spec::{BuildSpec, Executor};
+use bellhop_domain::executor::observation::Observation;
+use bellhop_domain::executor::{self, LaunchId};
+use bellhop_domain::ids::{AgentId, AttemptId};
+use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::Fault;
-use bellhop_engine::ports::{Agents, Launch};
+use bellhop_engine::ports::{Executor, Launch};
 use futures::future::join_all;
 
 use super::fate::Service;
@@ -16,10 +17,10 @@ use crate::ecs;
 use crate::world::{Subject, lock};
 
 #[async_trait]
-impl Agents for Port {
+impl Executor for Port {
     async fn launch(&self, spec: &BuildSpec, launch: &LaunchId, again: bool) -> Result<Launch, Fault> {
         let (spec, launch) = (spec.clone(), launch.clone());
-        if again && matches!(spec.executor, Executor::CodeBuild(_)) {
+        if again && spec.executor.kind().name() == executor::codebuild::NAME {
             let attempt = launch.attempt.clone();
             let before = self
                 .call(Service::Other, "ListBuildsForProject", &spec.id, move |world| {

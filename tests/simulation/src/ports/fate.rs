@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bellhop_domain::build::Refusal;
+use bellhop_model::ecs::NO_CAPACITY;
 
 use crate::hostility::Spell;
 use crate::plan::{self, Kind};
@@ -42,7 +43,7 @@ pub(super) fn struck<T: 'static>(world: &mut World, kind: Kind, service: Service
     let refusal = match kind {
         Kind::Throttled => Refusal::Throttled("ThrottlingException: Rate exceeded".to_owned()),
         Kind::Denied => Refusal::Unknown("AccessDeniedException: not authorized to perform: ecs:RunTask".to_owned()),
-        _ => Refusal::NoCapacity("Capacity is unavailable at this time".to_owned()),
+        _ => Refusal::NoCapacity(NO_CAPACITY.to_owned()),
     };
     let answer = match kind {
         Kind::Throttled | Kind::Denied | Kind::NoCapacity if service == Service::Launches => {

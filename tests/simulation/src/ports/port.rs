@@ -85,11 +85,11 @@ impl Port {
                 Answer::Denied => {
                     lock(&self.world).note("denied", about, || what.to_owned());
                     let words = "AccessDeniedException: the suite is not authorized to do that";
-                    return Err(Fault::lasting(format!("failed to call {what}: {words}")));
+                    return Err(Fault::permanent(format!("failed to call {what}: {words}")));
                 }
                 Answer::Fault => {
                     lock(&self.world).note("fault", about, || what.to_owned());
-                    return Err(Fault::passing(format!("{what}: the service does not answer")));
+                    return Err(Fault::transient(format!("{what}: the service does not answer")));
                 }
             }
         }

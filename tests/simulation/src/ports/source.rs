@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bellhop_domain::ids::{CommitId, RepositoryName};
 use bellhop_engine::Fault;
-use bellhop_engine::ports::{FileAt, Place, Root, Source, SourceFile};
+use bellhop_engine::ports::{FileAt, Revision, Root, Source, SourceFile};
 
 use super::fate::Service;
 use super::port::Port;
@@ -23,9 +23,9 @@ impl Source for Port {
         .await
     }
 
-    async fn root(&self, _: &RepositoryName, at: &Place) -> Result<Option<Root>, Fault> {
-        let Place::Commit(commit) = at.clone() else {
-            return Err(Fault::lasting("no push here is of a tag"));
+    async fn root(&self, _: &RepositoryName, at: &Revision) -> Result<Option<Root>, Fault> {
+        let Revision::Commit(commit) = at.clone() else {
+            return Err(Fault::permanent("no push here is of a tag"));
         };
         self.call(Service::Other, "GetFolder", Subject::World, move |world| {
             world.repository.commits.get(commit.as_str())?;
@@ -44,7 +44,7 @@ impl Source for Port {
     }
 
     async fn changed(&self, _: &RepositoryName, _: &CommitId, _: &CommitId) -> Result<Option<Vec<String>>, Fault> {
-        Err(Fault::lasting("no job here asks what changed"))
+        Err(Fault::permanent("no job here asks what changed"))
     }
 
     async fn default_branch(&self, repository: &RepositoryName) -> Result<Option<String>, Fault> {

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use bellhop_domain::agent::result_key;
+use bellhop_domain::executor::observation::Report;
 use bellhop_domain::found::Artifact;
 use bellhop_domain::ids::AttemptId;
-use bellhop_domain::observation::Report;
 use bellhop_engine::Fault;
 use bellhop_engine::ports::Store;
 use jiff::Timestamp;
@@ -32,11 +32,11 @@ impl Store for Port {
     }
 
     async fn earlier_configurations(&self) -> Result<Vec<(Timestamp, String)>, Fault> {
-        Err(Fault::lasting("the configuration here is never broken"))
+        Err(Fault::permanent("the configuration here is never broken"))
     }
 
     async fn earlier_configuration(&self, _: &str) -> Result<Option<String>, Fault> {
-        Err(Fault::lasting("the configuration here is never broken"))
+        Err(Fault::permanent("the configuration here is never broken"))
     }
 
     async fn put(&self, key: &str, _: &str, text: String) -> Result<(), Fault> {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use axum::http::Method;
+use bellhop_model::backup::states;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Backup, BackupJobView, RecoveryPointView, RemovalView, resource_type, states};
+use super::{Backup, BackupJobView, RecoveryPointView, RemovalView, resource_type};
 use crate::calls::Call;
 use crate::replies::{Answer, AwsError};
 use crate::support::{epoch, lock, page, uuid};
@@ -87,11 +88,11 @@ impl Backup {
             }
             return Ok(begun(known));
         }
-        let first = states(kind).first().unwrap_or(&"CREATED");
+        let first = states(kind).first().map_or("CREATED", |(name, _)| name);
         let job = BackupJobView {
             kind,
             id: uuid(),
-            state: (*first).to_owned(),
+            state: first.to_owned(),
             message: None,
             request,
             resource,

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use bellhop_model::codebuild::Outcome;
+use bellhop_model::tokens::Known;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::builds::{Build, Outcome, Plan};
+use super::builds::{Build, Plan};
 use super::buildspec::Buildspec;
 use super::projects::{NO_SOURCE, Project, ProjectArtifacts, S3, Variable};
-use super::{Change, CodeBuild, Started, State, id_of};
+use super::{Change, CodeBuild, State, id_of};
 use crate::calls::Call;
 use crate::replies::{Answer, AwsError};
 use crate::support::lock;
@@ -83,19 +85,22 @@ impl CodeBuild {
         if let Some(members) = request_itself.as_object_mut() {
             members.remove("idempotencyToken");
         }
-        let life = self.inner.timing.build_token;
-        state.tokens.retain(|_, started| started.at.elapsed() < life);
-        if let Some(started) = token.as_ref().and_then(|token| state.tokens.get(token)) {
-            if started.request != request_itself {
+        let now = Instant::now();
+        match token.as_ref().and_then(|token| state.tokens.look(token, &request_itself, &now)) {
+            None => {}
+            Some(Known::Made(id)) => {
+                let build = state.find(id).map(Build::description);
+                return Ok(Answer {
+                    body: json!({ "build": build }),
+                    note: Some("(reused token)".to_owned()),
+                });
+            }
+            Some(Known::OfAnother(_)) => {
                 return Err(invalid(
                     "Parameter mismatch: the idempotency token was used for a StartBuild request with other parameters",
                 ));
             }
-            let build = state.find(&started.id).map(Build::description);
-            return Ok(Answer {
-                body: json!({ "build": build }),
-                note: Some("(reused token)".to_owned()),
-            });
+            Some(Known::Refused(never)) => match *never {},
         }
 
         state.check_limits(&plan.project)?;
@@ -106,12 +111,8 @@ impl CodeBuild {
         let build = state.find(&id).map(Build::description);
         let note = format!("-> {id}");
         if let Some(token) = token {
-            let started = Started {
-                request: request_itself,
-                id,
-                at: Instant::now(),
-            };
-            state.tokens.insert(token, started);
+            let until = now + self.inner.timing.build_token;
+            state.tokens.made(&token, request_itself, id, Some(until));
         }
         drop(state);
         self.changed();

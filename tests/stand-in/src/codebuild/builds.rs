@@ -2,131 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use bellhop_model::codebuild::{self, BuildPhase, Outcome};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::projects::{ProjectArtifacts, ProjectEnvironment, ProjectSource};
 use crate::support::{epoch, uuid};
-
-/// A phase of a build, in the order in which a build goes through them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum BuildPhase {
-    /// The request was accepted.
-    Submitted,
-    /// The build waits for its turn.
-    Queued,
-    /// The environment is set up.
-    Provisioning,
-    /// The source is fetched and the buildspec is read.
-    DownloadSource,
-    /// The buildspec's `install` commands.
-    Install,
-    /// The buildspec's `pre_build` commands.
-    PreBuild,
-    /// The buildspec's `build` commands.
-    Build,
-    /// The buildspec's `post_build` commands.
-    PostBuild,
-    /// The artifacts are stored.
-    UploadArtifacts,
-    /// The environment is given back.
-    Finalizing,
-    /// All is over.
-    Completed,
-}
-
-impl BuildPhase {
-    /// All phases in their order.
-    pub const ALL: [Self; 11] = [
-        Self::Submitted,
-        Self::Queued,
-        Self::Provisioning,
-        Self::DownloadSource,
-        Self::Install,
-        Self::PreBuild,
-        Self::Build,
-        Self::PostBuild,
-        Self::UploadArtifacts,
-        Self::Finalizing,
-        Self::Completed,
-    ];
-
-    /// The name in answers and events, such as `PRE_BUILD`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Submitted => "SUBMITTED",
-            Self::Queued => "QUEUED",
-            Self::Provisioning => "PROVISIONING",
-            Self::DownloadSource => "DOWNLOAD_SOURCE",
-            Self::Install => "INSTALL",
-            Self::PreBuild => "PRE_BUILD",
-            Self::Build => "BUILD",
-            Self::PostBuild => "POST_BUILD",
-            Self::UploadArtifacts => "UPLOAD_ARTIFACTS",
-            Self::Finalizing => "FINALIZING",
-            Self::Completed => "COMPLETED",
-        }
-    }
-
-    /// Whether the buildspec's commands run in it.
-    pub(super) fn has_commands(self) -> bool {
-        (Self::Install..=Self::PostBuild).contains(&self)
-    }
-
-    /// The phase after this one succeeded.
-    pub(super) fn next(self) -> Self {
-        let later = Self::ALL.into_iter().find(|phase| *phase > self);
-        later.unwrap_or(Self::Completed)
-    }
-
-    /// The phase after this one failed: the
-    /// [transitions](https://docs.aws.amazon.com/codebuild/latest/userguide/view-build-details.html#view-build-details-phases)
-    /// that CodeBuild documents.
-    pub(super) fn next_after_failure(self) -> Self {
-        match self {
-            Self::Build => Self::PostBuild,
-            Self::PostBuild => Self::UploadArtifacts,
-            Self::DownloadSource | Self::Install | Self::PreBuild | Self::UploadArtifacts => Self::Finalizing,
-            Self::Submitted | Self::Queued | Self::Provisioning | Self::Finalizing | Self::Completed => Self::Completed,
-        }
-    }
-}
-
-/// How a phase or a build ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Succeeded,
-    Failed,
-    /// A phase failed, and not by one of the buildspec's commands. Only events tell it from `Failed`.
-    ClientError,
-    Fault,
-    Stopped,
-    TimedOut,
-}
-
-impl Outcome {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Succeeded => "SUCCEEDED",
-            Self::Failed => "FAILED",
-            Self::ClientError => "CLIENT_ERROR",
-            Self::Fault => "FAULT",
-            Self::Stopped => "STOPPED",
-            Self::TimedOut => "TIMED_OUT",
-        }
-    }
-
-    /// The name in the API, whose model has no CLIENT_ERROR.
-    fn name_in_answers(self) -> &'static str {
-        match self {
-            Self::ClientError => Self::Failed.name(),
-            other => other.name(),
-        }
-    }
-}
 
 /// Why a phase did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,10 +28,8 @@ impl Context {
 
     /// A command that ended with another exit code than 0.
     pub(super) fn of_command(command: &str, exit_code: i32) -> Self {
-        Self::new(
-            "COMMAND_EXECUTION_ERROR",
-            format!("Error while executing command: {command}. Reason: exit status {exit_code}"),
-        )
+        let (code, message) = codebuild::failed_command(command, exit_code);
+        Self::new(code, message)
     }
 
     fn text(&self) -> String {
@@ -358,7 +239,7 @@ impl Build {
     }
 
     pub(super) fn status(&self) -> &'static str {
-        self.outcome.map_or("IN_PROGRESS", Outcome::name)
+        self.outcome.map_or(codebuild::IN_PROGRESS, Outcome::name)
     }
 
     /// The variables of project and request.

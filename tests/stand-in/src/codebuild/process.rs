@@ -6,11 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use bellhop_model::codebuild::Outcome;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
 use super::artifacts::collect;
-use super::builds::{Build, Context, Outcome};
+use super::builds::{Build, Context};
 use super::buildspec::{Artifacts, Buildspec};
 use super::projects::{CODECOMMIT, NO_SOURCE, ProjectArtifacts};
 use super::{BuildPhase, CodeBuild, timed_out};

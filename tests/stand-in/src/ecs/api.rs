@@ -1,10 +1,12 @@
 //! The operations of ECS.
 
+use bellhop_model::ecs::{NO_CAPACITY, STOPPED_BY_USER, Status, USER_INITIATED};
+use bellhop_model::tokens::Known;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::tasks::{ON_DEMAND, SPOT, container_definition};
-use super::{Change, Ecs, Launched, Plan, State, USER_INITIATED, id_of};
+use super::{Change, Ecs, Plan, State, id_of};
 use crate::calls::{Call, preferred_provider};
 use crate::replies::{Answer, AwsError};
 use crate::support::{lock, page};
@@ -36,8 +38,7 @@ impl Ecs {
 
     /// RunTask's success that carries a failure and no task, because there is no capacity.
     pub(crate) fn has_no_capacity(&self, call: &Call) -> Value {
-        let reason = "Capacity is unavailable at this time. Please try again later or in a different availability zone";
-        let failures = json!([{ "reason": reason }]);
+        let failures = json!([{ "reason": NO_CAPACITY }]);
         let token = call.json().ok().and_then(|request| request["clientToken"].as_str());
         lock(&self.inner.state).fail(token, failures)
     }
@@ -66,26 +67,26 @@ impl Ecs {
         if let Some(members) = request_itself.as_object_mut() {
             members.remove("clientToken");
         }
-        if let Some(launched) = token.and_then(|token| state.tokens.get(token)) {
-            let tasks = launched.ids.iter().filter_map(|id| state.place(id));
-            let tasks = tasks.filter_map(|place| state.tasks.get(place));
-            if launched.request != request_itself {
-                let arns: Vec<_> = tasks.map(|task| task.arn.as_str()).collect();
+        match token.and_then(|token| state.tokens.look(token, &request_itself, &())) {
+            None => {}
+            Some(Known::Made(ids)) => {
+                let tasks: Vec<_> = state.named(ids).map(|task| task.description(true)).collect();
+                return Ok(Answer {
+                    body: json!({ "tasks": tasks, "failures": [] }),
+                    note: Some("(reused token)".to_owned()),
+                });
+            }
+            Some(Known::OfAnother(ids)) => {
+                let arns: Vec<_> = state.named(ids).map(|task| task.arn.as_str()).collect();
                 let message = "The provided clientToken is already in use with a different RunTask request.";
                 return Err(AwsError::client("ConflictException", message).with("resourceIds", json!(arns)));
             }
-            let tasks: Vec<_> = tasks.map(|task| task.description(true)).collect();
-            return Ok(Answer {
-                body: json!({ "tasks": tasks, "failures": [] }),
-                note: Some("(reused token)".to_owned()),
-            });
-        }
-
-        if let Some(failures) = token.and_then(|token| state.failures.get(token)) {
-            return Ok(Answer {
-                body: json!({ "tasks": [], "failures": failures }),
-                note: Some("(refused token)".to_owned()),
-            });
+            Some(Known::Refused(failures)) => {
+                return Ok(Answer {
+                    body: json!({ "tasks": [], "failures": failures }),
+                    note: Some("(refused token)".to_owned()),
+                });
+            }
         }
 
         let text = |value: &Value, default: &str| value.as_str().unwrap_or(default).to_owned();
@@ -124,11 +125,7 @@ impl Ecs {
         let tasks: Vec<_> = tasks.map(|task| task.description(true)).collect();
         let note = format!("-> {}", ids.join(" "));
         if let Some(token) = token {
-            let launched = Launched {
-                request: request_itself,
-                ids,
-            };
-            state.tokens.insert(token.to_owned(), launched);
+            state.tokens.made(token, request_itself, ids, None);
         }
         drop(state);
         self.changed();
@@ -148,11 +145,11 @@ impl Ecs {
         let Some(task) = task else {
             return Err(invalid("The referenced task was not found."));
         };
-        if task.stop_wanted {
+        if task.life.is_stopping() {
             let body = json!({ "task": task.description(true) });
             return Ok(body.into());
         }
-        let reason = request["reason"].as_str().unwrap_or("Task stopped by user");
+        let reason = request["reason"].as_str().unwrap_or(STOPPED_BY_USER);
         let mut change = Change {
             task,
             events: &self.inner.events,
@@ -163,7 +160,7 @@ impl Ecs {
         if self.inner.processes.is_none()
             && let Some(code) = stops_at_once
         {
-            let ran = change.task.status >= super::Status::Running;
+            let ran = change.task.life.status >= Status::Running;
             change.end_and_stop(Some(code).filter(|_| ran));
         }
         drop(state);
@@ -212,7 +209,7 @@ impl Ecs {
             .tasks
             .iter()
             .filter(|task| !task.forgotten && task.plan.cluster == cluster)
-            .filter(|task| task.desired_status() == desired)
+            .filter(|task| task.life.desired_status() == desired)
             .filter(|task| started_by.is_none() || task.plan.started_by.as_deref() == started_by)
             .filter(|task| fits(&request["family"], &task.plan.family))
             .filter(|task| fits(&request["launchType"], if task.plan.instance.is_some() { "EC2" } else { "FARGATE" }))

@@ -186,7 +186,7 @@ impl Ecs {
         let reason = format!("Host EC2 (instance {instance}) terminated.");
         let State { tasks, runners, .. } = &mut *state;
         let mut ended = Vec::new();
-        let lives = |task: &&mut Task| task.plan.instance.as_deref() == Some(arn.as_str()) && task.status < Status::Stopped;
+        let lives = |task: &&mut Task| task.plan.instance.as_deref() == Some(arn.as_str()) && task.life.status < Status::Stopped;
         for task in tasks.iter_mut().filter(lives) {
             ended.push(task.id.clone());
             let mut change = Change {
@@ -194,7 +194,7 @@ impl Ecs {
                 events: &self.inner.events,
                 produced: Vec::new(),
             };
-            change.task.mark_stop(None, &reason);
+            change.task.life.mark_stop(None, &reason);
             // A process tells of its end itself.
             if !runners.contains_key(&change.task.id) {
                 change.end_and_stop(None);
@@ -273,7 +273,7 @@ impl Ecs {
 impl State {
     /// The tasks on a container instance that are not over.
     fn on<'a>(&'a self, arn: &'a str) -> impl Iterator<Item = &'a Task> {
-        let lives = move |task: &&Task| task.plan.instance.as_deref() == Some(arn) && task.status < Status::Stopped;
+        let lives = move |task: &&Task| task.plan.instance.as_deref() == Some(arn) && task.life.status < Status::Stopped;
         self.tasks.iter().filter(lives)
     }
 

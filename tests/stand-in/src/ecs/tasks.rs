@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bellhop_model::ecs::{CONTAINER_EXITED, Life, Status};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -10,39 +11,6 @@ use crate::support::{epoch, hex, iso, uuid};
 
 pub(super) const SPOT: &str = "FARGATE_SPOT";
 pub(super) const ON_DEMAND: &str = "FARGATE";
-
-pub(super) const SPOT_INTERRUPTION: &str = "SpotInterruption";
-pub(super) const CONTAINER_EXITED: &str = "EssentialContainerExited";
-pub(super) const USER_INITIATED: &str = "UserInitiated";
-pub(super) const FAILED_TO_START: &str = "TaskFailedToStart";
-
-/// The stages of a task's life, in their order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Status {
-    Provisioning,
-    Pending,
-    Activating,
-    Running,
-    Deactivating,
-    Stopping,
-    Deprovisioning,
-    Stopped,
-}
-
-impl Status {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Provisioning => "PROVISIONING",
-            Self::Pending => "PENDING",
-            Self::Activating => "ACTIVATING",
-            Self::Running => "RUNNING",
-            Self::Deactivating => "DEACTIVATING",
-            Self::Stopping => "STOPPING",
-            Self::Deprovisioning => "DEPROVISIONING",
-            Self::Stopped => "STOPPED",
-        }
-    }
-}
 
 /// What RunTask and the task definition say about a new task.
 pub(super) struct Plan {
@@ -73,14 +41,9 @@ pub(super) struct Task {
     pub(super) id: String,
     pub(super) cluster_arn: String,
     pub(super) plan: Plan,
-    pub(super) status: Status,
-    /// Whether the desired status is STOPPED.
-    pub(super) stop_wanted: bool,
-    pub(super) stop_code: Option<&'static str>,
-    pub(super) stopped_reason: Option<String>,
+    pub(super) life: Life<Timestamp>,
     pub(super) exit_code: Option<i32>,
     pub(super) container_reason: Option<String>,
-    version: u64,
     /// Whether DescribeTasks and ListTasks do not know it any more.
     pub(super) forgotten: bool,
     eni: Eni,
@@ -88,11 +51,6 @@ pub(super) struct Task {
     container_ids: Vec<(String, String)>,
     created_at: Timestamp,
     updated_at: Timestamp,
-    connected_at: Option<Timestamp>,
-    started_at: Option<Timestamp>,
-    stopping_at: Option<Timestamp>,
-    execution_stopped_at: Option<Timestamp>,
-    stopped_at: Option<Timestamp>,
 }
 
 /// The network interface that every Fargate task has.
@@ -170,68 +128,34 @@ impl Task {
             container_ids: plan.containers.iter().map(ids).collect(),
             id,
             plan,
-            status: Status::Provisioning,
-            stop_wanted: false,
-            stop_code: None,
-            stopped_reason: None,
+            life: Life::default(),
             exit_code: None,
             container_reason: None,
-            version: 1,
             forgotten: false,
             eni: Eni::new(),
             created_at: now,
             updated_at: now,
-            connected_at: None,
-            started_at: None,
-            stopping_at: None,
-            execution_stopped_at: None,
-            stopped_at: None,
         }
     }
 
-    /// Enters a later stage.
-    pub(super) fn enter(&mut self, status: Status) {
-        let now = self.touch();
-        self.status = status;
-        let time = match status {
-            Status::Provisioning | Status::Pending | Status::Deactivating => return,
-            Status::Activating => &mut self.connected_at,
-            Status::Running => &mut self.started_at,
-            Status::Stopping => &mut self.stopping_at,
-            Status::Deprovisioning => &mut self.execution_stopped_at,
-            Status::Stopped => &mut self.stopped_at,
-        };
-        time.get_or_insert(now);
+    /// Enters a later stage, and says whether it is one.
+    pub(super) fn enter(&mut self, status: Status) -> bool {
+        let now = Timestamp::now();
+        let is_later = self.life.enter(status, now);
+        if is_later {
+            self.updated_at = now;
+        }
+        is_later
     }
 
-    /// Wants the task stopped, within the stage that it is in. Who wants it first gives the reason.
+    /// Wants the task stopped, within the stage that it is in.
     pub(super) fn want_stop(&mut self, code: &'static str, reason: &str) {
-        let now = self.touch();
-        self.mark_stop(code, reason);
-        self.stopping_at.get_or_insert(now);
-    }
-
-    /// The same without a change that events tell of.
-    pub(super) fn mark_stop(&mut self, code: impl Into<Option<&'static str>>, reason: &str) {
-        if !self.stop_wanted {
-            self.stop_wanted = true;
-            self.stop_code = code.into();
-            self.stopped_reason = Some(reason.to_owned());
-        }
-    }
-
-    fn touch(&mut self) -> Timestamp {
-        self.version += 1;
         self.updated_at = Timestamp::now();
-        self.updated_at
+        self.life.want_stop(code, reason, self.updated_at);
     }
 
     pub(super) fn on_spot(&self) -> bool {
         self.plan.provider.as_deref() == Some(SPOT)
-    }
-
-    pub(super) fn desired_status(&self) -> &'static str {
-        if self.stop_wanted { "STOPPED" } else { "RUNNING" }
     }
 
     /// The environment that the request gives the container, by name.
@@ -268,18 +192,18 @@ impl Task {
             task_definition: format!("{}:{}", self.plan.family, self.plan.revision),
             started_by: self.plan.started_by.clone(),
             capacity: self.plan.provider.clone().unwrap_or_else(|| ON_DEMAND.to_owned()),
-            last_status: self.status.name().to_owned(),
-            desired_status: self.desired_status().to_owned(),
-            stop_code: self.stop_code.map(str::to_owned),
-            stopped_reason: self.stopped_reason.clone(),
+            last_status: self.life.status.name().to_owned(),
+            desired_status: self.life.desired_status().to_owned(),
+            stop_code: self.life.stop_code().map(str::to_owned),
+            stopped_reason: self.life.stopped_reason().map(str::to_owned),
             exit_code: self.exit_code,
             container_reason: self.container_reason.clone(),
             command: self.command_override(),
             environment: self.environment_override(),
-            version: self.version,
+            version: self.life.version,
             created_at: self.created_at,
-            started_at: self.started_at,
-            stopped_at: self.stopped_at,
+            started_at: self.life.started_at,
+            stopped_at: self.life.stopped_at,
         }
     }
 
@@ -312,48 +236,48 @@ impl Task {
             "containers": self.containers(),
             "cpu": plan.cpu,
             "createdAt": time(self.created_at),
-            "desiredStatus": self.desired_status(),
+            "desiredStatus": self.life.desired_status(),
             "enableExecuteCommand": false,
             "ephemeralStorage": { "sizeInGiB": 20 },
             "group": plan.group.as_ref().unwrap_or(&group),
             "launchType": if plan.instance.is_some() { "EC2" } else { "FARGATE" },
-            "lastStatus": self.status.name(),
+            "lastStatus": self.life.status.name(),
             "memory": plan.memory,
             "overrides": plan.overrides,
             "taskArn": self.arn,
             "taskDefinitionArn": definition,
-            "version": self.version,
+            "version": self.life.version,
         });
-        let connectivity = self.connected_at.map(|_| "CONNECTED".into());
+        let connectivity = self.life.connected_at.map(|_| "CONNECTED".into());
         let optional = [
             ("platformVersion", plan.instance.is_none().then(|| "1.4.0".into())),
             ("containerInstanceArn", plan.instance.clone().map(Value::from)),
             ("capacityProviderName", plan.provider.clone().map(Value::from)),
             ("startedBy", plan.started_by.clone().map(Value::from)),
-            ("stopCode", self.stop_code.map(Value::from)),
-            ("stoppedReason", self.stopped_reason.clone().map(Value::from)),
+            ("stopCode", self.life.stop_code().map(Value::from)),
+            ("stoppedReason", self.life.stopped_reason().map(Value::from)),
             ("connectivity", connectivity),
-            ("connectivityAt", self.connected_at.map(&time)),
-            ("pullStartedAt", self.connected_at.map(&time)),
-            ("pullStoppedAt", self.connected_at.map(&time)),
-            ("startedAt", self.started_at.map(&time)),
-            ("stoppingAt", self.stopping_at.map(&time)),
-            ("executionStoppedAt", self.execution_stopped_at.map(&time)),
-            ("stoppedAt", self.stopped_at.map(&time)),
+            ("connectivityAt", self.life.connected_at.map(&time)),
+            ("pullStartedAt", self.life.connected_at.map(&time)),
+            ("pullStoppedAt", self.life.connected_at.map(&time)),
+            ("startedAt", self.life.started_at.map(&time)),
+            ("stoppingAt", self.life.stopping_at.map(&time)),
+            ("executionStoppedAt", self.life.execution_stopped_at.map(&time)),
+            ("stoppedAt", self.life.stopped_at.map(&time)),
         ];
         with_optional(task, optional)
     }
 
     fn attachment(&self) -> Option<Value> {
         let subnet = self.plan.subnet.as_ref()?;
-        let status = match self.status {
+        let status = match self.life.status {
             Status::Provisioning => "PRECREATED",
             Status::Pending => "ATTACHING",
             Status::Stopped => "DELETED",
             _ => "ATTACHED",
         };
         let mut details = vec![json!({ "name": "subnetId", "value": subnet })];
-        if self.status > Status::Provisioning {
+        if self.life.status > Status::Provisioning {
             details.extend([
                 json!({ "name": "networkInterfaceId", "value": self.eni.id }),
                 json!({ "name": "macAddress", "value": self.eni.mac }),
@@ -367,19 +291,19 @@ impl Task {
     fn containers(&self) -> Vec<Value> {
         // A container that ends by itself has ended before its task is stopped; one that is stopped from outside
         // ends in the course of it.
-        let ended_from = if self.stop_code == Some(CONTAINER_EXITED) {
+        let ended_from = if self.life.stop_code() == Some(CONTAINER_EXITED) {
             Status::Deactivating
         } else {
             Status::Deprovisioning
         };
-        let status = if self.status >= ended_from {
+        let status = if self.life.status >= ended_from {
             "STOPPED"
-        } else if self.status >= Status::Running {
+        } else if self.life.status >= Status::Running {
             "RUNNING"
         } else {
             "PENDING"
         };
-        let interfaces = if self.status > Status::Pending && self.plan.subnet.is_some() {
+        let interfaces = if self.life.status > Status::Pending && self.plan.subnet.is_some() {
             json!([{ "attachmentId": self.eni.attachment, "privateIpv4Address": self.eni.ip }])
         } else {
             json!([])
@@ -402,7 +326,7 @@ impl Task {
             let ended = place == 0 && status == "STOPPED";
             let exit_code = self.exit_code.filter(|_| ended);
             let reason = self.container_reason.clone().filter(|_| ended);
-            let runtime = self.started_at.map(|_| ids.1.clone());
+            let runtime = self.life.started_at.map(|_| ids.1.clone());
             let optional = [
                 ("exitCode", exit_code.map(Value::from)),
                 ("reason", reason.map(Value::from)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{RemedyAction, RemedyKind, Rule, SettingError, Wording, defined};
-use crate::config::values::Name;
+use crate::yaml::Name;
 
 pub(super) const KEY: &str = "back-up-now";
 

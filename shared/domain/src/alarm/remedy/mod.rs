@@ -18,8 +18,8 @@ use jiff::Timestamp;
 use serde::de::{Error as _, MapAccess};
 use serde::{Deserialize, Serialize};
 
-use crate::config::error::suggestion;
 use crate::ids::JobName;
+use crate::yaml::suggestion;
 
 /// The shortest time between two applications of a remedy, if the suite configuration does not set it.
 const DEFAULT_AT_MOST_EVERY: Duration = Duration::from_secs(30 * 60);
@@ -114,20 +114,23 @@ impl Remedy {
 /// The result of a remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Remedied {
+pub enum RemedyOutcome {
     /// It was applied. The text has details, such as the id of the started run.
     Done(Option<String>),
     /// It was applied recently, for this alarm or another one, so it was not repeated.
-    Held {
+    #[serde(rename = "held")]
+    CoolingDown {
         /// When it was applied.
         since: Timestamp,
     },
     /// It failed for good. The text has the reason.
     Failed(String),
     /// It failed for now; Bellhop retries it.
-    TriedAgain,
+    #[serde(rename = "tried-again")]
+    Retrying,
     /// Another alarm may be applying it now. Bellhop applies it for this alarm too, unless the other one succeeds.
-    Waits {
+    #[serde(rename = "waits")]
+    WaitingForOther {
         /// When the other alarm requested it.
         since: Timestamp,
     },

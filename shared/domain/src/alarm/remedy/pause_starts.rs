@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{RemedyAction, RemedyKind, Rule, SettingError, Wording};
-use crate::config::values::Flag;
+use crate::yaml::Flag;
 
 pub(super) const KEY: &str = "pause-starts";
 

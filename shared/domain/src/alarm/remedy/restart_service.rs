@@ -1,11 +1,11 @@
-//! The remedy `restart-service`: restarts an ECS service.
+//! The remedy `restart-service`: restarts an ECS service. Whether it may act now is decided by the target's claim (`alarm::claim`).
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::{RemedyAction, RemedyKind, Rule, SettingError, Wording};
-use crate::config::values::{Name, Timespan};
+use crate::yaml::{Name, Timespan};
 
 pub(super) const KEY: &str = "restart-service";
 

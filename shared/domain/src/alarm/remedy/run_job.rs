@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{RemedyAction, RemedyKind, Rule, SettingError, Wording, defined};
-use crate::config::values::Id;
 use crate::ids::JobName;
+use crate::yaml::Id;
 
 pub(super) const KEY: &str = "run-job";
 

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn the_forms_of_one_transition_are_one() {
-    let mut story = Story::new(Wanted::Nothing);
+    let mut story = Story::new(ConfiguredRemedy::Nothing);
     story.changes(ALARM, 100);
     story.ignores(change(ALARM, 100), 101).ignores(change(ALARM, 101), 101);
     let undated = AlarmChange {
@@ -24,7 +24,7 @@ fn the_forms_of_one_transition_are_one() {
 
 #[test]
 fn the_same_state_with_a_later_time_is_a_transition_whose_predecessor_was_lost() {
-    let mut story = Story::new(Wanted::Nothing);
+    let mut story = Story::new(ConfiguredRemedy::Nothing);
     story.changes(ALARM, 100).changes(ALARM, 4000);
     assert_eq!(story.notified(), ["Changed ALARM", "Changed ALARM"]);
     assert_eq!(story.alarm.open, Some(t(100)), "since when it was not heard to be OK");
@@ -32,10 +32,10 @@ fn the_same_state_with_a_later_time_is_a_transition_whose_predecessor_was_lost()
 
 #[test]
 fn an_ok_alone_is_told_only_if_it_ended_something() {
-    let mut story = Story::new(Wanted::Nothing);
+    let mut story = Story::new(ConfiguredRemedy::Nothing);
     story.changes(FINE, 100);
     assert_eq!(story.notified(), [""; 0]);
-    let mut story = Story::new(Wanted::Nothing);
+    let mut story = Story::new(ConfiguredRemedy::Nothing);
     let after = AlarmChange {
         previous: Some(ALARM),
         ..change(FINE, 100)
@@ -46,11 +46,14 @@ fn an_ok_alone_is_told_only_if_it_ended_something() {
 
 #[test]
 fn insufficient_data_opens_and_closes_nothing() {
-    let mut story = Story::new(Wanted::Remedy(restart()));
+    let mut story = Story::new(ConfiguredRemedy::Remedy(restart()));
     story.changes(UNCLEAR, 100);
     assert_eq!(story.notified(), [""; 0]);
     assert_eq!(story.remedies(), []);
-    story.changes(ALARM, 200).remedied(Remedied::Done(None), 201).changes(UNCLEAR, 300);
+    story
+        .changes(ALARM, 200)
+        .remedied(RemedyOutcome::Done(None), 201)
+        .changes(UNCLEAR, 300);
     assert_eq!(story.notified(), ["Changed ALARM done", "Changed INSUFFICIENT_DATA"]);
     assert_eq!(story.alarm.open, Some(t(200)));
     story.changes(FINE, 400);
@@ -59,14 +62,14 @@ fn insufficient_data_opens_and_closes_nothing() {
 
 #[test]
 fn what_nobody_wants_to_hear_is_kept_until_somebody_does() {
-    let mut story = Story::new(Wanted::Remedy(restart()));
+    let mut story = Story::new(ConfiguredRemedy::Remedy(restart()));
     let muted = AlarmChange {
         quiet: Some("it is muted".to_owned()),
         ..change(ALARM, 100)
     };
     story.receives(muted.clone(), 100).ignores(muted, 101);
     assert_eq!((story.notified(), story.remedies().len()), (vec![], 0));
-    story.changes(ALARM, 100).remedied(Remedied::Done(None), 700);
+    story.changes(ALARM, 100).remedied(RemedyOutcome::Done(None), 700);
     assert_eq!(story.notified(), ["Changed ALARM done"]);
     let muted = AlarmChange {
         quiet: Some("it is muted".to_owned()),
@@ -78,13 +81,13 @@ fn what_nobody_wants_to_hear_is_kept_until_somebody_does() {
 
 #[test]
 fn an_alarm_that_flaps_is_told_once_and_again_when_it_has_settled() {
-    let mut story = Story::new(Wanted::Remedy(restart()));
+    let mut story = Story::new(ConfiguredRemedy::Remedy(restart()));
     for flap in 0..10 {
         let at = flap * 6;
         story.changes(ALARM, at);
         let outcome = match flap {
-            0 => Remedied::Done(None),
-            _ => Remedied::Held { since: t(0) },
+            0 => RemedyOutcome::Done(None),
+            _ => RemedyOutcome::CoolingDown { since: t(0) },
         };
         story.remedied(outcome, at).changes(FINE, at + 3);
     }
@@ -106,13 +109,13 @@ fn an_alarm_that_flaps_is_told_once_and_again_when_it_has_settled() {
     );
     story.takes(&AlarmEvent::Tick, 660);
     assert_eq!(story.notified(), ["Settled OK"]);
-    story.changes(ALARM, 700).remedied(Remedied::Held { since: t(0) }, 701);
+    story.changes(ALARM, 700).remedied(RemedyOutcome::CoolingDown { since: t(0) }, 701);
     assert_eq!(story.notified(), ["Changed ALARM held"]);
 }
 
 #[test]
 fn changes_that_are_far_apart_are_no_flapping() {
-    let mut story = Story::new(Wanted::Nothing);
+    let mut story = Story::new(ConfiguredRemedy::Nothing);
     for round in 0..10 {
         story.changes(ALARM, round * 600).changes(FINE, round * 600 + 300);
     }
@@ -121,7 +124,7 @@ fn changes_that_are_far_apart_are_no_flapping() {
 
 #[test]
 fn an_end_whose_beginning_comes_later_is_told() {
-    let mut story = Story::new(Wanted::Nothing);
+    let mut story = Story::new(ConfiguredRemedy::Nothing);
     story.changes(FINE, 0);
     story.notified();
     let end = AlarmChange {

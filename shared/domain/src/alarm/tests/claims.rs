@@ -5,7 +5,7 @@ use super::*;
 const EVERY: Duration = Duration::from_secs(1800);
 
 fn claim(present: Option<&Claim>, by: &str, at: i64) -> Claimed {
-    Claim::take(present, "restart-service/c/s", by, EVERY, t(at))
+    Claim::acquire(present, "restart-service/c/s", by, EVERY, t(at))
 }
 
 fn claimed(present: Option<&Claim>, by: &str, at: i64) -> Claim {
@@ -45,7 +45,7 @@ fn a_claim_that_is_not_done_keeps_others_away_while_somebody_may_be_at_it() {
     let late = claimed(Some(&first), "a", 1790);
     assert_eq!(claim(Some(&late), "b", 1810), Claimed::Busy(t(0)));
     assert_eq!(claimed(Some(&first), "b", 1800).at, t(1800));
-    let at_any_time = Claim::take(Some(&first), "restart-service/c/s", "b", Duration::ZERO, t(0));
+    let at_any_time = Claim::acquire(Some(&first), "restart-service/c/s", "b", Duration::ZERO, t(0));
     assert!(matches!(at_any_time, Claimed::Yes(_)), "{at_any_time:?}");
 }
 
@@ -75,7 +75,7 @@ fn claims_from_before_are_understood() {
     let stored: Claim = serde_json::from_str(stored).unwrap();
     let at = stored.at;
     assert_eq!(
-        Claim::take(Some(&stored), "restart-service/c/s", "b", EVERY, later(at, EVERY / 2)),
+        Claim::acquire(Some(&stored), "restart-service/c/s", "b", EVERY, later(at, EVERY / 2)),
         Claimed::Done(at)
     );
 }

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::decision::{Decision, Ignored};
-use crate::outbox::{EffectId, later};
+use crate::outbox::EffectId;
+use crate::record::{Decides, Step};
 use crate::testing::t;
+use crate::time::later;
 
 fn id() -> AlarmId {
     AlarmId {
@@ -33,7 +35,7 @@ fn change(state: AlarmState, at: i64) -> AlarmChange {
     }
 }
 
-fn changed(change: AlarmChange, wanted: Wanted) -> AlarmEvent {
+fn changed(change: AlarmChange, wanted: ConfiguredRemedy) -> AlarmEvent {
     let change = Box::new(change);
     AlarmEvent::Changed { change, wanted }
 }
@@ -57,22 +59,23 @@ fn pause() -> Remedy {
     }
 }
 
-fn take(alarm: &Alarm, event: &AlarmEvent, at: i64) -> Alarm {
-    match alarm.decide(event, t(at)) {
+fn take(alarm: &Alarm, event: impl Into<Step<AlarmEvent>>, at: i64) -> Alarm {
+    let step = event.into();
+    match alarm.take(&step, t(at)) {
         Decision::Next(next) => *next,
-        Decision::Ignored(reason) => panic!("{event:?}: {reason}"),
+        Decision::Ignored(reason) => panic!("{step:?}: {reason}"),
     }
 }
 
 /// An alarm that changes. Its messages are performed at once.
 struct Story {
     alarm: Alarm,
-    remedy: Wanted,
+    remedy: ConfiguredRemedy,
     notified: Vec<String>,
 }
 
 impl Story {
-    fn new(remedy: Wanted) -> Self {
+    fn new(remedy: ConfiguredRemedy) -> Self {
         Self {
             alarm: Alarm::new(id()),
             remedy,
@@ -86,10 +89,10 @@ impl Story {
 
     fn receives(&mut self, change: AlarmChange, at: i64) -> &mut Self {
         let wanted = self.remedy.clone();
-        self.takes(&changed(change, wanted), at)
+        self.takes(changed(change, wanted), at)
     }
 
-    fn takes(&mut self, event: &AlarmEvent, at: i64) -> &mut Self {
+    fn takes(&mut self, event: impl Into<Step<AlarmEvent>>, at: i64) -> &mut Self {
         self.alarm = take(&self.alarm, event, at);
         self.notifies(at)
     }
@@ -103,18 +106,18 @@ impl Story {
 
     fn notifies(&mut self, at: i64) -> &mut Self {
         while let Some((id, news)) = self.alarm.outbox.pending().iter().find_map(|pending| match &pending.effect {
-            AlarmEffect::Tell(news) => Some((pending.id, news.clone())),
+            AlarmEffect::Notify(news) => Some((pending.id, news.clone())),
             _ => None,
         }) {
             let remedy = match news.remedy.map(|news| news.outcome) {
                 None => String::new(),
-                Some(Remedied::Done(_)) => " done".to_owned(),
-                Some(Remedied::Held { .. }) => " held".to_owned(),
-                Some(Remedied::Failed(_)) => " failed".to_owned(),
+                Some(RemedyOutcome::Done(_)) => " done".to_owned(),
+                Some(RemedyOutcome::CoolingDown { .. }) => " held".to_owned(),
+                Some(RemedyOutcome::Failed(_)) => " failed".to_owned(),
                 Some(other) => format!(" {other:?}"),
             };
             self.notified.push(format!("{:?} {}{remedy}", news.what, news.transition.state));
-            self.alarm = take(&self.alarm, &AlarmEvent::Performed(id), at);
+            self.alarm = take(&self.alarm, Step::Performed(id), at);
         }
         self
     }
@@ -127,7 +130,7 @@ impl Story {
             .collect()
     }
 
-    fn remedied(&mut self, outcome: Remedied, at: i64) -> &mut Self {
+    fn remedied(&mut self, outcome: RemedyOutcome, at: i64) -> &mut Self {
         let [effect] = self.remedies()[..] else {
             panic!("not one remedy: {:?}", self.alarm.outbox)
         };

@@ -4,8 +4,8 @@ use super::*;
 
 #[test]
 fn starts_are_paused_until_the_alarm_is_ok() {
-    let mut story = Story::new(Wanted::Remedy(pause()));
-    story.changes(ALARM, 100).remedied(Remedied::Done(None), 101);
+    let mut story = Story::new(ConfiguredRemedy::Remedy(pause()));
+    story.changes(ALARM, 100).remedied(RemedyOutcome::Done(None), 101);
     assert_eq!(story.notified(), ["Changed ALARM done"]);
     assert_eq!(story.alarm.due(), Some(later(t(100), LONGEST_PAUSE)));
     story.changes(FINE, 500);
@@ -16,8 +16,8 @@ fn starts_are_paused_until_the_alarm_is_ok() {
 
 #[test]
 fn a_pause_whose_end_nobody_hears_of_ends_after_a_day() {
-    let mut story = Story::new(Wanted::Remedy(pause()));
-    story.changes(ALARM, 100).remedied(Remedied::Done(None), 101);
+    let mut story = Story::new(ConfiguredRemedy::Remedy(pause()));
+    story.changes(ALARM, 100).remedied(RemedyOutcome::Done(None), 101);
     story.notified();
     story.takes(&AlarmEvent::Tick, 100 + 24 * 3600);
     assert_eq!(story.notified(), ["PauseEnded ALARM"]);
@@ -27,8 +27,8 @@ fn a_pause_whose_end_nobody_hears_of_ends_after_a_day() {
 
 #[test]
 fn a_pause_that_could_not_be_had_is_none_and_one_from_before_ends_with_it() {
-    let mut story = Story::new(Wanted::Remedy(pause()));
-    story.changes(ALARM, 100).remedied(Remedied::Failed("no".to_owned()), 101);
+    let mut story = Story::new(ConfiguredRemedy::Remedy(pause()));
+    story.changes(ALARM, 100).remedied(RemedyOutcome::Failed("no".to_owned()), 101);
     assert_eq!(story.alarm.paused, None);
     assert!(story.alarm.outbox.any(|effect| *effect == AlarmEffect::Resume { until: t(101) }));
 }
@@ -37,7 +37,7 @@ fn a_pause_that_could_not_be_had_is_none_and_one_from_before_ends_with_it() {
 /// pause was newer than its end.
 #[test]
 fn a_pause_ends_although_the_clock_of_its_end_is_behind() {
-    let mut story = Story::new(Wanted::Remedy(pause()));
+    let mut story = Story::new(ConfiguredRemedy::Remedy(pause()));
     story.changes(ALARM, 104);
     assert_eq!(story.alarm.paused, Some(t(104)));
     story.receives(change(FINE, 104), 101);

@@ -15,8 +15,10 @@ use super::poll::POLLS_FOR_CREATED;
 use super::record::REMEMBERED;
 use super::*;
 use crate::decision::{Decision, Ignored};
-use crate::outbox::{EffectId, later};
+use crate::outbox::EffectId;
+use crate::record::{Decides, Step};
 use crate::testing::t;
+use crate::time::later;
 
 const TABLE: &str = "arn:aws:dynamodb:eu-west-1:123456789012:table/suite";
 const HOUR: i64 = 3600;
@@ -45,13 +47,14 @@ fn backup() -> Backup {
     Backup::new("ci", "suite-table", definition(), t(0))
 }
 
-fn after(backup: &Backup, event: &BackupEvent, now: Timestamp) -> Backup {
-    match backup.decide(event, now) {
+fn after(backup: &Backup, event: impl Into<Step<BackupEvent>>, now: Timestamp) -> Backup {
+    let step = event.into();
+    match backup.take(&step, now) {
         Decision::Next(next) => {
             assert_eq!(next.changed, now);
             *next
         }
-        Decision::Ignored(reason) => panic!("{event:?}: {reason}"),
+        Decision::Ignored(reason) => panic!("{step:?}: {reason}"),
     }
 }
 
@@ -75,7 +78,7 @@ fn with(definition: Definition, slot: Timestamp, by: &str) -> BackupEvent {
 }
 
 fn seen(kind: JobKind, id: &str, state: JobState, message: Option<&str>) -> BackupEvent {
-    BackupEvent::Seen(JobSeen {
+    BackupEvent::Described(JobObservation {
         kind,
         id: id.to_owned(),
         state,
@@ -93,20 +96,19 @@ fn started(work: WorkId, id: &str) -> BackupEvent {
 
 /// A backup whose job of a slot runs under the id `job-MINUTES`.
 fn running(backup: &Backup, minutes: i64) -> Backup {
-    let backup = after(backup, &scheduled(slot(minutes), &format!("by-{minutes}")), slot(minutes));
+    let backup = after(backup, scheduled(slot(minutes), &format!("by-{minutes}")), slot(minutes));
     let backup = perform_all(&backup);
     after(
         &backup,
-        &started(WorkId::Backup(slot(minutes)), &format!("job-{minutes}")),
+        started(WorkId::Backup(slot(minutes)), &format!("job-{minutes}")),
         slot(minutes),
     )
 }
 
 fn perform_all(backup: &Backup) -> Backup {
     let done: Vec<EffectId> = backup.outbox.pending().iter().map(|pending| pending.id).collect();
-    done.iter().fold(backup.clone(), |backup, id| {
-        after(&backup, &BackupEvent::Performed(*id), backup.changed)
-    })
+    done.iter()
+        .fold(backup.clone(), |backup, id| after(&backup, Step::Performed(*id), backup.changed))
 }
 
 fn notified(backup: &Backup) -> Vec<String> {
@@ -115,16 +117,16 @@ fn notified(backup: &Backup) -> Vec<String> {
         .pending()
         .iter()
         .filter_map(|pending| match &pending.effect {
-            BackupEffect::Tell(news) => Some(match &news.what {
-                BackupTold::Ended(end) => end.how.status().to_owned(),
-                BackupTold::CopyEnded(end) => format!("copy {}", end.how.status()),
-                BackupTold::Stale { .. } => "stale".to_owned(),
-                BackupTold::Missing => "missing".to_owned(),
-                BackupTold::Recovered { from, copy, .. } => format!("recovered from {from}{}", if *copy { " (copy)" } else { "" }),
-                BackupTold::RestoreTested { took, .. } => format!("restored in {}s", took.as_secs()),
-                BackupTold::RestoreFailed { .. } => "restore failed".to_owned(),
-                BackupTold::Abandoned(what) => format!("could not {}", what.what),
-                BackupTold::LeftOver { why, .. } => format!("left over: {why}"),
+            BackupEffect::Notify(news) => Some(match &news.what {
+                BackupNewsKind::Ended(end) => end.how.status().to_owned(),
+                BackupNewsKind::CopyEnded(end) => format!("copy {}", end.how.status()),
+                BackupNewsKind::Stale { .. } => "stale".to_owned(),
+                BackupNewsKind::Missing => "missing".to_owned(),
+                BackupNewsKind::Recovered { from, copy, .. } => format!("recovered from {from}{}", if *copy { " (copy)" } else { "" }),
+                BackupNewsKind::RestoreTested { took, .. } => format!("restored in {}s", took.as_secs()),
+                BackupNewsKind::RestoreFailed { .. } => "restore failed".to_owned(),
+                BackupNewsKind::Abandoned(what) => format!("could not {}", what.what),
+                BackupNewsKind::LeftOver { why, .. } => format!("left over: {why}"),
             }),
             _ => None,
         })
@@ -137,7 +139,7 @@ fn effects(backup: &Backup) -> Vec<&BackupEffect> {
         .pending()
         .iter()
         .map(|pending| &pending.effect)
-        .filter(|effect| !matches!(effect, BackupEffect::Tell(_)))
+        .filter(|effect| !matches!(effect, BackupEffect::Notify(_)))
         .collect()
 }
 
@@ -147,7 +149,7 @@ fn in_vain(backup: &Backup, fits: fn(&BackupEffect) -> bool) -> Backup {
     [100, 219, 220].iter().fold(backup.clone(), |backup, minute| {
         after(
             &backup,
-            &BackupEvent::Deferred(id, "failed to ask: AccessDeniedException: no".to_owned()),
+            Step::Deferred(id, "failed to ask: AccessDeniedException: no".to_owned()),
             slot(*minute),
         )
     })

@@ -4,12 +4,12 @@ use super::*;
 
 #[test]
 fn a_schedule_that_comes_twice_starts_one_job() {
-    let once = after(&backup(), &scheduled(slot(0), "a"), t(5));
+    let once = after(&backup(), scheduled(slot(0), "a"), t(5));
     assert_eq!(effects(&once), [&BackupEffect::Start(WorkId::Backup(slot(0)))]);
     for (again, by) in [(slot(0), "a"), (slot(0), "b"), (slot(9), "c"), (slot(-9), "d"), (slot(700), "a")] {
         assert_eq!(ignored(&once, &scheduled(again, by), t(9)), Ignored::NothingNew, "{again} {by}");
     }
-    let next = after(&once, &scheduled(slot(10), "b"), t(700));
+    let next = after(&once, scheduled(slot(10), "b"), t(700));
     assert_eq!(next.jobs.len(), 2);
     let (first, second) = (WorkId::Backup(slot(0)), WorkId::Backup(slot(10)));
     assert_ne!(next.token(first), next.token(second));
@@ -39,7 +39,7 @@ fn suites_share_neither_token_nor_restored_name() {
 #[test]
 fn seconds_do_not_make_another_slot() {
     let late = Timestamp::from_second(slot(0).as_second() + 59).unwrap();
-    let backup = after(&backup(), &scheduled(late, "a"), t(90));
+    let backup = after(&backup(), scheduled(late, "a"), t(90));
     assert_eq!(backup.jobs[0].slot, slot(0));
 }
 

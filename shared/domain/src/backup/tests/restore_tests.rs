@@ -4,15 +4,15 @@ use super::*;
 
 /// A backup whose restore test of slot 0 runs under the id `restore-0`.
 fn testing() -> Backup {
-    let asked = after(&backup(), &check(tested()), slot(0));
-    let test = after(&perform_all(&asked), &newest(1, slot(0)), slot(0));
+    let asked = after(&backup(), check(tested()), slot(0));
+    let test = after(&perform_all(&asked), newest(1, slot(0)), slot(0));
     assert_eq!(effects(&test), [&BackupEffect::Start(WorkId::Restore(slot(0)))]);
     assert_eq!(ignored(&test, &newest(1, slot(1)), slot(1)), Ignored::NothingNew);
-    after(&perform_all(&test), &started(WorkId::Restore(slot(0)), "restore-0"), slot(0))
+    after(&perform_all(&test), started(WorkId::Restore(slot(0)), "restore-0"), slot(0))
 }
 
 fn restored(state: JobState, created: Option<&str>) -> BackupEvent {
-    BackupEvent::Seen(JobSeen {
+    BackupEvent::Described(JobObservation {
         kind: JobKind::Restore,
         id: "restore-0".to_owned(),
         state,
@@ -30,43 +30,43 @@ fn created() -> String {
 
 #[test]
 fn a_restore_test_is_told_with_its_duration_and_cleans_up() {
-    let done = after(&testing(), &restored(JobState::Completed, Some(&created())), slot(15));
+    let done = after(&testing(), restored(JobState::Completed, Some(&created())), slot(15));
     assert_eq!(notified(&done), ["restored in 720s"]);
     assert_eq!(effects(&done), [&BackupEffect::Remove { resource: created() }]);
     let request = "request".to_owned();
-    let removing = BackupEvent::Removal(RemovalSeen::Underway { request: request.clone() });
+    let removing = BackupEvent::Removal(RemovalObservation::Underway { request: request.clone() });
     let removing = after(&perform_all(&done), &removing, slot(15));
     let due = removing.due().unwrap();
     assert_eq!(due, later(slot(15), REMOVAL_AFTER));
     let looking = after(&removing, &BackupEvent::Tick, due);
-    assert_eq!(effects(&looking), [&BackupEffect::LookRemoval { request: request.clone() }]);
-    let still = BackupEvent::Removal(RemovalSeen::Underway { request });
+    assert_eq!(effects(&looking), [&BackupEffect::PollRemoval { request: request.clone() }]);
+    let still = BackupEvent::Removal(RemovalObservation::Underway { request });
     assert_eq!(ignored(&looking, &still, due), Ignored::NothingNew);
     assert_eq!(perform_all(&looking).due(), Some(later(due, REMOVAL_AFTER * 2)));
-    let gone = after(&perform_all(&looking), &BackupEvent::Removal(RemovalSeen::Done), due);
+    let gone = after(&perform_all(&looking), BackupEvent::Removal(RemovalObservation::Done), due);
     assert_eq!((gone.due(), notified(&gone).len()), (None, 0));
-    assert_eq!(ignored(&gone, &BackupEvent::Removal(RemovalSeen::Done), due), Ignored::Over);
+    assert_eq!(ignored(&gone, &BackupEvent::Removal(RemovalObservation::Done), due), Ignored::Over);
 
     let soon = ignored(&gone, &newest(1, slot(7 * 24 * 60 - 11)), slot(7 * 24 * 60 - 11));
     assert_eq!(soon, Ignored::NothingNew);
-    let next = after(&gone, &newest(1, slot(7 * 24 * 60)), slot(7 * 24 * 60));
+    let next = after(&gone, newest(1, slot(7 * 24 * 60)), slot(7 * 24 * 60));
     assert_eq!(effects(&next), [&BackupEffect::Start(WorkId::Restore(slot(7 * 24 * 60)))]);
 }
 
 #[test]
 fn what_a_restore_created_is_asked_for_where_nobody_told() {
-    let done = after(&testing(), &restored(JobState::Completed, None), slot(15));
-    assert_eq!(effects(&done), [&BackupEffect::Look(WorkId::Restore(slot(0)))]);
+    let done = after(&testing(), restored(JobState::Completed, None), slot(15));
+    assert_eq!(effects(&done), [&BackupEffect::Poll(WorkId::Restore(slot(0)))]);
     let done = perform_all(&done);
     assert_eq!(ignored(&done, &restored(JobState::Completed, None), slot(16)), Ignored::NothingNew);
-    let told_late = after(&done, &restored(JobState::Completed, Some(&created())), slot(16));
+    let told_late = after(&done, restored(JobState::Completed, Some(&created())), slot(16));
     assert_eq!(effects(&told_late), [&BackupEffect::Remove { resource: created() }]);
     assert_eq!(notified(&told_late), [""; 0]);
 }
 
 #[test]
 fn what_a_restore_created_is_asked_for_until_the_answer_has_caught_up() {
-    let mut record = perform_all(&after(&testing(), &restored(JobState::Completed, None), slot(15)));
+    let mut record = perform_all(&after(&testing(), restored(JobState::Completed, None), slot(15)));
     assert_eq!(record.due(), Some(later(slot(15), REMOVAL_AFTER)));
     let behind = ignored(&record, &restored(JobState::Underway, None), slot(15));
     assert_eq!(behind, Ignored::Over);
@@ -75,7 +75,7 @@ fn what_a_restore_created_is_asked_for_until_the_answer_has_caught_up() {
     for _ in 0..POLLS_FOR_CREATED {
         let due = record.due().unwrap();
         record = after(&record, &BackupEvent::Tick, due);
-        assert_eq!(effects(&record), [&BackupEffect::Look(WorkId::Restore(slot(0)))]);
+        assert_eq!(effects(&record), [&BackupEffect::Poll(WorkId::Restore(slot(0)))]);
         record = perform_all(&record);
     }
     let due = record.due().unwrap();
@@ -86,22 +86,22 @@ fn what_a_restore_created_is_asked_for_until_the_answer_has_caught_up() {
 
 #[test]
 fn what_an_event_says_was_created_does_not_count() {
-    let BackupEvent::Seen(completed) = restored(JobState::Completed, Some(&created())) else {
+    let BackupEvent::Described(completed) = restored(JobState::Completed, Some(&created())) else {
         unreachable!()
     };
-    let heard = after(&testing(), &BackupEvent::Heard(completed), slot(15));
-    assert_eq!(effects(&heard), [&BackupEffect::Look(WorkId::Restore(slot(0)))]);
+    let heard = after(&testing(), BackupEvent::ReportedByEvent(completed), slot(15));
+    assert_eq!(effects(&heard), [&BackupEffect::Poll(WorkId::Restore(slot(0)))]);
     assert_eq!(heard.test.unwrap().created, None);
 }
 
 #[test]
 fn a_restore_that_fails_says_so_and_leaves_nothing() {
-    let failed = after(&testing(), &restored(JobState::Failed, None), slot(15));
+    let failed = after(&testing(), restored(JobState::Failed, None), slot(15));
     assert_eq!(notified(&failed), ["restore failed"]);
-    assert_eq!(effects(&failed), [&BackupEffect::Look(WorkId::Restore(slot(0)))]);
-    let left = after(&perform_all(&failed), &restored(JobState::Failed, Some(&created())), slot(16));
+    assert_eq!(effects(&failed), [&BackupEffect::Poll(WorkId::Restore(slot(0)))]);
+    let left = after(&perform_all(&failed), restored(JobState::Failed, Some(&created())), slot(16));
     assert_eq!(effects(&left), [&BackupEffect::Remove { resource: created() }]);
-    let nothing = after(&perform_all(&failed), &restored(JobState::Failed, None), slot(16));
+    let nothing = after(&perform_all(&failed), restored(JobState::Failed, None), slot(16));
     assert_eq!(
         (nothing.test.as_ref().unwrap().removal.clone(), nothing.due()),
         (Removal::Done, None)
@@ -111,8 +111,8 @@ fn a_restore_that_fails_says_so_and_leaves_nothing() {
         message: "no".to_owned(),
     };
     let asked = after(
-        &perform_all(&after(&backup(), &check(tested()), slot(0))),
-        &newest(1, slot(0)),
+        &perform_all(&after(&backup(), check(tested()), slot(0))),
+        newest(1, slot(0)),
         slot(0),
     );
     let refused = after(&asked, &refused, slot(1));
@@ -130,7 +130,7 @@ fn what_a_forgotten_restore_created_is_removed_by_its_name() {
     assert_eq!(effects(&forgotten), [&BackupEffect::Remove { resource: created() }]);
 
     // AWS Backup deleted the finished job before Bellhop polled it for the created resource.
-    let sought = perform_all(&after(&testing(), &restored(JobState::Failed, None), slot(15)));
+    let sought = perform_all(&after(&testing(), restored(JobState::Failed, None), slot(15)));
     let forgotten = after(&sought, &vanished, slot(16));
     assert_eq!(effects(&forgotten), [&BackupEffect::Remove { resource: created() }]);
     assert_eq!(notified(&forgotten), [""; 0]);
@@ -165,7 +165,7 @@ fn nothing_but_what_the_test_created_is_ever_removed() {
         "arn:aws:s3:::bucket",
         "",
     ] {
-        let done = after(&testing(), &restored(JobState::Completed, Some(other)), slot(15));
+        let done = after(&testing(), restored(JobState::Completed, Some(other)), slot(15));
         assert!(notified(&done)[1].starts_with("left over: "), "{other}");
         assert_eq!(effects(&done), [&BackupEffect::Check; 0], "{other}");
     }
@@ -173,8 +173,8 @@ fn nothing_but_what_the_test_created_is_ever_removed() {
 
 #[test]
 fn a_removal_that_fails_is_told() {
-    let done = after(&testing(), &restored(JobState::Completed, Some(&created())), slot(15));
-    let failed = BackupEvent::Removal(RemovalSeen::Failed("AccessDenied".to_owned()));
+    let done = after(&testing(), restored(JobState::Completed, Some(&created())), slot(15));
+    let failed = BackupEvent::Removal(RemovalObservation::Failed("AccessDenied".to_owned()));
     let failed = after(&perform_all(&done), &failed, slot(15));
     assert_eq!(notified(&failed), ["left over: AccessDenied"]);
     assert_eq!(failed.due(), failed.outbox.due());

@@ -7,9 +7,9 @@ fn an_effect_is_performed_once() {
     let story = Story::new(spec()).up().stopped("1a", exited(0));
     let id = story.build.outbox.pending()[0].id;
     story
-        .happens(&BuildEvent::Performed(id))
+        .happens(Step::Performed(id))
         .expect_news()
-        .happens(&BuildEvent::Performed(id))
+        .happens(Step::Performed(id))
         .expect_ignored(Ignored::NothingNew);
 }
 
@@ -38,12 +38,12 @@ fn an_agent_that_never_says_that_it_has_stopped_counts_as_lost() {
     let mut story = Story::new(BuildSpec { limit: Some(1), ..spec() })
         .happens(&BuildEvent::Granted { turn: 0 })
         .up()
-        .happens(&cancelled(Outcome::Cancelled))
+        .happens(cancelled(Outcome::Cancelled))
         .performed();
     while story.build.outcome().is_none() || story.build.attempts[0].is_live() {
         story = story.tick_when_due();
         assert!(story.second < HOUR, "it holds its slot");
-        if !story.build.outbox.any(|effect| matches!(effect, BuildEffect::Leave { .. })) {
+        if !story.build.outbox.any(|effect| matches!(effect, BuildEffect::ReleaseSlot { .. })) {
             story = story.expect_todo(&["stop 1a: bellhop: the build is over"]).performed();
         }
     }
@@ -59,7 +59,7 @@ fn an_agent_that_never_says_that_it_has_stopped_counts_as_lost() {
 fn a_denied_stop_is_abandoned_and_reported_once() {
     let story = Story::new(spec())
         .up()
-        .happens(&cancelled(Outcome::Cancelled))
+        .happens(cancelled(Outcome::Cancelled))
         .fails_with("failed to stop 1a: AccessDeniedException: no", is_stop);
     assert_eq!(story.abandoned().len(), 1, "{:?}", story.abandoned());
     assert_eq!(story.abandoned()[0].why, "failed to stop 1a: AccessDeniedException: no");
@@ -119,7 +119,7 @@ fn a_launch_without_an_answer_ends_with_the_last_error_of_the_service() {
     let story = Story::new(impatient);
     let id = story.effect(|effect| matches!(effect, BuildEffect::Launch { .. }));
     story
-        .happens(&BuildEvent::Deferred(
+        .happens(Step::Deferred(
             id,
             "failed to launch it: ServerException: Service Unavailable".to_owned(),
         ))

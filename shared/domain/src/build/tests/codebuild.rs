@@ -1,9 +1,8 @@
 //! Builds on CodeBuild.
 
 use super::*;
-use crate::spec::CodeBuildExecutor;
-
-const CODEBUILD: Capacity = Capacity::CodeBuild;
+use crate::executor::CodeBuildExecutor;
+use crate::executor::codebuild::CAPACITY as CODEBUILD;
 
 fn started() -> Story {
     Story::new(BuildSpec {

@@ -14,7 +14,7 @@ fn kept() -> Story {
 fn collected() -> BuildEvent {
     BuildEvent::Collected {
         attempt: 1,
-        found: Found::default(),
+        results: Results::default(),
     }
 }
 
@@ -46,17 +46,17 @@ fn a_build_under_way_cannot_be_skipped() {
 fn a_late_success_does_not_revive_a_cancelled_build() {
     Story::new(spec())
         .up()
-        .happens(&cancelled(Outcome::Superseded))
+        .happens(cancelled(Outcome::Superseded))
         .stopped("1a", exited(0))
         .expect_finished(Outcome::Superseded, "not wanted")
-        .happens(&cancelled(Outcome::Cancelled))
+        .happens(cancelled(Outcome::Cancelled))
         .expect_ignored(Ignored::Over);
 }
 
 #[test]
 fn a_blocked_build_that_is_cancelled_notifies_only_its_run() {
     Story::of(Build::blocked(spec(), t(0)))
-        .happens(&cancelled(Outcome::Cancelled))
+        .happens(cancelled(Outcome::Cancelled))
         .expect_finished(Outcome::Cancelled, "not wanted")
         .expect_todo(&["notify the run cancelled"])
         .happens(&BuildEvent::Released)
@@ -71,9 +71,9 @@ fn results_are_collected_before_the_end_is_announced() {
         .stopped("1a", exited(1))
         .expect_finished(Outcome::Failed, "the script ended with exit code 1")
         .expect_todo(&["collect 1"])
-        .happens(&collected())
+        .happens(collected())
         .expect_todo(&["announce failed by 1", "notify the run failed"])
-        .happens(&collected())
+        .happens(collected())
         .expect_ignored(Ignored::NothingNew);
 }
 
@@ -85,7 +85,7 @@ fn the_end_is_announced_without_results_that_cannot_be_read() {
         story = story
             .expect_todo(&["collect 1"])
             .at(second)
-            .happens(&BuildEvent::Deferred(id, "no".to_owned()));
+            .happens(Step::Deferred(id, "no".to_owned()));
     }
     story.expect_todo(&[
         "announce succeeded by 1",
@@ -96,7 +96,7 @@ fn the_end_is_announced_without_results_that_cannot_be_read() {
 
 #[test]
 fn results_of_a_cancelled_build_are_not_collected() {
-    kept().happens(&cancelled(Outcome::Cancelled)).expect_todo(&[
+    kept().happens(cancelled(Outcome::Cancelled)).expect_todo(&[
         "stop 1a: bellhop: the build is over",
         "announce cancelled by 1",
         "notify the run cancelled",
@@ -130,9 +130,9 @@ fn an_attempt_has_an_end_once_it_is_over() {
     let up = Story::new(never_retried()).up();
     assert_eq!(up.build.attempts[0].end(), None);
     let over = up.stopped("1a", exited(2));
-    assert_eq!(over.build.attempts[0].end().map(End::word), Some("failed"));
+    assert_eq!(over.build.attempts[0].end().map(End::as_str), Some("failed"));
     let interrupted = Story::new(spec()).up().warned("1a");
     assert_eq!(interrupted.build.attempts[0].end(), None);
     let taken = interrupted.stopped("1a", taken_back());
-    assert_eq!(taken.build.attempts[0].end().map(End::word), Some("interrupted"));
+    assert_eq!(taken.build.attempts[0].end().map(End::as_str), Some("interrupted"));
 }

@@ -86,6 +86,6 @@ fn an_interruption_without_a_warning_counts_as_well() {
 fn a_build_that_never_ran_counts_no_agent_time() {
     Story::of(Build::blocked(spec(), t(0)))
         .at(9)
-        .happens(&cancelled(Outcome::Cancelled))
+        .happens(cancelled(Outcome::Cancelled))
         .expect_measured(&[Measure::Build(Outcome::Cancelled)]);
 }

@@ -361,7 +361,7 @@ fn one_search_at_a_time_is_pending() {
 #[test]
 fn a_search_that_is_denied_is_abandoned_and_an_orphan_that_shows_up_later_is_stopped() {
     let story = Story::new(spec())
-        .happens(&cancelled(Outcome::Cancelled))
+        .happens(cancelled(Outcome::Cancelled))
         .expect_todo(&["find 1", "announce cancelled by 1", "notify the run cancelled"])
         .fails_with("failed to list the tasks: ClusterNotFoundException: no", is_find);
     assert_eq!(story.abandoned().len(), 1, "{:?}", story.abandoned());

@@ -11,7 +11,7 @@ pub(super) fn check(build: &Build) {
     assert!(alive.len() <= 2, "{} attempts are live", alive.len());
     let over = build.outcome().is_some() && live(build).is_empty();
     assert!(
-        !(over && matches!(build.place, Place::Wanted | Place::Held)),
+        !(over && matches!(build.slot, Slot::Requested | Slot::Held)),
         "a slot is held for nothing"
     );
     if let [older, _] = alive.as_slice() {
@@ -61,12 +61,12 @@ pub(super) fn check_step(before: &Build, after: &Build) {
     let collecting = |build: &Build| usize::from(build.outbox.any(|effect| matches!(effect, BuildEffect::Collect { .. })));
     let collected = collecting(before) - collecting(before).min(collecting(after));
     assert_eq!(announced + collects, usize::from(decided) + collected, "announcements of the end");
-    let notified = pushed(|effect| matches!(effect, BuildEffect::TellRun { .. }));
+    let notified = pushed(|effect| matches!(effect, BuildEffect::NotifyRun { .. }));
     // A build that is cancelled before its release notifies only its run.
     let unreleased = before.state == BuildState::Blocked && matches!(after.outcome(), Some(Outcome::Cancelled | Outcome::Superseded));
     assert_eq!(notified, announced + usize::from(unreleased), "notifications of the run");
-    let slots = |build: &Build| u8::from(matches!(build.place, Place::Wanted | Place::Held));
-    let left = pushed(|effect| matches!(effect, BuildEffect::Leave { .. }));
+    let slots = |build: &Build| u8::from(matches!(build.slot, Slot::Requested | Slot::Held));
+    let left = pushed(|effect| matches!(effect, BuildEffect::ReleaseSlot { .. }));
     assert!(left >= usize::from(slots(before) > slots(after)), "a slot that is not released");
     if before.outcome().is_some() {
         assert_eq!(before.state, after.state, "an outcome was changed");
@@ -80,7 +80,7 @@ pub(super) fn check_step(before: &Build, after: &Build) {
 
 /// Something that may happen, sensible or not.
 #[derive(Debug, Clone)]
-enum Step {
+enum Happening {
     Event(BuildEvent),
     /// The oldest pending launch is accepted.
     Accept,
@@ -214,7 +214,7 @@ fn events() -> impl Strategy<Value = BuildEvent> {
         1 => Just(BuildEvent::Skipped { because: "lint".parse().unwrap() }),
         1 => Just(cancelled(Outcome::Cancelled)),
         2 => (0..2u32).prop_map(|turn| BuildEvent::Granted { turn }),
-        1 => attempts().prop_map(|attempt| BuildEvent::Collected { attempt, found: Found::default() }),
+        1 => attempts().prop_map(|attempt| BuildEvent::Collected { attempt, results: Results::default() }),
         2 => (attempts(), capacities(), agents())
             .prop_map(|(attempt, capacity, agent)| BuildEvent::LaunchAccepted { attempt, capacity, agent }),
         2 => (attempts(), capacities(), 0..3u32, refusals(), any::<bool>()).prop_map(|(attempt, capacity, round, refusal, spent)| {
@@ -226,40 +226,40 @@ fn events() -> impl Strategy<Value = BuildEvent> {
                 observation: Observation { agent, version, capacity, status },
             }
         ),
-        2 => (0..8000i64).prop_map(|second| BuildEvent::Tick { looked: t(second) }),
+        2 => (0..8000i64).prop_map(|second| BuildEvent::Tick { polled_at: t(second) }),
     ]
 }
 
-fn steps() -> impl Strategy<Value = Step> {
+fn happenings() -> impl Strategy<Value = Happening> {
     prop_oneof![
-        3 => events().prop_map(Step::Event),
-        4 => Just(Step::Accept),
-        2 => statuses().prop_map(Step::Overtake),
-        2 => (refusals(), any::<bool>()).prop_map(|(refusal, spent)| Step::Refuse(refusal, spent)),
+        3 => events().prop_map(Happening::Event),
+        4 => Just(Happening::Accept),
+        2 => statuses().prop_map(Happening::Overtake),
+        2 => (refusals(), any::<bool>()).prop_map(|(refusal, spent)| Happening::Refuse(refusal, spent)),
         6 => (0..2usize, prop::bool::weighted(0.8), statuses())
-            .prop_map(|(back, newer, status)| Step::OfAttempt { back, newer, status }),
-        3 => (0..8usize).prop_map(Step::Perform),
-        2 => (0..8usize).prop_map(Step::Defer),
-        3 => Just(Step::TickWhenDue),
-        1 => Just(Step::TickUnseen),
-        2 => prop_oneof![0..90i64, 0..4000i64].prop_map(Step::Pass),
+            .prop_map(|(back, newer, status)| Happening::OfAttempt { back, newer, status }),
+        3 => (0..8usize).prop_map(Happening::Perform),
+        2 => (0..8usize).prop_map(Happening::Defer),
+        3 => Just(Happening::TickWhenDue),
+        1 => Just(Happening::TickUnseen),
+        2 => prop_oneof![0..90i64, 0..4000i64].prop_map(Happening::Pass),
     ]
 }
 
-/// The event of a step for a build in its state, if there is one.
-fn event(build: &Build, step: Step, now: Timestamp) -> Option<BuildEvent> {
+/// What happens to a build in its state, if it can happen.
+fn happens(build: &Build, happening: Happening, now: Timestamp) -> Option<Step<BuildEvent>> {
     let launch = build.outbox.pending().iter().find_map(|pending| match &pending.effect {
         BuildEffect::Launch { attempt, capacity, round } => Some((*attempt, *capacity, *round)),
         _ => None,
     });
-    match step {
-        Step::Event(event) => Some(event),
-        Step::Accept => {
+    match happening {
+        Happening::Event(event) => Some(event.into()),
+        Happening::Accept => {
             let (attempt, capacity, _) = launch?;
             let agent = launched(attempt, capacity);
-            Some(BuildEvent::LaunchAccepted { attempt, capacity, agent })
+            Some(BuildEvent::LaunchAccepted { attempt, capacity, agent }.into())
         }
-        Step::Overtake(status) => {
+        Happening::Overtake(status) => {
             let (attempt, capacity, _) = launch?;
             let observation = Observation {
                 agent: launched(attempt, capacity),
@@ -267,50 +267,53 @@ fn event(build: &Build, step: Step, now: Timestamp) -> Option<BuildEvent> {
                 capacity: Some(capacity),
                 status,
             };
-            Some(BuildEvent::Agent { attempt, observation })
+            Some(BuildEvent::Agent { attempt, observation }.into())
         }
-        Step::Refuse(refusal, spent) => {
+        Happening::Refuse(refusal, spent) => {
             let (attempt, capacity, round) = launch?;
-            Some(BuildEvent::LaunchRefused {
+            let refused = BuildEvent::LaunchRefused {
                 attempt,
                 capacity,
                 round,
                 refusal,
                 spent,
-            })
+            };
+            Some(refused.into())
         }
-        Step::OfAttempt { back, newer, status } => {
+        Happening::OfAttempt { back, newer, status } => {
             let attempt = build.attempts.iter().rev().nth(back)?;
-            Some(BuildEvent::Agent {
-                attempt: attempt.number,
-                observation: Observation {
-                    agent: attempt.agent.clone()?,
-                    version: newer.then_some(attempt.seen + 1),
-                    capacity: None,
-                    status,
-                },
-            })
+            let observation = Observation {
+                agent: attempt.agent.clone()?,
+                version: newer.then_some(attempt.seen_version + 1),
+                capacity: None,
+                status,
+            };
+            let attempt = attempt.number;
+            Some(BuildEvent::Agent { attempt, observation }.into())
         }
-        Step::Perform(index) => {
+        Happening::Perform(index) => {
             let pending = build.outbox.pending();
             let pending = pending.get(index % pending.len().max(1))?;
             match pending.effect {
                 BuildEffect::Launch { .. } => None,
-                BuildEffect::Collect { attempt, .. } => Some(BuildEvent::Collected {
-                    attempt,
-                    found: Found::default(),
-                }),
-                _ => Some(BuildEvent::Performed(pending.id)),
+                BuildEffect::Collect { attempt, .. } => Some(collected(attempt)),
+                _ => Some(Step::Performed(pending.id)),
             }
         }
-        Step::Defer(index) => {
+        Happening::Defer(index) => {
             let pending = build.outbox.pending();
             let pending = pending.get(index % pending.len().max(1))?;
-            Some(BuildEvent::Deferred(pending.id, "no answer".to_owned()))
+            Some(Step::Deferred(pending.id, "no answer".to_owned()))
         }
-        Step::TickUnseen => Some(BuildEvent::Tick { looked: Timestamp::MIN }),
-        Step::TickWhenDue | Step::Pass(_) => Some(BuildEvent::Tick { looked: now }),
+        Happening::TickUnseen => Some(BuildEvent::Tick { polled_at: Timestamp::MIN }.into()),
+        Happening::TickWhenDue | Happening::Pass(_) => Some(BuildEvent::Tick { polled_at: now }.into()),
     }
+}
+
+/// The results of an attempt that leaves none.
+fn collected(attempt: u32) -> Step<BuildEvent> {
+    let results = Results::default();
+    BuildEvent::Collected { attempt, results }.into()
 }
 
 /// One agent for each attempt and capacity, as of a service that honours tokens.
@@ -318,24 +321,25 @@ fn launched(attempt: u32, capacity: Capacity) -> AgentId {
     arn(&format!("{attempt}-{capacity}"))
 }
 
-fn moment(build: &Build, now: Timestamp, step: &Step) -> Timestamp {
-    match step {
-        Step::TickWhenDue | Step::TickUnseen => build.due().map_or(now, |due| due.max(now)),
-        Step::Pass(seconds) => later(now, Duration::from_secs(seconds.unsigned_abs())),
+fn moment(build: &Build, now: Timestamp, happening: &Happening) -> Timestamp {
+    match happening {
+        Happening::TickWhenDue | Happening::TickUnseen => build.due().map_or(now, |due| due.max(now)),
+        Happening::Pass(seconds) => later(now, Duration::from_secs(seconds.unsigned_abs())),
         _ => now,
     }
 }
 
-/// Applies an event to a build, and checks the result.
-fn step(build: &Build, event: &BuildEvent, now: Timestamp) -> Build {
-    let next = match build.decide(event, now) {
+/// Applies a step to a build, and checks the result.
+fn step(build: &Build, step: impl Into<Step<BuildEvent>>, now: Timestamp) -> Build {
+    let step = step.into();
+    let next = match build.take(&step, now) {
         Decision::Next(next) => {
             check_step(build, &next);
             *next
         }
         Decision::Ignored(_) => build.clone(),
     };
-    if *event == (BuildEvent::Tick { looked: now }) {
+    if step == Step::Event(BuildEvent::Tick { polled_at: now }) {
         let rest = Build {
             outbox: Outbox::default(),
             ..next.clone()
@@ -356,20 +360,17 @@ fn wind_down(mut build: Build, mut now: Timestamp) {
         let pending: Vec<_> = build.outbox.pending().to_vec();
         for pending in pending {
             let answer = match pending.effect {
-                BuildEffect::Launch { attempt, capacity, round } => BuildEvent::LaunchRefused {
+                BuildEffect::Launch { attempt, capacity, round } => Step::Event(BuildEvent::LaunchRefused {
                     attempt,
                     capacity,
                     round,
                     refusal: account_limit(),
                     spent: true,
-                },
-                BuildEffect::Collect { attempt, .. } => BuildEvent::Collected {
-                    attempt,
-                    found: Found::default(),
-                },
-                _ => BuildEvent::Performed(pending.id),
+                }),
+                BuildEffect::Collect { attempt, .. } => collected(attempt),
+                _ => Step::Performed(pending.id),
             };
-            build = step(&build, &answer, now);
+            build = step(&build, answer, now);
         }
         for (attempt, agent) in build.agents_to_check(now) {
             let observation = Observation {
@@ -391,7 +392,7 @@ fn wind_down(mut build: Build, mut now: Timestamp) {
         now = now.max(due);
         // As in the sweep, agents are polled before timeouts apply.
         if build.agents_to_check(now).is_empty() {
-            build = step(&build, &BuildEvent::Tick { looked: now }, now);
+            build = step(&build, &BuildEvent::Tick { polled_at: now }, now);
         }
     }
     panic!("the build does not come to an end: {build:?}");
@@ -408,10 +409,10 @@ fn fall_silent(mut build: Build, mut now: Timestamp) {
                 continue;
             }
             let answer = match pending.effect {
-                BuildEffect::Ask | BuildEffect::Leave { .. } | BuildEffect::TellRun { .. } => BuildEvent::Performed(pending.id),
-                _ => BuildEvent::Deferred(pending.id, "AccessDeniedException: no".to_owned()),
+                BuildEffect::AcquireSlot | BuildEffect::ReleaseSlot { .. } | BuildEffect::NotifyRun { .. } => Step::Performed(pending.id),
+                _ => Step::Deferred(pending.id, "AccessDeniedException: no".to_owned()),
             };
-            build = step(&build, &answer, now);
+            build = step(&build, answer, now);
         }
         let Some(due) = build.due() else {
             assert!(build.outcome().is_some(), "nothing is due, and there is no outcome: {build:?}");
@@ -421,7 +422,7 @@ fn fall_silent(mut build: Build, mut now: Timestamp) {
             return;
         };
         now = now.max(due).max(later(now, Duration::from_secs(60)));
-        build = step(&build, &BuildEvent::Tick { looked: Timestamp::MIN }, now);
+        build = step(&build, &BuildEvent::Tick { polled_at: Timestamp::MIN }, now);
     }
     panic!("the build does not come to an end: {build:?}");
 }
@@ -433,15 +434,15 @@ proptest! {
     fn a_build_stays_sound_and_ends_after_any_events(
         spec in specs(),
         blocked in prop::bool::weighted(0.1),
-        steps in prop::collection::vec(steps(), 0..60),
+        happenings in prop::collection::vec(happenings(), 0..60),
     ) {
         let mut now = t(0);
         let mut build = if blocked { Build::blocked(spec, now) } else { Build::ready(spec, now) };
         check(&build);
-        for next in steps {
+        for next in happenings {
             now = moment(&build, now, &next);
-            if let Some(event) = event(&build, next, now) {
-                build = step(&build, &event, now);
+            if let Some(next) = happens(&build, next, now) {
+                build = step(&build, next, now);
             }
         }
         wind_down(build, now);
@@ -450,14 +451,14 @@ proptest! {
     #[test]
     fn a_build_ends_although_no_service_ever_answers_again(
         spec in specs(),
-        steps in prop::collection::vec(steps(), 0..40),
+        happenings in prop::collection::vec(happenings(), 0..40),
     ) {
         let mut now = t(0);
         let mut build = Build::ready(spec, now);
-        for next in steps {
+        for next in happenings {
             now = moment(&build, now, &next);
-            if let Some(event) = event(&build, next, now) {
-                build = step(&build, &event, now);
+            if let Some(next) = happens(&build, next, now) {
+                build = step(&build, next, now);
             }
         }
         fall_silent(build, now);
@@ -465,18 +466,18 @@ proptest! {
 
     /// As long as events are true, a launching attempt has an agent or a pending launch.
     #[test]
-    fn no_launch_is_ever_forgotten(spec in specs(), steps in prop::collection::vec(steps(), 0..60)) {
+    fn no_launch_is_ever_forgotten(spec in specs(), happenings in prop::collection::vec(happenings(), 0..60)) {
         let mut now = t(0);
         let mut build = Build::ready(spec, now);
-        for next in steps {
-            if matches!(next, Step::Event(_)) && !matches!(next, Step::Event(BuildEvent::Granted { .. })) {
+        for next in happenings {
+            if matches!(next, Happening::Event(_)) && !matches!(next, Happening::Event(BuildEvent::Granted { .. })) {
                 continue;
             }
             now = moment(&build, now, &next);
-            let Some(event) = event(&build, next, now) else { continue };
-            build = step(&build, &event, now);
+            let Some(next) = happens(&build, next, now) else { continue };
+            build = step(&build, next, now);
             let launches = build.outbox.any(|effect| matches!(effect, BuildEffect::Launch { .. }));
-            prop_assert!(!launches || build.spec.limit.is_none() || build.place == Place::Held, "a launch without a slot");
+            prop_assert!(!launches || build.spec.limit.is_none() || build.slot == Slot::Held, "a launch without a slot");
             for attempt in &build.attempts {
                 let wants_one = attempt.phase == Phase::Launching && attempt.agent.is_none();
                 let asked = |effect: &BuildEffect| {

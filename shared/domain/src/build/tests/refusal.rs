@@ -15,7 +15,7 @@ fn without_spot_capacity_the_same_attempt_goes_on_demand_at_once() {
 fn without_any_capacity_the_build_waits_longer_each_time() {
     let mut story = Story::new(spec()).refused(1, SPOT, no_capacity());
     // Otherwise that message would make the build due in between.
-    story.build.waiting_told = true;
+    story.build.waiting_announced = true;
     for longest in [15, 30, 60, 120, 240, 300, 300] {
         story = story
             .refused(1, ON_DEMAND, no_capacity())
@@ -153,7 +153,7 @@ fn a_refusal_that_spends_the_token_is_followed_by_another_round() {
         Decision::Next(next) => *next,
         Decision::Ignored(reason) => panic!("ignored: {reason}"),
     };
-    let tried = |build: &Build, second| next(build, &BuildEvent::Tick { looked: t(second) }, second);
+    let tried = |build: &Build, second| next(build, &BuildEvent::Tick { polled_at: t(second) }, second);
     let rounds = |build: &Build| -> Vec<u32> {
         let launches = build.outbox.pending().iter().filter_map(|pending| match pending.effect {
             BuildEffect::Launch { round, .. } => Some(round),

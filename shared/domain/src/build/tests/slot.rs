@@ -45,21 +45,21 @@ fn the_slot_is_held_while_the_interrupted_attempt_and_its_replacement_run() {
         .happens(&BuildEvent::Granted { turn: 0 })
         .accepted(SPOT, "1a")
         .running("1a")
-        .happens(&cancelled(Outcome::Cancelled))
+        .happens(cancelled(Outcome::Cancelled))
         .expect_todo(&[
             "stop 1a: bellhop: the build is over",
             "announce cancelled by 1",
             "notify the run cancelled",
         ]);
-    assert_eq!(story.build.place, Place::Held);
+    assert_eq!(story.build.slot, Slot::Held);
     let story = story.stopped("1a", stopped_by_a_person());
-    assert_eq!(story.build.place, Place::Left);
+    assert_eq!(story.build.slot, Slot::Released);
 }
 
 #[test]
 fn a_build_that_waits_for_a_slot_can_be_cancelled() {
     Story::new(limited())
-        .happens(&cancelled(Outcome::Superseded))
+        .happens(cancelled(Outcome::Superseded))
         .expect_finished(Outcome::Superseded, "not wanted")
         .expect_todo(&["announce superseded by 1", "notify the run superseded", "release its slot"])
         .performed()
@@ -81,12 +81,12 @@ fn a_slot_granted_between_a_release_and_its_record_is_released_too() {
     };
     build = *granted;
     for id in pending {
-        if let Decision::Next(next) = build.decide(&BuildEvent::Performed(id), t(3)) {
+        if let Decision::Next(next) = build.take(&Step::Performed(id), t(3)) {
             build = *next;
         }
     }
     let todo: Vec<&BuildEffect> = build.outbox.pending().iter().map(|pending| &pending.effect).collect();
-    assert_eq!(todo, [&BuildEffect::Leave { turn: 0 }]);
+    assert_eq!(todo, [&BuildEffect::ReleaseSlot { turn: 0 }]);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_build_that_waits_for_a_permission_releases_its_slot_and_acquires_another() 
         .running("1a")
         .stopped("1a", exited(0))
         .expect_status("succeeded");
-    assert!(story.build.outbox.any(|effect| *effect == BuildEffect::Leave { turn: 1 }));
+    assert!(story.build.outbox.any(|effect| *effect == BuildEffect::ReleaseSlot { turn: 1 }));
 }
 
 #[test]

@@ -35,8 +35,8 @@ impl Story {
 
     // What happens.
 
-    pub(super) fn happens(mut self, event: &BuildEvent) -> Self {
-        match self.build.decide(event, t(self.second)) {
+    pub(super) fn happens(mut self, event: impl Into<Step<BuildEvent>>) -> Self {
+        match self.build.take(&event.into(), t(self.second)) {
             Decision::Next(next) => {
                 properties::check_step(&self.build, &next);
                 self.measured.extend(measure::of_build(Some(&self.build), &next));
@@ -56,7 +56,7 @@ impl Story {
 
     /// The sweep processes the build at this second.
     pub(super) fn tick(self, second: i64) -> Self {
-        self.at(second).happens(&BuildEvent::Tick { looked: t(second) })
+        self.at(second).happens(&BuildEvent::Tick { polled_at: t(second) })
     }
 
     /// The sweep processes the build as soon as it is due.
@@ -123,7 +123,7 @@ impl Story {
             .map(|pending| pending.id)
             .collect();
         for id in pending {
-            self = self.happens(&BuildEvent::Performed(id));
+            self = self.happens(Step::Performed(id));
         }
         self
     }
@@ -242,11 +242,11 @@ pub(super) fn live(build: &Build) -> Vec<String> {
 
 pub(super) fn todo(build: &Build) -> Vec<String> {
     let text = |effect: &BuildEffect| match effect {
-        BuildEffect::Ask => "acquire a slot".to_owned(),
-        BuildEffect::Leave { .. } => "release its slot".to_owned(),
+        BuildEffect::AcquireSlot => "acquire a slot".to_owned(),
+        BuildEffect::ReleaseSlot { .. } => "release its slot".to_owned(),
         BuildEffect::Collect { attempt, .. } => format!("collect {attempt}"),
         BuildEffect::Launch { attempt, capacity, .. } => format!("launch {attempt} on {capacity}"),
-        BuildEffect::Find { attempt } => format!("find {attempt}"),
+        BuildEffect::SearchOrphan { attempt } => format!("find {attempt}"),
         BuildEffect::Stop { agent, reason } => format!("stop {}: {reason}", name(agent)),
         BuildEffect::Announce(BuildNews::Retrying { attempt, capacity, .. }) => format!("announce attempt {attempt} on {capacity}"),
         BuildEffect::Announce(BuildNews::Refused { attempt, .. }) => format!("announce that {attempt} is refused"),
@@ -259,7 +259,7 @@ pub(super) fn todo(build: &Build) -> Vec<String> {
                 attempt.map_or_else(|| "none".to_owned(), |number| number.to_string())
             )
         }
-        BuildEffect::TellRun { outcome, .. } => format!("notify the run {outcome}"),
+        BuildEffect::NotifyRun { outcome, .. } => format!("notify the run {outcome}"),
     };
     build.outbox.pending().iter().map(|pending| text(&pending.effect)).collect()
 }
@@ -268,7 +268,7 @@ pub(super) fn stop(cause: StopCause, reason: &str, exit_code: Option<i32>) -> St
     Stop {
         cause,
         reason: Some(reason.to_owned()),
-        containers: vec![crate::observation::ContainerEnd {
+        containers: vec![crate::executor::observation::ContainerEnd {
             name: "agent".to_owned(),
             exit_code,
             reason: None,
@@ -410,7 +410,7 @@ impl Story {
     pub(super) fn fails_with(mut self, why: &str, fits: fn(&BuildEffect) -> bool) -> Self {
         let (id, begun) = (self.effect(fits), self.second);
         for second in [0, 60, 180, 420, 900] {
-            self = self.at(begun + second).happens(&BuildEvent::Deferred(id, why.to_owned()));
+            self = self.at(begun + second).happens(Step::Deferred(id, why.to_owned()));
         }
         self
     }
@@ -429,5 +429,5 @@ pub(super) fn is_stop(effect: &BuildEffect) -> bool {
 }
 
 pub(super) fn is_find(effect: &BuildEffect) -> bool {
-    matches!(effect, BuildEffect::Find { .. })
+    matches!(effect, BuildEffect::SearchOrphan { .. })
 }

@@ -39,7 +39,7 @@ fn a_timeout_that_ends_after_the_poll_does_not_apply_yet() {
         .up()
         .tick(HOUR - 1)
         .at(HOUR)
-        .happens(&BuildEvent::Tick { looked: t(HOUR - 1) })
+        .happens(&BuildEvent::Tick { polled_at: t(HOUR - 1) })
         .expect_ignored(Ignored::NotDue)
         .stopped("1a", exited(0))
         .expect_status("succeeded");
@@ -154,7 +154,7 @@ fn an_agent_on_demand_gets_the_half_hour_that_an_instance_may_take() {
 
 #[test]
 fn timeouts_apply_after_half_an_hour_of_failing_polls() {
-    let unseen = |story: Story, second| story.at(second).happens(&BuildEvent::Tick { looked: Timestamp::MIN });
+    let unseen = |story: Story, second| story.at(second).happens(&BuildEvent::Tick { polled_at: Timestamp::MIN });
     let up = Story::new(spec()).up();
     // One failed poll long after the last one proves nothing.
     let up = unseen(up, HOUR + 10 * MINUTE).expect_todo(&[]).expect_status("running");

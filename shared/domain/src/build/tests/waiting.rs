@@ -115,7 +115,7 @@ fn an_agent_that_stops_long_after_its_build_was_cancelled_is_reported() {
         Story::new(spec())
             .up()
             .at(100)
-            .happens(&cancelled(Outcome::Cancelled))
+            .happens(cancelled(Outcome::Cancelled))
             .at(300)
             .stopped("1a", stop)
     };
@@ -125,7 +125,7 @@ fn an_agent_that_stops_long_after_its_build_was_cancelled_is_reported() {
     };
     assert_eq!((*outcome, *after, *at), (Outcome::Cancelled, Duration::from_secs(90), t(190)));
     assert_eq!(ended(105).announced(is_stopped).len(), 1, "people wait for it");
-    let superseded = Story::new(spec()).up().at(100).happens(&cancelled(Outcome::Superseded));
+    let superseded = Story::new(spec()).up().at(100).happens(cancelled(Outcome::Superseded));
     assert_eq!(superseded.at(200).stopped("1a", exited(143)).announced(is_stopped), []);
 }
 
@@ -139,7 +139,7 @@ fn the_end_of_an_agent_is_reported_after_the_search_for_another_one() {
         .warned("1a")
         .performed()
         .at(20)
-        .happens(&cancelled(Outcome::Cancelled))
+        .happens(cancelled(Outcome::Cancelled))
         .at(50)
         .stopped("1a", stop)
         .performed();

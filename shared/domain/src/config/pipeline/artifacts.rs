@@ -1,8 +1,8 @@
 //! The patterns of a job's artifacts.
 
-use crate::config::error::{FieldPath, FileError, quoted};
-use crate::config::source::Source;
-use crate::config::values::OneOrMany;
+use crate::yaml::OneOrMany;
+use crate::yaml::Source;
+use crate::yaml::{FieldPath, FileError, quoted};
 
 /// The most patterns of a job's artifacts. Together with [`LONGEST_ARTIFACT`] it keeps them small enough for the overrides of a task.
 const MOST_ARTIFACTS: usize = 20;

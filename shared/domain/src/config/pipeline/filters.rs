@@ -1,11 +1,11 @@
 //! The patterns that select pushes: branches, tags and paths.
 
 use super::raw::{RawJob, RawOn, RawPush};
-use crate::config::error::{FieldPath, FileError, quoted};
 use crate::config::filter::{Globs, Pattern, PushFilter};
-use crate::config::source::Source;
-use crate::config::values::{Id, OneOrMany};
 use crate::ids::JobName;
+use crate::yaml::Source;
+use crate::yaml::{FieldPath, FileError, quoted};
+use crate::yaml::{Id, OneOrMany};
 
 /// The most patterns of one list.
 const MOST_PATTERNS: usize = 50;

@@ -8,12 +8,12 @@ use super::filters::push_filter;
 use super::model::{Job, Work, job_path};
 use super::raw::{EnvName, Never, RawEvents, RawJob, RawOn};
 use super::retry::retry_policy;
-use crate::config::error::{FieldPath, FileError, quoted};
 use crate::config::filter::PushFilter;
-use crate::config::source::Source;
-use crate::config::values::{Id, Timespan, WordOr};
 use crate::ids::JobName;
 use crate::spec::RetryPolicy;
+use crate::yaml::Source;
+use crate::yaml::{FieldPath, FileError, quoted};
+use crate::yaml::{Id, Timespan, WordOr};
 
 /// The shortest `timeout` and `queue-timeout`.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);

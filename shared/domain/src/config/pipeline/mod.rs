@@ -2,7 +2,10 @@
 //!
 //! Here is the file as a whole, and which jobs a push starts. `raw` is the file's text as serde reads it, and `model` has the checked types. `job`
 //! checks one job, with `filters`, `artifacts` and `retry` for its longer keys; `order` sorts the jobs and refuses cycles. Values that the suite
-//! configuration has too, such as durations, are in `config::values`, and the matching of patterns is in `config::filter`.
+//! configuration has too, such as durations, are in `yaml::values`, and the matching of patterns is in `config::filter`.
+//!
+//! A new key of a job: `raw` reads it, `job` checks it into `model`, `config::plan` puts it into the build's `spec` where the build needs it, and
+//! `SHOWN` in `yaml::source` says whether a mistake may show its value.
 //!
 //! Everything here is about the file by itself: whether its agents exist and fit is checked in `config::plan`. A mistake is a [`FileError`] with its
 //! field. Look first at [`PipelineFile::parse`]; for a key of a job, at `raw.rs` and `job.rs`.
@@ -21,11 +24,11 @@ use self::filters::globs;
 pub(super) use self::job::{DEFAULT_QUEUE_TIMEOUT, DEFAULT_TIMEOUT, script};
 pub use self::model::{Concurrency, Job, Work};
 use self::raw::RawFile;
-use super::error::{FieldPath, FileError, PIPELINE_FILE, suggestion};
 use super::plan::Select;
-use super::source::Source;
-use super::values::{Document, Id};
 use crate::ids::{JobName, Reference};
+use crate::yaml::Source;
+use crate::yaml::{Document, Id};
+use crate::yaml::{FieldPath, FileError, PIPELINE_FILE, suggestion};
 
 /// The most jobs of a file.
 const MOST_JOBS: usize = 200;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::config::error::FieldPath;
 use crate::config::filter::{Globs, PushFilter};
 use crate::ids::{AgentName, JobName, Reference};
 use crate::spec::{Relaunch, RetryPolicy};
+use crate::yaml::FieldPath;
 
 /// A job as the file defines it.
 #[derive(Debug, Clone)]

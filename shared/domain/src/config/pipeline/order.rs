@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::model::Job;
-use crate::config::error::{FieldPath, FileError, suggestion};
-use crate::config::source::Source;
 use crate::ids::JobName;
+use crate::yaml::Source;
+use crate::yaml::{FieldPath, FileError, suggestion};
 
 /// Sorts the jobs so that each comes after the jobs that it needs.
 pub(super) fn order(source: &Source, jobs: &[Job]) -> Result<Vec<usize>, FileError> {

@@ -6,11 +6,11 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::config::error::quoted;
 use crate::config::filter::Pattern;
-use crate::config::values::{Entries, Flag, Id, OneOrMany, Timespan, Version, Whole, Word, WordOr};
 use crate::ids::{AgentName, JobName};
 use crate::spec::{Relaunch, RetryOn};
+use crate::yaml::quoted;
+use crate::yaml::{Entries, Flag, Id, OneOrMany, Timespan, Version, Whole, Word, WordOr};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use super::raw::{RawCapacity, RawRule};
 use crate::Capacity;
-use crate::config::error::{FieldPath, FileError, quoted};
-use crate::config::source::Source;
-use crate::config::values::{Whole, WordOr};
 use crate::spec::{RetryPolicy, RetryRule};
+use crate::yaml::Source;
+use crate::yaml::{FieldPath, FileError, quoted};
+use crate::yaml::{Whole, WordOr};
 
 /// The most rules of a retry policy.
 const MOST_RULES: usize = 20;
 /// The highest `limit` of a retry rule.
 const MOST_RETRIES: u32 = 10;
 /// The longest first wait of a retry rule.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(3600);
+const LONGEST_FIRST_BACKOFF: Duration = Duration::from_secs(3600);
 
 pub(super) fn retry_policy(source: &Source, at: &FieldPath, raw: Vec<RawRule>, critical: bool) -> Result<RetryPolicy, FileError> {
     if raw.is_empty() {
@@ -47,7 +47,7 @@ pub(super) fn retry_policy(source: &Source, at: &FieldPath, raw: Vec<RawRule>, c
                 format!("`{limit}` is out of bounds: expected 0 to {MOST_RETRIES}"),
             ));
         }
-        if let Some(backoff) = raw.backoff.as_ref().filter(|backoff| backoff.span > LONGEST_BACKOFF) {
+        if let Some(backoff) = raw.backoff.as_ref().filter(|backoff| backoff.span > LONGEST_FIRST_BACKOFF) {
             let message = format!("{} is out of bounds: expected at most 1h", quoted(&backoff.text));
             return Err(source.error(&at.key("backoff"), message));
         }

@@ -5,12 +5,12 @@ use std::fmt;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::check::Check;
+use super::defined::Check;
 use crate::alarm::Remedy;
 use crate::alarm::remedy::{REMEDIES, Rule, Setting, SettingError, read_setting};
-use crate::config::error::{FieldPath, FileError, quoted};
-use crate::config::values::{Flag, Name, Timespan};
 use crate::text::shown;
+use crate::yaml::{FieldPath, FileError, quoted};
+use crate::yaml::{Flag, Name, Timespan};
 
 const NAME: &str = "name";
 const AT_MOST_EVERY: &str = "at-most-every";

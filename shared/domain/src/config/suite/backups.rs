@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::check::Check;
+use super::defined::Check;
 use crate::backup::restore::{self, Resource};
 use crate::backup::{Definition, RestoreTest};
-use crate::config::error::{FieldPath, FileError, quoted};
-use crate::config::values::{Arn, Entries, Name, Timespan};
+use crate::yaml::{Arn, Entries, Name, Timespan};
+use crate::yaml::{FieldPath, FileError, quoted};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);

@@ -1,39 +1,39 @@
 //! The suite configuration, `config/bellhop.yaml`: the administrators' agents, and what else belongs to the suite.
 //!
 //! Here is the file as a whole: its sections, and the checks of repositories and jobs. `alarms` has the rules for alarms and `backups` the backups;
-//! both add their checks to `check::Check`. The keys and values of an agent template are in `config::agents`, those of a remedy in `alarm::remedy`.
+//! both add their checks to `defined::Check`. The keys and values of an agent template are in `executor`, those of a remedy in `alarm::remedy`.
 //! Types that begin with `Raw` are the file's text as serde reads it; the others are checked.
 //!
 //! A mistake is a [`FileError`] with its field. Nothing here reads the bucket or a pipeline file. Look first at [`SuiteConfig::parse`].
 
 mod alarms;
 mod backups;
-mod check;
+mod defined;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::agents::{Agent, RawAgent};
-use super::error::{FieldPath, FileError, SUITE_FILE, suggestion};
 use super::pipeline::script;
-use super::source::Source;
-use super::values::{Document, Entries, Id, Name, OneOrMany, Version};
 use crate::alarm::Remedy;
 use crate::backup::Definition;
+use crate::executor::{AgentTemplate, RawTemplate};
 use crate::ids::{AgentName, JobName, RepositoryName};
-use crate::spec::{Executor, Successes};
+use crate::spec::Successes;
+use crate::yaml::Source;
+use crate::yaml::{Document, Entries, Id, Name, OneOrMany, Version};
+use crate::yaml::{FieldPath, FileError, SUITE_FILE, suggestion};
 pub use alarms::Alarm;
 use alarms::RawAlarm;
 use backups::RawBackup;
-use check::Check;
+use defined::Check;
 
 /// A suite configuration that is right in itself: every agent and job that is named in it is defined in it.
 #[derive(Debug, Clone)]
 pub struct SuiteConfig {
     pub(super) source: Source,
     /// The agent templates.
-    pub agents: BTreeMap<AgentName, Agent>,
+    pub agents: BTreeMap<AgentName, AgentTemplate>,
     /// The repositories that may run jobs, and on which agents. With `None`, every repository may use every agent that is not restricted.
     pub repositories: Option<BTreeMap<RepositoryName, Repository>>,
     /// Jobs of the suite.
@@ -79,14 +79,8 @@ impl SuiteConfig {
     /// The clusters that agents run in, each once.
     #[must_use]
     pub fn clusters(&self) -> BTreeSet<String> {
-        let executors = self.agents.values().filter_map(|agent| match &agent.executor {
-            Executor::Ecs(ecs) => Some(ecs),
-            Executor::CodeBuild(_) => None,
-        });
-        executors
-            .flat_map(|ecs| ecs.spot_cluster.iter().chain([&ecs.on_demand_cluster]))
-            .cloned()
-            .collect()
+        let executors = self.agents.values().map(|agent| agent.executor.kind());
+        executors.flat_map(|kind| kind.clusters()).map(ToOwned::to_owned).collect()
     }
 
     /// The error for a request of a job that the suite does not have.
@@ -178,7 +172,7 @@ impl Check<'_> {
 struct RawSuite {
     #[serde(rename = "version")]
     _version: Version,
-    agents: Entries<Id<AgentName>, RawAgent>,
+    agents: Entries<Id<AgentName>, RawTemplate>,
     repositories: Option<Entries<Id<RepositoryName>, RawRepository>>,
     #[serde(default)]
     jobs: Entries<Id<JobName>, RawSuiteJob>,

@@ -4,7 +4,8 @@ use std::time::Duration;
 use crate::Capacity;
 use crate::alarm::RemedyAction;
 use crate::config::{PipelineFile, SuiteConfig, Work};
-use crate::spec::{EcsExecutor, Executor, Logs, Relaunch, RetryOn, RetryPolicy, RetryRule, Successes};
+use crate::executor::{EcsExecutor, Executor, Logs};
+use crate::spec::{Relaunch, RetryOn, RetryPolicy, RetryRule, Successes};
 
 const SUITE: &str = r#"
 version: 1
@@ -153,7 +154,7 @@ fn a_whole_suite_configuration() {
     assert!(ecs.spot_cluster.is_some() && !ecs.assign_public_ip && both.restricted && ecs.logs.is_none());
 
     let starts = ["images", "packages"].map(|name| {
-        let logs = config.agents[&name.parse().unwrap()].executor.logs().unwrap();
+        let logs = config.agents[&name.parse().unwrap()].executor.kind().logs().unwrap();
         (logs.group.as_str(), logs.stream_start.as_str())
     });
     assert_eq!(starts, [("/build/images", ""), ("/build/images", "packages/")]);

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use super::pipeline;
-use crate::agent::{fits_overrides, script_key};
+use crate::agent::{fits_environment, script_key};
 use crate::config::{OnBehalf, PipelineFile, Select, SuiteConfig, plan, plan_script};
+use crate::executor::{CodeBuildExecutor, EcsExecutor, Executor, Script};
 use crate::ids::{JobName, RunId};
-use crate::spec::{BuildSpec, CodeBuildExecutor, EcsExecutor, Executor, Relaunch, RetryPolicy, Script, Successes};
+use crate::spec::{BuildSpec, Relaunch, RetryPolicy, Successes};
 use crate::trigger::Push;
 
 const AGENTS: &str = "version: 1
@@ -127,7 +128,7 @@ fn agents_that_do_not_do() {
         (
             "buildspec: x",
             "",
-            ".bellhop.yaml, line 5, jobs.test.buildspec: a buildspec needs a CodeBuild agent, and `small` is an ECS agent: expected `run`",
+            ".bellhop.yaml, line 5, jobs.test.buildspec: a buildspec needs a CodeBuild agent, and `small` is none: expected `run`",
         ),
         (
             "run: x",
@@ -266,7 +267,7 @@ fn artifacts_that_fit_into_no_task() {
     build.id.job = "j".repeat(63).parse().unwrap();
     build.repository = "r".repeat(100).parse().unwrap();
     build.script = Script::Stored(script_key(&build.id));
-    assert!(fits_overrides(build, &"b".repeat(63)));
+    assert!(fits_environment(build, &"b".repeat(63)));
     assert_eq!(
         try_plan(&job(1_899), AGENTS, "refs/heads/main", None).unwrap_err(),
         ".bellhop.yaml, line 7, jobs.test.artifacts: the patterns and the variables of the job take 6001 bytes as JSON: at most 6000 fit into an ECS task"

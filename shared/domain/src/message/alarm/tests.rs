@@ -39,7 +39,7 @@ fn news(what: AlarmNewsKind, state: AlarmState, facts: AlarmFacts) -> AlarmNews 
         transition: Transition {
             state,
             at: at("14:03:22"),
-            heard: at("14:03:24"),
+            received_at: at("14:03:24"),
             previous: Some(if state == AlarmState::Ok {
                 AlarmState::Alarm
             } else {
@@ -51,7 +51,7 @@ fn news(what: AlarmNewsKind, state: AlarmState, facts: AlarmFacts) -> AlarmNews 
         open: Some(at("14:03:22")),
         remedy: None,
         unconfigured: None,
-        told: at("14:03:25"),
+        announced_at: at("14:03:25"),
     }
 }
 
@@ -59,7 +59,7 @@ fn changed(state: AlarmState, facts: AlarmFacts) -> AlarmNews {
     news(AlarmNewsKind::Changed, state, facts)
 }
 
-fn restart(outcome: Remedied) -> Option<RemedyNews> {
+fn restart(outcome: RemedyOutcome) -> Option<RemedyNews> {
     Some(RemedyNews {
         remedy: Remedy {
             action: RemedyAction::RestartService {
@@ -80,7 +80,7 @@ fn title(alarm: &Alarm, news: &AlarmNews) -> String {
 #[test]
 fn an_alarm_says_what_since_when_how_far_and_where() {
     let mut news = changed(AlarmState::Alarm, facts());
-    news.remedy = restart(Remedied::Done(None));
+    news.remedy = restart(RemedyOutcome::Done(None));
     let message = about_alarm(&alarm("jenkins-unhealthy"), &news);
     assert_eq!(
         message.subject,
@@ -233,7 +233,7 @@ fn titles_of_everything_else_that_is_told() {
     let mut lost = changed(AlarmState::Ok, fine.clone());
     lost.open = None;
     let mut late = changed(AlarmState::Alarm, facts());
-    late.told = "2026-03-04T08:00:00Z".parse().unwrap();
+    late.announced_at = "2026-03-04T08:00:00Z".parse().unwrap();
     let mut contributor = alarm("dead-letters");
     contributor.id.contributor = Some("6d44".to_owned());
     let titles = [
@@ -266,34 +266,34 @@ fn titles_of_everything_else_that_is_told() {
 
 #[test]
 fn what_was_done_is_a_sentence() {
-    let job = |outcome: Remedied| {
+    let job = |outcome: RemedyOutcome| {
         let mut news = restart(outcome).unwrap();
         news.remedy.action = RemedyAction::RunJob("clean-workspaces".parse().unwrap());
         news
     };
-    let pause = |outcome: Remedied| {
+    let pause = |outcome: RemedyOutcome| {
         let mut news = restart(outcome).unwrap();
         news.remedy.action = RemedyAction::PauseStarts;
         news
     };
-    let backup = |outcome: Remedied| {
+    let backup = |outcome: RemedyOutcome| {
         let mut news = restart(outcome).unwrap();
         news.remedy.action = RemedyAction::BackUp("jenkins-home".to_owned());
         news
     };
     let all = [
-        restart(Remedied::Done(None)).unwrap(),
-        restart(Remedied::Held { since: at("13:50:00") }).unwrap(),
-        restart(Remedied::Failed("there is no such service".to_owned())).unwrap(),
-        restart(Remedied::TriedAgain).unwrap(),
-        restart(Remedied::Waits { since: at("13:50:00") }).unwrap(),
-        restart(Remedied::NotNeeded).unwrap(),
-        restart(Remedied::DryRun).unwrap(),
-        job(Remedied::Done(Some("run abcdefghij".to_owned()))),
-        job(Remedied::Held { since: at("13:50:00") }),
-        pause(Remedied::Done(None)),
-        pause(Remedied::DryRun),
-        backup(Remedied::Done(None)),
+        restart(RemedyOutcome::Done(None)).unwrap(),
+        restart(RemedyOutcome::CoolingDown { since: at("13:50:00") }).unwrap(),
+        restart(RemedyOutcome::Failed("there is no such service".to_owned())).unwrap(),
+        restart(RemedyOutcome::Retrying).unwrap(),
+        restart(RemedyOutcome::WaitingForOther { since: at("13:50:00") }).unwrap(),
+        restart(RemedyOutcome::NotNeeded).unwrap(),
+        restart(RemedyOutcome::DryRun).unwrap(),
+        job(RemedyOutcome::Done(Some("run abcdefghij".to_owned()))),
+        job(RemedyOutcome::CoolingDown { since: at("13:50:00") }),
+        pause(RemedyOutcome::Done(None)),
+        pause(RemedyOutcome::DryRun),
+        backup(RemedyOutcome::Done(None)),
     ];
     let sentences: Vec<String> = all.iter().map(|news| sentence(&news.remedy, &news.outcome)).collect();
     assert_snapshot!(sentences.join("\n"), @r"
@@ -311,7 +311,7 @@ fn what_was_done_is_a_sentence() {
     a backup of jenkins-home was started
     ");
     let mut news = news(AlarmNewsKind::Remedied, AlarmState::Alarm, facts());
-    news.remedy = restart(Remedied::Failed("there is no such service".to_owned()));
+    news.remedy = restart(RemedyOutcome::Failed("there is no such service".to_owned()));
     let message = about_alarm(&alarm("jenkins-unhealthy"), &news);
     assert_eq!(
         (message.document["status"].as_str(), message.document["severity"].as_str()),

@@ -49,7 +49,7 @@ fn an_attempt_that_is_being_replaced() {
 #[test]
 fn a_build_that_failed() {
     let report = script(2, Some("make test"), Some(3));
-    let failed = after(&running(spec()), &stopped(1, "0a1b", StopCause::Exited, report), 90);
+    let failed = after(&running(spec()), stopped(1, "0a1b", StopCause::Exited, report), 90);
     let message = notified(&failed);
     assert_snapshot!(message.subject, @"shop main: test failed: `make test` (line 3) ended with exit code 2");
     assert_snapshot!(message.email, @r"
@@ -91,7 +91,7 @@ fn a_build_that_failed() {
 
 #[test]
 fn a_build_that_succeeded_at_its_second_attempt() {
-    let interrupted = after(&running(spec()), &stopped(1, "0a1b", StopCause::Interrupted, None), 90);
+    let interrupted = after(&running(spec()), stopped(1, "0a1b", StopCause::Interrupted, None), 90);
     let accepted = BuildEvent::LaunchAccepted {
         attempt: 2,
         capacity: Capacity::OnDemand,
@@ -99,8 +99,8 @@ fn a_build_that_succeeded_at_its_second_attempt() {
     };
     let mut build = after(&interrupted, &accepted, 91);
     let announced = build.outbox.pending()[0].id;
-    build = after(&build, &BuildEvent::Performed(announced), 92);
-    let message = notified(&after(&build, &stopped(2, "2c3d", StopCause::Exited, script(0, None, None)), 200));
+    build = after(&build, Step::Performed(announced), 92);
+    let message = notified(&after(&build, stopped(2, "2c3d", StopCause::Exited, script(0, None, None)), 200));
     assert_snapshot!(message.subject, @"shop main: test succeeded");
     assert_snapshot!(message.email, @r"
     shop main: test succeeded

@@ -35,9 +35,9 @@ fn a_refusal_and_what_is_given_up_say_what_happens_now_and_what_a_person_can_do(
     };
     let mut over = after(&up, &cancelled, 100);
     for pending in over.outbox.pending().to_vec() {
-        over = after(&over, &BuildEvent::Performed(pending.id), 101);
+        over = after(&over, Step::Performed(pending.id), 101);
     }
-    let message = notified(&after(&over, &BuildEvent::Tick { looked: t(1000) }, 1000));
+    let message = notified(&after(&over, &BuildEvent::Tick { polled_at: t(1000) }, 1000));
     assert_snapshot!(message.email, @r"
     shop main: test: could not stop the agent of attempt 1: AWS has not confirmed that it stopped
 
@@ -61,10 +61,10 @@ fn how_every_other_end_is_told() {
     patient.retry = RetryPolicy::never();
     let up = running(patient.clone());
     let title = |build: &Build| notified(build).sms;
-    assert_snapshot!(title(&after(&up, &stopped(1, "0a1b", StopCause::Interrupted, None), 90)), @"shop main: test was interrupted: AWS reclaimed its Spot capacity");
-    assert_snapshot!(title(&after(&up, &stopped(1, "0a1b", StopCause::FailedToStart, None), 90)), @"shop main: test had an infrastructure failure: the agent did not start: Essential container in task exited");
-    assert_snapshot!(title(&after(&up, &stopped(1, "0a1b", StopCause::Exited, script(1, None, None)), 90)), @"shop main: test failed: the script ended with exit code 1");
-    assert_snapshot!(title(&after(&up, &BuildEvent::Tick { looked: t(3700) }, 3700)), @"shop main: test timed out: it ran longer than its timeout of 1h");
+    assert_snapshot!(title(&after(&up, stopped(1, "0a1b", StopCause::Interrupted, None), 90)), @"shop main: test was interrupted: AWS reclaimed its Spot capacity");
+    assert_snapshot!(title(&after(&up, stopped(1, "0a1b", StopCause::FailedToStart, None), 90)), @"shop main: test had an infrastructure failure: the agent did not start: Essential container in task exited");
+    assert_snapshot!(title(&after(&up, stopped(1, "0a1b", StopCause::Exited, script(1, None, None)), 90)), @"shop main: test failed: the script ended with exit code 1");
+    assert_snapshot!(title(&after(&up, &BuildEvent::Tick { polled_at: t(3700) }, 3700)), @"shop main: test timed out: it ran longer than its timeout of 1h");
     let refused = BuildEvent::LaunchRefused {
         attempt: 1,
         capacity: Capacity::Spot,
@@ -81,9 +81,9 @@ fn how_every_other_end_is_told() {
         spent: false,
     };
     let waiting = after(&Build::ready(patient, t(0)), &throttled, 1);
-    let tried = after(&waiting, &BuildEvent::Tick { looked: t(20) }, 20);
+    let tried = after(&waiting, &BuildEvent::Tick { polled_at: t(20) }, 20);
     let waiting = after(&tried, &throttled, 7100);
-    assert_snapshot!(title(&after(&waiting, &BuildEvent::Tick { looked: t(7300) }, 7300)), @"shop main: test timed out: no agent within its queue-timeout of 2h: You've reached the limit on the number of vCPUs");
+    assert_snapshot!(title(&after(&waiting, &BuildEvent::Tick { polled_at: t(7300) }, 7300)), @"shop main: test timed out: no agent within its queue-timeout of 2h: You've reached the limit on the number of vCPUs");
     let failing = crate::spec::RetryRule {
         on: vec![crate::spec::RetryOn::Failure],
         exit_codes: Vec::new(),
@@ -95,7 +95,7 @@ fn how_every_other_end_is_told() {
     stubborn.retry.rules = vec![failing];
     let failed = after(
         &running(stubborn),
-        &stopped(1, "0a1b", StopCause::Exited, script(75, None, None)),
+        stopped(1, "0a1b", StopCause::Exited, script(75, None, None)),
         90,
     );
     assert_snapshot!(title(&failed), @"shop main: test is retried (attempt 2, spot): the script ended with exit code 75");
@@ -112,9 +112,9 @@ fn a_build_that_waits_says_until_when_and_one_that_has_stopped_how_long_that_too
         spent: false,
     };
     let waiting = after(&Build::ready(spec(), t(0)), &refused, 1);
-    let mut waiting = after(&waiting, &BuildEvent::Tick { looked: t(60) }, 60);
+    let mut waiting = after(&waiting, &BuildEvent::Tick { polled_at: t(60) }, 60);
     waiting = after(&waiting, &refused, 61);
-    let waiting = after(&waiting, &BuildEvent::Tick { looked: t(600) }, 600);
+    let waiting = after(&waiting, &BuildEvent::Tick { polled_at: t(600) }, 600);
     assert_snapshot!(notified(&waiting).email, @r"
     shop main: test has waited for an agent since 14:13 UTC: You've reached the limit on the number of vCPUs
 
@@ -149,9 +149,9 @@ fn a_build_that_waits_says_until_when_and_one_that_has_stopped_how_long_that_too
     Logs:       https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/$252Fbellhop$252Fagents/log-events/small$252Fagent$252F0a1b
     ");
     for pending in over.outbox.pending().to_vec() {
-        over = after(&over, &BuildEvent::Performed(pending.id), 101);
+        over = after(&over, Step::Performed(pending.id), 101);
     }
-    let stopped = after(&over, &stopped(1, "0a1b", StopCause::Requested, None), 190);
+    let stopped = after(&over, stopped(1, "0a1b", StopCause::Requested, None), 190);
     let message = notified(&stopped);
     assert_snapshot!(message.sms, @"shop main: test has stopped; it was cancelled 1m 30s earlier");
     assert_eq!(message.document["id"], "abcdefghij/test/stopped");

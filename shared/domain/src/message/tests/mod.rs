@@ -3,6 +3,7 @@
 
 mod build;
 mod build_outcomes;
+pub(crate) mod page;
 mod run;
 
 use std::collections::BTreeMap;
@@ -15,9 +16,10 @@ use super::*;
 use crate::Capacity;
 use crate::build::{Build, BuildEffect, BuildEvent, BuildNews, Refusal};
 use crate::decision::Decision;
+use crate::executor::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
 use crate::ids::{AgentId, JobName};
-use crate::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
 use crate::outcome::Outcome;
+use crate::record::{Decides, Step};
 use crate::run::{Run, RunEvent};
 use crate::spec::RetryPolicy;
 use crate::testing::{push, spec, spec_needing, t};
@@ -27,10 +29,11 @@ fn agent(name: &str) -> AgentId {
     format!("arn:aws:ecs:us-east-1:123456789012:task/ci-spot/{name}").parse().unwrap()
 }
 
-fn after(build: &Build, event: &BuildEvent, second: i64) -> Build {
-    match build.decide(event, t(second)) {
+fn after(build: &Build, event: impl Into<Step<BuildEvent>>, second: i64) -> Build {
+    let step = event.into();
+    match build.take(&step, t(second)) {
         Decision::Next(next) => *next,
-        Decision::Ignored(reason) => panic!("{event:?}: {reason}"),
+        Decision::Ignored(reason) => panic!("{step:?}: {reason}"),
     }
 }
 
@@ -76,7 +79,7 @@ fn running(spec: crate::spec::BuildSpec) -> Build {
         agent,
     };
     let build = after(&Build::ready(spec, t(0)), &accepted, 1);
-    after(&build, &seen(1, "0a1b", AgentStatus::Running { since: None }), 30)
+    after(&build, seen(1, "0a1b", AgentStatus::Running { since: None }), 30)
 }
 
 /// The message about a build at this moment.
@@ -137,7 +140,7 @@ fn document(message: &Message) -> String {
 }
 
 fn retrying() -> Message {
-    let interrupted = after(&running(spec()), &seen(1, "0a1b", AgentStatus::Interrupted), 90);
+    let interrupted = after(&running(spec()), seen(1, "0a1b", AgentStatus::Interrupted), 90);
     notified(&interrupted)
 }
 
@@ -197,7 +200,7 @@ fn any_branch_and_any_cause_fit() {
 #[test]
 fn a_message_keeps_its_id_however_often_and_late_it_is_sent() {
     assert_eq!(retrying().document["id"], "abcdefghij/test/retrying/2");
-    let failed = after(&running(spec()), &stopped(1, "0a1b", StopCause::Exited, script(2, None, None)), 90);
+    let failed = after(&running(spec()), stopped(1, "0a1b", StopCause::Exited, script(2, None, None)), 90);
     let first = notified(&failed);
     assert_eq!(first.document["id"], "abcdefghij/test/failed");
     assert_eq!(notified(&failed), first);

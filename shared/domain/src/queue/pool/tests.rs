@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 
 use super::*;
+use crate::decision::Decision;
+use crate::outbox::EffectId;
+use crate::record::Step;
 use crate::testing::t;
 
 fn id(job: &str) -> BuildId {
@@ -12,15 +15,16 @@ fn pool() -> Pool {
     Pool::new("small".parse().unwrap(), t(0))
 }
 
-fn take(pool: &Pool, event: &PoolEvent, at: i64) -> Pool {
-    match pool.decide(event, t(at)) {
+fn take(pool: &Pool, event: impl Into<Step<PoolEvent>>, at: i64) -> Pool {
+    let step = event.into();
+    match pool.take(&step, t(at)) {
         Decision::Next(next) => *next,
         Decision::Ignored(_) => pool.clone(),
     }
 }
 
 fn ask(pool: &Pool, job: &str, since: i64, limit: u32) -> Pool {
-    let event = PoolEvent::Ask {
+    let event = PoolEvent::Acquire {
         build: id(job),
         since: t(since),
         limit,
@@ -30,7 +34,7 @@ fn ask(pool: &Pool, job: &str, since: i64, limit: u32) -> Pool {
 }
 
 fn leave(pool: &Pool, job: &str) -> Pool {
-    take(pool, &PoolEvent::Leave { build: id(job), turn: 0 }, 100)
+    take(pool, &PoolEvent::Release { build: id(job), turn: 0 }, 100)
 }
 
 fn grants(pool: &Pool) -> Vec<String> {
@@ -46,8 +50,7 @@ fn grants(pool: &Pool) -> Vec<String> {
 
 fn perform_all(pool: &Pool) -> Pool {
     let done: Vec<EffectId> = pool.outbox.pending().iter().map(|pending| pending.id).collect();
-    done.iter()
-        .fold(pool.clone(), |pool, id| take(&pool, &PoolEvent::Performed(*id), 0))
+    done.iter().fold(pool.clone(), |pool, id| take(&pool, Step::Performed(*id), 0))
 }
 
 #[test]
@@ -71,7 +74,7 @@ fn asking_twice_takes_one_place_and_leaving_twice_frees_one() {
     let pool = leave(&leave(&perform_all(&pool), "a"), "a");
     assert_eq!(grants(&pool), ["b"]);
     assert_eq!(
-        pool.decide(&PoolEvent::Leave { build: id("a"), turn: 0 }, t(9)),
+        pool.decide(&PoolEvent::Release { build: id("a"), turn: 0 }, t(9)),
         Decision::Ignored(Ignored::NothingNew)
     );
 }
@@ -86,10 +89,10 @@ fn a_holder_that_asks_again_did_not_hear_of_its_place() {
 fn what_is_heard_late_of_an_earlier_turn_takes_no_place_away() {
     let again = |pool: &Pool, turn| {
         let (build, since, limit) = (id("a"), t(5), 1);
-        take(pool, &PoolEvent::Ask { build, since, limit, turn }, 5)
+        take(pool, &PoolEvent::Acquire { build, since, limit, turn }, 5)
     };
     let first = perform_all(&ask(&pool(), "a", 0, 1));
-    let late = PoolEvent::Leave { build: id("a"), turn: 0 };
+    let late = PoolEvent::Release { build: id("a"), turn: 0 };
     for pool in [
         again(&leave(&first, "a"), 1),
         again(&first, 1),
@@ -98,7 +101,7 @@ fn what_is_heard_late_of_an_earlier_turn_takes_no_place_away() {
         assert_eq!((pool.holders.len(), pool.turn(&id("a"))), (1, 1));
         assert_eq!(grants(&pool), ["a"]);
         assert_eq!(pool.decide(&late, t(6)), Decision::Ignored(Ignored::Stale));
-        let left = take(&pool, &PoolEvent::Leave { build: id("a"), turn: 1 }, 7);
+        let left = take(&pool, &PoolEvent::Release { build: id("a"), turn: 1 }, 7);
         assert_eq!((left.holders.len(), left.turns.len()), (0, 0));
     }
 }
@@ -122,7 +125,7 @@ fn those_who_are_gone_are_found_out_while_somebody_waits() {
     assert_eq!(pool.decide(&PoolEvent::Tick, t(60)), Decision::Ignored(Ignored::NothingNew));
     let audited = take(&pool, &PoolEvent::Tick, 301);
     assert_eq!(grants(&audited), ["audit"]);
-    let freed = take(&perform_all(&audited), &PoolEvent::Gone(vec![id("a")]), 400);
+    let freed = take(&perform_all(&audited), PoolEvent::Gone(vec![id("a")]), 400);
     assert_eq!(grants(&freed), ["b"]);
 }
 
@@ -132,7 +135,7 @@ fn a_full_pool_turns_away_and_forgets_nobody() {
     for index in 0..MOST_WAITING {
         full = ask(&full, &format!("w{index}"), 1, 1);
     }
-    let late = PoolEvent::Ask {
+    let late = PoolEvent::Acquire {
         build: id("late"),
         since: t(5),
         limit: 1,

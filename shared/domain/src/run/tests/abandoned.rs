@@ -8,7 +8,7 @@ fn failing(run: &Run, fits: fn(&RunEffect) -> bool, seconds: &[i64]) -> Run {
     seconds.iter().fold(run.clone(), |run, second| {
         decide(
             &run,
-            &RunEvent::Deferred(id, "failed to ask: AccessDeniedException: no".to_owned()),
+            Step::Deferred(id, "failed to ask: AccessDeniedException: no".to_owned()),
             *second,
         )
     })
@@ -31,7 +31,11 @@ fn an_action_that_cannot_be_answered_is_abandoned_and_reported_once() {
         ["announce", "report"]
     );
     let over = finish(&waited_for(), "build", Outcome::Succeeded);
-    let abandoned = failing(&over, |effect| matches!(effect, RunEffect::Answer { .. }), &[0, 1199, 1200]);
+    let abandoned = failing(
+        &over,
+        |effect| matches!(effect, RunEffect::ReportToPipeline { .. }),
+        &[0, 1199, 1200],
+    );
     assert_eq!(effects(&abandoned)[2..], [format!("{news} the run's outcome to CodePipeline")]);
 }
 

@@ -12,7 +12,7 @@ fn an_action_is_continued_and_answered_under_its_newest_job() {
     // The run ends before the next job arrives: CodePipeline would refuse a result for the last one.
     let over = finish(&run, "build", Outcome::Succeeded);
     assert_eq!(effects(&over), ["continue a1", "announce", "report"]);
-    let answered = decide(&over, &RunEvent::ActionJob(id("b2")), 400);
+    let answered = decide(&over, RunEvent::ActionJob(id("b2")), 400);
     assert_eq!(effects(&answered), ["announce", "report", "answer b2"]);
     for repeated in ["a1", "b2"] {
         assert!(matches!(
@@ -21,7 +21,7 @@ fn an_action_is_continued_and_answered_under_its_newest_job() {
         ));
     }
     // Or the next job arrives first.
-    let open = decide(&run, &RunEvent::ActionJob(id("b2")), 390);
+    let open = decide(&run, RunEvent::ActionJob(id("b2")), 390);
     assert_eq!(
         effects(&finish(&open, "build", Outcome::Failed)),
         ["announce", "report", "answer b2"]
@@ -40,14 +40,14 @@ fn a_continuation_that_could_not_be_sent_does_not_end_the_action() {
 fn a_run_whose_action_does_not_return_is_cancelled() {
     let run = decide(&waited_for(), &RunEvent::Tick, 360);
     let sent = run.outbox.pending()[0].id;
-    let run = decide(&run, &RunEvent::Performed(sent), 361);
-    let run = decide(&run, &RunEvent::ActionContinued(id("a1")), 361);
+    let run = decide(&run, Step::Performed(sent), 361);
+    let run = decide(&run, RunEvent::ActionContinued(id("a1")), 361);
     assert_eq!(run.decide(&RunEvent::Tick, t(361 + 899)), Decision::Ignored(Ignored::NotDue));
     let run = decide(&run, &RunEvent::Tick, 361 + 900);
     assert_eq!(effects(&run), ["cancel build as cancelled"]);
     // It returns nevertheless, and gets the result.
     let run = finish(&run, "build", Outcome::Cancelled);
-    let run = decide(&run, &RunEvent::ActionJob(id("b2")), 2000);
+    let run = decide(&run, RunEvent::ActionJob(id("b2")), 2000);
     assert_eq!(effects(&run).last().unwrap(), "answer b2");
 }
 

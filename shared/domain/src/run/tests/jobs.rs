@@ -55,7 +55,7 @@ fn a_build_that_reports_its_end_twice_changes_nothing() {
 
 #[test]
 fn a_cancelled_run_ends_when_its_running_builds_have() {
-    let run = decide(&finish(&diamond(), "build", Outcome::Succeeded), &cancel(None), 61);
+    let run = decide(&finish(&diamond(), "build", Outcome::Succeeded), cancel(None), 61);
     assert_eq!(
         effects(&run),
         [
@@ -102,7 +102,7 @@ fn a_newer_run_supersedes_only_the_jobs_that_it_has() {
 
 #[test]
 fn a_cancelled_job_skips_only_the_jobs_that_need_it() {
-    let run = decide(&finish(&diamond(), "build", Outcome::Succeeded), &cancel(Some("lint")), 61);
+    let run = decide(&finish(&diamond(), "build", Outcome::Succeeded), cancel(Some("lint")), 61);
     assert_eq!(effects(&run)[2..], ["cancel lint as cancelled"]);
     let run = finish(&finish(&run, "lint", Outcome::Cancelled), "test", Outcome::Succeeded);
     assert_eq!(run.status(), "cancelled");
@@ -110,7 +110,7 @@ fn a_cancelled_job_skips_only_the_jobs_that_need_it() {
     let unknown = diamond().decide(&cancel(Some("deploy")), t(1));
     assert_eq!(unknown, Decision::Ignored(Ignored::UnknownJob));
     // A blocked one ends at once.
-    let run = decide(&diamond(), &cancel(Some("lint")), 1);
+    let run = decide(&diamond(), cancel(Some("lint")), 1);
     assert_eq!(effects(&run), ["cancel lint as cancelled", "skip image because of lint"]);
 }
 
@@ -120,14 +120,14 @@ fn a_run_is_due_while_an_effect_is_pending() {
     let run = finish(&diamond(), "build", Outcome::Succeeded);
     assert_eq!(run.due(), Some(t(120)));
     let id = run.outbox.pending()[0].id;
-    let Decision::Next(deferred) = run.decide(&RunEvent::Deferred(id, String::new()), t(90)) else {
+    let Decision::Next(deferred) = run.take(&Step::Deferred(id, String::new()), t(90)) else {
         panic!("it was pending")
     };
     assert_eq!((deferred.outbox.pending()[0].since, deferred.due()), (t(90), Some(t(120))));
-    let Decision::Next(done) = run.decide(&RunEvent::Performed(id), t(90)) else {
+    let Decision::Next(done) = run.take(&Step::Performed(id), t(90)) else {
         panic!("it was pending")
     };
-    for gone in [RunEvent::Performed(id), RunEvent::Deferred(id, String::new())] {
-        assert_eq!(done.decide(&gone, t(91)), Decision::Ignored(Ignored::NothingNew));
+    for gone in [Step::Performed(id), Step::Deferred(id, String::new())] {
+        assert_eq!(done.take(&gone, t(91)), Decision::Ignored(Ignored::NothingNew));
     }
 }

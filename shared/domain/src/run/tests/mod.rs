@@ -12,6 +12,7 @@ use super::*;
 use crate::decision::{Decision, Ignored};
 use crate::ids::{JobName, PipelineJobId};
 use crate::outcome::Outcome;
+use crate::record::{Decides, Step};
 use crate::testing::{push, spec_needing, t};
 
 fn diamond() -> Run {
@@ -45,20 +46,21 @@ fn effects(run: &Run) -> Vec<String> {
             RunEffect::Release { job } => format!("release {job}"),
             RunEffect::Skip { job, because } => format!("skip {job} because of {because}"),
             RunEffect::Cancel { job, outcome, .. } => format!("cancel {job} as {outcome}"),
-            RunEffect::Enter(pushed) => format!("enter {}", pushed.run),
+            RunEffect::EnterBranch(pushed) => format!("enter {}", pushed.run),
             RunEffect::Continue { job } => format!("continue {}", &job.as_str()[..2]),
-            RunEffect::Answer { job } => format!("answer {}", &job.as_str()[..2]),
+            RunEffect::ReportToPipeline { job } => format!("answer {}", &job.as_str()[..2]),
             RunEffect::Announce => "announce".to_owned(),
             RunEffect::Report => "report".to_owned(),
-            RunEffect::TellAbandoned { what, .. } => format!("announce: could not {}", what.what),
+            RunEffect::AnnounceAbandoned { what, .. } => format!("announce: could not {}", what.what),
         })
         .collect()
 }
 
-fn decide(run: &Run, event: &RunEvent, at: i64) -> Run {
-    match run.decide(event, t(at)) {
+fn decide(run: &Run, event: impl Into<Step<RunEvent>>, at: i64) -> Run {
+    let step = event.into();
+    match run.take(&step, t(at)) {
         Decision::Next(next) => *next,
-        Decision::Ignored(reason) => panic!("{event:?}: {reason}"),
+        Decision::Ignored(reason) => panic!("{step:?}: {reason}"),
     }
 }
 

@@ -2,17 +2,17 @@
 
 use super::*;
 
-fn repeated(run: &Run, what: Repeat<'_>) -> Result<(Vec<String>, Vec<String>), NotAgain> {
-    let again = run.again(what)?;
+fn repeated(run: &Run, what: RetryScope<'_>) -> Result<(Vec<String>, Vec<String>), RetryRefused> {
+    let again = run.plan_retry(what)?;
     let names = |jobs: Vec<JobName>| jobs.iter().map(ToString::to_string).collect();
     Ok((names(again.jobs), names(again.left_out)))
 }
 
-fn again(run: &Run, job: &str) -> Result<(Vec<String>, Vec<String>), NotAgain> {
-    repeated(run, Repeat::Job(&job.parse().unwrap()))
+fn again(run: &Run, job: &str) -> Result<(Vec<String>, Vec<String>), RetryRefused> {
+    repeated(run, RetryScope::Job(&job.parse().unwrap()))
 }
 
-fn names(jobs: &[&str], left_out: &[&str]) -> Result<(Vec<String>, Vec<String>), NotAgain> {
+fn names(jobs: &[&str], left_out: &[&str]) -> Result<(Vec<String>, Vec<String>), RetryRefused> {
     let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
     Ok((names(jobs), names(left_out)))
 }
@@ -43,11 +43,11 @@ fn a_skipped_job_is_repeated_without_its_dependents() {
 #[test]
 fn a_job_is_not_repeated_while_that_cannot_be_decided() {
     let built = finish(&diamond(), "build", Outcome::Succeeded);
-    assert_eq!(again(&built, "deploy"), Err(NotAgain::UnknownJob));
-    assert_eq!(again(&built, "lint"), Err(NotAgain::NotOver));
-    assert_eq!(again(&built, "image"), Err(NotAgain::NotOver));
+    assert_eq!(again(&built, "deploy"), Err(RetryRefused::UnknownJob));
+    assert_eq!(again(&built, "lint"), Err(RetryRefused::NotOver));
+    assert_eq!(again(&built, "image"), Err(RetryRefused::NotOver));
     let failed = finish(&built, "lint", Outcome::Failed);
-    let undecided = NotAgain::Undecided {
+    let undecided = RetryRefused::Undecided {
         job: "image".parse().unwrap(),
         needs: "test".parse().unwrap(),
     };
@@ -57,19 +57,22 @@ fn a_job_is_not_repeated_while_that_cannot_be_decided() {
 #[test]
 fn a_whole_run_is_repeated_or_its_failed_jobs() {
     let built = finish(&diamond(), "build", Outcome::Succeeded);
-    for what in [Repeat::Failed, Repeat::All] {
-        assert_eq!(repeated(&built, what), Err(NotAgain::NotOver));
+    for what in [RetryScope::Failed, RetryScope::All] {
+        assert_eq!(repeated(&built, what), Err(RetryRefused::NotOver));
     }
     let failed = finish(&finish(&built, "lint", Outcome::TimedOut), "test", Outcome::Succeeded);
-    assert_eq!(repeated(&failed, Repeat::Failed), names(&["lint", "image"], &[]));
-    assert_eq!(repeated(&failed, Repeat::All), names(&["build", "lint", "test", "image"], &[]));
+    assert_eq!(repeated(&failed, RetryScope::Failed), names(&["lint", "image"], &[]));
+    assert_eq!(repeated(&failed, RetryScope::All), names(&["build", "lint", "test", "image"], &[]));
     let both = finish(&finish(&built, "lint", Outcome::Failed), "test", Outcome::Interrupted);
-    assert_eq!(repeated(&both, Repeat::Failed), names(&["lint", "test", "image"], &[]));
+    assert_eq!(repeated(&both, RetryScope::Failed), names(&["lint", "test", "image"], &[]));
     let first = finish(&diamond(), "build", Outcome::Failed);
-    assert_eq!(repeated(&first, Repeat::Failed), names(&["build", "lint", "test", "image"], &[]));
+    assert_eq!(
+        repeated(&first, RetryScope::Failed),
+        names(&["build", "lint", "test", "image"], &[])
+    );
     let good = ["lint", "test", "image"]
         .iter()
         .fold(built, |run, job| finish(&run, job, Outcome::Succeeded));
-    assert_eq!(repeated(&good, Repeat::Failed), Err(NotAgain::NothingFailed));
-    assert_eq!(repeated(&good, Repeat::All), names(&["build", "lint", "test", "image"], &[]));
+    assert_eq!(repeated(&good, RetryScope::Failed), Err(RetryRefused::NothingFailed));
+    assert_eq!(repeated(&good, RetryScope::All), names(&["build", "lint", "test", "image"], &[]));
 }

@@ -60,7 +60,7 @@ async fn every_report_is_counted_or_named() {
     world.bucket.artifacts.lock().unwrap().extend(files);
     let run = world.started("one").await;
     world.exits(&job(&run, "test"), 1).await;
-    let tests = world.build(&job(&run, "test")).await.found.unwrap().tests.unwrap();
+    let tests = world.build(&job(&run, "test")).await.results.unwrap().tests.unwrap();
     assert_eq!((tests.run, tests.failed, tests.unread), (61, 5, 2));
     assert_eq!(tests.failures, ["t55", "t56", "t57", "t58", "t59"]);
     assert_eq!(
@@ -92,7 +92,7 @@ async fn only_so_much_is_read_of_all_reports_together() {
     *world.bucket.listed_size.lock().unwrap() = u64::try_from(junit::LARGEST).ok();
     let run = world.started("one").await;
     world.exits(&job(&run, "test"), 0).await;
-    let tests = world.build(&job(&run, "test")).await.found.unwrap().tests.unwrap();
+    let tests = world.build(&job(&run, "test")).await.results.unwrap().tests.unwrap();
     assert_eq!((tests.run, tests.unread), (8, 2));
     assert_eq!(
         tests.unread_because[0],
@@ -107,7 +107,7 @@ async fn a_report_of_another_tool_is_named_where_there_is_no_other() {
     *world.bucket.artifacts.lock().unwrap() = only.into();
     let run = world.started("one").await;
     world.exits(&job(&run, "test"), 0).await;
-    let tests = world.build(&job(&run, "test")).await.found.unwrap().tests.unwrap();
+    let tests = world.build(&job(&run, "test")).await.results.unwrap().tests.unwrap();
     assert_eq!(
         tests.unread_because,
         ["results.xml: it is a test report of xUnit.net, expected one in JUnit's format"]
@@ -129,7 +129,7 @@ async fn people_are_told_without_it_when_it_cannot_be_had() {
     assert_eq!(world.run(&run).await.status(), "failed");
     let event = BuildEvent::Collected {
         attempt: 1,
-        found: bellhop_domain::found::Found::default(),
+        results: bellhop_domain::found::Results::default(),
     };
     assert!(matches!(
         world.engine().build(&id, event).await.unwrap(),

@@ -5,8 +5,7 @@ use std::time::Duration;
 use bellhop_domain::build::Refusal;
 use bellhop_domain::ids::{BuildId, RunId};
 use bellhop_domain::outcome::Outcome;
-use bellhop_domain::pool::AUDIT_EVERY;
-use bellhop_engine::ports::Ledger;
+use bellhop_domain::pool::{AUDIT_EVERY, Pool};
 use futures::future::join_all;
 use jiff::Timestamp;
 
@@ -45,7 +44,13 @@ async fn no_more_run_than_there_are_places_and_the_first_to_come_are_the_first_t
         assert!(live(&world) <= 2);
     }
     assert_eq!(order, [0, 1, 2, 3, 4]);
-    let pool = world.ledger.pool(&"small".parse().unwrap()).await.unwrap().unwrap().record;
+    let pool = world
+        .records()
+        .load::<Pool>(&"small".parse().unwrap())
+        .await
+        .unwrap()
+        .unwrap()
+        .record;
     assert_eq!((pool.holders.len(), pool.waiting.len(), pool.due()), (0, 0, None));
 }
 
@@ -84,7 +89,7 @@ async fn a_replacement_takes_over_its_builds_place() {
     let second = job(&world.started("b").await, "test");
     world.seen(&first, RUNNING).await.unwrap();
     world
-        .seen(&first, bellhop_domain::observation::AgentStatus::Interrupted)
+        .seen(&first, bellhop_domain::executor::observation::AgentStatus::Interrupted)
         .await
         .unwrap();
     assert_eq!(calls(&world), ["test/1 on spot", "test/2 on on-demand"]);
@@ -109,7 +114,13 @@ async fn a_build_that_waits_too_long_for_a_place_says_so() {
         "no agent within its queue-timeout of 10m: all 1 slots of the agent `small` were in use"
     );
     world.sweep().await.unwrap();
-    let pool = world.ledger.pool(&"small".parse().unwrap()).await.unwrap().unwrap().record;
+    let pool = world
+        .records()
+        .load::<Pool>(&"small".parse().unwrap())
+        .await
+        .unwrap()
+        .unwrap()
+        .record;
     assert_eq!((pool.holders.len(), pool.waiting.len()), (1, 0));
 }
 
@@ -120,7 +131,7 @@ async fn a_place_that_nobody_gave_back_is_found_by_the_audit() {
     let mut pool = bellhop_domain::pool::Pool::new("small".parse().unwrap(), Timestamp::from_second(1_790_000_000).unwrap());
     pool.limit = 1;
     pool.holders.insert(ghost, pool.audited);
-    world.ledger.update_pool(0, &pool).await.unwrap();
+    world.records().store(0, &pool).await.unwrap();
     let waiting = job(&world.started("a").await, "test");
     assert_eq!(world.build(&waiting).await.status(), "queued");
     world.clock.pass(AUDIT_EVERY);
@@ -128,7 +139,7 @@ async fn a_place_that_nobody_gave_back_is_found_by_the_audit() {
     assert_eq!(world.build(&waiting).await.status(), "launching");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_queue_of_builds_that_cannot_be_launched_is_worked_off_without_end_of_stack() {
     let world = world(1);
     world.pipeline("version: 1\njobs:\n  test: { agent: small, run: make, retry: never }\n");

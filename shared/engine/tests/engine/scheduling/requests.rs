@@ -101,7 +101,7 @@ async fn a_job_of_the_suites_own_runs_its_script() {
         panic!("not started")
     };
     let build = world.build(&job(&id, "clean")).await;
-    assert_eq!(build.spec.script, bellhop_domain::spec::Script::Inline("./clean.sh".to_owned()));
+    assert_eq!(build.spec.script, bellhop_domain::executor::Script::Inline("./clean.sh".to_owned()));
 }
 
 #[tokio::test]

@@ -5,13 +5,13 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
-use bellhop_domain::Capacity;
 use bellhop_domain::build::Refusal;
-use bellhop_domain::ids::{AgentId, AttemptId, LaunchId};
-use bellhop_domain::observation::{AgentStatus, Observation};
+use bellhop_domain::executor::observation::{AgentStatus, Observation};
+use bellhop_domain::executor::{Capacity, LaunchId};
+use bellhop_domain::ids::{AgentId, AttemptId};
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::Fault;
-use bellhop_engine::ports::{Agents, Launch};
+use bellhop_engine::ports::{Executor, Launch};
 
 use super::values::take;
 
@@ -25,7 +25,7 @@ pub(crate) struct FakeAgents {
     pub(crate) stops: Mutex<Vec<AgentId>>,
     /// The answers to the launches to come.
     pub(crate) refusals: Mutex<VecDeque<Refusal>>,
-    /// So many launches to come take place, and whoever asked does not learn of it.
+    /// So many launches to come take place without a reply.
     pub(crate) lost_replies: AtomicUsize,
     /// So many questions to come get no answer.
     pub(crate) silent: AtomicUsize,
@@ -87,7 +87,7 @@ impl FakeAgents {
 }
 
 #[async_trait]
-impl Agents for FakeAgents {
+impl Executor for FakeAgents {
     async fn launch(&self, _: &BuildSpec, launch: &LaunchId, _: bool) -> Result<Launch, Fault> {
         let (attempt, capacity) = (&launch.attempt, launch.capacity);
         tokio::task::yield_now().await;
@@ -105,7 +105,7 @@ impl Agents for FakeAgents {
             status: AgentStatus::Running { since: None },
         });
         if take(&self.lost_replies) {
-            return Err(Fault::passing(format!("launch {attempt}: no reply")));
+            return Err(Fault::transient(format!("launch {attempt}: no reply")));
         }
         Ok(Launch::Accepted(agent))
     }
@@ -128,7 +128,7 @@ impl Agents for FakeAgents {
     async fn describe(&self, agents: &[AgentId]) -> (Vec<(AgentId, Option<Observation>)>, Option<Fault>) {
         tokio::task::yield_now().await;
         if take(&self.silent) {
-            return (Vec::new(), Some(Fault::passing("describe agents: no reply")));
+            return (Vec::new(), Some(Fault::transient("describe agents: no reply")));
         }
         if take(&self.hanging) {
             std::future::pending::<()>().await;

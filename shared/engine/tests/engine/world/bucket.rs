@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use bellhop_domain::executor::observation::Report;
 use bellhop_domain::found::Artifact;
 use bellhop_domain::ids::AttemptId;
-use bellhop_domain::observation::Report;
 use bellhop_engine::Fault;
 use bellhop_engine::ports::Store;
 use jiff::Timestamp;
@@ -59,7 +59,7 @@ impl Store for FakeBucket {
     async fn earlier_configurations(&self) -> Result<Vec<(Timestamp, String)>, Fault> {
         tokio::task::yield_now().await;
         if self.versions_denied.load(Ordering::SeqCst) {
-            return Err(Fault::lasting("AccessDenied: not authorized to perform: s3:ListBucketVersions"));
+            return Err(Fault::permanent("AccessDenied: not authorized to perform: s3:ListBucketVersions"));
         }
         let earlier = self.earlier.lock().unwrap().len();
         let since = |version: usize| Timestamp::from_second(i64::try_from(version).unwrap()).unwrap();
@@ -86,7 +86,7 @@ impl Store for FakeBucket {
     async fn artifacts(&self, _: &AttemptId, limit: usize) -> Result<(Vec<Artifact>, u64), Fault> {
         tokio::task::yield_now().await;
         if take(&self.unlistable) {
-            return Err(Fault::passing("list artifacts: no reply"));
+            return Err(Fault::transient("list artifacts: no reply"));
         }
         let artifacts = self.artifacts.lock().unwrap();
         let listed = *self.listed_size.lock().unwrap();

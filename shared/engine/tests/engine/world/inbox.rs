@@ -27,7 +27,7 @@ impl Notifier for Inbox {
     async fn publish(&self, message: &Message) -> Result<(), Fault> {
         tokio::task::yield_now().await;
         if take(&self.closed) {
-            return Err(Fault::passing("publish: no reply"));
+            return Err(Fault::transient("publish: no reply"));
         }
         let of = message.document["run"].as_str().and_then(|run| run.parse().ok());
         if of.is_some_and(|run| self.hangs.lock().unwrap().contains(&run)) {

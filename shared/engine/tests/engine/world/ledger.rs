@@ -4,14 +4,11 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
-use bellhop_domain::branch::Branch;
-use bellhop_domain::build::Build;
-use bellhop_domain::ids::{AgentName, BuildId, Reference, RepositoryName, RunId};
-use bellhop_domain::pool::Pool;
-use bellhop_domain::run::Run;
+use bellhop_domain::ids::BuildId;
+use bellhop_domain::record::Key;
 use bellhop_engine::Fault;
 use bellhop_engine::memory::MemoryLedger;
-use bellhop_engine::ports::{Created, Document, DocumentKey, DueItem, Lane, Ledger, Versioned, Written};
+use bellhop_engine::ports::{Created, Item, Lane, Ledger, Text, Written};
 use jiff::Timestamp;
 
 use super::values::take;
@@ -20,117 +17,72 @@ use super::values::take;
 #[derive(Default)]
 pub(crate) struct FaultyLedger {
     inner: MemoryLedger,
-    /// So many writes to come conflict, and are not stored.
+    /// So many writes of runs and builds to come conflict, and are not stored.
     pub(crate) conflicts: AtomicUsize,
     /// So many writes to come are stored, and said to conflict.
     pub(crate) lost_replies: AtomicUsize,
     /// So many runs to come get no further than their builds, as only large ones can.
     pub(crate) torn: AtomicUsize,
     /// The builds of such runs.
-    torn_builds: Mutex<Vec<Build>>,
+    torn_builds: Mutex<Vec<Item>>,
     /// A build that cannot be read.
     pub(crate) unreadable: Mutex<Option<BuildId>>,
 }
 
-impl FaultyLedger {
-    fn reply(&self, written: Written) -> Written {
-        if take(&self.lost_replies) { Written::Conflict } else { written }
-    }
-}
-
 #[async_trait]
 impl Ledger for FaultyLedger {
-    async fn create(&self, run: &Run, builds: &[Build]) -> Result<Created, Fault> {
+    async fn get(&self, key: &Key) -> Result<Option<Text>, Fault> {
+        tokio::task::yield_now().await;
+        let unreadable = self.unreadable.lock().unwrap().clone();
+        if unreadable.is_some_and(|id| key.partition == format!("RUN#{}", id.run) && key.sort == format!("BUILD#{}", id.job)) {
+            return Err(Fault::permanent(format!("{key} cannot be read")));
+        }
+        self.inner.get(key).await
+    }
+
+    async fn put(&self, expected: u64, item: &Item) -> Result<Written, Fault> {
+        tokio::task::yield_now().await;
+        if item.key.partition.starts_with("RUN#") && expected > 0 && take(&self.conflicts) {
+            return Ok(Written::Conflict);
+        }
+        let written = self.inner.put(expected, item).await?;
+        Ok(if take(&self.lost_replies) { Written::Conflict } else { written })
+    }
+
+    async fn put_together(&self, items: &[Item]) -> Result<Created, Fault> {
         tokio::task::yield_now().await;
         if take(&self.torn) {
-            self.torn_builds.lock().unwrap().extend(builds.iter().cloned());
-            return Err(Fault::passing(format!("create run {}: no reply", run.id)));
+            let builds = items.iter().filter(|item| item.key.sort != "RUN").cloned();
+            self.torn_builds.lock().unwrap().extend(builds);
+            return Err(Fault::transient("create a run: no reply"));
         }
-        self.inner.create(run, builds).await
+        self.inner.put_together(items).await
     }
 
-    async fn run(&self, id: &RunId) -> Result<Option<Versioned<Run>>, Fault> {
+    async fn in_partition(&self, partition: &str, beginning: &str) -> Result<Vec<Text>, Fault> {
         tokio::task::yield_now().await;
-        self.inner.run(id).await
-    }
-
-    async fn build(&self, id: &BuildId) -> Result<Option<Versioned<Build>>, Fault> {
-        tokio::task::yield_now().await;
-        if self.unreadable.lock().unwrap().as_ref() == Some(id) {
-            return Err(Fault::lasting(format!("build {id} cannot be read")));
-        }
-        self.inner.build(id).await
-    }
-
-    async fn builds_of(&self, run: &RunId) -> Result<Vec<Versioned<Build>>, Fault> {
-        tokio::task::yield_now().await;
-        let builds = self.inner.builds_of(run).await?;
-        if !builds.is_empty() {
-            return Ok(builds);
+        let found = self.inner.in_partition(partition, beginning).await?;
+        if !found.is_empty() {
+            return Ok(found);
         }
         let torn = self.torn_builds.lock().unwrap();
-        let of_run = torn.iter().filter(|build| build.spec.id.run == *run);
+        let of_run = torn.iter().filter(|item| item.key.partition == partition);
         Ok(of_run
-            .map(|build| Versioned {
+            .map(|item| Text {
+                key: item.key.clone(),
                 version: 1,
-                record: build.clone(),
+                text: item.text.clone(),
             })
             .collect())
     }
 
-    async fn update_run(&self, expected: u64, next: &Run) -> Result<Written, Fault> {
-        tokio::task::yield_now().await;
-        if take(&self.conflicts) {
-            return Ok(Written::Conflict);
-        }
-        Ok(self.reply(self.inner.update_run(expected, next).await?))
-    }
-
-    async fn update_build(&self, expected: u64, next: &Build) -> Result<Written, Fault> {
-        tokio::task::yield_now().await;
-        if take(&self.conflicts) {
-            return Ok(Written::Conflict);
-        }
-        Ok(self.reply(self.inner.update_build(expected, next).await?))
-    }
-
-    async fn pool(&self, agent: &AgentName) -> Result<Option<Versioned<Pool>>, Fault> {
-        tokio::task::yield_now().await;
-        self.inner.pool(agent).await
-    }
-
-    async fn update_pool(&self, expected: u64, next: &Pool) -> Result<Written, Fault> {
-        tokio::task::yield_now().await;
-        Ok(self.reply(self.inner.update_pool(expected, next).await?))
-    }
-
-    async fn branch(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<Versioned<Branch>>, Fault> {
-        tokio::task::yield_now().await;
-        self.inner.branch(repository, reference).await
-    }
-
-    async fn update_branch(&self, expected: u64, next: &Branch) -> Result<Written, Fault> {
-        tokio::task::yield_now().await;
-        Ok(self.reply(self.inner.update_branch(expected, next).await?))
-    }
-
-    async fn document(&self, key: &DocumentKey) -> Result<Option<Versioned<String>>, Fault> {
-        tokio::task::yield_now().await;
-        self.inner.document(key).await
-    }
-
-    async fn update_document(&self, expected: u64, next: &Document) -> Result<Written, Fault> {
-        tokio::task::yield_now().await;
-        Ok(self.reply(self.inner.update_document(expected, next).await?))
-    }
-
-    async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, DueItem)>, Fault> {
+    async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
         tokio::task::yield_now().await;
         self.inner.due(lane, now, limit).await
     }
 
-    async fn runs_of(&self, repository: &RepositoryName, before: Option<&str>, limit: usize) -> Result<Vec<Versioned<Run>>, Fault> {
+    async fn list(&self, list: &str, before: Option<&str>, limit: usize) -> Result<Vec<Text>, Fault> {
         tokio::task::yield_now().await;
-        self.inner.runs_of(repository, before, limit).await
+        self.inner.list(list, before, limit).await
     }
 }

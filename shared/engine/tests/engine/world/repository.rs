@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bellhop_domain::ids::{CommitId, RepositoryName};
 use bellhop_engine::Fault;
-use bellhop_engine::ports::{FileAt, Place, Root, Source, SourceFile};
+use bellhop_engine::ports::{FileAt, Revision, Root, Source, SourceFile};
 
 use super::values::push;
 
@@ -43,13 +43,13 @@ impl Source for FakeRepository {
         }))
     }
 
-    async fn root(&self, _: &RepositoryName, at: &Place) -> Result<Option<Root>, Fault> {
+    async fn root(&self, _: &RepositoryName, at: &Revision) -> Result<Option<Root>, Fault> {
         let tag = self.tag.lock().unwrap().clone();
         let commit = match (at, tag) {
-            (Place::Commit(commit), Some((tag, _))) if *commit == tag => return Ok(None),
-            (Place::Commit(commit), _) => commit.clone(),
-            (Place::Reference(_), Some((_, of))) => of,
-            (Place::Reference(_), None) => return Ok(None),
+            (Revision::Commit(commit), Some((tag, _))) if *commit == tag => return Ok(None),
+            (Revision::Commit(commit), _) => commit.clone(),
+            (Revision::Reference(_), Some((_, of))) => of,
+            (Revision::Reference(_), None) => return Ok(None),
         };
         let files = self.files.lock().unwrap().clone();
         Ok((!self.gone.load(Ordering::SeqCst)).then_some(Root { commit, files }))

@@ -28,7 +28,7 @@ impl Services for FakeServices {
             return Ok(Restarted::No(format!("there is no service {service} in cluster {cluster}")));
         }
         if take(&self.refused) {
-            return Err(Fault::passing("restart: the service is not available"));
+            return Err(Fault::transient("restart: the service is not available"));
         }
         let restart = (format!("{cluster}/{service}"), since);
         let mut restarts = self.restarts.lock().unwrap();
@@ -36,7 +36,7 @@ impl Services for FakeServices {
             restarts.push(restart);
         }
         if take(&self.lost) {
-            return Err(Fault::passing("restart: no reply"));
+            return Err(Fault::transient("restart: no reply"));
         }
         Ok(Restarted::Yes)
     }

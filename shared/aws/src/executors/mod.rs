@@ -1,0 +1,52 @@
+//! The executors on AWS: one file per executor, and the registry.
+//!
+//! An executor's file holds its calls and what their replies mean. What an observed agent's state means is judged in `bellhop-events`, which does the
+//! same for events. A new executor is a file here and a line in [`all`].
+
+mod codebuild;
+pub(crate) mod ecs;
+
+use std::sync::Arc;
+
+use bellhop_domain::executor;
+use bellhop_engine::ports::Executors;
+
+use self::codebuild::CodeBuilds;
+use self::ecs::EcsTasks;
+use crate::Aws;
+
+/// Every executor that functions which carry builds perform. `bucket` is the suite's bucket, for the agents' environment.
+pub(crate) fn all(aws: &Aws, bucket: &str) -> Executors {
+    Executors::new([
+        (executor::ecs::NAME, Arc::new(EcsTasks::new(aws, bucket)) as _),
+        (executor::codebuild::NAME, Arc::new(CodeBuilds::new(aws, bucket)) as _),
+    ])
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+mod tests {
+    use bellhop_engine::FaultKind;
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{Wire, ok};
+
+    #[tokio::test]
+    async fn every_executor_asks_its_service() {
+        let agents = [
+            ("arn:aws:ecs:us-east-1:123456789012:task/ci/0a1b2c3d", "StopTask"),
+            ("arn:aws:codebuild:us-east-1:123456789012:build/ci-docker:0a1b", "StopBuild"),
+        ];
+        for (name, (agent, operation)) in executor::NAMES.into_iter().zip(agents) {
+            let (aws, wire) = Wire::replying([ok(&json!({}))]);
+            let executors = all(&aws, "suite");
+            executors.named(name).unwrap().stop(&agent.parse().unwrap(), "no").await.unwrap();
+            assert_eq!(wire.operations(), [operation], "{name}");
+        }
+        assert_eq!(executor::NAMES.len(), agents.len());
+        let (aws, _) = Wire::replying([]);
+        let unknown = all(&aws, "suite").named("jenkins").err();
+        assert_eq!(unknown.map(|fault| fault.kind), Some(FaultKind::Permanent));
+    }
+}

@@ -1,0 +1,328 @@
+//! Executors: the services that carry attempts, as far as decisions depend on them.
+//!
+//! One file per executor. It holds the executor's part of an agent template, its rules ([`ExecutorKind`]), and what the service is called with. The
+//! registry is in this file: a variant, a line in [`Executor::kind`], in [`NAMES`] and in `RawTemplate`. No other file of the workspace asks which
+//! executor a build has, except the executor's own: its parser in `bellhop-events` and its adapter in `bellhop-aws`.
+//!
+//! Also here: the capacity of an attempt, the identity of a launch, and observations of agents, which are the same for all executors.
+//!
+//! What does not belong here: decisions about builds (`build`), and calls to services.
+
+pub mod capacity;
+pub mod codebuild;
+pub mod ecs;
+pub mod launch;
+mod logs;
+pub mod observation;
+mod pages;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::de::Unexpected;
+use serde::{Deserialize, Deserializer, Serialize};
+
+pub use self::capacity::Capacity;
+pub use self::codebuild::CodeBuildExecutor;
+pub use self::ecs::{EcsExecutor, Providers};
+pub use self::launch::LaunchId;
+pub use self::logs::{LogStream, Logs};
+pub use self::pages::Pages;
+use crate::ids::AgentId;
+use crate::record::Performer;
+use crate::yaml::{FieldPath, FileError, Flag, Source, Whole};
+
+/// How long an accepted agent may take to start. Fargate pulls large images in minutes; an agent that takes longer never starts. If a group of
+/// instances finds no Spot capacity, its tasks stay PROVISIONING; the build then falls back to on-demand capacity.
+pub const LAUNCH_TIMEOUT: Duration = Duration::from_secs(20 * 60);
+
+/// The service that carries the attempts of an agent template, with its parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Executor {
+    /// A task of Amazon ECS.
+    Ecs(EcsExecutor),
+    /// A build of AWS CodeBuild.
+    #[serde(rename = "codebuild")]
+    CodeBuild(CodeBuildExecutor),
+}
+
+/// The names of all executors: their keys in the suite configuration.
+pub const NAMES: [&str; 2] = [ecs::NAME, codebuild::NAME];
+
+impl Executor {
+    /// The rules of this executor.
+    #[must_use]
+    pub fn kind(&self) -> &dyn ExecutorKind {
+        match self {
+            Self::Ecs(ecs) => ecs,
+            Self::CodeBuild(codebuild) => codebuild,
+        }
+    }
+
+    /// The capacity to use for a wanted one: the wanted one if the template has it, otherwise the one that every job may use.
+    #[must_use]
+    pub fn nearest(&self, wanted: Capacity) -> Capacity {
+        let kind = self.kind();
+        if kind.offers(wanted) { wanted } else { kind.capacity() }
+    }
+}
+
+/// An agent template of the suite configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentTemplate {
+    /// The service that carries its attempts, and what that service is called with.
+    pub executor: Executor,
+    /// How many agents there may be at a time.
+    pub max_concurrent: Option<u32>,
+    /// Only for repositories that `repositories` gives it to.
+    pub restricted: bool,
+}
+
+/// The same as the file has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawTemplate {
+    ecs: Option<ecs::Raw>,
+    codebuild: Option<codebuild::Raw>,
+    max_concurrent: Option<Whole>,
+    #[serde(default)]
+    restricted: Flag,
+}
+
+impl RawTemplate {
+    /// Reads the template with its one executor.
+    pub(crate) fn read(self, source: &Source, at: &FieldPath) -> Result<AgentTemplate, FileError> {
+        let under = |name: &str| at.clone().key(name);
+        let given = [
+            self.ecs.map(|raw| raw.read(source, &under(ecs::NAME)).map(Executor::Ecs)),
+            self.codebuild.map(|raw| Ok(Executor::CodeBuild(raw.read()))),
+        ];
+        let mut given = given.into_iter().flatten();
+        let executor = match (given.next(), given.next()) {
+            (Some(executor), None) => executor?,
+            (Some(_), Some(_)) => {
+                let names = NAMES.map(quoted).join(" and ");
+                return Err(source.error(at, format!("{names} exclude each other: expected one of them")));
+            }
+            (None, _) => {
+                let [first, others @ ..] = NAMES.map(quoted);
+                return Err(source.error(at, format!("missing key {first} (or {})", others.join(", "))));
+            }
+        };
+        if self.max_concurrent == Some(Whole(0)) {
+            return Err(source.error(&at.clone().key("max-concurrent"), "`0` is out of bounds: expected 1 or more"));
+        }
+        Ok(AgentTemplate {
+            executor,
+            max_concurrent: self.max_concurrent.map(|Whole(most)| most),
+            restricted: self.restricted.0,
+        })
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("`{name}`")
+}
+
+/// What a job demands of its executor.
+#[derive(Debug, Clone, Copy)]
+pub struct Demand<'a> {
+    /// The name of the agent template.
+    pub agent: &'a str,
+    /// The script.
+    pub script: &'a Script,
+    /// The job's own variables.
+    pub environment: &'a BTreeMap<String, String>,
+    /// The patterns of its artifacts.
+    pub artifacts: &'a [String],
+}
+
+/// A demand that an executor cannot meet: an error in the pipeline file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmet {
+    /// The job's key.
+    pub key: &'static str,
+    /// What is wrong, and what was expected.
+    pub message: String,
+}
+
+/// The rules of an executor.
+pub trait ExecutorKind {
+    /// Its name: in the suite configuration, in the ledger, in logs.
+    fn name(&self) -> &'static str;
+
+    /// Who performs its calls.
+    fn performer(&self) -> Performer {
+        Performer::Builds
+    }
+
+    /// The capacity that every job may use.
+    fn capacity(&self) -> Capacity;
+
+    /// Whether the template offers a capacity.
+    fn offers(&self, capacity: Capacity) -> bool {
+        capacity == self.capacity()
+    }
+
+    /// How long an accepted agent on a capacity may take to start. `queue_timeout` is the build's.
+    fn launch_timeout(&self, _capacity: Capacity, _queue_timeout: Duration) -> Duration {
+        LAUNCH_TIMEOUT
+    }
+
+    /// The container whose exit code is the script's; `None` if the service returns no exit codes.
+    fn deciding_container(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether its agents leave their report in the bucket. Otherwise the service returns all there is to know.
+    fn leaves_report(&self) -> bool {
+        false
+    }
+
+    /// Whether the service takes the agent's whole environment, with the script in it.
+    fn takes(&self, _environment: &BTreeMap<String, String>) -> bool {
+        true
+    }
+
+    /// Checks a job.
+    ///
+    /// # Errors
+    /// What the executor cannot do for it.
+    fn check(&self, _demand: &Demand<'_>) -> Result<(), Unmet> {
+        Ok(())
+    }
+
+    /// The ECS clusters in which its agents run, once each.
+    fn clusters(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// Where its agents log, if the template says.
+    fn logs(&self) -> Option<&Logs> {
+        None
+    }
+
+    /// The pages of an agent in the AWS console; `None` if its id is not one of this executor's.
+    fn pages(&self, agent: &AgentId) -> Option<Pages>;
+}
+
+/// A job's script, and how it reaches the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Script {
+    /// In the agent's environment.
+    Inline(String),
+    /// In the suite's bucket under this key, because it is too large for the agent's environment.
+    Stored(String),
+    /// The buildspec at this path of the repository, instead of a script; only on CodeBuild.
+    Buildspec(String),
+}
+
+/// From the name of a capacity in the ledger.
+impl<'de> Deserialize<'de> for Capacity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let own = NAMES.into_iter().map(Capacity::Own);
+        [Capacity::Spot, Capacity::OnDemand]
+            .into_iter()
+            .chain(own)
+            .find(|capacity| capacity.as_str() == name)
+            .ok_or_else(|| serde::de::Error::invalid_value(Unexpected::Str(&name), &"a capacity"))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::SuiteConfig;
+    use crate::testing::spec;
+
+    /// One of each, in the order of [`NAMES`].
+    fn every() -> [Executor; NAMES.len()] {
+        let codebuild = CodeBuildExecutor {
+            project: "ci-docker".to_owned(),
+            logs: None,
+        };
+        [spec().executor, Executor::CodeBuild(codebuild)]
+    }
+
+    fn template(parts: &[&str]) -> Result<SuiteConfig, String> {
+        let parts = parts.join(", ");
+        SuiteConfig::parse(&format!("version: 1\nagents:\n  small: {{ {parts} }}\n")).map_err(|error| error.to_string())
+    }
+
+    const PARTS: [&str; NAMES.len()] = ["ecs: { cluster: c, task-definition: t, subnets: [s] }", "codebuild: { project: p }"];
+
+    #[test]
+    fn names_are_unique_and_those_of_the_kinds() {
+        assert_eq!(every().map(|executor| executor.kind().name()), NAMES);
+        assert_eq!(BTreeSet::from(NAMES).len(), NAMES.len());
+        let capacities = [Capacity::Spot, Capacity::OnDemand].map(Capacity::as_str);
+        assert!(
+            !NAMES.iter().any(|name| capacities.contains(name)),
+            "each is the name of a capacity, too"
+        );
+    }
+
+    #[test]
+    fn an_executor_is_stored_and_configured_under_its_name() {
+        for ((executor, name), part) in every().into_iter().zip(NAMES).zip(PARTS) {
+            let stored = serde_json::to_value(&executor).unwrap();
+            assert!(stored.get(name).is_some(), "{stored}");
+            assert_eq!(serde_json::from_value::<Executor>(stored).unwrap(), executor);
+            let config = template(&[part]).unwrap();
+            let read: Vec<&str> = config.agents.values().map(|agent| agent.executor.kind().name()).collect();
+            assert_eq!(read, [name]);
+        }
+    }
+
+    #[test]
+    fn a_template_has_one_executor() {
+        let none = template(&["max-concurrent: 2"]).unwrap_err();
+        assert!(none.contains("line 3, agents.small: missing key `ecs` (or `codebuild`);"), "{none}");
+        let all = template(&PARTS).unwrap_err();
+        assert!(
+            all.contains("line 3, agents.small: `ecs` and `codebuild` exclude each other: expected one of them;"),
+            "{all}"
+        );
+        for name in NAMES.map(quoted) {
+            assert!(none.contains(&name) && all.contains(&name), "{name}: {none}; {all}");
+        }
+    }
+
+    #[test]
+    fn a_stored_capacity_reads_back() {
+        let own = every().map(|executor| executor.kind().capacity());
+        assert_eq!(own, [Capacity::OnDemand, codebuild::CAPACITY]);
+        for (capacity, name) in [Capacity::Spot].into_iter().chain(own).zip(["spot", "on-demand", "codebuild"]) {
+            let stored = serde_json::to_value(capacity).unwrap();
+            assert_eq!(stored, name);
+            assert_eq!(serde_json::from_value::<Capacity>(stored).unwrap(), capacity);
+        }
+    }
+
+    #[test]
+    fn an_unknown_capacity_is_an_error() {
+        for name in ["code-build", "Spot", "on-demand ", ""] {
+            let error = serde_json::from_value::<Capacity>(name.into()).unwrap_err().to_string();
+            assert_eq!(error, format!("invalid value: string \"{name}\", expected a capacity"));
+        }
+        assert!(serde_json::from_str::<Capacity>("7").is_err());
+    }
+
+    #[test]
+    fn the_nearest_capacity_is_one_that_the_template_offers() {
+        for executor in every() {
+            for wanted in [Capacity::Spot, Capacity::OnDemand, codebuild::CAPACITY] {
+                let nearest = executor.nearest(wanted);
+                assert!(executor.kind().offers(nearest), "{nearest}");
+                assert_eq!(nearest == wanted, executor.kind().offers(wanted));
+            }
+            assert!(executor.kind().offers(executor.kind().capacity()));
+        }
+    }
+}

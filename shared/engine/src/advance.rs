@@ -1,0 +1,242 @@
+//! The loop that processes every record: decide, commit, perform, and decide about the results.
+
+use std::time::Duration;
+
+use bellhop_domain::decision::Decision;
+use bellhop_domain::measure::Measure;
+use bellhop_domain::outbox::{Effect as _, ONE_TRY, Pending};
+use bellhop_domain::record::{Performer, Step};
+use futures::future::{BoxFuture, FutureExt, join};
+use futures::stream::{self, StreamExt};
+use jiff::Timestamp;
+use tracing::Instrument;
+
+use crate::ports::Written;
+use crate::records::{Outcome, Record, Versioned};
+use crate::{Engine, Fault, Handled};
+
+/// How many effects, or new records, are performed in parallel. All effects of a large run may request slots of the same pool: without a limit, their
+/// writes would conflict until they failed.
+pub(crate) const SIDE_BY_SIDE: usize = 16;
+
+/// Which pending effects of a record are performed with an event, beside those that the event causes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overdue {
+    /// Those that are overdue: the function that committed them stopped before it performed them.
+    Perform,
+    /// Only those of which this function is the only performer: another function has committed them, and woken this one.
+    PerformOwn,
+    /// None. A run and its build that notify each other must not perform each other's overdue effects: if both had notified without recording it, each
+    /// would trigger the other forever.
+    Leave,
+}
+
+impl Engine {
+    /// Applies events to a record, performs its effects, and applies their results, until there are no more. Without events, it performs pending
+    /// effects.
+    pub(crate) fn advance<R: Record>(
+        &self,
+        current: Versioned<R>,
+        events: Vec<R::Event>,
+        overdue: Overdue,
+    ) -> BoxFuture<'_, Result<Handled, Fault>> {
+        let steps = events.into_iter().map(Step::Event).collect();
+        self.step(current, steps, overdue)
+    }
+
+    fn step<R: Record>(
+        &self,
+        current: Versioned<R>,
+        steps: Vec<Step<R::Event>>,
+        overdue: Overdue,
+    ) -> BoxFuture<'_, Result<Handled, Fault>> {
+        let span = current.record.span();
+        self.step_unboxed(current, steps, overdue).instrument(span).boxed()
+    }
+
+    async fn step_unboxed<R: Record>(
+        &self,
+        mut current: Versioned<R>,
+        mut steps: Vec<Step<R::Event>>,
+        overdue: Overdue,
+    ) -> Result<Handled, Fault> {
+        let mut conflicts = 0;
+        loop {
+            for step in &mut steps {
+                if let Step::Event(event) = step {
+                    current.record.complete(self, event).await?;
+                }
+            }
+            let now = self.clock.now();
+            let mut next = current.record.clone();
+            let mut ignored = None;
+            for step in &steps {
+                match next.take(step, now) {
+                    Decision::Next(decided) => next = *decided,
+                    Decision::Ignored(reason) => ignored = Some(reason),
+                }
+            }
+            let mut effects = self.pending_in(&next, overdue, now);
+            if next != current.record {
+                let stored = match self.ledger.store(current.version, &next).await? {
+                    Written::Stored(version) => Versioned {
+                        version,
+                        record: next.clone(),
+                    },
+                    Written::Conflict => {
+                        conflicts += 1;
+                        self.after_conflict(&current.record, conflicts).await?
+                    }
+                };
+                // If the reply to a write is lost, the SDK's repetition conflicts with the write itself: the stored record then equals the new one.
+                if stored.version != current.version + 1 || stored.record != next {
+                    current = stored;
+                    continue;
+                }
+                next.count(Some(&current.record), &*self.meter);
+                let abandoned = next.outbox().abandoned().saturating_sub(current.record.outbox().abandoned());
+                if abandoned > 0 {
+                    tracing::error!(record = next.name(), "an effect failed until its deadline and was abandoned");
+                    self.meter.count(None, &[Measure::Abandoned(abandoned)]);
+                }
+                let committed = next.outbox().since(current.record.outbox());
+                let known = |pending: &Pending<R::Effect>| effects.iter().any(|other| other.id == pending.id);
+                let committed: Vec<_> = committed.filter(|pending| !known(pending)).cloned().collect();
+                effects.extend(committed);
+                current = stored;
+            } else if effects.is_empty() {
+                return Ok(ignored.map_or(Handled::Done, Handled::Ignored));
+            }
+            self.settle(current, effects, overdue).await?;
+            return Ok(Handled::Done);
+        }
+    }
+
+    /// The pending effects to perform with an event.
+    pub(crate) fn pending_in<R: Record>(&self, record: &R, overdue: Overdue, now: Timestamp) -> Vec<Pending<R::Effect>> {
+        let wanted = |pending: &&Pending<R::Effect>| match overdue {
+            Overdue::Perform => pending.due() <= now,
+            Overdue::PerformOwn => {
+                let performer = record.performer(&pending.effect);
+                performer.is_woken() && self.performs(performer)
+            }
+            Overdue::Leave => false,
+        };
+        record.outbox().pending().iter().filter(wanted).cloned().collect()
+    }
+
+    /// Performs the effects of a newly created record.
+    pub(crate) async fn perform_new<R: Record>(&self, record: R) -> Result<(), Fault> {
+        let (effects, span) = (record.outbox().pending().to_vec(), record.span());
+        record.count(None, &*self.meter);
+        let settled = self.settle(Versioned { version: 1, record }, effects, Overdue::Leave);
+        settled.instrument(span).await
+    }
+
+    /// Performs committed effects, and applies their results to the record. The requests are sent in order (`buffered` polls in turn), at most
+    /// [`SIDE_BY_SIDE`] at a time. Effects of another performer stay in the outbox, and it is woken.
+    async fn settle<R: Record>(&self, current: Versioned<R>, effects: Vec<Pending<R::Effect>>, overdue: Overdue) -> Result<(), Fault> {
+        let record = &current.record;
+        let (own, others): (Vec<_>, Vec<_>) = effects
+            .into_iter()
+            .partition(|pending| self.performs(record.performer(&pending.effect)));
+        let performing: Vec<_> = own.iter().map(|pending| self.perform_in_time(record, pending)).collect();
+        let outcomes = stream::iter(performing).buffered(SIDE_BY_SIDE).collect::<Vec<_>>();
+        let ((mut steps, mut fault), outcomes) = join(self.hand_over(record, &others), outcomes).await;
+        for (pending, outcome) in own.iter().zip(outcomes) {
+            match outcome {
+                Ok(Outcome::Done(events)) => {
+                    steps.push(Step::Performed(pending.id));
+                    steps.extend(events.into_iter().map(Step::Event));
+                }
+                Ok(Outcome::Event(event)) => steps.push(Step::Event(event)),
+                Ok(Outcome::Deferred(why)) => steps.push(Step::Deferred(pending.id, why)),
+                Ok(Outcome::Left) => {}
+                Err(other) => {
+                    // The effect is retried; the caller gets the first fault as an error.
+                    tracing::warn!(record = record.name(), error = %other, "an effect could not be performed");
+                    steps.push(Step::Deferred(pending.id, other.what.clone()));
+                    fault.get_or_insert(other);
+                }
+            }
+        }
+        if !steps.is_empty() {
+            // A function that was woken has performed what it was woken for, also if that failed.
+            let next = if overdue == Overdue::PerformOwn { Overdue::Leave } else { overdue };
+            self.step(current, steps, next).await?;
+        }
+        fault.map_or(Ok(()), Err)
+    }
+
+    /// Wakes the performers of committed effects. An effect that is overdue, or whose performer cannot be woken, has failed once more: so it ends at
+    /// its deadline, also if its performer never comes to it. It keeps the reason of its performer's last try, if there was one. For an effect that
+    /// ends here, its performer is not woken.
+    async fn hand_over<R: Record>(&self, record: &R, effects: &[Pending<R::Effect>]) -> (Vec<Step<R::Event>>, Option<Fault>) {
+        let mut performers: Vec<Performer> = effects.iter().map(|pending| record.performer(&pending.effect)).collect();
+        performers.sort();
+        performers.dedup();
+        let (mut steps, mut first) = (Vec::new(), None);
+        for performer in performers {
+            let now = self.clock.now();
+            let theirs = effects.iter().filter(|pending| record.performer(&pending.effect) == performer);
+            let ends = |pending: &Pending<R::Effect>| pending.due() <= now && pending.has_last_try(now);
+            let woken = if theirs.clone().all(ends) {
+                Ok(())
+            } else {
+                self.wake_in_time(record, performer).await
+            };
+            for pending in theirs {
+                let why = match (&woken, &pending.why) {
+                    (Err(fault), _) => fault.what.clone(),
+                    (Ok(()), _) if pending.due() > now => continue,
+                    (Ok(()), Some(why)) => why.clone(),
+                    (Ok(()), None) => format!("the function {} has not performed it", performer.name()),
+                };
+                steps.push(Step::Deferred(pending.id, why));
+            }
+            if let Err(fault) = woken {
+                tracing::warn!(record = record.name(), error = %fault, "a function could not be woken");
+                first.get_or_insert(fault);
+            }
+        }
+        (steps, first)
+    }
+
+    async fn wake_in_time<R: Record>(&self, record: &R, performer: Performer) -> Result<(), Fault> {
+        let woken = self.within(ONE_TRY, self.waker.wake(performer, &[record.key()])).await;
+        woken.unwrap_or_else(|| {
+            let (name, seconds) = (performer.name(), ONE_TRY.as_secs());
+            Err(Fault::transient(format!("wake {name}: no answer within {seconds} s")))
+        })
+    }
+
+    /// Performs an effect within its time limit, so that a service that does not respond is recorded, and the effect ends.
+    async fn perform_in_time<R: Record>(&self, record: &R, pending: &Pending<R::Effect>) -> Result<Outcome<R::Event>, Fault> {
+        let performing = record.perform(self, pending);
+        let Some(limit) = pending.effect.time_limit() else {
+            return performing.await;
+        };
+        let answer = self.within(limit, performing).await;
+        answer.unwrap_or_else(|| {
+            Err(Fault::transient(format!(
+                "{}: no answer within {} s",
+                record.name(),
+                limit.as_secs()
+            )))
+        })
+    }
+
+    async fn after_conflict<R: Record>(&self, record: &R, conflicts: u32) -> Result<Versioned<R>, Fault> {
+        let name = record.name();
+        if conflicts > R::CONFLICTS {
+            return Err(Fault::transient(format!("{name} had {conflicts} write conflicts in a row")));
+        }
+        let ceiling = 10u64 << conflicts.min(6);
+        self.clock.pause(Duration::from_millis(fastrand::u64(ceiling / 2..=ceiling))).await;
+        self.ledger
+            .load::<R>(record.id())
+            .await?
+            // It has expired. For the next try it is one that never was.
+            .ok_or_else(|| Fault::transient(format!("{name} vanished from the ledger while it was being written")))
+    }
+}

@@ -1,0 +1,90 @@
+//! The suite's storage: records under versions, an index of what is due, and a list.
+//!
+//! A ledger stores text and knows no kind of record. [`Stored`](crate::records::Stored) makes records of it.
+
+use async_trait::async_trait;
+use bellhop_domain::record::Key;
+use jiff::Timestamp;
+
+use crate::Fault;
+
+/// A part of the due records that is read and processed separately, so that it does not wait for the other part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Builds that are due for a launch. The rate limits of a service determine their pace.
+    Launches,
+    /// Everything else.
+    Rest,
+}
+
+/// A record to store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Its key.
+    pub key: Key,
+    /// The record as JSON.
+    pub text: String,
+    /// When it is due next, and in which lane.
+    pub due: Option<(Lane, Timestamp)>,
+    /// When the ledger may delete it.
+    pub expires: Option<Timestamp>,
+    /// The list that it is in, and its place there: the greatest comes first.
+    pub listed: Option<(String, String)>,
+    /// Its status in a word, for people who read the table.
+    pub status: Option<&'static str>,
+}
+
+/// A stored record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// Its key.
+    pub key: Key,
+    /// Grows by one with each write; a new record has version 1.
+    pub version: u64,
+    /// The record as JSON.
+    pub text: String,
+}
+
+/// The result of a conditional write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It was stored with this version.
+    Stored(u64),
+    /// Another writer was faster: load and decide again.
+    Conflict,
+}
+
+/// The result of a creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// The record is new.
+    New,
+    /// A record with its key existed already, and was not changed.
+    AlreadyExists,
+}
+
+/// The suite's storage. Reads are strongly consistent, except those of [`Ledger::due`] and [`Ledger::list`].
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Reads a record.
+    async fn get(&self, key: &Key) -> Result<Option<Text>, Fault>;
+
+    /// Replaces a record, if it still has the version; creates it if the version is 0 and there is none.
+    async fn put(&self, expected: u64, item: &Item) -> Result<Written, Fault>;
+
+    /// Creates up to [`TRANSACTION`] records, all or none: none if one of them exists.
+    async fn put_together(&self, items: &[Item]) -> Result<Created, Fault>;
+
+    /// Reads all records of a partition whose sort keys begin so, in no particular order.
+    async fn in_partition(&self, partition: &str, beginning: &str) -> Result<Vec<Text>, Fault>;
+
+    /// The keys of up to `limit` records of a lane that are due, the most overdue first, each with the time since which it is due. May miss very
+    /// recent writes.
+    async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault>;
+
+    /// Up to `limit` records of a list, the greatest place first: those before a place, if given. May miss very recent writes.
+    async fn list(&self, list: &str, before: Option<&str>, limit: usize) -> Result<Vec<Text>, Fault>;
+}
+
+/// The most records that [`Ledger::put_together`] creates: the limit of a DynamoDB transaction.
+pub const TRANSACTION: usize = 100;

@@ -1,0 +1,315 @@
+//! Builds: one job of one run, with its attempts.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bellhop_domain::build::{Build, BuildEffect, BuildEvent, BuildNews, BuildState, Phase, Refusal};
+use bellhop_domain::decision::Ignored;
+use bellhop_domain::executor::LaunchId;
+use bellhop_domain::executor::observation::{AgentStatus, Observation, StopCause};
+use bellhop_domain::ids::BuildId;
+use bellhop_domain::measure::{self, Measure};
+use bellhop_domain::message;
+use bellhop_domain::outbox::{PERFORM_WITHIN, Pending, RETRY_FOR};
+use bellhop_domain::outcome::Outcome as BuildOutcome;
+use bellhop_domain::pool::{Pool, PoolEvent};
+use bellhop_domain::record::Performer;
+use bellhop_domain::run::{Run, RunEvent};
+use bellhop_domain::spec::Successes;
+use jiff::{SignedDuration, Timestamp};
+use tracing::Span;
+
+use super::run::KEEP;
+use super::{Outcome, Record, Stored};
+use crate::ports::{Key, Lane, Launch, Meter};
+use crate::{Engine, Fault, Handled};
+
+/// The beginning of the sort keys of builds.
+pub(crate) const BUILD: &str = "BUILD#";
+
+/// How long a build that waits for others is kept, from its creation. It is not written while it waits, and a long chain of jobs of a day each, with
+/// as much time to wait for an agent, may take longer than finished builds are kept.
+const KEEP_BLOCKED: SignedDuration = SignedDuration::from_hours(400 * 24);
+
+/// How long a read of an agent's report from the bucket may take.
+const REPORT: Duration = Duration::from_secs(8);
+
+/// How long after a refusal for good Bellhop tries the launch once more: the missing resource, such as a cluster or a task definition of the same
+/// deployment, may have been created a moment ago.
+const ONCE_MORE_AFTER: Duration = Duration::from_secs(2);
+
+impl Stored for Build {
+    type Id<'a> = &'a BuildId;
+
+    fn key_of(id: &BuildId) -> Key {
+        Key::new(format!("RUN#{}", id.run), format!("{BUILD}{}", id.job))
+    }
+
+    fn id(&self) -> &BuildId {
+        &self.spec.id
+    }
+
+    fn due(&self) -> Option<Timestamp> {
+        Build::due(self)
+    }
+
+    fn lane(&self) -> Lane {
+        if self.is_due_for_launch() { Lane::Launches } else { Lane::Rest }
+    }
+
+    fn expires(&self) -> Option<Timestamp> {
+        match &self.state {
+            BuildState::Finished { at, .. } => at.checked_add(KEEP).ok(),
+            // The builds of a large run are stored before their run. If the start fails in between for good, nothing ever processes these builds.
+            BuildState::Blocked => self.created.checked_add(KEEP_BLOCKED).ok(),
+            BuildState::Waiting | BuildState::Queued { .. } | BuildState::Active => None,
+        }
+    }
+
+    fn status(&self) -> Option<&'static str> {
+        Some(Build::status(self))
+    }
+}
+
+#[async_trait]
+impl Record for Build {
+    fn name(&self) -> String {
+        format!("build {}", self.spec.id)
+    }
+
+    fn span(&self) -> Span {
+        tracing::info_span!("build", run = %self.spec.id.run, build = %self.spec.id)
+    }
+
+    fn performer(&self, effect: &BuildEffect) -> Performer {
+        match effect {
+            BuildEffect::Launch { .. } | BuildEffect::SearchOrphan { .. } | BuildEffect::Stop { .. } => {
+                self.spec.executor.kind().performer()
+            }
+            _ => Performer::Builds,
+        }
+    }
+
+    fn count(&self, previous: Option<&Self>, meter: &dyn Meter) {
+        let measures = measure::of_build(previous, self);
+        if !measures.is_empty() {
+            meter.count(Some(&self.spec.repository), &measures);
+        }
+    }
+
+    /// Adds a stopped agent's report from the bucket. It is read only if the exit code is not conclusive, and only once: not for an attempt that has
+    /// already ended. Exit code 0 is conclusive if the only container ended by itself; with a second container, or after a warning, it may be a
+    /// script's response to SIGTERM.
+    async fn complete(&self, engine: &Engine, event: &mut BuildEvent) -> Result<(), Fault> {
+        let BuildEvent::Agent {
+            attempt,
+            observation:
+                Observation {
+                    agent,
+                    status: AgentStatus::Stopped(stop),
+                    ..
+                },
+        } = event
+        else {
+            return Ok(());
+        };
+        let open = self.attempts.iter().find(|candidate| {
+            candidate.number == *attempt && candidate.end().is_none() && candidate.agent.as_ref().is_none_or(|known| known == agent)
+        });
+        let Some(open) = open.filter(|_| self.outcome().is_none()) else {
+            return Ok(());
+        };
+        let says_all = match stop.cause {
+            StopCause::Exited => {
+                let clean = matches!(stop.containers.as_slice(), [only] if only.exit_code == Some(0));
+                clean && !matches!(open.phase, Phase::Interrupted { .. })
+            }
+            StopCause::FailedToStart | StopCause::NoCapacity | StopCause::NotNow | StopCause::Definition => true,
+            StopCause::Interrupted | StopCause::Requested | StopCause::TimedOut | StopCause::Other => false,
+        };
+        if self.spec.executor.kind().leaves_report() && stop.report.is_none() && !says_all {
+            let since = stop.at.unwrap_or(open.polled_at);
+            let id = self.attempt_id(*attempt);
+            let read = engine.within(REPORT, engine.store.agent_report(&id)).await;
+            match read.unwrap_or_else(|| {
+                Err(Fault::transient(format!(
+                    "failed to read the report of {id}: timed out after {} s",
+                    REPORT.as_secs()
+                )))
+            }) {
+                Ok(report) => stop.report = report,
+                // Without a report, the exit code and the service's message decide.
+                Err(fault) if measure::between(since, engine.clock.now()) >= RETRY_FOR => {
+                    tracing::error!(build = %self.spec.id, attempt, error = %fault, "the agent's report cannot be read: the exit code decides");
+                    engine.meter.count(None, &[Measure::Abandoned(1)]);
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+
+    async fn perform(&self, engine: &Engine, pending: &Pending<BuildEffect>) -> Result<Outcome<BuildEvent>, Fault> {
+        let id = &self.spec.id;
+        match &pending.effect {
+            BuildEffect::Launch { attempt, capacity, round } => {
+                let (attempt, capacity, round) = (*attempt, *capacity, *round);
+                let again = may_have_been_tried(self, pending, attempt, engine.clock.now());
+                if self.spec.pausable
+                    && let Some(why) = engine.paused().await?
+                {
+                    // A launch that may already have succeeded is not a new one.
+                    if again
+                        && let Some(observation) = engine
+                            .executor(&self.spec)?
+                            .find(&self.spec, &self.attempt_id(attempt))
+                            .await?
+                            .pop()
+                    {
+                        return Ok(Outcome::Event(BuildEvent::Agent { attempt, observation }));
+                    }
+                    tracing::info!(build = %id, attempt, why, "launch postponed");
+                    let refusal = Refusal::Paused(why);
+                    return Ok(Outcome::Event(BuildEvent::LaunchRefused {
+                        attempt,
+                        capacity,
+                        round,
+                        refusal,
+                        spent: false,
+                    }));
+                }
+                let launch = LaunchId {
+                    attempt: self.attempt_id(attempt),
+                    capacity,
+                    round,
+                };
+                Ok(Outcome::Event(match self::launch(self, engine, &launch, again).await? {
+                    Launch::Accepted(agent) => {
+                        tracing::info!(build = %id, attempt, %capacity, agent = agent.as_str(), "agent launched");
+                        BuildEvent::LaunchAccepted { attempt, capacity, agent }
+                    }
+                    Launch::Refused { refusal, spent } => {
+                        tracing::warn!(build = %id, attempt, %capacity, ?refusal, "launch refused");
+                        BuildEvent::LaunchRefused {
+                            attempt,
+                            capacity,
+                            round,
+                            refusal,
+                            spent,
+                        }
+                    }
+                }))
+            }
+            BuildEffect::SearchOrphan { attempt } => {
+                let found = engine.executor(&self.spec)?.find(&self.spec, &self.attempt_id(*attempt)).await?;
+                let seen = found.into_iter().map(|observation| BuildEvent::Agent {
+                    attempt: *attempt,
+                    observation,
+                });
+                Ok(Outcome::Done(seen.collect()))
+            }
+            BuildEffect::Stop { agent, reason } => {
+                engine.executor(&self.spec)?.stop(agent, reason).await?;
+                tracing::info!(build = %id, agent = agent.as_str(), reason, "agent asked to stop");
+                Ok(Outcome::done())
+            }
+            BuildEffect::Announce(news) => {
+                if is_worth_telling(engine, self, news).await? {
+                    engine.notifier.publish(&message::about_build(self, news)).await?;
+                }
+                Ok(Outcome::done())
+            }
+            BuildEffect::AcquireSlot => {
+                let Some(limit) = self.spec.limit else { return Ok(Outcome::done()) };
+                let event = PoolEvent::Acquire {
+                    build: id.clone(),
+                    since: self.attempts.last().map_or(self.created, |attempt| attempt.queued),
+                    limit,
+                    turn: self.turn,
+                };
+                match engine.notify_or_create(slots(self, engine), event).await? {
+                    Some(Handled::Ignored(Ignored::Full)) => {
+                        tracing::warn!(build = %id, agent = %self.spec.agent, "too many builds wait for this agent: the build asks again later");
+                        Ok(Outcome::Deferred("too many builds wait for this agent".to_owned()))
+                    }
+                    notified => Ok(Outcome::notified(notified)),
+                }
+            }
+            BuildEffect::ReleaseSlot { turn } => {
+                let event = PoolEvent::Release {
+                    build: id.clone(),
+                    turn: *turn,
+                };
+                Ok(Outcome::notified(engine.notify_or_create(slots(self, engine), event).await?))
+            }
+            BuildEffect::Collect { attempt, .. } => {
+                let results = crate::results::collect(engine, &self.attempt_id(*attempt)).await?;
+                let attempt = *attempt;
+                Ok(Outcome::Event(BuildEvent::Collected { attempt, results }))
+            }
+            BuildEffect::NotifyRun { outcome, cause, tests } => {
+                tracing::info!(build = %id, outcome = outcome.as_str(), cause, "build finished");
+                let event = RunEvent::BuildFinished {
+                    job: id.job.clone(),
+                    outcome: *outcome,
+                    cause: cause.clone(),
+                    tests: tests.clone(),
+                };
+                match engine.notify::<Run>(&id.run, event).await? {
+                    notified @ (None | Some(Handled::Done | Handled::Ignored(_))) => Ok(Outcome::notified(notified)),
+                    Some(Handled::Unknown) => Err(Fault::permanent(format!("the ledger has build {id}, but not its run"))),
+                }
+            }
+        }
+    }
+}
+
+/// The slots of a build's agent template, if the ledger does not have them yet.
+fn slots(build: &Build, engine: &Engine) -> Pool {
+    Pool::new(build.spec.agent.clone(), engine.clock.now())
+}
+
+async fn launch(build: &Build, engine: &Engine, launch: &LaunchId, again: bool) -> Result<Launch, Fault> {
+    let executor = engine.executor(&build.spec)?;
+    let mut launched = executor.launch(&build.spec, launch, again).await?;
+    if let Launch::Refused {
+        refusal: Refusal::Invalid(_),
+        spent: false,
+    } = launched
+    {
+        engine.clock.pause(ONCE_MORE_AFTER).await;
+        launched = executor.launch(&build.spec, launch, again).await?;
+    }
+    if let Some(pace) = &engine.pace {
+        pace.note(&launched, engine.clock.now());
+    }
+    Ok(launched)
+}
+
+/// Whether a request of a launch may have been sent before. A refusal does not prove that it had no effect.
+fn may_have_been_tried(build: &Build, launch: &Pending<BuildEffect>, attempt: u32, now: Timestamp) -> bool {
+    let refused = build
+        .attempts
+        .iter()
+        .any(|candidate| candidate.number == attempt && candidate.was_refused());
+    refused || launch.tries > 0 || launch.since.checked_add(PERFORM_WITHIN).is_ok_and(|overdue| overdue <= now)
+}
+
+/// Whether a message is sent. Everything except a success is reported; the configuration decides about successes.
+async fn is_worth_telling(engine: &Engine, build: &Build, news: &BuildNews) -> Result<bool, Fault> {
+    let BuildNews::Finished {
+        outcome: BuildOutcome::Succeeded,
+        ..
+    } = news
+    else {
+        return Ok(true);
+    };
+    match build.spec.successes {
+        Successes::All => Ok(true),
+        Successes::None => Ok(false),
+        Successes::Changes => match engine.ledger.load::<Run>(&build.spec.id.run).await? {
+            Some(run) => engine.is_recovery(&build.spec.id.job, &run.record).await,
+            None => Ok(false),
+        },
+    }
+}

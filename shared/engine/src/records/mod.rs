@@ -1,0 +1,284 @@
+//! The kinds of records: where the ledger keeps each, and what the engine does for it.
+//!
+//! One file per kind. It implements [`Stored`], which says where the record is kept and when it is due, and, if the record has effects, [`Record`],
+//! which performs them. A kind that can be due has a line in [`KINDS`], by which the sweep finds it from a key. So a new kind is a file here and a
+//! line there.
+//!
+//! No decisions belong here: what a record makes of an event is decided in `bellhop-domain`. No service is named here either: effects go through the
+//! ports.
+
+mod alarm;
+mod backup;
+mod branch;
+mod build;
+mod claim;
+mod configuration;
+mod instance;
+mod pauses;
+mod pool;
+mod run;
+mod standing;
+
+use async_trait::async_trait;
+use bellhop_domain::alarm::Alarm;
+use bellhop_domain::backup::Backup;
+use bellhop_domain::branch::Branch;
+use bellhop_domain::build::Build;
+use bellhop_domain::configuration::Configuration;
+use bellhop_domain::decision::Ignored;
+use bellhop_domain::instance::Instance;
+use bellhop_domain::outbox::Pending;
+use bellhop_domain::pool::Pool;
+use bellhop_domain::record::{Decides, Performer};
+use bellhop_domain::run::Run;
+use futures::future::{BoxFuture, FutureExt as _};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use tracing::Span;
+
+use crate::advance::Overdue;
+use crate::ports::{Item, Key, Lane, Ledger, Meter, Text, Written};
+use crate::{Engine, Fault, Handled};
+
+pub(crate) use self::build::BUILD;
+pub use self::run::fits_transaction;
+
+/// A record with its version, which must be unchanged at the next write.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Versioned<T> {
+    /// The version; 0 for a record that the ledger does not have yet.
+    pub version: u64,
+    /// The record.
+    pub record: T,
+}
+
+impl<T> Versioned<T> {
+    /// A record that the ledger does not have yet.
+    pub(crate) fn new(record: T) -> Self {
+        Self { version: 0, record }
+    }
+}
+
+/// A record that the ledger keeps.
+pub trait Stored: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// What identifies it among the records of its kind.
+    type Id<'a>: Copy + Send;
+
+    /// The key of the record with this id.
+    fn key_of(id: Self::Id<'_>) -> Key;
+
+    /// Its id.
+    fn id(&self) -> Self::Id<'_>;
+
+    /// Its key.
+    fn key(&self) -> Key {
+        Self::key_of(self.id())
+    }
+
+    /// When it is due next; `None` if it waits for nothing.
+    fn due(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// The lane in which it is due.
+    fn lane(&self) -> Lane {
+        Lane::Rest
+    }
+
+    /// When the ledger may delete it; `None` while it must stay.
+    fn expires(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// The list that it is in, and its place there.
+    fn listed(&self) -> Option<(String, String)> {
+        None
+    }
+
+    /// Its status in a word.
+    fn status(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The record as the ledger stores it.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    fn item(&self) -> Result<Item, Fault> {
+        let key = self.key();
+        let text =
+            serde_json::to_string(self).map_err(|error| Fault::permanent(format!("{key} cannot be written as JSON")).caused_by(error))?;
+        Ok(Item {
+            text,
+            due: self.due().map(|at| (self.lane(), at)),
+            expires: self.expires(),
+            listed: self.listed(),
+            status: self.status(),
+            key,
+        })
+    }
+}
+
+/// Reads a stored record. The error has the column but not the content, which may be the value of a job's variable and must not be logged. Naming the
+/// fields would take code for each kind of record, in every function.
+///
+/// # Errors
+/// If the text is no such record.
+pub fn read<R: Stored>(stored: &Text) -> Result<Versioned<R>, Fault> {
+    let record = serde_json::from_str(&stored.text).map_err(|error| {
+        let what = match error.classify() {
+            Category::Data => "it has an unexpected value",
+            Category::Io | Category::Syntax | Category::Eof => "it is not valid JSON",
+        };
+        Fault::permanent(format!(
+            "{}: a record cannot be read: {what}, at column {}",
+            stored.key,
+            error.column()
+        ))
+    })?;
+    Ok(Versioned {
+        version: stored.version,
+        record,
+    })
+}
+
+impl dyn Ledger + '_ {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read, or has something else under the record's key.
+    pub async fn load<R: Stored>(&self, id: R::Id<'_>) -> Result<Option<Versioned<R>>, Fault> {
+        self.get(&R::key_of(id)).await?.as_ref().map(read).transpose()
+    }
+
+    /// Replaces a record, if it still has the version; creates it if the version is 0 and there is none.
+    ///
+    /// # Errors
+    /// If the ledger cannot be written.
+    pub async fn store<R: Stored>(&self, expected: u64, record: &R) -> Result<Written, Fault> {
+        self.put(expected, &record.item()?).await
+    }
+}
+
+/// What came of an effect.
+pub(crate) enum Outcome<E> {
+    /// It is done and leaves the outbox. Events may follow.
+    Done(Vec<E>),
+    /// An event follows, which ends it.
+    Event(E),
+    /// It failed for this reason, and is tried again.
+    Deferred(String),
+    /// It is left to the sweep.
+    Left,
+}
+
+impl<E> Outcome<E> {
+    /// It is done, and nothing follows.
+    pub(crate) fn done() -> Self {
+        Self::Done(Vec::new())
+    }
+
+    /// The end of a notification of another record: done, unless it is left to the sweep.
+    pub(crate) fn notified(handled: Option<Handled>) -> Self {
+        if handled.is_some() { Self::done() } else { Self::Left }
+    }
+}
+
+/// A record that decides about events, and whose effects the engine performs.
+#[async_trait]
+pub(crate) trait Record: Stored + Decides<Event: Send + Sync + 'static, Effect: Send + Sync + 'static> {
+    /// How often a decision is repeated after a write conflict. Most records have few writers, so more conflicts indicate a fault.
+    const CONFLICTS: u32 = 8;
+
+    /// Its name for people.
+    fn name(&self) -> String;
+
+    /// The tracing span of log lines about the record.
+    fn span(&self) -> Span {
+        tracing::info_span!("record", record = self.name())
+    }
+
+    /// Who performs an effect.
+    fn performer(&self, _effect: &Self::Effect) -> Performer {
+        Performer::Builds
+    }
+
+    /// Counts the metrics of a committed change; `previous` is none for a new record.
+    fn count(&self, _previous: Option<&Self>, _meter: &dyn Meter) {}
+
+    /// Adds data of external services to an event before the decision.
+    async fn complete(&self, _engine: &Engine, _event: &mut Self::Event) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// What happens to the record when it is due.
+    async fn when_due(&self, _engine: &Engine) -> Result<Vec<Self::Event>, Fault> {
+        Ok(Vec::new())
+    }
+
+    /// Performs an effect.
+    async fn perform(&self, engine: &Engine, pending: &Pending<Self::Effect>) -> Result<Outcome<Self::Event>, Fault>;
+}
+
+/// A kind of record that can be due.
+pub(crate) struct Kind {
+    /// The beginning of its partitions, up to the `#`.
+    partition: &'static str,
+    /// Its sort key, or the beginning of it.
+    sort: &'static str,
+    process: for<'a> fn(&'a Engine, Key, Overdue) -> BoxFuture<'a, Result<Handled, Fault>>,
+}
+
+/// Every kind that can be due.
+const KINDS: [Kind; 8] = [
+    Kind::of::<Run>("RUN", "RUN"),
+    Kind::of::<Build>("RUN", BUILD),
+    Kind::of::<Pool>("POOL", "POOL"),
+    Kind::of::<Branch>("REPO", "BRANCH#"),
+    Kind::of::<Instance>("INSTANCE", "INSTANCE"),
+    Kind::of::<Alarm>("ALARM", "ALARM"),
+    Kind::of::<Backup>("BACKUP", "BACKUP"),
+    Kind::of::<Configuration>("CONFIGURATION", "CONFIGURATION"),
+];
+
+impl Kind {
+    const fn of<R: Record>(partition: &'static str, sort: &'static str) -> Self {
+        Self {
+            partition,
+            sort,
+            process: |engine, key, overdue| process::<R>(engine, key, overdue).boxed(),
+        }
+    }
+
+    /// The kind of the record with this key; `None` for a kind that only another version of the suite knows.
+    pub(crate) fn with(key: &Key) -> Option<&'static Self> {
+        let partition = key.partition.split_once('#').map(|(kind, _)| kind);
+        KINDS
+            .iter()
+            .find(|kind| partition == Some(kind.partition) && key.sort.starts_with(kind.sort))
+    }
+
+    /// Processes a record of this kind that is due.
+    pub(crate) async fn process(&self, engine: &Engine, key: Key, overdue: Overdue) -> Result<Handled, Fault> {
+        (self.process)(engine, key, overdue).await
+    }
+}
+
+async fn process<R: Record>(engine: &Engine, key: Key, overdue: Overdue) -> Result<Handled, Fault> {
+    let Some(stored) = engine.ledger.get(&key).await? else {
+        return Ok(Handled::Unknown);
+    };
+    let current: Versioned<R> = read(&stored)?;
+    // For a function that was woken, a record that has nothing for it is none of its business.
+    if overdue == Overdue::PerformOwn {
+        let nothing = engine.pending_in(&current.record, overdue, engine.clock.now()).is_empty();
+        return match nothing {
+            true => Ok(Handled::Ignored(Ignored::NothingNew)),
+            false => engine.advance(current, Vec::new(), overdue).await,
+        };
+    }
+    let events = current.record.when_due(engine).await?;
+    engine.advance(current, events, overdue).await
+}
