@@ -108,10 +108,10 @@ impl Attempt {
         !matches!(self.phase, Phase::Waiting | Phase::Ended { .. })
     }
 
-    /// Whether a launch of it was refused before, which does not prove that no agent was started.
+    /// Whether a launch of it was refused or postponed before, which does not prove that no agent was started.
     #[must_use]
     pub fn was_refused(&self) -> bool {
-        self.refusals > 0 || self.throttles > 0
+        self.refusals > 0 || self.throttles > 0 || self.last_refusal.is_some()
     }
 
     /// How it ended, if it did.

@@ -298,3 +298,11 @@ fn a_spot_agent_that_never_comes_up_is_followed_by_on_demand_without_a_retry() {
         .expect_todo(&["launch 1 on on-demand"])
         .expect_retries(&[0, 0]);
 }
+
+/// A request of it may have had an effect before launches were paused: on CodeBuild, its token is forgotten by the time that it is sent again.
+#[test]
+fn a_postponed_launch_may_have_been_tried() {
+    let story = Story::new(spec()).refused(1, SPOT, Refusal::Paused("quota".to_owned()));
+    assert!(story.build.attempts[0].was_refused());
+    assert!(!Story::new(spec()).build.attempts[0].was_refused());
+}
