@@ -24,7 +24,7 @@ use crate::steps::Steps;
 const KILL: [&str; 5] = ["kill", "--builds", "10", "--kills", "30"];
 
 /// The steps, and what each does.
-const STEPS: [(&str, &str); 29] = [
+const STEPS: [(&str, &str); 30] = [
     ("format", "rustfmt"),
     ("functions", "builds the functions and the local AWS's program, with clippy's lints"),
     ("lints", "builds everything else, with clippy's lints"),
@@ -39,6 +39,7 @@ const STEPS: [(&str, &str); 29] = [
     ("security", "the templates, by checkov and by AWS's rules of Guard"),
     ("entrypoint", "the agents' entry point"),
     ("environment", "what variables the functions ask for"),
+    ("operations", "what operations of AWS the functions hold"),
     ("schemas", "the JSON Schemas of users' files, against the parsers"),
     (
         "install",
@@ -331,6 +332,11 @@ impl Tests<'_> {
             let binaries = &self.functions().await?.binaries;
             let mut tests = suite(self.local_aws().await?, "environment");
             self.steps.run("environment", tests.env("BELLHOP_BINARIES", binaries)).await?;
+        }
+        if self.wants("operations") {
+            let binaries = &self.functions().await?.binaries;
+            let mut tests = suite(self.local_aws().await?, "operations");
+            self.steps.run("operations", tests.env("BELLHOP_BINARIES", binaries)).await?;
         }
         if self.wants("schemas") {
             self.functions().await?;
