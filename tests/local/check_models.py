@@ -22,9 +22,9 @@ import samples
 import wire
 
 # The services that the functions use: the record has to have a request of theirs to each.
-USED = ["backup", "cloudcontrolapi", "codebuild", "codecommit", "codepipeline", "dynamodb", "ecs", "s3", "sns"]
+USED = ["backup", "cloudcontrolapi", "codebuild", "codecommit", "codepipeline", "dynamodb", "ecs", "s3", "sns", "states"]
 # Where the events come from that every record has to have.
-OWN_SOURCES = ["aws.codebuild", "aws.codecommit", "aws.ecs"]
+OWN_SOURCES = ["aws.codebuild", "aws.codecommit", "aws.ecs", "aws.states"]
 # The first words of the User-Agent of the functions, and of all programs that know the models themselves.
 FUNCTIONS = "aws-sdk-rust"
 SDKS = {FUNCTIONS, "aws-cli", "Boto3"}

@@ -25,6 +25,7 @@ KEPT = [
     ("aws.codecommit", "CodeCommit Repository State Change"),
     ("aws.ec2", "EC2 Spot Instance Interruption Warning"),
     ("aws.ecs", "ECS Task State Change"),
+    ("aws.states", "Step Functions Execution Status Change"),
 ]
 
 # What real events have and the schema does not, with its type. The samples of https://docs.aws.amazon.com/codebuild/latest/userguide/sample-build-notifications.html
@@ -38,6 +39,17 @@ MORE = {
     "configuration.metrics[].label": "string",
     "configuration.metrics[].period": "number",
     "muteDetail": "any",
+    # https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+    "inputDetails": "any",
+    "outputDetails": "any",
+    "stateMachineVersionArn": "nullable",
+    "stateMachineAliasArn": "nullable",
+    "redriveCount": "number",
+    "redriveDate": "nullable",
+    "redriveStatus": "string",
+    "redriveStatusReason": "nullable",
+    "error": "nullable",
+    "cause": "nullable",
 }
 # What the schemas require and real events leave out.
 LEFT_OUT = {
@@ -121,6 +133,13 @@ WORDS = {
     "additional-information.environment.type": ("codebuild", "EnvironmentType"),
     "additional-information.environment.compute-type": ("codebuild", "ComputeType"),
     "additional-information.source.type": ("codebuild", "SourceType"),
+    # An execution that runs has no stop and no output, and a large input is left out:
+    # https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+    "status": ("states", "ExecutionStatus"),
+    "input": "nullable",
+    "output": "nullable",
+    "startDate": "number",
+    "stopDate": "nullable",
     # https://docs.aws.amazon.com/codecommit/latest/userguide/monitoring-events.html
     "event": {"referenceCreated", "referenceUpdated", "referenceDeleted", "unreferencedMergeCommitCreated"},
     "referenceType": {"branch", "tag"},
@@ -139,6 +158,7 @@ SCALARS = {
     "any": lambda value: True,
     "boolean": lambda value: isinstance(value, bool),
     "json": lambda value: True,
+    "nullable": lambda value: value is None or isinstance(value, (str, int)),
     "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
     "string": lambda value: isinstance(value, str),
     "time": lambda value: isinstance(value, str) and bool(TIME.fullmatch(value)),

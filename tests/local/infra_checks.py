@@ -43,7 +43,7 @@ WITHOUT_RESOURCE = {"ecr:GetAuthorizationToken"}
 BROAD_MANAGED = re.compile(r"(AdministratorAccess|PowerUserAccess|FullAccess|IAMFullAccess)$")
 # What an ARN ends with that names every resource of its service, or every one of a type: `*`, `role/*`, `log-group:*:*`. A name between the type and the
 # asterisk, be it a parameter's, limits it.
-ANYTHING = re.compile(r"([a-z-]+[/:])?\*[*/:]*")
+ANYTHING = re.compile(r"([A-Za-z-]+[/:])?\*[*/:]*")
 RATE = re.compile(r"rate\(([1-9][0-9]*) (minute|hour|day)(s?)\)")
 CRON = re.compile(r"cron\((.*)\)")
 # A schedule anywhere in a text. Others' functions whose names end so, such as enumerate, are none.

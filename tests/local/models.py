@@ -18,7 +18,7 @@ import botocore.session
 import regex
 
 # The models by the names with which requests are signed, where the two differ.
-NAMES = {"cloudcontrolapi": "cloudcontrol"}
+NAMES = {"cloudcontrolapi": "cloudcontrol", "states": "stepfunctions"}
 
 # The operations that the stand-in answers.
 ANSWERED = {
@@ -50,6 +50,7 @@ ANSWERED = {
         "UpdateContainerInstancesState",
         "UpdateService",
     ],
+    "states": ["DescribeExecution", "StartExecution", "StopExecution"],
 }
 
 # What every service may answer beside the errors of its own. Every service's reference has the same page, some an older state of it than others:

@@ -38,6 +38,10 @@ REACHES = {
         "BuildStateFunction",
         {"foreign": None, "other-phase": None},
     ),
+    "step-functions": (
+        "BuildStateFunction",
+        {"foreign": None, "without-input": None},
+    ),
     "codecommit": (
         "PushFunction",
         {

@@ -69,6 +69,13 @@ def start_build():
     return record("codebuild", "CodeBuild_20161006.StartBuild", body, {"build": build})
 
 
+def start_execution():
+    machine = "arn:aws:states:us-east-1:000000000000:stateMachine:release"
+    body = {"stateMachineArn": machine, "name": "token", "input": '{"environment":{"CI":"xxxx"}}'}
+    answer = {"executionArn": "arn:aws:states:us-east-1:000000000000:execution:release:token", "startDate": 1790000000.123}
+    return record("states", "AWSStepFunctions.StartExecution", body, answer)
+
+
 def get_commit():
     answer = {"commit": {"commitId": "0" * 40, "parents": [], "message": "All"}}
     return record("codecommit", "CodeCommit_20150413.GetCommit", {"repositoryName": "shop", "commitId": "0" * 40}, answer)
@@ -133,6 +140,7 @@ RIGHT = [
     run_task,
     refused,
     start_build,
+    start_execution,
     get_commit,
     job_failed,
     delete_resource,

@@ -17,8 +17,8 @@ from infra_checks import granted
 
 # A symbol's path, each part behind its length: `11aws_sdk_ecs9operation8run_task`. The last part's end is where its length says.
 LINKED = re.compile(rb"\d+aws_sdk_([a-z0-9]+)9operation(\d+)([a-z0-9_]+)")
-# A service whose actions have another prefix than their SDK's crate.
-PREFIXES = {"cloudcontrol": "cloudformation"}
+# Services whose actions have another prefix than their SDK's crate.
+PREFIXES = {"cloudcontrol": "cloudformation", "sfn": "states"}
 # Operations that ask for other permissions than one of their own name
 # <https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>.
 ACTIONS = {

@@ -44,6 +44,7 @@ NEAR_MISSES = {
         "CodeCommit Pull Request State Change",
         "ECS Container Instance State Change",
         "CodeBuild Build Batch State Change",
+        "Step Functions Map Run Status Change",
         "EC2 Instance State-change Notification",
         "CloudWatch Alarm Configuration Change",
         "Recovery Point State Change",
@@ -57,6 +58,8 @@ NEAR_MISSES = {
     "project-name": ["ci-docker-2", "docker", "shop", "CI-DOCKER"],
     "completed-phase": ["SUBMITTED", "QUEUED", "BUILD", "COMPLETED"],
     "completed-phase-status": ["FAILED", "CLIENT_ERROR", "TIMED_OUT"],
+    # Step Functions: whose input.
+    "input": ["{}", '{"environment":{"BELLHOP_BUILDER":"x"}}', '{"environment":{"MY_BELLHOP_BUILD":"x"}}', '{"text":"BELLHOP_BUILD"}'],
     # CloudWatch: alarms of the stack that tell people themselves.
     "alarmName": ["bellhop-direct-alarm-errors", "bellhop-direct-sweep-missing"],
     # Backup and copy jobs, and restore jobs.
@@ -73,6 +76,8 @@ TOO_WIDE = [
     ("BuildStateFunctionBuildChanged", "codebuild/succeeded.json", "project-name", [{"prefix": "ci-"}], "ci-docker-2"),
     ("BuildStateFunctionBuildChanged", "codebuild/succeeded.json", "project-name", [{"equals-ignore-case": "ci-docker"}], "CI-DOCKER"),
     ("BuildStateFunctionBuildProvisioned", "codebuild/provisioned.json", "completed-phase-status", [{"exists": True}], "FAILED"),
+    ("BuildStateFunctionExecutionChanged", "step-functions/succeeded.json", "input", [{"wildcard": "*BELLHOP_BUILD*"}], '{"text":"BELLHOP_BUILD"}'),
+    ("BuildStateFunctionExecutionChanged", "step-functions/succeeded.json", "input", [{"exists": True}], "{}"),
     ("PushFunctionRepositoryChanged", "codecommit/push.json", "event", [{"prefix": "reference"}], "referenceDeleted"),
     ("BackupFunctionRestoreEnded", "backup/restore-completed.json", "status", [{"exists": True}], "RUNNING"),
     ("BackupFunctionJobEnded", "backup/completed.json", "state", ["COMPLETED", "RUNNING", "ABORTING"], "RUNNING"),
@@ -289,6 +294,16 @@ class Rules(unittest.TestCase):
             self.assertFalse(rule(project_name="ci-docker-2"))
             self.assertTrue(rule(projects=["ci-docker", "ci-macos"], project_name="ci-macos"))
             self.assertFalse(rule(projects=["ci-linux", "ci-macos"]))
+
+    def test_execution_state(self):
+        def matches(**detail):
+            detail = {"status": "FAILED", "input": '{"environment":{"BELLHOP_BUILD":"abcdefghij/release"}}', **detail}
+            return self.matches("BuildStateFunctionExecutionChanged", "aws.states", "Step Functions Execution Status Change", detail)
+
+        for status in ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE"):
+            self.assertTrue(matches(status=status), status)
+        self.assertFalse(matches(input="{}"))
+        self.assertFalse(matches(input=None))
 
     def test_alarm(self):
         def matches(source="aws.cloudwatch", detail_type="CloudWatch Alarm State Change"):

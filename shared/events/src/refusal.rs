@@ -32,7 +32,7 @@ pub struct Rule {
 }
 
 /// The first rule that fits decides.
-pub const RULES: [Rule; 11] = [
+pub const RULES: [Rule; 13] = [
     Rule {
         class: Class::Throttled,
         codes: &[],
@@ -102,6 +102,7 @@ pub const RULES: [Rule; 11] = [
             "ThrottlingError",
             "Throttled",
             "KMSThrottling",
+            "KmsThrottlingException",
             "EC2ThrottledException",
             "BandwidthLimitExceeded",
             "PriorRequestNotComplete",
@@ -125,6 +126,12 @@ pub const RULES: [Rule; 11] = [
         ],
         words: &[],
         source: "https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html",
+    },
+    Rule {
+        class: Class::AccountLimit,
+        codes: &["ExecutionLimitExceeded"],
+        words: &[],
+        source: STEP_FUNCTIONS,
     },
     Rule {
         class: Class::Transient,
@@ -174,7 +181,22 @@ pub const RULES: [Rule; 11] = [
         words: &[],
         source: "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html",
     },
+    Rule {
+        class: Class::Permanent,
+        codes: &[
+            "InvalidArn",
+            "InvalidExecutionInput",
+            "InvalidName",
+            "StateMachineDeleting",
+            "StateMachineDoesNotExist",
+        ],
+        words: &[],
+        source: STEP_FUNCTIONS,
+    },
 ];
+
+/// The errors of `StartExecution`.
+const STEP_FUNCTIONS: &str = "https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html";
 
 impl Class {
     /// The class of an error by its code and its text.

@@ -82,7 +82,7 @@ const KEYS: [&str; 60] = [
     "job",
     "run",
 ];
-const TEXTS: [&str; 28] = [
+const TEXTS: [&str; 32] = [
     "aws.cloudwatch",
     "CloudWatch Alarm State Change",
     "ALARM",
@@ -109,6 +109,10 @@ const TEXTS: [&str; 28] = [
     "BUILD",
     "COMMAND_EXECUTION_ERROR: Error while executing command: make. Reason: exit status 2",
     "arn:aws:codebuild:us-east-1:123456789012:build/ci:1",
+    "aws.states",
+    "Step Functions Execution Status Change",
+    "arn:aws:states:us-east-1:123456789012:execution:release:1",
+    "{\"environment\":{\"BELLHOP_BUILD\":\"abcdefghij/test\",\"BELLHOP_ATTEMPT\":\"1\"}}",
     "11111111-abcd-1111-abcd-111111abcdef",
     "abcdefghij",
 ];

@@ -16,6 +16,7 @@ fn agents(suite: &SuiteConfig) -> Vec<(&str, &str, bool)> {
         let what = match &agent.executor {
             Executor::Ecs(ecs) => ecs.task_definition.as_str(),
             Executor::CodeBuild(codebuild) => codebuild.project.as_str(),
+            Executor::StepFunctions(_) => unreachable!("the stack makes no such agent: {name}"),
         };
         (name.as_str(), what, agent.restricted)
     });
@@ -40,6 +41,7 @@ fn the_agents_of_the_template_are_read() {
         let expected = match &agent.executor {
             Executor::Ecs(_) => ("/bellhop-agents/agents", format!("{name}/agent/")),
             Executor::CodeBuild(_) => ("/bellhop-agents/builds", String::new()),
+            Executor::StepFunctions(_) => unreachable!("the stack makes no such agent: {name}"),
         };
         assert_eq!((logs.group.as_str(), logs.stream_start.clone()), expected);
         if let Executor::Ecs(ecs) = &agent.executor {

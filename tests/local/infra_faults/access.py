@@ -83,6 +83,10 @@ def every_project(template):
     statement(template, "AgentLaunchPolicy", "StartFindStopBuilds")["Resource"] = {"Fn::Split": [",", projects]}
 
 
+def every_state_machine(template):
+    statement(template, "AgentLaunchPolicy", "StartExecutions")["Resource"] = "arn:*:states:*:*:stateMachine:*"
+
+
 def agents_open_to_all(template):
     rule = {"IpProtocol": "tcp", "FromPort": 8080, "ToPort": 8080, "CidrIp": "0.0.0.0/0"}
     template.properties("AgentSecurityGroup")["SecurityGroupIngress"] = [rule]
@@ -136,6 +140,7 @@ FAULTS = [
     (every_role, "wildcards", ["AgentLaunchPolicy", ":role/*"]),
     (every_table, "wildcards", ["SweepRole", ":table/*"]),
     (every_project, "wildcards", ["AgentLaunchPolicy", ":project/*"]),
+    (every_state_machine, "wildcards", ["AgentLaunchPolicy", ":stateMachine:*"]),
     (every_image_repository, "wildcards", ["ExecutionRole", ":repository/*"], "agents.yaml"),
     (agents_open_to_all, "ingress", ["AgentSecurityGroup: 0.0.0.0/0", "connect to agents"], "agents.yaml"),
     (agents_open_to_a_group, "ingress", ["EachOther", "connect to agents"], "agents.yaml"),

@@ -1,9 +1,10 @@
 //! ECS: tasks with the real life cycle, tokens, refusals, and scripts in them whose true end only this module knows.
 //!
-//! And CodeBuild, whose builds live like tasks as far as anybody asks here, except for what [`Task::on_codebuild`] tells.
+//! And CodeBuild and Step Functions, whose builds and executions live like tasks as far as anybody asks here, except for what [`Task::of`] tells.
 
 mod capacity;
 mod creation;
+mod executions;
 mod life;
 mod orphans;
 mod task;
@@ -18,6 +19,7 @@ use bellhop_domain::ids::{AgentId, AttemptId};
 use bellhop_model::tokens::Tokens;
 
 use crate::world::{Millis, World};
+pub(crate) use executions::MACHINE;
 pub(crate) use orphans::{describe, find, identify, started_before, stop_task};
 pub(crate) use task::{Failure, Step, Task, Truth, cluster, short};
 pub(crate) use tokens::run_task;

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use bellhop_domain::build::BuildEvent;
-use bellhop_domain::executor::codebuild::NAME;
 use bellhop_domain::ids::RunId;
 use bellhop_domain::record::Performer;
 use bellhop_domain::request::PipelineAsks;
@@ -317,8 +316,9 @@ impl Executor {
             }
             Job::Unnamed(_, agent) => {
                 let (engine, agent) = (port.engine(), agent.clone());
+                let name = lock(&self.world).task(&agent).map_or("", |task| task.of.name());
                 async move {
-                    let Some((attempt, observation)) = engine.identify(NAME, &agent).await? else {
+                    let Some((attempt, observation)) = engine.identify(name, &agent).await? else {
                         return Ok(());
                     };
                     let event = BuildEvent::Agent {

@@ -13,7 +13,7 @@ use crate::backups::Backups;
 use crate::hostility::{Hostility, Spell};
 use crate::instances::{Instances, Step};
 use crate::requests::{self, Asks};
-use crate::source::{DEFAULT_BRANCH, JobTruth, REPOSITORIES, RETRIED, Repository};
+use crate::source::{DEFAULT_BRANCH, JobTruth, REPOSITORIES, RETRIED, Repository, Steady};
 use crate::world::{Happening, Invoke, Job, MINUTE, Millis, SECOND, World};
 use crate::{alarms, backups, codepipeline, instances};
 
@@ -113,7 +113,8 @@ pub(crate) fn prepare(world: &mut World, flow: Flow) {
     } else {
         BTreeMap::new()
     };
-    world.repository = Repository::plain(limits, flow == Flow::Supersede, flow == Flow::CodeBuild);
+    let steady = if flow == Flow::CodeBuild { Steady::CodeBuild } else { Steady::Ecs };
+    world.repository = Repository::plain(limits, flow == Flow::Supersede, steady);
     match flow {
         Flow::Push => {
             let first = JobTruth {

@@ -101,6 +101,10 @@ pub struct Statistics {
     pub tasks: u64,
     /// Builds that CodeBuild created, which are among the tasks.
     pub on_codebuild: u64,
+    /// Executions that Step Functions started for attempts, which are among the tasks.
+    pub on_step_functions: u64,
+    /// Executions that these started with their own input.
+    pub children: u64,
     /// Tasks on instances, which are among the tasks.
     pub on_instances: u64,
     /// Instances that EC2 took away.
@@ -167,6 +171,8 @@ impl Statistics {
         self.requested += other.requested;
         self.tasks += other.tasks;
         self.on_codebuild += other.on_codebuild;
+        self.on_step_functions += other.on_step_functions;
+        self.children += other.children;
         self.on_instances += other.on_instances;
         self.taken_away += other.taken_away;
         self.alarms += other.alarms;

@@ -22,7 +22,9 @@ use bellhop_engine::ports::Key;
 use crate::world::World;
 use crate::{Options, run};
 pub(crate) use actions::{delivered_job, sent_answer};
-pub(crate) use agents::{before_commit, delivered_event, drops_stop, launch_capacity, overlooks, report_from_exit_code, token, unknown};
+pub(crate) use agents::{
+    attempt_of_execution, before_commit, delivered_event, drops_stop, launch_capacity, overlooks, report_from_exit_code, token, unknown,
+};
 pub(crate) use alarms::{delivered_alarm, drops_document, told_at_most_every};
 use alarms::{read_claim, read_pauses};
 use backups::read_backup;

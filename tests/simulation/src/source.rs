@@ -7,6 +7,7 @@ use bellhop_domain::ids::{CommitId, Reference, RepositoryName};
 use bellhop_domain::spec::BuildSpec;
 use bellhop_domain::trigger::Push;
 
+use crate::ecs::MACHINE;
 use crate::world::{HOUR, MINUTE, Millis, SECOND, timestamp};
 
 /// The agent templates of every simulation.
@@ -92,18 +93,28 @@ pub(crate) const RETRIED: (&str, [u32; 2]) = (
 pub(crate) const REPOSITORIES: [&str; 2] = ["shop", "till"];
 pub(crate) const DEFAULT_BRANCH: &str = "main";
 
-/// The suite configuration with the limits of its agent templates, one of which may be a project of CodeBuild.
-fn suite(limits: &BTreeMap<&'static str, u32>, on_codebuild: bool) -> String {
+/// What the agent template `steady` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Steady {
+    Ecs,
+    CodeBuild,
+    StepFunctions,
+}
+
+/// The suite configuration with the limits of its agent templates, one of which may be a project of CodeBuild or a state machine.
+fn suite(limits: &BTreeMap<&'static str, u32>, steady: Steady) -> String {
     let mut suite = "version: 1\nagents:\n".to_owned();
     for (name, ecs) in AGENTS {
         let places = limits
             .get(name)
             .map_or_else(String::new, |limit| format!("max-concurrent: {limit}, "));
         // Writing to a String cannot fail.
-        let _ = if on_codebuild && name == "steady" {
-            writeln!(suite, "  {name}: {{ {places}codebuild: {{ project: ci-steady }} }}")
-        } else {
-            writeln!(suite, "  {name}: {{ {places}ecs: {{ {ecs} }} }}")
+        let _ = match steady {
+            Steady::CodeBuild if name == "steady" => writeln!(suite, "  {name}: {{ {places}codebuild: {{ project: ci-steady }} }}"),
+            Steady::StepFunctions if name == "steady" => {
+                writeln!(suite, "  {name}: {{ {places}step-functions: {{ state-machine: '{MACHINE}' }} }}")
+            }
+            _ => writeln!(suite, "  {name}: {{ {places}ecs: {{ {ecs} }} }}"),
         };
     }
     suite.push_str("notify: { successes: all }\n");
@@ -121,8 +132,8 @@ impl Repository {
         let supersedes = dice.u32(0..3) == 0;
         let tells_time = dice.u32(0..4) > 0;
         let leaves_artifacts = dice.u32(0..3) == 0;
-        let has_project = dice.u32(0..3) == 0;
-        let suite = suite(&limits, has_project);
+        let steady = [Steady::CodeBuild, Steady::StepFunctions, Steady::Ecs][dice.usize(0..3)];
+        let suite = suite(&limits, steady);
         Self {
             suite,
             limits,
@@ -137,8 +148,8 @@ impl Repository {
     }
 
     /// A suite in which nothing is drawn: its agent templates, its limits, and a job of its own.
-    pub(crate) fn plain(limits: BTreeMap<&'static str, u32>, supersedes: bool, on_codebuild: bool) -> Self {
-        let mut suite = suite(&limits, on_codebuild);
+    pub(crate) fn plain(limits: BTreeMap<&'static str, u32>, supersedes: bool, steady: Steady) -> Self {
+        let mut suite = suite(&limits, steady);
         suite.push_str("jobs:\n  nightly: { repository: shop, branch: main, agent: small, run: make }\n");
         let script = |agent| JobTruth {
             agent,

@@ -107,7 +107,7 @@ pub(crate) struct Invoke {
 pub(crate) enum Job {
     Push(Arc<Push>),
     Agent(AttemptId, Box<Observation>),
-    /// An event of CodeBuild that does not tell whose agent it is about; here it does, for the story.
+    /// An event of CodeBuild or Step Functions that does not tell whose agent it is about; here it does, for the story.
     Unnamed(AttemptId, AgentId),
     /// Somebody cancels a run, or one job of it.
     Cancel(RunId, Option<JobName>),

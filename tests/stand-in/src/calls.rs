@@ -129,7 +129,7 @@ pub(crate) fn preferred_provider(request: &Value) -> Option<&str> {
 
 /// The fields that name what a request is about, whichever of them it has.
 fn key_fields(body: &Value) -> String {
-    const NAMING: [&str; 30] = [
+    const NAMING: [&str; 32] = [
         "TableName",
         "QueueUrl",
         "FunctionName",
@@ -149,6 +149,8 @@ fn key_fields(body: &Value) -> String {
         "projectName",
         "sourceVersion",
         "id",
+        "stateMachineArn",
+        "executionArn",
         "ids",
         "jobId",
         "filter",
@@ -190,6 +192,7 @@ fn service_of_target(prefix: &str) -> String {
         "CodeBuild_20161006" => "codebuild".to_owned(),
         "CodeCommit_20150413" => "codecommit".to_owned(),
         "CodePipeline_20150709" => "codepipeline".to_owned(),
+        "AWSStepFunctions" => "states".to_owned(),
         "DynamoDB_20120810" => "dynamodb".to_owned(),
         "CloudApiService" => "cloudcontrolapi".to_owned(),
         "AmazonSQS" => "sqs".to_owned(),

@@ -1,7 +1,7 @@
 //! A stand-in for the parts of AWS that a local emulator lacks, and a recording proxy before the parts it has.
 //!
-//! One endpoint serves every service: `ecs`, `codebuild`, `codecommit`, `codepipeline`, `backup` and Cloud Control are answered here, every
-//! other request is forwarded to the upstream (a local AWS emulator). So every AWS request of the functions under test
+//! One endpoint serves every service: `ecs`, `codebuild`, `states`, `codecommit`, `codepipeline`, `backup` and Cloud Control are answered here,
+//! every other request is forwarded to the upstream (a local AWS emulator). So every AWS request of the functions under test
 //! stands in one [`Journal`], and [`Faults`] can be injected into any of them.
 //!
 //! ```no_run
@@ -32,6 +32,7 @@ mod proxy;
 mod record;
 mod replies;
 mod server;
+mod step_functions;
 mod support;
 
 use std::collections::BTreeMap;
@@ -51,6 +52,7 @@ pub use ecs::{Ecs, InstanceView, TaskView};
 pub use events::{Delivery, Events, Order};
 pub use faults::{ActiveRule, Fault, Faults, Rule, RuleId, Times};
 pub use journal::{Entry, Journal, Mark};
+pub use step_functions::{ExecutionView, StepFunctions};
 
 use support::lock;
 
@@ -59,7 +61,7 @@ use support::lock;
 pub struct Options {
     /// The port on 127.0.0.1; 0 for any free one.
     pub port: u16,
-    /// The base URL of the local AWS that answers everything but ECS, CodeBuild, CodeCommit, CodePipeline, AWS Backup and Cloud Control, such as
+    /// The base URL of the local AWS that answers everything but ECS, CodeBuild, Step Functions, CodeCommit, CodePipeline, AWS Backup and Cloud Control, such as
     /// `http://127.0.0.1:4566`. Without it such requests are answered with 501.
     pub upstream: Option<String>,
     /// The region of all ARNs and events.
@@ -222,6 +224,7 @@ pub(crate) struct Cloud {
     pub(crate) faults: Faults,
     pub(crate) ecs: Ecs,
     pub(crate) codebuild: CodeBuild,
+    pub(crate) step_functions: StepFunctions,
     pub(crate) codecommit: CodeCommit,
     pub(crate) codepipeline: CodePipeline,
     pub(crate) backup: Backup,
@@ -256,6 +259,7 @@ impl StandIn {
             faults: Faults::new(),
             ecs: Ecs::new(&options, events.clone()),
             codebuild: CodeBuild::new(&options, events.clone(), codecommit.clone(), upstream.clone()),
+            step_functions: StepFunctions::new(&options, events.clone()),
             codecommit,
             codepipeline,
             backup: Backup::new(&options, events.clone()),
@@ -315,6 +319,11 @@ impl StandIn {
     /// The build projects, the builds, and what happens to them.
     pub fn codebuild(&self) -> &CodeBuild {
         &self.inner.cloud.codebuild
+    }
+
+    /// The state machines, their executions, and what happens to them.
+    pub fn step_functions(&self) -> &StepFunctions {
+        &self.inner.cloud.step_functions
     }
 
     /// The pipeline actions that invoke functions.

@@ -216,6 +216,7 @@ fn mask(value: &mut Value, of_variables: bool) {
                 match (name.as_str(), member) {
                     ("value", Value::String(text)) if of_variables => *text = "x".repeat(text.len()),
                     ("S", Value::String(text)) => *text = "x".repeat(text.len().min(SHORT)),
+                    ("input", Value::String(text)) => *text = masked_input(text),
                     ("fileContent", Value::String(text)) => *text = text.replace(|character| character != '=', "A"),
                     (name, member) => mask(member, name.to_ascii_lowercase().contains("environment")),
                 }
@@ -223,6 +224,18 @@ fn mask(value: &mut Value, of_variables: bool) {
         }
         _ => {}
     }
+}
+
+/// The input of an execution, whose `environment` has the values of variables.
+fn masked_input(input: &str) -> String {
+    let Ok(Value::Object(mut members)) = serde_json::from_str(input) else {
+        return "x".repeat(input.len());
+    };
+    for value in members.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+        let length = value.as_str().map_or(0, str::len);
+        *value = "x".repeat(length).into();
+    }
+    Value::Object(members).to_string()
 }
 
 /// What two values of the same kind have in common: the members of structures, words, how long texts are and what stands in them beside letters and digits.
@@ -364,6 +377,12 @@ mod tests {
                 json!({}),
             ),
             (
+                "states",
+                "AWSStepFunctions.StartExecution",
+                json!({ "input": json!({ "environment": { "TOKEN": secret } }).to_string() }),
+                json!({ "input": secret }),
+            ),
+            (
                 "codecommit",
                 "C.GetFile",
                 json!({}),
@@ -375,7 +394,7 @@ mod tests {
         recorder.event(&json!({ "detail": { "overrides": overrides } }));
         recorder.event(&json!({ "detail": { "additional-information": { "environment": { "environment-variables": variables } } } }));
         let lines = lines(&folder);
-        assert_eq!(lines.len(), 6);
+        assert_eq!(lines.len(), 7);
         let text = format!("{lines:?}");
         for secret in [secret, "a-session-token", "a-signature", "Y29ycmVjdC1ob3JzZQ"] {
             assert!(!text.contains(secret), "{secret}: {text}");

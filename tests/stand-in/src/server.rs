@@ -200,6 +200,7 @@ async fn perform(cloud: &Cloud, call: &Call, parts: &Parts, body: Bytes) -> Work
         "ecs" => cloud.ecs.answer(call),
         "codecommit" => cloud.codecommit.answer(call).await,
         "codebuild" => cloud.codebuild.answer(call),
+        "states" => cloud.step_functions.answer(call),
         "codepipeline" => cloud.codepipeline.answer(call),
         "backup" if !cloud.backup.hands_on(call, parts.uri.path()) => {
             let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());

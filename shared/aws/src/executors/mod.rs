@@ -5,6 +5,7 @@
 
 mod codebuild;
 pub(crate) mod ecs;
+mod step_functions;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use bellhop_engine::ports::Executors;
 
 use self::codebuild::CodeBuilds;
 use self::ecs::EcsTasks;
+use self::step_functions::Executions;
 use crate::Aws;
 
 /// Every executor that functions which carry builds perform. `bucket` is the suite's bucket, for the agents' environment.
@@ -20,6 +22,7 @@ pub(crate) fn all(aws: &Aws, bucket: &str) -> Executors {
     Executors::new([
         (executor::ecs::NAME, Arc::new(EcsTasks::new(aws, bucket)) as _),
         (executor::codebuild::NAME, Arc::new(CodeBuilds::new(aws, bucket)) as _),
+        (executor::step_functions::NAME, Arc::new(Executions::new(aws, bucket)) as _),
     ])
 }
 
@@ -37,6 +40,7 @@ mod tests {
         let agents = [
             ("arn:aws:ecs:us-east-1:123456789012:task/ci/0a1b2c3d", "StopTask"),
             ("arn:aws:codebuild:us-east-1:123456789012:build/ci-docker:0a1b", "StopBuild"),
+            ("arn:aws:states:us-east-1:123456789012:execution:release:0a1b", "StopExecution"),
         ];
         for (name, (agent, operation)) in executor::NAMES.into_iter().zip(agents) {
             let (aws, wire) = Wire::replying([ok(&json!({}))]);

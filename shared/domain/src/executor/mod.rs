@@ -15,6 +15,7 @@ pub mod launch;
 mod logs;
 pub mod observation;
 mod pages;
+pub mod step_functions;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub use self::ecs::{EcsExecutor, Providers};
 pub use self::launch::LaunchId;
 pub use self::logs::{LogStream, Logs};
 pub use self::pages::Pages;
+pub use self::step_functions::StepFunctionsExecutor;
 use crate::ids::AgentId;
 use crate::record::Performer;
 use crate::yaml::{FieldPath, FileError, Flag, Source, Whole};
@@ -45,10 +47,12 @@ pub enum Executor {
     /// A build of AWS CodeBuild.
     #[serde(rename = "codebuild")]
     CodeBuild(CodeBuildExecutor),
+    /// An execution of AWS Step Functions.
+    StepFunctions(StepFunctionsExecutor),
 }
 
 /// The names of all executors: their keys in the suite configuration.
-pub const NAMES: [&str; 2] = [ecs::NAME, codebuild::NAME];
+pub const NAMES: [&str; 3] = [ecs::NAME, codebuild::NAME, step_functions::NAME];
 
 impl Executor {
     /// The rules of this executor.
@@ -57,6 +61,7 @@ impl Executor {
         match self {
             Self::Ecs(ecs) => ecs,
             Self::CodeBuild(codebuild) => codebuild,
+            Self::StepFunctions(step_functions) => step_functions,
         }
     }
 
@@ -85,6 +90,7 @@ pub struct AgentTemplate {
 pub(crate) struct RawTemplate {
     ecs: Option<ecs::Raw>,
     codebuild: Option<codebuild::Raw>,
+    step_functions: Option<step_functions::Raw>,
     max_concurrent: Option<Whole>,
     #[serde(default)]
     restricted: Flag,
@@ -97,6 +103,8 @@ impl RawTemplate {
         let given = [
             self.ecs.map(|raw| raw.read(source, &under(ecs::NAME)).map(Executor::Ecs)),
             self.codebuild.map(|raw| Ok(Executor::CodeBuild(raw.read()))),
+            self.step_functions
+                .map(|raw| raw.read(source, &under(step_functions::NAME)).map(Executor::StepFunctions)),
         ];
         let mut given = given.into_iter().flatten();
         let executor = match (given.next(), given.next()) {
@@ -241,13 +249,22 @@ mod tests {
     use crate::config::SuiteConfig;
     use crate::testing::spec;
 
+    const MACHINE: &str = "arn:aws:states:us-east-1:123456789012:stateMachine:release";
+
     /// One of each, in the order of [`NAMES`].
     fn every() -> [Executor; NAMES.len()] {
         let codebuild = CodeBuildExecutor {
             project: "ci-docker".to_owned(),
             logs: None,
         };
-        [spec().executor, Executor::CodeBuild(codebuild)]
+        let step_functions = StepFunctionsExecutor {
+            state_machine: MACHINE.to_owned(),
+        };
+        [
+            spec().executor,
+            Executor::CodeBuild(codebuild),
+            Executor::StepFunctions(step_functions),
+        ]
     }
 
     fn template(parts: &[&str]) -> Result<SuiteConfig, String> {
@@ -255,7 +272,11 @@ mod tests {
         SuiteConfig::parse(&format!("version: 1\nagents:\n  small: {{ {parts} }}\n")).map_err(|error| error.to_string())
     }
 
-    const PARTS: [&str; NAMES.len()] = ["ecs: { cluster: c, task-definition: t, subnets: [s] }", "codebuild: { project: p }"];
+    const PARTS: [&str; NAMES.len()] = [
+        "ecs: { cluster: c, task-definition: t, subnets: [s] }",
+        "codebuild: { project: p }",
+        "step-functions: { state-machine: 'arn:aws:states:us-east-1:123456789012:stateMachine:release' }",
+    ];
 
     #[test]
     fn names_are_unique_and_those_of_the_kinds() {
@@ -283,10 +304,13 @@ mod tests {
     #[test]
     fn a_template_has_one_executor() {
         let none = template(&["max-concurrent: 2"]).unwrap_err();
-        assert!(none.contains("line 3, agents.small: missing key `ecs` (or `codebuild`);"), "{none}");
+        assert!(
+            none.contains("line 3, agents.small: missing key `ecs` (or `codebuild`, `step-functions`);"),
+            "{none}"
+        );
         let all = template(&PARTS).unwrap_err();
         assert!(
-            all.contains("line 3, agents.small: `ecs` and `codebuild` exclude each other: expected one of them;"),
+            all.contains("line 3, agents.small: `ecs` and `codebuild` and `step-functions` exclude each other: expected one of them;"),
             "{all}"
         );
         for name in NAMES.map(quoted) {
@@ -297,8 +321,9 @@ mod tests {
     #[test]
     fn a_stored_capacity_reads_back() {
         let own = every().map(|executor| executor.kind().capacity());
-        assert_eq!(own, [Capacity::OnDemand, codebuild::CAPACITY]);
-        for (capacity, name) in [Capacity::Spot].into_iter().chain(own).zip(["spot", "on-demand", "codebuild"]) {
+        assert_eq!(own, [Capacity::OnDemand, codebuild::CAPACITY, step_functions::CAPACITY]);
+        let names = ["spot", "on-demand", "codebuild", "step-functions"];
+        for (capacity, name) in [Capacity::Spot].into_iter().chain(own).zip(names) {
             let stored = serde_json::to_value(capacity).unwrap();
             assert_eq!(stored, name);
             assert_eq!(serde_json::from_value::<Capacity>(stored).unwrap(), capacity);
@@ -317,7 +342,7 @@ mod tests {
     #[test]
     fn the_nearest_capacity_is_one_that_the_template_offers() {
         for executor in every() {
-            for wanted in [Capacity::Spot, Capacity::OnDemand, codebuild::CAPACITY] {
+            for wanted in [Capacity::Spot, Capacity::OnDemand, codebuild::CAPACITY, step_functions::CAPACITY] {
                 let nearest = executor.nearest(wanted);
                 assert!(executor.kind().offers(nearest), "{nearest}");
                 assert_eq!(nearest == wanted, executor.kind().offers(wanted));

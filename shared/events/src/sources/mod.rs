@@ -12,6 +12,7 @@ pub(crate) mod codepipeline;
 pub mod control;
 pub(crate) mod ec2;
 pub(crate) mod ecs;
+pub mod step_functions;
 pub mod task;
 
 use serde_json::Value;
@@ -19,10 +20,11 @@ use serde_json::Value;
 use crate::{Event, Parser, Reason};
 
 /// Every event of EventBridge that Bellhop handles.
-const EVENTS: [&[Parser]; 6] = [
+const EVENTS: [&[Parser]; 7] = [
     codecommit::EVENTS,
     ecs::EVENTS,
     codebuild::event::EVENTS,
+    step_functions::EVENTS,
     ec2::EVENTS,
     alarm::EVENTS,
     backup::EVENTS,

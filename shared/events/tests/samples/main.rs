@@ -16,6 +16,7 @@ mod control;
 mod ec2;
 mod ecs;
 mod schedule;
+mod step_functions;
 mod story;
 
 use std::fs;
@@ -38,6 +39,7 @@ fn table() -> Vec<Row> {
         ec2::rows(),
         ecs::rows(),
         schedule::rows(),
+        step_functions::rows(),
     ]
     .concat()
 }

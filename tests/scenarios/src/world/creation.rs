@@ -39,6 +39,9 @@ notify: { successes: all }
 /// The project of CodeBuild whose builds are agents.
 const PROJECT: &str = "ci-docker";
 
+/// The state machine whose executions are agents.
+const MACHINE: &str = "bellhop-agent-release";
+
 /// One job.
 pub(super) const PIPELINE: &str = r"
 version: 1
@@ -147,6 +150,20 @@ impl World {
         };
         let world = Self::with_options(&[(".bellhop.yaml", pipeline)], "First", run).await;
         world.with_project().await
+    }
+
+    /// A suite with an agent `small` on ECS and `release` on Step Functions, and a repository with this pipeline file.
+    ///
+    /// # Panics
+    /// As [`World::with_pipeline`].
+    pub async fn with_state_machine(pipeline: &str) -> Self {
+        let world = Self::with_pipeline(pipeline).await;
+        let machine = world.stand_in.step_functions().create_state_machine(MACHINE);
+        let release = format!("  release: {{ step-functions: {{ state-machine: '{machine}' }} }}\n");
+        world
+            .configure(&CONFIGURATION.replace("notify:", &format!("{release}notify:")))
+            .await;
+        world
     }
 
     async fn with_project(self) -> Self {

@@ -1,6 +1,6 @@
 //! The parts of the stand-in, for a test that sets one up.
 
-use bellhop_stand_in::{Backup, CodeBuild, CodePipeline, Ecs, Faults, Journal};
+use bellhop_stand_in::{Backup, CodeBuild, CodePipeline, Ecs, Faults, Journal, StepFunctions};
 
 use super::World;
 
@@ -16,6 +16,12 @@ impl World {
     #[must_use]
     pub fn codebuild(&self) -> &CodeBuild {
         self.stand_in.codebuild()
+    }
+
+    /// What happens to executions of Step Functions.
+    #[must_use]
+    pub fn step_functions(&self) -> &StepFunctions {
+        self.stand_in.step_functions()
     }
 
     /// What happens to actions of CodePipeline.

@@ -129,6 +129,19 @@ impl World {
         build.arn.clone()
     }
 
+    /// The ARN of an execution of Step Functions, by its place in the order of starts.
+    ///
+    /// # Panics
+    /// There are not so many.
+    #[must_use]
+    pub fn execution(&self, place: usize) -> String {
+        let executions = self.stand_in.step_functions().executions();
+        let execution = executions
+            .get(place)
+            .unwrap_or_else(|| panic!("there is no execution {place}: {executions:?}"));
+        execution.arn.clone()
+    }
+
     /// What AWS was asked, as `service Operation`.
     #[must_use]
     pub fn requests(entries: &[Entry]) -> Vec<String> {

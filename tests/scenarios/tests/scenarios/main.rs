@@ -27,6 +27,7 @@ mod repairs;
 mod repeated;
 mod scripts;
 mod settings;
+mod step_functions;
 mod story;
 mod superseding;
 mod words;

@@ -145,6 +145,8 @@ fn table(statistics: &Statistics) -> Table {
         ("runs asked for", statistics.requested),
         ("tasks", statistics.tasks),
         ("of them on CodeBuild", statistics.on_codebuild),
+        ("of them on Step Functions", statistics.on_step_functions),
+        ("executions that these started", statistics.children),
         ("of them on instances", statistics.on_instances),
         ("instances taken away", statistics.taken_away),
         ("alarms taken", statistics.alarms),

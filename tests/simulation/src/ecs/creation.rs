@@ -8,8 +8,9 @@ use bellhop_domain::spec::BuildSpec;
 use bellhop_model::codebuild::TOKEN_LIFE;
 use bellhop_model::ecs::Life;
 
+use super::executions;
 use super::life::changed;
-use super::task::{Ending, Failure, Step, Task, Truth, short};
+use super::task::{Ending, Failure, Of, Step, Task, Truth, short};
 use crate::instances;
 use crate::world::{HOUR, Happening, MINUTE, Millis, SECOND, World, millis};
 
@@ -23,13 +24,15 @@ pub(super) fn create(
     let (cluster, container) = match &spec.executor {
         Executor::Ecs(ecs) => (ecs.cluster(capacity), ecs.container.clone()),
         Executor::CodeBuild(codebuild) => (codebuild.project.as_str(), String::new()),
+        Executor::StepFunctions(_) => ("", String::new()),
     };
-    let on_codebuild = matches!(spec.executor, Executor::CodeBuild(_));
+    let of = Of::executor(&spec.executor);
+    let on_codebuild = of == Of::CodeBuild;
     let index = world.ecs.tasks.len();
-    let agent = if on_codebuild {
-        format!("arn:aws:codebuild:us-east-1:123456789012:build/{cluster}:{index:032x}")
-    } else {
-        format!("arn:aws:ecs:us-east-1:123456789012:task/{cluster}/{index:032x}")
+    let agent = match of {
+        Of::Ecs => format!("arn:aws:ecs:us-east-1:123456789012:task/{cluster}/{index:032x}"),
+        Of::CodeBuild => format!("arn:aws:codebuild:us-east-1:123456789012:build/{cluster}:{index:032x}"),
+        Of::StepFunctions => executions::arn(&token),
     };
     let agent: AgentId = agent.parse().expect("it is an ARN");
     let (takes, fails) = world.repository.job(spec).map_or((MINUTE, 0.0), |job| (job.takes, job.fails));
@@ -56,7 +59,7 @@ pub(super) fn create(
         agent: agent.clone(),
         attempt: attempt.clone(),
         capacity,
-        on_codebuild,
+        of,
         host,
         longest: on_codebuild.then(|| minutes(buildspec::timeout_minutes(spec.timeout))),
         failure: None,
@@ -64,7 +67,7 @@ pub(super) fn create(
         life: Life::default(),
         exit_code: None,
         container_reason: None,
-        sidecar: !scripted && world.rng.u32(0..5) == 0 && !on_codebuild,
+        sidecar: !scripted && world.rng.u32(0..5) == 0 && of == Of::Ecs,
         sidecar_ended_first: false,
         ended: None,
         reclaimed: None,
@@ -75,11 +78,12 @@ pub(super) fn create(
         reported: false,
         ending,
         takes: if scripted { takes } else { world.between_log(takes / 4, takes * 3) },
-        checkout_fails: world.chance(share(0.03)),
+        // On Step Functions the state machine checks out, as it likes.
+        checkout_fails: world.chance(share(0.03)) && of != Of::StepFunctions,
         script_began: false,
         script_over: false,
         signalled: false,
-        entry_point: scripted || world.rng.u32(0..6) != 0 || on_codebuild,
+        entry_point: scripted || world.rng.u32(0..6) != 0 || of != Of::Ecs,
         upload_fails: world.chance(share(0.04)),
         on_term: if scripted {
             Some(143)
@@ -101,7 +105,11 @@ pub(super) fn create(
     });
     world.statistics.tasks += 1;
     world.statistics.on_codebuild += u64::from(on_codebuild);
-    let first = if world.chance(share(hostility.late_no_capacity)) {
+    world.statistics.on_step_functions += u64::from(of == Of::StepFunctions);
+    let first = if of == Of::StepFunctions {
+        // An execution runs from its start.
+        Some((0, Step::Up))
+    } else if world.chance(share(hostility.late_no_capacity)) {
         let wait = world.between_log(5 * SECOND, 180 * SECOND);
         Some((wait, Step::Fails(Failure::NoCapacity)))
     } else if world.chance(share(hostility.not_now)) && !on_codebuild {
@@ -146,11 +154,11 @@ pub(super) fn create(
         let wait = world.between_log(SECOND, 20 * MINUTE);
         world.schedule_in(wait, Happening::Task(index, Step::StoppedByOutsider));
     }
-    if world.chance(share(hostility.host_lost)) {
+    if world.chance(share(hostility.host_lost)) && of != Of::StepFunctions {
         let wait = world.between_log(SECOND, 20 * MINUTE);
         world.schedule_in(wait, Happening::Task(index, Step::HostLost));
     }
-    if world.chance(share(hostility.disconnected)) && !on_codebuild {
+    if world.chance(share(hostility.disconnected)) && of == Of::Ecs {
         let wait = world.between_log(SECOND, 20 * MINUTE);
         world.schedule_in(wait, Happening::Task(index, Step::Disconnected));
     }
@@ -163,6 +171,9 @@ pub(super) fn create(
     world.ecs.tokens.made(&token, (attempt.clone(), capacity), index, until);
     world.ecs.by_agent.insert(agent.clone(), index);
     instances::placed(world, index);
+    if of == Of::StepFunctions {
+        executions::may_have_children(world, spec, attempt, &token);
+    }
     changed(world, index);
     agent
 }

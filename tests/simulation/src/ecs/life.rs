@@ -7,7 +7,7 @@ use bellhop_model::ecs::{
     CONTAINER_EXITED, EXITED, OUT_OF_MEMORY, SPOT_INTERRUPTION, SPOT_REASON, STOPPED_BY_USER, Status, USER_INITIATED,
 };
 
-use super::task::{Ending, HOST_LOST, Step, TIMED_OUT, Truth, short};
+use super::task::{Ending, HOST_LOST, Of, Step, TIMED_OUT, Truth, short};
 use crate::world::{Happening, Invoke, Job, MINUTE, Millis, SECOND, World};
 
 /// The container's `stopTimeout` in the task definition.
@@ -187,9 +187,9 @@ impl World {
         task.truth = truth;
         let attempt = task.attempt.clone();
         let agent = task.agent.clone();
-        let reports = task.entry_point && !task.upload_fails && !task.on_codebuild;
+        let reports = task.entry_point && !task.upload_fails && task.of == Of::Ecs;
         // Its API tells as much as a report would.
-        task.reported = task.on_codebuild && matches!(truth, Truth::Succeeded | Truth::Failed);
+        task.reported = task.of != Of::Ecs && matches!(truth, Truth::Succeeded | Truth::Failed);
         self.note("script over", &attempt.build, || {
             format!("{}: {truth:?}, exit code {code}", short(&agent))
         });
@@ -248,7 +248,7 @@ pub(super) fn begin_stop(world: &mut World, index: usize, code: &'static str, re
     };
     task.life.want_stop(code, reason, now);
     let up = task.life.started_at.is_some();
-    let on_codebuild = task.on_codebuild;
+    let of = task.of;
     let patient = task.entry_point && task.capacity == Capacity::Spot;
     if task.deaf {
         // ECS says what it wants, and the instance does not hear it.
@@ -258,7 +258,7 @@ pub(super) fn begin_stop(world: &mut World, index: usize, code: &'static str, re
         task.ended = Some(now);
     }
     changed(world, index);
-    if up && on_codebuild {
+    if up && of != Of::Ecs {
         let wait = world.rng.u64(SECOND..5 * SECOND);
         world.schedule_in(wait, Happening::Task(index, Step::Killed));
     } else if up {
@@ -284,7 +284,7 @@ pub(super) fn changed(world: &mut World, index: usize) {
     }
     task.past.push((now, observation.clone()));
     let (attempt, agent) = (task.attempt.clone(), task.agent.clone());
-    let on_codebuild = task.on_codebuild;
+    let of = task.of;
     let (status, stopping, version) = (task.life.status.name(), task.is_stopping(), task.life.version);
     world.note("task", &attempt.build, || {
         format!("{} v{version} {status}{}", short(&agent), if stopping { ", to stop" } else { "" })
@@ -311,7 +311,7 @@ pub(super) fn changed(world: &mut World, index: usize) {
         } else {
             world.between_log(100, 2 * SECOND)
         };
-        let unnamed = on_codebuild && hostile && world.dice.u32(0..4) == 0;
+        let unnamed = of != Of::Ecs && hostile && world.dice.u32(0..4) == 0;
         let job = if unnamed {
             Job::Unnamed(attempt.clone(), agent.clone())
         } else {

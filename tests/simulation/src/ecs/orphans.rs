@@ -5,7 +5,7 @@ use bellhop_domain::ids::{AgentId, AttemptId};
 use bellhop_model::ecs::USER_INITIATED;
 
 use super::life::begin_stop;
-use super::task::{REMEMBERED, Task};
+use super::task::{Of, REMEMBERED, Task};
 use crate::mutant::{self, Mutant};
 use crate::world::World;
 
@@ -31,7 +31,7 @@ pub(crate) fn started_before(world: &World, attempt: &AttemptId) -> Option<Agent
     found.map(|task| task.agent.clone())
 }
 
-/// `BatchGetBuilds`, for an event that does not tell whose build it is about.
+/// `BatchGetBuilds` and `DescribeExecution`, for an event that does not tell whose build it is about.
 pub(crate) fn identify(world: &World, agent: &AgentId) -> Option<(AttemptId, Observation)> {
     world.task(agent).map(|task| (task.attempt.clone(), task.observation()))
 }
@@ -46,7 +46,7 @@ pub(crate) fn find(world: &World, attempt: &AttemptId) -> Vec<Observation> {
         .tasks
         .iter()
         .filter(|task| task.attempt == *attempt && task.visible_at <= world.now)
-        .filter(|task| if task.on_codebuild { !task.is_gone() } else { !task.is_stopping() })
+        .filter(|task| if task.of == Of::Ecs { !task.is_stopping() } else { !task.is_gone() })
         .map(Task::observation)
         .collect()
 }
@@ -63,8 +63,8 @@ pub(crate) fn describe(world: &mut World, agents: &[AgentId]) -> Vec<(AgentId, O
         .map(|agent| {
             let overlooked = mutant::overlooks(world);
             let task = world.ecs.by_agent.get(agent).and_then(|index| world.ecs.tasks.get(*index));
-            let known =
-                task.filter(|task| !overlooked && (task.on_codebuild || task.life.stopped_at.is_none_or(|at| at + REMEMBERED > world.now)));
+            let known = task
+                .filter(|task| !overlooked && (task.of != Of::Ecs || task.life.stopped_at.is_none_or(|at| at + REMEMBERED > world.now)));
             (agent.clone(), known.map(|task| task.as_of(then)))
         })
         .collect()

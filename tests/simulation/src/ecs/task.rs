@@ -3,8 +3,10 @@
 
 use bellhop_domain::Capacity;
 use bellhop_domain::executor::observation::Observation;
+use bellhop_domain::executor::{Executor, codebuild as on_codebuild, ecs as on_ecs, step_functions as on_step_functions};
 use bellhop_domain::ids::{AgentId, AttemptId};
 use bellhop_events::codebuild::{BuildFacts, PhaseContext, PhaseFacts};
+use bellhop_events::step_functions::ExecutionFacts;
 use bellhop_events::task::{ContainerFacts, TaskFacts};
 use bellhop_model::codebuild::{self, BuildPhase, Outcome};
 use bellhop_model::ecs::{Life, Status};
@@ -63,6 +65,33 @@ pub(crate) enum Failure {
     LeftQueue,
 }
 
+/// The service that a task is one of. Only ECS has versions, SIGTERM and reports in the bucket; the others tell by their API how a script ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Of {
+    Ecs,
+    CodeBuild,
+    StepFunctions,
+}
+
+impl Of {
+    pub(crate) fn executor(executor: &Executor) -> Self {
+        match executor {
+            Executor::Ecs(_) => Self::Ecs,
+            Executor::CodeBuild(_) => Self::CodeBuild,
+            Executor::StepFunctions(_) => Self::StepFunctions,
+        }
+    }
+
+    /// The name of its executor.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ecs => on_ecs::NAME,
+            Self::CodeBuild => on_codebuild::NAME,
+            Self::StepFunctions => on_step_functions::NAME,
+        }
+    }
+}
+
 /// How a task's script ended in truth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Truth {
@@ -92,8 +121,8 @@ pub(crate) struct Task {
     pub(crate) agent: AgentId,
     pub(crate) attempt: AttemptId,
     pub(crate) capacity: Capacity,
-    /// It is a build of CodeBuild: without versions, without SIGTERM, and its API tells how its script ended.
-    pub(crate) on_codebuild: bool,
+    /// The service that it runs on.
+    pub(crate) of: Of,
     /// The instance that it runs on; none on Fargate.
     pub(crate) host: Option<usize>,
     /// After how long CodeBuild ends it.
@@ -249,10 +278,29 @@ impl Task {
         }
     }
 
+    /// An execution of Step Functions, in its words.
+    fn execution_facts(&self) -> ExecutionFacts {
+        let status = match self.truth {
+            _ if !self.is_gone() => "RUNNING",
+            Truth::Succeeded => "SUCCEEDED",
+            Truth::Failed => "FAILED",
+            Truth::Open | Truth::NotCheckedOut | Truth::Signalled => "ABORTED",
+        };
+        let text = |text: &str| (status == "FAILED").then(|| text.to_owned());
+        ExecutionFacts {
+            arn: self.agent.to_string(),
+            status: status.to_owned(),
+            started_at: self.life.started_at.map(timestamp),
+            stopped_at: self.life.stopped_at.map(timestamp),
+            error: text("Failed"),
+            cause: text("the worker's script failed"),
+        }
+    }
+
     /// When everything about its end could be known.
     pub(crate) fn known_end(&self) -> Option<Millis> {
-        // An end without an exit code cannot be told from none before the task is gone altogether, and CodeBuild tells nothing before.
-        if self.exit_code.is_some() && !self.on_codebuild {
+        // An end without an exit code cannot be told from none before the task is gone altogether, and the other services tell nothing before.
+        if self.exit_code.is_some() && self.of == Of::Ecs {
             self.ended
         } else {
             self.life.stopped_at
@@ -260,10 +308,14 @@ impl Task {
     }
 
     pub(crate) fn observation(&self) -> Observation {
-        if self.on_codebuild {
-            return self.build_facts().observation().expect("the stand-in knows CodeBuild's words");
+        match self.of {
+            Of::Ecs => self.facts().observation().expect("the stand-in knows ECS's words"),
+            Of::CodeBuild => self.build_facts().observation().expect("the stand-in knows CodeBuild's words"),
+            Of::StepFunctions => self
+                .execution_facts()
+                .observation()
+                .expect("the stand-in knows Step Functions' words"),
         }
-        self.facts().observation().expect("the stand-in knows ECS's words")
     }
 }
 

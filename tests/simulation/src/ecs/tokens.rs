@@ -2,7 +2,6 @@
 
 use bellhop_domain::Capacity;
 use bellhop_domain::build::Refusal;
-use bellhop_domain::executor::Executor;
 use bellhop_domain::executor::LaunchId;
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::ports::Launch;
@@ -10,7 +9,7 @@ use bellhop_model::ecs::NO_CAPACITY;
 use bellhop_model::tokens::Known;
 
 use super::creation::create;
-use super::task::short;
+use super::task::{Of, short};
 use crate::hostility::Spell;
 use crate::world::World;
 use crate::{checks, instances, mutant};
@@ -45,14 +44,14 @@ pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, launch: &LaunchId) -
             mutant::unknown(world, "AccessDeniedException: not authorized to perform: ecs:RunTask"),
         );
     }
-    let on_codebuild = matches!(spec.executor, Executor::CodeBuild(_));
+    let of = Of::executor(&spec.executor);
     let out = match world.script.as_mut().and_then(|script| script.refusal.take()) {
         None => false,
         Some(Refusal::Unknown(words)) => {
             checks::denied(world, attempt);
             return refused(world, mutant::unknown(world, &words));
         }
-        Some(Refusal::NoCapacity(words)) if on_codebuild => return refused(world, Refusal::AccountLimit(words)),
+        Some(Refusal::NoCapacity(words)) if of != Of::Ecs => return refused(world, Refusal::AccountLimit(words)),
         Some(Refusal::NoCapacity(_)) => true,
         Some(refusal) => return refused(world, refusal),
     };
@@ -88,13 +87,13 @@ pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, launch: &LaunchId) -
         refused(world, refusal.clone());
         Launch::Refused { refusal, spent: true }
     };
-    if out || world.spell(Spell::NoCapacity) && !on_codebuild || capacity == Capacity::Spot && world.spell(Spell::NoSpot) {
+    if out || world.spell(Spell::NoCapacity) && of == Of::Ecs || capacity == Capacity::Spot && world.spell(Spell::NoSpot) {
         return spend(world, Refusal::NoCapacity(NO_CAPACITY.to_owned()));
     }
     if world.spell(Spell::AccountLimit) && world.ecs.tasks.iter().filter(|task| task.lives()).count() >= 2 {
         let refusal = Refusal::AccountLimit("You've reached the limit on the number of vCPUs you can run concurrently".to_owned());
         // It comes among the failures of a 200 and as an error.
-        return if !on_codebuild && world.rng.bool() {
+        return if of == Of::Ecs && world.rng.bool() {
             spend(world, refusal)
         } else {
             refused(world, refusal)

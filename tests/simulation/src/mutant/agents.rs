@@ -2,10 +2,12 @@
 
 use bellhop_domain::Capacity;
 use bellhop_domain::build::{Build, BuildEffect, Refusal};
-use bellhop_domain::executor::LaunchId;
 use bellhop_domain::executor::observation::{AgentStatus, Observation, Report, ReportPhase, StopCause};
+use bellhop_domain::executor::{LaunchId, step_functions};
 use bellhop_domain::ids::{AttemptId, BuildId};
 use bellhop_engine::ports::Item;
+use bellhop_events::step_functions::attempt;
+use bellhop_events::task;
 
 use super::kind::Mutant;
 use crate::ecs;
@@ -22,6 +24,10 @@ mutants! {
     TOKEN_IGNORES_CAPACITY: "token-ignores-capacity" within 200,
     /// A launch that was refused in a 200 is tried again under the token that gives this refusal again.
     TOKEN_IGNORES_ROUND: "token-ignores-round" within 100,
+    /// Each start of an execution of Step Functions has another name.
+    EXECUTION_NAME_UNSTABLE: "execution-name-unstable" within 200,
+    /// An execution that carries a build's input is taken for its agent, whatever its name is.
+    CHILDREN_ADOPTED: "children-adopted" within 2000,
     /// All attempts of a build have the same token.
     TOKEN_IGNORES_ATTEMPT: "token-ignores-attempt" within 50,
     /// Agents are launched before the decision is stored.
@@ -53,12 +59,28 @@ pub(crate) fn token(world: &mut World, launch: &LaunchId) -> String {
     let mut launch = launch.clone();
     match world.mutant {
         Some(Mutant::TOKEN_UNSTABLE) => return format!("{}{}", launch.token(), world.rng.u64(..)),
-        Some(Mutant::TOKEN_IGNORES_CAPACITY) => launch.capacity = Capacity::OnDemand,
+        Some(Mutant::EXECUTION_NAME_UNSTABLE) if launch.capacity == step_functions::CAPACITY => {
+            return format!("{}{}", launch.token(), world.rng.u64(..));
+        }
+        Some(Mutant::TOKEN_IGNORES_CAPACITY) if launch.capacity != step_functions::CAPACITY => launch.capacity = Capacity::OnDemand,
         Some(Mutant::TOKEN_IGNORES_ATTEMPT) => launch.attempt.number = 1,
         Some(Mutant::TOKEN_IGNORES_ROUND) => launch.round = 0,
         _ => {}
     }
     launch.token()
+}
+
+/// The attempt of an execution, by its name and its input.
+pub(crate) fn attempt_of_execution(world: &World, name: &str, input: &str) -> Option<AttemptId> {
+    if !world.is(Mutant::CHILDREN_ADOPTED) {
+        return attempt(name, input);
+    }
+    let input: serde_json::Value = serde_json::from_str(input).ok()?;
+    let environment = input.get(step_functions::ENVIRONMENT)?.as_object()?;
+    let pairs = environment
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
+    task::from_environment(pairs)
 }
 
 pub(crate) fn launch_capacity(world: &World, capacity: Capacity) -> Capacity {

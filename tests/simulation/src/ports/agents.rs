@@ -1,4 +1,4 @@
-//! ECS and CodeBuild: agents.
+//! ECS, CodeBuild and Step Functions: agents.
 
 use std::collections::BTreeMap;
 

@@ -26,6 +26,8 @@ fn nothing_is_violated_in_400_worlds() {
         counts.unanswered,
         counts.requested / 100,
         counts.on_codebuild / 10,
+        counts.on_step_functions / 10,
+        counts.children / 10,
         counts.on_instances / 100,
         counts.taken_away / 10,
         counts.alarms / 100,

@@ -371,10 +371,10 @@ fn the_suite_configuration() {
     const ECS: &str = "cluster: c, task-definition: t, subnets: [s]";
     for (text, expected) in [
         ("agents: {}\nrepos: {}", "line 3: unknown key `repos` (known: version, agents, repositories, jobs, alarms, backups, notify)".to_owned()),
-        ("agents:\n  small: { max-concurrent: 2 }", "line 3, agents.small: missing key `ecs` (or `codebuild`)".to_owned()),
+        ("agents:\n  small: { max-concurrent: 2 }", "line 3, agents.small: missing key `ecs` (or `codebuild`, `step-functions`)".to_owned()),
         (
             &format!("agents:\n  small: {{ ecs: {{ {ECS} }}, codebuild: {{ project: p }} }}"),
-            "line 3, agents.small: `ecs` and `codebuild` exclude each other: expected one of them".to_owned(),
+            "line 3, agents.small: `ecs` and `codebuild` and `step-functions` exclude each other: expected one of them".to_owned(),
         ),
         (
             "agents:\n  small: { ecs: { task-definition: t, subnets: [s] } }",

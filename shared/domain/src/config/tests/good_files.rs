@@ -103,7 +103,7 @@ agents:
     .unwrap();
     let ecs = |name: &str| match &config.agents[&name.parse().unwrap()].executor {
         Executor::Ecs(ecs) => ecs.clone(),
-        Executor::CodeBuild(_) => unreachable!("{name} is an ECS agent"),
+        _ => unreachable!("{name} is an ECS agent"),
     };
     let providers = |name: &str| {
         let ecs = ecs(name);

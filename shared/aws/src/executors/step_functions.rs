@@ -1,0 +1,367 @@
+//! Agents as executions of AWS Step Functions (<https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html>).
+
+use async_trait::async_trait;
+use aws_sdk_sfn::Client;
+use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
+use bellhop_domain::agent::environment;
+use bellhop_domain::executor::observation::{AgentStatus, Observation};
+use bellhop_domain::executor::step_functions::{self, StepFunctionsExecutor, input};
+use bellhop_domain::executor::{self, LaunchId};
+use bellhop_domain::ids::{AgentId, AttemptId};
+use bellhop_domain::spec::BuildSpec;
+use bellhop_engine::Fault;
+use bellhop_engine::ports::{Executor, Launch};
+use bellhop_events::step_functions::{ExecutionFacts, attempt as attempt_of};
+use futures::stream::{self, StreamExt};
+
+use crate::Aws;
+use crate::clock::timestamp;
+use crate::config::Lazy;
+use crate::fault::{code_of, fault, refusal_of};
+
+/// The most characters of the cause of a stop.
+const CAUSE_LIMIT: usize = 32_768;
+/// How many executions are described in parallel: there is no call for several.
+const SIDE_BY_SIDE: usize = 16;
+
+/// AWS Step Functions.
+#[derive(Debug, Clone)]
+pub(super) struct Executions {
+    client: Lazy<Client>,
+    bucket: String,
+}
+
+impl Executions {
+    pub(super) fn new(aws: &Aws, bucket: &str) -> Self {
+        Self {
+            client: aws.lazy(Client::new),
+            bucket: bucket.to_owned(),
+        }
+    }
+
+    /// An execution; `None` if it does not exist, or no longer: Step Functions keeps it for 90 days.
+    async fn get(&self, arn: &str) -> Result<Option<DescribeExecutionOutput>, Fault> {
+        match self.client.describe_execution().execution_arn(arn).send().await {
+            Ok(execution) => Ok(Some(execution)),
+            Err(error) if matches!(code_of(&error), Some("ExecutionDoesNotExist" | "StateMachineDoesNotExist")) => Ok(None),
+            Err(error) => Err(fault(format_args!("describe execution {arn}"), error)),
+        }
+    }
+}
+
+#[async_trait]
+impl Executor for Executions {
+    /// The execution's name is the token. Step Functions answers a repeated start with the same execution while it is open, and with
+    /// `ExecutionAlreadyExists` when it is closed: also then it is the attempt's.
+    async fn launch(&self, spec: &BuildSpec, launch: &LaunchId, _again: bool) -> Result<Launch, Fault> {
+        let template = template_of(spec)?;
+        let LaunchId { attempt, capacity, .. } = launch;
+        let started = self
+            .client
+            .start_execution()
+            .state_machine_arn(&template.state_machine)
+            .name(step_functions::name_of(attempt))
+            .input(input(&environment(spec, attempt, *capacity, &self.bucket)).to_string())
+            .send()
+            .await;
+        match started {
+            Ok(execution) => Ok(Launch::Accepted(agent_id(&execution.execution_arn)?)),
+            Err(error) if code_of(&error) == Some("ExecutionAlreadyExists") => {
+                Ok(Launch::Accepted(agent_id(&template.execution(attempt))?))
+            }
+            Err(error) => match refusal_of(&error) {
+                Some(refusal) => Ok(Launch::refused(refusal)),
+                None => Err(fault(format_args!("launch {attempt} on Step Functions"), error)),
+            },
+        }
+    }
+
+    async fn stop(&self, agent: &AgentId, reason: &str) -> Result<(), Fault> {
+        let stopped = self
+            .client
+            .stop_execution()
+            .execution_arn(agent.as_str())
+            .error("Bellhop")
+            .cause(reason.chars().take(CAUSE_LIMIT).collect::<String>())
+            .send()
+            .await;
+        let error = match stopped {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        // What an execution that has ended answers is not documented.
+        let execution = self.get(agent.as_str()).await?;
+        let is_running = execution
+            .and_then(|execution| observe(&execution))
+            .is_some_and(|seen| is_open(&seen));
+        if is_running {
+            Err(fault(format_args!("stop {agent}"), error))
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn find(&self, spec: &BuildSpec, attempt: &AttemptId) -> Result<Vec<Observation>, Fault> {
+        let execution = self.get(&template_of(spec)?.execution(attempt)).await?;
+        Ok(execution.iter().filter_map(observe).filter(is_open).collect())
+    }
+
+    async fn describe(&self, agents: &[AgentId]) -> (Vec<(AgentId, Option<Observation>)>, Option<Fault>) {
+        let asking: Vec<_> = agents
+            .iter()
+            .map(|agent| async move { (agent, self.get(agent.as_str()).await) })
+            .collect();
+        let mut asking = stream::iter(asking).buffered(SIDE_BY_SIDE);
+        let (mut all, mut fault) = (Vec::with_capacity(agents.len()), None);
+        while let Some((agent, answer)) = asking.next().await {
+            match answer {
+                Ok(None) => all.push((agent.clone(), None)),
+                // One that exists but cannot be parsed is not missing: it has no entry in the result.
+                Ok(Some(execution)) => all.extend(observe(&execution).map(|observation| (agent.clone(), Some(observation)))),
+                Err(other) => {
+                    fault.get_or_insert(other);
+                }
+            }
+        }
+        (all, fault)
+    }
+
+    async fn identify(&self, agent: &AgentId) -> Result<Option<(AttemptId, Observation)>, Fault> {
+        let execution = self.get(agent.as_str()).await?;
+        Ok(execution.and_then(|execution| {
+            let attempt = attempt_of(execution.name()?, execution.input()?)?;
+            Some((attempt, observe(&execution)?))
+        }))
+    }
+}
+
+fn template_of(spec: &BuildSpec) -> Result<&StepFunctionsExecutor, Fault> {
+    match &spec.executor {
+        executor::Executor::StepFunctions(template) => Ok(template),
+        _ => Err(Fault::permanent(format!("build {} does not run on Step Functions", spec.id))),
+    }
+}
+
+fn agent_id(arn: &str) -> Result<AgentId, Fault> {
+    arn.parse()
+        .map_err(|error| Fault::permanent(format!("Step Functions returned the invalid execution ARN {arn:?}")).caused_by(error))
+}
+
+fn is_open(seen: &Observation) -> bool {
+    !matches!(seen.status, AgentStatus::Stopped(_))
+}
+
+fn observe(execution: &DescribeExecutionOutput) -> Option<Observation> {
+    let facts = ExecutionFacts {
+        arn: execution.execution_arn().to_owned(),
+        status: execution.status().as_str().to_owned(),
+        started_at: timestamp(execution.start_date()),
+        stopped_at: execution.stop_date().and_then(timestamp),
+        error: execution.error().map(ToOwned::to_owned),
+        cause: execution.cause().map(ToOwned::to_owned),
+    };
+    match facts.observation() {
+        Ok(observation) => Some(observation),
+        Err(error) => {
+            tracing::warn!(execution = facts.arn, %error, "Step Functions returned an execution that cannot be parsed");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+mod tests {
+    use bellhop_domain::build::Refusal;
+    use bellhop_domain::executor::Executor as Template;
+    use bellhop_domain::executor::observation::StopCause;
+    use bellhop_domain::executor::step_functions::{CAPACITY, name_of};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing::{self, Reply, Wire, broken, ecs_spec, ok, refused};
+
+    const MACHINE: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:bellhop-agent-release";
+
+    fn spec() -> BuildSpec {
+        BuildSpec {
+            executor: Template::StepFunctions(StepFunctionsExecutor {
+                state_machine: MACHINE.to_owned(),
+            }),
+            ..testing::spec()
+        }
+    }
+
+    fn arn(name: &str) -> String {
+        format!("arn:aws:states:eu-west-1:123456789012:execution:bellhop-agent-release:{name}")
+    }
+
+    fn own() -> AgentId {
+        arn(&name_of(&testing::attempt())).parse().unwrap()
+    }
+
+    /// The execution of the tests' attempt, as `DescribeExecution` shows it.
+    fn execution(status: &str) -> Value {
+        let environment = environment(&spec(), &testing::attempt(), CAPACITY, "suite");
+        json!({
+            "executionArn": own().as_str(), "stateMachineArn": MACHINE, "name": name_of(&testing::attempt()), "status": status,
+            "startDate": 1_790_000_000, "input": input(&environment).to_string(), "inputDetails": { "included": true },
+        })
+    }
+
+    fn described(status: &str) -> Reply {
+        ok(&execution(status))
+    }
+
+    fn started() -> Reply {
+        ok(&json!({ "executionArn": own().as_str(), "startDate": 1_790_000_000 }))
+    }
+
+    fn unknown() -> Reply {
+        refused("ExecutionDoesNotExist", "Execution Does Not Exist")
+    }
+
+    async fn launch(spec: &BuildSpec, reply: Option<Reply>, again: bool) -> (Result<Launch, Fault>, Vec<(String, Value)>) {
+        let (aws, wire) = Wire::replying(reply);
+        let id = LaunchId::first(testing::attempt(), CAPACITY);
+        let launched = Executions::new(&aws, "suite").launch(spec, &id, again).await;
+        (launched, wire.asked())
+    }
+
+    #[tokio::test]
+    async fn an_execution_is_started_with_its_name_and_environment() {
+        let (launched, asked) = launch(&spec(), Some(started()), false).await;
+        assert_eq!(launched.unwrap(), Launch::Accepted(own()));
+        let [(operation, body)]: [(String, Value); 1] = asked.try_into().unwrap();
+        assert_eq!(operation, "StartExecution");
+        assert_eq!(body["stateMachineArn"], MACHINE);
+        assert_eq!(body["name"], name_of(&testing::attempt()));
+        let given: Value = serde_json::from_str(body["input"].as_str().unwrap()).unwrap();
+        let environment = &given["environment"];
+        assert_eq!(environment["BELLHOP_SCRIPT"], "make image");
+        assert_eq!(environment["BELLHOP_BUILD"], "abcdefghij/image");
+        assert_eq!(environment["BELLHOP_CAPACITY"], "step-functions");
+        assert_eq!(environment["LEVEL"], "");
+    }
+
+    #[tokio::test]
+    async fn a_repeated_start_is_the_same_request_and_leads_to_the_same_execution() {
+        let (_, first) = launch(&spec(), Some(started()), false).await;
+        let (launched, second) = launch(&spec(), Some(started()), true).await;
+        assert_eq!(launched.unwrap(), Launch::Accepted(own()));
+        assert_eq!(first, second, "another input would be another execution");
+        let closed = refused("ExecutionAlreadyExists", "Execution Already Exists: 'x'");
+        let (launched, _) = launch(&spec(), Some(closed), true).await;
+        assert_eq!(launched.unwrap(), Launch::Accepted(own()), "it has ended already");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_refusal_has_its_class() {
+        let text = |code: &str| format!("{code}: no");
+        for (code, expected) in [
+            ("ExecutionLimitExceeded", Refusal::AccountLimit(text("ExecutionLimitExceeded"))),
+            ("ThrottlingException", Refusal::Throttled(text("ThrottlingException"))),
+            ("KmsThrottlingException", Refusal::Throttled(text("KmsThrottlingException"))),
+            ("StateMachineDoesNotExist", Refusal::Invalid(text("StateMachineDoesNotExist"))),
+            ("StateMachineDeleting", Refusal::Invalid(text("StateMachineDeleting"))),
+            ("InvalidExecutionInput", Refusal::Invalid(text("InvalidExecutionInput"))),
+            ("InvalidArn", Refusal::Invalid(text("InvalidArn"))),
+            ("AccessDeniedException", Refusal::Unknown(text("AccessDeniedException"))),
+            ("KmsAccessDeniedException", Refusal::Unknown(text("KmsAccessDeniedException"))),
+        ] {
+            let (launched, _) = launch(&spec(), Some(refused(code, "no")), false).await;
+            assert_eq!(launched.unwrap(), Launch::refused(expected));
+        }
+        for open in [broken(), ok(&json!({}))] {
+            let (launched, _) = launch(&spec(), Some(open.clone()), false).await;
+            assert!(launched.is_err(), "{open:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_build_of_another_executor_is_not_started() {
+        let (launched, asked) = launch(&ecs_spec(), None, false).await;
+        assert!(launched.is_err() && asked.is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_under_way_is_found_by_its_name() {
+        let find = async |reply: Reply| {
+            let (aws, wire) = Wire::replying([reply]);
+            let found = Executions::new(&aws, "suite").find(&spec(), &testing::attempt()).await;
+            let asked = ("DescribeExecution".to_owned(), json!({ "executionArn": own().as_str() }));
+            assert_eq!(wire.asked(), [asked]);
+            found.map(|found| found.into_iter().map(|seen| seen.agent).collect::<Vec<_>>())
+        };
+        assert_eq!(find(described("RUNNING")).await.unwrap(), [own()]);
+        for none in [
+            described("SUCCEEDED"),
+            described("DREAMING"),
+            unknown(),
+            refused("StateMachineDoesNotExist", "no"),
+        ] {
+            assert_eq!(find(none).await.unwrap(), []);
+        }
+        assert!(find(broken()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_fault_of_one_description_leaves_the_others() {
+        let agents: Vec<AgentId> = ["a", "b", "c", "d"].map(|name| arn(name).parse().unwrap()).into();
+        let named = |name: &str, status: &str| {
+            let mut execution = execution(status);
+            execution["executionArn"] = arn(name).into();
+            ok(&execution)
+        };
+        let (aws, wire) = Wire::replying([named("a", "RUNNING"), broken(), unknown(), named("d", "DREAMING")]);
+        let (described, fault) = Executions::new(&aws, "suite").describe(&agents).await;
+        assert!(fault.is_some());
+        assert_eq!(wire.operations(), ["DescribeExecution"; 4]);
+        let seen: Vec<(&AgentId, bool)> = described.iter().map(|(agent, seen)| (agent, seen.is_some())).collect();
+        assert_eq!(
+            seen,
+            [(&agents[0], true), (&agents[2], false)],
+            "one that cannot be parsed is not missing"
+        );
+    }
+
+    #[tokio::test]
+    async fn one_that_has_ended_is_stopped() {
+        let stop = async |replies: Vec<Reply>| {
+            let (aws, wire) = Wire::replying(replies);
+            let stopped = Executions::new(&aws, "suite").stop(&own(), "superseded").await;
+            let body = json!({ "executionArn": own().as_str(), "error": "Bellhop", "cause": "superseded" });
+            assert_eq!(wire.asked()[0], ("StopExecution".to_owned(), body));
+            stopped
+        };
+        let refusal = || refused("ValidationException", "no");
+        assert!(stop(vec![ok(&json!({ "stopDate": 1_790_000_000 }))]).await.is_ok());
+        assert!(stop(vec![refusal(), described("FAILED")]).await.is_ok());
+        assert!(stop(vec![unknown(), unknown()]).await.is_ok());
+        assert!(stop(vec![refusal(), described("RUNNING")]).await.is_err());
+        assert!(stop(vec![broken(), broken()]).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_execution_names_its_attempt() {
+        let identify = async |reply: Reply| {
+            let (aws, _) = Wire::replying([reply]);
+            Executions::new(&aws, "suite").identify(&own()).await
+        };
+        let mut failed = execution("FAILED");
+        (failed["error"], failed["cause"], failed["stopDate"]) = (json!("Refused"), json!("no"), json!(1_790_000_100));
+        let (attempt, seen) = identify(ok(&failed)).await.unwrap().unwrap();
+        assert_eq!((attempt, &seen.agent), (testing::attempt(), &own()));
+        let AgentStatus::Stopped(stop) = seen.status else {
+            unreachable!("it has failed")
+        };
+        assert_eq!((stop.cause, stop.reason.as_deref()), (StopCause::Definition, Some("Refused: no")));
+        let (mut child, mut other) = (execution("RUNNING"), execution("RUNNING"));
+        child["name"] = "0f1e2d3c".into();
+        other["input"] = "{}".into();
+        for none in [ok(&child), ok(&other), unknown()] {
+            assert_eq!(identify(none).await.unwrap(), None);
+        }
+        assert!(identify(broken()).await.is_err());
+    }
+}
