@@ -66,7 +66,7 @@ LIMITS = {
         ("overrides of an ECS task, which hold a script", "domain/src/executor/ecs.rs", ["OVERRIDES_LIMIT"], "characters", "the script goes through the bucket"),
     ],
     "limits-builds": [
-        ("time for a Spot agent to come up", "domain/src/executor/mod.rs", ["LAUNCH_TIMEOUT"], "", "it is stopped, and on-demand follows"),
+        ("time for a Spot agent to come up", "domain/src/executor/kind.rs", ["LAUNCH_TIMEOUT"], "", "it is stopped, and on-demand follows"),
         ("time for an on-demand agent to come up", "domain/src/executor/ecs.rs", ["ON_DEMAND_LAUNCH_TIMEOUT"], "", "`infrastructure-failed`, or a retry"),
         ("time for an agent to stop", "domain/src/build/deadline.rs", ["STOP_TIMEOUT"], "", "it counts as lost"),
         ("wait after a refused launch, doubled each time", "domain/src/build/deadline.rs", ["REFUSED_BACKOFF", "LONGEST_BACKOFF"], "", "until `queue-timeout`"),
@@ -112,7 +112,7 @@ LIMITS = {
         ("changes of an alarm that make it flapping", "domain/src/alarm/record.rs", ["FLAPS"], "", ""),
         ("time for these changes", "domain/src/alarm/record.rs", ["FLAP_WINDOW"], "", ""),
         ("time without a change until a flapping alarm has settled", "domain/src/alarm/record.rs", ["SETTLED_AFTER"], "", ""),
-        ("`at-most-every` without the key", "domain/src/alarm/remedy/mod.rs", ["DEFAULT_AT_MOST_EVERY"], "", ""),
+        ("`at-most-every` without the key", "domain/src/alarm/remedy/kind.rs", ["DEFAULT_AT_MOST_EVERY"], "", ""),
         ("pause by `pause-starts`", "domain/src/alarm/pause.rs", ["LONGEST_PAUSE"], "", "launches continue; message `pause-ended`"),
         ("distance of two starts of one backup", "domain/src/backup/schedule.rs", ["SAME_SLOT_WITHIN"], "", "a closer start is ignored"),
         ("drain after a rebalance recommendation, without tasks", "domain/src/instance/decide.rs", ["ADVICE_FOR"], "", "the instance takes tasks again"),

@@ -16,8 +16,8 @@ mod suite;
 
 pub use crate::yaml::{FileError, PIPELINE_FILE, SUITE_FILE, is_misnamed, nearest};
 pub use filter::skips;
-pub use pipeline::{Concurrency, Job, PipelineFile, Work};
-pub use plan::{OnBehalf, Select, plan, plan_script};
+pub use pipeline::{Concurrency, Job, PipelineFile, Select, Work};
+pub use plan::{OnBehalf, plan, plan_script};
 pub use suite::{Alarm, Notify, Repository, SuiteConfig, SuiteJob};
 
 #[cfg(test)]

@@ -2,25 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::pipeline::{DEFAULT_QUEUE_TIMEOUT, DEFAULT_TIMEOUT, Job, PipelineFile, Work};
+use super::pipeline::{DEFAULT_QUEUE_TIMEOUT, DEFAULT_TIMEOUT, Job, PipelineFile, Select, Work};
 use super::suite::SuiteConfig;
 use crate::executor::{AgentTemplate, Demand, Script, Unmet};
 use crate::ids::{AgentName, BuildId, JobName, RepositoryName, RunId};
 use crate::spec::{BuildSpec, Relaunch, RetryPolicy};
 use crate::trigger::Push;
 use crate::yaml::{FieldPath, FileError, SUITE_FILE, suggestion};
-
-/// Which jobs of a pipeline file a run has.
-#[derive(Debug, Clone, Copy)]
-pub enum Select<'a> {
-    /// Those that the push starts. Holds the paths of the files that differ from the commit before; `None` where they are not known (then no `paths`
-    /// filter keeps a job from starting).
-    ByFilters(Option<&'a [String]>),
-    /// This job. Its filter does not count.
-    Job(&'a JobName),
-    /// These jobs and no others. They wait only for each other.
-    Exactly(&'a [JobName]),
-}
 
 /// Returns the builds of a run: each after the builds that it needs, otherwise in the file's order. Empty if no job matches the push.
 ///

@@ -1,7 +1,7 @@
 //! Executors: the services that carry attempts, as far as decisions depend on them.
 //!
-//! One file per executor. It holds the executor's part of an agent template, its rules ([`ExecutorKind`]), and what the service is called with. The
-//! registry is in this file: a variant, a line in [`Executor::kind`], in [`NAMES`] and in `RawTemplate`. No other file of the workspace asks which
+//! One file per executor. It holds the executor's part of an agent template, its rules ([`ExecutorKind`], in `kind`), and what the service is called
+//! with. The registry is in this file: a variant, a line in [`Executor::kind`], in [`NAMES`] and in `RawTemplate`. No other file of the workspace asks which
 //! executor a build has, except the executor's own: its parser in `bellhop-events` and its adapter in `bellhop-aws`.
 //!
 //! Also here: the capacity of an attempt, the identity of a launch, and observations of agents, which are the same for all executors.
@@ -11,14 +11,12 @@
 pub mod capacity;
 pub mod codebuild;
 pub mod ecs;
+mod kind;
 pub mod launch;
 mod logs;
 pub mod observation;
 mod pages;
 pub mod step_functions;
-
-use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::de::Unexpected;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -26,17 +24,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub use self::capacity::Capacity;
 pub use self::codebuild::CodeBuildExecutor;
 pub use self::ecs::{EcsExecutor, Providers};
+pub use self::kind::{Demand, ExecutorKind, LAUNCH_TIMEOUT, Script, Unmet};
 pub use self::launch::LaunchId;
 pub use self::logs::{LogStream, Logs};
 pub use self::pages::Pages;
 pub use self::step_functions::StepFunctionsExecutor;
-use crate::ids::AgentId;
-use crate::record::Performer;
 use crate::yaml::{FieldPath, FileError, Flag, Source, Whole};
-
-/// How long an accepted agent may take to start. Fargate pulls large images in minutes; an agent that takes longer never starts. If a group of
-/// instances finds no Spot capacity, its tasks stay PROVISIONING; the build then falls back to on-demand capacity.
-pub const LAUNCH_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 
 /// The service that carries the attempts of an agent template, with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,100 +124,6 @@ impl RawTemplate {
 
 fn quoted(name: &str) -> String {
     format!("`{name}`")
-}
-
-/// What a job demands of its executor.
-#[derive(Debug, Clone, Copy)]
-pub struct Demand<'a> {
-    /// The name of the agent template.
-    pub agent: &'a str,
-    /// The script.
-    pub script: &'a Script,
-    /// The job's own variables.
-    pub environment: &'a BTreeMap<String, String>,
-    /// The patterns of its artifacts.
-    pub artifacts: &'a [String],
-}
-
-/// A demand that an executor cannot meet: an error in the pipeline file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unmet {
-    /// The job's key.
-    pub key: &'static str,
-    /// What is wrong, and what was expected.
-    pub message: String,
-}
-
-/// The rules of an executor.
-pub trait ExecutorKind {
-    /// Its name: in the suite configuration, in the ledger, in logs.
-    fn name(&self) -> &'static str;
-
-    /// Who performs its calls.
-    fn performer(&self) -> Performer {
-        Performer::Builds
-    }
-
-    /// The capacity that every job may use.
-    fn capacity(&self) -> Capacity;
-
-    /// Whether the template offers a capacity.
-    fn offers(&self, capacity: Capacity) -> bool {
-        capacity == self.capacity()
-    }
-
-    /// How long an accepted agent on a capacity may take to start. `queue_timeout` is the build's.
-    fn launch_timeout(&self, _capacity: Capacity, _queue_timeout: Duration) -> Duration {
-        LAUNCH_TIMEOUT
-    }
-
-    /// The container whose exit code is the script's; `None` if the service returns no exit codes.
-    fn deciding_container(&self) -> Option<&str> {
-        None
-    }
-
-    /// Whether its agents leave their report in the bucket. Otherwise the service returns all there is to know.
-    fn leaves_report(&self) -> bool {
-        false
-    }
-
-    /// Whether the service takes the agent's whole environment, with the script in it.
-    fn takes(&self, _environment: &BTreeMap<String, String>) -> bool {
-        true
-    }
-
-    /// Checks a job.
-    ///
-    /// # Errors
-    /// What the executor cannot do for it.
-    fn check(&self, _demand: &Demand<'_>) -> Result<(), Unmet> {
-        Ok(())
-    }
-
-    /// The ECS clusters in which its agents run, once each.
-    fn clusters(&self) -> Vec<&str> {
-        Vec::new()
-    }
-
-    /// Where its agents log, if the template says.
-    fn logs(&self) -> Option<&Logs> {
-        None
-    }
-
-    /// The pages of an agent in the AWS console; `None` if its id is not one of this executor's.
-    fn pages(&self, agent: &AgentId) -> Option<Pages>;
-}
-
-/// A job's script, and how it reaches the agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Script {
-    /// In the agent's environment.
-    Inline(String),
-    /// In the suite's bucket under this key, because it is too large for the agent's environment.
-    Stored(String),
-    /// The buildspec at this path of the repository, instead of a script; only on CodeBuild.
-    Buildspec(String),
 }
 
 /// From the name of a capacity in the ledger.

@@ -30,9 +30,12 @@ fn crate_map(name: &str) -> CrateMap {
 }
 
 #[test]
-fn rooms_of_the_domain_have_no_circles() {
-    let found = in_circles(&crate_map("domain").arrows_between_rooms());
-    assert!(found.is_empty(), "these arrows close a circle between rooms: {found:?}");
+fn neither_rooms_nor_files_of_the_domain_have_circles() {
+    let domain = crate_map("domain");
+    for (what, arrows) in [("rooms", domain.arrows_between_rooms()), ("files", domain.arrows())] {
+        let found = in_circles(&arrows);
+        assert!(found.is_empty(), "these arrows close a circle between {what}: {found:?}");
+    }
 }
 
 #[test]
@@ -80,7 +83,7 @@ fn the_picture_can_be_drawn() {
 fn paths_of_a_file_are_read() {
     let source = Source::read(
         "//! crate::comment::No\nuse crate::{a::{B, c as D}, e::*};\nmod child;\nmod inner {\n use super::F;\n}\n#[serde(with = \"crate::s\")]\n\
-         fn f() { let text = \"crate::text::No\"; crate::g::h::<u8>(child::i, ':', r#\"crate::raw::No\"#); std::crate_of::no() }\n\
+         fn f() { let text = \"crate::text::No\"; crate::g::h::<u8>(child::i, ':', r#\"crate::raw::No\"#); std::crate_of::no() }\npub(in crate::visible) fn no() {}\n\
          #[cfg(test)]\n#[expect(clippy::x)]\nmod tests {\n use crate::in_tests::No;\n}\n",
     );
     let paths: Vec<String> = source.paths.iter().map(|named| named.segments.join("::")).collect();

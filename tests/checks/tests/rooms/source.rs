@@ -46,7 +46,9 @@ impl Source {
         let (mut depth, mut index, mut is_use) = (0, 0, false);
         while let Some(token) = tokens.get(index) {
             let next = tokens.get(index + 1).map_or("", |token| &token.text);
-            let after_path = index > 0 && ["::", "."].contains(&tokens[index - 1].text.as_str());
+            let before = |back: usize| index.checked_sub(back).map_or("", |place| tokens[place].text.as_str());
+            // The rest of a path, or where an item is visible: `pub(in crate::config)`.
+            let after_path = ["::", "."].contains(&before(1)) || (before(2), before(1)) == ("(", "in");
             match token.text.as_str() {
                 "{" => depth += 1,
                 "}" => {

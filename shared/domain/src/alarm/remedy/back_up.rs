@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{RemedyAction, RemedyKind, Rule, SettingError, Wording, defined};
+use super::kind::{RemedyAction, RemedyKind, Rule, SettingError, Wording, defined};
 use crate::yaml::Name;
 
 pub(super) const KEY: &str = "back-up-now";
@@ -33,7 +33,7 @@ impl RemedyKind for BackUp<'_> {
 #[derive(Deserialize)]
 pub(super) struct Setting(Name);
 
-impl super::Setting for Setting {
+impl super::kind::Setting for Setting {
     fn check(&self, rule: &Rule<'_>) -> Result<(RemedyAction, Duration), SettingError> {
         let Self(Name(backup)) = self;
         defined(KEY, "backup", backup, rule.backups)?;

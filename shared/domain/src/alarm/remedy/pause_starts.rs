@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{RemedyAction, RemedyKind, Rule, SettingError, Wording};
+use super::kind::{RemedyAction, RemedyKind, Rule, SettingError, Wording};
 use crate::yaml::Flag;
 
 pub(super) const KEY: &str = "pause-starts";
@@ -37,7 +37,7 @@ impl RemedyKind for PauseStarts {
 #[derive(Deserialize)]
 pub(super) struct Setting(Flag);
 
-impl super::Setting for Setting {
+impl super::kind::Setting for Setting {
     fn check(&self, rule: &Rule<'_>) -> Result<(RemedyAction, Duration), SettingError> {
         let Self(Flag(is_on)) = self;
         let (key, message) = match (is_on, rule.at_most_every) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{RemedyAction, RemedyKind, Rule, SettingError, Wording};
+use super::kind::{RemedyAction, RemedyKind, Rule, SettingError, Wording};
 use crate::yaml::{Name, Timespan};
 
 pub(super) const KEY: &str = "restart-service";
@@ -41,7 +41,7 @@ pub(super) struct Setting {
     at_most_every: Option<Timespan>,
 }
 
-impl super::Setting for Setting {
+impl super::kind::Setting for Setting {
     fn check(&self, rule: &Rule<'_>) -> Result<(RemedyAction, Duration), SettingError> {
         let own = self.at_most_every.as_ref().map(|span| span.span);
         if own.is_some() && rule.at_most_every.is_some() {

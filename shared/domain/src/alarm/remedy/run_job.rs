@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{RemedyAction, RemedyKind, Rule, SettingError, Wording, defined};
+use super::kind::{RemedyAction, RemedyKind, Rule, SettingError, Wording, defined};
 use crate::ids::JobName;
 use crate::yaml::Id;
 
@@ -34,7 +34,7 @@ impl RemedyKind for RunJob<'_> {
 #[derive(Deserialize)]
 pub(super) struct Setting(Id<JobName>);
 
-impl super::Setting for Setting {
+impl super::kind::Setting for Setting {
     fn check(&self, rule: &Rule<'_>) -> Result<(RemedyAction, Duration), SettingError> {
         let Self(Id(job)) = self;
         defined(KEY, "job", job.as_str(), rule.jobs)?;

@@ -22,9 +22,8 @@ use std::collections::HashMap;
 
 use self::filters::globs;
 pub(super) use self::job::{DEFAULT_QUEUE_TIMEOUT, DEFAULT_TIMEOUT, script};
-pub use self::model::{Concurrency, Job, Work};
+pub use self::model::{Concurrency, Job, Select, Work};
 use self::raw::RawFile;
-use super::plan::Select;
 use crate::ids::{JobName, Reference};
 use crate::yaml::Source;
 use crate::yaml::{Document, Id};

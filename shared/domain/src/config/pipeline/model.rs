@@ -77,3 +77,15 @@ impl Job {
 pub(super) fn job_path(name: &JobName) -> FieldPath {
     FieldPath::top("jobs").key(name)
 }
+
+/// Which jobs of a pipeline file a run has.
+#[derive(Debug, Clone, Copy)]
+pub enum Select<'a> {
+    /// Those that the push starts. Holds the paths of the files that differ from the commit before; `None` where they are not known (then no `paths`
+    /// filter keeps a job from starting).
+    ByFilters(Option<&'a [String]>),
+    /// This job. Its filter does not count.
+    Job(&'a JobName),
+    /// These jobs and no others. They wait only for each other.
+    Exactly(&'a [JobName]),
+}
