@@ -3,7 +3,7 @@
 //! The event may come from EventBridge, a repository trigger or a notification rule, each also inside SNS or SQS, and an input may contain several.
 
 use bellhop_domain::measure::Measure;
-use bellhop_domain::trigger::Push;
+use bellhop_domain::run::trigger::Push;
 use bellhop_engine::{Fault, NothingWhy, RunStarter, Started};
 use bellhop_events::Event;
 use serde_json::{Value, json};

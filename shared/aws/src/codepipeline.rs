@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bellhop_domain::ids::PipelineJobId;
-use bellhop_domain::pipeline::{PipelineAnswer, PipelineFailure};
+use bellhop_domain::run::pipeline::{PipelineAnswer, PipelineFailure};
 use bellhop_engine::Fault;
 use bellhop_engine::ports::{Answered, Pipelines};
 

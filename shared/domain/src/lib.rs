@@ -48,8 +48,3 @@ pub(crate) mod testing;
 pub(crate) mod text;
 pub(crate) mod time;
 mod yaml;
-
-pub use executor::{Capacity, observation};
-pub use queue::pool;
-pub use results::{found, junit};
-pub use run::{branch, pipeline, standing, trigger};

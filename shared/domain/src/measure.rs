@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::Capacity;
 use crate::build::{Attempt, Build, End, Phase};
+use crate::executor::Capacity;
 use crate::outcome::Outcome;
 pub use crate::time::between;
 

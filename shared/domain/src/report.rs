@@ -103,9 +103,9 @@ fn of_build(run: &Run, build: &Build) -> Value {
 #[expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
 mod tests {
     use super::*;
-    use crate::Capacity;
     use crate::build::{BuildEvent, Refusal};
     use crate::decision::Decision;
+    use crate::executor::Capacity;
     use crate::executor::{CodeBuildExecutor, Executor};
     use crate::message::tests::page::{failed_build, finished_run};
     use crate::outcome::Outcome;

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use crate::executor::{EcsExecutor, Executor, Logs, Script};
 use crate::ids::{BuildId, RunId};
+use crate::run::trigger::Push;
 use crate::spec::{BuildSpec, Relaunch, RetryPolicy, Successes};
-use crate::trigger::Push;
 
 /// A moment some seconds into the tests' day.
 pub(crate) fn t(seconds: i64) -> Timestamp {

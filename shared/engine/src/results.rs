@@ -1,8 +1,8 @@
 //! The results of an attempt in the bucket: its artifacts, and the counts of its test reports.
 
-use bellhop_domain::found::{MOST_ARTIFACTS, Results, Tests};
 use bellhop_domain::ids::AttemptId;
-use bellhop_domain::junit::{self, Counted, JunitError};
+use bellhop_domain::results::found::{MOST_ARTIFACTS, Results, Tests};
+use bellhop_domain::results::junit::{self, Counted, JunitError};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::{Engine, Fault};

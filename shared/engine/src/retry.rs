@@ -5,8 +5,8 @@ use bellhop_domain::config::{OnBehalf, PIPELINE_FILE};
 use bellhop_domain::executor::Script;
 use bellhop_domain::ids::{BuildId, JobName, RunId};
 use bellhop_domain::request::RetryWhat;
+use bellhop_domain::run::trigger::Push;
 use bellhop_domain::run::{Origin, RetryPlan, RetryRefused, RetryScope, Run, RunState};
-use bellhop_domain::trigger::Push;
 
 use crate::Fault;
 use crate::start::{Circumstances, NothingWhy, Plan, Refused, RunStarter, Started, WantedJobs};

@@ -7,11 +7,11 @@ use bellhop_domain::build::Build;
 use bellhop_domain::config::{self, OnBehalf, PIPELINE_FILE, PipelineFile, Select, SuiteConfig};
 use bellhop_domain::executor::Script;
 use bellhop_domain::ids::{AgentName, CommitId, JobName, PipelineJobId, Reference, RepositoryName, RunId};
-use bellhop_domain::pipeline::{PipelineAnswer, PipelineFailure};
 use bellhop_domain::request::{At, PipelineAsks, PipelineJob, PipelineStart, PipelineWork, Start, StartWhat};
+use bellhop_domain::run::pipeline::{PipelineAnswer, PipelineFailure};
+use bellhop_domain::run::trigger::Push;
 use bellhop_domain::run::{Origin, RetryOf, Run, RunEvent};
 use bellhop_domain::spec::BuildSpec;
-use bellhop_domain::trigger::Push;
 use futures::future::{join_all, try_join3};
 use futures::stream::{self, StreamExt};
 

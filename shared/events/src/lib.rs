@@ -25,7 +25,7 @@ use bellhop_domain::ids::{AgentId, AttemptId, InstanceId};
 use bellhop_domain::instance::Ec2Notice;
 use bellhop_domain::record::Key;
 use bellhop_domain::request::{PipelineJob, Request};
-use bellhop_domain::trigger::Push;
+use bellhop_domain::run::trigger::Push;
 use jiff::Timestamp;
 use serde_json::Value;
 

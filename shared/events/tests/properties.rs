@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use bellhop_domain::Capacity;
+use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::observation::AgentStatus;
 use bellhop_domain::request::PipelineAsks;
 use bellhop_events::{Event, Reason, parse};

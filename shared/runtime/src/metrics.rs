@@ -81,7 +81,7 @@ fn line(suite: &str, repository: Option<&RepositoryName>, measure: &Measure, now
 mod tests {
     use std::time::Duration;
 
-    use bellhop_domain::Capacity;
+    use bellhop_domain::executor::Capacity;
     use bellhop_domain::outcome::Outcome;
 
     use super::*;

@@ -6,15 +6,15 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use bellhop_domain::Capacity;
 use bellhop_domain::build::{Build, BuildEvent};
 use bellhop_domain::config::{PipelineFile, Select, SuiteConfig, plan};
 use bellhop_domain::decision::Decision;
+use bellhop_domain::executor::Capacity;
 use bellhop_domain::ids::RunId;
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::record::Decides as _;
+use bellhop_domain::run::trigger::Push;
 use bellhop_domain::run::{Run, RunEvent};
-use bellhop_domain::trigger::Push;
 use bellhop_events::{Event, parse};
 use criterion::Criterion;
 use jiff::Timestamp;

@@ -18,13 +18,13 @@ use std::collections::BTreeMap;
 
 use bellhop_domain::alarm::{Alarm, Claim, Pauses};
 use bellhop_domain::backup::Backup;
-use bellhop_domain::branch::Branch;
 use bellhop_domain::build::Build;
 use bellhop_domain::configuration::Configuration;
 use bellhop_domain::instance::Instance;
-use bellhop_domain::pool::Pool;
+use bellhop_domain::queue::pool::Pool;
 use bellhop_domain::run::Run;
-use bellhop_domain::standing::Standing;
+use bellhop_domain::run::branch::Branch;
+use bellhop_domain::run::standing::Standing;
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, VariantAccess, Visitor};
 use serde::{Serialize, forward_to_deserialize_any};

@@ -1,8 +1,8 @@
 //! Any bytes in place of a JUnit report: what is counted adds up, and a refusal is one line.
 #![no_main]
 
-use bellhop_domain::found::MOST_FAILED;
-use bellhop_domain::junit::{self, Counted};
+use bellhop_domain::results::found::MOST_FAILED;
+use bellhop_domain::results::junit::{self, Counted};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| match junit::count(bytes) {

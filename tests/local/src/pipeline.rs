@@ -1,7 +1,7 @@
 //! A second story: tests on Fargate Spot and then an image on CodeBuild, once for a push, and once for an action of CodePipeline that waits for both.
 
 use anyhow::{Context as _, ensure};
-use bellhop_domain::pipeline::CONTINUE_AFTER;
+use bellhop_domain::run::pipeline::CONTINUE_AFTER;
 use bellhop_stand_in::{InvokeAction, JobResult};
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bellhop_domain::executor::observation::Report;
-use bellhop_domain::found::Artifact;
 use bellhop_domain::ids::{AttemptId, BuildId};
+use bellhop_domain::results::found::Artifact;
 
 /// The one file that a script leaves.
 const LEFT: &str = "target/junit.xml";

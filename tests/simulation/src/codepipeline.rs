@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bellhop_domain::ids::{PipelineJobId, RunId};
-use bellhop_domain::pipeline::{CONTINUE_AFTER, PipelineAnswer, PipelineFailure};
 use bellhop_domain::request::{PipelineAsks, PipelineJob, PipelineStart, PipelineWork};
+use bellhop_domain::run::pipeline::{CONTINUE_AFTER, PipelineAnswer, PipelineFailure};
 use bellhop_engine::ports::Answered;
 use bellhop_model::codepipeline;
 

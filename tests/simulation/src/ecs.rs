@@ -12,8 +12,8 @@ mod tokens;
 
 use std::collections::BTreeMap;
 
-use bellhop_domain::Capacity;
 use bellhop_domain::build::Refusal;
+use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::LaunchId;
 use bellhop_domain::ids::{AgentId, AttemptId};
 use bellhop_model::tokens::Tokens;

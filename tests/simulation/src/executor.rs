@@ -9,7 +9,7 @@ use bellhop_domain::ids::RunId;
 use bellhop_domain::record::Performer;
 use bellhop_domain::request::PipelineAsks;
 use bellhop_domain::run::RunEvent;
-use bellhop_domain::trigger::Push;
+use bellhop_domain::run::trigger::Push;
 use bellhop_engine::{Fault, Handled};
 use futures::future::{FutureExt, LocalBoxFuture};
 
@@ -522,7 +522,7 @@ impl World {
                 .ecs
                 .tasks
                 .get(index)
-                .is_some_and(|task| task.capacity == bellhop_domain::Capacity::Spot && task.host.is_none() && task.goes_on());
+                .is_some_and(|task| task.capacity == bellhop_domain::executor::Capacity::Spot && task.host.is_none() && task.goes_on());
             if on_spot {
                 let wait = self.rng.u64(0..5 * SECOND);
                 self.schedule_in(wait, Happening::Task(index, crate::ecs::Step::Reclaimed));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bellhop_domain::alarm::AlarmState;
 use bellhop_domain::ids::{BuildId, RunId};
 use bellhop_domain::request::{At, PipelineAsks, PipelineStart, PipelineWork, Start, StartWhat};
-use bellhop_domain::trigger::Push;
+use bellhop_domain::run::trigger::Push;
 
 use crate::alarms::Alarms;
 use crate::backups::Backups;

@@ -1,7 +1,7 @@
 //! EC2 under ECS: instances with several agents each, and with tasks of others, that EC2 takes away. It tells of it before, mostly.
 
-use bellhop_domain::Capacity;
 use bellhop_domain::config::SuiteConfig;
+use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::Executor;
 use bellhop_domain::executor::observation::{AgentStatus, Observation};
 use bellhop_domain::ids::{AgentId, AttemptId, InstanceId};

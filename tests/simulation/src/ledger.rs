@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bellhop_domain::branch::Branch;
 use bellhop_domain::build::Build;
 use bellhop_domain::ids::{AgentName, BuildId, Reference, RepositoryName, RunId};
-use bellhop_domain::pool::Pool;
+use bellhop_domain::queue::pool::Pool;
 use bellhop_domain::run::Run;
+use bellhop_domain::run::branch::Branch;
 use bellhop_engine::ports::{Created, Item, Key, Lane, Text, Written};
 use bellhop_engine::records::Stored as _;
 use jiff::Timestamp;

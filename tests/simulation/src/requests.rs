@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bellhop_domain::ids::{BuildId, CommitId, JobName, Reference, RepositoryName, RunId};
 use bellhop_domain::request::{At, PipelineAsks, RetryWhat, Start, StartWhat};
 use bellhop_domain::run::JobState;
-use bellhop_domain::trigger::Push;
+use bellhop_domain::run::trigger::Push;
 use bellhop_engine::{Fault, RunStarter};
 
 use crate::codepipeline::Action;

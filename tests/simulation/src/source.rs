@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use bellhop_domain::ids::{CommitId, Reference, RepositoryName};
+use bellhop_domain::run::trigger::Push;
 use bellhop_domain::spec::BuildSpec;
-use bellhop_domain::trigger::Push;
 
 use crate::ecs::MACHINE;
 use crate::world::{HOUR, MINUTE, Millis, SECOND, timestamp};

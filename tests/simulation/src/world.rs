@@ -10,7 +10,7 @@ use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::ids::{AgentId, AttemptId, BuildId, JobName, RunId};
 use bellhop_domain::record::{Key, Performer};
 use bellhop_domain::request::PipelineJob;
-use bellhop_domain::trigger::Push;
+use bellhop_domain::run::trigger::Push;
 use jiff::Timestamp;
 
 use crate::alarms::{Alarms, Form};

@@ -1,8 +1,8 @@
 use bellhop_domain::build::{Build, BuildState};
 use bellhop_domain::executor::Script;
 use bellhop_domain::run::Run;
+use bellhop_domain::run::trigger::Push;
 use bellhop_domain::spec::BuildSpec;
-use bellhop_domain::trigger::Push;
 use bellhop_engine::FaultKind;
 use bellhop_engine::ports::TRANSACTION;
 use bellhop_engine::records::fits_transaction;

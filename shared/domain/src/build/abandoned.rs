@@ -7,7 +7,7 @@ use super::effect::{BuildEffect, BuildNews};
 use super::record::Build;
 use super::state::{End, Phase, StopReason};
 use super::text::{LONGEST_MESSAGE, truncate};
-use crate::Capacity;
+use crate::executor::Capacity;
 use crate::ids::AgentId;
 use crate::outbox::Abandoned;
 use crate::outcome::Outcome;

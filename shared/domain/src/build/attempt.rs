@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::state::{End, Phase};
-use crate::Capacity;
+use crate::executor::Capacity;
 use crate::ids::AgentId;
 
 /// One try at a build.

@@ -5,11 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::Capacity;
-use crate::found::Tests;
+use crate::executor::Capacity;
 use crate::ids::AgentId;
 use crate::outbox::{ANNOUNCE_FOR, Abandoned, Effect, RETRY_FOR};
 use crate::outcome::Outcome;
+use crate::results::found::Tests;
 
 /// An effect of a build. Each of them may be performed more than once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 
-use crate::Capacity;
+use crate::executor::Capacity;
 use crate::executor::observation::Observation;
-use crate::found::Results;
 use crate::ids::{AgentId, JobName};
 use crate::outcome::Outcome;
+use crate::results::found::Results;
 
 /// An event for a build.
 #[derive(Debug, Clone, PartialEq, Eq)]

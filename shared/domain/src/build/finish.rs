@@ -7,9 +7,9 @@ use super::effect::{BuildEffect, BuildNews};
 use super::record::Build;
 use super::state::{BuildState, End, Phase, StopReason};
 use crate::decision::Ignored;
-use crate::found::Results;
 use crate::ids::JobName;
 use crate::outcome::Outcome;
+use crate::results::found::Results;
 
 impl Build {
     /// It is cancelled or superseded.

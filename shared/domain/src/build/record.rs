@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::attempt::{Attempt, Stray};
 use super::effect::BuildEffect;
 use super::state::{BuildState, Phase, Slot};
-use crate::found::Results;
 use crate::ids::AttemptId;
 use crate::outbox::Outbox;
 use crate::outcome::Outcome;
+use crate::results::found::Results;
 use crate::spec::BuildSpec;
 
 /// A build with all its data: the record in the ledger.

@@ -13,7 +13,7 @@ use super::deadline::backoff;
 use super::effect::{BuildEffect, BuildNews};
 use super::record::Build;
 use super::state::{BuildState, End, Phase};
-use crate::Capacity;
+use crate::executor::Capacity;
 use crate::outcome::Outcome;
 use crate::spec::{Relaunch, RetryOn};
 use crate::time::later;

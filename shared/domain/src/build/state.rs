@@ -31,7 +31,7 @@ pub enum BuildState {
     },
 }
 
-/// The slot of a build in the [`Pool`](crate::pool::Pool) of its agent template.
+/// The slot of a build in the [`Pool`](crate::queue::pool::Pool) of its agent template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Slot {

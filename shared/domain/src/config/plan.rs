@@ -6,8 +6,8 @@ use super::pipeline::{DEFAULT_QUEUE_TIMEOUT, DEFAULT_TIMEOUT, Job, PipelineFile,
 use super::suite::SuiteConfig;
 use crate::executor::{AgentTemplate, Demand, Script, Unmet};
 use crate::ids::{AgentName, BuildId, JobName, RepositoryName, RunId};
+use crate::run::trigger::Push;
 use crate::spec::{BuildSpec, Relaunch, RetryPolicy};
-use crate::trigger::Push;
 use crate::yaml::{FieldPath, FileError, SUITE_FILE, suggestion};
 
 /// Returns the builds of a run: each after the builds that it needs, otherwise in the file's order. Empty if no job matches the push.

@@ -1,6 +1,6 @@
 //! Tests and artifacts in a message.
 
-use crate::found::{Results, Tests};
+use crate::results::found::{Results, Tests};
 
 /// The most artifacts that a message names.
 pub(super) const ARTIFACTS_NAMED: usize = 20;

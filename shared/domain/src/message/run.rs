@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::notice::{Facts, Message, Severity};
 use super::results::test_counts;
 use super::text::{label_of_link, place, predicate, truncate};
-use crate::found::Tests;
 use crate::ids::JobName;
 use crate::links;
 use crate::outcome::Outcome;
+use crate::results::found::Tests;
 use crate::run::{JobState, Run, RunJob, RunState};
 
 /// In a run with more jobs than this, causes are cut to [`SHORT_CAUSE`] characters. So a run with the most jobs that a file may have, and every

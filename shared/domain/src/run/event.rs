@@ -1,8 +1,8 @@
 //! The events of a run: what its builds, its branch, its CodePipeline action, people and the clock report.
 
-use crate::found::Tests;
 use crate::ids::{JobName, PipelineJobId, RunId};
 use crate::outcome::Outcome;
+use crate::results::found::Tests;
 
 /// An event for a run.
 #[derive(Debug, Clone, PartialEq, Eq)]

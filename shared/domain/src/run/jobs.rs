@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use super::effect::RunEffect;
 use super::record::{JobState, Run, RunState};
 use crate::decision::Ignored;
-use crate::found::Tests;
 use crate::ids::JobName;
 use crate::outcome::Outcome;
+use crate::results::found::Tests;
 
 impl Run {
     /// A build has finished.

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::effect::RunEffect;
 use super::order::Order;
 use super::pipeline::Action;
-use crate::found::Tests;
 use crate::ids::{CommitId, JobName, Reference, RepositoryName, RunId};
 use crate::outbox::Outbox;
 use crate::outcome::Outcome;
+use crate::results::found::Tests;
 use crate::spec::Successes;
 
 /// A run with all its data: the record in the ledger. Its builds have separate records.

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
-use bellhop_domain::branch::{Branch, BranchEvent, Pushed};
 use bellhop_domain::build::{Build, BuildEvent};
 use bellhop_domain::decision::Decision;
 use bellhop_domain::executor::{EcsExecutor, Executor, Script};
 use bellhop_domain::ids::{AgentName, BuildId, RepositoryName, RunId};
-use bellhop_domain::pool::{Pool, PoolEvent};
+use bellhop_domain::queue::pool::{Pool, PoolEvent};
 use bellhop_domain::record::{Decides as _, Step};
 use bellhop_domain::run::Run;
+use bellhop_domain::run::branch::{Branch, BranchEvent, Pushed};
+use bellhop_domain::run::trigger::Push;
 use bellhop_domain::spec::{BuildSpec, Relaunch, RetryPolicy, Successes};
-use bellhop_domain::trigger::Push;
 use jiff::Timestamp;
 
 use crate::ports::{Item, Key, Lane, Ledger, Text};

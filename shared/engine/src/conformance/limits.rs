@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use bellhop_domain::branch::Branch;
+use bellhop_domain::run::branch::Branch;
 use futures::future::join_all;
 use jiff::Timestamp;
 

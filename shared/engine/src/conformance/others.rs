@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bellhop_domain::branch::Branch;
-use bellhop_domain::pool::Pool;
+use bellhop_domain::queue::pool::Pool;
+use bellhop_domain::run::branch::Branch;
 use futures::future::join_all;
 use jiff::Timestamp;
 

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use bellhop_domain::executor::observation::Report;
-use bellhop_domain::found::Artifact;
 use bellhop_domain::ids::AttemptId;
+use bellhop_domain::results::found::Artifact;
 use jiff::Timestamp;
 
 use crate::Fault;

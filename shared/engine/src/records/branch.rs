@@ -1,9 +1,9 @@
 //! Branches whose pushes supersede each other.
 
 use async_trait::async_trait;
-use bellhop_domain::branch::{Branch, BranchEffect, BranchEvent};
 use bellhop_domain::ids::{Reference, RepositoryName};
 use bellhop_domain::outbox::Pending;
+use bellhop_domain::run::branch::{Branch, BranchEffect, BranchEvent};
 use bellhop_domain::run::{Run, RunEvent};
 use jiff::Timestamp;
 

@@ -12,7 +12,7 @@ use bellhop_domain::measure::{self, Measure};
 use bellhop_domain::message;
 use bellhop_domain::outbox::{PERFORM_WITHIN, Pending, RETRY_FOR};
 use bellhop_domain::outcome::Outcome as BuildOutcome;
-use bellhop_domain::pool::{Pool, PoolEvent};
+use bellhop_domain::queue::pool::{Pool, PoolEvent};
 use bellhop_domain::record::Performer;
 use bellhop_domain::run::{Run, RunEvent};
 use bellhop_domain::spec::Successes;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bellhop_domain::build::{Build, BuildEvent, Slot};
 use bellhop_domain::ids::{AgentName, BuildId};
 use bellhop_domain::outbox::Pending;
-use bellhop_domain::pool::{Pool, PoolEffect, PoolEvent};
+use bellhop_domain::queue::pool::{Pool, PoolEffect, PoolEvent};
 use futures::future::try_join_all;
 use jiff::Timestamp;
 

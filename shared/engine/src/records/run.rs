@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 use bellhop_domain::agent::report_key;
-use bellhop_domain::branch::{Branch, BranchEvent};
 use bellhop_domain::build::{Build, BuildEvent};
 use bellhop_domain::ids::{BuildId, JobName, RepositoryName, RunId};
 use bellhop_domain::message;
 use bellhop_domain::outbox::Pending;
 use bellhop_domain::outcome::Outcome as RunOutcome;
-use bellhop_domain::pipeline::{PipelineAnswer, PipelineFailure};
 use bellhop_domain::report;
+use bellhop_domain::run::branch::{Branch, BranchEvent};
+use bellhop_domain::run::pipeline::{PipelineAnswer, PipelineFailure};
 use bellhop_domain::run::{Run, RunEffect, RunEvent, RunState};
 use bellhop_domain::spec::BuildSpec;
 use futures::future::try_join_all;

@@ -2,9 +2,9 @@
 
 use bellhop_domain::ids::{JobName, Reference, RepositoryName};
 use bellhop_domain::outcome::Outcome;
+use bellhop_domain::run::standing::Standing;
 use bellhop_domain::run::{Origin, Run, RunState};
 use bellhop_domain::spec::Successes;
-use bellhop_domain::standing::Standing;
 use jiff::Timestamp;
 
 use super::{Stored, Versioned};

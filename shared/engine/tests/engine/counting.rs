@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellhop_domain::Capacity::Spot;
+use bellhop_domain::executor::Capacity::Spot;
 use bellhop_domain::measure::Measure;
 use bellhop_domain::outcome::Outcome;
 use bellhop_engine::ports::Clock;

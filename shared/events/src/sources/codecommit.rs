@@ -6,7 +6,7 @@
 //! None of them contains the commit's message or the changed files.
 
 use bellhop_domain::ids::{CommitId, Reference, RepositoryName};
-use bellhop_domain::trigger::Push;
+use bellhop_domain::run::trigger::Push;
 use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::Deserialize;

@@ -120,7 +120,7 @@ fn foreign(detail: &Value, started_by: Option<&str>) -> Reason {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
 mod tests {
-    use bellhop_domain::Capacity;
+    use bellhop_domain::executor::Capacity;
     use bellhop_domain::executor::observation::AgentStatus;
     use serde_json::json;
 

@@ -4,7 +4,7 @@
 //! reasons](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html) and [Fargate Spot termination
 //! notices](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-capacity-providers.html#fargate-capacity-providers-termination).
 
-use bellhop_domain::Capacity;
+use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::observation::{AgentStatus, ContainerEnd, Observation, Stop, StopCause};
 use bellhop_domain::ids::{AttemptId, InvalidId};
 use jiff::Timestamp;

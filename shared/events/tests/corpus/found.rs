@@ -1,6 +1,6 @@
 //! What the parser made of a payload, in the words of what was expected.
 
-use bellhop_domain::Capacity;
+use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::observation::{AgentStatus, StopCause};
 use bellhop_domain::instance::{Action, Ec2Notice};
 use bellhop_domain::request::PipelineAsks;

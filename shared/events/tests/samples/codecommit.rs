@@ -1,6 +1,6 @@
 //! Pushes to CodeCommit: its events, its triggers, and notifications.
 
-use bellhop_domain::trigger::Push;
+use bellhop_domain::run::trigger::Push;
 use bellhop_events::Event;
 
 use super::story::{MAIN, PUSH_ID, PUSHED, Row};

@@ -1,6 +1,6 @@
 //! Tasks of ECS, all of one attempt.
 
-use bellhop_domain::Capacity;
+use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::observation::{AgentStatus, ContainerEnd, Observation, Stop, StopCause};
 use bellhop_domain::ids::AttemptId;
 use bellhop_events::{AgentChange, Event};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bellhop_domain::build::Slot;
 use bellhop_domain::ids::BuildId;
 use bellhop_domain::outbox::PERFORM_WITHIN;
-use bellhop_domain::pool::Pool;
+use bellhop_domain::queue::pool::Pool;
 use bellhop_scenarios::World;
 use bellhop_stand_in::{Fault, Rule, Times};
 use futures::future::join_all;

@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use bellhop_domain::build::Refusal;
 use bellhop_domain::executor::observation::{AgentStatus, Observation, Report};
 use bellhop_domain::executor::{Capacity, LaunchId, ecs};
-use bellhop_domain::found::Artifact;
 use bellhop_domain::ids::{AgentId, AttemptId, CommitId, PipelineJobId, RepositoryName};
 use bellhop_domain::measure::Measure;
 use bellhop_domain::message::Message;
-use bellhop_domain::pipeline::PipelineAnswer;
 use bellhop_domain::record::{Key, Performer};
+use bellhop_domain::results::found::Artifact;
+use bellhop_domain::run::pipeline::PipelineAnswer;
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::memory::MemoryLedger;
 use bellhop_engine::ports::{

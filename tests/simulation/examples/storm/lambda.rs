@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bellhop_domain::build::BuildEvent;
 use bellhop_domain::ids::BuildId;
-use bellhop_domain::trigger::Push;
+use bellhop_domain::run::trigger::Push;
 use bellhop_engine::Fault;
 use tokio::sync::Semaphore;
 

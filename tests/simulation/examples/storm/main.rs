@@ -19,12 +19,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellhop_domain::Capacity;
 use bellhop_domain::build::Build;
 use bellhop_domain::build::{BuildEvent, Phase};
+use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::observation::{AgentStatus, Observation, Stop, StopCause};
 use bellhop_domain::ids::{AgentId, BuildId};
-use bellhop_domain::trigger::Push;
+use bellhop_domain::run::trigger::Push;
 use bellhop_engine::Fault;
 use clap::Parser;
 use comfy_table::Table;

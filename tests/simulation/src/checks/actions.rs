@@ -2,8 +2,8 @@
 
 use bellhop_domain::ids::BuildId;
 use bellhop_domain::outcome::Outcome;
-use bellhop_domain::pipeline::{ActionState, GONE_AFTER, PipelineAnswer, PipelineFailure};
 use bellhop_domain::request::PipelineAsks;
+use bellhop_domain::run::pipeline::{ActionState, GONE_AFTER, PipelineAnswer, PipelineFailure};
 use bellhop_domain::run::{Run, RunState};
 
 use super::seen::{CALM_GRACE, CLOCKS, GRACE, wished_away};

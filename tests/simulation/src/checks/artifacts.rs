@@ -1,9 +1,9 @@
 //! What must hold of what builds leave behind.
 
 use bellhop_domain::build::{Attempt, Build, End};
-use bellhop_domain::found::Tests;
 use bellhop_domain::ids::AttemptId;
 use bellhop_domain::outcome::Outcome;
+use bellhop_domain::results::found::Tests;
 
 use crate::world::World;
 

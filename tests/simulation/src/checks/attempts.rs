@@ -1,7 +1,7 @@
 //! Attempts: how each ended, against what its agent really did.
 
-use bellhop_domain::Capacity;
 use bellhop_domain::build::{Attempt, Build, End, Phase, STOP_TIMEOUT, StopReason, UNKNOWN_FOR};
+use bellhop_domain::executor::Capacity;
 
 use super::seen::{CLOCKS, is_out_of_reach};
 use crate::ecs::{Failure, Task, Truth, short};

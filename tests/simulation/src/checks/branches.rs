@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use bellhop_domain::branch::{Branch, BranchEffect};
 use bellhop_domain::ids::RunId;
+use bellhop_domain::run::branch::{Branch, BranchEffect};
 
 use super::records::reads_back;
 use crate::world::{Subject, World};

@@ -1,7 +1,7 @@
 //! Launches: each is in the ledger first, has a token of its own, and no more agents run beside it than may.
 
-use bellhop_domain::Capacity;
 use bellhop_domain::build::Phase;
+use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::LaunchId;
 use bellhop_domain::ids::{AttemptId, BuildId};
 use bellhop_domain::outcome::Outcome;

@@ -2,7 +2,7 @@
 
 use bellhop_domain::build::Slot;
 use bellhop_domain::ids::BuildId;
-use bellhop_domain::pool::{Pool, Waiting};
+use bellhop_domain::queue::pool::{Pool, Waiting};
 
 use super::records::reads_back;
 use super::seen::{is_given_up, is_named};

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bellhop_domain::Capacity;
+use bellhop_domain::executor::Capacity;
 use bellhop_domain::ids::{AttemptId, BuildId, Reference, RepositoryName, RunId};
 use bellhop_domain::outcome::Outcome;
+use bellhop_domain::run::trigger::Push;
 use bellhop_domain::spec::BuildSpec;
-use bellhop_domain::trigger::Push;
 use jiff::Timestamp;
 
 use crate::ecs::Task;

@@ -1,7 +1,7 @@
 //! The life cycle: every step of a task, and what follows from it.
 
-use bellhop_domain::Capacity;
 use bellhop_domain::agent::result_key;
+use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::observation::{Report, ReportPhase};
 use bellhop_model::ecs::{
     CONTAINER_EXITED, EXITED, OUT_OF_MEMORY, SPOT_INTERRUPTION, SPOT_REASON, STOPPED_BY_USER, Status, USER_INITIATED,

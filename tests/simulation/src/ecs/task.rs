@@ -1,7 +1,7 @@
 //! A task as ECS shows it, and as only this stand-in knows it: how its script ends, and whether its end is to be seen. Its words are those of ECS and, of a build,
 //! those of CodeBuild.
 
-use bellhop_domain::Capacity;
+use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::executor::{Executor, codebuild as on_codebuild, ecs as on_ecs, step_functions as on_step_functions};
 use bellhop_domain::ids::{AgentId, AttemptId};

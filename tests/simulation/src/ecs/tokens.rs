@@ -1,7 +1,7 @@
 //! `RunTask`: what a token means, and in which order a launch is refused.
 
-use bellhop_domain::Capacity;
 use bellhop_domain::build::Refusal;
+use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::LaunchId;
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::ports::Launch;

@@ -1,8 +1,8 @@
 //! Mistakes with actions of CodePipeline.
 
 use bellhop_domain::ids::PipelineJobId;
-use bellhop_domain::pipeline::{PipelineAnswer, PipelineFailure};
 use bellhop_domain::request::{PipelineAsks, PipelineJob};
+use bellhop_domain::run::pipeline::{PipelineAnswer, PipelineFailure};
 
 use super::kind::Mutant;
 use crate::world::World;

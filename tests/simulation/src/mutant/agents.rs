@@ -1,7 +1,7 @@
 //! Mistakes with agents: their tokens, refusals, events, and how they are found and stopped.
 
-use bellhop_domain::Capacity;
 use bellhop_domain::build::{Build, BuildEffect, Refusal};
+use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::observation::{AgentStatus, Observation, Report, ReportPhase, StopCause};
 use bellhop_domain::executor::{LaunchId, step_functions};
 use bellhop_domain::ids::{AttemptId, BuildId};

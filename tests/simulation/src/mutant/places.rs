@@ -2,7 +2,7 @@
 
 use bellhop_domain::build::BuildState;
 use bellhop_domain::ids::BuildId;
-use bellhop_domain::pool::{Pool, PoolEffect};
+use bellhop_domain::queue::pool::{Pool, PoolEffect};
 
 use super::kind::Mutant;
 use crate::world::{World, timestamp};

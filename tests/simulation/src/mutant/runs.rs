@@ -1,9 +1,9 @@
 //! Mistakes with runs: what starts them, and what they tell their builds.
 
 use bellhop_domain::outcome::Outcome;
-use bellhop_domain::pipeline::ActionState;
+use bellhop_domain::run::pipeline::ActionState;
+use bellhop_domain::run::trigger::Push;
 use bellhop_domain::run::{JobState, Run, RunEffect};
-use bellhop_domain::trigger::Push;
 use jiff::Timestamp;
 
 use super::kind::Mutant;

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use bellhop_domain::agent::result_key;
 use bellhop_domain::executor::observation::Report;
-use bellhop_domain::found::Artifact;
 use bellhop_domain::ids::AttemptId;
+use bellhop_domain::results::found::Artifact;
 use bellhop_engine::Fault;
 use bellhop_engine::ports::Store;
 use jiff::Timestamp;

@@ -26,16 +26,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::*;
-use crate::Capacity;
 use crate::decision::{Decision, Ignored};
+use crate::executor::Capacity;
 use crate::executor::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
 use crate::executor::{Executor, LAUNCH_TIMEOUT};
-use crate::found::Results;
 use crate::ids::AgentId;
 use crate::measure::{self, Measure};
 use crate::outbox::{Abandoned, EffectId, Outbox};
 use crate::outcome::Outcome;
 use crate::record::{Decides, Step};
+use crate::results::found::Results;
 use crate::spec::{BuildSpec, Relaunch, RetryOn, RetryPolicy, RetryRule};
 use crate::testing::{spec, t};
 use crate::time::later;

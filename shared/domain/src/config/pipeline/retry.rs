@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::raw::{RawCapacity, RawRule};
-use crate::Capacity;
+use crate::executor::Capacity;
 use crate::spec::{RetryPolicy, RetryRule};
 use crate::yaml::Source;
 use crate::yaml::{FieldPath, FileError, quoted};

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::Capacity;
 use crate::alarm::RemedyAction;
 use crate::config::{PipelineFile, SuiteConfig, Work};
+use crate::executor::Capacity;
 use crate::executor::{EcsExecutor, Executor, Logs};
 use crate::spec::{Relaunch, RetryOn, RetryPolicy, RetryRule, Successes};
 

@@ -5,8 +5,8 @@ use crate::agent::{fits_environment, script_key};
 use crate::config::{OnBehalf, PipelineFile, Select, SuiteConfig, plan, plan_script};
 use crate::executor::{CodeBuildExecutor, EcsExecutor, Executor, Script};
 use crate::ids::{JobName, RunId};
+use crate::run::trigger::Push;
 use crate::spec::{BuildSpec, Relaunch, RetryPolicy, Successes};
-use crate::trigger::Push;
 
 const AGENTS: &str = "version: 1
 agents:

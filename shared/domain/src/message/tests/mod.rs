@@ -13,9 +13,9 @@ use insta::assert_snapshot;
 use serde_json::Value;
 
 use super::*;
-use crate::Capacity;
 use crate::build::{Build, BuildEffect, BuildEvent, BuildNews, Refusal};
 use crate::decision::Decision;
+use crate::executor::Capacity;
 use crate::executor::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
 use crate::ids::{AgentId, JobName};
 use crate::outcome::Outcome;

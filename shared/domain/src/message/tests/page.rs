@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::Capacity;
 use crate::alarm::{
     Alarm, AlarmFacts, AlarmId, AlarmNews, AlarmNewsKind, AlarmState, Comparison, Remedy, RemedyAction, RemedyNews, RemedyOutcome,
     Transition,
@@ -16,13 +15,14 @@ use crate::backup::{Backup, BackupNews, BackupNewsKind, Definition, End as Backu
 use crate::build::{Build, BuildEffect, BuildEvent, BuildNews};
 use crate::configuration::{Broken, ConfigurationEffect, about_configuration};
 use crate::decision::Decision;
+use crate::executor::Capacity;
 use crate::executor::observation::{AgentStatus, ContainerEnd, Observation, Report, ReportPhase, Stop, StopCause};
-use crate::found::{Artifact, Results, Tests};
 use crate::instance::{Action, AfterAdvice, ForeignTask, Host, Instance, InterruptionNotice};
 use crate::message::*;
 use crate::outbox::Abandoned;
 use crate::outcome::Outcome;
 use crate::record::Decides;
+use crate::results::found::{Artifact, Results, Tests};
 use crate::run::{Run, RunEvent};
 use crate::spec::RetryPolicy;
 use crate::testing::{Page, push, spec, t};

@@ -6,7 +6,7 @@ use quick_xml::events::{BytesStart, Event};
 use super::attributes::{attribute, has_failures, name, outcome_of};
 use super::encoding::decoded;
 use super::error::{DEEPEST, ECHOED, JunitError, LARGEST, other_kind};
-use crate::found::{MOST_FAILED, Tests};
+use crate::results::found::{MOST_FAILED, Tests};
 use crate::text::shown;
 
 /// Catch2's tags for a test that may fail without failing the run

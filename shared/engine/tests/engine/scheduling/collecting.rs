@@ -1,8 +1,8 @@
 //! What builds leave behind: artifacts, test results, and what is made of them.
 
 use bellhop_domain::build::BuildEvent;
-use bellhop_domain::junit;
 use bellhop_domain::outcome::Outcome;
+use bellhop_domain::results::junit;
 
 use crate::world::{World, job, stopped};
 
@@ -129,7 +129,7 @@ async fn people_are_told_without_it_when_it_cannot_be_had() {
     assert_eq!(world.run(&run).await.status(), "failed");
     let event = BuildEvent::Collected {
         attempt: 1,
-        results: bellhop_domain::found::Results::default(),
+        results: bellhop_domain::results::found::Results::default(),
     };
     assert!(matches!(
         world.engine().build(&id, event).await.unwrap(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bellhop_domain::build::Refusal;
 use bellhop_domain::ids::{BuildId, RunId};
 use bellhop_domain::outcome::Outcome;
-use bellhop_domain::pool::{AUDIT_EVERY, Pool};
+use bellhop_domain::queue::pool::{AUDIT_EVERY, Pool};
 use futures::future::join_all;
 use jiff::Timestamp;
 
@@ -128,7 +128,7 @@ async fn a_build_that_waits_too_long_for_a_place_says_so() {
 async fn a_place_that_nobody_gave_back_is_found_by_the_audit() {
     let world = world(1);
     let ghost = "zzzzzzzzzz/test".parse().unwrap();
-    let mut pool = bellhop_domain::pool::Pool::new("small".parse().unwrap(), Timestamp::from_second(1_790_000_000).unwrap());
+    let mut pool = bellhop_domain::queue::pool::Pool::new("small".parse().unwrap(), Timestamp::from_second(1_790_000_000).unwrap());
     pool.limit = 1;
     pool.holders.insert(ghost, pool.audited);
     world.records().store(0, &pool).await.unwrap();

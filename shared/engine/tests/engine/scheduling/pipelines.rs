@@ -52,7 +52,7 @@ async fn a_long_build_is_kept_alive_and_answered_on_the_newest_job() {
     };
     world.seen(&job(&run, "test"), RUNNING).await.unwrap();
     for (minute, next) in ["b2", "c3", "d4"].into_iter().enumerate() {
-        world.clock.pass(bellhop_domain::pipeline::CONTINUE_AFTER);
+        world.clock.pass(bellhop_domain::run::pipeline::CONTINUE_AFTER);
         world.sweep().await.unwrap();
         assert_eq!(answers(&world).len(), minute + 1);
         let back = asks(next, PipelineAsks::Continue(run.clone()));
@@ -78,9 +78,9 @@ async fn a_pipeline_that_does_not_come_back_cancels_its_run() {
         panic!("not started")
     };
     world.seen(&job(&run, "test"), RUNNING).await.unwrap();
-    world.clock.pass(bellhop_domain::pipeline::CONTINUE_AFTER);
+    world.clock.pass(bellhop_domain::run::pipeline::CONTINUE_AFTER);
     world.sweep().await.unwrap();
-    world.clock.pass(bellhop_domain::pipeline::GONE_AFTER);
+    world.clock.pass(bellhop_domain::run::pipeline::GONE_AFTER);
     world.sweep().await.unwrap();
     assert_eq!(world.run(&run).await.status(), "cancelled");
     assert_eq!(world.agents.stops.lock().unwrap().len(), 1);

@@ -12,7 +12,7 @@ const FILE: &str = "version: 1\njobs:\n  test: { agent: small, run: make }\n  de
                         concurrency: { supersede: true, except: [release] }\n";
 
 async fn pushed(world: &World, trigger: &str, branch: &str, second: i64) -> RunId {
-    let push = bellhop_domain::trigger::Push {
+    let push = bellhop_domain::run::trigger::Push {
         reference: format!("refs/heads/{branch}").parse().unwrap(),
         at: Some(Timestamp::from_second(1_790_000_000 + second).unwrap()),
         ..push(trigger)

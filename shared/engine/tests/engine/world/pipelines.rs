@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use bellhop_domain::ids::PipelineJobId;
-use bellhop_domain::pipeline::PipelineAnswer;
+use bellhop_domain::run::pipeline::PipelineAnswer;
 use bellhop_engine::Fault;
 use bellhop_engine::ports::{Answered, Pipelines};
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bellhop_domain::executor::observation::{AgentStatus, ContainerEnd, Report, ReportPhase, Stop, StopCause};
 use bellhop_domain::ids::{BuildId, RunId};
-use bellhop_domain::trigger::Push;
+use bellhop_domain::run::trigger::Push;
 
 pub(crate) fn push(trigger: &str) -> Push {
     Push {

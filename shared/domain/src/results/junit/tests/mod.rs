@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::attributes::LONGEST_NAME;
 use super::*;
-use crate::found::Tests;
+use crate::results::found::Tests;
 
 mod dialects;
 
