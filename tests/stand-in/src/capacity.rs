@@ -176,9 +176,13 @@ impl Table {
                     .sum()
             }
             None => {
-                let run = text(":run").context("a query of the table that is not for a run's builds")?;
-                let builds = self.items.iter().filter(|((pk, sk), _)| pk == run && sk.starts_with("BUILD#"));
-                builds.map(|(_, kept)| kept.bytes).sum()
+                let partition = text(":pk").context("a query of the table without a partition")?;
+                let beginning = text(":beginning").context("a query of a partition that is not for the beginning of its sort keys")?;
+                let found = self
+                    .items
+                    .iter()
+                    .filter(|((pk, sk), _)| pk == partition && sk.starts_with(beginning));
+                found.map(|(_, kept)| kept.bytes).sum()
             }
             Some(other) => bail!("the request units of a query of {other} are not known"),
         };
