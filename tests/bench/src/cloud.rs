@@ -339,27 +339,12 @@ fn dynamodb(table: &mut Table, operation: &str, body: &Value) -> Response {
                     table.due(text(":shard"), now.unwrap_or_default(), limit.unwrap_or(usize::MAX))
                 }
                 Some(_) => {
-                    let listed = table.items().filter(|item| item.get("list_key") == Some(&values[":repository"]));
+                    let listed = table.items().filter(|item| item.get("list_key") == Some(&values[":list"]));
                     listed.map(|item| json!(item)).collect()
                 }
-                None => table.beginning(text(":run"), text(":build")).map(|item| json!(item)).collect(),
+                None => table.beginning(text(":pk"), text(":beginning")).map(|item| json!(item)).collect(),
             };
             json!({ "Count": found.len(), "ScannedCount": found.len(), "Items": found })
-        }
-        // It notes how a run ended, where none has ended before.
-        "UpdateItem" => {
-            let mut item = key();
-            for (name, value) in [
-                ("run", ":run"),
-                ("outcome", ":outcome"),
-                ("before", ":none"),
-                ("created_ms", ":created"),
-                ("expires", ":expires"),
-            ] {
-                item.insert(name.to_owned(), values[value].clone());
-            }
-            table.insert(item.clone());
-            json!({ "Attributes": item })
         }
         _ => return refuse("UnknownOperationException", operation, None),
     };

@@ -357,7 +357,7 @@ mod tests {
         assert_eq!(table.take(&due(4)).unwrap().read, 0.5);
         assert_eq!(table.take(&due(5)).unwrap().read, 0.5);
         let builds =
-            json!({ "ConsistentRead": true, "ExpressionAttributeValues": { ":run": { "S": "RUN#r" }, ":build": { "S": "BUILD#" } } });
+            json!({ "ConsistentRead": true, "ExpressionAttributeValues": { ":pk": { "S": "RUN#r" }, ":beginning": { "S": "BUILD#" } } });
         assert_eq!(table.take(&entry("Query", 200, builds)).unwrap().read, 2.0);
     }
 
