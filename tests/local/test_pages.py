@@ -225,6 +225,7 @@ class Everything(unittest.TestCase):
         call_backup(clients["backup"])
         call_codepipeline(clients["codepipeline"])
         call_cloudcontrol(clients["cloudcontrolapi"])
+        call_step_functions(clients["states"])
         self.assertEqual(answered, {(service, operation) for service, operations in models.ANSWERED.items() for operation in operations})
 
 
@@ -306,6 +307,13 @@ def start_action():
     )
     with urllib.request.urlopen(asked) as answer:
         return json.load(answer)["jobs"][0]["id"]
+
+
+def call_step_functions(states):
+    machine = f"arn:aws:states:{REGION}:000000000000:stateMachine:release"
+    started = states.start_execution(stateMachineArn=machine, name="pages", input="{}")
+    states.describe_execution(executionArn=started["executionArn"])
+    states.stop_execution(executionArn=started["executionArn"])
 
 
 def call_cloudcontrol(cloudcontrol):

@@ -75,6 +75,7 @@ async fn fill(stand_in: &StandIn, folder: &Path) -> anyhow::Result<[String; 2]> 
     for project in [PROJECT, "ci-other"] {
         stand_in.codebuild().create_project(Project::new(project))?;
     }
+    stand_in.step_functions().create_state_machine("release");
 
     stand_in.codecommit().create(REPOSITORY).await?;
     let clone = folder.join("clone");
