@@ -120,7 +120,6 @@ impl Table {
     pub fn take_request(&mut self, operation: &str, request: &Value, refused: bool) -> anyhow::Result<Units> {
         Ok(match operation {
             "PutItem" => Units::write(self.put(&request["Item"], refused)?),
-            "UpdateItem" => Units::write(self.update(request, refused)?),
             "TransactWriteItems" => {
                 let mut all = 0;
                 for part in request["TransactItems"].as_array().into_iter().flatten() {
@@ -149,17 +148,6 @@ impl Table {
         let cost = after.put_over(self.items.get(&key));
         self.items.insert(key, after);
         Ok(cost)
-    }
-
-    /// An update is taken for one that sets every value that it brings. The updates of the ledger touch no index.
-    fn update(&mut self, request: &Value, refused: bool) -> anyhow::Result<u64> {
-        let key = key(&request["Key"])?;
-        let bytes = item_bytes(&request["Key"]) + item_bytes(&request["ExpressionAttributeValues"]);
-        let before = self.items.get(&key).map_or(0, |kept| kept.bytes);
-        if !refused {
-            self.items.entry(key).or_default().bytes = bytes.max(before);
-        }
-        Ok(units(bytes.max(before)))
     }
 
     fn query(&self, request: &Value) -> anyhow::Result<Units> {
