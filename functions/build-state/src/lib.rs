@@ -1,11 +1,11 @@
-//! Passes state changes of agents on CodeBuild to their builds: the agent has started, or has ended.
+//! Passes state changes of agents on CodeBuild and Step Functions to their builds: the agent has started, or has ended.
 
 use bellhop_engine::{Engine, Fault};
 use bellhop_events::{AgentChange, Event};
 use serde_json::{Value, json};
 
-/// Passes state changes in an input to their builds, and returns the result of each part. If an event does not identify the attempt, CodeBuild is
-/// polled.
+/// Passes state changes in an input to their builds, and returns the result of each part. If an event does not identify the attempt, its service
+/// is polled.
 ///
 /// # Errors
 /// The first fault, after every event of the input was tried. Retrying the input changes nothing twice.

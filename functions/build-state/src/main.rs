@@ -1,4 +1,4 @@
-//! The function `build-state`: passes state changes of agents on CodeBuild to their builds.
+//! The function `build-state`: passes state changes of agents on CodeBuild and Step Functions to their builds.
 
 use std::process::ExitCode;
 

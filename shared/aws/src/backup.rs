@@ -15,8 +15,8 @@ use bellhop_domain::backup::restore::{self, Resource};
 use bellhop_domain::backup::{Definition, JobKind, JobObservation, JobState, Point, RemovalObservation};
 use bellhop_engine::ports::{Backups, JobStart};
 use bellhop_engine::{Fault, FaultKind};
+use bellhop_events::aws_errors::Class;
 use bellhop_events::backup::state;
-use bellhop_events::refusal::Class;
 use jiff::Timestamp;
 
 use crate::config::Lazy;

@@ -9,7 +9,7 @@
 //! | instance, alarm, backup, claim, pause, standing, configuration | `INSTANCE#name`, `ALARM#name`, `BACKUP#name`, `CLAIM#name`, `PAUSE#name`, `STANDING#name`, `CONFIGURATION#name` | as `pk` without the name | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
 //!
 //! `doc` is the record as JSON, its outbox included, so state and effects are written together. A write whose condition fails has lost a race
-//! (`Conflict`); whatever else goes wrong is a fault. The other attributes serve the table: conditions, indexes, expiry, and people who read it. An item has `due_shard` only
+//! (`Conflict`); every other error is a fault. The other attributes serve the table: conditions, indexes, expiry, and people who read it. An item has `due_shard` only
 //! while it is due for something, which keeps the index small. It is `launch` for a build that is due for a launch, and one of `due#0` to `due#3` for
 //! everything else.
 
@@ -26,7 +26,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use bellhop_engine::Fault;
 use bellhop_engine::ports::{Created, Item, Key, Lane, Ledger, Text, Written};
-use bellhop_events::refusal::Class;
+use bellhop_events::aws_errors::Class;
 use futures::future::try_join_all;
 use jiff::Timestamp;
 

@@ -17,7 +17,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use crate::config::Lazy;
 use crate::executors::ecs::{attempt_of, observe};
 use crate::fault::{class_of, code_of, fault};
-use bellhop_events::refusal::Class;
+use bellhop_events::aws_errors::Class;
 
 /// How many tasks ECS describes in one call.
 const DESCRIBE: usize = 100;

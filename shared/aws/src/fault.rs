@@ -1,11 +1,11 @@
-//! Converts SDK errors to faults and to refusals of a launch. One table, [`bellhop_events::refusal`], classifies them.
+//! Converts SDK errors to faults and to refusals of a launch. One table, [`bellhop_events::aws_errors`], classifies them.
 
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bellhop_domain::build::Refusal;
 use bellhop_engine::{Fault, FaultKind};
-use bellhop_events::refusal::Class;
+use bellhop_events::aws_errors::Class;
 
 /// An SDK error as a fault. `what` is the failed action, as in "read build x".
 pub(crate) fn fault<E>(what: impl std::fmt::Display, error: SdkError<E, Response>) -> Fault

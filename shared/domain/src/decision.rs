@@ -22,6 +22,8 @@ pub enum Ignored {
     Over,
     /// The agent is not the attempt's, and has stopped or is being stopped.
     OtherAgent,
+    /// The agent is none that Bellhop started.
+    Foreign,
     /// Nothing is due yet.
     NotDue,
     /// The run has no such job.
@@ -38,6 +40,7 @@ impl std::fmt::Display for Ignored {
             Self::AttemptOver => "the attempt is over",
             Self::Over => "already over",
             Self::OtherAgent => "from another agent, which has stopped or is being stopped",
+            Self::Foreign => "from an agent that Bellhop did not start",
             Self::NotDue => "nothing is due",
             Self::UnknownJob => "the run has no such job",
             Self::Full => "the queue is full",

@@ -129,7 +129,7 @@ text_id! {
 }
 
 text_id! {
-    /// A running or ended agent by its service's id: the ARN of an ECS task or of a CodeBuild build.
+    /// A running or ended agent by its service's id: the ARN of an ECS task, of a CodeBuild build, or of an execution of Step Functions.
     AgentId, "agent id", "an ARN of at most 500 characters",
     |text| text.starts_with("arn:") && text.len() <= 500
 }

@@ -90,6 +90,9 @@ pub struct Pending<E> {
     /// Why its last try failed, in the service's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// When the function that performs it began its last try; only for a performer that others wake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<Timestamp>,
     /// The effect.
     pub effect: E,
 }
@@ -102,7 +105,14 @@ impl<E: Effect> Pending<E> {
         let doublings = self.tries.saturating_sub(1).min(8);
         let patience = self.effect.abandoned_after().unwrap_or(Duration::MAX);
         let longest = LONGEST_WAIT.min(patience / 8).max(PERFORM_WITHIN);
-        later(self.since, PERFORM_WITHIN.saturating_mul(1 << doublings).min(longest))
+        let due = later(self.since, PERFORM_WITHIN.saturating_mul(1 << doublings).min(longest));
+        self.begun.map_or(due, |begun| due.max(later(begun, PERFORM_WITHIN)))
+    }
+
+    /// Whether a function may be performing it at this moment.
+    #[must_use]
+    pub fn in_progress(&self, now: Timestamp) -> bool {
+        self.begun.is_some_and(|begun| later(begun, PERFORM_WITHIN) > now)
     }
 
     /// Whether a failure at this moment would abandon it.
@@ -142,9 +152,17 @@ impl<E> Outbox<E> {
             tries: 0,
             failing: None,
             why: None,
+            begun: None,
             effect,
         });
         self.next += 1;
+    }
+
+    /// Records that a function begins to perform these effects.
+    pub fn begin(&mut self, ids: &[EffectId], now: Timestamp) {
+        for pending in self.pending.iter_mut().filter(|pending| ids.contains(&pending.id)) {
+            pending.begun = Some(now);
+        }
     }
 
     /// Removes a performed effect. Returns whether it was pending.
@@ -234,6 +252,22 @@ impl<E> Outbox<E> {
 mod tests {
     use super::*;
     use crate::testing::t;
+
+    #[test]
+    fn an_effect_that_a_function_performs_is_left_to_it() {
+        let mut outbox = Outbox::default();
+        outbox.push("effect", t(0));
+        let id = outbox.pending[0].id;
+        assert!(!outbox.pending[0].in_progress(t(0)));
+        outbox.begin(&[id], t(50));
+        let pending = &outbox.pending[0];
+        assert!(pending.in_progress(t(109)) && !pending.in_progress(t(110)));
+        assert_eq!(outbox.due(), Some(t(110)), "a minute after its last try began");
+        // Another function has woken its performer once more, and counts that as a failed try.
+        assert_eq!(outbox.defer(id, "no", t(60)), Deferral::Again);
+        assert!(outbox.pending[0].in_progress(t(109)));
+        assert_eq!(outbox.due(), Some(t(120)));
+    }
 
     impl Effect for &str {
         fn abandoned_after(&self) -> Option<Duration> {

@@ -93,12 +93,14 @@ pub enum Step<E> {
     Deferred(EffectId, String),
 }
 
+#[cfg(test)]
 impl<E> From<E> for Step<E> {
     fn from(event: E) -> Self {
         Self::Event(event)
     }
 }
 
+#[cfg(test)]
 impl<E: Clone> From<&E> for Step<E> {
     fn from(event: &E) -> Self {
         Self::Event(event.clone())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bellhop_domain::decision::Decision;
 use bellhop_domain::measure::Measure;
-use bellhop_domain::outbox::{Effect as _, ONE_TRY, Pending};
+use bellhop_domain::outbox::{Effect as _, EffectId, ONE_TRY, Pending};
 use bellhop_domain::record::{Performer, Step};
 use futures::future::{BoxFuture, FutureExt, join};
 use futures::stream::{self, StreamExt};
@@ -77,15 +77,16 @@ impl Engine {
                 }
             }
             let mut effects = self.pending_in(&next, overdue, now);
+            let begun = self.begin(&mut next, &current.record, &effects, now);
             if next != current.record {
-                let stored = match self.ledger.store(current.version, &next).await? {
-                    Written::Stored(version) => Versioned {
-                        version,
-                        record: next.clone(),
-                    },
+                let (stored, overtaken) = match self.ledger.store(current.version, &next).await? {
+                    Written::Stored(version) => {
+                        let record = next.clone();
+                        (Versioned { version, record }, false)
+                    }
                     Written::Conflict => {
                         conflicts += 1;
-                        self.after_conflict(&current.record, conflicts).await?
+                        (self.after_conflict(&current.record, conflicts).await?, true)
                     }
                 };
                 // If the reply to a write is lost, the SDK's repetition conflicts with the write itself: the stored record then equals the new one.
@@ -93,6 +94,8 @@ impl Engine {
                     current = stored;
                     continue;
                 }
+                // Or another function has decided the same at the same moment. Then only one of them may perform what has no token.
+                let doubtful: &[EffectId] = if overtaken { &begun } else { &[] };
                 next.count(Some(&current.record), &*self.meter);
                 let abandoned = next.outbox().abandoned().saturating_sub(current.record.outbox().abandoned());
                 if abandoned > 0 {
@@ -103,6 +106,7 @@ impl Engine {
                 let known = |pending: &Pending<R::Effect>| effects.iter().any(|other| other.id == pending.id);
                 let committed: Vec<_> = committed.filter(|pending| !known(pending)).cloned().collect();
                 effects.extend(committed);
+                effects.retain(|pending| !doubtful.contains(&pending.id));
                 current = stored;
             } else if effects.is_empty() {
                 return Ok(ignored.map_or(Handled::Done, Handled::Ignored));
@@ -118,11 +122,24 @@ impl Engine {
             Overdue::Perform => pending.due() <= now,
             Overdue::PerformOwn => {
                 let performer = record.performer(&pending.effect);
-                performer.is_woken() && self.performs(performer)
+                performer.is_woken() && self.performs(performer) && !pending.in_progress(now)
             }
             Overdue::Leave => false,
         };
         record.outbox().pending().iter().filter(wanted).cloned().collect()
+    }
+
+    /// Notes in a record which effects this function is about to perform that others might wake it for meanwhile: pending ones, and those that the
+    /// record does not have yet in its stored state. A wake-up may come twice, and not every service has a token. Returns their ids.
+    fn begin<R: Record>(&self, next: &mut R, stored: &R, effects: &[Pending<R::Effect>], now: Timestamp) -> Vec<EffectId> {
+        let committed = next.outbox().since(stored.outbox());
+        let own = committed.chain(effects).filter(|pending| {
+            let performer = next.performer(&pending.effect);
+            performer.is_woken() && self.performs(performer)
+        });
+        let ids: Vec<EffectId> = own.map(|pending| pending.id).collect();
+        next.outbox_mut().begin(&ids, now);
+        ids
     }
 
     /// Performs the effects of a newly created record.
@@ -165,7 +182,12 @@ impl Engine {
             let next = if overdue == Overdue::PerformOwn { Overdue::Leave } else { overdue };
             self.step(current, steps, next).await?;
         }
-        fault.map_or(Ok(()), Err)
+        match fault {
+            // The outbox has the failure, and the sweep wakes this function again in due time. Lambda's retries would come sooner.
+            Some(_) if overdue == Overdue::PerformOwn => Ok(()),
+            Some(fault) => Err(fault),
+            None => Ok(()),
+        }
     }
 
     /// Wakes the performers of committed effects. An effect that is overdue, or whose performer cannot be woken, has failed once more: so it ends at

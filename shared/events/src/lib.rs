@@ -3,15 +3,15 @@
 //! [`parse`] accepts every input of a function and never fails: records that are foreign or invalid are returned as [`Skipped`] with a reason, next
 //! to all parsed events. So one invalid record of a batch does not affect the others.
 //!
-//! There is one file per source of events, in `sources`. SNS and SQS are not sources but envelopes, which [`parse`] opens first. [`task`] evaluates ECS tasks, and
-//! [`codebuild`] evaluates CodeBuild builds. Both work without JSON, so events and API responses lead to the same result.
-//! Which record an event is for is decided in `bellhop-runtime`.
+//! There is one file per source of events, in `sources`. SNS and SQS are not sources but envelopes, which [`parse`] opens first. [`task`] evaluates ECS tasks,
+//! [`codebuild`] builds of CodeBuild, and [`step_functions`] executions. They work without JSON, so events and API responses lead to the same result.
+//! Which record an event is for is decided in `bellhop-runtime`. What an error of AWS means stands in one table for all services, [`aws_errors`].
 //!
 //! The reasons are suitable for logs: they contain no values of environment variables, no credentials and no foreign message texts.
 
+pub mod aws_errors;
 mod decode;
 mod fields;
-pub mod refusal;
 mod sources;
 mod wake;
 mod wrapping;

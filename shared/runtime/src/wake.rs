@@ -7,7 +7,7 @@ use bellhop_engine::{Engine, Fault};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// How long after a wake-up the last record is begun: the rest of the function's 30 seconds is for the records in progress.
+/// How long after a wake-up the last record is begun: the rest of the function's time, 30 seconds or more, is for the records in progress.
 const BEGIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Processes the records of a wake-up, and returns counts.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
-use bellhop_stand_in::capacity::Table as Sizes;
+use bellhop_stand_in::request_units::Table as Sizes;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};

@@ -13,8 +13,9 @@
 //! have such records. If a line fails, fix the type: give a new field `#[serde(default)]`, and a renamed one `#[serde(rename = "OLD-NAME")]`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a check may stop at what should not be")]
 
+use std::any::type_name;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bellhop_domain::alarm::{Alarm, Claim, Pauses};
 use bellhop_domain::backup::Backup;
@@ -33,6 +34,7 @@ use serde_json::{Error, Value};
 /// A kind of record, with the records that earlier versions stored.
 struct Kind {
     name: &'static str,
+    record: &'static str,
     file: &'static str,
     store_again: fn(&str) -> Result<Value, Error>,
     observe: fn(Value, &Observed) -> Result<(), Error>,
@@ -42,6 +44,7 @@ impl Kind {
     fn of<T: Serialize + DeserializeOwned>(name: &'static str, file: &'static str) -> Self {
         Self {
             name,
+            record: type_name::<T>().rsplit("::").next().unwrap(),
             file,
             store_again: |stored| serde_json::to_value(serde_json::from_str::<T>(stored)?),
             observe: |stored, observed| T::deserialize(Observer { value: stored, observed }).map(drop),
@@ -73,6 +76,22 @@ fn kinds() -> [Kind; 11] {
         Kind::of::<Standing>("standing", include_str!("../stored-records/standing.json")),
         Kind::of::<Configuration>("configuration", include_str!("../stored-records/configuration.json")),
     ]
+}
+
+#[test]
+fn every_kind_that_the_engine_stores_has_a_file() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/engine/src/records");
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let stored = |text: String| {
+        let names = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("impl Stored for ")?.strip_suffix(" {"));
+        names.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let stored = BTreeSet::from_iter(files.flat_map(stored));
+    assert_eq!(stored, BTreeSet::from_iter(kinds().map(|kind| kind.record.to_owned())));
 }
 
 /// What no record has, because its type skips it: the default origin of a run.

@@ -1,4 +1,4 @@
-//! The local AWS: ministack for what it does well, the stand-in for ECS, CodeBuild, CodeCommit and CodePipeline and before everything else.
+//! The local AWS: ministack for what it does well, the stand-in for what it lacks and before everything else.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -37,7 +37,7 @@ pub enum Status {
     Running,
     /// It leaves what it was registered with.
     Deactivating,
-    /// Its containers are told to stop.
+    /// ECS stops its containers.
     Stopping,
     /// Its network interface is given back.
     Deprovisioning,

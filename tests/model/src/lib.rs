@@ -10,4 +10,5 @@ pub mod backup;
 pub mod codebuild;
 pub mod codepipeline;
 pub mod ecs;
+pub mod step_functions;
 pub mod tokens;

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use bellhop_domain::alarm::{AlarmChange, AlarmFacts, AlarmId, AlarmState};
-use bellhop_engine::ports::Restarted;
 
 use crate::checks;
 use crate::mutant::{self, Mutant};
@@ -197,23 +196,19 @@ fn deliver(world: &mut World, id: &AlarmId, at: Millis, state: AlarmState, previ
     }
 }
 
-/// Starts new tasks of a service, unless that has begun since a moment.
-pub(crate) fn restart(world: &mut World, cluster: &str, service: &str, since: Millis) -> Restarted {
-    if (cluster, service) != SERVICE {
-        return Restarted::No("there is no such service".to_owned());
-    }
-    if world.is(Mutant::RESTARTS_DROPPED) {
-        return Restarted::Yes;
-    }
-    let begun = world.alarms.deployments.iter().any(|(at, _)| *at + SKEW >= since);
-    if !begun {
-        checks::alarms::restarting(world, since);
-        let now = world.now;
-        world.note("service restarted", Subject::World, || service.to_owned());
-        world.alarms.deployments.push((now, since));
-        world.statistics.restarts += 1;
-    }
-    Restarted::Yes
+/// Whether new tasks of a service have been started since a moment; `None` if there is no such service.
+pub(crate) fn was_restarted(world: &World, cluster: &str, service: &str, since: Millis) -> Option<bool> {
+    let began = |(at, _): &(Millis, Millis)| *at + SKEW >= since;
+    ((cluster, service) == SERVICE).then(|| world.is(Mutant::RESTARTS_DROPPED) || world.alarms.deployments.iter().any(began))
+}
+
+/// Starts new tasks of a service, for a claim: with each request once more, because `UpdateService` has no token.
+pub(crate) fn restart(world: &mut World, service: &str, since: Millis) {
+    checks::alarms::restarting(world, since);
+    let now = world.now;
+    world.note("service restarted", Subject::World, || service.to_owned());
+    world.alarms.deployments.push((now, since));
+    world.statistics.restarts += 1;
 }
 
 impl Form {

@@ -74,6 +74,8 @@ flows! {
     Places: "places" for 7,
     /// A job runs on CodeBuild.
     CodeBuild: "codebuild" for 6,
+    /// A job runs on Step Functions.
+    StepFunctions: "step-functions" for 6,
     /// Somebody asks for a run, and for its failed job once more.
     Request: "request" for 9,
     /// An action of CodePipeline runs a job.
@@ -113,7 +115,11 @@ pub(crate) fn prepare(world: &mut World, flow: Flow) {
     } else {
         BTreeMap::new()
     };
-    let steady = if flow == Flow::CodeBuild { Steady::CodeBuild } else { Steady::Ecs };
+    let steady = match flow {
+        Flow::CodeBuild => Steady::CodeBuild,
+        Flow::StepFunctions => Steady::StepFunctions,
+        _ => Steady::Ecs,
+    };
     world.repository = Repository::plain(limits, flow == Flow::Supersede, steady);
     match flow {
         Flow::Push => {
@@ -176,7 +182,7 @@ pub(crate) fn prepare(world: &mut World, flow: Flow) {
         Flow::Places => {
             push(world, 0, jobs([("job-0", job("small", &[])), ("job-1", job("small", &[]))]));
         }
-        Flow::CodeBuild => one_job(world, "steady"),
+        Flow::CodeBuild | Flow::StepFunctions => one_job(world, "steady"),
         Flow::Request => {
             exits(world, "job-0", &[1]);
             world.repository.commit_of(0, jobs([("job-0", job("small", &[]))]));

@@ -2,7 +2,8 @@
 //!
 //! The code under test is the real one: everything from [`RunStarter::push`](bellhop_engine::RunStarter::push), [`Engine::build`](bellhop_engine::Engine::build)
 //! and [`Engine::sweep`](bellhop_engine::Engine::sweep) on. Around it stand AWS's services in memory, with their own semantics, and a scheduler of
-//! virtual time that lets any number of invocations interleave at every call of a port. See `docs/contributing/simulation.md`.
+//! virtual time that lets any number of invocations interleave at every call of a port. What the stand-in says of a service too is in `tests/model`. See
+//! `docs/contributing/simulation.md`.
 #![allow(clippy::expect_used, reason = "this crate is a test: what cannot be in its own world may stop it")]
 
 mod alarms;

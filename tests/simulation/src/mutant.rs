@@ -26,7 +26,7 @@ pub(crate) use agents::{
     attempt_of_execution, before_commit, delivered_event, drops_stop, launch_capacity, overlooks, report_from_exit_code, token, unknown,
 };
 pub(crate) use alarms::{delivered_alarm, drops_document, told_at_most_every};
-use alarms::{read_claim, read_pauses};
+use alarms::{read_alarm, read_claim, read_pauses};
 use backups::read_backup;
 pub(crate) use backups::{backup_token, before_write_of_document, delivered_slot, removed_resource};
 pub(crate) use builds::{before_write_of_build, looked_through, read_build};
@@ -82,6 +82,7 @@ impl Mutant {
 pub(crate) fn read_document(world: &World, key: &Key, text: &str) -> String {
     let read = match key.sort.as_str() {
         "BACKUP" => read_backup(world, text),
+        "ALARM" => read_alarm(world, text),
         "CLAIM" => read_claim(world, text),
         "PAUSE" => read_pauses(world),
         "INSTANCE" => read_instance(world, text),

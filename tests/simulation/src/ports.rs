@@ -1,7 +1,7 @@
 //! The engine's ports, over the virtual world: one file per port.
 //!
-//! Every call awaits virtual time twice: while its request is on the way, and while its reply is. Between the two it takes effect. Whatever else is
-//! going on in the world goes on meanwhile. A port only translates: what a service does is in the service's own module.
+//! Every call awaits virtual time twice: while its request is on the way, and while its reply is. Between the two it takes effect. Other
+//! invocations continue meanwhile. A port only translates: what a service does is in the service's own module.
 
 mod agents;
 mod backups;

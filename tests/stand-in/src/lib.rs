@@ -2,7 +2,7 @@
 //!
 //! One endpoint serves every service: `ecs`, `codebuild`, `states`, `codecommit`, `codepipeline`, `backup` and Cloud Control are answered here,
 //! every other request is forwarded to the upstream (a local AWS emulator). So every AWS request of the functions under test
-//! stands in one [`Journal`], and [`Faults`] can be injected into any of them.
+//! stands in one [`Journal`], and [`Faults`] can be injected into any of them. What the simulation says of a service too is in `tests/model`.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -17,7 +17,6 @@
 
 mod backup;
 mod calls;
-pub mod capacity;
 mod codebuild;
 mod codecommit;
 mod codepipeline;
@@ -31,6 +30,7 @@ mod processes;
 mod proxy;
 mod record;
 mod replies;
+pub mod request_units;
 mod server;
 mod step_functions;
 mod support;

@@ -1,6 +1,6 @@
 //! Step Functions: state machines, their executions, and what happens to them.
 //!
-//! What a state machine does is the test's to say: an execution runs until a test ends it, or a StopExecution.
+//! The test decides what a state machine does: an execution runs until the test ends it or StopExecution stops it.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use bellhop_model::step_functions::{Status, execution_arn};
 use bellhop_model::tokens::{Known, Tokens};
 use jiff::Timestamp;
-use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -53,8 +53,7 @@ struct State {
 }
 
 /// An execution, as a test sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecutionView {
     /// Its ARN.
     pub arn: String,
@@ -62,8 +61,8 @@ pub struct ExecutionView {
     pub state_machine: String,
     /// Its name.
     pub name: String,
-    /// `RUNNING`, `SUCCEEDED`, `FAILED`, `TIMED_OUT` or `ABORTED`.
-    pub status: &'static str,
+    /// Its status.
+    pub status: Status,
     /// Its input, as it was given.
     pub input: String,
     /// The error of one that failed or was stopped.
@@ -81,26 +80,46 @@ impl ExecutionView {
         Some(input["environment"][name].as_str()?.to_owned())
     }
 
+    /// What every state machine here returns.
+    fn output(&self) -> Option<&'static str> {
+        (self.status == Status::Succeeded).then_some("{}")
+    }
+
+    fn redrive_status(&self) -> &'static str {
+        match self.status.not_redrivable() {
+            Some(_) => "NOT_REDRIVABLE",
+            None => "REDRIVABLE",
+        }
+    }
+
     fn detail(&self, hides_input: bool) -> Value {
+        let output = self.output();
         json!({
-            "executionArn": self.arn, "stateMachineArn": self.state_machine, "name": self.name, "status": self.status,
+            "executionArn": self.arn, "stateMachineArn": self.state_machine, "name": self.name, "status": self.status.name(),
             "startDate": self.started.as_millisecond(), "stopDate": self.stopped.map(Timestamp::as_millisecond),
             "input": (!hides_input).then_some(&self.input), "inputDetails": { "included": !hides_input },
-            "output": (self.status == "SUCCEEDED").then_some("{}"), "outputDetails": null,
+            "output": output, "outputDetails": output.map(|_| json!({ "included": true })),
             "stateMachineVersionArn": null, "stateMachineAliasArn": null, "redriveCount": 0, "redriveDate": null,
-            "redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": null, "error": self.error, "cause": self.cause,
+            "redriveStatus": self.redrive_status(), "redriveStatusReason": self.status.not_redrivable(),
+            "error": self.error, "cause": self.cause,
         })
     }
 
     fn description(&self) -> Value {
         let mut all = json!({
-            "executionArn": self.arn, "stateMachineArn": self.state_machine, "name": self.name, "status": self.status,
+            "executionArn": self.arn, "stateMachineArn": self.state_machine, "name": self.name, "status": self.status.name(),
             "startDate": epoch(self.started), "input": self.input, "inputDetails": { "included": true },
+            "redriveCount": 0, "redriveStatus": self.redrive_status(),
         });
         if let Some(stopped) = self.stopped {
             all["stopDate"] = epoch(stopped).into();
         }
-        for (name, text) in [("error", &self.error), ("cause", &self.cause)] {
+        if let Some(output) = self.output() {
+            all["output"] = output.into();
+            all["outputDetails"] = json!({ "included": true });
+        }
+        let reason = self.status.not_redrivable();
+        for (name, text) in [("error", &self.error), ("cause", &self.cause), ("redriveStatusReason", &reason)] {
             if let Some(text) = text {
                 all[name] = text.as_str().into();
             }
@@ -192,7 +211,7 @@ impl StepFunctions {
     /// # Errors
     /// It does not run.
     pub fn succeed(&self, arn: &str) -> anyhow::Result<Vec<Value>> {
-        self.end(arn, "SUCCEEDED", None, None)
+        self.end(arn, Status::Succeeded, None, None)
     }
 
     /// An execution fails with error and cause. Returns the events.
@@ -200,7 +219,7 @@ impl StepFunctions {
     /// # Errors
     /// It does not run.
     pub fn fail(&self, arn: &str, error: &str, cause: &str) -> anyhow::Result<Vec<Value>> {
-        self.end(arn, "FAILED", Some(error), Some(cause))
+        self.end(arn, Status::Failed, Some(error), Some(cause))
     }
 
     /// An execution takes longer than its state machine allows. Returns the events.
@@ -208,15 +227,15 @@ impl StepFunctions {
     /// # Errors
     /// It does not run.
     pub fn time_out(&self, arn: &str) -> anyhow::Result<Vec<Value>> {
-        self.end(arn, "TIMED_OUT", None, None)
+        self.end(arn, Status::TimedOut, None, None)
     }
 
-    fn end(&self, arn: &str, status: &'static str, error: Option<&str>, cause: Option<&str>) -> anyhow::Result<Vec<Value>> {
+    fn end(&self, arn: &str, status: Status, error: Option<&str>, cause: Option<&str>) -> anyhow::Result<Vec<Value>> {
         let mut state = lock(&self.inner.state);
         let hides_inputs = state.hides_inputs;
         let execution = state.find_mut(arn).context("no such execution")?;
-        if execution.status != "RUNNING" {
-            bail!("execution {arn} is {}", execution.status);
+        if execution.status != Status::Running {
+            bail!("execution {arn} is {}", execution.status.name());
         }
         execution.status = status;
         execution.error = error.map(str::to_owned);
@@ -239,7 +258,7 @@ impl StepFunctions {
             arn: execution_arn(machine, name),
             state_machine: machine.to_owned(),
             name: name.to_owned(),
-            status: "RUNNING",
+            status: Status::Running,
             input: input.clone(),
             error: None,
             cause: None,
@@ -273,7 +292,8 @@ impl StepFunctions {
 
     fn start_execution(&self, request: &Value) -> Result<Answer, AwsError> {
         let text = |name: &str| request[name].as_str().unwrap_or_default();
-        let (machine, input) = (text("stateMachineArn"), text("input"));
+        let machine = text("stateMachineArn");
+        let input = request["input"].as_str().unwrap_or("{}");
         let name = match text("name") {
             "" => support::uuid(),
             name => name.to_owned(),
@@ -295,7 +315,7 @@ impl StepFunctions {
             None => None,
             Some(Known::Made(place)) => {
                 let made = state.executions.get(*place);
-                Some(made.filter(|execution| execution.status == "RUNNING").cloned())
+                Some(made.filter(|execution| execution.status == Status::Running).cloned())
             }
             Some(Known::OfAnother(_)) => Some(None),
             Some(Known::Refused(never)) => match *never {},
@@ -323,7 +343,7 @@ impl StepFunctions {
     fn stop_execution(&self, request: &Value) -> Result<Answer, AwsError> {
         let text = |name: &str| request[name].as_str();
         let arn = text("executionArn").unwrap_or_default();
-        // What one that has ended answers is not documented. That it is refused is the harder case.
+        // AWS does not document the answer for an execution that has ended. The stand-in refuses, which is harder for the caller.
         let ended = self.execution(arn).map_err(|_| does_not_exist(arn))?.stopped;
         if ended.is_some() {
             return Err(AwsError::client(
@@ -331,7 +351,7 @@ impl StepFunctions {
                 format!("Execution is not running: '{arn}'"),
             ));
         }
-        let stopped = self.end(arn, "ABORTED", text("error"), text("cause"));
+        let stopped = self.end(arn, Status::Aborted, text("error"), text("cause"));
         stopped.map_err(|error| AwsError::client("ValidationException", error.to_string()))?;
         let stopped = self.execution(arn).ok().and_then(|execution| execution.stopped);
         Ok(json!({ "stopDate": stopped.map(epoch) }).into())
@@ -352,10 +372,6 @@ impl State {
     fn find_mut(&mut self, arn: &str) -> Option<&mut ExecutionView> {
         self.executions.iter_mut().find(|execution| execution.arn == arn)
     }
-}
-
-fn execution_arn(machine: &str, name: &str) -> String {
-    format!("{}:{name}", machine.replacen(":stateMachine:", ":execution:", 1))
 }
 
 fn does_not_exist(arn: &str) -> AwsError {

@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bellhop_domain::agent::{artifacts_prefix, environment};
 use bellhop_domain::executor::codebuild::buildspec::{self, FAILED};
-use bellhop_domain::executor::observation::{AgentStatus, Observation};
+use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::executor::{self, Capacity, CodeBuildExecutor, LaunchId};
 use bellhop_domain::ids::{AgentId, AttemptId};
 use bellhop_domain::spec::BuildSpec;
@@ -23,6 +23,7 @@ use bellhop_engine::Fault;
 use bellhop_engine::ports::{Executor, Launch};
 use bellhop_events::codebuild::{BuildFacts, PhaseContext, PhaseFacts, attempt};
 
+use super::agent_id;
 use crate::Aws;
 use crate::clock::timestamp;
 use crate::config::Lazy;
@@ -103,7 +104,11 @@ impl CodeBuilds {
     async fn started_before(&self, project: &str, attempt: &AttemptId) -> Result<Option<AgentId>, Fault> {
         let builds = self.builds_of(project, attempt).await?;
         let under_way = builds.iter().find(|build| build.build_status() == Some(&StatusType::InProgress));
-        under_way.or(builds.first()).and_then(Build::arn).map(agent_id).transpose()
+        under_way
+            .or(builds.first())
+            .and_then(Build::arn)
+            .map(|arn| agent_id(executor::codebuild::NAME, arn))
+            .transpose()
     }
 }
 
@@ -142,7 +147,7 @@ impl Executor for CodeBuilds {
         let error = match request.send().await {
             Ok(reply) => {
                 return match reply.build_value().and_then(Build::arn) {
-                    Some(arn) => Ok(Launch::Accepted(agent_id(arn)?)),
+                    Some(arn) => Ok(Launch::Accepted(agent_id(executor::codebuild::NAME, arn)?)),
                     None => Err(Fault::transient(format!("StartBuild for {attempt} returned no build"))),
                 };
             }
@@ -189,11 +194,7 @@ impl Executor for CodeBuilds {
 
     async fn find(&self, spec: &BuildSpec, attempt: &AttemptId) -> Result<Vec<Observation>, Fault> {
         let builds = self.builds_of(&template_of(spec)?.project, attempt).await?;
-        Ok(builds
-            .iter()
-            .filter_map(observe)
-            .filter(|observation| !matches!(observation.status, AgentStatus::Stopped(_)))
-            .collect())
+        Ok(builds.iter().filter_map(observe).filter(Observation::is_open).collect())
     }
 
     async fn describe(&self, agents: &[AgentId]) -> (Vec<(AgentId, Option<Observation>)>, Option<Fault>) {
@@ -279,11 +280,6 @@ fn artifacts(spec: &BuildSpec, attempt: &AttemptId, bucket: &str) -> Result<Proj
 fn build_id(agent: &AgentId) -> &str {
     let arn = agent.as_str();
     arn.split_once(":build/").map_or(arn, |(_, id)| id)
-}
-
-fn agent_id(arn: &str) -> Result<AgentId, Fault> {
-    arn.parse()
-        .map_err(|error| Fault::permanent(format!("CodeBuild returned the invalid build ARN {arn:?}")).caused_by(error))
 }
 
 /// The token's documentation says "A parameter mismatch error", without the error's message.

@@ -14,15 +14,16 @@ use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bellhop_domain::agent::environment;
 use bellhop_domain::build::Refusal;
-use bellhop_domain::executor::observation::{AgentStatus, Observation};
+use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::executor::{self, Capacity, EcsExecutor, LaunchId};
 use bellhop_domain::ids::{AgentId, AttemptId};
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::Fault;
 use bellhop_engine::ports::{Executor, Launch};
-use bellhop_events::refusal::Class;
+use bellhop_events::aws_errors::Class;
 use bellhop_events::task::{self, ContainerFacts, TaskFacts};
 
+use super::agent_id;
 use crate::Aws;
 use crate::clock::timestamp;
 use crate::config::Lazy;
@@ -96,7 +97,7 @@ impl Executor for EcsTasks {
         };
         match request.send().await {
             Ok(reply) => match reply.tasks().first().and_then(Task::task_arn) {
-                Some(arn) => Ok(Launch::Accepted(agent_id(arn)?)),
+                Some(arn) => Ok(Launch::Accepted(agent_id(executor::ecs::NAME, arn)?)),
                 None => Ok(Launch::Refused {
                     refusal: refusal_of_failures(reply.failures()),
                     spent: true,
@@ -105,7 +106,7 @@ impl Executor for EcsTasks {
             Err(error) => match error.as_service_error() {
                 Some(RunTaskError::ConflictException(conflict)) => match conflict.resource_ids().first() {
                     // The token belongs to a task whose reply was lost: that task is the agent.
-                    Some(arn) => Ok(Launch::Accepted(agent_id(arn)?)),
+                    Some(arn) => Ok(Launch::Accepted(agent_id(executor::ecs::NAME, arn)?)),
                     None => Err(fault(
                         format_args!("launch {attempt}: ECS used its token before and does not return the task"),
                         error,
@@ -154,13 +155,17 @@ impl Executor for EcsTasks {
                 Err(error) if code_of(&error) == Some("ClusterNotFoundException") => continue,
                 Err(error) => return Err(fault(format_args!("list the tasks of {attempt}"), error)),
             };
-            let agents: Vec<AgentId> = reply.task_arns().iter().map(|arn| agent_id(arn)).collect::<Result<_, _>>()?;
+            let agents: Vec<AgentId> = reply
+                .task_arns()
+                .iter()
+                .map(|arn| agent_id(executor::ecs::NAME, arn))
+                .collect::<Result<_, _>>()?;
             if !agents.is_empty() {
                 let tasks = self.describe_in(cluster, &agents).await?;
                 found.extend(tasks.iter().filter_map(observe));
             }
         }
-        found.retain(|observation| !matches!(observation.status, AgentStatus::Stopped(_)));
+        found.retain(Observation::is_open);
         Ok(found)
     }
 
@@ -227,11 +232,6 @@ fn overrides(spec: &BuildSpec, ecs: &EcsExecutor, attempt: &AttemptId, capacity:
         container = container.environment(KeyValuePair::builder().name(name).value(value).build());
     }
     TaskOverride::builder().container_overrides(container.build()).build()
-}
-
-fn agent_id(arn: &str) -> Result<AgentId, Fault> {
-    arn.parse()
-        .map_err(|error| Fault::permanent(format!("ECS returned the invalid task ARN {arn:?}")).caused_by(error))
 }
 
 /// The cluster's name in a task's ARN; the default cluster for the old ARN format without one.

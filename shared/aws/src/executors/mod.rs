@@ -1,7 +1,8 @@
 //! The executors on AWS: one file per executor, and the registry.
 //!
-//! An executor's file holds its calls and what their replies mean. What an observed agent's state means is judged in `bellhop-events`, which does the
-//! same for events. A new executor is a file here and a line in [`all`].
+//! An executor's file holds its calls. What an error code means is not decided here: one table in `bellhop-events` (`aws_errors`) has it for all
+//! services, and `fault` looks there. What an observed agent's state means is judged in `bellhop-events` too, as for events. A new executor is a file
+//! here and a line in [`all`].
 
 mod codebuild;
 pub(crate) mod ecs;
@@ -10,6 +11,8 @@ mod step_functions;
 use std::sync::Arc;
 
 use bellhop_domain::executor;
+use bellhop_domain::ids::AgentId;
+use bellhop_engine::Fault;
 use bellhop_engine::ports::Executors;
 
 use self::codebuild::CodeBuilds;
@@ -24,6 +27,12 @@ pub(crate) fn all(aws: &Aws, bucket: &str) -> Executors {
         (executor::codebuild::NAME, Arc::new(CodeBuilds::new(aws, bucket)) as _),
         (executor::step_functions::NAME, Arc::new(Executions::new(aws, bucket)) as _),
     ])
+}
+
+/// The id of an agent, as a service returned it to an executor.
+fn agent_id(executor: &str, arn: &str) -> Result<AgentId, Fault> {
+    arn.parse()
+        .map_err(|error| Fault::permanent(format!("{executor} returned the invalid ARN {arn:?}")).caused_by(error))
 }
 
 #[cfg(test)]

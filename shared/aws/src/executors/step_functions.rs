@@ -1,10 +1,13 @@
 //! Agents as executions of AWS Step Functions (<https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html>).
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use bellhop_domain::agent::environment;
-use bellhop_domain::executor::observation::{AgentStatus, Observation};
+use bellhop_domain::build::Refusal;
+use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::executor::step_functions::{self, StepFunctionsExecutor, input};
 use bellhop_domain::executor::{self, LaunchId};
 use bellhop_domain::ids::{AgentId, AttemptId};
@@ -14,6 +17,7 @@ use bellhop_engine::ports::{Executor, Launch};
 use bellhop_events::step_functions::{ExecutionFacts, attempt as attempt_of};
 use futures::stream::{self, StreamExt};
 
+use super::agent_id;
 use crate::Aws;
 use crate::clock::timestamp;
 use crate::config::Lazy;
@@ -21,6 +25,8 @@ use crate::fault::{code_of, fault, refusal_of};
 
 /// The most characters of the cause of a stop.
 const CAUSE_LIMIT: usize = 32_768;
+/// How long the description of one execution may take, so that a slow one does not hide the others: less than the caller waits for all of them.
+const ONE_DESCRIPTION: Duration = Duration::from_secs(4);
 /// How many executions are described in parallel: there is no call for several.
 const SIDE_BY_SIDE: usize = 16;
 
@@ -65,9 +71,15 @@ impl Executor for Executions {
             .send()
             .await;
         match started {
-            Ok(execution) => Ok(Launch::Accepted(agent_id(&execution.execution_arn)?)),
+            // An EXPRESS state machine has other ARNs, starts a second execution for the same name, and cannot be polled or stopped
+            // (https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html).
+            Ok(started) if started.execution_arn.split(':').nth(5) == Some("express") => Ok(Launch::Refused {
+                refusal: Refusal::Invalid(format!("the state machine {} is not of the type STANDARD", template.state_machine)),
+                spent: true,
+            }),
+            Ok(started) => Ok(Launch::Accepted(agent_id(step_functions::NAME, &started.execution_arn)?)),
             Err(error) if code_of(&error) == Some("ExecutionAlreadyExists") => {
-                Ok(Launch::Accepted(agent_id(&template.execution(attempt))?))
+                Ok(Launch::Accepted(agent_id(step_functions::NAME, &template.execution(attempt))?))
             }
             Err(error) => match refusal_of(&error) {
                 Some(refusal) => Ok(Launch::refused(refusal)),
@@ -93,7 +105,7 @@ impl Executor for Executions {
         let execution = self.get(agent.as_str()).await?;
         let is_running = execution
             .and_then(|execution| observe(&execution))
-            .is_some_and(|seen| is_open(&seen));
+            .is_some_and(|seen| seen.is_open());
         if is_running {
             Err(fault(format_args!("stop {agent}"), error))
         } else {
@@ -103,13 +115,22 @@ impl Executor for Executions {
 
     async fn find(&self, spec: &BuildSpec, attempt: &AttemptId) -> Result<Vec<Observation>, Fault> {
         let execution = self.get(&template_of(spec)?.execution(attempt)).await?;
-        Ok(execution.iter().filter_map(observe).filter(is_open).collect())
+        Ok(execution.iter().filter_map(observe).filter(Observation::is_open).collect())
     }
 
     async fn describe(&self, agents: &[AgentId]) -> (Vec<(AgentId, Option<Observation>)>, Option<Fault>) {
         let asking: Vec<_> = agents
             .iter()
-            .map(|agent| async move { (agent, self.get(agent.as_str()).await) })
+            .map(|agent| async move {
+                let answer = tokio::time::timeout(ONE_DESCRIPTION, self.get(agent.as_str())).await;
+                let late = |_| {
+                    Err(Fault::transient(format!(
+                        "describe execution {agent}: no answer within {} s",
+                        ONE_DESCRIPTION.as_secs()
+                    )))
+                };
+                (agent, answer.unwrap_or_else(late))
+            })
             .collect();
         let mut asking = stream::iter(asking).buffered(SIDE_BY_SIDE);
         let (mut all, mut fault) = (Vec::with_capacity(agents.len()), None);
@@ -142,15 +163,6 @@ fn template_of(spec: &BuildSpec) -> Result<&StepFunctionsExecutor, Fault> {
     }
 }
 
-fn agent_id(arn: &str) -> Result<AgentId, Fault> {
-    arn.parse()
-        .map_err(|error| Fault::permanent(format!("Step Functions returned the invalid execution ARN {arn:?}")).caused_by(error))
-}
-
-fn is_open(seen: &Observation) -> bool {
-    !matches!(seen.status, AgentStatus::Stopped(_))
-}
-
 fn observe(execution: &DescribeExecutionOutput) -> Option<Observation> {
     let facts = ExecutionFacts {
         arn: execution.execution_arn().to_owned(),
@@ -174,7 +186,7 @@ fn observe(execution: &DescribeExecutionOutput) -> Option<Observation> {
 mod tests {
     use bellhop_domain::build::Refusal;
     use bellhop_domain::executor::Executor as Template;
-    use bellhop_domain::executor::observation::StopCause;
+    use bellhop_domain::executor::observation::{AgentStatus, StopCause};
     use bellhop_domain::executor::step_functions::{CAPACITY, name_of};
     use serde_json::{Value, json};
 
@@ -276,6 +288,19 @@ mod tests {
             let (launched, _) = launch(&spec(), Some(open.clone()), false).await;
             assert!(launched.is_err(), "{open:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_express_state_machine_is_refused_and_not_started_again() {
+        let express = "arn:aws:states:eu-west-1:123456789012:express:bellhop-agent-release:0f1e:2d3c";
+        let started = ok(&json!({ "executionArn": express, "startDate": 1_790_000_000 }));
+        let (launched, asked) = launch(&spec(), Some(started), false).await;
+        let why = format!("the state machine {MACHINE} is not of the type STANDARD");
+        let refused = Launch::Refused {
+            refusal: Refusal::Invalid(why),
+            spent: true,
+        };
+        assert_eq!((launched.unwrap(), asked.len()), (refused, 1));
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use super::attempt::Attempt;
 use super::record::Build;
 use super::state::Phase;
 use crate::executor::Capacity;
-use crate::time::{doubled, later};
+use crate::time::{between, doubled, later};
 
 /// How long an agent may take to stop after Bellhop asked it to: after that it counts as lost. A task has two minutes. If it takes longer, its host
 /// is disconnected and may never report the end.
@@ -24,6 +24,9 @@ pub const FAILING_POLLS_FOR: Duration = Duration::from_secs(30 * 60);
 pub const CHECK_RUNNING: Duration = Duration::from_secs(5 * 60);
 /// How often an agent is polled that should change soon: starting, interrupted, stopping.
 pub const CHECK_CHANGING: Duration = Duration::from_secs(60);
+/// How long after a refusal for good the launch is tried once more: the missing resource, such as a cluster or a task definition of the same deployment,
+/// may have been created a moment ago.
+pub const ONCE_MORE_AFTER: Duration = Duration::from_secs(2);
 /// The first wait after a launch was refused because of capacity or a limit of the account; doubles each time.
 pub const REFUSED_BACKOFF: Duration = Duration::from_secs(15);
 /// The wait after a launch was throttled. It does not grow: the service refills its tokens continuously, and the sweep, which slows down when it is
@@ -85,6 +88,17 @@ impl Build {
             "it ran longer than its timeout of {}",
             humantime::format_duration(self.spec.timeout)
         )
+    }
+
+    /// Why an attempt timed out. A service may end an agent at a time limit of its own, before the job's `timeout`.
+    pub(super) fn timeout_cause_of(&self, attempt: &Attempt) -> String {
+        match (attempt.launched, &attempt.phase) {
+            (Some(launched), Phase::Ended { at, .. }) if between(launched, *at) < self.spec.timeout => format!(
+                "its service ended it at a time limit of its own, which is shorter than the job's `timeout` of {}",
+                humantime::format_duration(self.spec.timeout)
+            ),
+            _ => self.timeout_cause(),
+        }
     }
 
     /// Between three quarters of a wait and all of it, so that builds that were refused together do not retry together. The share depends only on the

@@ -1,4 +1,4 @@
-//! When the sweep must process a build, and which of its agents it must poll.
+//! When the sweep must process a build, and which of its agents it must poll. The intervals are in `deadline`.
 
 use jiff::Timestamp;
 

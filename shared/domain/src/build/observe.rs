@@ -12,6 +12,9 @@ use crate::executor::observation::{AgentStatus, Observation, Stop};
 impl Build {
     /// An event or a poll shows an agent with the name of an attempt.
     pub(super) fn observed(&mut self, number: u32, seen: &Observation, now: Timestamp) -> Result<(), Ignored> {
+        if !self.spec.executor.kind().may_carry(&seen.agent, &self.attempt_id(number)) {
+            return Err(Ignored::Foreign);
+        }
         if self.strays.iter().any(|stray| stray.agent == seen.agent) {
             return self.stray_observed(&seen.agent, &seen.status, now);
         }

@@ -26,6 +26,7 @@ use crate::decision::Ignored;
 use crate::executor::Capacity;
 use crate::executor::observation::{AgentStatus, Observation};
 use crate::ids::AgentId;
+use crate::outbox::{PERFORM_WITHIN, Pending};
 use crate::time::later;
 
 /// How long Bellhop searches for the orphan of a stopped attempt before it concludes that there is none.
@@ -45,6 +46,13 @@ impl Attempt {
 }
 
 impl Build {
+    /// Whether a request of a pending launch may have been sent before. A refusal does not prove that it had no effect.
+    #[must_use]
+    pub fn may_have_been_tried(&self, launch: &Pending<BuildEffect>, attempt: u32, now: Timestamp) -> bool {
+        let mut tried = self.attempts.iter().filter(|candidate| candidate.number == attempt);
+        tried.any(Attempt::was_refused) || launch.tries > 0 || later(launch.since, PERFORM_WITHIN) <= now
+    }
+
     /// Searches once for the orphan of an attempt that may have one.
     pub(super) fn search_for_orphan(&mut self, index: usize, now: Timestamp) {
         if let Some(attempt) = self.attempts.get_mut(index).filter(|attempt| attempt.may_have_orphan) {

@@ -63,7 +63,7 @@ impl Build {
             End::Failed { exit_code, cause } => (RetryOn::Failure, *exit_code, Outcome::Failed, cause.clone()),
             End::Interrupted => (RetryOn::Interrupted, None, Outcome::Interrupted, interruption(capacity)),
             End::Infrastructure { cause } => (RetryOn::Infrastructure, None, Outcome::InfrastructureFailed, cause.clone()),
-            End::TimedOut => (RetryOn::Timeout, None, Outcome::TimedOut, self.timeout_cause()),
+            End::TimedOut => (RetryOn::Timeout, None, Outcome::TimedOut, self.timeout_cause_of(attempt)),
         };
         match self.take_retry(on, exit_code) {
             Some(retry) => self.next_attempt(number, capacity, on, &retry, cause, now),

@@ -87,7 +87,7 @@ pub enum StopReason {
     BuildOver,
     /// It ran longer than the job's `timeout`.
     Timeout,
-    /// Its agent did not start in time: [`LAUNCH_TIMEOUT`](super::LAUNCH_TIMEOUT) or [`ON_DEMAND_LAUNCH_TIMEOUT`](super::ON_DEMAND_LAUNCH_TIMEOUT).
+    /// Its agent did not start within [`launch_timeout`](crate::executor::ExecutorKind::launch_timeout).
     #[serde(rename = "never-up")]
     NeverStarted,
 }
@@ -117,7 +117,7 @@ pub enum End {
         /// The cause, for people.
         cause: String,
     },
-    /// Bellhop stopped it because it ran too long.
+    /// It ran too long: Bellhop stopped it, or its service ended it at a time limit.
     TimedOut,
     /// It was stopped because the build finished without it, or it was never launched.
     Unneeded,

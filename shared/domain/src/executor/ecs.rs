@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pages::{Pages, ResourceName, console_of};
 use super::{Capacity, Demand, ExecutorKind, LAUNCH_TIMEOUT, Logs, Unmet};
-use crate::ids::AgentId;
+use crate::ids::{AgentId, AttemptId};
 use crate::yaml::{FieldPath, FileError, Flag, LogGroup, Name, OneOrMany, Source};
 
 /// The name of this executor.
@@ -118,13 +118,17 @@ impl ExecutorKind for EcsExecutor {
         true
     }
 
+    fn may_carry(&self, agent: &AgentId, _attempt: &AttemptId) -> bool {
+        ResourceName::of(agent, "ecs").is_some()
+    }
+
     fn takes(&self, environment: &BTreeMap<String, String>) -> bool {
         let size = size_of(environment.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         size + self.container.len() + OVERRIDES_MARGIN <= OVERRIDES_LIMIT
     }
 
     fn check(&self, demand: &Demand<'_>) -> Result<(), Unmet> {
-        super::codebuild::only_here(demand)?;
+        demand.script_of_its_own()?;
         let size = size_of(demand.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         if size > LARGEST_ENVIRONMENT {
             return Err(Unmet {

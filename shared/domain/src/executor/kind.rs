@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::capacity::Capacity;
 use super::logs::Logs;
 use super::pages::Pages;
-use crate::ids::AgentId;
+use crate::ids::{AgentId, AttemptId};
 use crate::record::Performer;
 
 /// How long an accepted agent may take to start. Fargate pulls large images in minutes; an agent that takes longer never starts. If a group of
@@ -53,13 +53,16 @@ pub trait ExecutorKind {
         true
     }
 
-    /// Checks a job.
+    /// Checks a job. Only CodeBuild runs buildspecs.
     ///
     /// # Errors
     /// What the executor cannot do for it.
-    fn check(&self, _demand: &Demand<'_>) -> Result<(), Unmet> {
-        Ok(())
+    fn check(&self, demand: &Demand<'_>) -> Result<(), Unmet> {
+        demand.script_of_its_own()
     }
+
+    /// Whether an agent with this id can be the one of an attempt. An observation of any other agent says nothing about the attempt.
+    fn may_carry(&self, agent: &AgentId, attempt: &AttemptId) -> bool;
 
     /// The ECS clusters in which its agents run, once each.
     fn clusters(&self) -> Vec<&str> {
@@ -86,6 +89,19 @@ pub struct Demand<'a> {
     pub environment: &'a BTreeMap<String, String>,
     /// The patterns of its artifacts.
     pub artifacts: &'a [String],
+}
+
+impl Demand<'_> {
+    /// Refuses a buildspec.
+    pub(super) fn script_of_its_own(&self) -> Result<(), Unmet> {
+        match self.script {
+            Script::Buildspec(_) => Err(Unmet {
+                key: "buildspec",
+                message: format!("a buildspec needs a CodeBuild agent, and `{}` is none: expected `run`", self.agent),
+            }),
+            Script::Inline(_) | Script::Stored(_) => Ok(()),
+        }
+    }
 }
 
 /// A demand that an executor cannot meet: an error in the pipeline file.

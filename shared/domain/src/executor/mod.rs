@@ -1,8 +1,8 @@
 //! Executors: the services that carry attempts, as far as decisions depend on them.
 //!
 //! One file per executor. It holds the executor's part of an agent template, its rules ([`ExecutorKind`], in `kind`), and what the service is called
-//! with. The registry is in this file: a variant, a line in [`Executor::kind`], in [`NAMES`] and in `RawTemplate`. No other file of the workspace asks which
-//! executor a build has, except the executor's own: its parser in `bellhop-events` and its adapter in `bellhop-aws`.
+//! with. The registry is in this file: a variant, a line in [`Executor::kind`], in [`NAMES`] and in `RawTemplate`. No other production file asks which executor
+//! a build has, except the executor's own: its parser in `bellhop-events` and its adapter in `bellhop-aws`.
 //!
 //! Also here: the capacity of an attempt, the identity of a launch, and observations of agents, which are the same for all executors.
 //!

@@ -19,6 +19,14 @@ pub struct Observation {
     pub status: AgentStatus,
 }
 
+impl Observation {
+    /// Whether the agent has not stopped.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !matches!(self.status, AgentStatus::Stopped(_))
+    }
+}
+
 /// The status of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

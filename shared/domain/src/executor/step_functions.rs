@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::pages::{Pages, ResourceName, console_of};
-use super::{Capacity, Demand, ExecutorKind, LaunchId, Unmet};
+use super::{Capacity, ExecutorKind, LaunchId};
 use crate::ids::{AgentId, AttemptId};
 use crate::yaml::{Arn, FieldPath, FileError, Source};
 
@@ -26,6 +26,9 @@ pub const ENVIRONMENT: &str = "environment";
 /// The most bytes of an execution's input (<https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>).
 const INPUT_LIMIT: usize = 262_144;
 
+/// Space kept free below the limit for a longer attempt number than at planning time.
+const INPUT_MARGIN: usize = 64;
+
 /// An agent template on Step Functions: parameters of `StartExecution`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepFunctionsExecutor {
@@ -34,8 +37,8 @@ pub struct StepFunctionsExecutor {
 }
 
 impl StepFunctionsExecutor {
-    /// The id of an attempt's execution. Its name is the launch's token, so that a repeated start gives the same execution; a name is used up for 90
-    /// days (<https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html>).
+    /// The id of an attempt's execution. Its name is the token of the attempt's first launch, so that every start gives the same execution; a name is
+    /// used up for 90 days (<https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html>).
     #[must_use]
     pub fn execution(&self, attempt: &AttemptId) -> String {
         let machine = self.state_machine.replacen(":stateMachine:", ":execution:", 1);
@@ -65,11 +68,13 @@ impl ExecutorKind for StepFunctionsExecutor {
     }
 
     fn takes(&self, environment: &BTreeMap<String, String>) -> bool {
-        input(environment).to_string().len() <= INPUT_LIMIT
+        input(environment).to_string().len() + INPUT_MARGIN <= INPUT_LIMIT
     }
 
-    fn check(&self, demand: &Demand<'_>) -> Result<(), Unmet> {
-        super::codebuild::only_here(demand)
+    /// Only the execution of the template's state machine with the attempt's name, because input and name alone can be anybody's: a state machine may
+    /// start another one with its own.
+    fn may_carry(&self, agent: &AgentId, attempt: &AttemptId) -> bool {
+        agent.as_str() == self.execution(attempt)
     }
 
     fn pages(&self, agent: &AgentId) -> Option<Pages> {
@@ -113,7 +118,7 @@ mod tests {
     use super::*;
     use crate::agent::{environment, fits_environment};
     use crate::config::SuiteConfig;
-    use crate::executor::{Executor, Script};
+    use crate::executor::{Demand, Executor, Script};
     use crate::spec::BuildSpec;
     use crate::testing::spec;
 
@@ -178,6 +183,16 @@ mod tests {
     }
 
     #[test]
+    fn only_its_own_execution_carries_an_attempt() {
+        let carries = |arn: &str| release().may_carry(&arn.parse().unwrap(), &attempt(1));
+        let own = release().execution(&attempt(1));
+        assert!(carries(&own));
+        assert!(!carries(&own.replace("bellhop-agent-release", "other")), "another state machine");
+        assert!(!carries(&release().execution(&attempt(2))), "another attempt");
+        assert!(!carries("arn:aws:ecs:us-east-1:123456789012:task/ci/0a1b"));
+    }
+
+    #[test]
     fn a_script_that_fits_is_in_the_input_and_a_longer_one_in_the_bucket() {
         let with = |length: usize| BuildSpec {
             executor: Executor::StepFunctions(release()),
@@ -188,8 +203,7 @@ mod tests {
             let spec = with(script);
             input(&environment(&spec, &attempt(1), CAPACITY, "suite")).to_string().len()
         };
-        let most = INPUT_LIMIT - length(0);
-        assert_eq!(length(most), INPUT_LIMIT);
+        let most = INPUT_LIMIT - INPUT_MARGIN - length(0);
         assert!(fits_environment(&with(most), "suite"));
         assert!(!fits_environment(&with(most + 1), "suite"));
     }

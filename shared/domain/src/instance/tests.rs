@@ -74,7 +74,7 @@ fn an_instance_that_came_back_can_be_taken_away_again() {
 /// The simulation found this: a notice that was redriven from a dead-letter queue interrupted the builds on an instance that had returned from
 /// hibernation.
 #[test]
-fn a_warning_that_comes_long_after_interrupts_nobody() {
+fn a_warning_that_comes_long_after_interrupts_no_build() {
     let (last, over) = (instance().decide(&warning(0), t(599)), instance().decide(&warning(0), t(600)));
     assert!(matches!(last, Decision::Next(_)), "{last:?}");
     assert_eq!(over, Decision::Ignored(Ignored::Stale));
@@ -109,7 +109,7 @@ fn what_two_have_seen_is_told_once() {
 }
 
 #[test]
-fn nobody_else_on_it_is_nothing_to_tell() {
+fn an_instance_without_other_tasks_has_no_message() {
     let warned = take(&instance(), warning(0), 0);
     let seen = InstanceEvent::Interrupted {
         effect: warned.outbox.pending()[0].id,

@@ -16,7 +16,7 @@ pub trait Notifier: Send + Sync {
 /// The internal topic, through which a function wakes the one that performs what it has committed.
 #[async_trait]
 pub trait Waker: Send + Sync {
-    /// Tells a performer that these records have effects for it, or are due. Wake-ups may be lost: the sweep repeats them as long as the records are
-    /// due. They may also arrive more than once.
+    /// Tells a performer that these records have effects for it. Wake-ups may be lost: the sweep repeats them as long as the effects are due. They may
+    /// also arrive more than once.
     async fn wake(&self, performer: Performer, records: &[Key]) -> Result<(), Fault>;
 }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellhop_domain::build::{Build, BuildEffect, BuildEvent, BuildNews, BuildState, Phase, Refusal};
+use bellhop_domain::build::{Build, BuildEffect, BuildEvent, BuildNews, BuildState, ONCE_MORE_AFTER, Phase, Refusal};
 use bellhop_domain::decision::Ignored;
 use bellhop_domain::executor::LaunchId;
 use bellhop_domain::executor::observation::{AgentStatus, Observation, StopCause};
 use bellhop_domain::ids::BuildId;
 use bellhop_domain::measure::{self, Measure};
 use bellhop_domain::message;
-use bellhop_domain::outbox::{PERFORM_WITHIN, Pending, RETRY_FOR};
+use bellhop_domain::outbox::{Pending, RETRY_FOR};
 use bellhop_domain::outcome::Outcome as BuildOutcome;
 use bellhop_domain::queue::pool::{Pool, PoolEvent};
 use bellhop_domain::record::Performer;
@@ -33,10 +33,6 @@ const KEEP_BLOCKED: SignedDuration = SignedDuration::from_hours(400 * 24);
 
 /// How long a read of an agent's report from the bucket may take.
 const REPORT: Duration = Duration::from_secs(8);
-
-/// How long after a refusal for good Bellhop tries the launch once more: the missing resource, such as a cluster or a task definition of the same
-/// deployment, may have been created a moment ago.
-const ONCE_MORE_AFTER: Duration = Duration::from_secs(2);
 
 impl Stored for Build {
     type Id<'a> = &'a BuildId;
@@ -154,7 +150,7 @@ impl Record for Build {
         match &pending.effect {
             BuildEffect::Launch { attempt, capacity, round } => {
                 let (attempt, capacity, round) = (*attempt, *capacity, *round);
-                let again = may_have_been_tried(self, pending, attempt, engine.clock.now());
+                let again = self.may_have_been_tried(pending, attempt, engine.clock.now());
                 if self.spec.pausable
                     && let Some(why) = engine.paused().await?
                 {
@@ -284,15 +280,6 @@ async fn launch(build: &Build, engine: &Engine, launch: &LaunchId, again: bool) 
         pace.note(&launched, engine.clock.now());
     }
     Ok(launched)
-}
-
-/// Whether a request of a launch may have been sent before. A refusal does not prove that it had no effect.
-fn may_have_been_tried(build: &Build, launch: &Pending<BuildEffect>, attempt: u32, now: Timestamp) -> bool {
-    let refused = build
-        .attempts
-        .iter()
-        .any(|candidate| candidate.number == attempt && candidate.was_refused());
-    refused || launch.tries > 0 || launch.since.checked_add(PERFORM_WITHIN).is_ok_and(|overdue| overdue <= now)
 }
 
 /// Whether a message is sent. Everything except a success is reported; the configuration decides about successes.

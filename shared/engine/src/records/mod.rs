@@ -1,11 +1,11 @@
 //! The kinds of records: where the ledger keeps each, and what the engine does for it.
 //!
 //! One file per kind. It implements [`Stored`], which says where the record is kept and when it is due, and, if the record has effects, [`Record`],
-//! which performs them. A kind that can be due has a line in [`KINDS`], by which the sweep finds it from a key. So a new kind is a file here and a
-//! line there.
+//! which performs them. A kind that can be due has a line in [`KINDS`], by which the sweep finds it from a key. So a new kind is a file here, a
+//! line there, and a line in `tests/checks/tests/stored_records.rs`.
 //!
-//! No decisions belong here: what a record makes of an event is decided in `bellhop-domain`. No service is named here either: effects go through the
-//! ports.
+//! No decisions belong here: what a record makes of an event is decided in `bellhop-domain`. The exception is a message whose need depends on another
+//! record, such as a success that is announced only after a failure. No service is named here either: effects go through the ports.
 
 mod alarm;
 mod backup;

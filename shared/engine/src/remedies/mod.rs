@@ -2,8 +2,8 @@
 //!
 //! One file per remedy. Its rules and words are in `bellhop-domain`; here it acts, through the ports. The registry is [`act`]: a line per remedy.
 //!
-//! A remedy with a target is applied under a claim, so that two alarms do not restart one service at the same time, and is told since when the target
-//! is claimed: a repeated call for that moment must act once.
+//! A remedy that is no pause is applied under a claim of its target, so that two alarms do not restart one service at the same time. It receives the
+//! time since which the target is claimed: a repeated call for that time must act once.
 
 mod back_up;
 mod pause_starts;
@@ -21,15 +21,15 @@ struct Occasion<'a> {
     alarm: &'a Alarm,
     /// The same for every try.
     name: String,
-    /// Since when the target is claimed.
+    /// Since when the target is claimed; for a pause, since when the alarm lasts.
     since: Timestamp,
 }
 
 /// Applies the remedy of an alarm that went to ALARM at a moment.
 pub(crate) async fn apply(alarm: &Alarm, engine: &Engine, at: Timestamp, remedy: &Remedy) -> Result<RemedyOutcome, Fault> {
     let name = alarm.occasion(at);
-    if remedy.action == RemedyAction::PauseStarts {
-        return pause_starts::apply(engine, alarm).await;
+    if remedy.is_pause() {
+        return act(engine, &remedy.action, &Occasion { alarm, name, since: at }).await;
     }
     let since = match engine.claim(remedy, &name).await? {
         Claimed::Yes(claim) => claim.at,

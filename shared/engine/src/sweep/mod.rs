@@ -249,10 +249,10 @@ impl Engine {
     }
 
     /// Processes records for which this function was woken, because they have effects that only it performs. Starts nothing new after
-    /// `until`.
+    /// `until`. An effect that fails stays in its outbox, and the sweep wakes this function again when it is due.
     ///
     /// # Errors
-    /// The first fault, after all records were tried. The sweep wakes this function again as long as they are due.
+    /// The first fault of a record that could not be read or written, after all records were tried.
     pub async fn woken(&self, keys: Vec<Key>, until: Timestamp) -> Result<Swept, Fault> {
         let mut tally = Tally::default();
         tally.swept.due = keys.len();

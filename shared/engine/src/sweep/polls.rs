@@ -1,4 +1,5 @@
-//! What the sweep asks before it decides about builds: their records, and the states of their agents.
+//! What the sweep asks before it decides about builds: their records, and the states of their agents. When an agent is due for a poll is decided in
+//! `bellhop_domain::build` (`due`, with the intervals of `deadline`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::ports::Key;
 use crate::records::{Versioned, read};
 use crate::{Engine, Fault};
 
-/// How many agents are described in one call: as many as ECS and CodeBuild accept.
+/// How many agents one `describe` gets: as many as ECS and CodeBuild accept in a request.
 pub(super) const DESCRIBE: usize = 100;
 /// How long reads may take that others wait for: of records and of agents' states.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -90,7 +91,7 @@ impl Engine {
     }
 }
 
-/// The end of a task that ECS has removed, about an hour after it stopped. The agent's report may still show how its script ended.
+/// The end of an agent that its service no longer has: ECS removes a task about an hour after it stopped. The agent's report may still show how its script ended.
 fn vanished(agent: AgentId) -> Observation {
     Observation {
         agent,

@@ -102,7 +102,7 @@ async fn a_launch_whose_reply_is_lost_is_repeated_without_a_second_agent() {
     let run = world.records().runs_of(&push("one").repository, None, 1).await.unwrap();
     let id = job(&run[0].record.id, "test");
     assert_eq!(world.build(&id).await.attempts[0].agent, None);
-    // Whoever is at it is given a minute.
+    // The function that performs it has one minute.
     assert_eq!(world.engine().sweep(Timestamp::MAX).await.unwrap().due, 0);
     assert_eq!(world.sweep().await.unwrap().advanced, 1);
     assert_eq!(calls(&world), ["test/1 on spot", "test/1 on spot"]);

@@ -27,7 +27,7 @@ async fn rejected(world: &World) -> String {
             .unwrap()
             .contains("\"rejected\"")
     );
-    // What was wrong is told once, however often the push comes.
+    // The message is sent once, however often the push comes.
     assert_eq!(started(world).await, Started::Again(id.clone()));
     assert_eq!(world.told("run"), ["rejected"]);
     assert_eq!(world.run(&id).await.due(), None);
@@ -168,7 +168,7 @@ async fn a_suite_configuration_that_cannot_be_read_rejects_the_push() {
     world.configure_with("notfy: {}");
     let message = rejected(&world).await;
     assert!(message.contains("notfy") && message.contains("notify"), "{message}");
-    // The same where nobody may list earlier ones.
+    // The same if earlier versions may not be listed.
     let world = World::new();
     world.configure_with("notfy: {}");
     world.bucket.versions_denied.store(true, Ordering::SeqCst);

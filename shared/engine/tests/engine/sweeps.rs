@@ -59,7 +59,7 @@ async fn a_build_that_runs_too_long_is_stopped_and_over() {
     world.sweep().await.unwrap();
     assert_eq!(world.run(&id.run).await.status(), "timed-out");
     assert_eq!(*world.agents.stops.lock().unwrap(), world.agents.all());
-    // It does not listen: it is told again until it has stopped.
+    // It does not stop: the stop is repeated until it has.
     world.sweep().await.unwrap();
     assert_eq!(world.agents.stops.lock().unwrap().len(), 2);
     world.agents.end(&world.agents.all()[0], AgentStatus::Stopped(exited(0)));
@@ -75,7 +75,7 @@ async fn a_build_that_runs_too_long_is_stopped_and_over() {
     assert_eq!(build.due(), None);
 }
 
-/// Found by the simulation: only what had not been heard of for five minutes was asked for, and a shorter timeout struck before.
+/// Found by the simulation: only agents without an event for five minutes were polled, and a shorter timeout applied first.
 #[tokio::test]
 async fn an_agent_that_ended_in_time_is_asked_for_before_it_is_held_to_its_timeout() {
     let world = World::new();

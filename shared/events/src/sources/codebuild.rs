@@ -13,8 +13,8 @@ use bellhop_domain::executor::observation::{AgentStatus, Observation, Report, Re
 use bellhop_domain::ids::{AttemptId, InvalidId};
 use jiff::Timestamp;
 
+use crate::aws_errors::Class;
 use crate::decode::clean;
-use crate::refusal::Class;
 use crate::task;
 
 /// The phases of a build, in order.

@@ -109,8 +109,8 @@ fn success() -> Report {
     }
 }
 
-/// The attempt of an execution with this name and input; `None` for executions that Bellhop did not start, including those that a state machine
-/// started with its own input.
+/// The attempt that an execution with this name and input can belong to; `None` for executions that Bellhop did not start. An execution of another state
+/// machine may have both: `bellhop_domain` compares the ARN.
 #[must_use]
 pub fn attempt(name: &str, input: &str) -> Option<AttemptId> {
     let input: Value = serde_json::from_str(input).ok()?;

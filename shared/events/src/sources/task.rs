@@ -9,7 +9,7 @@ use bellhop_domain::executor::observation::{AgentStatus, ContainerEnd, Observati
 use bellhop_domain::ids::{AttemptId, InvalidId};
 use jiff::Timestamp;
 
-use crate::refusal::Class;
+use crate::aws_errors::Class;
 
 /// The variable with an agent's build id.
 const BUILD: &str = "BELLHOP_BUILD";

@@ -149,7 +149,7 @@ pub(super) fn phase(detail: &Value) -> Expected {
     }
 }
 
-/// Whose a build is: nobody can tell, somebody else's, or an attempt's.
+/// Whose a build is: unknown, foreign, or an attempt's.
 fn whose(detail: &Value) -> Option<Option<String>> {
     let mut found = Vec::new();
     objects(&detail["additional-information"]["environment"], &mut found);

@@ -74,7 +74,7 @@ pub(super) fn without_blanks(at: &str) -> Option<String> {
     (at.len() == 19).then_some(at)
 }
 
-/// Whether two numbers are the same, but for the digits that do not count.
+/// Whether two numbers are equal, apart from digits that do not count.
 pub(super) fn alike(one: Option<f64>, other: Option<f64>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => (one - other).abs() <= other.abs() / 1000.0,

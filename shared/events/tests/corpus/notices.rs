@@ -86,7 +86,7 @@ pub(super) fn job(kind: &str, event: &Value) -> Expected {
 
 pub(super) fn pipeline(job: &Value) -> Expected {
     let id = text(job, "/id").unwrap();
-    // Documentation masks ids with letters that none has; whatever has the shape of one is answered.
+    // Documentation masks ids with letters that no id has; everything of that form is answered.
     if id.len() != 36 {
         return Expected::Malformed("id: ".into());
     }
@@ -95,7 +95,7 @@ pub(super) fn pipeline(job: &Value) -> Expected {
         text(job, "/data/actionConfiguration/configuration/UserParameters"),
     ) {
         (Some(_), _) => "continuationToken".into(),
-        // Nobody's parameters in a corpus are ours.
+        // No parameters in the corpus are ours.
         (None, Some(text)) if text.starts_with('{') => format!("UserParameters.{}", text.split('"').nth(1).unwrap()),
         (None, _) => "UserParameters".into(),
     };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use bellhop_stand_in::capacity::Table;
+use bellhop_stand_in::request_units::Table;
 use bellhop_stand_in::{Entry, Mark};
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@
 
 use bellhop_scenarios::LocalAws;
 use bellhop_stand_in::Entry;
-use bellhop_stand_in::capacity::Table;
+use bellhop_stand_in::request_units::Table;
 use serde_json::Value;
 
 /// What came of the comparison.

@@ -112,7 +112,7 @@ async fn a_failure_is_told_with_error_and_cause_and_tried_again() {
 }
 
 #[tokio::test]
-async fn an_event_without_a_cause_leads_to_a_question() {
+async fn an_event_without_a_cause_is_looked_up() {
     let world = world().await;
     world.start().await;
     let agent = world.execution(0);
@@ -123,11 +123,14 @@ async fn an_event_without_a_cause_leads_to_a_question() {
     world.build_events(&events).await;
     assert_eq!(world.journal().of("states", "DescribeExecution").len(), 1);
     let build = world.build("release").await;
-    assert_eq!(attempts(&build)[0], "1 step-functions failed");
+    assert_eq!(attempts(&build), ["1 step-functions failed", "2 step-functions launching"]);
+    world.step_functions().fail(&world.execution(1), "Tests", "3 of 7 failed").unwrap();
+    tell(&world, &world.execution(1)).await;
+    assert_eq!(cause(&world.build("release").await), Some("Tests: 3 of 7 failed"));
 }
 
 #[tokio::test]
-async fn an_event_without_the_input_leads_to_a_question() {
+async fn an_event_without_the_input_is_looked_up() {
     let world = world().await;
     world.step_functions().hide_inputs(true);
     world.start().await;
@@ -139,7 +142,7 @@ async fn an_event_without_the_input_leads_to_a_question() {
 }
 
 #[tokio::test]
-async fn an_execution_that_another_one_started_is_nobodys_agent() {
+async fn an_execution_that_another_one_started_is_no_agent() {
     let world = world().await;
     world.start().await;
     let agent = world.execution(0);
@@ -161,7 +164,7 @@ async fn a_cancelled_build_stops_its_execution() {
     tell(&world, &agent).await;
     world.control(&json!({ "cancel": { "run": run } })).await.unwrap();
     let execution = world.step_functions().execution(&agent).unwrap();
-    assert_eq!((execution.status, execution.error.as_deref()), ("ABORTED", Some("Bellhop")));
+    assert_eq!((execution.status.name(), execution.error.as_deref()), ("ABORTED", Some("Bellhop")));
     tell(&world, &agent).await;
     assert_eq!(world.build("release").await.status(), "cancelled");
 }
@@ -173,7 +176,7 @@ async fn an_execution_that_takes_too_long_is_stopped() {
     let agent = world.execution(0);
     tell(&world, &agent).await;
     world.sweep_after(11 * MINUTE).await.unwrap();
-    assert_eq!(world.step_functions().execution(&agent).unwrap().status, "ABORTED");
+    assert_eq!(world.step_functions().execution(&agent).unwrap().status.name(), "ABORTED");
     tell(&world, &agent).await;
     assert_eq!(phases(&world).await, ["1 step-functions timed-out"]);
 }
@@ -186,6 +189,12 @@ async fn one_that_its_state_machine_times_out_first_is_timed_out() {
     world.step_functions().time_out(&agent).unwrap();
     tell(&world, &agent).await;
     assert_eq!(phases(&world).await, ["1 step-functions timed-out"]);
+    let build = world.build("release").await;
+    let cause = cause(&build).unwrap();
+    assert!(
+        cause.contains("its service ended it") && cause.contains("`timeout` of 10m"),
+        "{cause}"
+    );
 }
 
 #[tokio::test]
@@ -197,6 +206,65 @@ async fn an_execution_whose_events_are_all_lost_is_found_by_the_sweep() {
     world.step_functions().succeed(&world.execution(0)).unwrap();
     world.sweep_after(6 * MINUTE).await.unwrap();
     assert_eq!(phases(&world).await, ["1 step-functions succeeded"]);
+}
+
+#[tokio::test]
+async fn a_throttled_start_is_repeated() {
+    let world = world().await;
+    let rule = Rule::new("states", "StartExecution", Fault::Throttle).times(Times::Always);
+    world.faults().inject(rule);
+    world.start().await;
+    assert_eq!((executions(&world).len(), world.build("release").await.status()), (0, "queued"));
+    world.faults().clear();
+    world.sweep_after(MINUTE).await.unwrap();
+    assert_eq!(phases(&world).await, ["1 step-functions launching"]);
+    assert_eq!(executions(&world).len(), 1);
+}
+
+#[tokio::test]
+async fn events_out_of_order_lead_to_the_same_end() {
+    let world = world().await;
+    world.start().await;
+    let agent = world.execution(0);
+    world.step_functions().succeed(&agent).unwrap();
+    let mut events = world.step_functions().events_of(&agent);
+    events.reverse();
+    world.build_events(&events).await;
+    assert_eq!(phases(&world).await, ["1 step-functions succeeded"]);
+    assert_eq!(world.told().await, ["build release succeeded", "run succeeded"]);
+}
+
+/// Its end is not known yet, and AWS does not document the answer.
+#[tokio::test]
+async fn a_stop_of_an_execution_that_has_ended_is_done() {
+    let world = world().await;
+    let run = world.start().await;
+    world.step_functions().succeed(&world.execution(0)).unwrap();
+    world.control(&json!({ "cancel": { "run": run } })).await.unwrap();
+    assert_eq!(world.journal().of("states", "StopExecution").len(), 1);
+    assert_eq!(world.journal().of("states", "DescribeExecution").len(), 1);
+    let build = world.build("release").await;
+    assert_eq!((build.status(), build.outbox.pending().len()), ("cancelled", 0));
+}
+
+/// The state machine starts another one with its own name and input: the event is an attempt's, and the execution is not.
+#[tokio::test]
+async fn an_execution_of_another_state_machine_is_no_agent() {
+    let world = world().await;
+    world.start().await;
+    let agent = world.execution(0);
+    tell(&world, &agent).await;
+    let items = world.items().await;
+    let mut event = world.step_functions().events_of(&agent)[0].clone();
+    event["detail"]["status"] = json!("SUCCEEDED");
+    for name in ["executionArn", "stateMachineArn"] {
+        let arn = event["detail"][name].as_str().unwrap().replace("release", "other");
+        event["detail"][name] = json!(arn);
+    }
+    let answer = world.build_event(&event).await.unwrap();
+    assert!(answer[0].to_string().contains("did not start"), "{answer}");
+    assert_eq!(world.items().await, items);
+    assert_eq!(phases(&world).await, ["1 step-functions running"]);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Agents over time: none goes on for long that its build does not want.
+//! Agents over time: an agent that its build does not want is stopped in time.
 
 use bellhop_domain::build::{Build, Phase};
 

@@ -43,6 +43,15 @@ pub(crate) fn restarting(world: &mut World, since: Millis) {
         claimed,
         "the service is restarted, and nobody has claimed it at {since} ms"
     );
+    let before = world.alarms.deployments.iter().find(|(_, of)| *of == since).copied();
+    check!(
+        world,
+        Subject::World,
+        "restarted-once-per-claim",
+        before.is_none(),
+        "the service is restarted for the claim of {since} ms, as at {} ms",
+        before.map_or(0, |(at, _)| at)
+    );
 }
 
 /// A record of an alarm, a claim or the pauses is about to be written.

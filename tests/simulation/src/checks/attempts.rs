@@ -133,6 +133,7 @@ pub(super) fn attempt_ended(world: &mut World, build: &Build, attempt: &Attempt,
         }
         End::TimedOut => {
             let timeout = world.job(&build.spec).map_or(0, |job| job.timeout);
+            let ended_by_its_service = task.as_ref().is_some_and(Task::timed_out);
             let ran = task.as_ref().map_or(0, |task| {
                 // Nobody learns of the end of an agent that ECS does not hear of.
                 let until = task.known_end().filter(|_| !task.deaf).unwrap_or(now);
@@ -142,8 +143,8 @@ pub(super) fn attempt_ended(world: &mut World, build: &Build, attempt: &Attempt,
                 world,
                 id,
                 "timeout-is-real",
-                // Its end was not to be seen.
-                ran + CLOCKS >= timeout || world.was_denied(&["DescribeTasks"]),
+                // Or its end was not to be seen.
+                ran + CLOCKS >= timeout || ended_by_its_service || world.was_denied(&["DescribeTasks"]),
                 "attempt {number} ran {ran} ms of its {timeout} ms"
             );
         }

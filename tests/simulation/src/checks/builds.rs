@@ -1,4 +1,4 @@
-//! Builds: what a record may change to, and what must have been told of it at rest.
+//! Builds: what a record may change to, and which messages must have been sent at rest.
 
 use bellhop_domain::build::{Attempt, Build, BuildEffect, BuildState, End, Phase, StopReason};
 use bellhop_domain::ids::BuildId;

@@ -7,6 +7,7 @@ use bellhop_domain::ids::{AgentId, AttemptId};
 use bellhop_domain::spec::BuildSpec;
 use bellhop_model::codebuild::TOKEN_LIFE;
 use bellhop_model::ecs::Life;
+use bellhop_model::step_functions::execution_arn;
 
 use super::executions;
 use super::life::changed;
@@ -32,7 +33,7 @@ pub(super) fn create(
     let agent = match of {
         Of::Ecs => format!("arn:aws:ecs:us-east-1:123456789012:task/{cluster}/{index:032x}"),
         Of::CodeBuild => format!("arn:aws:codebuild:us-east-1:123456789012:build/{cluster}:{index:032x}"),
-        Of::StepFunctions => executions::arn(&token),
+        Of::StepFunctions => execution_arn(executions::MACHINE, &token),
     };
     let agent: AgentId = agent.parse().expect("it is an ARN");
     let (takes, fails) = world.repository.job(spec).map_or((MINUTE, 0.0), |job| (job.takes, job.fails));
@@ -61,7 +62,13 @@ pub(super) fn create(
         capacity,
         of,
         host,
-        longest: on_codebuild.then(|| minutes(buildspec::timeout_minutes(spec.timeout))),
+        longest: match of {
+            Of::Ecs => None,
+            Of::CodeBuild => Some(minutes(buildspec::timeout_minutes(spec.timeout))),
+            // The state machine's own, which knows nothing of the job's.
+            Of::StepFunctions if hostile && !scripted && world.dice.u32(0..8) == 0 => Some(world.dice.u64(MINUTE..10 * MINUTE)),
+            Of::StepFunctions => None,
+        },
         failure: None,
         container,
         life: Life::default(),

@@ -284,7 +284,7 @@ pub(super) fn changed(world: &mut World, index: usize) {
     }
     task.past.push((now, observation.clone()));
     let (attempt, agent) = (task.attempt.clone(), task.agent.clone());
-    let of = task.of;
+    let (of, has_failed) = (task.of, task.truth == Truth::Failed && task.is_gone());
     let (status, stopping, version) = (task.life.status.name(), task.is_stopping(), task.life.version);
     world.note("task", &attempt.build, || {
         format!("{} v{version} {status}{}", short(&agent), if stopping { ", to stop" } else { "" })
@@ -312,6 +312,10 @@ pub(super) fn changed(world: &mut World, index: usize) {
             world.between_log(100, 2 * SECOND)
         };
         let unnamed = of != Of::Ecs && hostile && world.dice.u32(0..4) == 0;
+        if unnamed && of == Of::StepFunctions && !has_failed {
+            // It lacks its input, and the rule does not match it. One that tells a failure may lack only its cause.
+            continue;
+        }
         let job = if unnamed {
             Job::Unnamed(attempt.clone(), agent.clone())
         } else {

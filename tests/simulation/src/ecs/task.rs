@@ -10,6 +10,7 @@ use bellhop_events::step_functions::ExecutionFacts;
 use bellhop_events::task::{ContainerFacts, TaskFacts};
 use bellhop_model::codebuild::{self, BuildPhase, Outcome};
 use bellhop_model::ecs::{Life, Status};
+use bellhop_model::step_functions::Status as ExecutionStatus;
 
 use crate::world::{HOUR, Millis, timestamp};
 
@@ -281,15 +282,16 @@ impl Task {
     /// An execution of Step Functions, in its words.
     fn execution_facts(&self) -> ExecutionFacts {
         let status = match self.truth {
-            _ if !self.is_gone() => "RUNNING",
-            Truth::Succeeded => "SUCCEEDED",
-            Truth::Failed => "FAILED",
-            Truth::Open | Truth::NotCheckedOut | Truth::Signalled => "ABORTED",
+            _ if !self.is_gone() => ExecutionStatus::Running,
+            Truth::Succeeded => ExecutionStatus::Succeeded,
+            Truth::Failed => ExecutionStatus::Failed,
+            _ if self.timed_out() => ExecutionStatus::TimedOut,
+            Truth::Open | Truth::NotCheckedOut | Truth::Signalled => ExecutionStatus::Aborted,
         };
-        let text = |text: &str| (status == "FAILED").then(|| text.to_owned());
+        let text = |text: &str| (status == ExecutionStatus::Failed).then(|| text.to_owned());
         ExecutionFacts {
             arn: self.agent.to_string(),
-            status: status.to_owned(),
+            status: status.name().to_owned(),
             started_at: self.life.started_at.map(timestamp),
             stopped_at: self.life.stopped_at.map(timestamp),
             error: text("Failed"),
@@ -297,9 +299,14 @@ impl Task {
         }
     }
 
+    /// Whether its service ended it at a time limit.
+    pub(crate) fn timed_out(&self) -> bool {
+        self.life.stop_code() == Some(TIMED_OUT)
+    }
+
     /// When everything about its end could be known.
     pub(crate) fn known_end(&self) -> Option<Millis> {
-        // An end without an exit code cannot be told from none before the task is gone altogether, and the other services tell nothing before.
+        // Without an exit code, an end shows only when the task is gone. The other services report nothing before.
         if self.exit_code.is_some() && self.of == Of::Ecs {
             self.ended
         } else {

@@ -71,7 +71,7 @@ pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, launch: &LaunchId) -
             world.note("RunTask refused again", build, || format!("{launch}: {refusal:?}"));
             return Launch::Refused { refusal, spent: true };
         }
-        // For another launch AWS would answer with an error; it is a violation, whatever comes after it.
+        // AWS would refuse it for another launch. It is a violation in any case.
         Some(Known::Made(task) | Known::OfAnother(task)) => {
             if let Some(task) = world.ecs.tasks.get(*task) {
                 let agent = task.agent.clone();

@@ -8,9 +8,10 @@ use bellhop_domain::ids::{AttemptId, BuildId};
 use bellhop_engine::ports::Item;
 use bellhop_events::step_functions::attempt;
 use bellhop_events::task;
+use bellhop_model::step_functions::execution_arn;
 
 use super::kind::Mutant;
-use crate::ecs;
+use crate::ecs::{self, MACHINE};
 use crate::world::World;
 
 mutants! {
@@ -26,7 +27,7 @@ mutants! {
     TOKEN_IGNORES_ROUND: "token-ignores-round" within 100,
     /// Each start of an execution of Step Functions has another name.
     EXECUTION_NAME_UNSTABLE: "execution-name-unstable" within 200,
-    /// An execution that carries a build's input is taken for its agent, whatever its name is.
+    /// An execution that has a build's input is taken for its agent, under any name and of any state machine.
     CHILDREN_ADOPTED: "children-adopted" within 2000,
     /// All attempts of a build have the same token.
     TOKEN_IGNORES_ATTEMPT: "token-ignores-attempt" within 50,
@@ -70,17 +71,19 @@ pub(crate) fn token(world: &mut World, launch: &LaunchId) -> String {
     launch.token()
 }
 
-/// The attempt of an execution, by its name and its input.
-pub(crate) fn attempt_of_execution(world: &World, name: &str, input: &str) -> Option<AttemptId> {
+/// The attempt of an execution, by its name and its input, and the execution's ARN as the function sees it.
+pub(crate) fn attempt_of_execution(world: &World, name: &str, input: &str, arn: String) -> Option<(AttemptId, String)> {
     if !world.is(Mutant::CHILDREN_ADOPTED) {
-        return attempt(name, input);
+        return Some((attempt(name, input)?, arn));
     }
     let input: serde_json::Value = serde_json::from_str(input).ok()?;
     let environment = input.get(step_functions::ENVIRONMENT)?.as_object()?;
     let pairs = environment
         .iter()
         .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
-    task::from_environment(pairs)
+    let attempt = task::from_environment(pairs)?;
+    let own = execution_arn(MACHINE, &step_functions::name_of(&attempt));
+    Some((attempt, own))
 }
 
 pub(crate) fn launch_capacity(world: &World, capacity: Capacity) -> Capacity {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bellhop_domain::alarm::{AlarmChange, Claim, Pauses};
 use bellhop_engine::ports::Item;
+use serde_json::Value;
 
 use super::kind::Mutant;
 use crate::alarms::Form;
@@ -24,6 +25,8 @@ mutants! {
     RESUMES_DROPPED: "resumes-dropped" within 200,
     /// What was done counts as not done, and is claimed again before its time.
     CLAIMS_TAKEN_OVER: "claims-taken-over" within 200,
+    /// That a function performs an effect already is forgotten, and a wake-up that comes twice is served twice.
+    PROGRESS_FORGOTTEN: "progress-forgotten" within 2000,
     /// What another alarm has claimed counts as done.
     CLAIMS_COUNT_AS_DONE: "claims-count-as-done" within 200,
 }
@@ -72,6 +75,18 @@ pub(super) fn read_claim(world: &World, text: &str) -> Option<String> {
     let mut claim = serde_json::from_str::<Claim>(text).ok()?;
     claim.done = world.is(Mutant::CLAIMS_COUNT_AS_DONE);
     serde_json::to_string(&claim).ok()
+}
+
+/// The text of an alarm as it is read.
+pub(super) fn read_alarm(world: &World, text: &str) -> Option<String> {
+    if !world.is(Mutant::PROGRESS_FORGOTTEN) {
+        return None;
+    }
+    let mut alarm = serde_json::from_str::<Value>(text).ok()?;
+    for pending in alarm["outbox"]["pending"].as_array_mut()? {
+        pending.as_object_mut()?.remove("begun");
+    }
+    Some(alarm.to_string())
 }
 
 /// The text of what pauses launches, as it is read.

@@ -46,7 +46,7 @@ impl Ledger for Port {
     }
 
     async fn list(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<Text>, Fault> {
-        Err(Fault::permanent("nobody here lists runs"))
+        Err(Fault::permanent("the simulation does not list runs"))
     }
 }
 

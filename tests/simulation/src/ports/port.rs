@@ -10,6 +10,9 @@ use super::wait::Wait;
 use crate::plan;
 use crate::world::{Happening, Millis, SECOND, Shared, Subject, World, lock};
 
+/// How often the SDK sends a request.
+const SDK_TRIES: u32 = 3;
+
 /// What one invocation of a function sees of the world.
 #[derive(Clone)]
 pub(crate) struct Port {
@@ -59,12 +62,40 @@ impl Port {
         }
     }
 
-    /// A request to a service, with the SDK's own retries. Its effect takes place any number of times, also where the caller is told of a fault.
+    /// A request to a service, with the SDK's own retries. Its effect takes place any number of times, even if the caller gets a fault.
     pub(super) async fn call<T>(
         &self,
         service: Service,
         what: &'static str,
         about: impl Into<Subject>,
+        effect: impl Fn(&mut World) -> T + Send + Sync + 'static,
+    ) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+    {
+        self.send(service, what, about, SDK_TRIES, effect).await
+    }
+
+    /// The same without the SDK's retries.
+    pub(super) async fn call_once<T>(
+        &self,
+        service: Service,
+        what: &'static str,
+        about: impl Into<Subject>,
+        effect: impl Fn(&mut World) -> T + Send + Sync + 'static,
+    ) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+    {
+        self.send(service, what, about, 1, effect).await
+    }
+
+    async fn send<T>(
+        &self,
+        service: Service,
+        what: &'static str,
+        about: impl Into<Subject>,
+        most: u32,
         effect: impl Fn(&mut World) -> T + Send + Sync + 'static,
     ) -> Result<T, Fault>
     where
@@ -77,7 +108,7 @@ impl Port {
             tries += 1;
             self.wait(self.latency()).await;
             // Whatever happens from here on happens while the answer is on the way.
-            let (wait, answer) = self.serve(service, what, &about, &effect, tries);
+            let (wait, answer) = self.serve(service, what, &about, &effect, tries < most);
             self.wait(wait).await;
             match answer {
                 Answer::Reply(reply) => return Ok(reply),
@@ -102,7 +133,7 @@ impl Port {
         what: &'static str,
         about: &Subject,
         effect: &Effect<T>,
-        tries: u32,
+        may_retry: bool,
     ) -> (Millis, Answer<T>) {
         let mut world = lock(&self.world);
         if let Some(kind) = world.strike(what) {
@@ -139,7 +170,7 @@ impl Port {
         world.statistics.faults += 1;
         let pause = world.between_log(20, 3 * SECOND);
         let retries = world.hostility.sdk_retries;
-        let answer = if tries < 3 && world.chance(retries) {
+        let answer = if may_retry && world.chance(retries) {
             Answer::TryAgain
         } else {
             Answer::Fault

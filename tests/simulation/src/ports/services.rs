@@ -14,9 +14,20 @@ use crate::world::{Subject, moment};
 impl Services for Port {
     async fn restart(&self, cluster: &str, service: &str, since: Timestamp) -> Result<Restarted, Fault> {
         let (cluster, service) = (cluster.to_owned(), service.to_owned());
-        self.call(Service::Other, "UpdateService", Subject::World, move |world| {
-            alarms::restart(world, &cluster, &service, moment(since))
-        })
-        .await
+        let since = moment(since);
+        let of = (cluster.clone(), service.clone());
+        let described = self.call(Service::Other, "DescribeServices", Subject::World, move |world| {
+            alarms::was_restarted(world, &of.0, &of.1, since)
+        });
+        match described.await? {
+            None => Ok(Restarted::No("there is no such service".to_owned())),
+            Some(true) => Ok(Restarted::Yes),
+            Some(false) => {
+                let updated = self.call_once(Service::Other, "UpdateService", Subject::World, move |world| {
+                    alarms::restart(world, &service, since);
+                });
+                updated.await.map(|()| Restarted::Yes)
+            }
+        }
     }
 }

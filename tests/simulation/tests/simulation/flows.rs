@@ -6,7 +6,7 @@ use bellhop_simulation::{Exploration, Explored, Flow, Mutant, explore};
 const EVERY: usize = 199;
 
 /// Mistakes that the exploration finds by itself, each with the flow that shows it and how many faults that takes.
-const MISTAKES: [(Mutant, Flow, usize); 13] = [
+const MISTAKES: [(Mutant, Flow, usize); 14] = [
     (Mutant::TOKEN_IGNORES_ATTEMPT, Flow::Push, 0),
     (Mutant::ACTION_BEFORE_STATE, Flow::Push, 0),
     (Mutant::EVENTS_MATCHED_BY_BUILD, Flow::Push, 0),
@@ -17,6 +17,7 @@ const MISTAKES: [(Mutant, Flow, usize); 13] = [
     (Mutant::CONFLICTS_IGNORED, Flow::Push, 1),
     (Mutant::NO_SWEEP, Flow::Push, 1),
     (Mutant::OUTBOX_FORGOTTEN, Flow::Push, 1),
+    (Mutant::EXECUTION_NAME_UNSTABLE, Flow::StepFunctions, 1),
     (Mutant::STOPS_DROPPED, Flow::Cancel, 0),
     (Mutant::LOST_WAITED_FOR, Flow::Cancel, 1),
     (Mutant::RUNNING_TAKEN_FOR_GONE, Flow::Supersede, 1),
@@ -99,6 +100,7 @@ fn every_flow_does_what_it_tells() {
             Flow::Supersede => (happened.runs, happened.cancelled) == (2, 1),
             Flow::Places => (happened.tasks, happened.waited) == (2, 1),
             Flow::CodeBuild => happened.on_codebuild == 1,
+            Flow::StepFunctions => happened.on_step_functions == 1,
             Flow::Request => (happened.requested, happened.runs, happened.tasks) == (2, 2, 2),
             Flow::Action => happened.actions == 1,
             Flow::Alarm => (happened.restarts, happened.runs) == (1, 2),

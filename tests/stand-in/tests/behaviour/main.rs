@@ -8,6 +8,7 @@ mod builds;
 mod codecommit;
 mod codepipeline;
 mod ecs;
+mod executions;
 mod faults;
 mod faults_by_hand;
 mod instances;

@@ -7,6 +7,8 @@ use bellhop_domain::executor::codebuild::CAPACITY;
 use bellhop_engine::FaultKind;
 use serde_json::{Value, json};
 
+use bellhop_domain::executor::observation::AgentStatus;
+
 use super::*;
 use crate::testing::{self, Reply, Wire, broken, ecs_spec, ok, refused, spec};
 

@@ -5,7 +5,7 @@
 //! remedy is applied is in `claim.rs`; when, in `decide.rs`; the call to AWS is the engine's.
 //!
 //! To add a remedy, write its file, add its variant of [`RemedyAction`] in `kind`, and here its module, its arm in [`RemedyAction::kind`] and its name
-//! in `registry!` at the end. No other file of the domain names a single remedy. Look first at `run_job.rs`, the shortest one.
+//! in `registry!` at the end. No other file of the domain names a single remedy. `back_up.rs` is a short example.
 
 mod back_up;
 mod kind;

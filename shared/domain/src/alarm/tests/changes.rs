@@ -61,7 +61,7 @@ fn insufficient_data_opens_and_closes_nothing() {
 }
 
 #[test]
-fn what_nobody_wants_to_hear_is_kept_until_somebody_does() {
+fn a_message_that_is_not_wanted_is_kept_until_it_is() {
     let mut story = Story::new(ConfiguredRemedy::Remedy(restart()));
     let muted = AlarmChange {
         quiet: Some("it is muted".to_owned()),

@@ -15,7 +15,7 @@ fn starts_are_paused_until_the_alarm_is_ok() {
 }
 
 #[test]
-fn a_pause_whose_end_nobody_hears_of_ends_after_a_day() {
+fn a_pause_without_an_event_of_its_end_ends_after_a_day() {
     let mut story = Story::new(ConfiguredRemedy::Remedy(pause()));
     story.changes(ALARM, 100).remedied(RemedyOutcome::Done(None), 101);
     story.notified();
@@ -49,7 +49,7 @@ fn a_pause_ends_although_the_clock_of_its_end_is_behind() {
 }
 
 #[test]
-fn pauses_end_with_their_alarms_whatever_the_order() {
+fn pauses_end_with_their_alarms_in_any_order() {
     let other = AlarmId {
         name: "other".to_owned(),
         ..id()

@@ -108,7 +108,7 @@ fn a_job_that_is_refused_or_cannot_be_started_is_told() {
 }
 
 #[test]
-fn a_job_that_nobody_may_ask_for_is_not_asked_for_any_more_and_its_event_tells_its_end() {
+fn a_job_that_may_not_be_described_is_not_polled_any_more_and_its_event_reports_its_end() {
     let looked = after(&running(&backup(), 0), &BackupEvent::Tick, slot(20));
     let given_up = in_vain(&looked, |effect| matches!(effect, BackupEffect::Poll(_)));
     assert_eq!(notified(&given_up), ["could not poll AWS Backup job job-0"]);

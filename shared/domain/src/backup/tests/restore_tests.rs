@@ -54,7 +54,7 @@ fn a_restore_test_is_told_with_its_duration_and_cleans_up() {
 }
 
 #[test]
-fn what_a_restore_created_is_asked_for_where_nobody_told() {
+fn what_a_restore_created_is_polled_if_its_event_does_not_say() {
     let done = after(&testing(), restored(JobState::Completed, None), slot(15));
     assert_eq!(effects(&done), [&BackupEffect::Poll(WorkId::Restore(slot(0)))]);
     let done = perform_all(&done);

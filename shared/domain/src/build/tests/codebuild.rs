@@ -52,9 +52,14 @@ fn a_definition_that_cannot_succeed_is_the_jobs_own_failure() {
 
 #[test]
 fn the_service_ends_it_at_its_timeout() {
-    started()
-        .stopped("1a", ended(StopCause::TimedOut, "BUILD_TIMED_OUT", None))
-        .expect_finished(Outcome::TimedOut, "it ran longer than its timeout of 1h");
+    let times_out = |second| {
+        started()
+            .at(second)
+            .stopped("1a", ended(StopCause::TimedOut, "BUILD_TIMED_OUT", None))
+    };
+    times_out(HOUR + 10).expect_finished(Outcome::TimedOut, "it ran longer than its timeout of 1h");
+    let cause = "its service ended it at a time limit of its own, which is shorter than the job's `timeout` of 1h";
+    times_out(10 * MINUTE).expect_finished(Outcome::TimedOut, cause);
 }
 
 #[test]

@@ -67,7 +67,7 @@ impl Story {
     }
 
     pub(super) fn accepted(self, capacity: Capacity, agent: &str) -> Self {
-        let (attempt, agent, _) = parse(agent);
+        let (attempt, agent, _) = self.parse(agent);
         self.happens(&BuildEvent::LaunchAccepted { attempt, capacity, agent })
     }
 
@@ -81,8 +81,19 @@ impl Story {
         })
     }
 
+    /// The number of the attempt, the agent of the build's executor, and the version.
+    fn parse(&self, agent: &str) -> (u32, AgentId, Option<u64>) {
+        let (name, version) = match agent.split_once('@') {
+            Some((name, version)) => (name, Some(version.parse().unwrap())),
+            None => (agent, None),
+        };
+        let service = format!(":{}:", self.build.spec.executor.kind().name());
+        let agent = arn(name).as_str().replace(":ecs:", &service).parse().unwrap();
+        (name[..1].parse().unwrap(), agent, version)
+    }
+
     pub(super) fn seen(self, agent: &str, capacity: Option<Capacity>, status: AgentStatus) -> Self {
-        let (attempt, agent, version) = parse(agent);
+        let (attempt, agent, version) = self.parse(agent);
         let observation = Observation {
             agent,
             version,
@@ -207,14 +218,6 @@ impl Story {
         assert_eq!(self.build.retries, retries);
         self
     }
-}
-
-pub(super) fn parse(agent: &str) -> (u32, AgentId, Option<u64>) {
-    let (name, version) = match agent.split_once('@') {
-        Some((name, version)) => (name, Some(version.parse().unwrap())),
-        None => (agent, None),
-    };
-    (name[..1].parse().unwrap(), arn(name), version)
 }
 
 pub(super) fn arn(name: &str) -> AgentId {

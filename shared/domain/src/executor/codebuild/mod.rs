@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::pages::{Pages, ResourceName, console_of};
-use super::{Capacity, Demand, ExecutorKind, LAUNCH_TIMEOUT, Logs, Script, Unmet};
-use crate::ids::AgentId;
+use super::{Capacity, Demand, ExecutorKind, LAUNCH_TIMEOUT, Logs, Unmet};
+use crate::ids::{AgentId, AttemptId};
 use crate::yaml::{LogGroup, Name};
 
 /// The name of this executor.
@@ -44,6 +44,14 @@ impl ExecutorKind for CodeBuildExecutor {
         LAUNCH_TIMEOUT.saturating_add(queue_timeout)
     }
 
+    fn check(&self, _demand: &Demand<'_>) -> Result<(), Unmet> {
+        Ok(())
+    }
+
+    fn may_carry(&self, agent: &AgentId, _attempt: &AttemptId) -> bool {
+        ResourceName::of(agent, "codebuild").is_some()
+    }
+
     fn logs(&self) -> Option<&Logs> {
         self.logs.as_ref()
     }
@@ -61,20 +69,6 @@ impl ExecutorKind for CodeBuildExecutor {
             region: region.to_owned(),
             console,
         })
-    }
-}
-
-/// For other executors: refuses a job with a buildspec.
-pub(super) fn only_here(demand: &Demand<'_>) -> Result<(), Unmet> {
-    match demand.script {
-        Script::Buildspec(_) => Err(Unmet {
-            key: "buildspec",
-            message: format!(
-                "a buildspec needs a CodeBuild agent, and `{}` is none: expected `run`",
-                demand.agent
-            ),
-        }),
-        Script::Inline(_) | Script::Stored(_) => Ok(()),
     }
 }
 

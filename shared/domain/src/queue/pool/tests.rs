@@ -130,7 +130,7 @@ fn those_who_are_gone_are_found_out_while_somebody_waits() {
 }
 
 #[test]
-fn a_full_pool_turns_away_and_forgets_nobody() {
+fn a_full_pool_refuses_and_forgets_no_build() {
     let mut full = ask(&pool(), "a", 0, 1);
     for index in 0..MOST_WAITING {
         full = ask(&full, &format!("w{index}"), 1, 1);

@@ -60,7 +60,7 @@ async fn many_at_once_share_the_places() {
     let starter = world.starter();
     let pushes: Vec<_> = (0..20).map(|index| push(&format!("p{index}"))).collect();
     for started in join_all(pushes.iter().map(|push| starter.push(push))).await {
-        // Whoever met too many others at the pool is helped by the sweep.
+        // The sweep helps a build that had too many write conflicts at the pool.
         assert!(started.is_ok() || started.is_err_and(|fault| fault.to_string().contains("in a row")));
     }
     let ids: Vec<BuildId> = pushes
@@ -125,7 +125,7 @@ async fn a_build_that_waits_too_long_for_a_place_says_so() {
 }
 
 #[tokio::test]
-async fn a_place_that_nobody_gave_back_is_found_by_the_audit() {
+async fn a_slot_that_was_not_released_is_found_by_the_audit() {
     let world = world(1);
     let ghost = "zzzzzzzzzz/test".parse().unwrap();
     let mut pool = bellhop_domain::queue::pool::Pool::new("small".parse().unwrap(), Timestamp::from_second(1_790_000_000).unwrap());

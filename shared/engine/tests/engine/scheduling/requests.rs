@@ -21,7 +21,7 @@ fn start(job: Option<&str>, at: At) -> Start {
 }
 
 #[tokio::test]
-async fn a_job_is_started_by_hand_once_whatever_the_commit_says() {
+async fn a_job_is_started_by_hand_once_for_any_commit_message() {
     let world = World::new();
     "[skip ci]".clone_into(&mut world.repository.message.lock().unwrap());
     let wanted = start(Some("test"), At::Branch("main".to_owned()));

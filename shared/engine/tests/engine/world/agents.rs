@@ -88,7 +88,7 @@ impl FakeAgents {
 
 #[async_trait]
 impl Executor for FakeAgents {
-    async fn launch(&self, _: &BuildSpec, launch: &LaunchId, _: bool) -> Result<Launch, Fault> {
+    async fn launch(&self, spec: &BuildSpec, launch: &LaunchId, _: bool) -> Result<Launch, Fault> {
         let (attempt, capacity) = (&launch.attempt, launch.capacity);
         tokio::task::yield_now().await;
         let call = format!("{}/{} on {capacity}", attempt.build.job, attempt.number);
@@ -97,7 +97,8 @@ impl Executor for FakeAgents {
             return Ok(Launch::refused(refusal));
         }
         let token = launch.token();
-        let agent: AgentId = format!("arn:aws:ecs:us-east-1:123456789012:task/ci/{token}").parse().unwrap();
+        let service = spec.executor.kind().name();
+        let agent: AgentId = format!("arn:aws:{service}:us-east-1:123456789012:task/ci/{token}").parse().unwrap();
         self.known.lock().unwrap().entry(token).or_insert_with(|| Known {
             agent: agent.clone(),
             attempt: attempt.clone(),

@@ -18,7 +18,7 @@ pub(crate) struct FakeBackups {
     failing: AtomicUsize,
     started: AtomicUsize,
     jobs: Mutex<Vec<JobObservation>>,
-    /// The answer to whoever wants a job, in place of a new one.
+    /// The answer to every start of a job, instead of a new job.
     pub(crate) answer: Mutex<Option<JobStart>>,
     pub(crate) newest: Mutex<Option<Point>>,
     /// How removals go; they are underway where nothing else is said.

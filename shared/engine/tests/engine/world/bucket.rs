@@ -31,7 +31,7 @@ pub(crate) struct FakeBucket {
     pub(crate) unlistable: AtomicUsize,
     /// What is listed as the size of each artifact, where that is not its text's.
     pub(crate) listed_size: Mutex<Option<u64>>,
-    /// Nobody may list versions of the configuration.
+    /// Versions of the configuration may not be listed.
     pub(crate) versions_denied: AtomicBool,
 }
 

@@ -28,7 +28,7 @@ impl Clock for SteppedClock {
             self.pass(about);
             tokio::task::yield_now().await;
         } else {
-            // A time limit of something: with Tokio's clock paused, it is over when nothing else goes on.
+            // A time limit: with Tokio's clock paused, it ends when no other task runs.
             let over = self.0.load(Ordering::SeqCst) + i64::try_from(about.as_millis()).unwrap();
             tokio::time::sleep(about).await;
             self.0.fetch_max(over, Ordering::SeqCst);

@@ -1,7 +1,7 @@
 //! Services that alarms restart.
 
 use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bellhop_engine::Fault;
@@ -10,10 +10,11 @@ use jiff::Timestamp;
 
 use super::values::take;
 
-/// Services that are restarted, with every request for it.
+/// Services that are restarted: how often, and the number of requests.
 #[derive(Default)]
 pub(crate) struct FakeServices {
     pub(crate) restarts: Mutex<Vec<(String, Timestamp)>>,
+    pub(crate) asked: AtomicUsize,
     /// So many requests to come take place and get no reply.
     pub(crate) lost: AtomicUsize,
     /// So many requests to come get no reply, and nothing comes of them.
@@ -23,6 +24,7 @@ pub(crate) struct FakeServices {
 #[async_trait]
 impl Services for FakeServices {
     async fn restart(&self, cluster: &str, service: &str, since: Timestamp) -> Result<Restarted, Fault> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
         if service != "jenkins" {
             return Ok(Restarted::No(format!("there is no service {service} in cluster {cluster}")));

@@ -65,7 +65,7 @@ pub(super) fn take(counter: &AtomicUsize) -> bool {
         .is_ok()
 }
 
-/// An agent that runs, since when nobody knows.
+/// A running agent without a known start.
 pub(crate) const RUNNING: AgentStatus = AgentStatus::Running { since: None };
 
 pub(crate) fn stopped(code: i32) -> AgentStatus {
