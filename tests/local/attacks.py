@@ -145,6 +145,7 @@ AGENT = [
 ]
 
 # What some may and others may not: the roles of functions that may, by their functions' names; no other function may.
+BUILDERS = ["push", "task-state", "build-state", "spot-interruption", "alarm", "pipeline", "control", "sweep"]
 SOME = [
     ("restarts a service", "ecs:UpdateService", "arn:aws:ecs:{here}:service/ci-main/jenkins", {}, ["alarm"]),
     ("starts a backup", "backup:StartBackupJob", "arn:aws:backup:{here}:backup-vault:bellhop", {}, ["backup"]),
@@ -152,6 +153,8 @@ SOME = [
     ("passes a role to AWS Backup", "iam:PassRole", "{backup_role}", BACKUP, ["backup"]),
     ("removes what a restore test made", "dynamodb:DeleteTable", "arn:aws:dynamodb:{here}:table/bellhop-restore-test-a", {}, ["backup"]),
     ("drains an instance", "ecs:UpdateContainerInstancesState", "arn:aws:ecs:{here}:container-instance/ci-main/0a1b", AGENTS, ["spot-interruption"]),
+    ("starts an agent's execution", "states:StartExecution", "arn:aws:states:{here}:stateMachine:bellhop-agent-release", {}, BUILDERS),
+    ("stops an agent's execution", "states:StopExecution", "arn:aws:states:{here}:execution:bellhop-agent-release:0a1b2c3d", {}, BUILDERS),
     ("wakes a function", "sns:Publish", "{wake_topic}", {}, ["alarm", "sweep"]),
     ("writes push's log", "logs:PutLogEvents", "arn:aws:logs:{here}:log-group:/aws/lambda/bellhop-push:log-stream:a", {}, ["push"]),
     ("hands over what push could not finish", "sqs:SendMessage", "{push_queue}", {}, ["push"]),

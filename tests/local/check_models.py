@@ -159,7 +159,7 @@ class Judge:
         yield from (f"no answer of {' '.join(missing)}" for missing in sorted(answered - found))
         yield from (f"an answer of {' '.join(more)}, which models.ANSWERED does not have" for more in sorted(found - answered))
         events = {kind for _, kind in self.held["events"]}
-        yield from (f"no event {kind}" for source, kind in event_schemas.KEPT if source in OWN_SOURCES and kind not in events)
+        yield from (f"no event {kind}" for source, kind in event_schemas.tables() if source in OWN_SOURCES and kind not in events)
 
     def report(self):
         """What was held, in lines."""

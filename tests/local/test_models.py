@@ -354,6 +354,7 @@ TASK_EVENT, BUILD_EVENT, PUSH_EVENT, BACKUP_EVENT = (
     event(sample) for sample in ["ecs/running.json", "codebuild/succeeded.json", "codecommit/push.json", "backup/completed.json"]
 )
 RESTORE_EVENT, SPOT_EVENT, ALARM_EVENT = (event(sample) for sample in ["backup/restore-completed.json", "ec2/spot-warning.json", "alarm/alarm.json"])
+EXECUTION_EVENT = event("step-functions/failed.json")
 DETAIL = ("event", "detail")
 MORE = (*DETAIL, "additional-information")
 EVENT_FAULTS = [
@@ -373,6 +374,9 @@ EVENT_FAULTS = [
     ("an action of EC2's", SPOT_EVENT, put(*DETAIL, "instance-action", "reboot"), "instance-action: 'reboot' is none of the values that there are"),
     ("an alarm's state", ALARM_EVENT, put(*DETAIL, "state", "value", "FINE"), "state.value: 'FINE' is none of the values that there are"),
     ("a required member of an alarm's", ALARM_EVENT, take(*DETAIL, "previousState", "timestamp"), "previousState: the required member timestamp is missing"),
+    ("a stop in words", EXECUTION_EVENT, put(*DETAIL, "stopDate", "today"), "stopDate: 'today' is no number"),
+    ("a word of an execution's", EXECUTION_EVENT, put(*DETAIL, "redriveStatus", "MAYBE"), "redriveStatus: 'MAYBE' is none of the values that there are"),
+    ("an execution's error for a task", TASK_EVENT, put(*DETAIL, "error", "States.Timeout"), "error: an unknown member"),
     ("a kind of event that there is not", SPOT_EVENT, put("event", "detail-type", "EC2 Spot Warning"), "there is no event 'EC2 Spot Warning'"),
     ("an account that is none", PUSH_EVENT, put("event", "account", "1"), "account of the envelope: '1'"),
     ("a time with a fraction", PUSH_EVENT, put("event", "time", "2026-01-01T00:00:00.000Z"), "time of the envelope: "),

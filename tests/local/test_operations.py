@@ -1,5 +1,5 @@
-"""The operations of AWS's services that are linked into each built function, against those that its role allows: no function holds what it may not do, and none
-may do what it does not hold.
+"""The operations of AWS's services that are linked into each built function, against those that its role allows: a function links only operations that its
+role allows, and a role allows only operations that its function links.
 
     BELLHOP_BINARIES=target/debug python test_operations.py        with the requirements of requirements.txt installed
 
@@ -124,6 +124,13 @@ class Operations(unittest.TestCase):
         for function, linked in self.linked.items():
             self.assertIn("dynamodb:GetItem", linked, f"{function} has no symbols")
         self.assertEqual(differences(self.template, self.linked), [])
+
+    def test_every_exception_is_needed(self):
+        granted_somewhere = set().union(*allowed(self.template).values())
+        linked_somewhere = set().union(*self.linked.values())
+        self.assertEqual(WITHOUT_OPERATION - granted_somewhere, set())
+        self.assertEqual(WITHOUT_OPERATION & linked_somewhere, set())
+        self.assertEqual(ACTIONS.keys() - linked_somewhere, set())
 
     def test_every_fault_is_found(self):
         for fault, expected in FAULTS:

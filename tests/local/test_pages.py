@@ -228,7 +228,6 @@ class Everything(unittest.TestCase):
         call_step_functions(clients["states"])
         self.assertEqual(answered, {(service, operation) for service, operations in models.ANSWERED.items() for operation in operations})
 
-
     def test_every_service_refuses_what_it_does_not_know(self):
         unknown = "00000000-0000-0000-0000-000000000000"
         for service, operation, parameters, code in [
@@ -238,6 +237,7 @@ class Everything(unittest.TestCase):
             ("codecommit", "get_repository", {"repositoryName": "other"}, "RepositoryDoesNotExistException"),
             ("codepipeline", "put_job_success_result", {"jobId": unknown}, "JobNotFoundException"),
             ("ecs", "describe_tasks", {"cluster": "other", "tasks": ["1"]}, "ClusterNotFoundException"),
+            ("stepfunctions", "describe_execution", {"executionArn": f"arn:aws:states:{REGION}:000000000000:execution:release:{unknown}"}, "ExecutionDoesNotExist"),
         ]:
             with self.subTest(service), self.assertRaises(botocore.exceptions.ClientError) as refusal:
                 getattr(client(service), operation)(**parameters)

@@ -18,12 +18,16 @@ const TARGETS: [(&str, &[&str]); 6] = [
     (
         "event",
         &[
+            "events/alarm",
+            "events/backup",
             "events/codebuild",
             "events/codecommit",
             "events/codepipeline",
             "events/control",
+            "events/ec2",
             "events/ecs",
             "events/schedule",
+            "events/step-functions",
         ],
     ),
     ("junit", &["tests/fuzz/seeds/junit"]),

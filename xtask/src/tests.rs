@@ -84,8 +84,9 @@ const RECORDED: [&str; 8] = [
     "demo-alarm",
     "demo-backup",
 ];
-/// The stories that have it all between them: what `models` is recorded from where neither they nor `rust` are wanted.
+/// The stories, and the scenarios, that make all requests between them: what `models` is recorded from where neither they nor `rust` are wanted.
 const STORIES_FOR_MODELS: [Story; 2] = [Story::Pipeline, Story::Backup];
+const SCENARIOS_FOR_MODELS: &str = "step_functions::";
 
 /// The options of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -394,6 +395,11 @@ impl Tests<'_> {
             if !self.wants("rust") && !self.wants(&step_of(story)) {
                 self.local(&format!("models-{}", story.name()), &["demo", story.name()]).await?;
             }
+        }
+        if !self.wants("rust") {
+            let mut scenarios = self.recorded(linted(cargo()));
+            scenarios.args(["test", "--quiet", "--package", "bellhop-scenarios", SCENARIOS_FOR_MODELS]);
+            self.steps.run("models-scenarios", &mut scenarios).await?;
         }
         let venv = self.local_aws().await?;
         self.steps.run("models-faults", &mut suite(venv, "models")).await?;

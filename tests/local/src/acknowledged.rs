@@ -71,6 +71,7 @@ impl Table<'_> {
         self.refused_files().await?;
         self.ordinary().await?;
         self.on_codebuild().await?;
+        self.on_step_functions().await?;
         self.instances().await?;
         self.actions().await?;
         self.requests().await?;

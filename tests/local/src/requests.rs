@@ -170,6 +170,8 @@ impl Place {
                 };
                 resources.into_iter().map(|resource| (action.clone(), resource, none())).collect()
             }
+            ("states", "StartExecution") => vec![(action, named("stateMachineArn")?.to_owned(), none())],
+            ("states", "StopExecution" | "DescribeExecution") => vec![(action, named("executionArn")?.to_owned(), none())],
             // Copies and restores are authorised on recovery points, whose ARNs are of many services.
             ("backup", "StartBackupJob" | "StartCopyJob" | "StartRestoreJob") => {
                 let vault = request["BackupVaultName"].as_str();
@@ -303,6 +305,22 @@ mod tests {
             assert_eq!(
                 lines(&call("codebuild", operation, "", request)),
                 [format!("codebuild:{operation} arn:aws:codebuild:HERE:project/ci-docker")]
+            );
+        }
+    }
+
+    #[test]
+    fn an_execution_is_authorised_by_its_own_name_and_started_by_its_state_machines() {
+        let machine = "arn:aws:states:us-east-1:000000000000:stateMachine:release";
+        assert_eq!(
+            lines(&call("states", "StartExecution", "", json!({ "stateMachineArn": machine }))),
+            ["states:StartExecution arn:aws:states:HERE:stateMachine:release"]
+        );
+        let execution = "arn:aws:states:us-east-1:000000000000:execution:release:0f1e2d3c";
+        for operation in ["StopExecution", "DescribeExecution"] {
+            assert_eq!(
+                lines(&call("states", operation, "", json!({ "executionArn": execution }))),
+                [format!("states:{operation} arn:aws:states:HERE:execution:release:0f1e2d3c")]
             );
         }
     }

@@ -19,7 +19,7 @@ const OF_THE_ARTIFACTS: [&str; 2] = ["the-secret-key-to-the-artifacts", "the-ses
 /// What everything that may be printed and sent has to hold, or else nothing was looked into: the command that fails in a job.
 pub(crate) const CANARY: &str = "sh -c 'exit 3' canary";
 
-/// Where RunTask and StartBuild have the variables of an agent.
+/// Where RunTask and StartBuild have the variables of an agent. StartExecution has them in its input ([`execution_input`]).
 const VARIABLES: [&str; 2] = ["/overrides/containerOverrides/0/environment", "/environmentVariablesOverride"];
 
 /// What FilterLogEvents gives at the most.
@@ -148,7 +148,7 @@ pub(crate) async fn are_nowhere(stack: &Stack, answers: &[String]) -> anyhow::Re
         found.add("agents", line);
     }
     let calls = stack.stand_in.journal().entries();
-    for operation in ["RunTask", "StartBuild"] {
+    for operation in ["RunTask", "StartBuild", "StartExecution"] {
         let mut launches = calls.iter().filter(|entry| entry.operation == operation);
         ensure!(
             launches.any(|entry| is_given(entry, OF_THE_JOB)),
@@ -161,6 +161,10 @@ pub(crate) async fn are_nowhere(stack: &Stack, answers: &[String]) -> anyhow::Re
             if entry.service == "dynamodb" {
                 // The ledger was looked into.
                 continue;
+            }
+            if let Some(input) = execution_input(request) {
+                texts(&input, &mut |text| found.add(place, text));
+                request["input"].take();
             }
             for place in VARIABLES {
                 if let Some(given) = request.pointer_mut(place) {
@@ -233,9 +237,16 @@ fn agents_said(stack: &Stack) -> Vec<String> {
 
 /// Whether a launch gives its agent a variable of this value.
 fn is_given(launch: &Entry, value: &str) -> bool {
-    let request = launch.request.as_ref();
-    let given = VARIABLES.iter().filter_map(|place| request?.pointer(place)?.as_array());
-    given.flatten().any(|pair| pair["value"] == value)
+    let Some(request) = &launch.request else { return false };
+    let mut given = VARIABLES.iter().filter_map(|place| request.pointer(place)?.as_array()).flatten();
+    let input = execution_input(request);
+    let mut of_input = input.iter().filter_map(|input| input["environment"].as_object()).flatten();
+    given.any(|pair| pair["value"] == value) || of_input.any(|(_, variable)| variable == value)
+}
+
+/// The input of a StartExecution.
+fn execution_input(request: &Value) -> Option<Value> {
+    serde_json::from_str(request["input"].as_str()?).ok()
 }
 
 /// Every text of a record, but for the variables that its agents are to be given.

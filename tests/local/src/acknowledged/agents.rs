@@ -1,10 +1,10 @@
-//! Events of agents, which are tasks of ECS and builds of CodeBuild, and faults between an event and what follows from it.
+//! Events of agents, which are tasks of ECS, builds of CodeBuild and executions of Step Functions, and faults between an event and what follows from it.
 
 use anyhow::{Context as _, ensure};
 use bellhop_stand_in::{Fault, Times};
 use serde_json::{Value, json};
 
-use super::inputs::{fails, on_codebuild, passes, permanent, run_of, sample, transient};
+use super::inputs::{fails, on_codebuild, on_step_functions, passes, permanent, run_of, sample, transient};
 use super::table::Table;
 use crate::secrets;
 use crate::stack::CONFIGURATION;
@@ -33,7 +33,7 @@ impl Table<'_> {
         self.mended("a failed build", &run, "failed", 1);
 
         self.write(&passes())?;
-        // The replacement is done before anything is heard of the first agent's end.
+        // The replacement is done before the first agent's end is known.
         let run = self.start("Interrupted").await?;
         let first = self.task_of(&run, 1, |task| task.last_status == "STOPPED").await?;
         let warning = sample("ecs/spot-warning.json")?;
@@ -71,7 +71,7 @@ impl Table<'_> {
         let run = self.start("A script that is too long for ECS").await?;
         self.mended("a build of a long script", &run, "succeeded", 1);
 
-        // Of an agent that was killed there is no report, and what is told hangs on how the last run ended.
+        // An agent that was killed leaves no report, and the message depends on how the last run ended.
         self.write("version: 1\njobs:\n  test: { agent: small, run: 'kill -KILL $PPID' }\n")?;
         self.configure_with("notify: { successes: changes }\n").await?;
         let (run, event) = self.ended_build("Killed").await?;
@@ -120,6 +120,53 @@ impl Table<'_> {
         let run = self.start("Unheard of on CodeBuild").await?;
         self.mended("a build on CodeBuild whose every event is lost", &run, "succeeded", 1);
         self.write(&passes())
+    }
+
+    /// Agents on Step Functions, whose state machine does nothing by itself.
+    pub(super) async fn on_step_functions(&self) -> anyhow::Result<()> {
+        let step_functions = self.stack.stand_in.step_functions();
+        let machine = step_functions.create_state_machine("bellhop-agent-release");
+        self.configure_with(&format!("  release: {{ step-functions: {{ state-machine: {machine} }} }}\n"))
+            .await?;
+        self.write(&on_step_functions())?;
+        let run = self.start("On Step Functions").await?;
+        let execution = self.execution_of(&run).await?;
+        step_functions.succeed(&execution)?;
+        for event in step_functions.events_of(&execution) {
+            self.row("agent", "an event of its execution", "build-state", event, "result")
+                .await?;
+        }
+        self.mended("a build on Step Functions", &run, "succeeded", 1);
+
+        // A failure without its cause is looked up.
+        let run = self.start("Failed on Step Functions").await?;
+        let execution = self.execution_of(&run).await?;
+        let mut event = step_functions
+            .fail(&execution, "Release.Refused", "no")?
+            .pop()
+            .context("an execution without events")?;
+        for field in ["error", "cause"] {
+            event["detail"][field].take();
+        }
+        let throttled = self.inject("build-state", "states", "DescribeExecution", Fault::Throttle, Times::Always);
+        self.failing(
+            "unnamed-unasked",
+            "a throttle of Step Functions",
+            "build-state",
+            event.clone(),
+            "describe execution",
+        )
+        .await?;
+        self.stack.stand_in.faults().remove(throttled);
+        self.row("unnamed", "a failure without its cause", "build-state", event, "done")
+            .await?;
+        self.mended("an execution that was looked up", &run, "failed", 1);
+
+        let run = self.start("Without its events on Step Functions").await?;
+        step_functions.succeed(&self.execution_of(&run).await?)?;
+        self.mended("a build on Step Functions whose every event is lost", &run, "succeeded", 1);
+        self.write(&passes())?;
+        self.stack.configure(CONFIGURATION).await
     }
 
     pub(super) async fn conflicts(&self) -> anyhow::Result<()> {

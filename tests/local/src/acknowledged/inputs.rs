@@ -1,7 +1,7 @@
 //! What the rows are tried with: pipeline files, samples of `events/`, and faults by their kind.
 
 use anyhow::Context as _;
-use bellhop_stand_in::{BuildView, Fault};
+use bellhop_stand_in::{BuildView, ExecutionView, Fault};
 use serde_json::Value;
 use xtask::workspace::root;
 
@@ -25,6 +25,16 @@ pub(super) fn on_codebuild() -> String {
 /// Whether a build of CodeBuild's was started for a run.
 pub(super) fn is_of(build: &BuildView, run: &str) -> bool {
     build.environment.get("BELLHOP_RUN").is_some_and(|of| of == run)
+}
+
+/// The same on Step Functions.
+pub(super) fn on_step_functions() -> String {
+    passes().replace("agent: small", "agent: release")
+}
+
+/// Whether an execution of Step Functions was started for a run.
+pub(super) fn carries(execution: &ExecutionView, run: &str) -> bool {
+    execution.variable("BELLHOP_RUN").is_some_and(|of| of == run)
 }
 
 /// A pipeline file with a job that has a variable which nobody but its agent is to see.

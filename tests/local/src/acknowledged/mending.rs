@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use xtask::functions::{FUNCTIONS, dead_letter_output};
 
 use super::alarms::SERVICE;
-use super::inputs::is_of;
+use super::inputs::{carries, is_of};
 use super::table::Table;
 
 /// How long the sweeps may take to mend everything: what was left is taken up after a minute, and an agent is asked for a minute later.
@@ -59,6 +59,7 @@ impl Table<'_> {
         let items = self.stack.aws.scan(self.stack.output("TableName")?).await?;
         let tasks = self.stack.stand_in.ecs().tasks();
         let builds = self.stack.stand_in.codebuild().builds();
+        let executions = self.stack.stand_in.step_functions().executions();
         let state = self.state.borrow();
         let mut open = Vec::new();
         for mending in &state.mending {
@@ -72,7 +73,9 @@ impl Table<'_> {
             let agents = tasks
                 .iter()
                 .filter(|task| task.started_by.as_ref().is_some_and(|name| name.starts_with(&mine)));
-            let agents = agents.count() + builds.iter().filter(|build| is_of(build, &mending.run)).count();
+            let agents = agents.count()
+                + builds.iter().filter(|build| is_of(build, &mending.run)).count()
+                + executions.iter().filter(|execution| carries(execution, &mending.run)).count();
             let (agents, told) = (agents, state.told.get(&mending.run).copied().unwrap_or_default());
             ensure!(
                 agents <= mending.agents && told <= 1,

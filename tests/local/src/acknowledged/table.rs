@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use bellhop_stand_in::{BuildView, Fault, Rule, RuleId, TaskView, Times};
+use bellhop_stand_in::{BuildView, ExecutionView, Fault, Rule, RuleId, TaskView, Times};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use xtask::functions::dead_letter_output;
 
-use super::inputs::{is_of, run_of, sample};
+use super::inputs::{carries, is_of, run_of, sample};
 use crate::clock::Clock;
 use crate::shop::Shop;
 use crate::stack::{CONFIG_KEY, Stack};
@@ -236,6 +236,14 @@ impl Table<'_> {
             None => true,
         };
         Ok(codebuild.events_of(&build).into_iter().filter(wanted).collect())
+    }
+
+    /// The ARN of a run's execution on Step Functions, once it was started.
+    pub(super) async fn execution_of(&self, run: &str) -> anyhow::Result<String> {
+        let fits = |execution: &&ExecutionView| carries(execution, run);
+        let find = |executions: &[ExecutionView]| executions.iter().find(fits).map(|execution| execution.arn.clone());
+        let step_functions = self.stack.stand_in.step_functions();
+        step_functions.wait_for(Duration::from_secs(30), find).await
     }
 
     /// The event that says first that a task has this status.
