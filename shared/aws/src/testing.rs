@@ -85,6 +85,9 @@ impl HttpConnector for Wire {
         let mut state = self.shared.lock().unwrap();
         state.asked.push((operation, body));
         let (status, text) = state.replies.pop_front().unwrap_or((599, "no reply is left".to_owned()));
+        if (status, text.as_str()) == SILENCE {
+            return HttpConnectorFuture::new(std::future::pending());
+        }
         HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(text))))
     }
 }
@@ -102,6 +105,13 @@ pub(crate) fn refused(code: &str, message: &str) -> Reply {
 /// A fault of the service.
 pub(crate) fn broken() -> Reply {
     (500, "{}".to_owned())
+}
+
+const SILENCE: (u16, &str) = (0, "silence");
+
+/// No answer, ever.
+pub(crate) fn silent() -> Reply {
+    (SILENCE.0, SILENCE.1.to_owned())
 }
 
 /// A build for CodeBuild.

@@ -253,6 +253,12 @@ mod tests {
     use super::*;
     use crate::testing::t;
 
+    impl Effect for &str {
+        fn abandoned_after(&self) -> Option<Duration> {
+            (*self == "effect").then_some(RETRY_FOR)
+        }
+    }
+
     #[test]
     fn an_effect_that_a_function_performs_is_left_to_it() {
         let mut outbox = Outbox::default();
@@ -267,12 +273,6 @@ mod tests {
         assert_eq!(outbox.defer(id, "no", t(60)), Deferral::Again);
         assert!(outbox.pending[0].in_progress(t(109)));
         assert_eq!(outbox.due(), Some(t(120)));
-    }
-
-    impl Effect for &str {
-        fn abandoned_after(&self) -> Option<Duration> {
-            (*self == "effect").then_some(RETRY_FOR)
-        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! and reason, and nothing changes them. Each change that events tell of counts the version up by one
 //! (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html>).
 
+use std::time::Duration;
+
 /// The stop code of a task whose Spot capacity is taken back.
 pub const SPOT_INTERRUPTION: &str = "SpotInterruption";
 /// The stop code of a task whose essential container ended by itself.
@@ -23,6 +25,9 @@ pub const STOPPED_BY_USER: &str = "Task stopped by user";
 pub const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory usage";
 /// What is said where there is no capacity: in a refusal of `RunTask`, and by a task that was accepted and never came up.
 pub const NO_CAPACITY: &str = "Capacity is unavailable at this time. Please try again later or in a different availability zone";
+
+/// How long a stopped task can still be described: "at least one hour" (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html>).
+pub const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 
 /// The stages of a task's life, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -361,7 +361,7 @@ impl Ecs {
         Ok(events)
     }
 
-    /// Makes the API forget a task, as ECS does about an hour after its end. Its client token is still known.
+    /// Makes the API forget a task, as ECS does [`REMEMBERED`](bellhop_model::ecs::REMEMBERED) after its end. Its client token is still known.
     ///
     /// # Errors
     /// There is no such task.

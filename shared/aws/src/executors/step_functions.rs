@@ -125,7 +125,7 @@ impl Executor for Executions {
                 let answer = tokio::time::timeout(ONE_DESCRIPTION, self.get(agent.as_str())).await;
                 let late = |_| {
                     Err(Fault::transient(format!(
-                        "describe execution {agent}: no answer within {} s",
+                        "failed to describe execution {agent}: no answer within {} s",
                         ONE_DESCRIPTION.as_secs()
                     )))
                 };
@@ -191,7 +191,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::testing::{self, Reply, Wire, broken, ecs_spec, ok, refused};
+    use crate::testing::{self, Reply, Wire, broken, ecs_spec, ok, refused, silent};
 
     const MACHINE: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:bellhop-agent-release";
 
@@ -348,6 +348,16 @@ mod tests {
             [(&agents[0], true), (&agents[2], false)],
             "one that cannot be parsed is not missing"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_description_without_an_answer_leaves_the_others() {
+        let agents: Vec<AgentId> = ["a", "b"].map(|name| arn(name).parse().unwrap()).into();
+        let (aws, _) = Wire::replying([silent(), unknown()]);
+        let (described, fault) = Executions::new(&aws, "suite").describe(&agents).await;
+        let why = format!("failed to describe execution {}: no answer within 4 s", agents[0]);
+        assert_eq!(fault.map(|fault| fault.what), Some(why));
+        assert_eq!(described, [(agents[1].clone(), None)]);
     }
 
     #[tokio::test]

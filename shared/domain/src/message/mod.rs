@@ -5,8 +5,9 @@
 //! `crate::configuration`.
 //!
 //! `text` has the limits and makes names from outside fit for one line, `results` has the lines about tests and artifacts, and `notice` puts the
-//! parts together; every message goes through it. Nothing here decides whether a message is sent, and nothing sends it. Look first at
-//! `notice.rs`, then at the file of the record.
+//! parts together; every message goes through it. Nothing here decides whether a message is sent, and nothing sends it. A title is
+//! composed in the record's file; it is the subject too, and `text::place` is its beginning. `summary` and `progress` in `run` are also what CodePipeline
+//! shows. Look first at the file of the record.
 
 mod abandoned;
 mod alarm;

@@ -4,6 +4,8 @@
 //! rate delays builds. Launching faster costs throttled calls, each with a request to the service and two writes to the ledger. The rate is unknown:
 //! it belongs to the account, and other callers share it. So the sweep probes it as TCP does: a little faster with each launch, and slower by a
 //! factor after a throttled one. Tokens that a slow second leaves remain for the next one.
+//!
+//! Only queued builds wait for their turn here. A launch that follows from an event is sent at once.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};

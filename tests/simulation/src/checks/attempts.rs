@@ -2,11 +2,12 @@
 
 use bellhop_domain::build::{Attempt, Build, End, Phase, STOP_TIMEOUT, StopReason, UNKNOWN_FOR};
 use bellhop_domain::executor::Capacity;
+use bellhop_model::ecs::REMEMBERED;
 
 use super::seen::{CLOCKS, is_out_of_reach};
 use crate::ecs::{Failure, Task, Truth, short};
 use crate::ledger::describe;
-use crate::world::{HOUR, Millis, World, moment};
+use crate::world::{Millis, World, millis, moment};
 
 /// An attempt counts as over whose agent was told to stop, and has not said that it has: it must have had its time for that.
 pub(super) fn lost(world: &mut World, build: &Build, before: &Attempt, given_up: bool) {
@@ -211,5 +212,5 @@ pub(super) fn attempt_ended(world: &mut World, build: &Build, attempt: &Attempt,
 
 /// ECS has forgotten how the task ended.
 fn is_forgotten(task: &Task, now: Millis) -> bool {
-    task.ended.is_some_and(|ended| ended + HOUR <= now)
+    task.ended.is_some_and(|ended| ended + millis(REMEMBERED) <= now)
 }

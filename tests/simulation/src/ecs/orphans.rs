@@ -2,12 +2,12 @@
 
 use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::ids::{AgentId, AttemptId};
-use bellhop_model::ecs::USER_INITIATED;
+use bellhop_model::ecs::{REMEMBERED, USER_INITIATED};
 
 use super::life::begin_stop;
-use super::task::{Of, REMEMBERED, Task};
+use super::task::{Of, Task};
 use crate::mutant::{self, Mutant};
-use crate::world::World;
+use crate::world::{World, millis};
 
 /// `StopTask`.
 pub(crate) fn stop_task(world: &mut World, agent: &AgentId, reason: &str) {
@@ -63,8 +63,9 @@ pub(crate) fn describe(world: &mut World, agents: &[AgentId]) -> Vec<(AgentId, O
         .map(|agent| {
             let overlooked = mutant::overlooks(world);
             let task = world.ecs.by_agent.get(agent).and_then(|index| world.ecs.tasks.get(*index));
-            let known = task
-                .filter(|task| !overlooked && (task.of != Of::Ecs || task.life.stopped_at.is_none_or(|at| at + REMEMBERED > world.now)));
+            let known = task.filter(|task| {
+                !overlooked && (task.of != Of::Ecs || task.life.stopped_at.is_none_or(|at| at + millis(REMEMBERED) > world.now))
+            });
             (agent.clone(), known.map(|task| task.as_of(then)))
         })
         .collect()

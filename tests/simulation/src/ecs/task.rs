@@ -12,15 +12,12 @@ use bellhop_model::codebuild::{self, BuildPhase, Outcome};
 use bellhop_model::ecs::{Life, Status};
 use bellhop_model::step_functions::Status as ExecutionStatus;
 
-use crate::world::{HOUR, Millis, timestamp};
+use crate::world::{Millis, timestamp};
 
 /// The stop code of a task whose host was lost.
 pub(super) const HOST_LOST: &str = "InfrastructureHealth";
 /// Of a build that took too long, in the place of a stop code.
 pub(super) const TIMED_OUT: &str = "TimedOut";
-
-/// How long a stopped task can still be described.
-pub(super) const REMEMBERED: Millis = HOUR;
 
 /// A step in a task's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
