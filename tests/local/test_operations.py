@@ -32,8 +32,6 @@ ACTIONS = {
 # Actions that no operation of the functions has: what services ask for on their way, and what Lambda does.
 WITHOUT_OPERATION = {
     "iam:PassRole",
-    "kms:Decrypt",
-    "kms:GenerateDataKey",
     "logs:CreateLogStream",
     "logs:PutLogEvents",
     "s3:GetObjectVersion",

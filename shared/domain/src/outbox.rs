@@ -170,6 +170,14 @@ impl<E> Outbox<E> {
         self.remove_where(|pending| pending.id == id)
     }
 
+    /// Counts a failure of an effect, which is neither deferred nor abandoned for it.
+    pub fn count_failure(&mut self, id: EffectId, now: Timestamp) {
+        if let Some(pending) = self.pending.iter_mut().find(|pending| pending.id == id) {
+            pending.tries = pending.tries.saturating_add(1);
+            pending.failing.get_or_insert(now);
+        }
+    }
+
     /// Records that an effect has failed for this reason.
     pub fn defer(&mut self, id: EffectId, why: &str, now: Timestamp) -> Deferral<E>
     where

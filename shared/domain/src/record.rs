@@ -91,6 +91,8 @@ pub enum Step<E> {
     Performed(EffectId),
     /// An effect failed for this reason. It stays in the outbox, unless its time is over.
     Deferred(EffectId, String),
+    /// An effect of another performer is overdue for this reason: as if it had failed. If its performer is at work on it by now, that only counts.
+    Unserved(EffectId, String),
 }
 
 #[cfg(test)]
@@ -150,8 +152,12 @@ pub trait Decides: Clone + PartialEq {
                 let was_pending = next.outbox_mut().remove(*effect);
                 was_pending.then_some(()).ok_or(Ignored::NothingNew)
             }),
-            Step::Deferred(effect, why) => changed(self, now, |next| {
+            Step::Deferred(effect, why) | Step::Unserved(effect, why) => changed(self, now, |next| {
                 let failing = self.outbox().pending().iter().find(|pending| pending.id == *effect);
+                if matches!(step, Step::Unserved(..)) && failing.is_some_and(|pending| pending.in_progress(now)) {
+                    next.outbox_mut().count_failure(*effect, now);
+                    return Ok(());
+                }
                 match (next.outbox_mut().defer(*effect, why, now), failing) {
                     (Deferral::Abandoned(effect), _) => next.abandoned(effect, why, now),
                     (Deferral::Again, Some(pending)) => next.failed(&pending.effect, why, now),
@@ -310,6 +316,22 @@ mod tests {
         assert_eq!(over.calls(), calls);
         assert_eq!(over.take(&failed("never"), t(911)), Decision::Ignored(Ignored::NothingNew));
         assert_eq!(over.calls(), [""; 0]);
+    }
+
+    #[test]
+    fn an_effect_that_its_performer_is_at_work_on_has_not_failed() {
+        let (mut counter, [publish, _]) = Counter::counted();
+        let unserved = || Step::Unserved(publish, "not performed".to_owned());
+        counter.outbox.begin(&[publish], t(0));
+        counter = counter.next(unserved(), 59);
+        assert_eq!(counter.effects().len(), 2);
+        assert_eq!(counter.calls(), ["settle 1 after 1"], "it has not failed");
+        counter.outbox.begin(&[publish], t(1000));
+        counter = counter.next(unserved(), 1059);
+        assert_eq!(counter.effects().len(), 2);
+        // But it ends, even if its performer begins over and over again and never comes to an end.
+        let over = counter.next(unserved(), 1060);
+        assert_eq!((over.effects(), over.outbox.abandoned()), (vec![&CounterEffect::Notify], 1));
     }
 
     #[test]

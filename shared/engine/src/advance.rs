@@ -26,6 +26,8 @@ pub(crate) enum Overdue {
     Perform,
     /// Only those of which this function is the only performer: another function has committed them, and woken this one.
     PerformOwn,
+    /// None, and a failure of an effect is left to the sweep: what follows from [`Overdue::PerformOwn`].
+    LeaveToSweep,
     /// None. A run and its build that notify each other must not perform each other's overdue effects: if both had notified without recording it, each
     /// would trigger the other forever.
     Leave,
@@ -89,12 +91,13 @@ impl Engine {
                         (self.after_conflict(&current.record, conflicts).await?, true)
                     }
                 };
-                // If the reply to a write is lost, the SDK's repetition conflicts with the write itself: the stored record then equals the new one.
+                // A ledger may answer the repetition of its own write, whose reply was lost, with a conflict: the stored record then equals the new one.
                 if stored.version != current.version + 1 || stored.record != next {
                     current = stored;
                     continue;
                 }
-                // Or another function has decided the same at the same moment. Then only one of them may perform what has no token.
+                // But an equal record may also be another function's, which decided the same at the same moment. What has no token is left to that one, or
+                // to the sweep.
                 let doubtful: &[EffectId] = if overtaken { &begun } else { &[] };
                 next.count(Some(&current.record), &*self.meter);
                 let abandoned = next.outbox().abandoned().saturating_sub(current.record.outbox().abandoned());
@@ -124,7 +127,7 @@ impl Engine {
                 let performer = record.performer(&pending.effect);
                 performer.is_woken() && self.performs(performer) && !pending.in_progress(now)
             }
-            Overdue::Leave => false,
+            Overdue::LeaveToSweep | Overdue::Leave => false,
         };
         record.outbox().pending().iter().filter(wanted).cloned().collect()
     }
@@ -177,14 +180,15 @@ impl Engine {
                 }
             }
         }
+        let was_woken = matches!(overdue, Overdue::PerformOwn | Overdue::LeaveToSweep);
         if !steps.is_empty() {
             // A function that was woken has performed what it was woken for, also if that failed.
-            let next = if overdue == Overdue::PerformOwn { Overdue::Leave } else { overdue };
+            let next = if was_woken { Overdue::LeaveToSweep } else { overdue };
             self.step(current, steps, next).await?;
         }
         match fault {
             // The outbox has the failure, and the sweep wakes this function again in due time. Lambda's retries would come sooner.
-            Some(_) if overdue == Overdue::PerformOwn => Ok(()),
+            Some(_) if was_woken => Ok(()),
             Some(fault) => Err(fault),
             None => Ok(()),
         }
@@ -214,7 +218,7 @@ impl Engine {
                     (Ok(()), Some(why)) => why.clone(),
                     (Ok(()), None) => format!("the function {} has not performed it", performer.name()),
                 };
-                steps.push(Step::Deferred(pending.id, why));
+                steps.push(Step::Unserved(pending.id, why));
             }
             if let Err(fault) = woken {
                 tracing::warn!(record = record.name(), error = %fault, "a function could not be woken");

@@ -207,7 +207,10 @@ impl Engine {
 
     /// Reads a backup from the ledger, or creates a new one.
     async fn load_backup(&self, name: &str, definition: &Definition) -> Result<Versioned<Backup>, Fault> {
-        let stored = self.ledger.load::<Backup>(name).await?;
+        let mut stored = self.ledger.load::<Backup>(name).await?;
+        if let Some(stored) = &mut stored {
+            stored.record.join(&self.suite);
+        }
         Ok(stored.unwrap_or_else(|| Versioned::new(Backup::new(&self.suite, name, definition.clone(), self.clock.now()))))
     }
 }

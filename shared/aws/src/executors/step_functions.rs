@@ -74,7 +74,10 @@ impl Executor for Executions {
             // An EXPRESS state machine has other ARNs, starts a second execution for the same name, and cannot be polled or stopped
             // (https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html).
             Ok(started) if started.execution_arn.split(':').nth(5) == Some("express") => Ok(Launch::Refused {
-                refusal: Refusal::Invalid(format!("the state machine {} is not of the type STANDARD", template.state_machine)),
+                refusal: Refusal::Invalid(format!(
+                    "the state machine {} is not of the type STANDARD; its execution was started and cannot be stopped",
+                    template.state_machine
+                )),
                 spent: true,
             }),
             Ok(started) => Ok(Launch::Accepted(agent_id(step_functions::NAME, &started.execution_arn)?)),
@@ -295,7 +298,7 @@ mod tests {
         let express = "arn:aws:states:eu-west-1:123456789012:express:bellhop-agent-release:0f1e:2d3c";
         let started = ok(&json!({ "executionArn": express, "startDate": 1_790_000_000 }));
         let (launched, asked) = launch(&spec(), Some(started), false).await;
-        let why = format!("the state machine {MACHINE} is not of the type STANDARD");
+        let why = format!("the state machine {MACHINE} is not of the type STANDARD; its execution was started and cannot be stopped");
         let refused = Launch::Refused {
             refusal: Refusal::Invalid(why),
             spent: true,

@@ -20,10 +20,8 @@ impl Backup {
             return;
         };
         let waits = self.test.as_ref().is_some_and(|test| {
-            let open =
-                test.work.end.is_none() || matches!(test.removal, Removal::Sought { .. } | Removal::Wanted | Removal::Underway { .. });
             // Schedules are not exact to the second: a daily test at six must run every day.
-            open || later(test.slot, every) > later(now, SAME_SLOT_WITHIN)
+            test.is_open() || later(test.slot, every) > later(now, SAME_SLOT_WITHIN)
         });
         if waits {
             return;

@@ -92,8 +92,9 @@ impl Build {
 
     /// Why an attempt timed out. A service may end an agent at a time limit of its own, before the job's `timeout`.
     pub(super) fn timeout_cause_of(&self, attempt: &Attempt) -> String {
-        match (attempt.launched, &attempt.phase) {
-            (Some(launched), Phase::Ended { at, .. }) if between(launched, *at) < self.spec.timeout => format!(
+        let began = attempt.launched.into_iter().chain(attempt.started).min();
+        match (began, &attempt.phase) {
+            (Some(began), Phase::Ended { at, .. }) if between(began, *at) < self.spec.timeout => format!(
                 "its service ended it at a time limit of its own, which is shorter than the job's `timeout` of {}",
                 humantime::format_duration(self.spec.timeout)
             ),

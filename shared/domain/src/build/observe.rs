@@ -10,11 +10,19 @@ use crate::decision::Ignored;
 use crate::executor::observation::{AgentStatus, Observation, Stop};
 
 impl Build {
-    /// An event or a poll shows an agent with the name of an attempt.
-    pub(super) fn observed(&mut self, number: u32, seen: &Observation, now: Timestamp) -> Result<(), Ignored> {
-        if !self.spec.executor.kind().may_carry(&seen.agent, &self.attempt_id(number)) {
+    /// An event or a poll shows an agent with the name of an attempt. What a launch returned is the attempt's; any other agent must be able to be.
+    pub(super) fn agent_seen(&mut self, number: u32, seen: &Observation, now: Timestamp) -> Result<(), Ignored> {
+        let launched = self.attempts.iter().filter_map(|attempt| attempt.agent.as_ref());
+        let mut known = launched.chain(self.strays.iter().map(|stray| &stray.agent));
+        let is_known = known.any(|agent| *agent == seen.agent);
+        if !is_known && !self.spec.executor.kind().may_carry(&seen.agent, &self.attempt_id(number)) {
             return Err(Ignored::Foreign);
         }
+        self.observed(number, seen, now)
+    }
+
+    /// An agent with the name of an attempt was launched or seen.
+    pub(super) fn observed(&mut self, number: u32, seen: &Observation, now: Timestamp) -> Result<(), Ignored> {
         if self.strays.iter().any(|stray| stray.agent == seen.agent) {
             return self.stray_observed(&seen.agent, &seen.status, now);
         }

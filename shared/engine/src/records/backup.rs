@@ -1,7 +1,5 @@
 //! Backups: the jobs of AWS Backup for one backup of the suite configuration.
 
-use std::borrow::Cow;
-
 use async_trait::async_trait;
 use bellhop_domain::backup::{Backup, BackupEffect, BackupEvent, Definition, JobKind, WorkId};
 use bellhop_domain::message;
@@ -54,7 +52,7 @@ impl Record for Backup {
         let outcome = match &pending.effect {
             BackupEffect::Start(work) => {
                 let work = *work;
-                match begin(&of_its_suite(self, engine), engine, work).await? {
+                match begin(self, engine, work).await? {
                     JobStart::Started(id) => {
                         tracing::info!(backup = self.name, ?work, id, "job started");
                         BackupEvent::Started { work, id }
@@ -85,7 +83,7 @@ impl Record for Backup {
             }
             BackupEffect::Remove { resource } => {
                 let Some(test) = &self.test else { return Ok(Outcome::done()) };
-                let token = of_its_suite(self, engine).token(WorkId::Restore(test.slot));
+                let token = self.token(WorkId::Restore(test.slot));
                 tracing::info!(backup = self.name, resource, "what a restore test created is removed");
                 BackupEvent::Removal(engine.backups()?.remove(resource, &token).await?)
             }
@@ -96,18 +94,6 @@ impl Record for Backup {
             }
         };
         Ok(Outcome::Done(vec![outcome]))
-    }
-}
-
-/// The backup with its suite, which is part of its tokens: a record from before the field `suite` existed has none.
-fn of_its_suite<'a>(backup: &'a Backup, engine: &Engine) -> Cow<'a, Backup> {
-    if backup.suite.is_empty() {
-        Cow::Owned(Backup {
-            suite: engine.suite.to_string(),
-            ..backup.clone()
-        })
-    } else {
-        Cow::Borrowed(backup)
     }
 }
 

@@ -169,6 +169,25 @@ async fn the_sweep_wakes_the_function_of_a_remedy_that_failed() {
     assert_eq!(world.told("alarm").len(), 2);
 }
 
+#[tokio::test]
+async fn what_follows_from_a_wake_up_and_fails_is_left_to_the_sweep() {
+    let world = World::new();
+    world.configure_with(REMEDIES);
+    world.services.refused.store(1, Ordering::SeqCst);
+    let change = alarm(&world, "hung");
+    let key = Key::new(format!("ALARM#{}", change.id.key()), "ALARM");
+    alarms(&world).alarm(change).await.unwrap_err();
+    world.clock.pass(std::time::Duration::from_secs(61));
+    let told = world.told("alarm").len();
+    world.inbox.closed.store(1, Ordering::SeqCst);
+    alarms(&world).woken(vec![key], Timestamp::MAX).await.unwrap();
+    assert_eq!(world.services.restarts.lock().unwrap().len(), 1);
+    assert_eq!(world.told("alarm").len(), told, "its message could not be sent");
+    world.clock.pass(std::time::Duration::from_secs(61));
+    world.performing(world.builds()).sweep(Timestamp::MAX).await.unwrap();
+    assert_eq!(world.told("alarm").len(), told + 1);
+}
+
 /// SNS may deliver a wake-up twice, and ECS has no token for a restart.
 #[tokio::test]
 async fn an_effect_is_performed_by_one_invocation_at_a_time() {

@@ -25,6 +25,8 @@ pub(crate) struct Seen {
     taken: BTreeMap<(String, Millis), bool>,
     /// Every claim that was stored: target and moment.
     claims: BTreeSet<(String, Millis)>,
+    /// The moments of claims whose remedy was given up.
+    given_up: BTreeSet<Millis>,
     /// Every target for which something is known to be done, and when that was.
     fulfilled: BTreeSet<(String, Millis)>,
     /// Which alarms keep starts paused, since when by the clock of the world.
@@ -48,7 +50,8 @@ pub(crate) fn restarting(world: &mut World, since: Millis) {
         world,
         Subject::World,
         "restarted-once-per-claim",
-        before.is_none(),
+        // A request that is late may still take effect after people were told that the remedy failed, and the next occasion has its claim.
+        before.is_none() || world.checks.alarms.given_up.contains(&since),
         "the service is restarted for the claim of {since} ms, as at {} ms",
         before.map_or(0, |(at, _)| at)
     );
@@ -93,6 +96,9 @@ fn claim_written(world: &mut World, previous: Option<Claim>, next: &Item) {
     if claim.done {
         let ended = moment(claim.over.unwrap_or(claim.at));
         world.checks.alarms.fulfilled.insert((claim.target.clone(), ended));
+    }
+    if claim.over.is_some() && !claim.done {
+        world.checks.alarms.given_up.insert(moment(claim.at));
     }
     world.checks.alarms.claims.insert((claim.target, moment(claim.at)));
 }

@@ -1,7 +1,7 @@
 //! Attempts: how each ended, against what its agent really did.
 
 use bellhop_domain::build::{Attempt, Build, End, Phase, STOP_TIMEOUT, StopReason, UNKNOWN_FOR};
-use bellhop_domain::executor::Capacity;
+use bellhop_domain::executor::{Capacity, step_functions};
 use bellhop_model::ecs::REMEMBERED;
 
 use super::seen::{CLOCKS, is_out_of_reach};
@@ -134,7 +134,9 @@ pub(super) fn attempt_ended(world: &mut World, build: &Build, attempt: &Attempt,
         }
         End::TimedOut => {
             let timeout = world.job(&build.spec).map_or(0, |job| job.timeout);
-            let ended_by_its_service = task.as_ref().is_some_and(Task::timed_out);
+            let ended_by_its_service = task
+                .as_ref()
+                .is_some_and(|task| task.capacity == step_functions::CAPACITY && task.timed_out());
             let ran = task.as_ref().map_or(0, |task| {
                 // Nobody learns of the end of an agent that ECS does not hear of.
                 let until = task.known_end().filter(|_| !task.deaf).unwrap_or(now);

@@ -504,9 +504,11 @@ fn age_at_rest(world: &mut World, backup: &Backup) {
     let is_mended = points().any(|(decided, _, at)| decided + limit > at + CLOCKS);
     let may_be_mended = points().any(|(_, begun, at)| begun.is_some_and(|begun| begun + limit + CLOCKS >= at));
     let trouble = backup.troubles.get(&Concern::Age).map(|trouble| trouble.status.clone());
+    // What the last look found was lost, and no function could be woken for another one: people were told that.
+    let was_given_up = backup.outbox.abandoned() > 0 && world.was_denied(&["WakeUp"]);
     let fits = match &trouble {
         Some(_) => !is_right && !is_mended,
-        None => !is_wrong || may_be_mended,
+        None => !is_wrong || may_be_mended || was_given_up,
     };
     check!(
         world,

@@ -59,7 +59,9 @@ mutants! {
 pub(crate) fn token(world: &mut World, launch: &LaunchId) -> String {
     let mut launch = launch.clone();
     match world.mutant {
-        Some(Mutant::TOKEN_UNSTABLE) => return format!("{}{}", launch.token(), world.rng.u64(..)),
+        Some(Mutant::TOKEN_UNSTABLE) if launch.capacity != step_functions::CAPACITY => {
+            return format!("{}{}", launch.token(), world.rng.u64(..));
+        }
         Some(Mutant::EXECUTION_NAME_UNSTABLE) if launch.capacity == step_functions::CAPACITY => {
             return format!("{}{}", launch.token(), world.rng.u64(..));
         }

@@ -80,3 +80,16 @@ fn the_suites_own_table_is_backed_up_unless_somebody_says_how() {
     add_suite_table(&mut backups, table);
     assert_eq!((backups.len(), &backups["suite-table"]), (2, &other));
 }
+
+/// A record from before the field `suite` existed keeps the names that its restore test was given.
+#[test]
+fn an_old_record_gets_its_suite_once_nothing_has_a_name_without_it() {
+    let mut old = Backup::new("", "orders", definition(), t(0));
+    let mut busy = after(&old, scheduled(slot(0), "a"), t(5));
+    busy.join("ci");
+    assert_eq!(busy.suite, "");
+    old.join("ci");
+    assert_eq!(old.suite, "ci");
+    old.join("other");
+    assert_eq!(old.suite, "ci");
+}
