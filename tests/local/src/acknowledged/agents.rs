@@ -126,8 +126,8 @@ impl Table<'_> {
     pub(super) async fn on_step_functions(&self) -> anyhow::Result<()> {
         let step_functions = self.stack.stand_in.step_functions();
         let machine = step_functions.create_state_machine("bellhop-agent-release");
-        self.configure_with(&format!("  release: {{ step-functions: {{ state-machine: {machine} }} }}\n"))
-            .await?;
+        let agent = format!("  release: {{ step-functions: {{ state-machine: {machine} }} }}\n");
+        self.configure_with(&format!("{agent}notify: {{ successes: all }}\n")).await?;
         self.write(&on_step_functions())?;
         let run = self.start("On Step Functions").await?;
         let execution = self.execution_of(&run).await?;
