@@ -397,9 +397,19 @@ impl Tests<'_> {
             }
         }
         if !self.wants("rust") {
-            let mut scenarios = self.recorded(linted(cargo()));
-            scenarios.args(["test", "--quiet", "--package", "bellhop-scenarios", SCENARIOS_FOR_MODELS]);
-            self.steps.run("models-scenarios", &mut scenarios).await?;
+            let mut with = self.recorded(linted(Command::new(build::local())));
+            with.args(["with", "--"]).arg(cargo().as_std().get_program());
+            // Of the whole workspace, or others would be compiled with other features, and again.
+            with.args([
+                "test",
+                "--quiet",
+                "--workspace",
+                "--all-features",
+                "--test",
+                "scenarios",
+                SCENARIOS_FOR_MODELS,
+            ]);
+            self.steps.run("models-scenarios", &mut with).await?;
         }
         let venv = self.local_aws().await?;
         self.steps.run("models-faults", &mut suite(venv, "models")).await?;
