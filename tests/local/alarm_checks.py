@@ -13,7 +13,7 @@ ALARMS = {
     "ErrorsAlarm": ("AWS/Lambda Errors", "Sum", "GreaterThanThreshold", (0, 3), "notBreaching", (300, 1800)),
     "ThrottlesAlarm": ("AWS/Lambda Throttles", "Sum", "GreaterThanThreshold", (0, 3), "notBreaching", (60, 900)),
     # The sweep runs each minute. Only what is missing for minutes is, and where nothing runs there is no data.
-    "SweepMissingAlarm": ("AWS/Lambda Invocations", "Sum", "LessThanThreshold", (1, 1), "breaching", (180, 600)),
+    "SweepMissingAlarm": ("AWS/Events Invocations", "Sum", "LessThanThreshold", (1, 1), "breaching", (180, 600)),
     "OverdueAlarm": ("Bellhop OldestOverdueSeconds", "Maximum", "GreaterThanThreshold", (180, 900), "notBreaching", (180, 900)),
 }
 # What the parameter Monitoring has by default: the functions whose lost events nothing repairs, and what is looked at beside.
@@ -51,8 +51,10 @@ def alarms(template):
             if is_ is None or not least <= is_ <= most:
                 found.append(f"{name}: {what} is {is_}, and should be from {least} to {most}")
         if alarm["Namespace"].startswith("AWS/"):
-            prefix = "Sweep" if kind == "SweepMissingAlarm" else name.removesuffix(kind)
-            of = prefix + ("DeadLetterQueue" if kind == "DeadLetterAlarm" else "Function")
+            # Timers invoke the sweep as well, so its own invocations would not show that its rule is off.
+            of = "SweepFunctionEveryMinute"
+            if kind != "SweepMissingAlarm":
+                of = name.removesuffix(kind) + ("DeadLetterQueue" if kind == "DeadLetterAlarm" else "Function")
             looks_at = [reference_of(dimension["Value"]) or attribute_of(dimension["Value"], "QueueName") for dimension in alarm.get("Dimensions", [])]
             if looks_at != [of]:
                 found.append(f"{name}: looks at {looks_at}, and should at {of}")
@@ -66,6 +68,7 @@ def alarms(template):
 
 # The metrics of AWS's own that there are, as far as anything here may look at them.
 METRICS_OF_AWS = {
+    "AWS/Events": {"FailedInvocations", "Invocations"},
     "AWS/Lambda": {"ConcurrentExecutions", "Duration", "Errors", "Invocations", "IteratorAge", "Throttles"},
     "AWS/SQS": {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible", "NumberOfMessagesReceived", "NumberOfMessagesSent"},
 }

@@ -156,6 +156,7 @@ SOME = [
     ("starts an agent's execution", "states:StartExecution", "arn:aws:states:{here}:stateMachine:bellhop-agent-release", {}, BUILDERS),
     ("stops an agent's execution", "states:StopExecution", "arn:aws:states:{here}:execution:bellhop-agent-release:0a1b2c3d", {}, BUILDERS),
     ("wakes a function", "sns:Publish", "{wake_topic}", {}, ["alarm", "sweep"]),
+    ("reads the timers", "sqs:ReceiveMessage", "{timer_queue}", {}, ["sweep"]),
     ("writes push's log", "logs:PutLogEvents", "arn:aws:logs:{here}:log-group:/aws/lambda/bellhop-push:log-stream:a", {}, ["push"]),
     ("hands over what push could not finish", "sqs:SendMessage", "{push_queue}", {}, ["push"]),
     ("looks for what is due", "dynamodb:Query", "arn:aws:dynamodb:{here}:table/{table}/index/due", {}, ["sweep"]),

@@ -53,7 +53,7 @@ ACCEPTED = [
     (["CT.S3.PR.4"], "AWS::S3::Bucket", "nothing waits for objects: functions read what they have been told of"),
     (["CT.S3.PR.9"], "AWS::S3::Bucket", "reports and artifacts expire, and earlier versions bring back what was overwritten"),
     (["CT.S3.PR.10"], "AWS::S3::Bucket", "S3 encrypts with its own key; the parameter CustomerKey asks for one of KMS"),
-    (["CT.SQS.PR.1"], "AWS::SQS::Queue", "these are the dead-letter queues, of functions and rules"),
+    (["CT.SQS.PR.1"], "AWS::SQS::Queue", "these are the dead-letter queues, of functions and rules, and the timers, which the sweep makes up for"),
 ]
 REASONS = {(check, kind): why for checks, kind, why in ACCEPTED for check in checks}
 

@@ -233,7 +233,9 @@ def invocation_failures(template):
 def dead_letters(template):
     """Functions and rules that would lose what they cannot work off, and queues that nobody would hear of."""
     found = []
-    queues = template.of_type("AWS::SQS::Queue")
+    # What another one reads is no queue of dead letters.
+    read = {attribute_of(mapping["EventSourceArn"]) for mapping in template.of_type("AWS::Lambda::EventSourceMapping").values()}
+    queues = {name: queue for name, queue in template.of_type("AWS::SQS::Queue").items() if name not in read}
     alarmed = {
         attribute_of(dimension["Value"], "QueueName")
         for alarm in template.of_type("AWS::CloudWatch::Alarm").values()

@@ -70,6 +70,10 @@ class Deployed:
         names = {"FunctionName": said["FunctionName"], "Qualifier": said["Qualifier"]}
         return {**names, **self.client("lambda").get_function_event_invoke_config(**names)}
 
+    def lambda_eventsourcemapping(self, of, _):
+        mapping = self.client("lambda").get_event_source_mapping(UUID=of)
+        return {**mapping, "FunctionName": mapping["FunctionArn"].rpartition(":")[2]}
+
     def events_rule(self, of, _):
         rule = self.client("events").describe_rule(Name=of)
         if "EventPattern" in rule:

@@ -26,6 +26,7 @@ ACTIONS = {
     "dynamodb:TransactWriteItems": ["dynamodb:PutItem"],
     "s3:ListObjectsV2": ["s3:ListBucket"],
     "s3:ListObjectVersions": ["s3:ListBucketVersions"],
+    "sqs:SendMessageBatch": ["sqs:SendMessage"],
     # Part of the SDK's signing, for directory buckets, which the suite has none of.
     "s3:CreateSession": [],
 }
@@ -35,7 +36,10 @@ WITHOUT_OPERATION = {
     "logs:CreateLogStream",
     "logs:PutLogEvents",
     "s3:GetObjectVersion",
-    "sqs:SendMessage",
+    # Lambda, for the function that timers invoke.
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
     # Cloud Control, with the caller's permissions, for what a restore test created.
     "dynamodb:DeleteTable",
     "dynamodb:DescribeTable",

@@ -161,7 +161,7 @@ class Rules(unittest.TestCase):
             alarms[alarm["Namespace"], alarm["MetricName"], json.dumps(dimension["Value"])] = name
         failures = infra_checks.invocation_failures(self.template)
         expected = {
-            ("AWS/Lambda", "Invocations", json.dumps({"Ref": "SweepFunction"})): "SweepMissingAlarm",
+            ("AWS/Events", "Invocations", json.dumps({"Ref": "SweepFunctionEveryMinute"})): "SweepMissingAlarm",
             ("Bellhop", "OldestOverdueSeconds", json.dumps(SUITE_NAME)): "OverdueAlarm",
         }
         for function, queue in failures.items():
@@ -213,6 +213,7 @@ class Rules(unittest.TestCase):
             "AWS::IAM::ManagedPolicy",
             "AWS::IAM::Role",
             "AWS::Lambda::EventInvokeConfig",
+            "AWS::Lambda::EventSourceMapping",  # what it reads is billed to the queue
             "AWS::Lambda::Permission",
             "AWS::S3::BucketPolicy",
             "AWS::SNS::Subscription",

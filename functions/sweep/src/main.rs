@@ -1,4 +1,4 @@
-//! The function `sweep`: processes everything that is due, once a minute.
+//! The function `sweep`: processes everything that is due, once a minute, and single records at their time.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ async fn main() -> ExitCode {
         let engine = suite.engine();
         move |invocation| {
             let engine = engine.clone();
-            async move { Ok(bellhop_sweep::handle(&engine, invocation.deadline).await?) }
+            async move { Ok(bellhop_sweep::handle(&engine, &invocation.event, invocation.deadline).await?) }
         }
     })
     .await

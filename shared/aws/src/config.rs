@@ -19,7 +19,9 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use bellhop_engine::ports::Executors;
 
 use crate::roots::Trusted;
-use crate::{AwsBackup, Bucket, CodeCommit, CodePipeline, DynamoLedger, EcsInstances, EcsServices, Topic, WakeTopic, executors};
+use crate::{
+    AwsBackup, Bucket, CodeCommit, CodePipeline, DynamoLedger, EcsInstances, EcsServices, TimerQueue, Topic, WakeTopic, executors,
+};
 
 /// How long a connection may take: AWS endpoints in the same region connect quickly.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -177,6 +179,12 @@ impl Aws {
     #[must_use]
     pub fn wake_topic(&self, arn: Option<&str>) -> WakeTopic {
         WakeTopic::new(self.lazy(aws_sdk_sns::Client::new), arn)
+    }
+
+    /// The queue for timers; without a URL, no timers are set.
+    #[must_use]
+    pub fn timer_queue(&self, url: Option<&str>) -> TimerQueue {
+        TimerQueue::new(self.lazy(aws_sdk_sqs::Client::new), url)
     }
 }
 

@@ -10,8 +10,8 @@
 //!
 //! `doc` is the record as JSON, its outbox included, so state and effects are written together. A write whose condition fails has lost a race
 //! (`Conflict`); every other error is a fault. The other attributes serve the table: conditions, indexes, expiry, and people who read it. An item has `due_shard` only
-//! while it is due for something, which keeps the index small. It is `launch` for a build that is due for a launch, and one of `due#0` to `due#3` for
-//! everything else.
+//! while it is due for something, which keeps the index small. It is `launch` for a build whose launch waits for its turn, `timer` for a record that is
+//! due to the second, and one of `due#0` to `due#3` for everything else.
 
 use std::collections::HashMap;
 
@@ -41,6 +41,8 @@ const LIST_INDEX: &str = "by-repository";
 const SHARDS: u8 = 4;
 /// The partition of builds that are due for a launch. Services launch so few per second that one is enough.
 const LAUNCHES: &str = "launch";
+/// The partition of records with timers: the few that wait for a backoff, or whose timeout is near.
+const TIMERS: &str = "timer";
 /// How often a transaction is tried that was throttled, or conflicts with another one on the same items.
 const TRANSACTION_TRIES: u32 = 5;
 
@@ -215,6 +217,7 @@ impl Ledger for DynamoLedger {
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
         let shards = match lane {
             Lane::Launches => vec![LAUNCHES.to_owned()],
+            Lane::Timers => vec![TIMERS.to_owned()],
             Lane::Rest => (0..SHARDS).map(due_shard).collect(),
         };
         let shards = try_join_all(shards.into_iter().map(|shard| self.due_in(shard, now, limit))).await?;
@@ -289,6 +292,7 @@ fn attributes(item: &Item, version: u64) -> Attributes {
     if let Some((lane, at)) = item.due {
         let shard = match lane {
             Lane::Launches => LAUNCHES.to_owned(),
+            Lane::Timers => TIMERS.to_owned(),
             Lane::Rest => due_shard(item.key.name().bytes().fold(0, u8::wrapping_add) % SHARDS),
         };
         set("due_shard", text(shard));

@@ -13,6 +13,7 @@ mod executors;
 mod fault;
 mod roots;
 mod sns;
+mod sqs;
 #[cfg(test)]
 mod testing;
 
@@ -26,3 +27,4 @@ pub use dynamodb::DynamoLedger;
 pub use ecs_instances::EcsInstances;
 pub use ecs_services::EcsServices;
 pub use sns::{Topic, WakeTopic};
+pub use sqs::TimerQueue;

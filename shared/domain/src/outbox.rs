@@ -11,11 +11,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::text::shown;
+use crate::time::doubled;
 pub(crate) use crate::time::later;
 
 /// How long an effect may stay pending before the sweep performs it: longer than the function that committed it can still be running (its time limit
 /// is one minute).
 pub const PERFORM_WITHIN: Duration = Duration::from_secs(60);
+
+/// The first wait between two tries of an effect; doubles with each further one.
+pub const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// The longest wait between two tries of an effect.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(16 * 60);
@@ -81,6 +85,9 @@ pub struct Pending<E> {
     pub id: EffectId,
     /// When it was decided, or when its last try failed.
     pub since: Timestamp,
+    /// When it is tried again, after a failed try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Timestamp>,
     /// How often it has failed.
     #[serde(default)]
     pub tries: u32,
@@ -98,15 +105,19 @@ pub struct Pending<E> {
 }
 
 impl<E: Effect> Pending<E> {
-    /// When the sweep should perform it: [`PERFORM_WITHIN`] after the decision or its first failure, and after twice as long with each further
-    /// failure, up to [`LONGEST_WAIT`] and to an eighth of its deadline. Effects that fail for hours must not delay everything else in every sweep.
+    /// When it should be performed, by the sweep at the latest: [`PERFORM_WITHIN`] after the decision, or when it is tried again.
     #[must_use]
     pub fn due(&self) -> Timestamp {
-        let doublings = self.tries.saturating_sub(1).min(8);
+        let due = self.retry.unwrap_or_else(|| later(self.since, PERFORM_WITHIN));
+        self.begun.map_or(due, |begun| due.max(later(begun, PERFORM_WITHIN)))
+    }
+
+    /// How long it waits after a failed try: `first`, and twice as long with each further failure, up to [`LONGEST_WAIT`] and to an eighth of its
+    /// deadline. Effects that fail for hours must not delay everything else in every sweep.
+    fn wait(&self, first: Duration) -> Duration {
         let patience = self.effect.abandoned_after().unwrap_or(Duration::MAX);
         let longest = LONGEST_WAIT.min(patience / 8).max(PERFORM_WITHIN);
-        let due = later(self.since, PERFORM_WITHIN.saturating_mul(1 << doublings).min(longest));
-        self.begun.map_or(due, |begun| due.max(later(begun, PERFORM_WITHIN)))
+        doubled(first, self.tries.saturating_sub(1)).min(longest)
     }
 
     /// Whether a function may be performing it at this moment.
@@ -149,6 +160,7 @@ impl<E> Outbox<E> {
         self.pending.push(Pending {
             id: EffectId(self.next),
             since: now,
+            retry: None,
             tries: 0,
             failing: None,
             why: None,
@@ -178,8 +190,8 @@ impl<E> Outbox<E> {
         }
     }
 
-    /// Records that an effect has failed for this reason.
-    pub fn defer(&mut self, id: EffectId, why: &str, now: Timestamp) -> Deferral<E>
+    /// Records that an effect has failed for this reason. It is tried again after a wait that begins with `first` and doubles.
+    pub fn defer(&mut self, id: EffectId, why: &str, first: Duration, now: Timestamp) -> Deferral<E>
     where
         E: Effect,
     {
@@ -189,6 +201,7 @@ impl<E> Outbox<E> {
         if let Some(pending) = self.pending.get_mut(index) {
             pending.tries = pending.tries.saturating_add(1);
             pending.since = now;
+            pending.retry = Some(later(now, pending.wait(first)));
             pending.why = Some(shown(why, WHY_LIMIT));
             let failing = *pending.failing.get_or_insert(now);
             if pending
@@ -219,7 +232,7 @@ impl<E> Outbox<E> {
     pub fn postpone(&mut self, id: EffectId, now: Timestamp) -> bool {
         let pending = self.pending.iter_mut().find(|pending| pending.id == id);
         pending
-            .map(|pending| (pending.since, pending.tries, pending.failing, pending.why) = (now, 0, None, None))
+            .map(|pending| (pending.since, pending.retry, pending.tries, pending.failing, pending.why) = (now, None, 0, None, None))
             .is_some()
     }
 
@@ -244,6 +257,16 @@ impl<E> Outbox<E> {
     /// The effects that `self` has and an earlier state did not have.
     pub fn since<'a>(&'a self, earlier: &'a Self) -> impl Iterator<Item = &'a Pending<E>> {
         self.pending.iter().filter(|pending| pending.id.0 >= earlier.next)
+    }
+
+    /// When an effect that has failed is tried again next; `None` if none has failed.
+    #[must_use]
+    pub fn retry(&self) -> Option<Timestamp>
+    where
+        E: Effect,
+    {
+        let failed = self.pending.iter().filter(|pending| pending.retry.is_some());
+        failed.map(Pending::due).min()
     }
 
     /// When the sweep should perform the pending effects; `None` if there are none.
@@ -278,9 +301,9 @@ mod tests {
         assert!(pending.in_progress(t(109)) && !pending.in_progress(t(110)));
         assert_eq!(outbox.due(), Some(t(110)), "a minute after its last try began");
         // Another function has woken its performer once more, and counts that as a failed try.
-        assert_eq!(outbox.defer(id, "no", t(60)), Deferral::Again);
+        assert_eq!(outbox.defer(id, "no", RETRY_AFTER, t(60)), Deferral::Again);
         assert!(outbox.pending[0].in_progress(t(109)));
-        assert_eq!(outbox.due(), Some(t(120)));
+        assert_eq!(outbox.due(), Some(t(110)), "it is not tried again while it may be in progress");
     }
 
     #[test]
@@ -290,12 +313,12 @@ mod tests {
         outbox.push("told by a record", t(0));
         let (id, told) = (outbox.pending[0].id, outbox.pending[1].id);
         // Its time counts from the first try in vain: nobody may have come to it for an hour.
-        assert_eq!(outbox.defer(id, "no", t(3600)), Deferral::Again);
-        assert_eq!(outbox.defer(id, "no", t(3600 + 899)), Deferral::Again);
-        assert_eq!(outbox.defer(id, "no", t(3600 + 900)), Deferral::Abandoned("effect"));
-        assert_eq!(outbox.defer(id, "no", t(3600 + 901)), Deferral::Unknown);
+        assert_eq!(outbox.defer(id, "no", RETRY_AFTER, t(3600)), Deferral::Again);
+        assert_eq!(outbox.defer(id, "no", RETRY_AFTER, t(3600 + 899)), Deferral::Again);
+        assert_eq!(outbox.defer(id, "no", RETRY_AFTER, t(3600 + 900)), Deferral::Abandoned("effect"));
+        assert_eq!(outbox.defer(id, "no", RETRY_AFTER, t(3600 + 901)), Deferral::Unknown);
         for day in 0..90 {
-            assert_eq!(outbox.defer(told, "no", t(day * 86_400)), Deferral::Again);
+            assert_eq!(outbox.defer(told, "no", RETRY_AFTER, t(day * 86_400)), Deferral::Again);
         }
         assert_eq!((outbox.abandoned(), outbox.pending().len()), (1, 1));
     }
@@ -307,21 +330,26 @@ mod tests {
         outbox.push("other", t(1000));
         let (id, other) = (outbox.pending[0].id, outbox.pending[1].id);
         let mut waits = Vec::new();
-        for second in 0..7 {
+        for second in 0..9 {
             waits.push(outbox.pending[0].due().as_second() - outbox.pending[0].since.as_second());
-            assert_eq!(outbox.defer(id, "no", t(second)), Deferral::Again);
+            assert_eq!(outbox.defer(id, "no", RETRY_AFTER, t(second)), Deferral::Again);
             assert_eq!(outbox.pending[0].since, t(second));
         }
-        assert_eq!(waits, [60, 60, 112, 112, 112, 112, 112]);
+        assert_eq!(waits, [60, 2, 4, 8, 16, 32, 64, 112, 112]);
+        assert_eq!(
+            outbox.retry(),
+            Some(later(t(8), Duration::from_millis(112_500))),
+            "the other one has not failed"
+        );
         let told = outbox.pending[1].id;
-        for _ in 0..9 {
-            outbox.defer(told, "no", t(1000));
+        for _ in 0..10 {
+            outbox.defer(told, "no", RETRY_AFTER, t(1000));
         }
         assert_eq!(outbox.pending[1].due(), later(t(1000), LONGEST_WAIT));
-        assert_eq!((outbox.pending[1].tries, outbox.pending[1].since), (9, t(1000)));
-        assert_eq!(outbox.defer(other, "no", t(1)), Deferral::Again);
+        assert_eq!((outbox.pending[1].tries, outbox.pending[1].since), (10, t(1000)));
+        assert_eq!(outbox.defer(other, "no", RETRY_AFTER, t(1)), Deferral::Again);
         assert!(outbox.remove(other));
-        assert_eq!(outbox.defer(other, "no", t(2)), Deferral::Unknown);
-        assert_eq!(outbox.pending[0].since, t(6));
+        assert_eq!(outbox.defer(other, "no", RETRY_AFTER, t(2)), Deferral::Unknown);
+        assert_eq!(outbox.pending[0].since, t(8));
     }
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::decision::{Decision, Ignored};
-use crate::outbox::{Deferral, Effect, EffectId, Outbox};
+use crate::outbox::{Deferral, Effect, EffectId, Outbox, PERFORM_WITHIN, RETRY_AFTER};
 
 /// The key of a record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -158,7 +158,13 @@ pub trait Decides: Clone + PartialEq {
                     next.outbox_mut().count_failure(*effect, now);
                     return Ok(());
                 }
-                match (next.outbox_mut().defer(*effect, why, now), failing) {
+                // Another function was woken just now, and may be performing it.
+                let first = if matches!(step, Step::Unserved(..)) {
+                    PERFORM_WITHIN
+                } else {
+                    RETRY_AFTER
+                };
+                match (next.outbox_mut().defer(*effect, why, first, now), failing) {
                     (Deferral::Abandoned(effect), _) => next.abandoned(effect, why, now),
                     (Deferral::Again, Some(pending)) => next.failed(&pending.effect, why, now),
                     (Deferral::Again, None) | (Deferral::Unknown, _) => return Err(Ignored::NothingNew),

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use bellhop_domain::decision::Decision;
-use bellhop_domain::measure::Measure;
+use bellhop_domain::measure::{self, Measure};
 use bellhop_domain::outbox::{Effect as _, EffectId, ONE_TRY, Pending};
 use bellhop_domain::record::{Performer, Step};
-use futures::future::{BoxFuture, FutureExt, join};
+use futures::future::{BoxFuture, FutureExt, join3};
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use tracing::Instrument;
 
 use crate::ports::Written;
 use crate::records::{Outcome, Record, Versioned};
-use crate::{Engine, Fault, Handled};
+use crate::{Engine, Fault, Handled, TIMERS_AHEAD};
 
 /// How many effects, or new records, are performed in parallel. All effects of a large run may request slots of the same pool: without a limit, their
 /// writes would conflict until they failed.
@@ -62,7 +62,7 @@ impl Engine {
         mut steps: Vec<Step<R::Event>>,
         overdue: Overdue,
     ) -> Result<Handled, Fault> {
-        let mut conflicts = 0;
+        let (mut conflicts, mut timer) = (0, None);
         loop {
             for step in &mut steps {
                 if let Step::Event(event) = step {
@@ -110,11 +110,13 @@ impl Engine {
                 let committed: Vec<_> = committed.filter(|pending| !known(pending)).cloned().collect();
                 effects.extend(committed);
                 effects.retain(|pending| !doubtful.contains(&pending.id));
+                let known = (next.timer(), next.due_in_lane()) == (current.record.timer(), current.record.due_in_lane());
+                timer = next.timer().filter(|_| !known);
                 current = stored;
             } else if effects.is_empty() {
                 return Ok(ignored.map_or(Handled::Done, Handled::Ignored));
             }
-            self.settle(current, effects, overdue).await?;
+            self.settle(current, effects, timer, overdue).await?;
             return Ok(Handled::Done);
         }
     }
@@ -149,20 +151,27 @@ impl Engine {
     pub(crate) async fn perform_new<R: Record>(&self, record: R) -> Result<(), Fault> {
         let (effects, span) = (record.outbox().pending().to_vec(), record.span());
         record.count(None, &*self.meter);
-        let settled = self.settle(Versioned { version: 1, record }, effects, Overdue::Leave);
+        let timer = record.timer();
+        let settled = self.settle(Versioned { version: 1, record }, effects, timer, Overdue::Leave);
         settled.instrument(span).await
     }
 
     /// Performs committed effects, and applies their results to the record. The requests are sent in order (`buffered` polls in turn), at most
-    /// [`SIDE_BY_SIDE`] at a time. Effects of another performer stay in the outbox, and it is woken.
-    async fn settle<R: Record>(&self, current: Versioned<R>, effects: Vec<Pending<R::Effect>>, overdue: Overdue) -> Result<(), Fault> {
+    /// [`SIDE_BY_SIDE`] at a time. Effects of another performer stay in the outbox, and it is woken. `timer` is the record's, if it is a new one.
+    async fn settle<R: Record>(
+        &self,
+        current: Versioned<R>,
+        effects: Vec<Pending<R::Effect>>,
+        timer: Option<Timestamp>,
+        overdue: Overdue,
+    ) -> Result<(), Fault> {
         let record = &current.record;
         let (own, others): (Vec<_>, Vec<_>) = effects
             .into_iter()
             .partition(|pending| self.performs(record.performer(&pending.effect)));
         let performing: Vec<_> = own.iter().map(|pending| self.perform_in_time(record, pending)).collect();
         let outcomes = stream::iter(performing).buffered(SIDE_BY_SIDE).collect::<Vec<_>>();
-        let ((mut steps, mut fault), outcomes) = join(self.hand_over(record, &others), outcomes).await;
+        let ((mut steps, mut fault), outcomes, ()) = join3(self.hand_over(record, &others), outcomes, self.set_timer(record, timer)).await;
         for (pending, outcome) in own.iter().zip(outcomes) {
             match outcome {
                 Ok(Outcome::Done(events)) => {
@@ -234,6 +243,19 @@ impl Engine {
             let (name, seconds) = (performer.name(), ONE_TRY.as_secs());
             Err(Fault::transient(format!("wake {name}: no answer within {seconds} s")))
         })
+    }
+
+    /// Sets a record's timer. The sweep sets those that are further away, and also finds what is due without a timer: so one that cannot be set costs
+    /// time, and nothing else.
+    async fn set_timer<R: Record>(&self, record: &R, timer: Option<Timestamp>) {
+        let wait = timer.map(|at| measure::between(self.clock.now(), at));
+        let Some(wait) = wait.filter(|wait| *wait <= TIMERS_AHEAD) else {
+            return;
+        };
+        let set = self.within(ONE_TRY, self.timer.set(&[(wait, record.key())])).await;
+        if let Some(Err(fault)) = set {
+            tracing::warn!(record = record.name(), error = %fault, "a timer could not be set; the sweep comes later");
+        }
     }
 
     /// Performs an effect within its time limit, so that a service that does not respond is recorded, and the effect ends.

@@ -75,7 +75,7 @@ pub const CASES: &[Case] = cases! {
         what_is_due_comes_in_its_order,
         what_has_nothing_to_do_is_never_due,
         a_build_is_due_when_it_says_so,
-        launches_are_due_by_themselves,
+        what_is_due_is_in_one_lane,
     }
     others {
         a_pool_begins_with_version_0,

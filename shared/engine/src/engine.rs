@@ -13,7 +13,9 @@ use futures::lock::Mutex;
 
 use crate::Fault;
 use crate::advance::Overdue;
-use crate::ports::{Backups, Clock, Executor, Executors, Instances, Ledger, Meter, Notifier, Pipelines, Services, Source, Store, Waker};
+use crate::ports::{
+    Backups, Clock, Executor, Executors, Instances, Ledger, Meter, Notifier, Pipelines, Services, Source, Store, Timer, Waker,
+};
 use crate::records::{Record, Stored, Versioned};
 use crate::sweep::Pace;
 
@@ -34,6 +36,8 @@ pub struct Engine {
     pub notifier: Arc<dyn Notifier>,
     /// Wakes the functions that perform what this one does not.
     pub waker: Arc<dyn Waker>,
+    /// Wakes the sweep at a time.
+    pub timer: Arc<dyn Timer>,
     /// The metrics.
     pub meter: Arc<dyn Meter>,
     /// The clock.

@@ -44,4 +44,4 @@ pub use engine::{BuildPorts, Engine, Handled, Performs, RemedyPorts};
 pub use fault::{Fault, FaultKind};
 pub use retry::Retried;
 pub use start::{NothingWhy, Refused, RunStarter, Started};
-pub use sweep::{Pace, Swept};
+pub use sweep::{Pace, Swept, TIMERS_AHEAD};

@@ -30,7 +30,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 pub use sources::*;
-pub use wake::wake_up;
+pub use wake::{timers, wake_up};
 
 /// An event that Bellhop handles.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,6 +29,19 @@ pub(crate) fn parse(object: &Map<String, Value>) -> Result<Event, Reason> {
     }
 }
 
+/// The records of an input that consists of messages of the suite's timer queue; `None` for any other input. A message of another kind has none.
+#[must_use]
+pub fn timers(input: &Value) -> Option<Vec<Key>> {
+    let records = input.get("Records")?.as_array()?;
+    let bodies = records.iter().filter_map(|record| record.get("body")?.as_str());
+    let messages = bodies.filter_map(|body| serde_json::from_str::<Map<String, Value>>(body).ok());
+    let woken = messages.filter_map(|message| match parse(&message) {
+        Ok(Event::WakeUp(keys)) => Some(keys),
+        _ => None,
+    });
+    Some(woken.flatten().collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +52,17 @@ mod tests {
         let records = vec![Key::new("BACKUP#jenkins-home", "BACKUP"), Key::new("ALARM#a/b/c#d", "ALARM")];
         let message = json!({ "Records": [{ "EventSource": "aws:sns", "Sns": { "Message": wake_up(&records).to_string() } }] });
         assert_eq!(parse(&message).events, [Event::WakeUp(records)]);
+    }
+
+    #[test]
+    fn the_messages_of_the_timer_queue_are_read_together() {
+        let keys = [Key::new("RUN#abcdefghij", "BUILD#test"), Key::new("RUN#abcdefghij", "RUN")];
+        let record = |body: Value| json!({ "eventSource": "aws:sqs", "messageId": "m-1", "body": body });
+        let sent = |keys: &[Key]| record(wake_up(keys).to_string().into());
+        let input = json!({ "Records": [sent(&keys[..1]), record("no JSON".into()), record(json!(null)), sent(&keys[1..])] });
+        assert_eq!(timers(&input), Some(keys.to_vec()));
+        assert_eq!(timers(&json!({ "Records": [] })), Some(Vec::new()));
+        assert_eq!(timers(&json!({ "source": "aws.events" })), None);
     }
 
     #[test]

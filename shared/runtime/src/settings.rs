@@ -18,6 +18,8 @@ pub struct Settings {
     pub topic_arn: String,
     /// `BELLHOP_WAKE_TOPIC_ARN`: the internal SNS topic, by which functions wake each other. Without it, they cannot.
     pub wake_topic_arn: Option<String>,
+    /// `BELLHOP_TIMER_QUEUE_URL`: the SQS queue whose messages invoke the sweep after a delay. Without it, the sweep comes only once a minute.
+    pub timer_queue_url: Option<String>,
     /// `BELLHOP_CONFIG_KEY`: the suite configuration's key in the bucket.
     pub config_key: String,
     /// `BELLHOP_SUITE`: the suite's name, in its metrics, and as a part of what run ids and tokens are derived from; by default the table's name. It
@@ -66,6 +68,7 @@ impl Settings {
             bucket: required("BELLHOP_BUCKET"),
             topic_arn: required("BELLHOP_TOPIC_ARN"),
             wake_topic_arn: optional("BELLHOP_WAKE_TOPIC_ARN"),
+            timer_queue_url: optional("BELLHOP_TIMER_QUEUE_URL"),
             config_key: lookup("BELLHOP_CONFIG_KEY")
                 .filter(|key| !key.is_empty())
                 .unwrap_or_else(|| CONFIG_KEY.to_owned()),

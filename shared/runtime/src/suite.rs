@@ -94,6 +94,7 @@ impl Suite {
             bucket,
             topic_arn,
             wake_topic_arn,
+            timer_queue_url,
             config_key,
             suite,
             ..
@@ -104,6 +105,7 @@ impl Suite {
             store: Arc::new(self.aws.bucket(bucket, config_key)),
             notifier: Arc::new(self.aws.topic(topic_arn)),
             waker: Arc::new(self.aws.wake_topic(wake_topic_arn.as_deref())),
+            timer: Arc::new(self.aws.timer_queue(timer_queue_url.as_deref())),
             meter: Arc::new(Metrics::new(suite)),
             clock: Arc::new(SystemClock),
             performs,

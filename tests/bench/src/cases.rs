@@ -94,6 +94,10 @@ impl Places {
             ("BELLHOP_BUCKET", "bellhop"),
             ("BELLHOP_TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:bellhop"),
             ("BELLHOP_WAKE_TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:bellhop-wake"),
+            (
+                "BELLHOP_TIMER_QUEUE_URL",
+                "https://sqs.us-east-1.amazonaws.com/123456789012/bellhop-timers",
+            ),
             ("BELLHOP_SUITE", "bellhop"),
             ("BELLHOP_TABLE_ARN", "arn:aws:dynamodb:us-east-1:123456789012:table/bellhop"),
             ("BELLHOP_BACKUP_VAULT", "bellhop"),

@@ -127,6 +127,11 @@ impl Place {
                 )]
             }
             ("sns", "Publish") => vec![(action, named("TopicArn")?.to_owned(), none())],
+            // IAM authorizes a batch as its messages, and a queue's URL ends with its name.
+            ("sqs", "SendMessageBatch") => {
+                let queue = named("QueueUrl")?.rsplit('/').next().unwrap_or_default();
+                vec![("sqs:SendMessage".to_owned(), format!("arn:aws:sqs:{place}:{queue}"), none())]
+            }
             ("codecommit", _) => vec![(action, format!("arn:aws:codecommit:{place}:{}", named("repositoryName")?), none())],
             ("ecs", operation @ ("DescribeServices" | "UpdateService")) => {
                 let cluster = named("cluster")?;
@@ -237,6 +242,15 @@ mod tests {
         assert_eq!(
             lines(&call("ecs", "RunTask", "", request)),
             ["ecs:RunTask arn:aws:ecs:HERE:task-definition/bellhop-agent-small:1 ecs:cluster=arn:aws:ecs:HERE:cluster/ci-spot"]
+        );
+    }
+
+    #[test]
+    fn a_batch_of_messages_is_authorised_on_its_queue() {
+        let request = json!({ "QueueUrl": "http://127.0.0.1:4566/000000000000/bellhop-timers", "Entries": [] });
+        assert_eq!(
+            lines(&call("sqs", "SendMessageBatch", "", request)),
+            ["sqs:SendMessage arn:aws:sqs:HERE:bellhop-timers"]
         );
     }
 

@@ -24,6 +24,7 @@ pub(crate) struct Stack {
     bare: Bare,
     outputs: BTreeMap<String, String>,
     wake_topic: String,
+    timer_queue: String,
 }
 
 impl Deref for Stack {
@@ -47,10 +48,16 @@ impl Stack {
             bare: Bare::start(log_level).await?,
             outputs: BTreeMap::new(),
             wake_topic: String::new(),
+            timer_queue: String::new(),
         };
         stack.deploy(functions).await?;
-        let topic = stack.resources().await?.remove("WakeTopic");
-        stack.wake_topic = topic.context("infra/template.yaml has no resource WakeTopic")?;
+        let mut resources = stack.resources().await?;
+        let mut id = |name: &str| {
+            resources
+                .remove(name)
+                .with_context(|| format!("infra/template.yaml has no resource {name}"))
+        };
+        (stack.wake_topic, stack.timer_queue) = (id("WakeTopic")?, id("TimerQueue")?);
         stack.configure(CONFIGURATION).await?;
         Ok(stack)
     }
@@ -97,6 +104,7 @@ impl Stack {
             ("BELLHOP_BUCKET", self.output("BucketName")?.to_owned()),
             ("BELLHOP_TOPIC_ARN", self.output("TopicArn")?.to_owned()),
             ("BELLHOP_WAKE_TOPIC_ARN", self.wake_topic.clone()),
+            ("BELLHOP_TIMER_QUEUE_URL", self.timer_queue.clone()),
             ("BELLHOP_SUITE", STACK.to_owned()),
         ]);
         Ok(all)

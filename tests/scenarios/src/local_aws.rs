@@ -106,8 +106,7 @@ impl LocalAws {
 
     /// Makes a queue that gets whatever is published to a topic, and gives its URL.
     pub async fn subscribe_queue(&self, topic: &str, name: &str) -> String {
-        let created = self.sqs("CreateQueue", json!({ "QueueName": name })).await;
-        let url = created["QueueUrl"].as_str().expect("a queue has a URL").to_owned();
+        let url = self.create_queue(name).await;
         let arn = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}");
         self.sns(&[
             ("Action", "Subscribe"),
@@ -117,6 +116,15 @@ impl LocalAws {
         ])
         .await;
         url
+    }
+
+    /// Makes a queue, and gives its URL.
+    ///
+    /// # Panics
+    /// The local AWS refuses.
+    pub async fn create_queue(&self, name: &str) -> String {
+        let created = self.sqs("CreateQueue", json!({ "QueueName": name })).await;
+        created["QueueUrl"].as_str().expect("a queue has a URL").to_owned()
     }
 
     /// Takes everything out of a queue: each message's body, in the order of arrival.
@@ -133,7 +141,7 @@ impl LocalAws {
                 let request = json!({ "QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"] });
                 self.sqs("DeleteMessage", request).await;
                 let body = message["Body"].as_str().unwrap_or_default();
-                bodies.push(serde_json::from_str(body).expect("SNS wraps a message in JSON"));
+                bodies.push(serde_json::from_str(body).expect("every message here is JSON"));
             }
         }
     }

@@ -41,6 +41,7 @@ pub struct World {
     settings: Settings,
     queue: String,
     wake_queue: String,
+    timer_queue: String,
     first_push: Value,
     newest_run: Mutex<Option<RunId>>,
     _folder: TempDir,

@@ -1,7 +1,7 @@
 //! What must hold, after every step and at rest. The code under test is not asked: what is true is known from the stand-ins.
 //!
 //! One file holds the invariants of one family: of records as they are written ([`records`], [`builds`], [`attempts`], [`runs`], [`branches`], [`places`]), of launches
-//! and agents ([`launches`], [`agents`], [`instances`], [`artifacts`]), and of what comes from outside ([`actions`], [`alarms`], [`backups`], [`requests`],
+//! and agents ([`launches`], [`agents`], [`instances`], [`artifacts`]), of time ([`timers`]), and of what comes from outside ([`actions`], [`alarms`], [`backups`], [`requests`],
 //! [`superseded`]). [`seen`] is what they share. This file only asks each for what must hold at rest. A new invariant is a `check!` with a name of its own in the
 //! file of its family.
 
@@ -23,12 +23,12 @@ pub(crate) mod requests;
 mod runs;
 mod seen;
 mod superseded;
+mod timers;
 
 use bellhop_domain::run::{Run, RunState};
 
 use crate::source::Expected;
 use crate::world::{Subject, World};
-pub(crate) use agents::inspect;
 pub(crate) use branches::branch_written;
 use builds::build_at_rest;
 pub(crate) use builds::build_written;
@@ -38,6 +38,12 @@ pub(crate) use records::version_written;
 use runs::run_at_rest;
 pub(crate) use runs::run_written;
 pub(crate) use seen::{Checks, cancelled, denied, forbidden, given_up, is_out_of_reach, refused, wished_away};
+
+/// What must hold over time.
+pub(crate) fn inspect(world: &mut World) {
+    agents::inspect(world);
+    timers::inspect(world);
+}
 
 /// What must hold once everything is at rest.
 pub(crate) fn at_rest(world: &mut World) {

@@ -6,7 +6,7 @@ use crate::world::{Happening, MINUTE, Millis, SECOND, Subject, World};
 
 /// What may be denied: everything that is asked of a service and that a record waits for. What nothing can be done without, the ledger and the suite
 /// configuration, is not among it.
-const OPERATIONS: [&str; 18] = [
+const OPERATIONS: [&str; 19] = [
     "RunTask",
     "StopTask",
     "ListTasks",
@@ -15,6 +15,7 @@ const OPERATIONS: [&str; 18] = [
     "ListObjectsV2",
     "Publish",
     "WakeUp",
+    "SendMessageBatch",
     "PutObject",
     "PutJobSuccessResult",
     "PutJobFailureResult",

@@ -7,7 +7,6 @@ use std::task::{Context, Poll, Wake, Waker};
 use bellhop_domain::build::BuildEvent;
 use bellhop_domain::ids::RunId;
 use bellhop_domain::record::Performer;
-use bellhop_domain::request::PipelineAsks;
 use bellhop_domain::run::RunEvent;
 use bellhop_domain::run::trigger::Push;
 use bellhop_engine::{Fault, Handled};
@@ -298,7 +297,7 @@ impl Executor {
             let limit = match invoke.job {
                 Job::Push(_) | Job::Pipeline(_) | Job::Request(_) | Job::Backup(_) => 60 * SECOND,
                 Job::Agent(..) | Job::Unnamed(..) | Job::Cancel(..) | Job::Instance(_) | Job::Alarm(_) | Job::WakeUp(..) => 30 * SECOND,
-                Job::Sweep => SWEEP_LIMIT,
+                Job::Timed(_) | Job::Sweep => SWEEP_LIMIT,
             };
             world.schedule_in(limit, Happening::TimeOut(number));
             (dies_in, world.now + limit)
@@ -382,6 +381,11 @@ impl Executor {
                 }
                 .boxed_local()
             }
+            Job::Timed(records) => {
+                let (engine, records) = (port.engine(), records.clone());
+                let until = timestamp(limit.saturating_sub(SWEEP_RESERVE));
+                async move { engine.timed(records, until).await.map(|_| ()) }.boxed_local()
+            }
             Job::Sweep => {
                 let (engine, world) = (port.engine(), self.world.clone());
                 let until = timestamp(limit.saturating_sub(SWEEP_RESERVE));
@@ -420,45 +424,6 @@ fn extra_attempts(build: &bellhop_domain::build::Build) -> u64 {
     u64::try_from(build.attempts.len().saturating_sub(1)).unwrap_or(0)
 }
 
-impl Job {
-    pub(crate) fn about(&self) -> Subject {
-        match self {
-            Self::Push(push) => Subject::Run(RunId::derive(crate::SUITE, &push.trigger, &push.reference)),
-            Self::Agent(attempt, _) | Self::Unnamed(attempt, _) => Subject::from(&attempt.build),
-            Self::Cancel(run, _) => Subject::from(run),
-            Self::Request(request) => Subject::Run(request.run()),
-            Self::Pipeline(job) => match &job.asks {
-                PipelineAsks::Start(start) => Subject::Run(codepipeline::run_of(&job.id, start)),
-                PipelineAsks::Continue(run) => Subject::from(run),
-                PipelineAsks::Wrong(_) => Subject::World,
-            },
-            Self::Instance(_) | Self::Alarm(_) | Self::Backup(_) | Self::WakeUp(..) | Self::Sweep => Subject::World,
-        }
-    }
-
-    fn words(&self) -> String {
-        match self {
-            Self::Push(push) => format!("push of {}", push.commit.short()),
-            Self::Agent(attempt, observation) => format!(
-                "attempt {}, {} v{:?}: {:?}",
-                attempt.number,
-                crate::ecs::short(&observation.agent),
-                observation.version,
-                observation.status
-            ),
-            Self::Unnamed(_, agent) => format!("of {}", crate::ecs::short(agent)),
-            Self::Cancel(_, job) => job.as_ref().map_or_else(|| "all".to_owned(), ToString::to_string),
-            Self::Request(request) => format!("{:?}", request.asks),
-            Self::Pipeline(job) => format!("job {}: {:?}", codepipeline::short(&job.id), job.asks),
-            Self::Instance(notice) => notice.words(),
-            Self::Alarm(form) => form.words(),
-            Self::Backup(input) => input.words(),
-            Self::WakeUp(_, records) => format!("{records:?}"),
-            Self::Sweep => String::new(),
-        }
-    }
-}
-
 impl World {
     pub(crate) fn outcome(&self) -> Outcome {
         Outcome {
@@ -482,9 +447,10 @@ impl World {
         self.schedule_in(wait, Happening::Invoke(invoke));
     }
 
-    /// Lambda tries an asynchronous invocation twice more, and gives it up then. The sweep's schedule is its own retry, and whoever cancels is told.
+    /// Lambda tries an asynchronous invocation twice more, and gives it up then. The sweep's schedule is its own retry, whoever cancels is told, and
+    /// what a timer was set for is found by the sweep.
     fn try_again(&mut self, invoke: Invoke) {
-        if matches!(invoke.job, Job::Sweep | Job::Cancel(..)) {
+        if matches!(invoke.job, Job::Sweep | Job::Timed(_) | Job::Cancel(..)) {
             return;
         }
         if invoke.tries < 2 {

@@ -21,7 +21,7 @@ use crate::world::{Millis, Subject, World, timestamp};
 pub(crate) struct Stored<T> {
     pub(crate) version: u64,
     pub(crate) record: T,
-    index: Vec<(Millis, Lane, Option<Timestamp>)>,
+    index: Vec<(Millis, Option<(Lane, Timestamp)>)>,
 }
 
 #[derive(Default)]
@@ -43,13 +43,13 @@ impl<T: Clone> Stored<T> {
         }
     }
 
-    fn index(&mut self, visible: Millis, lane: Lane, due: Option<Timestamp>) {
+    fn index(&mut self, visible: Millis, due: Option<(Lane, Timestamp)>) {
         // The index never shows an older state after a newer one.
         let visible = self.index.last().map_or(visible, |(last, ..)| visible.max(*last));
         if self.index.len() > 8 {
             self.index.remove(0);
         }
-        self.index.push((visible, lane, due));
+        self.index.push((visible, due));
     }
 
     fn indexed(&self, lane: Lane, now: Millis) -> Option<Timestamp> {
@@ -57,7 +57,8 @@ impl<T: Clone> Stored<T> {
             .iter()
             .rev()
             .find(|(visible, ..)| *visible <= now)
-            .and_then(|(_, of, due)| due.filter(|_| *of == lane))
+            .and_then(|(_, due)| due.filter(|(of, _)| *of == lane))
+            .map(|(_, at)| at)
     }
 }
 
@@ -153,10 +154,10 @@ impl World {
         let mut build = build.clone();
         mutant::before_write_of_build(self, &mut build);
         checks::build_written(self, None, &build);
-        let (visible, lane, due) = (self.now + self.lag(), build.lane(), build.due());
+        let (visible, due) = (self.now + self.lag(), build.due_in_lane());
         self.note("build created", id, || format!("{} due {due:?}", describe(&build)));
         let mut stored = Stored::new(build);
-        stored.index(visible, lane, due);
+        stored.index(visible, due);
         self.tables.builds.insert(id.clone(), stored);
         self.statistics.builds += 1;
         Created::New
@@ -170,11 +171,11 @@ impl World {
         let mut run = run.clone();
         mutant::before_write_of_run(self, &mut run);
         checks::run_written(self, None, &run);
-        let (visible, due) = (self.now + self.lag(), run.due());
+        let (visible, due) = (self.now + self.lag(), run.due_in_lane());
         self.note("run created", &run.id, || format!("{} of {}", run.status(), run.commit.short()));
         let id = run.id.clone();
         let mut stored = Stored::new(run);
-        stored.index(visible, Lane::Rest, due);
+        stored.index(visible, due);
         self.tables.runs.insert(id, stored);
         self.statistics.runs += 1;
         Created::New
@@ -198,12 +199,12 @@ impl World {
         let previous = self.tables.builds.get(&id).map(|stored| stored.record.clone());
         checks::version_written(self, &(&id).into(), version, expected + 1);
         checks::build_written(self, previous.as_ref(), &next);
-        let (visible, lane, due) = (self.now + self.lag(), next.lane(), next.due());
+        let (visible, due) = (self.now + self.lag(), next.due_in_lane());
         self.note("build written", &id, || format!("v{} {}", expected + 1, describe(&next)));
         if let Some(stored) = self.tables.builds.get_mut(&id) {
             stored.version = expected + 1;
             stored.record = next;
-            stored.index(visible, lane, due);
+            stored.index(visible, due);
         }
         Written::Stored(expected + 1)
     }
@@ -229,14 +230,14 @@ impl World {
         let previous = self.tables.runs.get(&id).map(|stored| stored.record.clone());
         checks::version_written(self, &(&id).into(), version, expected + 1);
         checks::run_written(self, previous.as_ref(), &next);
-        let (visible, due) = (self.now + self.lag(), next.due());
+        let (visible, due) = (self.now + self.lag(), next.due_in_lane());
         self.note("run written", &id, || {
             format!("v{} {}, pending {:?}", expected + 1, next.status(), effects(next.outbox.pending()))
         });
         if let Some(stored) = self.tables.runs.get_mut(&id) {
             stored.version = expected + 1;
             stored.record = next;
-            stored.index(visible, Lane::Rest, due);
+            stored.index(visible, due);
         }
         Written::Stored(expected + 1)
     }
@@ -253,7 +254,7 @@ impl World {
             let previous = previous.map(|previous| previous.record.clone());
             checks::places_written(self, previous.as_ref(), next);
         }
-        let (visible, due) = (self.now + self.lag(), next.due());
+        let (visible, due) = (self.now + self.lag(), next.due_in_lane());
         let key = next.agent.clone();
         self.note("places written", Subject::World, || {
             format!(
@@ -270,7 +271,7 @@ impl World {
     }
 
     fn write_branch(&mut self, expected: u64, next: &Branch) -> Written {
-        let (visible, due) = (self.now + self.lag(), next.due());
+        let (visible, due) = (self.now + self.lag(), next.due_in_lane());
         let key = (next.repository.clone(), next.reference.clone());
         if self.is_overtaken() {
             rewritten(&mut self.tables.branches, &key);
@@ -305,7 +306,7 @@ impl World {
         if mutant::drops_document(self, next) {
             return Written::Stored(expected + 1);
         }
-        let index = (self.now + self.lag(), next.due.map(|(_, at)| at));
+        let index = (self.now + self.lag(), next.due);
         self.note("document written", Subject::World, || format!("{}: {}", next.key, next.text));
         let written = put(&mut self.tables.documents, next.key.clone(), expected, next, index);
         self.statistics.conflicts += u64::from(written == Written::Conflict);
@@ -415,19 +416,19 @@ fn put<K: Ord, T: Clone>(
     key: K,
     expected: u64,
     next: &T,
-    (visible, due): (Millis, Option<Timestamp>),
+    (visible, due): (Millis, Option<(Lane, Timestamp)>),
 ) -> Written {
     match table.get_mut(&key) {
         None if expected == 0 => {
             let mut stored = Stored::new(next.clone());
-            stored.index(visible, Lane::Rest, due);
+            stored.index(visible, due);
             table.insert(key, stored);
             Written::Stored(1)
         }
         Some(stored) if stored.version == expected => {
             stored.version += 1;
             stored.record = next.clone();
-            stored.index(visible, Lane::Rest, due);
+            stored.index(visible, due);
             Written::Stored(stored.version)
         }
         _ => Written::Conflict,

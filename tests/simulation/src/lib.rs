@@ -18,6 +18,7 @@ mod explore;
 mod flows;
 mod hostility;
 mod instances;
+mod job;
 mod ledger;
 mod mutant;
 mod plan;

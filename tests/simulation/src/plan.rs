@@ -147,7 +147,7 @@ impl World {
     /// An event sets out that may be lost: after how long each copy of it arrives.
     pub(crate) fn strike_event(&mut self, wait: Millis, job: &Job) -> Vec<Millis> {
         let may_be_lost = match job {
-            Job::Agent(..) | Job::Unnamed(..) | Job::Instance(_) | Job::Alarm(_) | Job::WakeUp(..) => true,
+            Job::Agent(..) | Job::Unnamed(..) | Job::Instance(_) | Job::Alarm(_) | Job::WakeUp(..) | Job::Timed(_) => true,
             Job::Backup(input) => matches!(**input, Input::Job(_)),
             Job::Push(_) | Job::Cancel(..) | Job::Request(_) | Job::Pipeline(_) | Job::Sweep => false,
         };

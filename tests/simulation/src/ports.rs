@@ -15,6 +15,7 @@ mod port;
 mod services;
 mod source;
 mod store;
+mod timer;
 mod wait;
 mod waker;
 
@@ -26,6 +27,7 @@ use bellhop_engine::ports::{Executor, Executors};
 use bellhop_engine::{BackupService, BuildPorts, Engine, Performs, RemedyPorts, RunStarter};
 
 use crate::world::lock;
+pub(crate) use ledger::about;
 pub(crate) use port::Port;
 
 impl Port {
@@ -76,6 +78,7 @@ impl Port {
             store: port.clone(),
             notifier: port.clone(),
             waker: port.clone(),
+            timer: port.clone(),
             meter: port.clone(),
             clock: port,
             performs,

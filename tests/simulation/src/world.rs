@@ -123,6 +123,8 @@ pub(crate) enum Job {
     Pipeline(Arc<PipelineJob>),
     /// Another function asks for records to be processed.
     WakeUp(Performer, Vec<Key>),
+    /// Timers of records have gone off.
+    Timed(Vec<Key>),
     Sweep,
 }
 
@@ -138,7 +140,7 @@ impl Job {
             Self::Backup(_) => "backup",
             Self::Pipeline(_) => "pipeline",
             Self::WakeUp(performer, _) => performer.name(),
-            Self::Sweep => "sweep",
+            Self::Timed(_) | Self::Sweep => "sweep",
         }
     }
 }

@@ -29,6 +29,9 @@ pub struct Attempt {
     /// How often its launch was throttled.
     #[serde(default)]
     pub throttles: u32,
+    /// Whether its next launch waits for its turn in the sweep's pace: the last one was throttled, or launches are paused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paced: bool,
     /// How many of its launches were refused under a token that cannot be used again: the next launch uses another one.
     #[serde(default)]
     pub round: u32,
@@ -89,6 +92,7 @@ impl Attempt {
             queued: now,
             refusals: 0,
             throttles: 0,
+            paced: false,
             round: 0,
             last_refusal: None,
             advice: None,

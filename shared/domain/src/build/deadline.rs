@@ -76,10 +76,21 @@ impl Build {
             .map_or(queue, |since| queue.min(later(since, UNKNOWN_FOR)))
     }
 
+    /// When an attempt's agent has run, or taken to start, for too long; `None` if neither can happen to it.
+    pub(super) fn deadline(&self, attempt: &Attempt) -> Option<Timestamp> {
+        match (&attempt.phase, attempt.started) {
+            (Phase::Running | Phase::Interrupted { .. }, Some(started)) => Some(later(started, self.spec.timeout)),
+            (Phase::Launching, _) if attempt.agent.is_some() => {
+                let launched = attempt.launched?;
+                Some(later(launched, self.launch_timeout(attempt.capacity)))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether an attempt has run longer than its timeout.
     pub(super) fn is_overtime(&self, attempt: &Attempt, now: Timestamp) -> bool {
-        matches!(attempt.phase, Phase::Running | Phase::Interrupted { .. })
-            && attempt.started.is_some_and(|started| later(started, self.spec.timeout) <= now)
+        attempt.started.is_some() && self.deadline(attempt).is_some_and(|deadline| deadline <= now)
     }
 
     /// The cause of an end by the job's `timeout`.

@@ -1,10 +1,10 @@
-//! When the sweep must process a build, and which of its agents it must poll. The intervals are in `deadline`.
+//! When a build must be processed, by the sweep or to the second, and which of its agents must be polled. The intervals are in `deadline`.
 
 use jiff::Timestamp;
 
 use super::deadline::CHECK_CHANGING;
 use super::record::Build;
-use super::state::{BuildState, Phase};
+use super::state::BuildState;
 use crate::ids::AgentId;
 use crate::time::later;
 
@@ -12,28 +12,39 @@ impl Build {
     /// When the sweep should process this build next; `None` if nothing is pending.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        let queue = match (&self.state, self.attempts.last()) {
-            (BuildState::Waiting, Some(attempt)) => Some(self.waiting_deadline(attempt)),
-            _ => self.launch_due(),
-        };
         let watched = self
             .attempts
             .iter()
             .filter(|attempt| attempt.is_live() || attempt.must_search_for_orphan());
-        let attempts = watched.map(|attempt| {
-            let check = later(attempt.polled_at, attempt.check_after());
-            match (&attempt.phase, attempt.started) {
-                (Phase::Running, Some(started)) => check.min(later(started, self.spec.timeout)),
-                _ => check,
-            }
-        });
+        let polls = watched.map(|attempt| later(attempt.polled_at, attempt.check_after()));
         let strays = self
             .strays
             .iter()
             .filter(|stray| !stray.stopped)
             .map(|stray| later(stray.polled_at, CHECK_CHANGING));
-        let queue = queue.into_iter().chain(self.waiting_announced_at());
-        self.outbox.due().into_iter().chain(queue).chain(attempts).chain(strays).min()
+        let queue = self.launch_due().into_iter().chain(self.waiting_announced_at());
+        let timers = self.timer().into_iter();
+        self.outbox
+            .due()
+            .into_iter()
+            .chain(queue)
+            .chain(timers)
+            .chain(polls)
+            .chain(strays)
+            .min()
+    }
+
+    /// The next moment that has to be kept to the second: the end of a backoff or a timeout, or the next try of something that failed. For
+    /// everything else, the minute's sweep is soon enough; a launch that was throttled waits for its turn in the sweep's pace.
+    #[must_use]
+    pub fn timer(&self) -> Option<Timestamp> {
+        let queue = match (&self.state, self.attempts.last()) {
+            (BuildState::Waiting, Some(attempt)) => Some(self.waiting_deadline(attempt)),
+            (_, Some(attempt)) if !attempt.paced => self.launch_due(),
+            _ => None,
+        };
+        let deadlines = self.attempts.iter().filter_map(|attempt| self.deadline(attempt));
+        self.outbox.retry().into_iter().chain(queue).chain(deadlines).min()
     }
 
     /// If its current attempt waits for a launch: the earliest time of the launch, or the deadline.
@@ -44,10 +55,13 @@ impl Build {
         }
     }
 
-    /// Whether a launch is the first thing that is due. A service's rate limits launches, and other work must not wait behind them.
+    /// Whether a launch that waits for its turn is the first thing that is due. A service's rate limits such launches, and other work must not wait
+    /// behind them.
     #[must_use]
-    pub fn is_due_for_launch(&self) -> bool {
-        let launch = self.launch_due();
+    pub fn is_due_for_paced_launch(&self) -> bool {
+        let launch = self
+            .launch_due()
+            .filter(|_| self.attempts.last().is_some_and(|attempt| attempt.paced));
         launch.is_some() && launch == self.due()
     }
 

@@ -60,7 +60,7 @@ impl Build {
             Refusal::NoCapacity(_) | Refusal::AccountLimit(_) | Refusal::Transient(_) => self.requeue(now),
             Refusal::Throttled(_) => self.requeue_throttled(now),
             // The service was not called, so the wait does not grow.
-            Refusal::Paused(_) => self.requeue_after(PAUSED_WAIT, now),
+            Refusal::Paused(_) => self.requeue_paced(PAUSED_WAIT, now),
             Refusal::Invalid(text) => self.cannot_launch(number, text, now),
             Refusal::Unknown(text) => self.refused_for_unknown_reason(number, text, now),
         }
@@ -175,13 +175,22 @@ impl Build {
         attempt.throttles = attempt.throttles.saturating_add(1);
         let throttles = attempt.throttles;
         let wait = self.jittered(THROTTLED_WAIT, throttles);
+        self.requeue_paced(wait, now);
+    }
+
+    /// The current attempt waits this long, and then for its turn in the sweep's pace.
+    fn requeue_paced(&mut self, wait: Duration, now: Timestamp) {
         self.requeue_after(wait, now);
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.paced = true;
+        }
     }
 
     /// The current attempt waits this long for its next launch.
     fn requeue_after(&mut self, wait: Duration, now: Timestamp) {
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.phase = Phase::Waiting;
+            attempt.paced = false;
         }
         self.state = BuildState::Queued {
             not_before: later(now, wait),

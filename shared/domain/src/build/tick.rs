@@ -80,7 +80,7 @@ impl Build {
                 }
             }
             (Phase::Launching, Some(_)) => {
-                if later(attempt.launched.unwrap_or(now), self.launch_timeout(attempt.capacity)) <= effective {
+                if self.deadline(attempt).is_some_and(|deadline| deadline <= effective) {
                     self.stop_attempt(index, StopReason::NeverStarted, now);
                     return;
                 }

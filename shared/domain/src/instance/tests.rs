@@ -123,7 +123,7 @@ fn an_instance_without_other_tasks_has_no_message() {
 fn an_effect_that_failed_is_due_again() {
     let warned = take(&instance(), warning(0), 0);
     let deferred = take(&warned, Step::Deferred(warned.outbox.pending()[0].id, "no".to_owned()), 5);
-    assert_eq!(deferred.due(), Some(t(60)));
+    assert_eq!(deferred.due(), Some(t(7)));
     assert_eq!(deferred.expires(), Some(later(t(0), KEEP)));
 }
 

@@ -55,7 +55,7 @@ pub(super) async fn what_has_nothing_to_do_is_never_due(ledger: &dyn Ledger) {
     ledger.create(&run, &builds).await.unwrap();
     let mine = BTreeSet::from([run.key(), builds[0].key()]);
     let in_a_year = now().checked_add(Duration::from_secs(86_400 * 365)).unwrap();
-    for lane in [Lane::Launches, Lane::Rest] {
+    for lane in [Lane::Launches, Lane::Timers, Lane::Rest] {
         assert_eq!(only(&mine, ledger.due(lane, in_a_year, EVERYTHING).await.unwrap()), Vec::new());
     }
 }
@@ -87,22 +87,27 @@ pub(super) async fn a_build_is_due_when_it_says_so(ledger: &dyn Ledger) {
     eventually(|| due(at), &Vec::new()).await;
 }
 
-/// A build that waits for its launch is only due among the launches, until it waits for something else.
-pub(super) async fn launches_are_due_by_themselves(ledger: &dyn Ledger) {
+/// A build is due in one lane: among the launches while it waits for its turn, among the timers while it waits for a time of its own.
+pub(super) async fn what_is_due_is_in_one_lane(ledger: &dyn Ledger) {
     let given = Given::new();
     let (run, builds) = given.run(&["test"]);
     ledger.create(&run, &builds).await.unwrap();
     let mine = BTreeSet::from([builds[0].key()]);
     let found: Vec<Key> = mine.iter().cloned().collect();
     let released = decide(&builds[0], &BuildEvent::Released, given.created);
-    let refused = BuildEvent::LaunchRefused {
+    let refused = |refusal: Refusal| BuildEvent::LaunchRefused {
         attempt: 1,
         capacity: released.attempts[0].capacity,
         round: 0,
-        refusal: Refusal::Throttled("Rate exceeded".to_owned()),
+        refusal,
         spent: false,
     };
-    let queued = decide(&released, &refused, given.created);
+    let queued = decide(&released, &refused(Refusal::Throttled("Rate exceeded".to_owned())), given.created);
+    let backing_off = decide(
+        &released,
+        &refused(Refusal::AccountLimit("no more vCPUs".to_owned())),
+        given.created,
+    );
     let at = queued.due().unwrap();
     let tried = decide(&queued, &BuildEvent::Tick { polled_at: at }, at);
     let due = |lane: Lane, at: Timestamp| {
@@ -110,19 +115,22 @@ pub(super) async fn launches_are_due_by_themselves(ledger: &dyn Ledger) {
         async move { only(mine, ledger.due(lane, at, EVERYTHING).await.unwrap()) }
     };
     let in_a_year = now().checked_add(Duration::from_secs(86_400 * 365)).unwrap();
-    for (version, next, lane, other) in [
-        (1, &released, Lane::Rest, Lane::Launches),
-        (2, &queued, Lane::Launches, Lane::Rest),
-        (3, &tried, Lane::Rest, Lane::Launches),
-        (4, &queued, Lane::Launches, Lane::Rest),
+    for (version, next, lane) in [
+        (1, &released, Lane::Rest),
+        (2, &queued, Lane::Launches),
+        (3, &tried, Lane::Rest),
+        (4, &backing_off, Lane::Timers),
+        (5, &queued, Lane::Launches),
     ] {
         assert_eq!(ledger.store(version, next).await.unwrap(), Written::Stored(version + 1));
-        eventually(|| due(lane, in_a_year), &found).await;
-        eventually(|| due(other, in_a_year), &Vec::new()).await;
+        for other in [Lane::Rest, Lane::Launches, Lane::Timers] {
+            let expected = if other == lane { found.clone() } else { Vec::new() };
+            eventually(|| due(other, in_a_year), &expected).await;
+        }
     }
     let just_before = at.checked_sub(Duration::from_millis(1)).unwrap();
     assert_eq!(due(Lane::Launches, just_before).await, Vec::new());
     eventually(|| due(Lane::Launches, at), &found).await;
-    assert_eq!(ledger.store(5, &skip(&builds[0])).await.unwrap(), Written::Stored(6));
+    assert_eq!(ledger.store(6, &skip(&builds[0])).await.unwrap(), Written::Stored(7));
     eventually(|| due(Lane::Launches, in_a_year), &Vec::new()).await;
 }

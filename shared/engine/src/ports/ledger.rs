@@ -13,6 +13,8 @@ use crate::Fault;
 pub enum Lane {
     /// Builds that are due for a launch. The rate limits of a service determine their pace.
     Launches,
+    /// Records that are due to the second. The sweep reads them ahead of their time, and sets timers.
+    Timers,
     /// Everything else.
     Rest,
 }

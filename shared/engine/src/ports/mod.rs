@@ -15,6 +15,7 @@ mod pipelines;
 mod services;
 mod source;
 mod store;
+mod timer;
 
 pub use backups::{Backups, JobStart};
 pub use bellhop_domain::record::Key;
@@ -27,3 +28,4 @@ pub use pipelines::{Answered, Pipelines};
 pub use services::{Restarted, Services};
 pub use source::{FileAt, Revision, Root, Source, SourceFile};
 pub use store::Store;
+pub use timer::Timer;

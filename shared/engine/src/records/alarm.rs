@@ -26,6 +26,10 @@ impl Stored for Alarm {
         Alarm::due(self)
     }
 
+    fn timer(&self) -> Option<Timestamp> {
+        self.outbox.retry()
+    }
+
     fn expires(&self) -> Option<Timestamp> {
         Alarm::expires(self)
     }

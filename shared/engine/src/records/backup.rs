@@ -26,6 +26,10 @@ impl Stored for Backup {
         Backup::due(self)
     }
 
+    fn timer(&self) -> Option<Timestamp> {
+        self.outbox.retry()
+    }
+
     fn expires(&self) -> Option<Timestamp> {
         Some(Backup::expires(self))
     }

@@ -27,6 +27,10 @@ impl Stored for Branch {
         Branch::due(self)
     }
 
+    fn timer(&self) -> Option<Timestamp> {
+        self.outbox.retry()
+    }
+
     fn expires(&self) -> Option<Timestamp> {
         self.newest.as_ref().and_then(|newest| newest.at.checked_add(KEEP).ok())
     }

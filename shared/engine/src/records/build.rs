@@ -21,7 +21,7 @@ use tracing::Span;
 
 use super::run::KEEP;
 use super::{Outcome, Record, Stored};
-use crate::ports::{Key, Lane, Launch, Meter};
+use crate::ports::{Key, Launch, Meter};
 use crate::{Engine, Fault, Handled};
 
 /// The beginning of the sort keys of builds.
@@ -49,8 +49,12 @@ impl Stored for Build {
         Build::due(self)
     }
 
-    fn lane(&self) -> Lane {
-        if self.is_due_for_launch() { Lane::Launches } else { Lane::Rest }
+    fn timer(&self) -> Option<Timestamp> {
+        Build::timer(self)
+    }
+
+    fn launches(&self) -> bool {
+        self.is_due_for_paced_launch()
     }
 
     fn expires(&self) -> Option<Timestamp> {

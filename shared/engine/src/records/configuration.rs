@@ -23,6 +23,10 @@ impl Stored for Configuration {
     fn due(&self) -> Option<Timestamp> {
         Configuration::due(self)
     }
+
+    fn timer(&self) -> Option<Timestamp> {
+        self.outbox.retry()
+    }
 }
 
 #[async_trait]

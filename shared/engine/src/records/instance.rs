@@ -72,6 +72,10 @@ impl Stored for Instance {
         Instance::due(self)
     }
 
+    fn timer(&self) -> Option<Timestamp> {
+        self.outbox.retry()
+    }
+
     fn expires(&self) -> Option<Timestamp> {
         Instance::expires(self)
     }

@@ -40,7 +40,7 @@ use tracing::Span;
 
 use crate::advance::Overdue;
 use crate::ports::{Item, Key, Lane, Ledger, Meter, Text, Written};
-use crate::{Engine, Fault, Handled};
+use crate::{Engine, Fault, Handled, TIMERS_AHEAD};
 
 pub(crate) use self::build::BUILD;
 pub use self::run::fits_transaction;
@@ -82,9 +82,29 @@ pub trait Stored: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync
         None
     }
 
-    /// The lane in which it is due.
+    /// The next moment at which it must be processed to the second; `None` if the minute's sweep is soon enough. Not before [`Stored::due`].
+    fn timer(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Whether a launch is the first thing that it is due for, which waits for its turn.
+    fn launches(&self) -> bool {
+        false
+    }
+
+    /// The lane in which it is due: among the timers, also if its timer is not the first thing that it is due for, but may be over before the next
+    /// sweep.
     fn lane(&self) -> Lane {
-        Lane::Rest
+        match self.timer().zip(self.due()) {
+            _ if self.launches() => Lane::Launches,
+            Some((timer, due)) if timer <= due.checked_add(TIMERS_AHEAD).unwrap_or(Timestamp::MAX) => Lane::Timers,
+            _ => Lane::Rest,
+        }
+    }
+
+    /// When it is due next, and in which lane.
+    fn due_in_lane(&self) -> Option<(Lane, Timestamp)> {
+        self.due().map(|at| (self.lane(), at))
     }
 
     /// When the ledger may delete it; `None` while it must stay.
@@ -112,7 +132,7 @@ pub trait Stored: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync
             serde_json::to_string(self).map_err(|error| Fault::permanent(format!("{key} cannot be written as JSON")).caused_by(error))?;
         Ok(Item {
             text,
-            due: self.due().map(|at| (self.lane(), at)),
+            due: self.due_in_lane(),
             expires: self.expires(),
             listed: self.listed(),
             status: self.status(),

@@ -31,6 +31,10 @@ impl Stored for Pool {
     fn due(&self) -> Option<Timestamp> {
         Pool::due(self)
     }
+
+    fn timer(&self) -> Option<Timestamp> {
+        self.outbox.retry()
+    }
 }
 
 #[async_trait]

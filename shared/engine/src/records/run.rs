@@ -51,6 +51,10 @@ impl Stored for Run {
         Run::due(self)
     }
 
+    fn timer(&self) -> Option<Timestamp> {
+        self.outbox.retry()
+    }
+
     fn expires(&self) -> Option<Timestamp> {
         self.finished_at().and_then(|at| at.checked_add(KEEP).ok())
     }

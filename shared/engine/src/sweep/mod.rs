@@ -1,6 +1,10 @@
-//! The sweep: the only timer, and the only repair.
+//! The sweep: the only repair. It finds the records that are due, once a minute.
 //!
-//! It finds the records that are due. An effect that a dead function left is due [`PERFORM_WITHIN`](bellhop_domain::outbox::PERFORM_WITHIN) after its
+//! What has to happen to the second has a timer besides, which wakes this function for one record ([`Engine::timed`]). Whoever stores a record sets its
+//! timer if that is near, and the sweep sets the others shortly before their time, so most timers are never set: a build ends before its timeout. If a
+//! timer is lost, the record is due all the same.
+//!
+//! An effect that a dead function left is due [`PERFORM_WITHIN`](bellhop_domain::outbox::PERFORM_WITHIN) after its
 //! decision, and `advance` performs it or, where another function has to, wakes that one. `launches` paces the launches of waiting builds, `polls`
 //! asks for agents whose events may be lost.
 
@@ -14,7 +18,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bellhop_domain::measure::{self, Measure};
-use futures::future::{BoxFuture, Either, FutureExt, join, poll_fn, select};
+use futures::future::{BoxFuture, Either, FutureExt, join, join3, join4, poll_fn, select};
 use futures::stream::{self, FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 
@@ -29,6 +33,8 @@ pub use self::launches::Pace;
 /// How long a record may be due before it counts as overdue and its delay is measured. A sweep runs each minute, so delays of a minute are normal.
 /// CloudWatch bills a metric for each hour in which it is written, so an idle suite writes none (<https://aws.amazon.com/cloudwatch/pricing/>).
 const OVERDUE_AFTER: Duration = Duration::from_secs(120);
+/// How far ahead timers are set: a little more than the time between two sweeps, so that whatever is further away is seen by the next one.
+pub const TIMERS_AHEAD: Duration = Duration::from_secs(65);
 /// How many due records of a lane are read at a time. A sweep continues with the next ones while it has time.
 const LIMIT: usize = 1000;
 /// How many records are processed in parallel.
@@ -83,31 +89,45 @@ impl Engine {
     /// If the ledger cannot list due records, or a record could not be processed: the first such fault, after all others were tried.
     pub async fn sweep(&self, until: Timestamp) -> Result<Swept, Fault> {
         let now = self.clock.now();
-        let (rest, launches) = join(self.ledger.due(Lane::Rest, now, LIMIT), self.ledger.due(Lane::Launches, now, LIMIT)).await;
+        let soon = now.checked_add(TIMERS_AHEAD).unwrap_or(Timestamp::MAX);
+        let (rest, launches, timers) = join3(
+            self.ledger.due(Lane::Rest, now, LIMIT),
+            self.ledger.due(Lane::Launches, now, LIMIT),
+            self.ledger.due(Lane::Timers, soon, LIMIT),
+        )
+        .await;
         let mut tally = Tally::default();
-        if let (Ok(rest), Ok(launches)) = (&rest, &launches) {
-            let oldest = rest.first().into_iter().chain(launches.first()).map(|(since, _)| *since).min();
+        if let (Ok(rest), Ok(launches), Ok(timers)) = (&rest, &launches, &timers) {
+            let firsts = [rest, launches, timers].into_iter().filter_map(|lane| lane.first());
+            let oldest = firsts.map(|(since, _)| *since).min();
             let overdue = oldest.map_or(Duration::ZERO, |since| measure::between(since, now));
             if overdue > OVERDUE_AFTER {
                 self.meter.count(None, &[Measure::Overdue(overdue)]);
             }
         }
-        let [rest, launches] = [rest, launches].map(|due| {
+        let [rest, launches, mut timers] = [rest, launches, timers].map(|due| {
             due.unwrap_or_else(|fault| {
                 tally.count(Err(fault));
                 Vec::new()
             })
         });
+        let ahead = timers.split_off(timers.partition_point(|(at, _)| *at <= now));
         let pace = Arc::new(Pace::new(now));
         let engine = Self {
             pace: Some(pace.clone()),
             ..self.clone()
         };
-        let (of_rest, of_launches) = join(
-            engine.sweep_rest(rest, now, until),
+        let (of_rest, of_timers, of_launches, set) = join4(
+            engine.sweep_lane(Lane::Rest, rest, now, until),
+            engine.sweep_lane(Lane::Timers, timers, now, until),
             engine.sweep_launches(&pace, launches, now, until),
+            self.set_timers(ahead),
         )
         .await;
+        if let Err(fault) = set {
+            tally.count(Err(fault));
+        }
+        let tally = tally.and(of_timers);
         let Tally { swept, fault } = tally.and(of_rest).and(of_launches);
         // Most sweeps find nothing, and CloudWatch Logs bills each line.
         if swept != Swept::default() {
@@ -122,8 +142,36 @@ impl Engine {
         fault.map_or(Ok(swept), Err)
     }
 
-    /// Processes all records that do not wait for a launch: those due at a moment, of which `due` is the first part.
-    async fn sweep_rest(&self, mut due: Vec<(Timestamp, Key)>, now: Timestamp, until: Timestamp) -> Tally {
+    async fn set_timers(&self, timers: Vec<(Timestamp, Key)>) -> Result<(), Fault> {
+        if timers.is_empty() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let waits = timers.into_iter().map(|(at, key)| (measure::between(now, at), key));
+        self.timer.set(&waits.collect::<Vec<_>>()).await
+    }
+
+    /// Processes records whose timers have gone off. Starts nothing new after `until`. One that is not due changes nothing.
+    ///
+    /// # Errors
+    /// As [`Engine::sweep`]. The record stays due, and the next sweep finds it.
+    pub async fn timed(&self, mut keys: Vec<Key>, until: Timestamp) -> Result<Swept, Fault> {
+        keys.sort();
+        keys.dedup();
+        let due = keys.len();
+        let Tally { swept, fault } = self.sweep_records(keys, until).await;
+        tracing::info!(
+            due,
+            advanced = swept.advanced,
+            left = swept.left,
+            faults = swept.faults,
+            "timers went off"
+        );
+        fault.map_or(Ok(Swept { due, ..swept }), Err)
+    }
+
+    /// Processes all records of a lane, except launches: those due at a moment, of which `due` is the first part.
+    async fn sweep_lane(&self, lane: Lane, mut due: Vec<(Timestamp, Key)>, now: Timestamp, until: Timestamp) -> Tally {
         let mut tally = Tally::default();
         let (mut taken, mut limit) = (BTreeSet::new(), LIMIT);
         loop {
@@ -131,15 +179,13 @@ impl Engine {
             // A record that was processed and is still due gains nothing from another try at once, or the index is slightly behind.
             due.retain(|(_, key)| taken.insert(key.clone()));
             tally.swept.due += due.len();
-            let keys = due.into_iter().map(|(_, key)| key);
-            let (builds, others): (Vec<_>, Vec<_>) = keys.partition(|key| key.sort.starts_with(BUILD));
-            let (of_builds, of_others) = join(self.sweep_builds(&builds, until), self.sweep_others(others, until)).await;
-            tally = tally.and(of_builds).and(of_others);
+            let keys = due.into_iter().map(|(_, key)| key).collect();
+            tally = tally.and(self.sweep_records(keys, until).await);
             if !more || self.clock.now() >= until {
                 return tally;
             }
             limit = LIMIT + taken.len();
-            due = match self.ledger.due(Lane::Rest, now, limit).await {
+            due = match self.ledger.due(lane, now, limit).await {
                 Ok(due) => due,
                 Err(fault) => {
                     tally.count(Err(fault));
@@ -147,6 +193,12 @@ impl Engine {
                 }
             };
         }
+    }
+
+    async fn sweep_records(&self, keys: Vec<Key>, until: Timestamp) -> Tally {
+        let (builds, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.sort.starts_with(BUILD));
+        let (of_builds, of_others) = join(self.sweep_builds(&builds, until), self.sweep_others(others, until)).await;
+        of_builds.and(of_others)
     }
 
     async fn sweep_builds(&self, keys: &[Key], until: Timestamp) -> Tally {

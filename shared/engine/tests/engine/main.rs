@@ -19,4 +19,5 @@ mod slow;
 mod standing;
 mod suites;
 mod sweeps;
+mod timers;
 mod world;

@@ -14,6 +14,7 @@ mod meter;
 mod pipelines;
 mod repository;
 mod services;
+mod timer;
 mod values;
 mod waker;
 
@@ -84,6 +85,7 @@ pub(crate) struct World {
     pub(crate) backups: Arc<FakeBackups>,
     pub(crate) meter: Arc<Counted>,
     pub(crate) bell: Arc<waker::Bell>,
+    pub(crate) timers: Arc<timer::Timers>,
 }
 
 impl World {
@@ -163,6 +165,7 @@ impl World {
             store: self.bucket.clone(),
             notifier: self.inbox.clone(),
             waker: self.bell.clone(),
+            timer: self.timers.clone(),
             meter: self.meter.clone(),
             clock: self.clock.clone(),
             performs,

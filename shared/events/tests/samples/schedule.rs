@@ -1,5 +1,6 @@
-//! Schedules: of sweeps and of backups.
+//! What comes at a time: sweeps, timers and backups.
 
+use bellhop_domain::record::Key;
 use bellhop_events::Event;
 
 use super::story::Row;
@@ -10,6 +11,11 @@ pub(super) fn rows() -> Vec<Row> {
         (
             "schedule/sweep.json",
             vec![Event::Schedule(Some("2026-03-02T09:15:00Z".parse().unwrap()))],
+            vec![],
+        ),
+        (
+            "schedule/timers.json",
+            vec![Event::WakeUp(vec![Key::new("RUN#tntzkamwvn", "BUILD#test")])],
             vec![],
         ),
         ("schedule/backups.json", vec![Event::Schedule(Some(slot))], vec![]),

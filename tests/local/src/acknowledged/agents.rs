@@ -55,8 +55,9 @@ impl Table<'_> {
         ensure!(!stops.is_empty(), "the first agent should have been stopped");
         self.mended("an interrupted build", &run, "succeeded", 2);
 
-        self.row("clock", "a sweep", "sweep", sample("schedule/sweep.json")?, "\"due\"")
-            .await?;
+        for (what, event) in [("a sweep", "schedule/sweep.json"), ("a timer", "schedule/timers.json")] {
+            self.row("clock", what, "sweep", sample(event)?, "\"due\"").await?;
+        }
         self.write("version: 1\njobs:\n  test: { agent: small, run: sleep 100, timeout: 1s }\n")?;
         let run = self.start("Too slow").await?;
         let task = self.task_of(&run, 1, |task| task.last_status == "RUNNING").await?;

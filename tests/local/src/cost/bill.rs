@@ -101,6 +101,7 @@ impl<'a> Bills<'a> {
             ("writes and lists of the bucket", usage.puts, "s3-put"),
             ("reads of the bucket", usage.gets, "s3-get"),
             ("messages", usage.messages, "sns-publish"),
+            ("timers", usage.timers * self.prices.assumed("requests-a-timer")?, "sqs-request"),
             ("e-mails", usage.messages * self.prices.assumed("emails")?, "sns-email"),
             (
                 "the topic's key",

@@ -381,7 +381,7 @@ fn at_the_break_even_one_build_more_costs_more() {
 
 /// What README.md promises.
 #[test]
-fn the_default_costs_less_than_a_dollar_at_rest_and_12_cents_for_a_thousand_builds() {
+fn the_default_costs_at_most_a_dollar_and_a_quarter_at_rest_and_12_cents_for_a_thousand_builds() {
     let (measured, prices): (Measured, Prices) = (
         input::read(&input::measured_file()).unwrap(),
         input::read(&input::prices_file()).unwrap(),
@@ -390,7 +390,7 @@ fn the_default_costs_less_than_a_dollar_at_rest_and_12_cents_for_a_thousand_buil
     let bills = Bills::of(&measured, &found, &types, &prices).unwrap();
     let rest = total(&bills.rest(bills.default().unwrap()).unwrap());
     let builds = bills.builds_usd().unwrap();
-    assert!(rest < 1.0, "{rest} a month at rest");
+    assert!(rest < 1.25, "{rest} a month at rest");
     assert!(builds < 0.12, "{builds} for a thousand builds");
 }
 

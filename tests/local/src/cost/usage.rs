@@ -16,6 +16,7 @@ pub(super) struct Usage {
     pub(super) puts: f64,
     pub(super) gets: f64,
     pub(super) messages: f64,
+    pub(super) timers: f64,
     pub(super) log_bytes: f64,
 }
 
@@ -30,6 +31,7 @@ impl Usage {
             puts: self.puts + other.puts,
             gets: self.gets + other.gets,
             messages: self.messages + other.messages,
+            timers: self.timers + other.timers,
             log_bytes: self.log_bytes + other.log_bytes,
         }
     }
@@ -44,6 +46,7 @@ impl Usage {
             puts: self.puts * factor,
             gets: self.gets * factor,
             messages: self.messages * factor,
+            timers: self.timers * factor,
             log_bytes: self.log_bytes * factor,
         }
     }
@@ -68,7 +71,7 @@ impl Meter<'_> {
         self.prices.assumed(match call.split(' ').next() {
             Some("dynamodb") => "latency-dynamodb-ms",
             Some("s3") => "latency-s3-ms",
-            Some("sns") => "latency-sns-ms",
+            Some("sns" | "sqs") => "latency-sns-ms",
             Some("ecs") => "latency-ecs-ms",
             Some("codecommit") => "latency-codecommit-ms",
             _ => "latency-other-ms",
@@ -121,6 +124,7 @@ impl Meter<'_> {
                 Some(("s3", operation)) if operation.starts_with("Get") || operation.starts_with("Head") => all.gets += count,
                 Some(("s3", _)) => all.puts += count,
                 Some(("sns", "Publish")) => all.messages += count,
+                Some(("sqs", "SendMessageBatch")) => all.timers += count,
                 _ => {}
             }
         }

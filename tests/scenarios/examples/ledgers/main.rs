@@ -80,7 +80,7 @@ const IMPLEMENTATIONS: [Implementation; 2] = [
             without_transactions("the_newest_runs_come_first"),
             without_transactions("what_has_nothing_to_do_is_never_due"),
             without_transactions("a_build_is_due_when_it_says_so"),
-            without_transactions("launches_are_due_by_themselves"),
+            without_transactions("what_is_due_is_in_one_lane"),
             without_transactions("large_builds_are_created_in_one_step"),
         ],
         without_replies: &[],

@@ -92,6 +92,7 @@ impl World {
         let wake_name = format!("{name}-wake");
         let wake_topic_arn = local_aws.create_topic(&wake_name).await;
         let wake_queue = local_aws.subscribe_queue(&wake_topic_arn, &wake_name).await;
+        let timer_queue = local_aws.create_queue(&format!("{name}-timers")).await;
 
         let endpoint = Endpoint {
             url: stand_in.endpoint(),
@@ -105,6 +106,7 @@ impl World {
             bucket: name,
             topic_arn,
             wake_topic_arn: Some(wake_topic_arn),
+            timer_queue_url: Some(timer_queue.clone()),
             config_key: CONFIG_KEY.to_owned(),
             table_backup: None,
         };
@@ -119,6 +121,7 @@ impl World {
             settings,
             queue,
             wake_queue,
+            timer_queue,
             first_push: Value::Null,
             newest_run: Mutex::new(None),
             _folder: folder,

@@ -7,7 +7,7 @@ use bellhop_domain::ids::RunId;
 use bellhop_engine::{BackupService, Engine, Fault, RunStarter};
 use bellhop_runtime::Invocation;
 use bellhop_spot_interruption::Watch;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::creation::BACKUP_ROLE;
 use super::{SUITE_TABLE, World};
@@ -147,7 +147,24 @@ impl World {
     pub async fn sweep(&self) -> Result<Value, Fault> {
         let engine = self.engine();
         let deadline = engine.clock.now() + INVOCATION;
-        self.with_wake_ups(bellhop_sweep::handle(&engine, deadline)).await
+        let every_minute = json!({ "source": "aws.events", "detail-type": "Scheduled Event" });
+        self.with_wake_ups(bellhop_sweep::handle(&engine, &every_minute, deadline)).await
+    }
+
+    /// Invokes `sweep` with what has arrived in the timer queue, as SQS does; none if nothing has.
+    ///
+    /// # Errors
+    /// As [`World::sweep`].
+    pub async fn timed(&self) -> Option<Result<Value, Fault>> {
+        let messages = self.local_aws.receive_all(&self.timer_queue).await;
+        if messages.is_empty() {
+            return None;
+        }
+        let engine = self.engine();
+        let deadline = engine.clock.now() + INVOCATION;
+        let record = |message: Value| json!({ "eventSource": "aws:sqs", "body": message.to_string() });
+        let event = json!({ "Records": messages.into_iter().map(record).collect::<Vec<_>>() });
+        Some(self.with_wake_ups(bellhop_sweep::handle(&engine, &event, deadline)).await)
     }
 
     /// Invokes `sweep` so much later, and then the functions that it wakes.

@@ -152,7 +152,6 @@ impl World {
     /// The environment in which a function's own process serves this suite.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
-        let wake_topic_arn = self.settings.wake_topic_arn.clone();
         let mut all = vec![
             ("AWS_ACCESS_KEY_ID", ACCOUNT.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
@@ -162,7 +161,11 @@ impl World {
             ("BELLHOP_BUCKET", self.settings.bucket.clone()),
             ("BELLHOP_TOPIC_ARN", self.settings.topic_arn.clone()),
         ];
-        all.extend(wake_topic_arn.map(|arn| ("BELLHOP_WAKE_TOPIC_ARN", arn)));
+        let optional = [
+            ("BELLHOP_WAKE_TOPIC_ARN", &self.settings.wake_topic_arn),
+            ("BELLHOP_TIMER_QUEUE_URL", &self.settings.timer_queue_url),
+        ];
+        all.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
         all
     }
 

@@ -30,4 +30,5 @@ mod settings;
 mod step_functions;
 mod story;
 mod superseding;
+mod timers;
 mod words;

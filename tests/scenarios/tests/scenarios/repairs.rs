@@ -193,7 +193,7 @@ async fn a_sweep_without_time_leaves_its_work_to_the_next_one() {
     world.clock.advance(2 * MINUTE);
     let engine = world.engine();
 
-    let answer = bellhop_sweep::handle(&engine, engine.clock.now()).await.unwrap();
+    let answer = bellhop_sweep::handle(&engine, &json!({}), engine.clock.now()).await.unwrap();
 
     assert_eq!(answer, json!({ "due": 1, "advanced": 0, "left": 1 }));
     assert_eq!(world.sweep().await.unwrap(), json!({ "due": 1, "advanced": 1, "left": 0 }));

@@ -18,7 +18,7 @@ use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::memory::MemoryLedger;
 use bellhop_engine::ports::{
     Answered, Clock, Created, Executor, Executors, FileAt, Item, Lane, Launch, Ledger, Meter, Notifier, Pipelines, Revision, Root, Source,
-    SourceFile, Store, Text, Waker, Written,
+    SourceFile, Store, Text, Timer, Waker, Written,
 };
 use bellhop_engine::{BuildPorts, Engine, Fault, Performs, RunStarter};
 use jiff::Timestamp;
@@ -162,6 +162,7 @@ impl Cloud {
             store: port.clone(),
             notifier: port.clone(),
             waker: port.clone(),
+            timer: port.clone(),
             meter: port.clone(),
             clock: port.clone(),
             performs: Performs {
@@ -277,7 +278,7 @@ impl Ledger for Port {
 
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
         let queries = match lane {
-            Lane::Launches => 1,
+            Lane::Launches | Lane::Timers => 1,
             Lane::Rest => 4,
         };
         self.0.request("Query", queries, TABLE).await;
@@ -437,5 +438,13 @@ impl Pipelines for Port {
 impl Waker for Port {
     async fn wake(&self, _: Performer, _: &[Key]) -> Result<(), Fault> {
         none()
+    }
+}
+
+/// Nothing here fails in a way that waits for a time of its own: what is throttled waits for the sweep.
+#[async_trait]
+impl Timer for Port {
+    async fn set(&self, _: &[(Duration, Key)]) -> Result<(), Fault> {
+        Ok(())
     }
 }

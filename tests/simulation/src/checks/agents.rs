@@ -7,7 +7,7 @@ use crate::ecs::{Task, short};
 use crate::world::World;
 
 /// What must hold over time.
-pub(crate) fn inspect(world: &mut World) {
+pub(super) fn inspect(world: &mut World) {
     let now = world.now;
     for index in 0..world.ecs.tasks.len() {
         let Some(task) = world.ecs.tasks.get(index).filter(|task| task.goes_on()) else {

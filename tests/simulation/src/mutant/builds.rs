@@ -28,6 +28,12 @@ mutants! {
     NO_SWEEP: "no-sweep" within 20,
     /// A function never wakes the performer of what it does not perform itself.
     WAKE_UPS_DROPPED: "wake-ups-dropped" within 500,
+    /// Timers never go off.
+    TIMERS_LOST: "timers-lost" within 200,
+    /// Timers go off before their time, when nothing is due yet.
+    TIMERS_EARLY: "timers-early" within 200,
+    /// The sweep sets no timers.
+    TIMERS_NOT_SEEN_AHEAD: "timers-not-seen-ahead" within 200,
     /// What is left in an outbox is never overdue.
     OUTBOX_FORGOTTEN: "outbox-forgotten" within 50,
     /// Late events decide about finished builds again.

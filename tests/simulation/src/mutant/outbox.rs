@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 /// Moves what is pending into a future that never comes.
 pub(super) fn forget_outbox<T: Serialize + DeserializeOwned>(record: &mut T) {
     change_effects(record, |effect| {
-        effect.insert("since".to_owned(), Value::from("9000-01-01T00:00:00Z"));
+        for time in ["since", "retry"] {
+            effect.insert(time.to_owned(), Value::from("9000-01-01T00:00:00Z"));
+        }
     });
 }
 

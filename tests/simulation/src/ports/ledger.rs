@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use super::fate::Service;
 use super::port::Port;
-use crate::mutant;
-use crate::world::{Subject, lock};
+use crate::mutant::{self, Mutant};
+use crate::world::{Subject, lock, timestamp};
 
 #[async_trait]
 impl Ledger for Port {
@@ -41,8 +41,11 @@ impl Ledger for Port {
     }
 
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
-        self.call(Service::Ledger, "Query", Subject::World, move |world| world.due(lane, now, limit))
-            .await
+        self.call(Service::Ledger, "Query", Subject::World, move |world| {
+            let ahead = !world.is(Mutant::TIMERS_NOT_SEEN_AHEAD);
+            world.due(lane, if ahead { now } else { now.min(timestamp(world.now)) }, limit)
+        })
+        .await
     }
 
     async fn list(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<Text>, Fault> {
@@ -51,7 +54,7 @@ impl Ledger for Port {
 }
 
 /// The run or build that a record is.
-fn about(key: &Key) -> Subject {
+pub(crate) fn about(key: &Key) -> Subject {
     let build = key.sort.strip_prefix("BUILD#").map(|job| format!("{}/{job}", key.name()));
     match (key.sort.as_str(), build.and_then(|id| id.parse().ok())) {
         ("RUN", _) => key.name().parse().map_or(Subject::World, |run: RunId| Subject::from(&run)),

@@ -21,7 +21,7 @@ impl Waker for Port {
             }
             let job = Job::WakeUp(performer, records.clone());
             let wait = world.between_log(20, 2 * SECOND);
-            if !world.calm() && world.rng.u32(0..4) == 0 {
+            if !world.calm() && world.rng.bool() {
                 let again = wait + world.between_log(1, 2 * SECOND);
                 world.send(
                     again,

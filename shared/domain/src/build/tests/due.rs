@@ -3,26 +3,35 @@
 use super::*;
 
 #[test]
-fn a_build_is_due_for_a_launch_only_while_that_is_the_first_thing_it_waits_for() {
-    let due_for_launch = |story: &Story| story.build.is_due_for_launch();
+fn a_throttled_launch_waits_for_its_turn_and_any_other_has_a_timer() {
+    let waits_for = |story: &Story| (story.build.is_due_for_paced_launch(), story.build.timer() == story.build.due());
     let launching = Story::new(spec());
-    assert!(!due_for_launch(&launching));
+    assert_eq!(waits_for(&launching), (false, false));
     let queued = launching.refused(1, SPOT, throttled());
-    assert!(due_for_launch(&queued));
+    assert_eq!(waits_for(&queued), (true, false));
     let running = queued.tick_when_due().accepted(SPOT, "1a").running("1a").performed();
-    assert!(!due_for_launch(&running));
+    assert_eq!(waits_for(&running), (false, false), "the next poll comes before its timeout");
     // The first attempt is polled after a minute, and the replacement is launched before that.
     let replaced = running.warned("1a").refused(2, ON_DEMAND, throttled());
-    assert!(due_for_launch(&replaced));
+    assert_eq!(waits_for(&replaced), (true, false));
     let waits_longer = replaced.tick_when_due().refused(2, ON_DEMAND, no_capacity());
-    assert!(due_for_launch(&waits_longer));
-    let long = (0..5).fold(waits_longer, |story, _| story.tick_when_due().refused(2, ON_DEMAND, no_capacity()));
-    assert!(
-        !due_for_launch(&long),
-        "the message is overdue before the next try: {:?}",
-        long.build
+    assert_eq!(waits_for(&waits_longer), (false, true));
+    assert_eq!(
+        waits_for(&waits_longer.tick_when_due().refused(2, ON_DEMAND, throttled())),
+        (true, false)
     );
-    assert!(due_for_launch(&long.performed().stopped("1a", taken_back())));
+}
+
+#[test]
+fn the_ends_of_waits_and_timeouts_have_timers() {
+    let timers = |story: &Story| story.build.timer().map(|at| at.as_second() - t(0).as_second());
+    let starting = Story::new(spec()).accepted(SPOT, "1a").performed();
+    let launch_timeout = starting.build.launch_timeout(SPOT).as_secs();
+    assert_eq!(timers(&starting), i64::try_from(launch_timeout).ok());
+    let running = starting.at(10).running("1a");
+    assert_eq!(timers(&running), Some(10 + HOUR));
+    let stopped = running.stopped("1a", exited(0));
+    assert_eq!(timers(&stopped), None);
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub(super) fn check(build: &Build) {
     let looks_back = build.attempts.iter().any(Attempt::must_search_for_orphan);
     let rests = ends && live(build).is_empty() && todo(build).is_empty() && !looks_back;
     assert_eq!(build.due().is_none(), rests, "due at {:?}", build.due());
-    if build.is_due_for_launch() {
+    if build.is_due_for_paced_launch() {
         let BuildState::Queued { not_before } = build.state else {
             panic!("due for a launch in {:?}", build.state)
         };

@@ -123,7 +123,7 @@ fn a_run_is_due_while_an_effect_is_pending() {
     let Decision::Next(deferred) = run.take(&Step::Deferred(id, String::new()), t(90)) else {
         panic!("it was pending")
     };
-    assert_eq!((deferred.outbox.pending()[0].since, deferred.due()), (t(90), Some(t(120))));
+    assert_eq!((deferred.outbox.pending()[0].since, deferred.due()), (t(90), Some(t(92))));
     let Decision::Next(done) = run.take(&Step::Performed(id), t(90)) else {
         panic!("it was pending")
     };
