@@ -191,8 +191,8 @@ impl Engine {
         }
         let was_woken = matches!(overdue, Overdue::PerformOwn | Overdue::LeaveToSweep);
         if !steps.is_empty() {
-            // A function that was woken has performed what it was woken for, also if that failed.
-            let next = if was_woken { Overdue::LeaveToSweep } else { overdue };
+            // What was overdue has been performed, also if that failed.
+            let next = if was_woken { Overdue::LeaveToSweep } else { Overdue::Leave };
             self.step(current, steps, next).await?;
         }
         match fault {

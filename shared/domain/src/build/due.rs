@@ -73,7 +73,8 @@ impl Build {
             .attempts
             .iter()
             .filter(|attempt| {
-                attempt.is_live() && (later(attempt.polled_at, attempt.check_after()) <= now || self.is_overtime(attempt, now))
+                let deadline = self.deadline(attempt).filter(|deadline| *deadline <= now);
+                attempt.is_live() && (later(attempt.polled_at, attempt.check_after()) <= now || deadline.is_some())
             })
             .filter_map(|attempt| Some((attempt.number, attempt.agent.clone()?)));
         let strays = self

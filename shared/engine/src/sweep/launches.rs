@@ -5,7 +5,7 @@
 //! it belongs to the account, and other callers share it. So the sweep probes it as TCP does: a little faster with each launch, and slower by a
 //! factor after a throttled one. Tokens that a slow second leaves remain for the next one.
 //!
-//! Only queued builds wait for their turn here. A launch that follows from an event is sent at once.
+//! Only builds whose launch was throttled, or paused by an alarm, wait for their turn here. A launch that follows from an event is sent at once.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};

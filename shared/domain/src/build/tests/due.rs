@@ -66,6 +66,18 @@ fn silent_agents_are_polled() {
 }
 
 #[test]
+fn an_agent_is_polled_at_its_deadline_however_short_ago_that_was_done() {
+    let asked = |story: &Story, second: i64| story.build.agents_to_check(t(second)).len();
+    let launching = Story::new(spec()).accepted(SPOT, "1a").performed();
+    let launch_timeout = i64::try_from(launching.build.launch_timeout(SPOT).as_secs()).unwrap();
+    for (story, deadline) in [(launching.clone(), launch_timeout), (launching.running("1a"), HOUR)] {
+        let polled = story.tick(deadline - 30);
+        assert_eq!(polled.build.due(), Some(t(deadline)));
+        assert_eq!((asked(&polled, deadline - 1), asked(&polled, deadline)), (0, 1));
+    }
+}
+
+#[test]
 fn a_pending_effect_is_due_after_a_minute() {
     let story = Story::new(spec()).up().stopped("1a", exited(0));
     assert_eq!(story.build.due(), Some(t(MINUTE)));
