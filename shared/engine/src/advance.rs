@@ -253,7 +253,8 @@ impl Engine {
             return;
         };
         let set = self.within(ONE_TRY, self.timer.set(&[(wait, record.key())])).await;
-        if let Some(Err(fault)) = set {
+        let late = || Err(Fault::transient(format!("set a timer: no answer within {} s", ONE_TRY.as_secs())));
+        if let Err(fault) = set.unwrap_or_else(late) {
             tracing::warn!(record = record.name(), error = %fault, "a timer could not be set; the sweep comes later");
         }
     }

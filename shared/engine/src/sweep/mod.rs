@@ -1,7 +1,7 @@
 //! The sweep: the only repair. It finds the records that are due, once a minute.
 //!
-//! What has to happen to the second has a timer besides, which wakes this function for one record ([`Engine::timed`]). Whoever stores a record sets its
-//! timer if that is near, and the sweep sets the others shortly before their time, so most timers are never set: a build ends before its timeout. If a
+//! What has to happen to the second has a timer besides, which wakes this function for one record ([`Engine::timed`]). A function that stores a record sets
+//! its timer if that is near, and the sweep sets the others shortly before their time, so most timers are never set: a build ends before its timeout. If a
 //! timer is lost, the record is due all the same.
 //!
 //! An effect that a dead function left is due [`PERFORM_WITHIN`](bellhop_domain::outbox::PERFORM_WITHIN) after its

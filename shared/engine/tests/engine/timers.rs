@@ -24,6 +24,11 @@ fn key(id: &BuildId) -> Key {
     Key::new(format!("RUN#{}", id.run), format!("BUILD#{}", id.job))
 }
 
+/// The next launch is refused.
+fn refuse(world: &World, refusal: Refusal) {
+    world.agents.refusals.lock().unwrap().push_back(refusal);
+}
+
 async fn goes_off(world: &World, id: &BuildId, after: u64) -> Swept {
     world.clock.pass(Duration::from_secs(after));
     world.engine().timed(vec![key(id)], Timestamp::MAX).await.unwrap()
@@ -53,7 +58,7 @@ async fn a_refused_launch_has_a_timer_and_a_throttled_one_waits_for_its_turn() {
         (Refusal::Throttled("Rate exceeded".to_owned()), 0),
     ] {
         let world = World::new();
-        world.agents.refusals.lock().unwrap().push_back(refusal);
+        refuse(&world, refusal);
         let id = job(&world.started("one").await, "test");
         let set = set(&world);
         assert_eq!(set.len(), timers, "{set:?}");
@@ -85,12 +90,7 @@ async fn the_sweep_sets_the_timers_that_are_near() {
 #[tokio::test]
 async fn a_timer_that_goes_off_early_or_twice_changes_nothing() {
     let world = World::new();
-    world
-        .agents
-        .refusals
-        .lock()
-        .unwrap()
-        .push_back(Refusal::AccountLimit("no".to_owned()));
+    refuse(&world, Refusal::AccountLimit("no".to_owned()));
     let id = job(&world.started("one").await, "test");
     let wait = set(&world)[0].0;
     assert_eq!(goes_off(&world, &id, 1).await.advanced, 0);
@@ -105,14 +105,9 @@ async fn a_timer_that_goes_off_early_or_twice_changes_nothing() {
 async fn a_timer_that_cannot_be_set_or_goes_off_never_is_made_up_for_by_the_sweep() {
     let world = World::new();
     world.timers.failing.store(1, Ordering::SeqCst);
-    world
-        .agents
-        .refusals
-        .lock()
-        .unwrap()
-        .push_back(Refusal::AccountLimit("no".to_owned()));
+    refuse(&world, Refusal::AccountLimit("no".to_owned()));
     let id = job(&world.started("one").await, "test");
-    assert_eq!(world.build(&id).await.status(), "queued");
+    assert_eq!((world.build(&id).await.status(), set(&world)), ("queued", Vec::new()));
     assert!(TIMERS_AHEAD > Duration::from_secs(60));
     world.sweep().await.unwrap();
     assert_eq!(world.build(&id).await.status(), "launching");
