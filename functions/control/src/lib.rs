@@ -4,7 +4,7 @@ use bellhop_domain::ids::{RepositoryName, RunId};
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::report;
 use bellhop_domain::request::Request;
-use bellhop_domain::run::{Run, RunEvent};
+use bellhop_domain::run::{Listed, Run, RunClass, RunEvent};
 use bellhop_engine::{Engine, Fault, Handled, Refused, Retried, RunStarter, Started};
 use bellhop_events::{Event, control, parse};
 use bellhop_runtime::Invocation;
@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 /// How many runs a page of the list has.
 const LISTED: usize = 20;
+/// How many runs of a repository are searched for those with a status: a page may have fewer than it could, and not be the last one.
+const SEARCHED: usize = 200;
 
 /// Fulfils a request and returns the state of the run, or `{"error": …}` with the reason. Several requests in one input (through SNS or SQS) are
 /// answered as a list.
@@ -77,7 +79,7 @@ async fn answer(starter: &RunStarter, request: Result<Request, String>, trigger:
         Request::CancelRun(run) => cancel(engine, &run, None).await,
         Request::CancelBuild(build) => cancel(engine, &build.run, Some(build.job)).await,
         Request::Show(run) => show(engine, &run).await,
-        Request::List { repository, before } => list(engine, &repository, before.as_deref()).await,
+        Request::List { repository, class, before } => list(engine, repository.as_ref(), class, before.as_deref()).await,
     }
 }
 
@@ -123,12 +125,31 @@ async fn show(engine: &Engine, id: &RunId) -> Result<Value, Fault> {
     Ok(report::of_run(&run.record, builds.iter().map(|build| &build.record)))
 }
 
-async fn list(engine: &Engine, repository: &RepositoryName, before: Option<&str>) -> Result<Value, Fault> {
-    let runs = engine.ledger.runs_of(repository, before, LISTED).await?;
-    // A page that is not full is the last one.
-    let next = runs.get(LISTED - 1).map(|last| last.record.place_in_list());
-    let runs: Vec<Value> = runs.iter().map(|run| report::summary(&run.record)).collect();
+async fn list(engine: &Engine, repository: Option<&RepositoryName>, class: Option<RunClass>, before: Option<&str>) -> Result<Value, Fault> {
+    let (runs, next) = match repository {
+        None => {
+            let classes = class.map_or_else(|| RunClass::ALL.to_vec(), |class| vec![class]);
+            let runs = engine.ledger.runs_of_all(&classes, before, LISTED).await?;
+            let next = last_of_full(&runs, LISTED);
+            (runs, next)
+        }
+        Some(repository) => {
+            let limit = if class.is_some() { SEARCHED } else { LISTED };
+            let mut runs = engine.ledger.runs_of(repository, before, limit).await?;
+            let searched = last_of_full(&runs, limit);
+            runs.retain(|run| class.is_none_or(|class| run.class == class));
+            runs.truncate(LISTED);
+            let next = last_of_full(&runs, LISTED).or(searched);
+            (runs, next)
+        }
+    };
+    let runs: Vec<Value> = runs.iter().map(report::summary).collect();
     Ok(json!({ "version": 1, "repository": repository, "runs": runs, "next": next }))
+}
+
+/// The place of the last run of a page; `None` for a page that is not full, which is the last one.
+fn last_of_full(runs: &[Listed], limit: usize) -> Option<String> {
+    runs.get(limit - 1).map(Listed::place)
 }
 
 fn error_of(message: &str) -> Value {

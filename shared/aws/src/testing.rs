@@ -15,7 +15,7 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 use bellhop_domain::executor::{CodeBuildExecutor, EcsExecutor, Executor, Script};
 use bellhop_domain::ids::AttemptId;
-use bellhop_domain::spec::{BuildSpec, Relaunch, RetryPolicy, Successes};
+use bellhop_domain::spec::{Bearing, BuildSpec, Relaunch, RetryPolicy, Successes};
 use serde_json::{Value, json};
 
 use crate::Aws;
@@ -138,6 +138,7 @@ pub(crate) fn spec() -> BuildSpec {
         artifacts: Vec::new(),
         limit: None,
         pausable: false,
+        bearing: Bearing::default(),
     }
 }
 

@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use crate::build::{Build, BuildState, End};
 use crate::links;
-use crate::run::{JobState, Run, RunState};
+use crate::run::{Listed, Run, RunState};
 
 /// All data of a run, without scripts and values of environment variables.
 #[must_use]
 pub fn of_run<'a>(run: &Run, builds: impl Iterator<Item = &'a Build>) -> Value {
     let mut builds: Vec<&Build> = builds.collect();
-    builds.sort_by_key(|build| run.jobs.iter().position(|job| job.name == build.spec.id.job));
+    builds.sort_by_key(|build| run.jobs().position(|job| *job.name == build.spec.id.job));
     json!({
         "version": 1,
         "run": run.id,
@@ -19,7 +19,7 @@ pub fn of_run<'a>(run: &Run, builds: impl Iterator<Item = &'a Build>) -> Value {
         "repository": run.repository,
         "ref": run.reference,
         "commit": run.commit,
-        "trigger": trigger(run),
+        "trigger": trigger(&run.trigger, run.retry_of.is_some()),
         "by": run.by,
         "retry-of": run.retry_of.as_ref().map(|retried| &retried.run),
         "created": run.created,
@@ -30,45 +30,41 @@ pub fn of_run<'a>(run: &Run, builds: impl Iterator<Item = &'a Build>) -> Value {
 
 /// A run in a list of runs.
 #[must_use]
-pub fn summary(run: &Run) -> Value {
-    let status = |state: &JobState| match state {
-        JobState::Blocked => "blocked",
-        JobState::Released => "running",
-        JobState::Finished { outcome, .. } => outcome.as_str(),
-    };
+pub fn summary(run: &Listed) -> Value {
     json!({
-        "run": run.id,
-        "status": run.status(),
+        "run": run.run,
+        "status": run.status,
+        "repository": run.repository,
         "ref": run.reference,
         "commit": run.commit,
-        "trigger": trigger(run),
+        "trigger": trigger(&run.trigger, run.retry_of.is_some()),
         "by": run.by,
-        "retry-of": run.retry_of.as_ref().map(|retried| &retried.run),
+        "retry-of": run.retry_of,
         "created": run.created,
-        "finished": run.finished_at(),
-        "jobs": run.jobs.iter().map(|job| json!({ "job": job.name, "status": status(&job.state) })).collect::<Vec<_>>(),
+        "finished": run.finished,
+        "jobs": run.jobs,
     })
 }
 
 /// The trigger of a run: its kind, and its original id.
-fn trigger(run: &Run) -> Value {
-    let (kind, id) = match run.trigger.split_once('/') {
-        Some(("control", id)) if run.retry_of.is_some() => ("retry", id),
+fn trigger(trigger: &str, is_retry: bool) -> Value {
+    let (kind, id) = match trigger.split_once('/') {
+        Some(("control", id)) if is_retry => ("retry", id),
         Some(("control", id)) => ("request", id),
         Some(("codepipeline", id)) => ("pipeline", id),
         Some(("alarm", id)) => ("alarm", id),
-        _ => ("push", run.trigger.as_str()),
+        _ => ("push", trigger),
     };
     json!({ "kind": kind, "id": id })
 }
 
 fn of_build(run: &Run, build: &Build) -> Value {
-    let job = run.jobs.iter().find(|job| job.name == build.spec.id.job);
-    let (status, finished, cause) = match (&build.state, job.map(|job| &job.state)) {
-        (BuildState::Finished { at, cause, .. }, _) => (build.status(), Some(*at), cause.as_ref()),
+    let job = &build.spec.id.job;
+    let (status, finished) = match (&build.state, run.job(job).and_then(|job| job.state.outcome())) {
+        (BuildState::Finished { at, .. }, _) => (build.status(), Some(*at)),
         // The run decides what is skipped, and its report may be written before the build is notified.
-        (_, Some(JobState::Finished { outcome, cause, .. })) => (outcome.as_str(), run.finished_at(), cause.as_ref()),
-        _ => (build.status(), None, None),
+        (_, Some(outcome)) => (outcome.as_str(), run.finished_at()),
+        _ => (build.status(), None),
     };
     json!({
         "build": build.spec.id,
@@ -76,7 +72,7 @@ fn of_build(run: &Run, build: &Build) -> Value {
         "agent": build.spec.agent,
         "needs": build.spec.needs,
         "status": status,
-        "cause": cause,
+        "cause": finished.and_then(|_| run.cause_of(job, Some(build))),
         "waits-because": finished.is_none().then(|| build.waits_because()).flatten(),
         "next-try": build.next_try(),
         "tests": build.results.as_ref().and_then(|found| found.tests.as_ref()),
@@ -120,8 +116,6 @@ mod tests {
         let failed = RunEvent::BuildFinished {
             job: "test".parse().unwrap(),
             outcome: Outcome::Failed,
-            cause: Some("no".to_owned()),
-            tests: None,
         };
         let Decision::Next(run) = run.decide(&failed, t(60)) else {
             panic!("the run does not care")
@@ -160,11 +154,8 @@ mod tests {
         assert_eq!(report["builds"][0]["attempts"][0]["launched"], Value::Null);
         assert_eq!(shown(&builds[0])["builds"][0]["waits-because"], Value::Null);
         assert_eq!(report["trigger"]["kind"], "push");
-        let listed = summary(&run);
-        assert_eq!(
-            (&listed["trigger"]["kind"], &listed["jobs"][0]["job"]),
-            (&json!("push"), &json!("test"))
-        );
+        let listed = summary(&run.listed());
+        assert_eq!((&listed["trigger"]["kind"], &listed["jobs"]), (&json!("push"), &json!(1)));
     }
 
     #[test]
@@ -237,7 +228,7 @@ mod tests {
     fn the_reference_has_every_field_and_an_example() {
         let (build, _) = failed_build();
         let run = finished_run(Outcome::Failed);
-        let (shown, listed) = (of_run(&run, std::iter::once(&build)), summary(&run));
+        let (shown, listed) = (of_run(&run, std::iter::once(&build)), summary(&run.listed()));
         let page = Page::read("requests.md");
         for key in keys(&shown).into_iter().chain(keys(&listed)) {
             assert!(

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AgentName, BuildId, CommitId, JobName, PipelineJobId, RepositoryName, RunId};
+use crate::run::RunClass;
 
 /// A request to the function `control`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,10 +18,12 @@ pub enum Request {
     Retry(Retry),
     /// Return the state of a run.
     Show(RunId),
-    /// Return the newest runs of a repository.
+    /// Return the newest runs.
     List {
-        /// The repository.
-        repository: RepositoryName,
+        /// Of this repository; `None` for all.
+        repository: Option<RepositoryName>,
+        /// Only those of this class.
+        class: Option<RunClass>,
         /// The `next` of the previous page.
         before: Option<String>,
     },

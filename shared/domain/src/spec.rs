@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::executor::{Capacity, Executor, Script};
@@ -52,6 +53,55 @@ pub struct BuildSpec {
     /// Whether an alarm can pause launches: then Bellhop checks for a pause before each launch.
     #[serde(default)]
     pub pausable: bool,
+    /// What its result says about its branch or tag.
+    #[serde(default, skip_serializing_if = "Bearing::is_usual")]
+    pub bearing: Bearing,
+}
+
+/// What the results of a run say about its branch or tag, and where it is in the order of the runs there.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Bearing {
+    /// The origin of its jobs: jobs of different origins may have the same names.
+    #[serde(default, skip_serializing_if = "Origin::is_pipeline_file")]
+    pub origin: Origin,
+    /// For a repetition, when the first run in its chain was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Whether its commit is not the tip of its branch: then its results say nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub off_tip: bool,
+}
+
+impl Bearing {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether the results say anything. Those of a script in a CodePipeline action do not: CodePipeline shows the action's state, and Bellhop cannot
+    /// distinguish two actions.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        !self.off_tip && self.origin != Origin::Action
+    }
+}
+
+/// The origin of a run's jobs; a repeated run plans them from there again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The pipeline file at the commit.
+    #[default]
+    PipelineFile,
+    /// The jobs of the suite configuration.
+    Suite,
+    /// A CodePipeline action with a script and an agent.
+    Action,
+}
+
+impl Origin {
+    pub(crate) fn is_pipeline_file(&self) -> bool {
+        *self == Self::PipelineFile
+    }
 }
 
 /// When the replacement of an interrupted attempt starts.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::executor::{EcsExecutor, Executor, Logs, Script};
 use crate::ids::{BuildId, RunId};
 use crate::run::trigger::Push;
-use crate::spec::{BuildSpec, Relaunch, RetryPolicy, Successes};
+use crate::spec::{Bearing, BuildSpec, Relaunch, RetryPolicy, Successes};
 
 /// A moment some seconds into the tests' day.
 pub(crate) fn t(seconds: i64) -> Timestamp {
@@ -68,6 +68,7 @@ pub(crate) fn spec_needing(job: &str, needs: &[&str]) -> BuildSpec {
         artifacts: Vec::new(),
         limit: None,
         pausable: false,
+        bearing: Bearing::default(),
     }
 }
 

@@ -70,6 +70,7 @@ pub const CASES: &[Case] = cases! {
         one_of_many_writers_wins,
         builds_belong_to_their_run,
         the_newest_runs_come_first,
+        a_run_is_listed_in_its_class,
     }
     due {
         what_is_due_comes_in_its_order,

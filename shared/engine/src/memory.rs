@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::Fault;
-use crate::ports::{Created, Item, Key, Lane, Ledger, Text, Written};
+use crate::ports::{Created, Item, Key, Lane, Ledger, List, Listing, Text, Written};
 
 /// The ledger.
 #[derive(Debug, Default)]
@@ -75,15 +75,18 @@ impl Ledger for MemoryLedger {
         Ok(due)
     }
 
-    async fn list(&self, list: &str, before: Option<&str>, limit: usize) -> Result<Vec<Text>, Fault> {
+    async fn list(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<String>, Fault> {
         let items = self.items();
-        let mut listed: Vec<_> = items
-            .iter()
-            .filter_map(|entry| Some((entry.1.1.listed.as_ref().filter(|(of, _)| of == list)?.1.as_str(), entry)))
-            .filter(|(place, _)| before.is_none_or(|before| *place < before))
+        let is_in = |listing: &&Listing| match list {
+            List::Of(owner) => listing.of == *owner,
+            List::Class(class) => listing.class == *class,
+        };
+        let listed = items.values().filter_map(|(_, item)| item.listed.as_ref()).filter(is_in);
+        let mut listed: Vec<_> = listed
+            .filter(|listing| before.is_none_or(|before| listing.place.as_str() < before))
             .collect();
-        listed.sort_by_key(|(place, _)| Reverse(*place));
+        listed.sort_by_key(|listing| Reverse(&listing.place));
         listed.truncate(limit);
-        Ok(listed.into_iter().map(|(_, entry)| text(entry)).collect())
+        Ok(listed.into_iter().map(|listing| listing.shown.clone()).collect())
     }
 }

@@ -17,7 +17,7 @@ use futures::stream::{self, StreamExt};
 
 use crate::advance::SIDE_BY_SIDE;
 use crate::ports::{Created, FileAt, Revision, Source, SourceFile};
-use crate::records::fits_transaction;
+use crate::records::{LARGEST, fits_transaction};
 use crate::{Engine, Fault, NoConfiguration};
 
 /// Starts runs.
@@ -330,8 +330,10 @@ impl RunStarter {
 
     async fn start(&self, push: &Push, wanted: Wanted<'_>) -> Result<Started, Fault> {
         let id = self.engine.run_id(&push.trigger, &push.reference);
-        // Most repeated triggers end here, after one read. The others end at the conditional write below.
-        if self.engine.ledger.load::<Run>(&id).await?.is_some() {
+        // A repeated request is answered with its run, also if it would start nothing today. A push hardly ever comes twice: it is planned again, and
+        // ends at the conditional write below.
+        let is_push = matches!(wanted.what, WantedJobs::ByFilters);
+        if !is_push && self.engine.ledger.load::<Run>(&id).await?.is_some() {
             return Ok(Started::Again(id));
         }
         let (push, plan) = self.plan(&id, push, &wanted.what).await?;
@@ -357,6 +359,16 @@ impl RunStarter {
 
     /// Stores the planned run, and performs the effects in its outbox.
     pub(crate) async fn carry_out(&self, id: RunId, push: &Push, plan: Plan, around: Circumstances) -> Result<Started, Fault> {
+        let plan = match plan {
+            Plan::Builds { specs, others, supersedes } => {
+                let specs = self.store_large_scripts(specs).await?;
+                match specs.iter().find_map(too_large) {
+                    Some(message) => Plan::Rejected(message),
+                    None => Plan::Builds { specs, others, supersedes },
+                }
+            }
+            other => other,
+        };
         // Planning takes time, and pending effects count from here.
         let now = self.engine.clock.now();
         let put_into = |run: Run| {
@@ -379,11 +391,11 @@ impl RunStarter {
                 }
             }
             Plan::Builds { specs, others, supersedes } => {
-                let specs = self.store_large_scripts(specs).await?;
                 let at_once = fits_transaction(specs.iter());
                 let (run, builds) = Run::create(id.clone(), push, specs, at_once, now);
                 let run = put_into(run.with_other_jobs(others));
                 let run = if supersedes { run.superseding(push, now) } else { run };
+                let builds: Vec<Build> = builds.into_iter().map(|build| build.bearing(run.bearing())).collect();
                 match self.engine.ledger.create(&run, &builds).await? {
                     Created::AlreadyExists => Ok(Started::Again(id)),
                     Created::New => {
@@ -553,6 +565,9 @@ impl RunStarter {
     }
 }
 
+/// The largest specification of a build, in bytes of JSON: half of a record, whose other half is for attempts, results and effects.
+const LARGEST_SPEC: usize = LARGEST / 2;
+
 /// The jobs of a file that are not among these.
 fn names_beside(file: &PipelineFile, specs: &[BuildSpec]) -> Vec<JobName> {
     let names = file.jobs().iter().map(|job| &job.name);
@@ -560,6 +575,18 @@ fn names_beside(file: &PipelineFile, specs: &[BuildSpec]) -> Vec<JobName> {
         .filter(|name| specs.iter().all(|spec| spec.id.job != **name))
         .cloned()
         .collect()
+}
+
+/// The error about a job that its build's record has no room for.
+fn too_large(spec: &BuildSpec) -> Option<String> {
+    // A value that cannot be written as JSON cannot be stored; storing it returns the error.
+    let length = serde_json::to_string(spec).map_or(0, |json| json.len());
+    (length > LARGEST_SPEC).then(|| {
+        format!(
+            "jobs.{}: {length} bytes of JSON, with its script and its variables; expected at most {LARGEST_SPEC}",
+            spec.id.job
+        )
+    })
 }
 
 fn script_job() -> Result<JobName, Fault> {

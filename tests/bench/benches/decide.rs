@@ -156,8 +156,6 @@ fn decisions(criterion: &mut Criterion) {
         let finished = RunEvent::BuildFinished {
             job: "test".parse().unwrap(),
             outcome: Outcome::Succeeded,
-            cause: None,
-            tests: None,
         };
         decided(run.decide(&finished, now));
         group.bench_function(format!("run of {jobs}: a build succeeded"), |bencher| {
@@ -165,11 +163,12 @@ fn decisions(criterion: &mut Criterion) {
         });
         // What a record is in the ledger.
         let text = serde_json::to_string(&run).unwrap();
+        let plan = run.plan.is_apart().then(|| serde_json::to_string(&run.plan).unwrap());
         group.bench_function(format!("run of {jobs}: written as JSON"), |bencher| {
             bencher.iter(|| serde_json::to_string(black_box(&run)).unwrap());
         });
         group.bench_function(format!("run of {jobs}: read from JSON"), |bencher| {
-            bencher.iter(|| serde_json::from_str::<Run>(black_box(&text)).unwrap());
+            bencher.iter(|| Run::from_parts(black_box(&text), plan.as_deref()).unwrap());
         });
     }
     group.finish();

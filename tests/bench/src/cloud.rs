@@ -339,7 +339,9 @@ fn dynamodb(table: &mut Table, operation: &str, body: &Value) -> Response {
                     table.due(text(":shard"), now.unwrap_or_default(), limit.unwrap_or(usize::MAX))
                 }
                 Some(_) => {
-                    let listed = table.items().filter(|item| item.get("list_key") == Some(&values[":list"]));
+                    let lists = ["list_key", "list_class"];
+                    let is_in = |item: &&Item| lists.iter().any(|list| item.get(*list) == Some(&values[":list"]));
+                    let listed = table.items().filter(is_in);
                     listed.map(|item| json!(item)).collect()
                 }
                 None => table.beginning(text(":pk"), text(":beginning")).map(|item| json!(item)).collect(),

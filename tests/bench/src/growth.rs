@@ -17,7 +17,7 @@ use crate::statistics::Summary;
 use crate::table::Item;
 
 /// How many jobs a run has.
-const JOBS: [usize; 3] = [1, 10, 100];
+const JOBS: [usize; 4] = [1, 10, 100, 200];
 /// How many builds are open.
 const OPEN: [usize; 3] = [10, 1_000, 100_000];
 /// How many due builds one sweep is given, beside those that fall to a minute: what it reads at a time (`shared/engine/src/sweep/mod.rs`).

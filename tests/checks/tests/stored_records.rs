@@ -26,10 +26,11 @@ use bellhop_domain::queue::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_domain::run::branch::Branch;
 use bellhop_domain::run::standing::Standing;
+use bellhop_engine::records::Stored;
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, VariantAccess, Visitor};
 use serde::{Serialize, forward_to_deserialize_any};
-use serde_json::{Error, Value};
+use serde_json::{Error, Value, json};
 
 /// A kind of record, with the records that earlier versions stored.
 struct Kind {
@@ -41,12 +42,12 @@ struct Kind {
 }
 
 impl Kind {
-    fn of<T: Serialize + DeserializeOwned>(name: &'static str, file: &'static str) -> Self {
+    fn of<T: Stored>(name: &'static str, file: &'static str) -> Self {
         Self {
             name,
             record: type_name::<T>().rsplit("::").next().unwrap(),
             file,
-            store_again: |stored| serde_json::to_value(serde_json::from_str::<T>(stored)?),
+            store_again: |stored| serde_json::to_value(T::from_parts(stored, None)?),
             observe: |stored, observed| T::deserialize(Observer { value: stored, observed }).map(drop),
         }
     }
@@ -102,7 +103,9 @@ fn records_are_stored_again_as_they_were() {
     for kind in kinds() {
         for (line, stored) in kind.records() {
             let again = (kind.store_again)(stored).unwrap_or_else(|error| panic!("{}.json, line {line}: {error}", kind.name));
-            if let Some(path) = lost(&serde_json::from_str(stored).unwrap(), &again) {
+            let mut expected = serde_json::from_str(stored).unwrap();
+            renew(&mut expected);
+            if let Some(path) = lost(&expected, &again) {
                 panic!("{}.json, line {line}: {path} is not stored again as it was", kind.name);
             }
         }
@@ -149,6 +152,56 @@ fn a_lost_or_changed_value_is_found() {
     assert_eq!(lost(serde_json::json!({"a": {"b": [1, {}]}})).as_deref(), Some(".a.b[1].c"));
     assert_eq!(lost(serde_json::json!({"a": {"b": [2, {"c": null}]}})).as_deref(), Some(".a.b[0]"));
     assert_eq!(lost(serde_json::json!({"a": {"b": [1, {"c": null}, 2]}})).as_deref(), Some(".a.b"));
+}
+
+/// Brings a stored record into today's form. A run's record had its jobs with their names, their causes and their tests; today it has a letter for each
+/// of them, and causes and tests are only in their builds. So a build tells its run no more than its outcome.
+fn renew(stored: &mut Value) {
+    let Some(record) = stored.as_object_mut() else { return };
+    if let Some(jobs) = record
+        .remove("jobs")
+        .filter(|jobs| jobs.as_array().is_some_and(|jobs| !jobs.is_empty()))
+    {
+        let jobs = jobs.as_array().unwrap();
+        let letter = |job: &Value| match (job["state"].as_str(), job["state"]["finished"]["outcome"].as_str()) {
+            (Some("blocked"), _) => 'b',
+            (Some("released"), _) if job["cancelled"] == true => 'c',
+            (Some("released"), _) => 'r',
+            (_, Some("succeeded")) => 'S',
+            (_, Some("skipped")) => 'K',
+            (_, Some("superseded")) => 'P',
+            (_, Some("cancelled")) => 'C',
+            (_, Some("interrupted")) => 'I',
+            (_, Some("infrastructure-failed")) => 'N',
+            (_, Some("timed-out")) => 'T',
+            (_, Some("failed")) => 'F',
+            _ => panic!("an unknown state: {job}"),
+        };
+        let planned = |job: &Value| match job["needs"].as_array().unwrap().is_empty() {
+            true => json!({ "name": job["name"] }),
+            false => json!({ "name": job["name"], "needs": job["needs"] }),
+        };
+        let states: String = jobs.iter().map(letter).collect();
+        let mut plan = json!({ "jobs": jobs.iter().map(planned).collect::<Vec<_>>() });
+        if let Some(others) = record.remove("others") {
+            plan["others"] = others;
+        }
+        record.insert("states".to_owned(), states.into());
+        record.insert("plan".to_owned(), plan);
+    }
+    if record.get("action") == Some(&Value::Null) {
+        record.remove("action");
+    }
+    for pending in record
+        .get_mut("outbox")
+        .and_then(|outbox| outbox["pending"].as_array_mut())
+        .into_iter()
+        .flatten()
+    {
+        if let Some(told) = pending.pointer_mut("/effect/tell-run").and_then(Value::as_object_mut) {
+            told.retain(|field, _| field == "outcome");
+        }
+    }
 }
 
 /// The path of the first value of a stored record that is not in the record as it is stored again.

@@ -91,7 +91,7 @@ pub(crate) fn at_rest(world: &mut World) {
                 "{:?}",
                 run.state
             );
-            let jobs = run.jobs.len();
+            let jobs = run.jobs().len();
             check!(
                 world,
                 &run.id,

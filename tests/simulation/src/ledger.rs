@@ -111,8 +111,8 @@ impl World {
             Created::AlreadyExists => Written::Conflict,
         };
         match parts(&item.key) {
-            Parts::Run(_) if expected == 0 => created(self.create_run(&record(item))),
-            Parts::Run(_) => self.write_run(expected, &record(item)),
+            Parts::Run(_) if expected == 0 => created(self.create_run(&self.run_of(item))),
+            Parts::Run(_) => self.write_run(expected, &self.run_of(item)),
             Parts::Build(_) if expected == 0 => created(self.create_build(&record(item))),
             Parts::Build(_) => self.write_build(expected, &record(item)),
             Parts::Pool(_) => self.write_pool(expected, &record(item)),
@@ -138,11 +138,25 @@ impl World {
         Created::New
     }
 
-    /// The builds of a run.
-    pub(crate) fn builds_of(&self, partition: &str) -> Vec<Text> {
-        let keys = self.tables.builds.values().map(|stored| stored.record.key());
-        let of_run: Vec<Key> = keys.filter(|key| key.partition == partition).collect();
-        of_run.iter().filter_map(|key| self.read(key)).collect()
+    /// The records of a partition whose sort keys begin so.
+    pub(crate) fn in_partition(&self, partition: &str, beginning: &str) -> Vec<Text> {
+        let tables = &self.tables;
+        let runs = tables.runs.values().map(|stored| stored.record.key());
+        let builds = tables.builds.values().map(|stored| stored.record.key());
+        let all = runs.chain(builds).chain(tables.documents.keys().cloned());
+        let inside = |key: &Key| key.partition == partition && key.sort.starts_with(beginning);
+        let keys: Vec<Key> = all.filter(inside).collect();
+        keys.iter().filter_map(|key| self.read(key)).collect()
+    }
+
+    /// The run that an item is the record of. Its plan, if it is kept apart, was written before.
+    fn run_of(&self, item: &Item) -> Run {
+        let plan = Key::new(
+            item.key.partition.clone(),
+            <Run as bellhop_engine::records::Stored>::FROZEN.unwrap_or_default(),
+        );
+        let plan = self.tables.documents.get(&plan).map(|stored| stored.record.text.as_str());
+        Run::from_parts(&item.text, plan).expect("the engine writes records that it can read")
     }
 
     /// Creates a build, if it is not there.

@@ -83,6 +83,7 @@ impl Port {
             clock: port,
             performs,
             reading: Arc::default(),
+            standing: Arc::default(),
             depth: 0,
             pace: None,
         }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bellhop_domain::ids::{BuildId, CommitId, JobName, Reference, RepositoryName, RunId};
 use bellhop_domain::request::{At, PipelineAsks, RetryWhat, Start, StartWhat};
-use bellhop_domain::run::JobState;
 use bellhop_domain::run::trigger::Push;
 use bellhop_engine::{Fault, RunStarter};
 
@@ -159,8 +158,8 @@ impl Request {
             }
             Asks::Retry(build, _) => {
                 let run = world.tables.runs.get(&build.run).map(|run| &run.record);
-                let job = run.and_then(|run| run.jobs.iter().find(|job| job.name == build.job));
-                job.is_some_and(|job| matches!(job.state, JobState::Finished { .. }))
+                let job = run.and_then(|run| run.job(&build.job));
+                job.is_some_and(|job| job.state.outcome().is_some())
                     && run.is_some_and(|run| checks::requests::again(run, &build.job).is_some())
             }
         }

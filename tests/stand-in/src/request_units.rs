@@ -57,19 +57,26 @@ struct Kept {
     due: Option<(String, String, u64)>,
     /// The item's place in the index `by-repository`, where all of it is kept.
     listed: Option<(String, String)>,
+    /// The item's place in the index `by-class`, with what is kept of it there, and its entry's size.
+    class: Option<(String, String, u64)>,
 }
 
 impl Kept {
     fn of(item: &Value) -> Self {
         let text = |name: &str| item[name]["S"].as_str().or(item[name]["N"].as_str()).map(ToOwned::to_owned);
-        let keys: u64 = ["pk", "sk", "due_shard", "due_at"]
-            .iter()
-            .filter_map(|name| Some(name.len() as u64 + value_bytes(item.get(*name)?)))
-            .sum();
+        let size = |names: &[&str]| -> u64 {
+            let sizes = names
+                .iter()
+                .filter_map(|name| Some(name.len() as u64 + value_bytes(item.get(*name)?)));
+            sizes.sum()
+        };
+        let due = size(&["pk", "sk", "due_shard", "due_at"]);
+        let class = size(&["pk", "sk", "list_class", "list_at", "shown"]);
         Self {
             bytes: item_bytes(item),
-            due: text("due_shard").zip(text("due_at")).map(|(shard, at)| (shard, at, keys)),
+            due: text("due_shard").zip(text("due_at")).map(|(shard, at)| (shard, at, due)),
             listed: text("list_key").zip(text("list_at")),
+            class: text("list_class").zip(text("shown")).map(|(of, shown)| (of, shown, class)),
         }
     }
 
@@ -93,7 +100,12 @@ impl Kept {
                 old + new.map_or(0, |_| units(self.bytes))
             }
         };
-        larger + due + listed
+        let class = match (before.and_then(|before| before.class.as_ref()), self.class.as_ref()) {
+            (old, new) if old == new => 0,
+            (Some((of, _, old)), Some((new_of, _, new))) if of == new_of => units(*old.max(new)),
+            (old, new) => old.map_or(0, |(.., old)| units(*old)) + new.map_or(0, |(.., new)| units(*new)),
+        };
+        larger + due + listed + class
     }
 }
 
@@ -182,7 +194,8 @@ impl Table {
         let of = |kept: &Kept| {
             let due = kept.due.as_ref().map_or(0, |(_, _, bytes)| bytes + STORED_OVERHEAD);
             let listed = kept.listed.as_ref().map_or(0, |_| kept.bytes + STORED_OVERHEAD);
-            kept.bytes + STORED_OVERHEAD + due + listed
+            let class = kept.class.as_ref().map_or(0, |(.., bytes)| bytes + STORED_OVERHEAD);
+            kept.bytes + STORED_OVERHEAD + due + listed + class
         };
         self.items.values().map(of).sum()
     }
@@ -308,6 +321,21 @@ mod tests {
         assert_eq!(put(&mut table, run(1500)), 2.0 + 2.0);
         assert_eq!(put(&mut table, run(100)), 2.0 + 2.0);
         assert_eq!(put(&mut table, run(100)), 1.0 + 1.0);
+    }
+
+    #[test]
+    fn a_runs_class_costs_when_it_changes_or_what_is_shown_does() {
+        let mut table = Table::default();
+        let listed = |class: &str, shown: &str| {
+            let mut run = run(100);
+            run["list_class"] = json!({ "S": class });
+            run["shown"] = json!({ "S": shown });
+            run
+        };
+        assert_eq!(put(&mut table, listed("running", "a")), 2.0 + 1.0);
+        assert_eq!(put(&mut table, listed("running", "a")), 2.0);
+        assert_eq!(put(&mut table, listed("running", "b")), 2.0 + 1.0);
+        assert_eq!(put(&mut table, listed("failed", "b")), 2.0 + 2.0);
     }
 
     #[test]

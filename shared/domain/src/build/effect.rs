@@ -9,7 +9,6 @@ use crate::executor::Capacity;
 use crate::ids::AgentId;
 use crate::outbox::{ANNOUNCE_FOR, Abandoned, Effect, RETRY_FOR};
 use crate::outcome::Outcome;
-use crate::results::found::Tests;
 
 /// An effect of a build. Each of them may be performed more than once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,11 +60,6 @@ pub enum BuildEffect {
     NotifyRun {
         /// How it ended.
         outcome: Outcome,
-        /// The cause, for people.
-        cause: Option<String>,
-        /// The counts of its test reports.
-        #[serde(default)]
-        tests: Option<Tests>,
     },
 }
 

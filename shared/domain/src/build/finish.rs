@@ -38,7 +38,7 @@ impl Build {
                 self.state = BuildState::Finished {
                     outcome: Outcome::Skipped,
                     at: now,
-                    cause: Some(format!("needs {because}, which did not succeed")),
+                    cause: Some(because_of(because)),
                 };
                 Ok(())
             }
@@ -119,14 +119,14 @@ impl Build {
 
     /// Reports the end of the build to its run.
     pub(super) fn notify_run(&mut self, now: Timestamp) {
-        let BuildState::Finished { outcome, cause, .. } = &self.state else {
-            return;
-        };
-        let notification = BuildEffect::NotifyRun {
-            outcome: *outcome,
-            cause: cause.clone(),
-            tests: self.results.as_ref().and_then(|found| found.tests.clone()),
-        };
-        self.outbox.push(notification, now);
+        if let BuildState::Finished { outcome, .. } = self.state {
+            self.outbox.push(BuildEffect::NotifyRun { outcome }, now);
+        }
     }
+}
+
+/// Why a build was skipped, for people. `because` is the job that it needs and that did not succeed.
+#[must_use]
+pub fn because_of(because: &JobName) -> String {
+    format!("needs {because}, which did not succeed")
 }

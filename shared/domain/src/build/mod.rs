@@ -13,6 +13,7 @@
 
 mod abandoned;
 mod attempt;
+mod cut;
 mod deadline;
 mod decide;
 mod due;
@@ -40,6 +41,7 @@ pub use deadline::{
 };
 pub use effect::{BuildEffect, BuildNews};
 pub use event::{BuildEvent, Refusal};
+pub use finish::because_of;
 pub use orphan::ORPHAN_SEARCH_TIME;
 pub use record::Build;
 pub use state::{BuildState, End, Phase, Slot, StopReason};

@@ -10,7 +10,7 @@ use crate::ids::AttemptId;
 use crate::outbox::Outbox;
 use crate::outcome::Outcome;
 use crate::results::found::Results;
-use crate::spec::BuildSpec;
+use crate::spec::{Bearing, BuildSpec};
 
 /// A build with all its data: the record in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,11 +70,27 @@ impl Build {
         }
     }
 
+    /// The same new build, whose result says this about its branch or tag.
+    #[must_use]
+    pub fn bearing(mut self, bearing: Bearing) -> Self {
+        self.spec.bearing = bearing;
+        self
+    }
+
     /// Its outcome, if it has finished.
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         match self.state {
             BuildState::Finished { outcome, .. } => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// Why it ended so, for people.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        match &self.state {
+            BuildState::Finished { cause, .. } => cause.as_deref(),
             _ => None,
         }
     }

@@ -7,7 +7,7 @@ use super::suite::SuiteConfig;
 use crate::executor::{AgentTemplate, Demand, Script, Unmet};
 use crate::ids::{AgentName, BuildId, JobName, RepositoryName, RunId};
 use crate::run::trigger::Push;
-use crate::spec::{BuildSpec, Relaunch, RetryPolicy};
+use crate::spec::{Bearing, BuildSpec, Relaunch, RetryPolicy};
 use crate::yaml::{FieldPath, FileError, SUITE_FILE, suggestion};
 
 /// Returns the builds of a run: each after the builds that it needs, otherwise in the file's order. Empty if no job matches the push.
@@ -74,6 +74,7 @@ fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &Suit
         artifacts: job.artifacts.clone(),
         limit: agent.max_concurrent,
         pausable: config.pauses(),
+        bearing: Bearing::default(),
     })
 }
 
@@ -123,6 +124,7 @@ pub fn plan_script(
         artifacts: Vec::new(),
         limit: template.max_concurrent,
         pausable: config.pauses(),
+        bearing: Bearing::default(),
     })
 }
 

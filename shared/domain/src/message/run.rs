@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use super::notice::{Facts, Message, Severity};
 use super::results::test_counts;
 use super::text::{label_of_link, place, predicate, truncate};
+use crate::build::Build;
 use crate::ids::JobName;
 use crate::links;
 use crate::outcome::Outcome;
 use crate::results::found::Tests;
-use crate::run::{JobState, Run, RunJob, RunState};
+use crate::run::{Run, RunState};
 
 /// In a run with more jobs than this, causes are cut to [`SHORT_CAUSE`] characters. So a run with the most jobs that a file may have, and every
 /// character escaped twice, stays below the 256 KiB that SNS accepts.
@@ -22,10 +23,11 @@ const SHORT_CAUSE: usize = 80;
 /// The most jobs that a title names.
 const JOBS_NAMED: usize = 3;
 
-/// The message about a finished run; `None` if it has not finished. `broken` are the jobs of its branch or tag whose last result was not a success,
+/// The message about a finished run; `None` if it has not finished. `builds` are the run's, `broken` are the jobs of its branch or tag whose last result was not a success,
 /// and `links` are further links, by name.
 #[must_use]
-pub fn about_run(run: &Run, broken: &[JobName], links: &[(&'static str, String)]) -> Option<Message> {
+pub fn about_run(run: &Run, builds: &[Build], broken: &[JobName], links: &[(&'static str, String)]) -> Option<Message> {
+    let build_of = |job: &JobName| builds.iter().find(|build| build.spec.id.job == *job);
     let place = place(&run.repository, &run.reference);
     let (severity, cause, time, title) = match &run.state {
         RunState::Open => return None,
@@ -36,7 +38,7 @@ pub fn about_run(run: &Run, broken: &[JobName], links: &[(&'static str, String)]
             format!("{place}: run rejected: {message}"),
         ),
         RunState::Finished { outcome, at } => {
-            let worst = worst_job(run, *outcome);
+            let worst = decisive_job(run).map(|job| worst_job(run, job, build_of(job)));
             let why = match &worst {
                 Some(worst) => format!(": {worst}"),
                 // A success says nothing about jobs that are not part of the run.
@@ -56,8 +58,10 @@ pub fn about_run(run: &Run, broken: &[JobName], links: &[(&'static str, String)]
         }
     };
     // All jobs share SNS's size limit; the jobs' own messages have the full texts.
-    let of_cause = if run.jobs.len() > MANY_JOBS { SHORT_CAUSE } else { usize::MAX };
-    let short = |cause: &String| truncate(cause, of_cause);
+    let has_many = run.jobs().len() > MANY_JOBS;
+    let of_cause = if has_many { SHORT_CAUSE } else { usize::MAX };
+    let cause_of = |job: &JobName| run.cause_of(job, build_of(job)).map(|cause| truncate(&cause, of_cause));
+    let tests_of = |job: &JobName| build_of(job).and_then(|build| build.results.as_ref()?.tests.as_ref());
     let mut body = format!("{title}\n\n");
     let mut row = |name: &str, value: &str| {
         // Writing to a String cannot fail.
@@ -76,26 +80,21 @@ pub fn about_run(run: &Run, broken: &[JobName], links: &[(&'static str, String)]
     if !broken.is_empty() {
         row("Broken", &named(broken));
     }
-    if !run.jobs.is_empty() {
+    if run.jobs().len() > 0 {
         let seconds = time.duration_since(run.created).as_secs().max(0).unsigned_abs();
         row("Took", &humantime::format_duration(Duration::from_secs(seconds)).to_string());
         body.push_str("\nJobs:\n");
     }
-    for job in &run.jobs {
-        let (status, cause) = match &job.state {
-            JobState::Finished { outcome, cause, .. } => (outcome.as_str(), cause.as_ref().map(short)),
-            JobState::Blocked => ("blocked", None),
-            JobState::Released => ("running", None),
-        };
-        let why = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+    for job in run.jobs() {
+        let why = cause_of(job.name).map(|cause| format!(": {cause}")).unwrap_or_default();
         // Writing to a String cannot fail.
-        let _ = writeln!(body, "  {} {status}{why}", job.name);
-        if let Some(tests) = tests_of(job) {
+        let _ = writeln!(body, "  {} {}{why}", job.name, job.state.as_str());
+        if let Some(tests) = tests_of(job.name) {
             let _ = writeln!(body, "    {}", test_counts(tests));
-            for name in tests.failures.iter().filter(|_| run.jobs.len() <= MANY_JOBS) {
+            for name in tests.failures.iter().filter(|_| !has_many) {
                 let _ = writeln!(body, "    failed: {name}");
             }
-            for why in tests.unread_because.iter().filter(|_| run.jobs.len() <= MANY_JOBS) {
+            for why in tests.unread_because.iter().filter(|_| !has_many) {
                 let _ = writeln!(body, "    not counted: {why}");
             }
         }
@@ -107,25 +106,15 @@ pub fn about_run(run: &Run, broken: &[JobName], links: &[(&'static str, String)]
         // Writing to a String cannot fail.
         let _ = writeln!(body, "{:<11} {link}", format!("{}:", label_of_link(name)));
     }
-    let jobs: Vec<Value> = run
-        .jobs
-        .iter()
-        .filter_map(|job| match &job.state {
-            JobState::Finished { outcome, cause, .. } => {
-                let mut document = json!({ "job": job.name, "status": outcome, "cause": cause.as_ref().map(short) });
-                if let (Some(tests), Some(object)) = (tests_of(job), document.as_object_mut()) {
-                    let mut tests = tests.clone();
-                    if run.jobs.len() > MANY_JOBS {
-                        tests.failures.clear();
-                        tests.unread_because.clear();
-                    }
-                    object.insert("tests".to_owned(), json!(tests));
-                }
-                Some(document)
-            }
-            _ => None,
-        })
-        .collect();
+    let document_of = |job: &JobName, outcome: Outcome| {
+        let mut document = json!({ "job": job, "status": outcome, "cause": cause_of(job) });
+        if let Some(tests) = tests_of(job) {
+            document["tests"] = if has_many { json!(without_names(tests)) } else { json!(tests) };
+        }
+        document
+    };
+    let finished = run.jobs().filter_map(|job| Some((job.name, job.state.outcome()?)));
+    let jobs: Vec<Value> = finished.map(|(job, outcome)| document_of(job, outcome)).collect();
     Some(
         Facts {
             id: format!("{}/{}", run.id, run.status()),
@@ -155,29 +144,32 @@ pub fn about_run(run: &Run, broken: &[JobName], links: &[(&'static str, String)]
 /// The progress of a run, in one line.
 #[must_use]
 pub fn progress(run: &Run) -> String {
-    let over = run.jobs.iter().filter(|job| matches!(job.state, JobState::Finished { .. })).count();
-    format!("{over} of {} jobs have finished", run.jobs.len())
+    let over = run.jobs().filter(|job| job.state.outcome().is_some()).count();
+    format!("{over} of {} jobs have finished", run.jobs().len())
 }
 
-/// The result of a run, in one line; `None` if it has not finished.
+/// The result of a run, in one line; `None` if it has not finished. `decisive` is the build of its [`decisive_job`].
 #[must_use]
-pub fn summary(run: &Run) -> Option<String> {
+pub fn summary(run: &Run, decisive: Option<&Build>) -> Option<String> {
     match &run.state {
         RunState::Open => None,
         RunState::Rejected { message, .. } => Some(message.clone()),
         RunState::Finished { outcome, .. } => {
-            let why = worst_job(run, *outcome).map(|worst| format!(": {worst}")).unwrap_or_default();
-            Some(format!("run {} {}{why}", run.id, predicate(*outcome)))
+            let why = decisive_job(run).map(|job| format!(": {}", worst_job(run, job, decisive)));
+            Some(format!("run {} {}{}", run.id, predicate(*outcome), why.unwrap_or_default()))
         }
     }
 }
 
-/// The job that decided a run's outcome; none for a success.
+/// The job that decided a run's outcome, the first one in the order of the file; none for a success.
 #[must_use]
 pub fn decisive_job(run: &Run) -> Option<&JobName> {
-    match &run.state {
-        RunState::Finished { outcome, .. } => wrong_jobs(run, *outcome).first().map(|(name, _)| *name),
-        RunState::Open | RunState::Rejected { .. } => None,
+    match run.state {
+        RunState::Finished { outcome, .. } if outcome != Outcome::Succeeded => {
+            let mut decisive = run.jobs().filter(|job| job.state.outcome() == Some(outcome));
+            decisive.next().map(|job| job.name)
+        }
+        _ => None,
     }
 }
 
@@ -190,45 +182,27 @@ fn named(jobs: &[JobName]) -> String {
 }
 
 fn named_of(run: &Run) -> String {
-    let jobs: Vec<JobName> = run.jobs.iter().map(|job| job.name.clone()).collect();
+    let jobs: Vec<JobName> = run.jobs().map(|job| job.name.clone()).collect();
     named(&jobs)
 }
 
-/// The unsuccessful jobs, each with its cause. Those that decided the run's outcome come first.
-fn wrong_jobs(run: &Run, outcome: Outcome) -> Vec<(&JobName, Option<&String>)> {
-    let mut wrong: Vec<_> = run
-        .jobs
-        .iter()
-        .filter_map(|job| match &job.state {
-            JobState::Finished {
-                outcome: of_job, cause, ..
-            } if !matches!(of_job, Outcome::Succeeded | Outcome::Skipped) => Some((*of_job != outcome, &job.name, cause.as_ref())),
-            _ => None,
-        })
-        .collect();
-    // The sort is stable: equal jobs stay in the file's order.
-    wrong.sort_by_key(|(lesser, ..)| *lesser);
-    wrong.into_iter().map(|(_, name, cause)| (name, cause)).collect()
-}
-
-/// The job that decided a run's outcome, with its cause, and the number of other unsuccessful jobs; none for a success.
-fn worst_job(run: &Run, outcome: Outcome) -> Option<String> {
-    if outcome == Outcome::Succeeded {
-        return None;
-    }
-    let wrong = wrong_jobs(run, outcome);
-    let (name, cause) = wrong.first()?;
-    let why = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-    let others = match wrong.len() - 1 {
+/// The job that decided a run's outcome, with its cause, and the number of other unsuccessful jobs.
+fn worst_job(run: &Run, job: &JobName, build: Option<&Build>) -> String {
+    let is_wrong = |outcome| !matches!(outcome, Outcome::Succeeded | Outcome::Skipped);
+    let wrong = run.jobs().filter(|job| job.state.outcome().is_some_and(is_wrong)).count();
+    let why = run.cause_of(job, build).map(|cause| format!(": {cause}")).unwrap_or_default();
+    let others = match wrong.saturating_sub(1) {
         0 => String::new(),
         others => format!(" (and {others} more)"),
     };
-    Some(format!("{name}{why}{others}"))
+    format!("{job}{why}{others}")
 }
 
-fn tests_of(job: &RunJob) -> Option<&Tests> {
-    match &job.state {
-        JobState::Finished { tests, .. } => tests.as_ref(),
-        JobState::Blocked | JobState::Released => None,
+/// Only the numbers.
+fn without_names(tests: &Tests) -> Tests {
+    Tests {
+        failures: Vec::new(),
+        unread_because: Vec::new(),
+        ..tests.clone()
     }
 }

@@ -5,12 +5,13 @@ use jiff::Timestamp;
 use super::branch::Pushed;
 use super::effect::RunEffect;
 use super::pipeline::{Action, ActionState};
-use super::record::{JobState, Origin, RetryOf, Run, RunJob, RunState};
+use super::plan::{JobState, Plan, Planned, States};
+use super::record::{RetryOf, Run, RunState};
 use super::trigger::Push;
 use crate::build::Build;
 use crate::ids::{JobName, PipelineJobId, RunId};
 use crate::outbox::Outbox;
-use crate::spec::{BuildSpec, Successes};
+use crate::spec::{BuildSpec, Origin, Successes};
 
 impl Run {
     /// A run of these builds, and the builds themselves.
@@ -23,17 +24,21 @@ impl Run {
         let successes = specs.first().map_or_else(Successes::default, |spec| spec.successes);
         let mut run = Self::new(id, push, successes, RunState::Open, now);
         let mut builds = Vec::with_capacity(specs.len());
+        let mut planned = Vec::with_capacity(specs.len());
+        let released = |spec: &BuildSpec| match spec.needs.is_empty() {
+            true => JobState::Released,
+            false => JobState::Blocked,
+        };
+        run.states = specs.iter().map(released).collect();
         for spec in specs {
             let ready = spec.needs.is_empty();
             let name = spec.id.job.clone();
             if ready && !at_once {
                 run.outbox.push(RunEffect::Release { job: name.clone() }, now);
             }
-            run.jobs.push(RunJob {
+            planned.push(Planned {
                 name,
                 needs: spec.needs.clone(),
-                state: if ready { JobState::Released } else { JobState::Blocked },
-                cancelled: false,
             });
             builds.push(if ready && at_once {
                 Build::ready(spec, now)
@@ -41,6 +46,7 @@ impl Run {
                 Build::blocked(spec, now)
             });
         }
+        run.plan = Plan::new(planned, Vec::new());
         (run, builds)
     }
 
@@ -61,12 +67,12 @@ impl Run {
             commit: push.commit.clone(),
             by: push.by.clone(),
             created: now,
-            jobs: Vec::new(),
+            plan: Plan::default(),
+            states: States::default(),
             state,
             successes,
             origin: Origin::default(),
             retry_of: None,
-            other_jobs: Vec::new(),
             off_tip: false,
             action: None,
             outbox: Outbox::default(),
@@ -81,8 +87,9 @@ impl Run {
 
     /// The same new run, whose pipeline file has these other jobs.
     #[must_use]
-    pub fn with_other_jobs(self, other_jobs: Vec<JobName>) -> Self {
-        Self { other_jobs, ..self }
+    pub fn with_other_jobs(self, others: Vec<JobName>) -> Self {
+        let plan = self.plan.with_others(others);
+        Self { plan, ..self }
     }
 
     /// The same new run, for a commit that is, or is not, the tip of its branch.

@@ -39,7 +39,7 @@ impl Decides for Run {
     fn apply(&mut self, event: &RunEvent, now: Timestamp) -> Result<(), Ignored> {
         match event {
             RunEvent::Cancel { job, outcome, cause } => match job {
-                Some(job) if self.jobs.iter().all(|known| known.name != *job) => Err(Ignored::UnknownJob),
+                Some(job) if self.job(job).is_none() => Err(Ignored::UnknownJob),
                 Some(job) => self.cancel(|name| name == job, *outcome, cause, now),
                 None => self.cancel(|_| true, *outcome, cause, now),
             },
@@ -52,12 +52,7 @@ impl Decides for Run {
             RunEvent::ActionContinued(job) => self.action_continued(job, now),
             RunEvent::ActionAnswered(job) => self.action_answered(job),
             RunEvent::Tick => self.tick(now),
-            RunEvent::BuildFinished {
-                job,
-                outcome,
-                cause,
-                tests,
-            } => self.build_finished(job, *outcome, cause.as_ref(), tests.as_ref(), now),
+            RunEvent::BuildFinished { job, outcome } => self.build_finished(job, *outcome, now),
         }
     }
 }

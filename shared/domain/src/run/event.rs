@@ -2,7 +2,6 @@
 
 use crate::ids::{JobName, PipelineJobId, RunId};
 use crate::outcome::Outcome;
-use crate::results::found::Tests;
 
 /// An event for a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,10 +12,6 @@ pub enum RunEvent {
         job: JobName,
         /// How it ended.
         outcome: Outcome,
-        /// The cause, for people.
-        cause: Option<String>,
-        /// The counts of its test reports.
-        tests: Option<Tests>,
     },
     /// Unfinished builds are cancelled or superseded.
     Cancel {

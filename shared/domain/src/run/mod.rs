@@ -1,6 +1,7 @@
 //! A run: all builds of one trigger, their order, and the run's result.
 //!
-//! - The types are at the bottom: `trigger`, `order`, `pipeline`, `event`, `effect`, and the `record` of a run.
+//! - The types are at the bottom: `trigger`, `order`, `pipeline`, `plan`, `event`, `effect`, and the `record` of a run, with its `parts` in the
+//!   ledger.
 //! - Above them, one file for each subject: `create` makes a run and its builds, `jobs` starts, skips and cancels jobs, `action` keeps a CodePipeline
 //!   action informed, `abandoned` reports effects that were abandoned, `retry` plans a run that repeats another one.
 //! - At the top, `decide`, which answers every event.
@@ -19,15 +20,20 @@ mod effect;
 mod event;
 mod jobs;
 mod order;
+mod parts;
 pub mod pipeline;
+mod plan;
 mod record;
 mod retry;
 pub mod standing;
 pub mod trigger;
 
+pub use crate::spec::Origin;
 pub use effect::RunEffect;
 pub use event::RunEvent;
-pub use record::{JobState, Origin, RetryOf, Run, RunJob, RunState};
+pub use parts::{Listed, RunClass};
+pub use plan::{JobState, Plan, Planned, RunJob, States};
+pub use record::{RetryOf, Run, RunState};
 pub use retry::{RetryPlan, RetryRefused, RetryScope};
 
 #[cfg(test)]

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use super::effect::RunEffect;
 use super::order::Order;
 use super::pipeline::Action;
+use super::plan::{Plan, RunJob, States};
 use crate::ids::{CommitId, JobName, Reference, RepositoryName, RunId};
 use crate::outbox::Outbox;
 use crate::outcome::Outcome;
-use crate::results::found::Tests;
-use crate::spec::Successes;
+use crate::spec::{Bearing, Origin, Successes};
 
-/// A run with all its data: the record in the ledger. Its builds have separate records.
+/// A run with all its data: the record in the ledger. Its builds have separate records, and so has a long plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// The run.
@@ -29,8 +29,12 @@ pub struct Run {
     pub by: Option<String>,
     /// When it was created.
     pub created: Timestamp,
-    /// Its jobs; a job comes after the jobs that it needs.
-    pub jobs: Vec<RunJob>,
+    /// Its jobs, unless they are kept apart from this record.
+    #[serde(default, skip_serializing_if = "Plan::is_apart")]
+    pub plan: Plan,
+    /// The states of its jobs.
+    #[serde(default)]
+    pub states: States,
     /// The state.
     pub state: RunState,
     /// Whether a success is reported.
@@ -41,14 +45,11 @@ pub struct Run {
     /// The run that it repeats, in full or in part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<RetryOf>,
-    /// The other jobs of its pipeline file.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "others")]
-    pub other_jobs: Vec<JobName>,
     /// Whether it was requested for a commit that is not the tip of its branch: its result then says nothing about the branch.
     #[serde(default, skip_serializing_if = "std::ops::Not::not", rename = "aside")]
     pub off_tip: bool,
     /// The CodePipeline action that waits for it, if there is one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<Action>,
     /// Pending effects.
     pub outbox: Outbox<RunEffect>,
@@ -61,53 +62,6 @@ pub struct RetryOf {
     pub run: RunId,
     /// When the first run in its chain of repetitions was created.
     pub since: Timestamp,
-}
-
-/// The origin of a run's jobs; a repeated run plans them from there again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Origin {
-    /// The pipeline file at the commit.
-    #[default]
-    PipelineFile,
-    /// The jobs of the suite configuration.
-    Suite,
-    /// A CodePipeline action with a script and an agent.
-    Action,
-}
-
-/// A job of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunJob {
-    /// Its name.
-    pub name: JobName,
-    /// The jobs that must succeed before it starts.
-    pub needs: Vec<JobName>,
-    /// Its state in the run's record.
-    pub state: JobState,
-    /// Whether its build was cancelled or superseded.
-    #[serde(default)]
-    pub cancelled: bool,
-}
-
-/// The state of a job in its run's record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum JobState {
-    /// It waits for jobs that it needs.
-    Blocked,
-    /// It may run; its build reports its end.
-    Released,
-    /// It has finished.
-    Finished {
-        /// How it ended.
-        outcome: Outcome,
-        /// The cause, for people.
-        cause: Option<String>,
-        /// The counts of its test reports.
-        #[serde(default)]
-        tests: Option<Tests>,
-    },
 }
 
 /// The state of a run.
@@ -132,13 +86,23 @@ pub enum RunState {
     },
 }
 
-impl Origin {
-    fn is_pipeline_file(&self) -> bool {
-        *self == Self::PipelineFile
-    }
-}
-
 impl Run {
+    /// Its jobs; a job comes after the jobs that it needs.
+    pub fn jobs(&self) -> impl DoubleEndedIterator<Item = RunJob<'_>> + ExactSizeIterator + Clone {
+        let states = self.states.all().iter().copied();
+        self.plan.jobs().iter().zip(states).map(|(planned, state)| RunJob {
+            name: &planned.name,
+            needs: &planned.needs,
+            state,
+        })
+    }
+
+    /// A job; `None` if the run has no such job.
+    #[must_use]
+    pub fn job(&self, name: &JobName) -> Option<RunJob<'_>> {
+        self.jobs().find(|job| job.name == name)
+    }
+
     /// Its status, in one word for records and people: `open`, `rejected`, or the outcome.
     #[must_use]
     pub fn status(&self) -> &'static str {
@@ -167,6 +131,16 @@ impl Run {
         }
     }
 
+    /// What its results say about its branch or tag.
+    #[must_use]
+    pub fn bearing(&self) -> Bearing {
+        Bearing {
+            origin: self.origin,
+            since: self.retry_of.as_ref().map(|retried| retried.since),
+            off_tip: self.off_tip,
+        }
+    }
+
     /// The data of this run for a run that repeats it.
     #[must_use]
     pub fn as_retried(&self) -> RetryOf {
@@ -174,11 +148,5 @@ impl Run {
             run: self.id.clone(),
             since: self.order().since,
         }
-    }
-
-    /// Its sort key in the list of its repository's runs: a later run has a greater one.
-    #[must_use]
-    pub fn place_in_list(&self) -> String {
-        format!("{}#{}", self.created.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"), self.id)
     }
 }

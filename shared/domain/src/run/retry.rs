@@ -1,6 +1,6 @@
 //! The jobs of a new run that repeats another one, in full or in part.
 
-use super::record::{JobState, Run, RunState};
+use super::record::{Run, RunState};
 use crate::ids::JobName;
 use crate::outcome::Outcome;
 
@@ -65,7 +65,7 @@ impl Run {
             RetryScope::All => true,
             _ => !matches!(outcome.flatten(), Some(Outcome::Succeeded | Outcome::Skipped)),
         };
-        let names = self.jobs.iter().map(|job| &job.name);
+        let names = self.jobs().map(|job| job.name);
         let jobs: Vec<JobName> = names.filter(|name| wanted(self.outcome_of(name))).cloned().collect();
         if jobs.is_empty() {
             return Err(RetryRefused::NothingFailed);
@@ -75,11 +75,7 @@ impl Run {
 
     /// The outcome of a job: `None` if there is no such job, `Some(None)` if it has not finished.
     fn outcome_of(&self, name: &JobName) -> Option<Option<Outcome>> {
-        let job = self.jobs.iter().find(|job| job.name == *name)?;
-        Some(match job.state {
-            JobState::Finished { outcome, .. } => Some(outcome),
-            JobState::Blocked | JobState::Released => None,
-        })
+        self.job(name).map(|job| job.state.outcome())
     }
 
     fn with_skipped(&self, jobs: Vec<JobName>, leave_dependents_out: bool) -> Result<RetryPlan, RetryRefused> {
@@ -87,10 +83,10 @@ impl Run {
             jobs,
             left_out: Vec::new(),
         };
-        for other in &self.jobs {
-            let skipped = self.outcome_of(&other.name) == Some(Some(Outcome::Skipped));
+        for other in self.jobs() {
+            let skipped = self.outcome_of(other.name) == Some(Some(Outcome::Skipped));
             let depends_on_it = |need: &JobName| again.jobs.contains(need) || again.left_out.contains(need);
-            if !skipped || again.jobs.contains(&other.name) || !other.needs.iter().any(depends_on_it) {
+            if !skipped || again.jobs.contains(other.name) || !other.needs.iter().any(depends_on_it) {
                 continue;
             }
             let mut open = None;
@@ -113,7 +109,7 @@ impl Run {
             }
         }
         // In the run's order: a job comes after the jobs that it needs.
-        again.jobs.sort_by_key(|name| self.jobs.iter().position(|job| job.name == *name));
+        again.jobs.sort_by_key(|name| self.plan.position(name));
         Ok(again)
     }
 }

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use super::order::Order;
-use super::record::{JobState, Origin, Run, RunState};
-use crate::ids::{JobName, Reference, RepositoryName, RunId};
+use super::record::{Run, RunState};
+use crate::ids::{BuildId, JobName, Reference, RepositoryName, RunId};
 use crate::outcome::Outcome;
+use crate::spec::{Bearing, Origin};
 use crate::time::later;
 
 /// How long the results of a branch or tag are stored, counted from the newest run with a result.
@@ -82,12 +83,10 @@ impl Standing {
             }
             RunState::Finished { .. } => {
                 let mut says_something = false;
-                for job in &run.jobs {
-                    if let JobState::Finished { outcome, .. } = job.state
-                        && let Some(succeeded) = verdict(outcome)
-                    {
+                for job in run.jobs() {
+                    if let Some(succeeded) = job.state.outcome().and_then(verdict) {
                         says_something = true;
-                        self.note_job(&job.name, succeeded, &run.id, at);
+                        self.note_job(job.name, succeeded, &run.id, at);
                     }
                 }
                 // A cancelled or superseded run repairs nothing; the next one may.
@@ -102,7 +101,7 @@ impl Standing {
                 let knows_all = self.origin == Origin::PipelineFile && newest.is_none_or(|newest| newest <= at);
                 if knows_all {
                     self.jobs
-                        .retain(|name, _| run.other_jobs.contains(name) || run.jobs.iter().any(|job| job.name == *name));
+                        .retain(|name, _| run.plan.others().contains(name) || run.job(name).is_some());
                 }
             }
         }
@@ -134,14 +133,15 @@ impl Standing {
         self.mended.as_ref() == Some(run) || self.jobs.values().any(|verdict| verdict.run == *run && verdict.recovered)
     }
 
-    /// Whether a job's success in a run, recorded or not, is the first after it had not succeeded.
+    /// Whether the success of a build, recorded or not, is the first after its job had not succeeded. `created` is when its run was created.
     #[must_use]
-    pub fn is_recovery(&self, job: &JobName, run: &Run) -> bool {
-        self.jobs.get(job).is_some_and(|verdict| {
-            if verdict.run == run.id {
+    pub fn is_recovery(&self, build: &BuildId, bearing: &Bearing, created: Timestamp) -> bool {
+        let since = bearing.since.unwrap_or(created);
+        self.jobs.get(&build.job).is_some_and(|verdict| {
+            if verdict.run == build.run {
                 verdict.recovered
             } else {
-                verdict.at < run.order() && !verdict.succeeded
+                verdict.at < Order { since, created } && !verdict.succeeded
             }
         })
     }
@@ -173,25 +173,19 @@ fn verdict(outcome: Outcome) -> Option<bool> {
 #[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 mod tests {
     use super::*;
-    use crate::run::record::{RetryOf, RunJob};
+    use crate::run::plan::{JobState, Plan, Planned};
+    use crate::run::record::RetryOf;
     use crate::testing::{push, t};
 
     /// A finished run that was created at a second.
     fn run(id: &str, second: i64, jobs: &[(&str, Outcome)]) -> Run {
         let mut run = Run::create(id.parse().unwrap(), &push(), Vec::new(), true, t(second)).0;
-        run.jobs = jobs
-            .iter()
-            .map(|(name, outcome)| RunJob {
-                name: name.parse().unwrap(),
-                needs: Vec::new(),
-                state: JobState::Finished {
-                    outcome: *outcome,
-                    cause: None,
-                    tests: None,
-                },
-                cancelled: false,
-            })
-            .collect();
+        let planned = |(name, _): &(&str, Outcome)| Planned {
+            name: name.parse().unwrap(),
+            needs: Vec::new(),
+        };
+        run.plan = Plan::new(jobs.iter().map(planned).collect(), Vec::new());
+        run.states = jobs.iter().map(|(_, outcome)| JobState::Finished(*outcome)).collect();
         let outcome = jobs.iter().map(|(_, outcome)| *outcome).max().unwrap();
         run.state = RunState::Finished { outcome, at: t(second) };
         run
@@ -308,13 +302,19 @@ mod tests {
     fn a_jobs_recovery_is_seen_before_and_after_its_run_is_noted() {
         let bad = run("aaaaaaaaaa", 10, &[("a", Failed)]);
         let good = run("bbbbbbbbbb", 20, &[("a", Succeeded)]);
-        let (a, b) = ("a".parse().unwrap(), "b".parse().unwrap());
+        let is_recovery = |standing: &Standing, job: &str, run: &Run| {
+            let build = BuildId {
+                run: run.id.clone(),
+                job: job.parse().unwrap(),
+            };
+            standing.is_recovery(&build, &run.bearing(), run.created)
+        };
         for standing in [noted(&[&bad]), noted(&[&bad, &good])] {
-            assert!(standing.is_recovery(&a, &good));
-            assert!(!standing.is_recovery(&b, &good));
+            assert!(is_recovery(&standing, "a", &good));
+            assert!(!is_recovery(&standing, "b", &good));
         }
         let newer = run("cccccccccc", 30, &[("a", Failed)]);
-        assert!(!noted(&[&bad, &newer]).is_recovery(&a, &good));
-        assert!(!noted(&[&good]).is_recovery(&a, &newer));
+        assert!(!is_recovery(&noted(&[&bad, &newer]), "a", &good));
+        assert!(!is_recovery(&noted(&[&good]), "a", &newer));
     }
 }

@@ -8,12 +8,13 @@ use bellhop_domain::build::{Build, BuildEvent};
 use bellhop_domain::decision::Decision;
 use bellhop_domain::executor::{EcsExecutor, Executor, Script};
 use bellhop_domain::ids::{AgentName, BuildId, RepositoryName, RunId};
+use bellhop_domain::outcome::Outcome;
 use bellhop_domain::queue::pool::{Pool, PoolEvent};
 use bellhop_domain::record::{Decides as _, Step};
-use bellhop_domain::run::Run;
 use bellhop_domain::run::branch::{Branch, BranchEvent, Pushed};
 use bellhop_domain::run::trigger::Push;
-use bellhop_domain::spec::{BuildSpec, Relaunch, RetryPolicy, Successes};
+use bellhop_domain::run::{Run, RunEvent};
+use bellhop_domain::spec::{Bearing, BuildSpec, Relaunch, RetryPolicy, Successes};
 use jiff::Timestamp;
 
 use crate::ports::{Item, Key, Lane, Ledger, Text};
@@ -162,6 +163,7 @@ impl Given {
             artifacts: Vec::new(),
             limit: None,
             pausable: false,
+            bearing: Bearing::default(),
         }
     }
 }
@@ -239,6 +241,18 @@ pub(super) fn ask(pool: &Pool, given: &Given, job: &str) -> Pool {
 pub(super) fn skip(build: &Build) -> Build {
     let because = "never".parse().unwrap();
     decide(build, &BuildEvent::Skipped { because }, build.created)
+}
+
+pub(super) fn cancelled(run: &Run) -> Run {
+    let event = RunEvent::Cancel {
+        job: None,
+        outcome: Outcome::Cancelled,
+        cause: "cancelled by hand".to_owned(),
+    };
+    match run.decide(&event, run.created) {
+        Decision::Next(next) => *next,
+        Decision::Ignored(_) => run.clone(),
+    }
 }
 
 /// The run after all its effects were performed.

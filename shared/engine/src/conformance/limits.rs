@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use bellhop_domain::run::Listed;
 use bellhop_domain::run::branch::Branch;
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -54,14 +55,14 @@ pub(super) async fn runs_beyond_a_page_are_all_listed(ledger: &dyn Ledger) {
         let mut run = performed(&again.rejected(given.after(second)));
         run.by = Some("x".repeat(60_000));
         assert_eq!(ledger.create(&run, &[]).await.unwrap(), Created::New);
-        places.push(run.place_in_list());
+        places.push(run.listed().place());
     }
     places.reverse();
     let listed = |before: Option<String>, limit: usize| {
         let repository = &given.repository;
         async move {
             let runs = ledger.runs_of(repository, before.as_deref(), limit).await.unwrap();
-            runs.iter().map(|run| run.record.place_in_list()).collect::<Vec<_>>()
+            runs.iter().map(Listed::place).collect::<Vec<_>>()
         }
     };
     eventually(|| listed(None, 20), &places[..20].to_vec()).await;

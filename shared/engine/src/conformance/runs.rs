@@ -3,10 +3,10 @@
 use bellhop_domain::build::Build;
 use bellhop_domain::executor::Script;
 use bellhop_domain::ids::RunId;
-use bellhop_domain::run::Run;
+use bellhop_domain::run::{Run, RunClass};
 use futures::future::join_all;
 
-use super::given::{Given, by_id, eventually, now, performed, random_run, read_build, read_run, skip, versioned};
+use super::given::{EVERYTHING, Given, by_id, cancelled, eventually, now, performed, random_run, read_build, read_run, skip, versioned};
 use crate::ports::{Created, Ledger, TRANSACTION, Written};
 
 /// After its creation, a run and its builds can be read unchanged, with version 1.
@@ -58,7 +58,7 @@ pub(super) async fn a_run_that_exists_is_left_as_it_is(ledger: &dyn Ledger) {
 
 /// One run with the most builds of a transaction.
 pub(super) async fn a_run_that_fills_a_transaction_is_created_whole(ledger: &dyn Ledger) {
-    created_whole(ledger, TRANSACTION - 1).await;
+    created_whole(ledger, TRANSACTION - 2).await;
 }
 
 /// More builds than fit into a transaction.
@@ -204,12 +204,32 @@ pub(super) async fn the_newest_runs_come_first(ledger: &dyn Ledger) {
         let repository = &given.repository;
         async move {
             let runs = ledger.runs_of(repository, before.as_deref(), limit).await.unwrap();
-            runs.into_iter().map(|run| run.record.id).collect::<Vec<RunId>>()
+            runs.into_iter().map(|run| run.run).collect::<Vec<RunId>>()
         }
     };
     let in_order = vec![ids[0].clone(), ids[2].clone(), ids[1].clone()];
     eventually(|| newest(None, 10), &in_order).await;
     eventually(|| newest(None, 2), &in_order[..2].to_vec()).await;
-    let second = ledger.load::<Run>(&in_order[1]).await.unwrap().unwrap().record.place_in_list();
+    let second = read_run(ledger, &in_order[1]).await.record.listed().place();
     eventually(|| newest(Some(second.clone()), 10), &in_order[2..].to_vec()).await;
+}
+
+/// The list over all repositories has a run in the class in which it was last written, and in no other.
+pub(super) async fn a_run_is_listed_in_its_class(ledger: &dyn Ledger) {
+    let (run, builds) = Given::new().run_of(30);
+    ledger.create(&run, &builds).await.unwrap();
+    let classes = || async {
+        let mut classes = Vec::new();
+        for class in RunClass::ALL {
+            let runs = ledger.runs_of_all(&[class], None, EVERYTHING).await.unwrap();
+            let mine = runs.into_iter().filter(|listed| listed.run == run.id);
+            classes.extend(mine.map(|listed| (class.as_str(), listed.status, listed.jobs)));
+        }
+        classes
+    };
+    eventually(classes, &vec![("running", "open".to_owned(), 30)]).await;
+    let cancelled = cancelled(&run);
+    assert_eq!(ledger.store(1, &cancelled).await.unwrap(), Written::Stored(2));
+    assert_eq!(read_run(ledger, &run.id).await, versioned(2, &cancelled), "its plan stays");
+    eventually(classes, &vec![("cancelled", "cancelled".to_owned(), 30)]).await;
 }

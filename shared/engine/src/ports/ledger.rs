@@ -30,10 +30,32 @@ pub struct Item {
     pub due: Option<(Lane, Timestamp)>,
     /// When the ledger may delete it.
     pub expires: Option<Timestamp>,
-    /// The list that it is in, and its place there: the greatest comes first.
-    pub listed: Option<(String, String)>,
+    /// The lists that it is in.
+    pub listed: Option<Listing>,
     /// Its status in a word, for people who read the table.
     pub status: Option<&'static str>,
+}
+
+/// Where lists have a record, and what they show of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The list of its owner, such as a repository.
+    pub of: String,
+    /// The list of its class, over all owners.
+    pub class: &'static str,
+    /// Its place in both: the greatest comes first.
+    pub place: String,
+    /// What they show of it, as JSON.
+    pub shown: String,
+}
+
+/// A list of records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum List {
+    /// Of one owner.
+    Of(String),
+    /// Of one class, over all owners.
+    Class(&'static str),
 }
 
 /// A stored record.
@@ -84,8 +106,9 @@ pub trait Ledger: Send + Sync {
     /// recent writes.
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault>;
 
-    /// Up to `limit` records of a list, the greatest place first: those before a place, if given. May miss very recent writes.
-    async fn list(&self, list: &str, before: Option<&str>, limit: usize) -> Result<Vec<Text>, Fault>;
+    /// What a list shows of up to `limit` records, the greatest place first: of those before a place, if given. May miss very recent writes. Of a
+    /// record of before, which does not say what lists show, the list of its owner gives the record itself.
+    async fn list(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<String>, Fault>;
 }
 
 /// The most records that [`Ledger::put_together`] creates: the limit of a DynamoDB transaction.

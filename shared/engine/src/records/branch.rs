@@ -47,7 +47,7 @@ impl Record for Branch {
         let newer = engine.ledger.load::<Run>(by).await?;
         let event = RunEvent::Superseded {
             by: by.clone(),
-            jobs: newer.map(|newer| newer.record.jobs.into_iter().map(|job| job.name).collect()),
+            jobs: newer.map(|newer| newer.record.jobs().map(|job| job.name.clone()).collect()),
         };
         // A run that has finished or expired has nothing left to cancel.
         let notified = engine.notify::<Run>(run, event).await?;

@@ -45,6 +45,10 @@ impl Stored for Build {
         &self.spec.id
     }
 
+    fn cut(&self) -> Option<Self> {
+        Build::cut(self)
+    }
+
     fn due(&self) -> Option<Timestamp> {
         Build::due(self)
     }
@@ -247,13 +251,11 @@ impl Record for Build {
                 let attempt = *attempt;
                 Ok(Outcome::Event(BuildEvent::Collected { attempt, results }))
             }
-            BuildEffect::NotifyRun { outcome, cause, tests } => {
-                tracing::info!(build = %id, outcome = outcome.as_str(), cause, "build finished");
+            BuildEffect::NotifyRun { outcome } => {
+                tracing::info!(build = %id, outcome = outcome.as_str(), cause = self.cause(), "build finished");
                 let event = RunEvent::BuildFinished {
                     job: id.job.clone(),
                     outcome: *outcome,
-                    cause: cause.clone(),
-                    tests: tests.clone(),
                 };
                 match engine.notify::<Run>(&id.run, event).await? {
                     notified @ (None | Some(Handled::Done | Handled::Ignored(_))) => Ok(Outcome::notified(notified)),
@@ -298,9 +300,6 @@ async fn is_worth_telling(engine: &Engine, build: &Build, news: &BuildNews) -> R
     match build.spec.successes {
         Successes::All => Ok(true),
         Successes::None => Ok(false),
-        Successes::Changes => match engine.ledger.load::<Run>(&build.spec.id.run).await? {
-            Some(run) => engine.is_recovery(&build.spec.id.job, &run.record).await,
-            None => Ok(false),
-        },
+        Successes::Changes => engine.is_recovery(build).await,
     }
 }

@@ -39,11 +39,12 @@ use serde_json::error::Category;
 use tracing::Span;
 
 use crate::advance::Overdue;
-use crate::ports::{Item, Key, Lane, Ledger, Meter, Text, Written};
+use crate::ports::{Created, Item, Key, Lane, Ledger, Listing, Meter, Text, Written};
 use crate::{Engine, Fault, Handled, TIMERS_AHEAD};
 
 pub(crate) use self::build::BUILD;
 pub use self::run::fits_transaction;
+pub use self::standing::LastRead;
 
 /// A record with its version, which must be unchanged at the next write.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,10 +62,40 @@ impl<T> Versioned<T> {
     }
 }
 
+/// The largest record, in bytes of JSON. An item of DynamoDB has at most 400 KB, with its other attributes
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>). So a record that has become too large can still be written
+/// once it is smaller again, for instance by a newer version of the suite.
+pub const LARGEST: usize = 300_000;
+
 /// A record that the ledger keeps.
 pub trait Stored: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// What identifies it among the records of its kind.
     type Id<'a>: Copy + Send;
+
+    /// The sort key of the item with the part that never changes, if records of this kind may have one; it begins with the record's own. Such a part
+    /// costs nothing when the record is written again.
+    const FROZEN: Option<&'static str> = None;
+
+    /// The item with the part that never changes, if this record has one. It is stored before the record, and no later write changes it.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    fn frozen(&self) -> Result<Option<Item>, Fault> {
+        Ok(None)
+    }
+
+    /// The record from its text, and from the text of the part that never changes, if there is one.
+    ///
+    /// # Errors
+    /// If it is no such JSON.
+    fn from_parts(text: &str, _frozen: Option<&str>) -> serde_json::Result<Self> {
+        serde_json::from_str(text)
+    }
+
+    /// A smaller record with the same decisions: without the largest part of what it keeps for people. `None` if it keeps nothing for people.
+    fn cut(&self) -> Option<Self> {
+        None
+    }
 
     /// The key of the record with this id.
     fn key_of(id: Self::Id<'_>) -> Key;
@@ -112,9 +143,12 @@ pub trait Stored: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync
         None
     }
 
-    /// The list that it is in, and its place there.
-    fn listed(&self) -> Option<(String, String)> {
-        None
+    /// The lists that it is in.
+    ///
+    /// # Errors
+    /// If what they show cannot be written as JSON.
+    fn listed(&self) -> serde_json::Result<Option<Listing>> {
+        Ok(None)
     }
 
     /// Its status in a word.
@@ -122,23 +156,41 @@ pub trait Stored: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync
         None
     }
 
-    /// The record as the ledger stores it.
+    /// The record as the ledger stores it. If it is too large, what it keeps for people is cut; state and effects never are.
     ///
     /// # Errors
-    /// If it cannot be written as JSON.
+    /// If it cannot be written as JSON, or has more than [`LARGEST`] bytes.
     fn item(&self) -> Result<Item, Fault> {
         let key = self.key();
-        let text =
-            serde_json::to_string(self).map_err(|error| Fault::permanent(format!("{key} cannot be written as JSON")).caused_by(error))?;
+        let text = json(&key, self)?;
+        if text.len() > LARGEST {
+            let Some(smaller) = self.cut().filter(|smaller| smaller != self) else {
+                let length = text.len();
+                return Err(Fault::permanent(format!(
+                    "{key} has {length} bytes, and at most {LARGEST} are stored"
+                )));
+            };
+            tracing::warn!(%key, bytes = text.len(), "a record was too large: what it keeps for people was cut");
+            return smaller.item();
+        }
         Ok(Item {
             text,
             due: self.due_in_lane(),
             expires: self.expires(),
-            listed: self.listed(),
+            listed: self.listed().map_err(|error| unwritable(&key, error))?,
             status: self.status(),
             key,
         })
     }
+}
+
+fn unwritable(key: &Key, error: serde_json::Error) -> Fault {
+    Fault::permanent(format!("{key} cannot be written as JSON")).caused_by(error)
+}
+
+/// A record, or a part of it, as JSON.
+pub(crate) fn json(key: &Key, part: &impl Serialize) -> Result<String, Fault> {
+    serde_json::to_string(part).map_err(|error| unwritable(key, error))
 }
 
 /// Reads a stored record. The error has the column but not the content, which may be the value of a job's variable and must not be logged. Naming the
@@ -147,7 +199,11 @@ pub trait Stored: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync
 /// # Errors
 /// If the text is no such record.
 pub fn read<R: Stored>(stored: &Text) -> Result<Versioned<R>, Fault> {
-    let record = serde_json::from_str(&stored.text).map_err(|error| {
+    read_parts(stored, None)
+}
+
+fn read_parts<R: Stored>(stored: &Text, frozen: Option<&Text>) -> Result<Versioned<R>, Fault> {
+    let record = R::from_parts(&stored.text, frozen.map(|frozen| frozen.text.as_str())).map_err(|error| {
         let what = match error.classify() {
             Category::Data => "it has an unexpected value",
             Category::Io | Category::Syntax | Category::Eof => "it is not valid JSON",
@@ -170,7 +226,17 @@ impl dyn Ledger + '_ {
     /// # Errors
     /// If the ledger cannot be read, or has something else under the record's key.
     pub async fn load<R: Stored>(&self, id: R::Id<'_>) -> Result<Option<Versioned<R>>, Fault> {
-        self.get(&R::key_of(id)).await?.as_ref().map(read).transpose()
+        self.load_from::<R>(&R::key_of(id)).await
+    }
+
+    /// Reads the record with this key, in one request.
+    pub(crate) async fn load_from<R: Stored>(&self, key: &Key) -> Result<Option<Versioned<R>>, Fault> {
+        let Some(frozen) = R::FROZEN else {
+            return self.get(key).await?.as_ref().map(read).transpose();
+        };
+        let parts = self.in_partition(&key.partition, &key.sort).await?;
+        let part = |sort: &str| parts.iter().find(|part| part.key.sort == sort);
+        part(&key.sort).map(|stored| read_parts(stored, part(frozen))).transpose()
     }
 
     /// Replaces a record, if it still has the version; creates it if the version is 0 and there is none.
@@ -178,7 +244,14 @@ impl dyn Ledger + '_ {
     /// # Errors
     /// If the ledger cannot be written.
     pub async fn store<R: Stored>(&self, expected: u64, record: &R) -> Result<Written, Fault> {
-        self.put(expected, &record.item()?).await
+        let item = record.item()?;
+        match record.frozen()? {
+            Some(frozen) if expected == 0 => Ok(match self.put_together(&[frozen, item]).await? {
+                Created::New => Written::Stored(1),
+                Created::AlreadyExists => Written::Conflict,
+            }),
+            _ => self.put(expected, &item).await,
+        }
     }
 }
 
@@ -287,10 +360,9 @@ impl Kind {
 }
 
 async fn process<R: Record>(engine: &Engine, key: Key, overdue: Overdue) -> Result<Handled, Fault> {
-    let Some(stored) = engine.ledger.get(&key).await? else {
+    let Some(current) = engine.ledger.load_from::<R>(&key).await? else {
         return Ok(Handled::Unknown);
     };
-    let current: Versioned<R> = read(&stored)?;
     // For a function that was woken, a record that has nothing for it is none of its business.
     if overdue == Overdue::PerformOwn {
         let nothing = engine.pending_in(&current.record, overdue, engine.clock.now()).is_empty();

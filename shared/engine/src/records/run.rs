@@ -1,5 +1,7 @@
 //! Runs: all jobs that one trigger started.
 
+use std::cmp::Reverse;
+
 use async_trait::async_trait;
 use bellhop_domain::agent::report_key;
 use bellhop_domain::build::{Build, BuildEvent};
@@ -10,15 +12,15 @@ use bellhop_domain::outcome::Outcome as RunOutcome;
 use bellhop_domain::report;
 use bellhop_domain::run::branch::{Branch, BranchEvent};
 use bellhop_domain::run::pipeline::{PipelineAnswer, PipelineFailure};
-use bellhop_domain::run::{Run, RunEffect, RunEvent, RunState};
+use bellhop_domain::run::{Listed, Run, RunClass, RunEffect, RunEvent, RunState};
 use bellhop_domain::spec::BuildSpec;
 use futures::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use tracing::Span;
 
 use super::build::BUILD;
-use super::{Outcome, Record, Stored, Versioned, read};
-use crate::ports::{Created, Key, Ledger, TRANSACTION, Written};
+use super::{Outcome, Record, Stored, Versioned, json, read};
+use crate::ports::{Created, Item, Key, Ledger, List, Listing, TRANSACTION, Written};
 use crate::{Engine, Fault, Handled};
 
 /// How long finished runs and builds are kept, and a branch after the last push whose run it names.
@@ -29,11 +31,18 @@ pub(crate) const KEEP: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// records.
 const TRANSACTION_BYTES: usize = 3_000_000;
 
+/// The sort key of a run's plan.
+const PLAN: &str = "RUN#plan";
+/// How long a plan is kept that has an item of its own, from the run's creation: longer than any run, and than the run is kept after its end.
+const KEEP_PLAN: SignedDuration = SignedDuration::from_hours(2 * 365 * 24);
+/// How many items of a transaction a run takes without its builds.
+const OF_RUN: usize = 2;
+
 /// Whether a run of these builds is created in one step.
 pub fn fits_transaction<'a>(specs: impl ExactSizeIterator<Item = &'a BuildSpec>) -> bool {
     // A value that cannot be written as JSON cannot be stored; storing it returns the error.
     let length = |spec| serde_json::to_vec(spec).map_or(0, |json| json.len());
-    specs.len() < TRANSACTION && specs.map(length).sum::<usize>() <= TRANSACTION_BYTES
+    specs.len() + OF_RUN <= TRANSACTION && specs.map(length).sum::<usize>() <= TRANSACTION_BYTES
 }
 
 impl Stored for Run {
@@ -59,8 +68,35 @@ impl Stored for Run {
         self.finished_at().and_then(|at| at.checked_add(KEEP).ok())
     }
 
-    fn listed(&self) -> Option<(String, String)> {
-        Some((self.repository.to_string(), self.place_in_list()))
+    const FROZEN: Option<&'static str> = Some(PLAN);
+
+    fn frozen(&self) -> Result<Option<Item>, Fault> {
+        if !self.plan.is_apart() {
+            return Ok(None);
+        }
+        let key = Key::new(self.key().partition, PLAN);
+        Ok(Some(Item {
+            text: json(&key, &self.plan)?,
+            due: None,
+            expires: self.created.checked_add(KEEP_PLAN).ok(),
+            listed: None,
+            status: None,
+            key,
+        }))
+    }
+
+    fn from_parts(text: &str, frozen: Option<&str>) -> serde_json::Result<Self> {
+        Run::from_parts(text, frozen)
+    }
+
+    fn listed(&self) -> serde_json::Result<Option<Listing>> {
+        let listed = Run::listed(self);
+        Ok(Some(Listing {
+            of: self.repository.to_string(),
+            class: self.class().as_str(),
+            place: listed.place(),
+            shown: serde_json::to_string(&listed)?,
+        }))
     }
 
     fn status(&self) -> Option<&'static str> {
@@ -75,19 +111,20 @@ impl dyn Ledger + '_ {
     /// # Errors
     /// If the ledger cannot be written. What was stored of a large run by then is blocked builds, which nothing processes.
     pub async fn create(&self, run: &Run, builds: &[Build]) -> Result<Created, Fault> {
-        let run = run.item()?;
         let at_once = fits_transaction(builds.iter().map(|build| &build.spec));
-        let mut items = builds.iter().map(Stored::item).collect::<Result<Vec<_>, _>>()?;
+        let items = builds.iter().map(Stored::item).collect::<Result<Vec<_>, _>>()?;
         if at_once && !items.is_empty() {
-            items.insert(0, run);
-            return self.put_together(&items).await;
+            let mut all = vec![run.item()?];
+            all.extend(run.frozen()?);
+            all.extend(items);
+            return self.put_together(&all).await;
         }
         // The builds are blocked, so nothing processes them before their run exists, which is written last. Builds of an earlier, interrupted try are
         // identical.
         for portion in items.chunks(TRANSACTION) {
             try_join_all(portion.iter().map(|build| self.put(0, build))).await?;
         }
-        Ok(match self.put(0, &run).await? {
+        Ok(match self.store(0, run).await? {
             Written::Stored(_) => Created::New,
             Written::Conflict => Created::AlreadyExists,
         })
@@ -102,13 +139,40 @@ impl dyn Ledger + '_ {
         stored.iter().map(read).collect()
     }
 
-    /// The newest runs of a repository, newest first: those before a [place in the list](Run::place_in_list), if given.
+    /// The newest runs of a repository, newest first: those before a [place in the list](Listed::place), if given.
     ///
     /// # Errors
     /// If the ledger cannot be read, or a run in it.
-    pub async fn runs_of(&self, repository: &RepositoryName, before: Option<&str>, limit: usize) -> Result<Vec<Versioned<Run>>, Fault> {
-        let stored = self.list(repository.as_str(), before, limit).await?;
-        stored.iter().map(read).collect()
+    pub async fn runs_of(&self, repository: &RepositoryName, before: Option<&str>, limit: usize) -> Result<Vec<Listed>, Fault> {
+        self.runs_in(&List::Of(repository.to_string()), before, limit).await
+    }
+
+    /// The newest runs of some classes over all repositories, newest first: those before a [place in the list](Listed::place), if given.
+    ///
+    /// # Errors
+    /// If the ledger cannot be read, or a run in it.
+    pub async fn runs_of_all(&self, classes: &[RunClass], before: Option<&str>, limit: usize) -> Result<Vec<Listed>, Fault> {
+        let lists: Vec<List> = classes.iter().map(|class| List::Class(class.as_str())).collect();
+        let of_classes = try_join_all(lists.iter().map(|list| self.runs_in(list, before, limit))).await?;
+        let mut runs: Vec<Listed> = of_classes.into_iter().flatten().collect();
+        runs.sort_by_cached_key(|run| Reverse(run.place()));
+        // A run that finished in between may be in two of them.
+        runs.dedup_by(|one, other| one.run == other.run);
+        runs.truncate(limit);
+        Ok(runs)
+    }
+
+    async fn runs_in(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<Listed>, Fault> {
+        let shown = self.list(list, before, limit).await?;
+        let listed = |text: &String| match serde_json::from_str(text) {
+            Ok(listed) => Ok(listed),
+            // A record of before says nothing else.
+            Err(error) => match Run::from_parts(text, None) {
+                Ok(run) => Ok(Run::listed(&run)),
+                Err(_) => Err(Fault::permanent(format!("{list:?}: a run in the list cannot be read")).caused_by(error)),
+            },
+        };
+        shown.iter().map(listed).collect()
     }
 }
 
@@ -160,12 +224,7 @@ impl Record for Run {
             }
             RunEffect::Announce => {
                 tracing::info!(run = %self.id, repository = %self.repository, status = self.status(), "run finished");
-                if let Some(broken) = engine.news_of(self).await?
-                    && let Some(message) = message::about_run(self, &broken, &links(engine, self).await?)
-                {
-                    engine.notifier.publish(&message).await?;
-                }
-                engine.note(self).await?;
+                engine.announce(self).await?;
             }
             RunEffect::AnnounceAbandoned { number, what } => {
                 engine
@@ -200,13 +259,23 @@ async fn notify(engine: &Engine, run: &Run, job: &JobName, event: BuildEvent) ->
 
 /// The result for the action that waits for the run; `None` while the run has not finished.
 async fn pipeline_answer(engine: &Engine, run: &Run) -> Result<Option<PipelineAnswer>, Fault> {
-    let (Some(action), Some(summary)) = (&run.action, message::summary(run)) else {
+    let Some(action) = &run.action else {
         return Ok(None);
     };
-    let build = BuildId {
+    let id_of = |job: &JobName| BuildId {
         run: run.id.clone(),
-        job: action.about.clone(),
+        job: job.clone(),
     };
+    // A success says how often its own job was tried, and everything else what decided the run's outcome.
+    let job = message::decisive_job(run).unwrap_or(&action.about);
+    let record = match run.state {
+        RunState::Finished { .. } => engine.ledger.load::<Build>(&id_of(job)).await?.map(|build| build.record),
+        RunState::Open | RunState::Rejected { .. } => None,
+    };
+    let Some(summary) = message::summary(run, record.as_ref()) else {
+        return Ok(None);
+    };
+    let build = id_of(&action.about);
     Ok(match &run.state {
         RunState::Open => None,
         RunState::Rejected { .. } => Some(PipelineAnswer::Failure {
@@ -217,39 +286,16 @@ async fn pipeline_answer(engine: &Engine, run: &Run) -> Result<Option<PipelineAn
         RunState::Finished {
             outcome: RunOutcome::Succeeded,
             ..
-        } => {
-            let record = engine.ledger.load::<Build>(&build).await?;
-            Some(PipelineAnswer::Success {
-                attempts: record.map_or(0, |build| build.record.attempts.len()),
-                outcome: RunOutcome::Succeeded,
-                build,
-                summary,
-            })
-        }
+        } => Some(PipelineAnswer::Success {
+            attempts: record.map_or(0, |build| build.attempts.len()),
+            outcome: RunOutcome::Succeeded,
+            build,
+            summary,
+        }),
         RunState::Finished { outcome, .. } => Some(PipelineAnswer::Failure {
             kind: PipelineFailure::of(*outcome),
             message: summary,
             build: Some(build),
         }),
     })
-}
-
-/// Links for people: the run's report, and the agent and the log of the job that decided the run's outcome.
-async fn links(engine: &Engine, run: &Run) -> Result<Vec<(&'static str, String)>, Fault> {
-    let mut links = vec![("report", format!("s3://{}/{}", engine.store.bucket(), report_key(&run.id)))];
-    if let Some(job) = message::decisive_job(run) {
-        let build = BuildId {
-            run: run.id.clone(),
-            job: job.clone(),
-        };
-        if let Some(Versioned { record: build, .. }) = engine.ledger.load::<Build>(&build).await? {
-            let newest = build.attempts.iter().rev().find(|attempt| attempt.agent.is_some());
-            links.extend(
-                newest
-                    .map(|attempt| bellhop_domain::links::links(&build.spec, attempt))
-                    .unwrap_or_default(),
-            );
-        }
-    }
-    Ok(links)
 }

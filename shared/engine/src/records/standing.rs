@@ -1,10 +1,14 @@
 //! The last results of branches and tags, and the messages that depend on them.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bellhop_domain::agent::report_key;
+use bellhop_domain::build::Build;
 use bellhop_domain::ids::{JobName, Reference, RepositoryName};
-use bellhop_domain::outcome::Outcome;
+use bellhop_domain::message;
 use bellhop_domain::run::standing::Standing;
-use bellhop_domain::run::{Origin, Run, RunState};
-use bellhop_domain::spec::Successes;
+use bellhop_domain::run::{Origin, Run, RunClass};
+use bellhop_domain::spec::{BuildSpec, Successes};
 use jiff::Timestamp;
 
 use super::{Stored, Versioned};
@@ -36,50 +40,46 @@ impl Stored for Standing {
     }
 }
 
-/// Whether a run counts for its branch or tag. A script in a CodePipeline action does not: CodePipeline shows the action's state, and Bellhop cannot
-/// distinguish two actions.
-fn counts(run: &Run) -> bool {
-    !run.off_tip && run.origin != Origin::Action
+/// The results that an announcement of a build has read, for the announcement of its run, which often follows within the same event. A write with its
+/// version proves that they were still current.
+pub type LastRead = Mutex<Option<Versioned<Standing>>>;
+
+/// The news of a run, if its end is reported, and the failing jobs of its branch or tag.
+fn news_of(run: &Run, noted: Option<&Standing>) -> Option<Vec<JobName>> {
+    let succeeded = run.class() == RunClass::Succeeded;
+    let is_news = match run.successes {
+        _ if !succeeded => true,
+        Successes::All => true,
+        Successes::Changes => noted.is_some_and(|noted| noted.is_mended_by(&run.id)),
+        Successes::None => false,
+    };
+    let broken = || noted.map(|noted| noted.broken().cloned().collect());
+    is_news.then(|| broken().unwrap_or_default())
 }
 
 impl Engine {
-    /// Whether the end of a run is reported, and which jobs of its branch or tag are then failing. Everything except a success is reported; the
-    /// configuration decides about successes.
-    pub(crate) async fn news_of(&self, run: &Run) -> Result<Option<Vec<JobName>>, Fault> {
-        let succeeded = matches!(
-            run.state,
-            RunState::Finished {
-                outcome: Outcome::Succeeded,
-                ..
-            }
-        );
-        if !counts(run) {
-            return Ok((!succeeded || run.successes == Successes::All).then(Vec::new));
-        }
-        let stored = self.ledger.load::<Standing>(Standing::of(run).id()).await?;
-        let mut standing = stored.map_or_else(|| Standing::of(run), |stored| stored.record);
-        standing.note(run);
-        let is_news = !succeeded
-            || match run.successes {
-                Successes::All => true,
-                Successes::Changes => standing.is_mended_by(&run.id),
-                Successes::None => false,
-            };
-        Ok(is_news.then(|| standing.broken().cloned().collect()))
-    }
-
-    /// Records the results of a run, after they were reported: if the report of a recovery failed, the next success is reported. Recording a run
-    /// repeatedly changes nothing.
-    pub(crate) async fn note(&self, run: &Run) -> Result<(), Fault> {
-        if !counts(run) {
-            return Ok(());
+    /// Reports the end of a run, if it is news, and then records its results: if the report of a recovery failed, the next success is reported.
+    /// Everything except a success is reported; the configuration decides about successes. Recording a run repeatedly changes nothing.
+    pub(crate) async fn announce(&self, run: &Run) -> Result<(), Fault> {
+        if !run.bearing().counts() {
+            return self.publish_end(run, news_of(run, None)).await;
         }
         let new = Standing::of(run);
+        let mut read = self.take_last_read(&new);
+        let mut is_published = false;
         for _ in 0..=CONFLICTS {
-            let stored = self.ledger.load::<Standing>(new.id()).await?;
+            let stored = match read.take() {
+                Some(stored) => Some(stored),
+                None => self.ledger.load::<Standing>(new.id()).await?,
+            };
             let Versioned { version, record } = stored.unwrap_or_else(|| Versioned::new(new.clone()));
             let mut next = record.clone();
             next.note(run);
+            // Another run may have been recorded since these results were read, and this one be news only beside that.
+            if !is_published && let Some(broken) = news_of(run, Some(&next)) {
+                self.publish_end(run, Some(broken)).await?;
+                is_published = true;
+            }
             if next == record || matches!(self.ledger.store(version, &next).await?, Written::Stored(_)) {
                 return Ok(());
             }
@@ -87,12 +87,57 @@ impl Engine {
         Err(Fault::transient(format!("{} had {CONFLICTS} write conflicts in a row", new.key())))
     }
 
-    /// Whether a job's success in a run is reported.
-    pub(crate) async fn is_recovery(&self, job: &JobName, run: &Run) -> Result<bool, Fault> {
-        if !counts(run) {
+    async fn publish_end(&self, run: &Run, broken: Option<Vec<JobName>>) -> Result<(), Fault> {
+        let Some(broken) = broken else { return Ok(()) };
+        let builds = self.ledger.builds_of(&run.id).await?;
+        let builds: Vec<Build> = builds.into_iter().map(|build| build.record).collect();
+        match message::about_run(run, &builds, &broken, &links(self, run, &builds)) {
+            Some(message) => self.notifier.publish(&message).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the success of a build is reported as its job's first after another outcome.
+    pub(crate) async fn is_recovery(&self, build: &Build) -> Result<bool, Fault> {
+        let BuildSpec {
+            id,
+            repository,
+            reference,
+            bearing,
+            ..
+        } = &build.spec;
+        if !bearing.counts() {
             return Ok(false);
         }
-        let standing = self.ledger.load::<Standing>(Standing::of(run).id()).await?;
-        Ok(standing.is_some_and(|standing| standing.record.is_recovery(job, run)))
+        let Some(stored) = self.ledger.load::<Standing>((repository, bearing.origin, reference)).await? else {
+            return Ok(false);
+        };
+        let is_recovery = stored.record.is_recovery(id, bearing, build.created);
+        *self.last_read() = Some(stored);
+        Ok(is_recovery)
     }
+
+    fn last_read(&self) -> MutexGuard<'_, Option<Versioned<Standing>>> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was read last, if it is of the same branch or tag.
+    fn take_last_read(&self, of: &Standing) -> Option<Versioned<Standing>> {
+        self.last_read().take().filter(|read| read.record.id() == of.id())
+    }
+}
+
+/// Links for people: the run's report, and the agent and the log of the job that decided the run's outcome.
+fn links(engine: &Engine, run: &Run, builds: &[Build]) -> Vec<(&'static str, String)> {
+    let mut links = vec![("report", format!("s3://{}/{}", engine.store.bucket(), report_key(&run.id)))];
+    let decisive = message::decisive_job(run).and_then(|job| builds.iter().find(|build| build.spec.id.job == *job));
+    if let Some(build) = decisive {
+        let newest = build.attempts.iter().rev().find(|attempt| attempt.agent.is_some());
+        links.extend(
+            newest
+                .map(|attempt| bellhop_domain::links::links(&build.spec, attempt))
+                .unwrap_or_default(),
+        );
+    }
+    links
 }

@@ -100,7 +100,7 @@ async fn a_launch_whose_reply_is_lost_is_repeated_without_a_second_agent() {
     let fault = world.starter().push(&push("one")).await.unwrap_err();
     assert_eq!(fault.kind, FaultKind::Transient);
     let run = world.records().runs_of(&push("one").repository, None, 1).await.unwrap();
-    let id = job(&run[0].record.id, "test");
+    let id = job(&run[0].run, "test");
     assert_eq!(world.build(&id).await.attempts[0].agent, None);
     // The function that performs it has one minute.
     assert_eq!(world.engine().sweep(Timestamp::MAX).await.unwrap().due, 0);
@@ -116,7 +116,7 @@ async fn an_agent_whose_launch_was_never_answered_is_known_by_its_first_event() 
     world.agents.lost_replies.store(1, Ordering::SeqCst);
     world.starter().push(&push("one")).await.unwrap_err();
     let run = world.records().runs_of(&push("one").repository, None, 1).await.unwrap();
-    let id = job(&run[0].record.id, "test");
+    let id = job(&run[0].run, "test");
     world.seen_of(&id, 1, world.agents.all()[0].clone(), RUNNING).await.unwrap();
     world.exits(&id, 0).await;
     assert_eq!(world.run(&id.run).await.status(), "succeeded");

@@ -133,8 +133,7 @@ async fn a_large_run_whose_creator_dies_after_the_write_is_started_by_the_sweep(
         .await
         .unwrap()
         .remove(0)
-        .record
-        .id;
+        .run;
     for build in world.records().builds_of(&run).await.unwrap() {
         assert!(build.record.attempts[0].agent.is_some());
     }

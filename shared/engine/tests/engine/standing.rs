@@ -138,7 +138,7 @@ async fn a_whole_run_is_repeated_and_a_rejected_one_too() {
     let failed = again(&world, RetryWhat::Failed(bad.clone()), "control/failed").await;
     let names = async |run: &RunId| {
         let run = world.run(run).await;
-        run.jobs.iter().map(|job| job.name.to_string()).collect::<Vec<_>>()
+        run.jobs().map(|job| job.name.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(names(&failed).await, ["a"]);
     let all = again(&world, RetryWhat::All(bad.clone()), "control/all").await;

@@ -280,8 +280,6 @@ async fn a_run_and_its_build_that_both_have_something_overdue_for_each_other_com
     let told = RunEvent::BuildFinished {
         job: a.job.clone(),
         outcome: Outcome::Succeeded,
-        cause: None,
-        tests: None,
     };
     let Decision::Next(releasing) = before.decide(&told, world.clock.now()) else {
         panic!("the run ignores the end of its build")

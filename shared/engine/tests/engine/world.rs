@@ -170,6 +170,7 @@ impl World {
             clock: self.clock.clone(),
             performs,
             reading: Arc::default(),
+            standing: Arc::default(),
             depth: 0,
             pace: None,
         }

@@ -3,6 +3,7 @@
 //! `<aws.scheduler.scheduled-time>` can be part of a request's `id`: each attempt of a delivery has another `<aws.scheduler.execution-id>`.
 
 use bellhop_domain::request::{At, Request, Retry, RetryWhat, Start, StartWhat};
+use bellhop_domain::run::RunClass;
 use serde_json::{Map, Value};
 
 use crate::fields::Fields;
@@ -33,13 +34,23 @@ pub fn request(input: &Value) -> Result<Request, String> {
         "retry" => retry(value),
         "show" => Ok(Request::Show(Fields::of(value, "show", &["run"])?.required("run")?)),
         _ => {
-            let fields = Fields::of(value, "list", &["repository", "next"])?;
+            let fields = Fields::of(value, "list", &["repository", "status", "next"])?;
             Ok(Request::List {
-                repository: fields.required("repository")?,
+                repository: fields.id("repository")?,
+                class: fields.text("status")?.map(class).transpose()?,
                 before: fields.text("next")?.map(str::to_owned),
             })
         }
     }
+}
+
+/// The class of the runs to list.
+fn class(status: &str) -> Result<RunClass, String> {
+    let class = RunClass::ALL.into_iter().find(|class| class.as_str() == status);
+    class.ok_or_else(|| {
+        let known = RunClass::ALL.map(RunClass::as_str).join(", ");
+        format!("list.status: {status:?} is not a status of runs: expected {known}")
+    })
 }
 
 /// The requester's id for a request.
@@ -183,8 +194,17 @@ mod tests {
         assert_eq!(
             request(&json!({ "list": { "repository": "shop" }, "show": null })),
             Ok(Request::List {
-                repository: "shop".parse().unwrap(),
+                repository: Some("shop".parse().unwrap()),
+                class: None,
                 before: None,
+            })
+        );
+        assert_eq!(
+            request(&json!({ "list": { "status": "failed", "next": "2026" } })),
+            Ok(Request::List {
+                repository: None,
+                class: Some(RunClass::Failed),
+                before: Some("2026".to_owned()),
             })
         );
     }
@@ -209,6 +229,10 @@ mod tests {
                 "start: expected an object with the keys repository, branch,",
             ),
             (json!({ "start": {} }), "start: expected repository, or job with the name"),
+            (
+                json!({ "list": { "status": "finished" } }),
+                "list.status: \"finished\" is not a status of runs: expected running, succeeded, failed, cancelled",
+            ),
             (
                 json!({ "start": { "repo": "shop" } }),
                 "start.repo: unknown key (known: repository, branch, commit, job, id)",

@@ -48,7 +48,8 @@ pub(super) fn rows() -> Vec<Row> {
         row(
             "control/list.json",
             Request::List {
-                repository: "shop".parse().unwrap(),
+                repository: Some("shop".parse().unwrap()),
+                class: None,
                 before: None,
             },
         ),

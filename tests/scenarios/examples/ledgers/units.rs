@@ -60,12 +60,15 @@ pub(crate) async fn compare(aws: &LocalAws, entries: &[Entry], definition: &Valu
     counted
 }
 
-/// Reads and writes of single items, and queries but for the list of runs, whose units are counted nowhere.
+/// Reads and writes of single items, and queries but for the lists of runs, whose units are counted nowhere.
 fn is_compared(entry: &Entry) -> bool {
     let request = entry.request.as_ref();
     match entry.operation.as_str() {
         "PutItem" | "GetItem" => true,
-        "Query" => request.is_some_and(|request| request["IndexName"] != "by-repository" && request["ExclusiveStartKey"].is_null()),
+        "Query" => {
+            let is_list = |request: &Value| request["IndexName"] == "by-repository" || request["IndexName"] == "by-class";
+            request.is_some_and(|request| !is_list(request) && request["ExclusiveStartKey"].is_null())
+        }
         _ => false,
     }
 }
@@ -74,7 +77,7 @@ fn is_compared(entry: &Entry) -> bool {
 fn without_places(request: &Value) -> Value {
     let mut request = request.clone();
     if let Some(item) = request.get_mut("Item").and_then(Value::as_object_mut) {
-        for (name, as_long) in [("due_shard", "not_shard"), ("list_key", "not_key_")] {
+        for (name, as_long) in [("due_shard", "not_shard"), ("list_key", "not_key_"), ("list_class", "not_class_")] {
             if let Some(value) = item.remove(name) {
                 item.insert(as_long.to_owned(), value);
             }

@@ -90,7 +90,7 @@ async fn a_repositorys_newest_runs_come_first() {
         runs.push(world.start_by(&push).await);
     }
     let listed = world.engine().ledger.runs_of(&"shop".parse().unwrap(), None, 3).await.unwrap();
-    let listed: Vec<_> = listed.into_iter().map(|run| run.record.id).collect();
+    let listed: Vec<_> = listed.into_iter().map(|run| run.run).collect();
     runs.reverse();
     assert_eq!(listed, runs[..3]);
 }

@@ -65,7 +65,7 @@ async fn an_action_succeeds_with_its_run() {
     let action = begun(&world, &json!({ "repository": "shop", "job": "test", "branch": "main" })).await;
     let run = world.newest_run();
     assert_eq!(now(&world, &action).status, "InProgress");
-    assert_eq!(world.run().await.jobs.len(), 2, "the job and the one that it needs");
+    assert_eq!(world.run().await.jobs().len(), 2, "the job and the one that it needs");
 
     ends(&world, 0, 0).await;
     assert_eq!(now(&world, &action).status, "InProgress");

@@ -17,8 +17,8 @@ use bellhop_domain::run::pipeline::PipelineAnswer;
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::memory::MemoryLedger;
 use bellhop_engine::ports::{
-    Answered, Clock, Created, Executor, Executors, FileAt, Item, Lane, Launch, Ledger, Meter, Notifier, Pipelines, Revision, Root, Source,
-    SourceFile, Store, Text, Timer, Waker, Written,
+    Answered, Clock, Created, Executor, Executors, FileAt, Item, Lane, Launch, Ledger, List, Meter, Notifier, Pipelines, Revision, Root,
+    Source, SourceFile, Store, Text, Timer, Waker, Written,
 };
 use bellhop_engine::{BuildPorts, Engine, Fault, Performs, RunStarter};
 use jiff::Timestamp;
@@ -173,6 +173,7 @@ impl Cloud {
                 ..Performs::default()
             },
             reading: Arc::default(),
+            standing: Arc::default(),
             depth: 0,
             pace: None,
         }
@@ -285,7 +286,7 @@ impl Ledger for Port {
         self.0.ledger.due(lane, now, limit).await
     }
 
-    async fn list(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<Text>, Fault> {
+    async fn list(&self, _: &List, _: Option<&str>, _: usize) -> Result<Vec<String>, Fault> {
         none()
     }
 }

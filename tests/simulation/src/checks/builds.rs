@@ -3,7 +3,6 @@
 use bellhop_domain::build::{Attempt, Build, BuildEffect, BuildState, End, Phase, StopReason};
 use bellhop_domain::ids::BuildId;
 use bellhop_domain::outcome::Outcome;
-use bellhop_domain::run::JobState;
 
 use super::attempts::{attempt_ended, lost, never_ran};
 use super::branches::is_outdated;
@@ -71,8 +70,8 @@ pub(crate) fn build_written(world: &mut World, previous: Option<&Build>, next: &
             .tables
             .runs
             .get(&id.run)
-            .and_then(|run| run.record.jobs.iter().find(|job| job.name == id.job))
-            .is_some_and(|job| matches!(job.state, JobState::Finished { .. }));
+            .and_then(|run| run.record.job(&id.job))
+            .is_some_and(|job| job.state.outcome().is_some());
     check!(world, id, "run-is-told", !over || tells || knows, "{}", describe(next));
 
     let abandoned = |build: &Build| build.outbox.abandoned();
@@ -221,11 +220,8 @@ fn build_finished(world: &mut World, previous: Option<&Build>, build: &Build) {
                     job: need.parse().expect("it is a job's name"),
                 };
                 let run = world.tables.runs.get(&id.run).map(|run| &run.record);
-                let skipped = run.is_some_and(|run| {
-                    run.jobs.iter().any(|job| {
-                        job.name == needed.job && matches!(&job.state, JobState::Finished { outcome, .. } if decided_by_run(*outcome))
-                    })
-                });
+                let outcome = run.and_then(|run| run.job(&needed.job)?.state.outcome());
+                let skipped = outcome.is_some_and(decided_by_run);
                 skipped || world.outcome_of(&needed).is_some_and(|outcome| outcome != Outcome::Succeeded)
             });
             check!(world, id, "skipped-for-a-need", unsuccessful, "{cause:?}");

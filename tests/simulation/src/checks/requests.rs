@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bellhop_domain::ids::{BuildId, CommitId, JobName, RunId};
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::request::PipelineAsks;
-use bellhop_domain::run::{JobState, Run, RunState};
+use bellhop_domain::run::{Run, RunState};
 use bellhop_engine::{Refused, Started};
 
 use crate::codepipeline;
@@ -34,7 +34,7 @@ pub(crate) fn is_left_out(world: &World, build: &BuildId, need: &str) -> bool {
         };
         is_left_out(world, &before, need)
     };
-    run.jobs.iter().all(|job| job.name.as_str() != need) && (build.job == named.job || had_succeeded() || was_left_out())
+    run.jobs().all(|job| job.name.as_str() != need) && (build.job == named.job || had_succeeded() || was_left_out())
 }
 
 fn asked_for<'a>(world: &'a World, run: &Run) -> Option<&'a Request> {
@@ -44,13 +44,7 @@ fn asked_for<'a>(world: &'a World, run: &Run) -> Option<&'a Request> {
 
 /// How a job ended, as its run knows it.
 fn ended(run: &Run, name: &str) -> Option<Outcome> {
-    run.jobs
-        .iter()
-        .find(|job| job.name.as_str() == name)
-        .and_then(|job| match &job.state {
-            JobState::Finished { outcome, .. } => Some(*outcome),
-            JobState::Blocked | JobState::Released => None,
-        })
+    run.jobs().find(|job| job.name.as_str() == name)?.state.outcome()
 }
 
 /// The jobs of a run that repeats a build: it, and what was skipped and has every other thing that it needs, but nothing beside a build that was skipped
@@ -63,8 +57,7 @@ pub(crate) fn again(before: &Run, build: &JobName) -> Option<BTreeSet<String>> {
     loop {
         let count = jobs.len();
         let skipped = before
-            .jobs
-            .iter()
+            .jobs()
             .filter(|job| ended(before, job.name.as_str()) == Some(Outcome::Skipped));
         for job in skipped {
             let (again, others): (Vec<_>, Vec<_>) = job.needs.iter().partition(|need| jobs.contains(need.as_str()));
@@ -122,7 +115,7 @@ pub(crate) fn run_created(world: &mut World, run: &Run) {
     };
     let jobs = match run.state {
         RunState::Rejected { .. } => Makes::Rejected,
-        RunState::Open | RunState::Finished { .. } => Makes::Jobs(run.jobs.iter().map(|job| job.name.to_string()).collect()),
+        RunState::Open | RunState::Finished { .. } => Makes::Jobs(run.jobs().map(|job| job.name.to_string()).collect()),
     };
     check!(
         world,

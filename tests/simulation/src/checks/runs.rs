@@ -7,43 +7,42 @@ use bellhop_domain::run::{JobState, Run, RunState};
 use serde_json::Value;
 
 use super::builds::{closed, decided_by_run};
-use super::records::reads_back;
 use super::seen::{CALM_GRACE, GRACE};
 use super::{actions, requests, superseded};
 use crate::world::{World, timestamp};
 
 pub(crate) fn run_written(world: &mut World, previous: Option<&Run>, next: &Run) {
     let id = &next.id;
-    reads_back(world, id, next);
+    reads_back(world, next);
     match previous {
         None => requests::run_created(world, next),
         Some(previous) => actions::run_written(world, previous, next),
     }
-    let over = next.jobs.iter().all(|job| matches!(job.state, JobState::Finished { .. }));
+    let over = next.jobs().all(|job| job.state.outcome().is_some());
     let finished = matches!(next.state, RunState::Finished { .. });
     check!(
         world,
         id,
         "run-over-with-its-jobs",
-        finished == (over && !next.jobs.is_empty()),
+        finished == (over && next.jobs().len() > 0),
         "{:?} with {:?}",
         next.state,
-        next.jobs
+        next.states
     );
     if let Some(previous) = previous {
         superseded::run_written(world, previous, next);
         let settled = previous.state == RunState::Open || previous.state == next.state;
         check!(world, id, "one-outcome", settled, "from {:?} to {:?}", previous.state, next.state);
     }
-    for (index, job) in next.jobs.iter().enumerate() {
-        let before = previous.and_then(|previous| previous.jobs.get(index)).map(|before| &before.state);
-        if before == Some(&job.state) {
+    for (index, job) in next.jobs().enumerate() {
+        let before = previous.and_then(|previous| previous.jobs().nth(index)).map(|before| before.state);
+        if before == Some(job.state) {
             continue;
         }
-        let settled = !matches!(before, Some(JobState::Finished { .. }));
+        let settled = before.and_then(JobState::outcome).is_none();
         check!(world, id, "one-outcome", settled, "{} from {before:?} to {:?}", job.name, job.state);
-        if let JobState::Finished { outcome, .. } = &job.state
-            && !(decided_by_run(*outcome) && before.is_none_or(|before| *before == JobState::Blocked))
+        if let Some(outcome) = job.state.outcome()
+            && !(decided_by_run(outcome) && before.is_none_or(|before| before == JobState::Blocked))
         {
             let build = BuildId {
                 run: id.clone(),
@@ -54,7 +53,7 @@ pub(crate) fn run_written(world: &mut World, previous: Option<&Run>, next: &Run)
                 world,
                 id,
                 "run-knows-its-builds",
-                truly == Some(*outcome),
+                truly == Some(outcome),
                 "{build} is {truly:?}, and its run knows {outcome}"
             );
         }
@@ -62,6 +61,20 @@ pub(crate) fn run_written(world: &mut World, previous: Option<&Run>, next: &Run)
     if next.finished_at().is_some() && previous.is_none_or(|previous| previous.finished_at().is_none()) {
         closed(world, id.into(), id.to_string());
     }
+}
+
+/// What is written can be read again: the record, and the plan if it is kept apart.
+fn reads_back(world: &mut World, run: &Run) {
+    let record = serde_json::to_string(run).unwrap_or_default();
+    let plan = run.plan.is_apart().then(|| serde_json::to_string(&run.plan).unwrap_or_default());
+    let back = Run::from_parts(&record, plan.as_deref());
+    check!(
+        world,
+        &run.id,
+        "records-read-back",
+        back.as_ref().is_ok_and(|back| back == run),
+        "{back:?} from {record} and {plan:?}"
+    );
 }
 
 /// Whoever was told that a run is cancelled can rely on it.
@@ -120,8 +133,7 @@ pub(super) fn run_at_rest(world: &mut World, id: &bellhop_domain::ids::RunId) {
         .filter_map(|build| Some((build.get("job")?.as_str()?.to_owned(), build.get("status")?.as_str()?.to_owned())))
         .collect();
     let truly: Vec<(String, String)> = run
-        .jobs
-        .iter()
+        .jobs()
         .map(|job| {
             let build = BuildId {
                 run: id.clone(),
@@ -138,10 +150,7 @@ pub(super) fn run_at_rest(world: &mut World, id: &bellhop_domain::ids::RunId) {
         reported == truly || world.was_denied(&["PutObject"]),
         "the report says {reported:?}, and it was {truly:?}"
     );
-    let worst = run.jobs.iter().filter_map(|job| match job.state {
-        JobState::Finished { outcome, .. } => Some(outcome),
-        _ => None,
-    });
+    let worst = run.jobs().filter_map(|job| job.state.outcome());
     let expected = worst.max();
     let said = match run.state {
         RunState::Finished { outcome, .. } => Some(outcome),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bellhop_domain::build::BuildState;
 use bellhop_domain::ids::{BuildId, JobName};
 use bellhop_domain::outcome::Outcome;
-use bellhop_domain::run::{JobState, Run, RunEffect};
+use bellhop_domain::run::{JobState, Run, RunEffect, RunJob};
 use jiff::Timestamp;
 
 use super::builds::decided_by_run;
@@ -30,16 +30,16 @@ pub(super) fn run_written(world: &mut World, previous: &Run, next: &Run) {
     for (name, cause) in cancelled {
         let mut runs = world.tables.runs.values().map(|run| &run.record);
         let newer = runs.find(|run| cause.ends_with(run.id.as_str()));
-        let goes_on = |job: &&bellhop_domain::run::RunJob| !job.cancelled && !matches!(job.state, JobState::Finished { .. });
-        let mut dependents = next.jobs.iter().filter(|other| other.needs.contains(&name)).filter(goes_on);
-        let right = newer.is_some_and(|newer| newer.jobs.iter().any(|job| job.name == name)) && dependents.next().is_none();
+        let goes_on = |job: &RunJob<'_>| matches!(job.state, JobState::Blocked | JobState::Released);
+        let mut dependents = next.jobs().filter(|other| other.needs.contains(&name)).filter(goes_on);
+        let right = newer.is_some_and(|newer| newer.job(&name).is_some()) && dependents.next().is_none();
         check!(world, &next.id, "only-what-is-done-again-is-superseded", right, "{name}: {cause}");
     }
 }
 
 /// Of the runs of a branch whose pushes supersede each other, what is older has not gone on.
 pub(super) fn at_rest(world: &mut World, run: &Run) {
-    let Some(at) = world.pushed_at(&run.id).filter(|_| !run.jobs.is_empty()) else {
+    let Some(at) = world.pushed_at(&run.id).filter(|_| run.jobs().len() > 0) else {
         return;
     };
     let newer: Vec<Run> = world
@@ -47,12 +47,12 @@ pub(super) fn at_rest(world: &mut World, run: &Run) {
         .runs
         .values()
         .map(|other| &other.record)
-        .filter(|other| (&other.repository, &other.reference) == (&run.repository, &run.reference) && !other.jobs.is_empty())
+        .filter(|other| (&other.repository, &other.reference) == (&run.repository, &run.reference) && other.jobs().len() > 0)
         .filter(|other| world.pushed_at(&other.id).is_some_and(|other| other > at))
         .cloned()
         .collect();
     let calm = timestamp(world.calm_since.unwrap_or(world.now) + CALM_GRACE);
-    for job in &run.jobs {
+    for job in run.jobs() {
         let build = BuildId {
             run: run.id.clone(),
             job: job.name.clone(),
@@ -62,7 +62,7 @@ pub(super) fn at_rest(world: &mut World, run: &Run) {
             continue;
         };
         // What the newer run does not do goes on, with what it needs.
-        let successors = newer.iter().filter(|newer| is_replaced(run, newer, &job.name));
+        let successors = newer.iter().filter(|newer| is_replaced(run, newer, job.name));
         let Some(next) = successors.map(|newer| newer.created).min() else {
             continue;
         };
@@ -82,7 +82,7 @@ pub(super) fn at_rest(world: &mut World, run: &Run) {
 
 /// Whether a job of a run is one that a newer run has as well, and nothing that the newer run does not do needs it.
 fn is_replaced(run: &Run, newer: &Run, job: &JobName) -> bool {
-    let is_there = newer.jobs.iter().any(|other| other.name == *job);
-    let mut dependents = run.jobs.iter().filter(|other| other.needs.contains(job));
-    is_there && dependents.all(|other| is_replaced(run, newer, &other.name))
+    let is_there = newer.job(job).is_some();
+    let mut dependents = run.jobs().filter(|other| other.needs.contains(job));
+    is_there && dependents.all(|other| is_replaced(run, newer, other.name))
 }

@@ -1,5 +1,6 @@
 //! Mistakes with runs: what starts them, and what they tell their builds.
 
+use bellhop_domain::ids::JobName;
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::run::pipeline::ActionState;
 use bellhop_domain::run::trigger::Push;
@@ -75,13 +76,17 @@ fn supersede_everything(run: &mut Run, now: Timestamp) {
         _ => None,
     });
     let Some(cause) = superseded else { return };
-    for job in &mut run.jobs {
-        if job.cancelled || matches!(job.state, JobState::Finished { .. }) {
-            continue;
-        }
-        job.cancelled = true;
+    let continues = |state| matches!(state, JobState::Blocked | JobState::Released);
+    let jobs: Vec<(usize, JobName)> = run
+        .jobs()
+        .enumerate()
+        .filter(|(_, job)| continues(job.state))
+        .map(|(index, job)| (index, job.name.clone()))
+        .collect();
+    for (index, job) in jobs {
+        run.states.set(index, JobState::Cancelling);
         let cancel = RunEffect::Cancel {
-            job: job.name.clone(),
+            job,
             outcome: Outcome::Superseded,
             cause: cause.clone(),
         };
@@ -109,7 +114,7 @@ pub(crate) fn trigger_of(world: &mut World, request: &Request) -> String {
 
 /// Whether the write of a run gets lost without a word.
 pub(crate) fn drops_run_write(world: &World, next: &Run) -> bool {
-    let finished = |run: &Run| run.jobs.iter().filter(|job| matches!(job.state, JobState::Finished { .. })).count();
+    let finished = |run: &Run| run.jobs().filter(|job| job.state.outcome().is_some()).count();
     world.is(Mutant::RUN_NOT_TOLD)
         && world
             .tables

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use bellhop_domain::ids::RunId;
 use bellhop_engine::Fault;
-use bellhop_engine::ports::{Created, Item, Key, Lane, Ledger, Text, Written};
+use bellhop_engine::ports::{Created, Item, Key, Lane, Ledger, List, Text, Written};
 use jiff::Timestamp;
 
 use super::fate::Service;
 use super::port::Port;
 use crate::mutant::{self, Mutant};
-use crate::world::{Subject, lock, timestamp};
+use crate::world::{Subject, World, lock, timestamp};
 
 #[async_trait]
 impl Ledger for Port {
@@ -34,10 +34,11 @@ impl Ledger for Port {
             .await
     }
 
-    async fn in_partition(&self, partition: &str, _: &str) -> Result<Vec<Text>, Fault> {
-        let (partition, about) = (partition.to_owned(), about(&Key::new(partition, "RUN")));
-        self.call(Service::Ledger, "Query", about, move |world| world.builds_of(&partition))
-            .await
+    async fn in_partition(&self, partition: &str, beginning: &str) -> Result<Vec<Text>, Fault> {
+        let (partition, beginning) = (partition.to_owned(), beginning.to_owned());
+        let about = about(&Key::new(partition.clone(), "RUN"));
+        let read = move |world: &mut World| world.in_partition(&partition, &beginning);
+        self.call(Service::Ledger, "Query", about, read).await
     }
 
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
@@ -48,7 +49,7 @@ impl Ledger for Port {
         .await
     }
 
-    async fn list(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<Text>, Fault> {
+    async fn list(&self, _: &List, _: Option<&str>, _: usize) -> Result<Vec<String>, Fault> {
         Err(Fault::permanent("the simulation does not list runs"))
     }
 }

@@ -6,7 +6,7 @@ use crate::config::{OnBehalf, PipelineFile, Select, SuiteConfig, plan, plan_scri
 use crate::executor::{CodeBuildExecutor, EcsExecutor, Executor, Script};
 use crate::ids::{JobName, RunId};
 use crate::run::trigger::Push;
-use crate::spec::{BuildSpec, Relaunch, RetryPolicy, Successes};
+use crate::spec::{Bearing, BuildSpec, Relaunch, RetryPolicy, Successes};
 
 const AGENTS: &str = "version: 1
 agents:
@@ -79,6 +79,7 @@ fn a_build_is_frozen_with_all_that_it_takes() {
             successes: Successes::None,
             artifacts: vec!["report.xml".to_owned(), "dist/**".to_owned()],
             pausable: false,
+            bearing: Bearing::default(),
             limit: None,
         }]
     );

@@ -13,7 +13,7 @@ use insta::assert_snapshot;
 use serde_json::Value;
 
 use super::*;
-use crate::build::{Build, BuildEffect, BuildEvent, BuildNews, Refusal};
+use crate::build::{Build, BuildEffect, BuildEvent, BuildNews, BuildState, Refusal};
 use crate::decision::Decision;
 use crate::executor::Capacity;
 use crate::executor::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
@@ -91,9 +91,9 @@ fn notified(build: &Build) -> Message {
     check(about_build(build, news.unwrap()))
 }
 
-fn notified_of_run(run: &Run) -> Message {
+fn notified_of_run((run, builds): &(Run, Vec<Build>)) -> Message {
     let report = format!("s3://suite/runs/{}/report.json", run.id);
-    check(about_run(run, &[], &[("report", report)]).unwrap())
+    check(about_run(run, builds, &[], &[("report", report)]).unwrap())
 }
 
 /// What holds for every message.
@@ -144,22 +144,23 @@ fn retrying() -> Message {
     notified(&interrupted)
 }
 
-fn finish(run: &Run, job: &str, outcome: Outcome, cause: Option<&str>) -> Run {
-    let event = RunEvent::BuildFinished {
-        job: job.parse().unwrap(),
-        outcome,
-        cause: cause.map(ToOwned::to_owned),
-        tests: None,
-    };
-    match run.decide(&event, t(125)) {
-        Decision::Next(next) => *next,
-        Decision::Ignored(reason) => panic!("{job}: {reason}"),
+/// A run and its builds after one of them has ended.
+fn finish((run, builds): &(Run, Vec<Build>), job: &str, outcome: Outcome, cause: Option<&str>) -> (Run, Vec<Build>) {
+    let job = job.parse().unwrap();
+    let mut builds = builds.clone();
+    for build in builds.iter_mut().filter(|build| build.spec.id.job == job) {
+        let (at, cause) = (t(124), cause.map(ToOwned::to_owned));
+        build.state = BuildState::Finished { outcome, at, cause };
+    }
+    match run.decide(&RunEvent::BuildFinished { job, outcome }, t(125)) {
+        Decision::Next(next) => (*next, builds),
+        Decision::Ignored(reason) => panic!("{reason}"),
     }
 }
 
-fn run(jobs: &[(&str, &[&str])]) -> Run {
+fn run(jobs: &[(&str, &[&str])]) -> (Run, Vec<Build>) {
     let specs = jobs.iter().map(|(job, needs)| spec_needing(job, needs)).collect();
-    Run::create("abcdefghij".parse().unwrap(), &push(), specs, true, t(0)).0
+    Run::create("abcdefghij".parse().unwrap(), &push(), specs, true, t(0))
 }
 
 #[test]
@@ -192,7 +193,8 @@ fn any_branch_and_any_cause_fit() {
             let mut push = push();
             push.reference = reference.parse().unwrap();
             let id = || "abcdefghij".parse().unwrap();
-            let _ = notified_of_run(&Run::rejected(id(), &push, cause.replace(['\n', '\r'], " "), t(0)));
+            let rejected = Run::rejected(id(), &push, cause.replace(['\n', '\r'], " "), t(0));
+            let _ = notified_of_run(&(rejected, Vec::new()));
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::alarm::{
     Transition,
 };
 use crate::backup::{Backup, BackupNews, BackupNewsKind, Definition, End as BackupEnd, EndKind};
-use crate::build::{Build, BuildEffect, BuildEvent, BuildNews};
+use crate::build::{Build, BuildEffect, BuildEvent, BuildNews, BuildState};
 use crate::configuration::{Broken, ConfigurationEffect, about_configuration};
 use crate::decision::Decision;
 use crate::executor::Capacity;
@@ -135,30 +135,34 @@ pub(crate) fn failed_build() -> (Build, BuildNews) {
 
 pub(crate) fn finished_run(outcome: Outcome) -> Run {
     let open = Run::create("abcdefghij".parse().unwrap(), &push(), vec![spec()], true, t(0)).0;
-    let (_, news) = failed_build();
-    let BuildNews::Finished { cause, .. } = news else {
-        panic!("{news:?}")
-    };
-    let event = RunEvent::BuildFinished {
-        job: "test".parse().unwrap(),
-        outcome,
-        cause: (outcome != Outcome::Succeeded).then_some(cause).flatten(),
-        tests: None,
-    };
-    match open.decide(&event, t(95)) {
+    let job = "test".parse().unwrap();
+    match open.decide(&RunEvent::BuildFinished { job, outcome }, t(95)) {
         Decision::Next(next) => *next,
         Decision::Ignored(reason) => panic!("{reason}"),
     }
+}
+
+/// The build of such a run.
+fn finished_build(outcome: Outcome) -> Build {
+    let (mut build, news) = failed_build();
+    let BuildNews::Finished { cause, .. } = news else {
+        panic!("{news:?}")
+    };
+    let cause = cause.filter(|_| outcome != Outcome::Succeeded);
+    build.state = BuildState::Finished { outcome, at: t(94), cause };
+    build.results = None;
+    build
 }
 
 fn of_runs() -> Vec<Message> {
     let links = [("report", "s3://suite/runs/abcdefghij/report.json".to_owned())];
     // A job is skipped because another one was not successful, and that outcome is the run's.
     let ends = OUTCOMES.into_iter().filter(|outcome| *outcome != Outcome::Skipped);
-    let mut runs: Vec<Run> = ends.map(finished_run).collect();
-    runs.push(Run::rejected("abcdefghij".parse().unwrap(), &push(), "no".to_owned(), t(0)));
-    let mut messages: Vec<Message> = runs.iter().map(|run| about_run(run, &[], &links).unwrap()).collect();
-    messages.push(about_abandoned_of_run(&runs[0], 1, &abandoned()));
+    let mut runs: Vec<(Run, Option<Build>)> = ends.map(|outcome| (finished_run(outcome), Some(finished_build(outcome)))).collect();
+    runs.push((Run::rejected("abcdefghij".parse().unwrap(), &push(), "no".to_owned(), t(0)), None));
+    let about = |(run, build): &(Run, Option<Build>)| about_run(run, build.as_slice(), &[], &links).unwrap();
+    let mut messages: Vec<Message> = runs.iter().map(about).collect();
+    messages.push(about_abandoned_of_run(&runs[0].0, 1, &abandoned()));
     messages
 }
 

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_run_with_failed_and_skipped_jobs() {
     let open = run(&[("lint", &[]), ("test", &[]), ("docs", &[]), ("image", &["test"])]);
-    assert_eq!(about_run(&open, &[], &[]), None);
+    assert_eq!(about_run(&open.0, &[], &[], &[]), None);
     let cause = Some("AWS reclaimed its Spot capacity");
     let half = finish(&open, "lint", Outcome::Interrupted, cause);
     let half = finish(&half, "docs", Outcome::Succeeded, None);
@@ -112,8 +112,6 @@ fn a_retry_says_what_it_repeats_and_what_is_still_broken() {
         let event = RunEvent::BuildFinished {
             job: job.parse().unwrap(),
             outcome: Outcome::Succeeded,
-            cause: None,
-            tests: None,
         };
         let Decision::Next(next) = run.decide(&event, t(60)) else {
             panic!("{job}")
@@ -121,7 +119,7 @@ fn a_retry_says_what_it_repeats_and_what_is_still_broken() {
         run = *next;
     }
     let broken: Vec<JobName> = ["docs", "image"].map(|job| job.parse().unwrap()).into();
-    let message = check(about_run(&run, &broken, &[]).unwrap());
+    let message = check(about_run(&run, &[], &broken, &[]).unwrap());
     assert_eq!(
         message.sms,
         "shop main: retry of lint, test of 0123456 succeeded; still broken: docs, image"
@@ -132,13 +130,16 @@ fn a_retry_says_what_it_repeats_and_what_is_still_broken() {
         message.email
     );
     let many: Vec<JobName> = (0..4).map(|number| format!("job-{number}").parse().unwrap()).collect();
-    assert!(about_run(&run, &many, &[]).unwrap().sms.ends_with("; still broken: 4 jobs"));
+    assert!(about_run(&run, &[], &many, &[]).unwrap().sms.ends_with("; still broken: 4 jobs"));
 }
 
 #[test]
 fn a_rejected_run() {
     let wrong = ".bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: small, docker)";
-    let message = notified_of_run(&Run::rejected("abcdefghij".parse().unwrap(), &push(), wrong.to_owned(), t(0)));
+    let message = notified_of_run(&(
+        Run::rejected("abcdefghij".parse().unwrap(), &push(), wrong.to_owned(), t(0)),
+        Vec::new(),
+    ));
     assert_snapshot!(message.subject, @"shop main: run rejected: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in con...");
     assert_snapshot!(message.sms, @"shop main: run rejected: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (...");
     assert_snapshot!(message.email, @r"

@@ -47,8 +47,6 @@ fn a_build_that_reports_its_end_twice_changes_nothing() {
     let again = RunEvent::BuildFinished {
         job: "build".parse().unwrap(),
         outcome: Outcome::Failed,
-        cause: None,
-        tests: None,
     };
     assert_eq!(run.decide(&again, t(61)), Decision::Ignored(Ignored::NothingNew));
 }
@@ -84,12 +82,8 @@ fn a_newer_run_supersedes_only_the_jobs_that_it_has() {
             Decision::Next(next) => *next,
             Decision::Ignored(_) => run,
         };
-        let cancelled = |job: &&RunJob| job.cancelled;
-        run.jobs
-            .iter()
-            .filter(cancelled)
-            .map(|job| job.name.to_string())
-            .collect::<Vec<_>>()
+        let is_superseded = |job: &RunJob<'_>| matches!(job.state, JobState::Cancelling | JobState::Finished(Outcome::Superseded));
+        run.jobs().filter(is_superseded).map(|job| job.name.to_string()).collect::<Vec<_>>()
     };
     let all = ["lint", "test", "image"];
     assert_eq!(superseded(None), all);

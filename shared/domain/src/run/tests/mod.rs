@@ -29,8 +29,6 @@ fn finish(run: &Run, job: &str, outcome: Outcome) -> Run {
     let event = RunEvent::BuildFinished {
         job: job.parse().unwrap(),
         outcome,
-        cause: None,
-        tests: None,
     };
     match run.decide(&event, t(60)) {
         Decision::Next(next) => *next,

@@ -8,7 +8,7 @@ use bellhop_domain::ids::BuildId;
 use bellhop_domain::record::Key;
 use bellhop_engine::Fault;
 use bellhop_engine::memory::MemoryLedger;
-use bellhop_engine::ports::{Created, Item, Lane, Ledger, Text, Written};
+use bellhop_engine::ports::{Created, Item, Lane, Ledger, List, Text, Written};
 use jiff::Timestamp;
 
 use super::values::take;
@@ -81,7 +81,7 @@ impl Ledger for FaultyLedger {
         self.inner.due(lane, now, limit).await
     }
 
-    async fn list(&self, list: &str, before: Option<&str>, limit: usize) -> Result<Vec<Text>, Fault> {
+    async fn list(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<String>, Fault> {
         tokio::task::yield_now().await;
         self.inner.list(list, before, limit).await
     }
