@@ -66,9 +66,16 @@ def takes(values):
 
 def what_passes(pattern):
     """What a rule matches: the kind of event, and the values of its detail."""
-    words = [takes(pattern["detail-type"]) + " of " + takes(pattern["source"])]
-    words += [f"{field}: {takes(values)}" for field, values in pattern.get("detail", {}).items()]
-    return "; ".join(words)
+    return "; ".join([takes(pattern["detail-type"]) + " of " + takes(pattern["source"]), *fields(pattern.get("detail", {}))])
+
+
+def fields(pattern):
+    """The values that a pattern matches, field by field."""
+    for field, values in pattern.items():
+        if field == "$or":
+            yield ", or ".join(" with ".join(fields(one)) for one in values)
+        else:
+            yield f"{field}: {takes(values)}"
 
 
 def text(local):

@@ -125,10 +125,8 @@ fn pipeline(jobs: usize, needs: bool) -> String {
 
 /// The events of a task that ends well, in the order in which EventBridge has them and the template's rule lets them through: the sample, the status, and
 /// the version.
-const TASK_EVENTS: [(&str, &str, u32); 5] = [
+const TASK_EVENTS: [(&str, &str, u32); 3] = [
     ("ecs/running.json", "RUNNING", 4),
-    ("ecs/deprovisioning.json", "DEACTIVATING", 5),
-    ("ecs/deprovisioning.json", "STOPPING", 6),
     ("ecs/deprovisioning.json", "DEPROVISIONING", 7),
     ("ecs/stopped-success.json", "STOPPED", 8),
 ];
