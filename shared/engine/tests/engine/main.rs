@@ -15,6 +15,7 @@ mod performers;
 mod pushes;
 mod runs;
 mod scheduling;
+mod sizes;
 mod slow;
 mod standing;
 mod suites;
