@@ -49,7 +49,7 @@ pub struct Engine {
     pub reading: Arc<Mutex<()>>,
     /// How many records were notified on the way to this one; 0 for an event from outside.
     pub depth: u8,
-    /// The rate of the sweep's launches; none for other functions, which launch at once.
+    /// The pace of the launch queue, while this function is the launcher.
     pub pace: Option<Arc<Pace>>,
 }
 

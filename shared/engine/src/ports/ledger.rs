@@ -65,7 +65,8 @@ pub enum Created {
     AlreadyExists,
 }
 
-/// The suite's storage. Reads are strongly consistent, except those of [`Ledger::due`] and [`Ledger::list`].
+/// The suite's storage. Reads are strongly consistent, except those of [`Ledger::due`], [`Ledger::newest_due`] and
+/// [`Ledger::list`].
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// Reads a record.
@@ -83,6 +84,9 @@ pub trait Ledger: Send + Sync {
     /// The keys of up to `limit` records of a lane that are due, the most overdue first, each with the time since which it is due. May miss very
     /// recent writes.
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault>;
+
+    /// The same, the least overdue first.
+    async fn newest_due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault>;
 
     /// Up to `limit` records of a list, the greatest place first: those before a place, if given. May miss very recent writes.
     async fn list(&self, list: &str, before: Option<&str>, limit: usize) -> Result<Vec<Text>, Fault>;

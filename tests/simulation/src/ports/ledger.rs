@@ -48,6 +48,16 @@ impl Ledger for Port {
         .await
     }
 
+    async fn newest_due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
+        self.call(Service::Ledger, "Query", Subject::World, move |world| {
+            let mut due = world.due(lane, now, usize::MAX);
+            due.reverse();
+            due.truncate(limit);
+            due
+        })
+        .await
+    }
+
     async fn list(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<Text>, Fault> {
         Err(Fault::permanent("the simulation does not list runs"))
     }
