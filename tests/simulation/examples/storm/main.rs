@@ -60,8 +60,8 @@ struct Arguments {
     /// What it keeps of that in reserve, as in functions/sweep
     #[arg(long, default_value_t = 20)]
     reserve: u64,
-    /// How often the SDK tries a launch that is throttled
-    #[arg(long, default_value_t = 3)]
+    /// How often the SDK tries a launch that is throttled, as in shared/aws
+    #[arg(long, default_value_t = 1)]
     sdk_tries: u32,
     /// How many launches a second the service accepts; one storm each. Fargate accepts 20
     /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/throttling.html>)
