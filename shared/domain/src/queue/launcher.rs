@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::later;
 
-/// How long a turn lasts if it is not prolonged: the time for which nobody works off the launch queue if a function dies.
+/// How long a turn lasts if it is not prolonged: for so long, the launch queue stands still if a function dies.
 pub const TURN: Duration = Duration::from_secs(10);
 
 /// Whose turn it is, as far as others need to know: the record in the ledger.
@@ -45,10 +45,10 @@ impl Launcher {
         }
     }
 
-    /// Whether a function has the turn.
+    /// Whether a function has the turn. One that ends later than any turn can is that of a wrong clock, and does not count.
     #[must_use]
     pub fn is_taken(&self, now: Timestamp) -> bool {
-        now < self.until
+        now < self.until && self.until <= later(now, 2 * TURN)
     }
 
     /// Whether the function that has the turn should prolong it: half of it is over.
@@ -67,8 +67,8 @@ mod tests {
     fn a_turn_is_prolonged_after_its_half_and_ends_by_itself() {
         let turn = Launcher::turn(1200, t(100));
         assert_eq!(
-            [99, 100, 109, 110].map(|second| turn.is_taken(t(second))),
-            [true, true, true, false]
+            [89, 90, 100, 109, 110].map(|second| turn.is_taken(t(second))),
+            [false, true, true, true, false]
         );
         assert_eq!(
             [100, 104, 105, 111].map(|second| turn.is_half_over(t(second))),

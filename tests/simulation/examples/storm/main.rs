@@ -74,7 +74,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1.0)]
     changes_by: f64,
     /// How many pushes come meanwhile, each with a job for on-demand capacity
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 60)]
     pushes: usize,
     /// Within how many seconds they come
     #[arg(long, default_value_t = 60)]

@@ -6,7 +6,7 @@ use bellhop_engine::records::Stored as _;
 use jiff::Timestamp;
 
 use super::kind::Mutant;
-use crate::world::World;
+use crate::world::{SECOND, World, timestamp};
 
 mutants! {
     /// A function does not see that another one has the turn.
@@ -26,7 +26,7 @@ pub(super) fn read_launcher(world: &World, text: &str) -> Option<String> {
     let launcher: Launcher = serde_json::from_str(text).ok()?;
     let until = match world.mutant {
         Some(Mutant::TURN_UNSEEN) => Timestamp::UNIX_EPOCH,
-        Some(Mutant::TURN_FOR_EVER) if launcher.until > Timestamp::UNIX_EPOCH => Timestamp::MAX,
+        Some(Mutant::TURN_FOR_EVER) if launcher.until > Timestamp::UNIX_EPOCH => timestamp(world.now + 5 * SECOND),
         _ => return None,
     };
     serde_json::to_string(&Launcher { until, ..launcher }).ok()
