@@ -248,11 +248,12 @@ impl Engine {
         })
     }
 
-    /// What is to be woken for a record. The launcher, if this is the launcher, is at work and sees what is due by itself.
+    /// What is to be woken for a record. If this is the launcher, it is at work and sees by itself what is due now.
     fn wake_ups<R: Record>(&self, record: &R) -> Vec<(Timestamp, Key)> {
         let mut wake_ups = record.wake_ups();
         if self.pace.is_some() {
-            wake_ups.retain(|(_, key)| *key == record.key());
+            let now = self.clock.now();
+            wake_ups.retain(|(at, key)| *at > now || *key == record.key());
         }
         wake_ups
     }

@@ -19,7 +19,7 @@ use futures::lock;
 use jiff::Timestamp;
 
 use super::pace::Pace;
-use super::{LIMIT, TIMERS_AHEAD, Tally};
+use super::{LIMIT, Tally};
 use crate::Engine;
 use crate::advance::Overdue;
 use crate::ports::{Key, Lane};
@@ -326,12 +326,10 @@ impl Engine {
         tallies.into_iter().fold(tally, Tally::and)
     }
 
-    /// Gives the turn up, and has the launcher woken when the next build is due: one that has joined meanwhile found the turn taken, one that an alarm
-    /// pauses wakes it by itself only if another function has stored it.
+    /// Gives the turn up, and has the launcher woken if a build is due: one that has joined after the last look found the turn taken.
     async fn end_turn(&self, turn: &Versioned<Launcher>, pace: &Pace, seen: &Seen) -> Result<(), crate::Fault> {
         self.give_turn_up(turn, pace.per_minute()).await?;
-        let soon = after(self.clock.now(), TIMERS_AHEAD);
-        let due = self.ledger.due(Lane::Launches, soon, 1 + seen.count()).await?;
+        let due = self.ledger.due(Lane::Launches, self.clock.now(), 1 + seen.count()).await?;
         let next = due.into_iter().find(|(_, key)| !seen.is_left(key));
         self.set_timers(next.into_iter().map(|(at, _)| (at, Launcher::key_of(()))).collect())
             .await;

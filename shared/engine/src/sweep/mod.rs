@@ -114,7 +114,7 @@ impl Engine {
             })
         });
         let mut ahead = timers.split_off(timers.partition_point(|(at, _)| *at <= now));
-        // A turn that ends sees to what is due next.
+        // Each build sets its own wake-up. This one is for those whose wake-up was lost.
         let next_launch = launches
             .split_off(launches.partition_point(|(at, _)| *at <= now))
             .into_iter()
