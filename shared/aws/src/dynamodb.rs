@@ -7,11 +7,11 @@
 //! | build | `RUN#id` | `BUILD#job` | `version`, `write`, `doc`, `status`, `due_shard` and `due_at`, `expires` |
 //! | pool | `POOL#agent` | `POOL` | `version`, `write`, `doc`, `due_shard` and `due_at` |
 //! | branch | `REPO#name` | `BRANCH#ref` | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
-//! | instance, alarm, backup, claim, pause, standing, configuration | `INSTANCE#name`, `ALARM#name`, `BACKUP#name`, `CLAIM#name`, `PAUSE#name`, `STANDING#name`, `CONFIGURATION#name` | as `pk` without the name | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
+//! | instance, alarm, backup, claim, pause, launcher, standing, configuration | `INSTANCE#name`, `ALARM#name`, `BACKUP#name`, `CLAIM#name`, `PAUSE#name`, `LAUNCHER#name`, `STANDING#name`, `CONFIGURATION#name` | as `pk` without the name | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
 //!
 //! `doc` is the record as JSON, its outbox included, so state and effects are written together. A write whose condition fails has lost a race
 //! (`Conflict`); every other error is a fault. The other attributes serve the table: conditions, indexes, expiry, and people who read it. An item has `due_shard` only
-//! while it is due for something, which keeps the index small. It is `launch` for a build whose launch waits for its turn, `timer` for a record that is
+//! while it is due for something, which keeps the index small. It is `launch` for a build in the launch queue, where `due_at` is its place, `timer` for a record that is
 //! due to the second, and one of `due#0` to `due#3` for everything else.
 
 use std::collections::HashMap;
@@ -50,6 +50,13 @@ const TIMERS: &str = "timer";
 const TRANSACTION_TRIES: u32 = 5;
 
 type Attributes = HashMap<String, AttributeValue>;
+
+/// The order in which due records are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    OldestFirst,
+    NewestFirst,
+}
 
 /// The ledger.
 #[derive(Debug, Clone)]
@@ -93,12 +100,13 @@ impl DynamoLedger {
         }
     }
 
-    async fn due_in(&self, shard: String, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
+    async fn due_in(&self, shard: String, now: Timestamp, limit: usize, order: Order) -> Result<Vec<(Timestamp, Key)>, Fault> {
         let query = self
             .client
             .query()
             .table_name(&self.table)
             .index_name(DUE_INDEX)
+            .scan_index_forward(order == Order::OldestFirst)
             .key_condition_expression("due_shard = :shard AND due_at <= :now")
             .expression_attribute_values(":shard", text(shard))
             .expression_attribute_values(":now", number(now.as_millisecond()));
@@ -116,6 +124,22 @@ impl DynamoLedger {
                 Err(fault) => tracing::error!(item = name_of(item), error = %fault, "the sweep cannot process a due item"),
             }
         }
+        Ok(due)
+    }
+
+    async fn due_in_order(&self, lane: Lane, now: Timestamp, limit: usize, order: Order) -> Result<Vec<(Timestamp, Key)>, Fault> {
+        let shards = match lane {
+            Lane::Launches => vec![LAUNCHES.to_owned()],
+            Lane::Timers => vec![TIMERS.to_owned()],
+            Lane::Rest => (0..SHARDS).map(due_shard).collect(),
+        };
+        let shards = try_join_all(shards.into_iter().map(|shard| self.due_in(shard, now, limit, order))).await?;
+        let mut due: Vec<(Timestamp, Key)> = shards.into_iter().flatten().collect();
+        due.sort();
+        if order == Order::NewestFirst {
+            due.reverse();
+        }
+        due.truncate(limit);
         Ok(due)
     }
 }
@@ -218,16 +242,11 @@ impl Ledger for DynamoLedger {
     }
 
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
-        let shards = match lane {
-            Lane::Launches => vec![LAUNCHES.to_owned()],
-            Lane::Timers => vec![TIMERS.to_owned()],
-            Lane::Rest => (0..SHARDS).map(due_shard).collect(),
-        };
-        let shards = try_join_all(shards.into_iter().map(|shard| self.due_in(shard, now, limit))).await?;
-        let mut due: Vec<(Timestamp, Key)> = shards.into_iter().flatten().collect();
-        due.sort();
-        due.truncate(limit);
-        Ok(due)
+        self.due_in_order(lane, now, limit, Order::OldestFirst).await
+    }
+
+    async fn newest_due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
+        self.due_in_order(lane, now, limit, Order::NewestFirst).await
     }
 
     async fn list(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<String>, Fault> {

@@ -8,7 +8,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use bellhop_domain::record::Key;
 use bellhop_engine::Fault;
-use bellhop_engine::ports::Timer;
+use bellhop_engine::ports::{CLOCKS, Timer};
 use futures::future::try_join_all;
 
 use crate::config::Lazy;
@@ -18,8 +18,6 @@ use crate::fault::fault;
 const MESSAGES: usize = 10;
 /// How many records share a message if their timers go off in the same second: as many as a sweep polls together, far below the size of a message.
 const RECORDS: usize = 100;
-/// How far the clocks of two functions may be apart: a wake-up that comes early finds nothing due.
-const CLOCKS: Duration = Duration::from_millis(100);
 
 /// The suite's timer queue.
 #[derive(Debug, Clone)]
@@ -58,12 +56,15 @@ impl Timer for TimerQueue {
     }
 }
 
-/// One message for the records of each second. A delay has whole seconds, up to 900
+/// One message for the records of each second, which comes late enough for every clock. A delay has whole seconds, up to 900
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-timers.html>).
 fn messages(timers: &[(Duration, Key)]) -> Result<Vec<SendMessageBatchRequestEntry>, Fault> {
     let mut seconds: BTreeMap<i32, Vec<Key>> = BTreeMap::new();
     for (wait, key) in timers {
-        let delay = i32::try_from((*wait + CLOCKS).as_millis().div_ceil(1000)).map_or(900, |delay| delay.min(900));
+        let delay = match wait.is_zero() {
+            true => 0,
+            false => i32::try_from((*wait + CLOCKS).as_millis().div_ceil(1000)).map_or(900, |delay| delay.min(900)),
+        };
         seconds.entry(delay).or_default().push(key.clone());
     }
     let shares = seconds
@@ -107,7 +108,8 @@ mod tests {
         let done = ok(&json!({ "Successful": [], "Failed": [] }));
         let timers = [
             timer(1_950, 1),
-            timer(0, 2),
+            timer(1, 2),
+            timer(0, 6),
             timer(1_500, 3),
             timer(1_900, 4),
             timer(1_000_000_000, 5),
@@ -126,7 +128,13 @@ mod tests {
         };
         assert_eq!(
             delays,
-            [(1, &*body(&[2])), (2, &*body(&[3, 4])), (3, &*body(&[1])), (900, &*body(&[5]))]
+            [
+                (0, &*body(&[6])),
+                (1, &*body(&[2])),
+                (2, &*body(&[3, 4])),
+                (3, &*body(&[1])),
+                (900, &*body(&[5]))
+            ]
         );
         assert_eq!(asked[0]["QueueUrl"], QUEUE);
     }

@@ -11,13 +11,16 @@ use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use tracing::Instrument;
 
-use crate::ports::Written;
+use crate::ports::{CLOCKS, Key, Written};
 use crate::records::{Outcome, Record, Versioned};
 use crate::{Engine, Fault, Handled, TIMERS_AHEAD};
 
 /// How many effects, or new records, are performed in parallel. All effects of a large run may request slots of the same pool: without a limit, their
 /// writes would conflict until they failed.
 pub(crate) const SIDE_BY_SIDE: usize = 16;
+
+/// The shortest wait of a timer for what is not due on every clock.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Which pending effects of a record are performed with an event, beside those that the event causes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +65,7 @@ impl Engine {
         mut steps: Vec<Step<R::Event>>,
         overdue: Overdue,
     ) -> Result<Handled, Fault> {
-        let (mut conflicts, mut timer) = (0, None);
+        let (mut conflicts, mut wake_ups) = (0, Vec::new());
         loop {
             for step in &mut steps {
                 if let Step::Event(event) = step {
@@ -111,12 +114,12 @@ impl Engine {
                 effects.extend(committed);
                 effects.retain(|pending| !doubtful.contains(&pending.id));
                 let known = (next.timer(), next.due_in_lane()) == (current.record.timer(), current.record.due_in_lane());
-                timer = next.timer().filter(|_| !known);
+                wake_ups = if known { Vec::new() } else { self.wake_ups(&next) };
                 current = stored;
             } else if effects.is_empty() {
                 return Ok(ignored.map_or(Handled::Done, Handled::Ignored));
             }
-            self.settle(current, effects, timer, overdue).await?;
+            self.settle(current, effects, wake_ups, overdue).await?;
             return Ok(Handled::Done);
         }
     }
@@ -151,18 +154,18 @@ impl Engine {
     pub(crate) async fn perform_new<R: Record>(&self, record: R) -> Result<(), Fault> {
         let (effects, span) = (record.outbox().pending().to_vec(), record.span());
         record.count(None, &*self.meter);
-        let timer = record.timer();
-        let settled = self.settle(Versioned { version: 1, record }, effects, timer, Overdue::Leave);
+        let wake_ups = self.wake_ups(&record);
+        let settled = self.settle(Versioned { version: 1, record }, effects, wake_ups, Overdue::Leave);
         settled.instrument(span).await
     }
 
     /// Performs committed effects, and applies their results to the record. The requests are sent in order (`buffered` polls in turn), at most
-    /// [`SIDE_BY_SIDE`] at a time. Effects of another performer stay in the outbox, and it is woken. `timer` is the record's, if it is a new one.
+    /// [`SIDE_BY_SIDE`] at a time. Effects of another performer stay in the outbox, and it is woken. `wake_ups` are those that the record newly needs.
     async fn settle<R: Record>(
         &self,
         current: Versioned<R>,
         effects: Vec<Pending<R::Effect>>,
-        timer: Option<Timestamp>,
+        wake_ups: Vec<(Timestamp, Key)>,
         overdue: Overdue,
     ) -> Result<(), Fault> {
         let record = &current.record;
@@ -171,7 +174,7 @@ impl Engine {
             .partition(|pending| self.performs(record.performer(&pending.effect)));
         let performing: Vec<_> = own.iter().map(|pending| self.perform_in_time(record, pending)).collect();
         let outcomes = stream::iter(performing).buffered(SIDE_BY_SIDE).collect::<Vec<_>>();
-        let ((mut steps, mut fault), outcomes, ()) = join3(self.hand_over(record, &others), outcomes, self.set_timer(record, timer)).await;
+        let ((mut steps, mut fault), outcomes, ()) = join3(self.hand_over(record, &others), outcomes, self.set_timers(wake_ups)).await;
         for (pending, outcome) in own.iter().zip(outcomes) {
             match outcome {
                 Ok(Outcome::Done(events)) => {
@@ -245,17 +248,33 @@ impl Engine {
         })
     }
 
-    /// Sets a record's timer. The sweep sets those that are further away, and also finds what is due without a timer: so one that cannot be set costs
-    /// time, and nothing else.
-    async fn set_timer<R: Record>(&self, record: &R, timer: Option<Timestamp>) {
-        let wait = timer.map(|at| measure::between(self.clock.now(), at));
-        let Some(wait) = wait.filter(|wait| *wait <= TIMERS_AHEAD) else {
-            return;
+    /// What is to be woken for a record. If this is the launcher, it is at work and sees by itself what is due now.
+    fn wake_ups<R: Record>(&self, record: &R) -> Vec<(Timestamp, Key)> {
+        let mut wake_ups = record.wake_ups();
+        if self.pace.is_some() {
+            let now = self.clock.now();
+            wake_ups.retain(|(at, key)| *at > now || *key == record.key());
+        }
+        wake_ups
+    }
+
+    /// Sets the timers that are near. The sweep sets those that are further away, and also finds what is due without a timer: so one that cannot be set
+    /// costs time, and nothing else.
+    pub(crate) async fn set_timers(&self, timers: Vec<(Timestamp, Key)>) {
+        let now = self.clock.now();
+        let wait = |at: Timestamp| match measure::between(at, now) {
+            since if since > CLOCKS => Duration::ZERO,
+            _ => measure::between(now, at).max(SHORTEST),
         };
-        let set = self.within(ONE_TRY, self.timer.set(&[(wait, record.key())])).await;
+        let waits = timers.into_iter().map(|(at, key)| (wait(at), key));
+        let near: Vec<(Duration, Key)> = waits.filter(|(wait, _)| *wait <= TIMERS_AHEAD).collect();
+        if near.is_empty() {
+            return;
+        }
+        let set = self.within(ONE_TRY, self.timer.set(&near)).await;
         let late = || Err(Fault::transient(format!("set a timer: no answer within {} s", ONE_TRY.as_secs())));
         if let Err(fault) = set.unwrap_or_else(late) {
-            tracing::warn!(record = record.name(), error = %fault, "a timer could not be set; the sweep comes later");
+            tracing::warn!(error = %fault, "a timer could not be set; the sweep comes later");
         }
     }
 

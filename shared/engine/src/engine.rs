@@ -16,7 +16,8 @@ use crate::advance::Overdue;
 use crate::ports::{
     Backups, Clock, Executor, Executors, Instances, Ledger, Meter, Notifier, Pipelines, Services, Source, Store, Timer, Waker,
 };
-use crate::records::{LastRead, Record, Stored, Versioned};
+use crate::recent::Recent;
+use crate::records::{Record, Stored, Versioned};
 use crate::sweep::Pace;
 
 /// How many records may notify each other within one invocation. A job that cannot be launched releases its slot at once, so that the next one is
@@ -47,11 +48,11 @@ pub struct Engine {
     /// Serializes the reading of test reports: the sweep may process many builds at the same time, and each may need a large part of a function's
     /// memory.
     pub reading: Arc<Mutex<()>>,
-    /// The results of a branch or tag that were read last.
-    pub standing: Arc<LastRead>,
+    /// What this function has met lately.
+    pub recent: Arc<Recent>,
     /// How many records were notified on the way to this one; 0 for an event from outside.
     pub depth: u8,
-    /// The rate of the sweep's launches; none for other functions, which launch at once.
+    /// The pace of the launch queue, while this function is the launcher.
     pub pace: Option<Arc<Pace>>,
 }
 

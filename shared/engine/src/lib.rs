@@ -28,6 +28,7 @@ mod fault;
 #[cfg(feature = "testing")]
 pub mod memory;
 pub mod ports;
+mod recent;
 pub mod records;
 mod remedies;
 mod results;
@@ -42,6 +43,7 @@ pub use backup::{Asked, BackupService, PerBackup};
 pub use configuration::NoConfiguration;
 pub use engine::{BuildPorts, Engine, Handled, Performs, RemedyPorts};
 pub use fault::{Fault, FaultKind};
+pub use recent::Recent;
 pub use retry::Retried;
 pub use start::{NothingWhy, Refused, RunStarter, Started};
 pub use sweep::{Pace, Swept, TIMERS_AHEAD};

@@ -20,6 +20,18 @@ impl MemoryLedger {
     fn items(&self) -> MutexGuard<'_, BTreeMap<Key, (u64, Item)>> {
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// What is due in a lane, the most overdue first.
+    fn all_due(&self, lane: Lane, now: Timestamp) -> Vec<(Timestamp, Key)> {
+        let items = self.items();
+        let due = items.iter().filter_map(|(key, (_, item))| {
+            let (_, at) = item.due.filter(|(of, at)| *of == lane && *at <= now)?;
+            Some((at, key.clone()))
+        });
+        let mut due: Vec<_> = due.collect();
+        due.sort();
+        due
+    }
 }
 
 fn text((key, (version, item)): (&Key, &(u64, Item))) -> Text {
@@ -64,15 +76,13 @@ impl Ledger for MemoryLedger {
     }
 
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
-        let items = self.items();
-        let due = items.iter().filter_map(|(key, (_, item))| {
-            let (_, at) = item.due.filter(|(of, at)| *of == lane && *at <= now)?;
-            Some((at, key.clone()))
-        });
-        let mut due: Vec<_> = due.collect();
-        due.sort();
+        let mut due = self.all_due(lane, now);
         due.truncate(limit);
         Ok(due)
+    }
+
+    async fn newest_due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
+        Ok(self.all_due(lane, now).into_iter().rev().take(limit).collect())
     }
 
     async fn list(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<String>, Fault> {

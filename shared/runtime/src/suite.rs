@@ -110,7 +110,7 @@ impl Suite {
             clock: Arc::new(SystemClock),
             performs,
             reading: Arc::default(),
-            standing: Arc::default(),
+            recent: Arc::default(),
             depth: 0,
             pace: None,
         }

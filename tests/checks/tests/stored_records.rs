@@ -22,6 +22,7 @@ use bellhop_domain::backup::Backup;
 use bellhop_domain::build::Build;
 use bellhop_domain::configuration::Configuration;
 use bellhop_domain::instance::Instance;
+use bellhop_domain::queue::launcher::Launcher;
 use bellhop_domain::queue::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_domain::run::branch::Branch;
@@ -63,7 +64,7 @@ impl Kind {
     }
 }
 
-fn kinds() -> [Kind; 11] {
+fn kinds() -> [Kind; 12] {
     [
         Kind::of::<Run>("run", include_str!("../stored-records/run.json")),
         Kind::of::<Build>("build", include_str!("../stored-records/build.json")),
@@ -74,6 +75,7 @@ fn kinds() -> [Kind; 11] {
         Kind::of::<Backup>("backup", include_str!("../stored-records/backup.json")),
         Kind::of::<Claim>("claim", include_str!("../stored-records/claim.json")),
         Kind::of::<Pauses>("pauses", include_str!("../stored-records/pauses.json")),
+        Kind::of::<Launcher>("launcher", include_str!("../stored-records/launcher.json")),
         Kind::of::<Standing>("standing", include_str!("../stored-records/standing.json")),
         Kind::of::<Configuration>("configuration", include_str!("../stored-records/configuration.json")),
     ]

@@ -1,7 +1,7 @@
 //! What must hold, after every step and at rest. The code under test is not asked: what is true is known from the stand-ins.
 //!
 //! One file holds the invariants of one family: of records as they are written ([`records`], [`builds`], [`attempts`], [`runs`], [`branches`], [`places`]), of launches
-//! and agents ([`launches`], [`agents`], [`instances`], [`artifacts`]), of time ([`timers`]), and of what comes from outside ([`actions`], [`alarms`], [`backups`], [`requests`],
+//! and agents ([`launches`], [`agents`], [`instances`], [`artifacts`]), of time ([`timers`], [`launcher`]), and of what comes from outside ([`actions`], [`alarms`], [`backups`], [`requests`],
 //! [`superseded`]). [`seen`] is what they share. This file only asks each for what must hold at rest. A new invariant is a `check!` with a name of its own in the
 //! file of its family.
 
@@ -16,6 +16,7 @@ pub(crate) mod backups;
 mod branches;
 mod builds;
 pub(crate) mod instances;
+pub(crate) mod launcher;
 mod launches;
 mod places;
 mod records;
@@ -43,6 +44,7 @@ pub(crate) use seen::{Checks, cancelled, denied, forbidden, given_up, is_out_of_
 pub(crate) fn inspect(world: &mut World) {
     agents::inspect(world);
     timers::inspect(world);
+    launcher::inspect(world);
 }
 
 /// What must hold once everything is at rest.

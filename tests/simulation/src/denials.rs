@@ -87,6 +87,11 @@ impl World {
         self.denials.now.contains_key(operation)
     }
 
+    /// Whether anything was denied for however short a time.
+    pub(crate) fn was_ever_denied(&self) -> bool {
+        !self.denials.now.is_empty() || !self.denials.ever.is_empty()
+    }
+
     /// Whether one of these was denied for long enough that it makes a difference beside all the other faults.
     pub(crate) fn was_denied(&self, operations: &[&str]) -> bool {
         let of = |operation: &&str| {

@@ -284,7 +284,8 @@ impl Executor {
     fn invoke(&mut self, invoke: Invoke) {
         let number = self.next;
         self.next += 1;
-        let port = Port::new(&self.world);
+        let mut port = Port::new(&self.world);
+        port.is_sweep = matches!(invoke.job, Job::Sweep);
         let (dies_in, limit) = {
             let mut world = lock(&self.world);
             world.who = Who::Invocation(invoke.job.function(), number);

@@ -52,6 +52,11 @@ impl<T: Clone> Stored<T> {
         self.index.push((visible, due));
     }
 
+    /// When it was written, or when the index shows that.
+    pub(crate) fn written(&self) -> Millis {
+        self.index.last().map_or(0, |(visible, _)| *visible)
+    }
+
     fn indexed(&self, lane: Lane, now: Millis) -> Option<Timestamp> {
         self.index
             .iter()
@@ -304,6 +309,10 @@ impl World {
     }
 
     fn write_document(&mut self, expected: u64, next: &Item) -> Written {
+        let expected = match self.tables.documents.get(&next.key) {
+            Some(stored) if mutant::overwrites(self, &next.key) => stored.version,
+            _ => expected,
+        };
         let next = &mutant::before_write_of_document(self, next);
         if self.is_overtaken() {
             rewritten(&mut self.tables.documents, &next.key);
@@ -313,6 +322,7 @@ impl World {
             let previous = previous.map(|previous| previous.record.clone());
             checks::backups::written(self, previous.as_ref(), next);
             checks::instances::written(self, previous.as_ref(), next);
+            checks::launcher::written(self, previous.as_ref(), next);
             if !mutant::drops_document(self, next) {
                 checks::alarms::written(self, previous.as_ref(), next);
             }

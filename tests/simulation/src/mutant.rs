@@ -12,6 +12,7 @@ mod alarms;
 mod backups;
 mod builds;
 mod instances;
+mod launcher;
 mod messages;
 mod outbox;
 mod places;
@@ -33,16 +34,19 @@ pub(crate) use builds::{before_write_of_build, looked_through, read_build};
 use instances::read_instance;
 pub(crate) use instances::{delivered_notice, seen_occupants};
 pub use kind::{Mutant, MutantResult};
+use launcher::read_launcher;
+pub(crate) use launcher::{drops_wake_up, overlooks_lane, overwrites};
 pub(crate) use messages::drops_message;
 pub(crate) use places::before_write_of_pool;
 pub(crate) use runs::{acknowledges_errors, before_write_of_run, delivered_push, drops_run_write, read_run, trigger_of};
 
 /// The mistakes of every subject.
-const SUBJECTS: [&[Mutant]; 9] = [
+const SUBJECTS: [&[Mutant]; 10] = [
     agents::ALL,
     builds::ALL,
     runs::ALL,
     places::ALL,
+    launcher::ALL,
     messages::ALL,
     actions::ALL,
     instances::ALL,
@@ -85,6 +89,7 @@ pub(crate) fn read_document(world: &World, key: &Key, text: &str) -> String {
         "ALARM" => read_alarm(world, text),
         "CLAIM" => read_claim(world, text),
         "PAUSE" => read_pauses(world),
+        "LAUNCHER" => read_launcher(world, text),
         "INSTANCE" => read_instance(world, text),
         _ => None,
     };

@@ -83,7 +83,7 @@ impl Port {
             clock: port,
             performs,
             reading: Arc::default(),
-            standing: Arc::default(),
+            recent: Arc::default(),
             depth: 0,
             pace: None,
         }

@@ -24,6 +24,7 @@ use bellhop_engine::ports::{Executor, Launch};
 use bellhop_events::codebuild::{BuildFacts, PhaseContext, PhaseFacts, attempt};
 
 use super::agent_id;
+use super::throttle::LeftToQueue;
 use crate::Aws;
 use crate::clock::timestamp;
 use crate::config::Lazy;
@@ -144,7 +145,8 @@ impl Executor for CodeBuilds {
             .queued_timeout_in_minutes_override(buildspec::queued_timeout_minutes(spec.queue_timeout))
             // The suite does the retries.
             .auto_retry_limit_override(0);
-        let error = match request.send().await {
+        let queued = aws_sdk_codebuild::config::Builder::new().retry_classifier(LeftToQueue::<StartBuildError>::new());
+        let error = match request.customize().config_override(queued).send().await {
             Ok(reply) => {
                 return match reply.build_value().and_then(Build::arn) {
                     Some(arn) => Ok(Launch::Accepted(agent_id(executor::codebuild::NAME, arn)?)),

@@ -24,6 +24,7 @@ use bellhop_events::aws_errors::Class;
 use bellhop_events::task::{self, ContainerFacts, TaskFacts};
 
 use super::agent_id;
+use super::throttle::LeftToQueue;
 use crate::Aws;
 use crate::clock::timestamp;
 use crate::config::Lazy;
@@ -95,7 +96,8 @@ impl Executor for EcsTasks {
             ),
             None => request.launch_type(LaunchType::Fargate),
         };
-        match request.send().await {
+        let queued = aws_sdk_ecs::config::Builder::new().retry_classifier(LeftToQueue::<RunTaskError>::new());
+        match request.customize().config_override(queued).send().await {
             Ok(reply) => match reply.tasks().first().and_then(Task::task_arn) {
                 Some(arn) => Ok(Launch::Accepted(agent_id(executor::ecs::NAME, arn)?)),
                 None => Ok(Launch::Refused {

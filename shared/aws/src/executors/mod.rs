@@ -7,6 +7,7 @@
 mod codebuild;
 pub(crate) mod ecs;
 mod step_functions;
+mod throttle;
 
 use std::sync::Arc;
 

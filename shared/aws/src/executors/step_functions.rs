@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
+use aws_sdk_sfn::operation::start_execution::StartExecutionError;
 use bellhop_domain::agent::environment;
 use bellhop_domain::build::Refusal;
 use bellhop_domain::executor::observation::Observation;
@@ -18,6 +19,7 @@ use bellhop_events::step_functions::{ExecutionFacts, attempt as attempt_of};
 use futures::stream::{self, StreamExt};
 
 use super::agent_id;
+use super::throttle::LeftToQueue;
 use crate::Aws;
 use crate::clock::timestamp;
 use crate::config::Lazy;
@@ -68,6 +70,8 @@ impl Executor for Executions {
             .state_machine_arn(&template.state_machine)
             .name(step_functions::name_of(attempt))
             .input(input(&environment(spec, attempt, *capacity, &self.bucket)).to_string())
+            .customize()
+            .config_override(aws_sdk_sfn::config::Builder::new().retry_classifier(LeftToQueue::<StartExecutionError>::new()))
             .send()
             .await;
         match started {

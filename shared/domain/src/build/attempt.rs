@@ -29,7 +29,7 @@ pub struct Attempt {
     /// How often its launch was throttled.
     #[serde(default)]
     pub throttles: u32,
-    /// Whether its next launch waits for its turn in the sweep's pace: the last one was throttled, or launches are paused.
+    /// Whether its next launch waits for its turn in the launch queue: the last one was throttled, or launches are paused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paced: bool,
     /// How many of its launches were refused under a token that cannot be used again: the next launch uses another one.

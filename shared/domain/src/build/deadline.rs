@@ -29,9 +29,9 @@ pub const CHECK_CHANGING: Duration = Duration::from_secs(60);
 pub const ONCE_MORE_AFTER: Duration = Duration::from_secs(2);
 /// The first wait after a launch was refused because of capacity or a limit of the account; doubles each time.
 pub const REFUSED_BACKOFF: Duration = Duration::from_secs(15);
-/// The wait after a launch was throttled. It does not grow: the service refills its tokens continuously, and the sweep, which slows down when it is
-/// throttled, decides how often all builds together try.
-pub const THROTTLED_WAIT: Duration = Duration::from_secs(2);
+/// How far a further attempt is ahead of all first ones in the launch queue: more than the longest `queue-timeout`. A build that was interrupted has
+/// waited once already.
+pub(super) const AHEAD_IN_QUEUE: Duration = Duration::from_secs(48 * 3600);
 /// The longest that a wait grows to, between two launches of one attempt and before a retry. A rule whose first wait is longer keeps to that one.
 pub const LONGEST_BACKOFF: Duration = Duration::from_secs(5 * 60);
 /// How long a build waits for an agent before Bellhop reports it, once.

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::deadline::CHECK_CHANGING;
+use super::attempt::Attempt;
+use super::deadline::{AHEAD_IN_QUEUE, CHECK_CHANGING};
 use super::record::Build;
 use super::state::BuildState;
 use crate::ids::AgentId;
@@ -35,7 +36,7 @@ impl Build {
     }
 
     /// The next moment that has to be kept to the second: the end of a backoff or a timeout, or the next try of something that failed. For
-    /// everything else, the minute's sweep is soon enough; a launch that was throttled waits for its turn in the sweep's pace.
+    /// everything else, the minute's sweep is soon enough; a launch that was throttled waits for its turn in the launch queue.
     #[must_use]
     pub fn timer(&self) -> Option<Timestamp> {
         let queue = match (&self.state, self.attempts.last()) {
@@ -47,16 +48,24 @@ impl Build {
         self.outbox.retry().into_iter().chain(queue).chain(deadlines).min()
     }
 
-    /// If its current attempt waits for a launch: the earliest time of the launch, or the deadline.
+    /// If its current attempt waits for a launch: the earliest time of the launch, or the deadline. In the launch queue, it is the attempt's place.
     fn launch_due(&self) -> Option<Timestamp> {
         match (&self.state, self.attempts.last()) {
-            (BuildState::Queued { not_before }, Some(attempt)) => Some((*not_before).min(self.queue_deadline(attempt))),
+            (BuildState::Queued { not_before }, Some(attempt)) => {
+                let at = (*not_before).min(self.queue_deadline(attempt));
+                let is_ahead = attempt.number > 1 && attempt.is_in_queue(*not_before);
+                Some(if is_ahead {
+                    at.checked_sub(AHEAD_IN_QUEUE).unwrap_or(at)
+                } else {
+                    at
+                })
+            }
             _ => None,
         }
     }
 
-    /// Whether a launch that waits for its turn is the first thing that is due. A service's rate limits such launches, and other work must not wait
-    /// behind them.
+    /// Whether a launch that waits for its turn in the launch queue is the first thing that is due. A service's rate limits such launches, and other
+    /// work must not wait behind them.
     #[must_use]
     pub fn is_due_for_paced_launch(&self) -> bool {
         let launch = self
@@ -83,5 +92,12 @@ impl Build {
             .filter(|stray| !stray.stopped && later(stray.polled_at, CHECK_CHANGING) <= now)
             .map(|stray| (stray.attempt, stray.agent.clone()));
         attempts.chain(strays).collect()
+    }
+}
+
+impl Attempt {
+    /// Whether it waits for nothing but its turn in the launch queue, if its launch is not tried before this moment.
+    pub(super) fn is_in_queue(&self, not_before: Timestamp) -> bool {
+        self.paced && not_before <= self.queued
     }
 }

@@ -37,7 +37,7 @@ mod waiting;
 pub use attempt::{Attempt, Stray};
 pub use deadline::{
     CHECK_CHANGING, CHECK_RUNNING, FAILING_POLLS_FOR, LONGEST_BACKOFF, ONCE_MORE_AFTER, PAUSED_WAIT, REFUSED_BACKOFF, STOP_TIMEOUT,
-    THROTTLED_WAIT, UNKNOWN_FOR, WAITING_ANNOUNCED_AFTER,
+    UNKNOWN_FOR, WAITING_ANNOUNCED_AFTER,
 };
 pub use effect::{BuildEffect, BuildNews};
 pub use event::{BuildEvent, Refusal};

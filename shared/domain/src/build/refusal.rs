@@ -1,12 +1,10 @@
 //! The consequences of a refused launch, and of an accepted one whose agent never ran. Missing Spot capacity sends the attempt to on-demand capacity;
 //! a shortage or a throttle lets it wait; an unknown reason is reported and retried for a while; an invalid launch ends it.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use super::attempt::Attempt;
-use super::deadline::{PAUSED_WAIT, REFUSED_BACKOFF, THROTTLED_WAIT, UNKNOWN_FOR, backoff};
+use super::deadline::{PAUSED_WAIT, REFUSED_BACKOFF, UNKNOWN_FOR, backoff};
 use super::effect::{BuildEffect, BuildNews};
 use super::event::Refusal;
 use super::record::Build;
@@ -60,7 +58,7 @@ impl Build {
             Refusal::NoCapacity(_) | Refusal::AccountLimit(_) | Refusal::Transient(_) => self.requeue(now),
             Refusal::Throttled(_) => self.requeue_throttled(now),
             // The service was not called, so the wait does not grow.
-            Refusal::Paused(_) => self.requeue_paced(PAUSED_WAIT, now),
+            Refusal::Paused(_) => self.requeue_paced(later(now, PAUSED_WAIT)),
             Refusal::Invalid(text) => self.cannot_launch(number, text, now),
             Refusal::Unknown(text) => self.refused_for_unknown_reason(number, text, now),
         }
@@ -166,34 +164,32 @@ impl Build {
         attempt.refusals = attempt.refusals.saturating_add(1);
         let refusals = attempt.refusals;
         let wait = self.jittered(backoff(REFUSED_BACKOFF, refusals - 1), refusals);
-        self.requeue_after(wait, now);
+        self.requeue_until(later(now, wait));
     }
 
-    /// The current attempt waits until the service has refilled its tokens.
+    /// The current attempt takes its place in the launch queue, which is that of the moment from which it has been waiting. It does not lose the place
+    /// with another throttle: the launcher, which slows down when it is throttled, decides how often all builds together try.
     fn requeue_throttled(&mut self, now: Timestamp) {
         let Some(attempt) = self.attempts.last_mut() else { return };
         attempt.throttles = attempt.throttles.saturating_add(1);
-        let throttles = attempt.throttles;
-        let wait = self.jittered(THROTTLED_WAIT, throttles);
-        self.requeue_paced(wait, now);
+        let place = attempt.queued.min(now);
+        self.requeue_paced(place);
     }
 
-    /// The current attempt waits this long, and then for its turn in the sweep's pace.
-    fn requeue_paced(&mut self, wait: Duration, now: Timestamp) {
-        self.requeue_after(wait, now);
+    /// The current attempt waits until a moment, and then for its turn in the launch queue.
+    fn requeue_paced(&mut self, not_before: Timestamp) {
+        self.requeue_until(not_before);
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.paced = true;
         }
     }
 
-    /// The current attempt waits this long for its next launch.
-    fn requeue_after(&mut self, wait: Duration, now: Timestamp) {
+    /// The current attempt waits until a moment for its next launch.
+    fn requeue_until(&mut self, not_before: Timestamp) {
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.phase = Phase::Waiting;
             attempt.paced = false;
         }
-        self.state = BuildState::Queued {
-            not_before: later(now, wait),
-        };
+        self.state = BuildState::Queued { not_before };
     }
 }

@@ -38,11 +38,11 @@ impl Build {
         }
     }
 
-    /// The time of its next launch, if it waits for one.
+    /// The time of its next launch, if it waits for one; none in the launch queue, because only its turn decides that.
     #[must_use]
     pub fn next_try(&self) -> Option<Timestamp> {
-        match self.state {
-            BuildState::Queued { not_before } => Some(not_before),
+        match (&self.state, self.attempts.last()) {
+            (BuildState::Queued { not_before }, Some(attempt)) if !attempt.is_in_queue(*not_before) => Some(*not_before),
             _ => None,
         }
     }

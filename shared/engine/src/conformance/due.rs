@@ -12,7 +12,8 @@ use super::given::{EVERYTHING, Given, decide, eventually, later, now, only, perf
 use crate::ports::{Key, Lane, Ledger, Written};
 use crate::records::Stored as _;
 
-/// Due records are returned in the order in which they became due, at most as many as requested, none early and none after it was done.
+/// Due records are returned in the order in which they became due, or in the opposite one, at most as many as requested, none early and none after it was
+/// done.
 pub(super) async fn what_is_due_comes_in_its_order(ledger: &dyn Ledger) {
     // Long ago, so that other records do not come first.
     let first = now().checked_sub(Duration::from_secs(86_400 * 30)).unwrap();
@@ -32,6 +33,13 @@ pub(super) async fn what_is_due_comes_in_its_order(ledger: &dyn Ledger) {
     eventually(|| due(59), &vec![item(1)]).await;
     let early = first.checked_sub(Duration::from_secs(1)).unwrap();
     assert_eq!(only(&mine, ledger.due(Lane::Rest, early, EVERYTHING).await.unwrap()), Vec::new());
+    let newest = ledger
+        .newest_due(Lane::Rest, later(after(120), PERFORM_WITHIN), EVERYTHING)
+        .await
+        .unwrap();
+    assert_eq!(only(&mine, newest), vec![item(0), item(2), item(1)]);
+    let newest = ledger.newest_due(Lane::Rest, later(after(120), PERFORM_WITHIN), 1).await.unwrap();
+    assert_eq!(only(&mine, newest), vec![item(0)]);
     for limit in [1, 2] {
         assert_eq!(
             ledger

@@ -87,7 +87,8 @@ pub enum Created {
     AlreadyExists,
 }
 
-/// The suite's storage. Reads are strongly consistent, except those of [`Ledger::due`] and [`Ledger::list`].
+/// The suite's storage. Reads are strongly consistent, except those of [`Ledger::due`], [`Ledger::newest_due`] and
+/// [`Ledger::list`].
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// Reads a record.
@@ -105,6 +106,9 @@ pub trait Ledger: Send + Sync {
     /// The keys of up to `limit` records of a lane that are due, the most overdue first, each with the time since which it is due. May miss very
     /// recent writes.
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault>;
+
+    /// The same, the least overdue first.
+    async fn newest_due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault>;
 
     /// What a list shows of up to `limit` records, the greatest place first: of those before a place, if given. May miss very recent writes. Of a
     /// record of before, which does not say what lists show, the list of its owner gives the record itself.

@@ -28,4 +28,4 @@ pub use pipelines::{Answered, Pipelines};
 pub use services::{Restarted, Services};
 pub use source::{FileAt, Revision, Root, Source, SourceFile};
 pub use store::Store;
-pub use timer::Timer;
+pub use timer::{CLOCKS, Timer};

@@ -31,6 +31,9 @@ pub(crate) const BUILD: &str = "BUILD#";
 /// as much time to wait for an agent, may take longer than finished builds are kept.
 const KEEP_BLOCKED: SignedDuration = SignedDuration::from_hours(400 * 24);
 
+/// What a build waits for while the launch queue is worked off.
+const QUEUED: &str = "the service throttles launches: this one waits for its turn in the launch queue";
+
 /// How long a read of an agent's report from the bucket may take.
 const REPORT: Duration = Duration::from_secs(8);
 
@@ -182,6 +185,17 @@ impl Record for Build {
                         spent: false,
                     }));
                 }
+                // Others wait for their turn, and this one would take it from them. A launch that may already have succeeded is not a new one.
+                if !again && engine.pace.is_none() && engine.launches_queue().await {
+                    tracing::info!(build = %id, attempt, "launch queued");
+                    return Ok(Outcome::Event(BuildEvent::LaunchRefused {
+                        attempt,
+                        capacity,
+                        round,
+                        refusal: Refusal::Throttled(QUEUED.to_owned()),
+                        spent: false,
+                    }));
+                }
                 let launch = LaunchId {
                     attempt: self.attempt_id(attempt),
                     capacity,
@@ -282,8 +296,18 @@ async fn launch(build: &Build, engine: &Engine, launch: &LaunchId, again: bool) 
         engine.clock.pause(ONCE_MORE_AFTER).await;
         launched = executor.launch(&build.spec, launch, again).await?;
     }
+    let now = engine.clock.now();
     if let Some(pace) = &engine.pace {
-        pace.note(&launched, engine.clock.now());
+        pace.note(&launched, now);
+    }
+    if matches!(
+        launched,
+        Launch::Refused {
+            refusal: Refusal::Throttled(_),
+            ..
+        }
+    ) {
+        engine.recent.throttled(now);
     }
     Ok(launched)
 }

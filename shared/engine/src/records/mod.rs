@@ -14,6 +14,7 @@ mod build;
 mod claim;
 mod configuration;
 mod instance;
+mod launcher;
 mod pauses;
 mod pool;
 mod run;
@@ -27,6 +28,7 @@ use bellhop_domain::configuration::Configuration;
 use bellhop_domain::decision::Ignored;
 use bellhop_domain::instance::Instance;
 use bellhop_domain::outbox::Pending;
+use bellhop_domain::queue::launcher::Launcher;
 use bellhop_domain::queue::pool::Pool;
 use bellhop_domain::record::{Decides, Performer};
 use bellhop_domain::run::Run;
@@ -44,7 +46,6 @@ use crate::{Engine, Fault, Handled, TIMERS_AHEAD};
 
 pub(crate) use self::build::BUILD;
 pub use self::run::fits_transaction;
-pub use self::standing::LastRead;
 
 /// A record with its version, which must be unchanged at the next write.
 #[derive(Debug, Clone, PartialEq)]
@@ -136,6 +137,13 @@ pub trait Stored: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync
     /// When it is due next, and in which lane.
     fn due_in_lane(&self) -> Option<(Lane, Timestamp)> {
         self.due().map(|at| (self.lane(), at))
+    }
+
+    /// What is to be woken for it, each at its time: the launcher for a launch that waits for its turn, and the sweep for the record itself.
+    fn wake_ups(&self) -> Vec<(Timestamp, Key)> {
+        let launch = self.due().filter(|_| self.launches()).map(|at| (at, Launcher::key_of(())));
+        let own = self.timer().map(|at| (at, self.key()));
+        launch.into_iter().chain(own).collect()
     }
 
     /// When the ledger may delete it; `None` while it must stay.

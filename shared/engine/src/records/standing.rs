@@ -1,7 +1,5 @@
 //! The last results of branches and tags, and the messages that depend on them.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use bellhop_domain::agent::report_key;
 use bellhop_domain::build::Build;
 use bellhop_domain::ids::{JobName, Reference, RepositoryName};
@@ -40,10 +38,6 @@ impl Stored for Standing {
     }
 }
 
-/// The results that an announcement of a build has read, for the announcement of its run, which often follows within the same event. A write with its
-/// version proves that they were still current.
-pub type LastRead = Mutex<Option<Versioned<Standing>>>;
-
 /// The news of a run, if its end is reported, and the failing jobs of its branch or tag.
 fn news_of(run: &Run, noted: Option<&Standing>) -> Option<Vec<JobName>> {
     let succeeded = run.class() == RunClass::Succeeded;
@@ -65,7 +59,7 @@ impl Engine {
             return self.publish_end(run, news_of(run, None)).await;
         }
         let new = Standing::of(run);
-        let mut read = self.take_last_read(&new);
+        let mut read = self.recent.take(&new);
         let mut is_published = false;
         for _ in 0..=CONFLICTS {
             let stored = match read.take() {
@@ -113,17 +107,8 @@ impl Engine {
             return Ok(false);
         };
         let is_recovery = stored.record.is_recovery(id, bearing, build.created);
-        *self.last_read() = Some(stored);
+        self.recent.keep(stored);
         Ok(is_recovery)
-    }
-
-    fn last_read(&self) -> MutexGuard<'_, Option<Versioned<Standing>>> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What was read last, if it is of the same branch or tag.
-    fn take_last_read(&self, of: &Standing) -> Option<Versioned<Standing>> {
-        self.last_read().take().filter(|read| read.record.id() == of.id())
     }
 }
 

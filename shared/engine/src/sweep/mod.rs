@@ -5,19 +5,20 @@
 //! timer is lost, the record is due all the same.
 //!
 //! An effect that a dead function left is due [`PERFORM_WITHIN`](bellhop_domain::outbox::PERFORM_WITHIN) after its
-//! decision, and `advance` performs it or, where another function has to, wakes that one. `launches` paces the launches of waiting builds, `polls`
-//! asks for agents whose events may be lost.
+//! decision, and `advance` performs it or, where another function has to, wakes that one. `launches` works off the launch queue at the `pace` that the
+//! service accepts, woken by each build that joins it, and `polls` asks for agents whose events may be lost.
 
 mod launches;
+mod pace;
 mod polls;
 
 use std::collections::BTreeSet;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bellhop_domain::measure::{self, Measure};
+use bellhop_domain::queue::launcher::Launcher;
 use futures::future::{BoxFuture, Either, FutureExt, join, join3, join4, poll_fn, select};
 use futures::stream::{self, FuturesUnordered, StreamExt};
 use jiff::Timestamp;
@@ -25,10 +26,10 @@ use jiff::Timestamp;
 use self::polls::DESCRIBE;
 use crate::advance::Overdue;
 use crate::ports::{Key, Lane};
-use crate::records::{BUILD, Kind};
+use crate::records::{BUILD, Kind, Stored as _};
 use crate::{Engine, Fault, Handled};
 
-pub use self::launches::Pace;
+pub use self::pace::Pace;
 
 /// How long a record may be due before it counts as overdue and its delay is measured. A sweep runs each minute, so delays of a minute are normal.
 /// CloudWatch bills a metric for each hour in which it is written, so an idle suite writes none (<https://aws.amazon.com/cloudwatch/pricing/>).
@@ -82,8 +83,8 @@ enum Turn<'a> {
 
 impl Engine {
     /// Processes everything that is due: launches builds whose wait is over, stops those that exceeded their timeout, performs pending effects, and
-    /// polls agents without recent events. Launches continue in parallel as long as some are throttled. Starts nothing new after `until`. Each record
-    /// has a time limit, so that a service that does not respond delays only the records that need it.
+    /// polls agents without recent events. In parallel it works off the launch queue, if no other function does. Starts nothing new after `until`. Each
+    /// record has a time limit, so that a service that does not respond delays only the records that need it.
     ///
     /// # Errors
     /// If the ledger cannot list due records, or a record could not be processed: the first such fault, after all others were tried.
@@ -92,36 +93,42 @@ impl Engine {
         let soon = now.checked_add(TIMERS_AHEAD).unwrap_or(Timestamp::MAX);
         let (rest, launches, timers) = join3(
             self.ledger.due(Lane::Rest, now, LIMIT),
-            self.ledger.due(Lane::Launches, now, LIMIT),
+            self.ledger.due(Lane::Launches, soon, LIMIT),
             self.ledger.due(Lane::Timers, soon, LIMIT),
         )
         .await;
         let mut tally = Tally::default();
-        if let (Ok(rest), Ok(launches), Ok(timers)) = (&rest, &launches, &timers) {
-            let firsts = [rest, launches, timers].into_iter().filter_map(|lane| lane.first());
+        // In the launch queue, a record is due since it has its place, however fast the queue is worked off.
+        if let (Ok(rest), Ok(timers)) = (&rest, &timers) {
+            let firsts = [rest, timers].into_iter().filter_map(|lane| lane.first());
             let oldest = firsts.map(|(since, _)| *since).min();
             let overdue = oldest.map_or(Duration::ZERO, |since| measure::between(since, now));
             if overdue > OVERDUE_AFTER {
                 self.meter.count(None, &[Measure::Overdue(overdue)]);
             }
         }
-        let [rest, launches, mut timers] = [rest, launches, timers].map(|due| {
+        let [rest, mut launches, mut timers] = [rest, launches, timers].map(|due| {
             due.unwrap_or_else(|fault| {
                 tally.count(Err(fault));
                 Vec::new()
             })
         });
-        let ahead = timers.split_off(timers.partition_point(|(at, _)| *at <= now));
-        let pace = Arc::new(Pace::new(now));
-        let engine = Self {
-            pace: Some(pace.clone()),
-            ..self.clone()
-        };
+        let mut ahead = timers.split_off(timers.partition_point(|(at, _)| *at <= now));
+        // Each build sets its own wake-up. This one is for those whose wake-up was lost.
+        let next_launch = launches
+            .split_off(launches.partition_point(|(at, _)| *at <= now))
+            .into_iter()
+            .next();
+        ahead.extend(
+            next_launch
+                .filter(|_| launches.is_empty())
+                .map(|(at, _)| (at, Launcher::key_of(()))),
+        );
         let (of_rest, of_timers, of_launches, set) = join4(
-            engine.sweep_lane(Lane::Rest, rest, now, until),
-            engine.sweep_lane(Lane::Timers, timers, now, until),
-            engine.sweep_launches(&pace, launches, now, until),
-            self.set_timers(ahead),
+            self.sweep_lane(Lane::Rest, rest, now, until),
+            self.sweep_lane(Lane::Timers, timers, now, until),
+            self.sweep_launches(launches, now, until),
+            self.set_timers_ahead(ahead),
         )
         .await;
         if let Err(fault) = set {
@@ -142,7 +149,7 @@ impl Engine {
         fault.map_or(Ok(swept), Err)
     }
 
-    async fn set_timers(&self, timers: Vec<(Timestamp, Key)>) -> Result<(), Fault> {
+    async fn set_timers_ahead(&self, timers: Vec<(Timestamp, Key)>) -> Result<(), Fault> {
         if timers.is_empty() {
             return Ok(());
         }
@@ -151,23 +158,35 @@ impl Engine {
         self.timer.set(&waits.collect::<Vec<_>>()).await
     }
 
-    /// Processes records whose timers have gone off. Starts nothing new after `until`. One that is not due changes nothing.
+    /// Processes records whose timers have gone off, and takes a turn as the launcher if that was woken. The records do not wait for the turn. Starts
+    /// nothing new after `until`. A record that is not due changes nothing.
     ///
     /// # Errors
     /// As [`Engine::sweep`]. The record stays due, and the next sweep finds it.
     pub async fn timed(&self, mut keys: Vec<Key>, until: Timestamp) -> Result<Swept, Fault> {
         keys.sort();
         keys.dedup();
-        let due = keys.len();
-        let Tally { swept, fault } = self.sweep_records(keys, until).await;
+        let launcher = Launcher::key_of(());
+        let is_launcher = keys.contains(&launcher);
+        keys.retain(|key| *key != launcher);
+        let mut tally = Tally::default();
+        tally.swept.due = keys.len();
+        let launching = async {
+            match is_launcher {
+                true => self.launch_what_is_due(until).await,
+                false => Tally::default(),
+            }
+        };
+        let (of_records, of_launches) = join(self.sweep_records(keys, until), launching).await;
+        let Tally { swept, fault } = tally.and(of_records).and(of_launches);
         tracing::info!(
-            due,
+            due = swept.due,
             advanced = swept.advanced,
             left = swept.left,
             faults = swept.faults,
             "timers went off"
         );
-        fault.map_or(Ok(Swept { due, ..swept }), Err)
+        fault.map_or(Ok(swept), Err)
     }
 
     /// Processes all records of a lane, except launches: those due at a moment, of which `due` is the first part.

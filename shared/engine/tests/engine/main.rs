@@ -11,6 +11,7 @@ mod backups;
 mod builds;
 mod counting;
 mod instances;
+mod launcher;
 mod performers;
 mod pushes;
 mod runs;

@@ -29,7 +29,7 @@ use bellhop_domain::executor::{
 use bellhop_domain::ids::{AgentId, BuildId, RunId};
 use bellhop_domain::run::Run;
 use bellhop_engine::ports::{Executor, Executors, Ledger, SourceFile};
-use bellhop_engine::{BuildPorts, Engine, Fault, Handled, Performs, RemedyPorts, RunStarter, Started, Swept};
+use bellhop_engine::{BuildPorts, Engine, Fault, Handled, Performs, Recent, RemedyPorts, RunStarter, Started, Swept};
 use jiff::Timestamp;
 
 use agents::FakeAgents;
@@ -86,6 +86,8 @@ pub(crate) struct World {
     pub(crate) meter: Arc<Counted>,
     pub(crate) bell: Arc<waker::Bell>,
     pub(crate) timers: Arc<timer::Timers>,
+    /// What the functions have met lately, as if they were one.
+    pub(crate) recent: Arc<Recent>,
 }
 
 impl World {
@@ -170,7 +172,7 @@ impl World {
             clock: self.clock.clone(),
             performs,
             reading: Arc::default(),
-            standing: Arc::default(),
+            recent: self.recent.clone(),
             depth: 0,
             pace: None,
         }

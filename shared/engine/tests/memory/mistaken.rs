@@ -33,6 +33,8 @@ pub(crate) enum Mistake {
     OneLane,
     /// What is due comes newest first.
     NewestDue,
+    /// The newest of what is due are sought among the oldest.
+    OldestOfTheFirst,
     /// What is due is found a minute early.
     EarlyDue,
     /// A run is stored, and its builds are not.
@@ -48,7 +50,7 @@ pub(crate) enum Mistake {
 }
 
 /// The mistakes, and the properties that find each.
-pub(crate) const MISTAKES: [(Mistake, &[&str]); 16] = [
+pub(crate) const MISTAKES: [(Mistake, &[&str]); 17] = [
     (
         Mistake::FirstPageOfBuilds,
         &["large_builds_are_created_in_one_step", "builds_beyond_a_page_are_all_read"],
@@ -87,6 +89,7 @@ pub(crate) const MISTAKES: [(Mistake, &[&str]); 16] = [
     (Mistake::TextsOfC, &["a_text_comes_back_as_it_was"]),
     (Mistake::OneLane, &["what_is_due_is_in_one_lane"]),
     (Mistake::NewestDue, &["what_is_due_comes_in_its_order"]),
+    (Mistake::OldestOfTheFirst, &["what_is_due_comes_in_its_order"]),
     (
         Mistake::EarlyDue,
         &[
@@ -253,6 +256,15 @@ impl Ledger for Mistaken {
             due.reverse();
         }
         Ok(self.page(Mistake::FirstPageOfDue, due, |(_, key)| key.to_string().len()))
+    }
+
+    async fn newest_due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
+        if self.has(Mistake::OldestOfTheFirst) {
+            let mut due = self.inner.due(lane, now, limit).await?;
+            due.reverse();
+            return Ok(due);
+        }
+        self.inner.newest_due(lane, now, limit).await
     }
 
     async fn list(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<String>, Fault> {

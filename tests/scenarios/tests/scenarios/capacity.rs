@@ -1,5 +1,7 @@
 //! There may be no capacity, or none that may be asked for now.
 
+use std::time::{Duration, Instant};
+
 use bellhop_domain::build::BuildState;
 use bellhop_scenarios::World;
 use bellhop_stand_in::{Fault, Rule, Times};
@@ -100,39 +102,45 @@ async fn without_any_capacity_a_build_waits() {
     a_refused_launch_waits(Fault::NoCapacity, "on-demand", "Capacity").await;
 }
 
-/// Throttles a launch in this way, and the next one; `tries` is how often the SDK tries each.
-async fn a_throttled_launch_is_tried_again_soon(fault: Fault, tries: u32) {
+/// Throttles a launch in this way, and the next one. The SDK tries neither again.
+async fn a_throttled_launch_waits_for_its_turn(fault: Fault) {
     let world = World::new().await;
-    let rule = world
-        .faults()
-        .inject(Rule::new("ecs", "RunTask", fault).times(Times::Next(2 * tries)));
+    let rule = world.faults().inject(Rule::new("ecs", "RunTask", fault).times(Times::Next(2)));
 
     world.start().await;
 
     let build = world.build("test").await;
     assert_eq!((build.status(), attempts(&build)), ("queued", vec!["1 spot waiting".to_owned()]));
-    assert_eq!(world.faults().fired(rule), tries);
+    assert_eq!(world.faults().fired(rule), 1);
     let refusal = build.attempts[0].last_refusal.as_ref().unwrap();
     assert!(refusal.contains("Rate exceeded"), "{refusal}");
-    let wait = not_before(&world).await.duration_since(world.engine().clock.now());
-    assert!(wait.as_secs_f64() <= 2.0, "{wait}");
+    assert_eq!(build.next_try(), None);
 
-    // The same sweep goes on until it is through.
-    world.sweep_after(2 * SECOND).await.unwrap();
-    assert_eq!(world.faults().fired(rule), 2 * tries);
+    // The launcher was woken, and goes on until it is through.
+    let begun = Instant::now();
+    let answer = loop {
+        if let Some(answer) = world.timed().await {
+            break answer;
+        }
+        assert!(begun.elapsed() < MINUTE, "the launcher was not woken");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    answer.unwrap();
+    assert!(begun.elapsed() < 5 * SECOND, "{:?}", begun.elapsed());
+    assert_eq!(world.faults().fired(rule), 2);
     assert_eq!(attempts(&world.build("test").await), ["1 spot launching"]);
     assert_eq!(world.tasks().len(), 1);
     assert!(world.told().await.is_empty());
 }
 
 #[tokio::test]
-async fn a_throttled_launch_is_tried_again_within_the_sweep() {
-    a_throttled_launch_is_tried_again_soon(Fault::Throttle, 3).await;
+async fn a_throttled_launch_waits_in_the_launch_queue() {
+    a_throttled_launch_waits_for_its_turn(Fault::Throttle).await;
 }
 
 #[tokio::test]
-async fn a_launch_whose_throttle_looks_like_a_bad_request_is_tried_again_within_the_sweep() {
-    a_throttled_launch_is_tried_again_soon(Fault::DisguisedThrottle, 1).await;
+async fn a_launch_whose_throttle_looks_like_a_bad_request_waits_in_the_launch_queue() {
+    a_throttled_launch_waits_for_its_turn(Fault::DisguisedThrottle).await;
 }
 
 #[tokio::test]

@@ -17,8 +17,8 @@ use bellhop_domain::run::pipeline::PipelineAnswer;
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::memory::MemoryLedger;
 use bellhop_engine::ports::{
-    Answered, Clock, Created, Executor, Executors, FileAt, Item, Lane, Launch, Ledger, List, Meter, Notifier, Pipelines, Revision, Root,
-    Source, SourceFile, Store, Text, Timer, Waker, Written,
+    Answered, CLOCKS, Clock, Created, Executor, Executors, FileAt, Item, Lane, Launch, Ledger, List, Meter, Notifier, Pipelines, Revision,
+    Root, Source, SourceFile, Store, Text, Timer, Waker, Written,
 };
 use bellhop_engine::{BuildPorts, Engine, Fault, Performs, RunStarter};
 use jiff::Timestamp;
@@ -76,6 +76,7 @@ pub(crate) struct Counts {
     pub(crate) by_kind: BTreeMap<&'static str, u64>,
     pub(crate) run_task: u64,
     pub(crate) throttled: u64,
+    pub(crate) timers: u64,
 }
 
 /// Everything outside of the functions.
@@ -84,6 +85,8 @@ pub(crate) struct Cloud {
     ledger: MemoryLedger,
     ecs: Mutex<Ecs>,
     counts: Mutex<Counts>,
+    /// The messages of the timer queue, each with the moment from which on it is delivered.
+    timers: Mutex<Vec<(Duration, Key)>>,
     dice: Mutex<fastrand::Rng>,
     /// How many jobs the pipeline file of every repository has, and whether they are for on-demand capacity alone.
     jobs: Mutex<(usize, bool)>,
@@ -102,6 +105,7 @@ impl Cloud {
             ledger: MemoryLedger::default(),
             ecs: Mutex::default(),
             counts: Mutex::default(),
+            timers: Mutex::default(),
             dice: Mutex::new(fastrand::Rng::with_seed(seed)),
             jobs: Mutex::new((1, false)),
             sdk_tries,
@@ -112,6 +116,7 @@ impl Cloud {
     pub(crate) fn begin(&self, rate: Rate) {
         *lock(&self.begun) = Instant::now();
         *lock(&self.counts) = Counts::default();
+        lock(&self.timers).clear();
         let mut ecs = lock(&self.ecs);
         let launches = [Capacity::Spot, Capacity::OnDemand].map(|capacity| (capacity, Bucket::new(rate)));
         ecs.limits = Some((Bucket::new(rate), launches.into()));
@@ -140,6 +145,21 @@ impl Cloud {
         let mut ecs = lock(&self.ecs);
         let news = std::mem::take(&mut ecs.news);
         news.into_iter().filter_map(|index| ecs.tasks.get(index).cloned()).collect()
+    }
+
+    /// The first messages of the timer queue that are to be delivered, at most so many.
+    pub(crate) fn timers(&self, most: usize) -> Vec<Key> {
+        let now = self.now();
+        let mut timers = lock(&self.timers);
+        let mut keys = Vec::new();
+        timers.retain(|(at, key)| {
+            let stays = *at > now || keys.len() >= most;
+            if !stays {
+                keys.push(key.clone());
+            }
+            stays
+        });
+        keys
     }
 
     /// A task changes.
@@ -173,7 +193,7 @@ impl Cloud {
                 ..Performs::default()
             },
             reading: Arc::default(),
-            standing: Arc::default(),
+            recent: Arc::default(),
             depth: 0,
             pace: None,
         }
@@ -284,6 +304,11 @@ impl Ledger for Port {
         };
         self.0.request("Query", queries, TABLE).await;
         self.0.ledger.due(lane, now, limit).await
+    }
+
+    async fn newest_due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
+        self.0.request("Query", 1, TABLE).await;
+        self.0.ledger.newest_due(lane, now, limit).await
     }
 
     async fn list(&self, _: &List, _: Option<&str>, _: usize) -> Result<Vec<String>, Fault> {
@@ -442,10 +467,19 @@ impl Waker for Port {
     }
 }
 
-/// Nothing here fails in a way that waits for a time of its own: what is throttled waits for the sweep.
 #[async_trait]
 impl Timer for Port {
-    async fn set(&self, _: &[(Duration, Key)]) -> Result<(), Fault> {
+    /// A delay has whole seconds.
+    async fn set(&self, timers: &[(Duration, Key)]) -> Result<(), Fault> {
+        self.0.half(OTHER).await;
+        let now = self.0.now();
+        let messages = timers.iter().map(|(wait, key)| {
+            let wait = if wait.is_zero() { *wait } else { *wait + CLOCKS };
+            let delay = Duration::from_secs(wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX));
+            (now + delay, key.clone())
+        });
+        lock(&self.0.timers).extend(messages);
+        lock(&self.0.counts).timers += timers.len() as u64;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bellhop_domain::build::BuildEvent;
 use bellhop_domain::ids::BuildId;
+use bellhop_domain::record::Key;
 use bellhop_domain::run::trigger::Push;
 use bellhop_engine::Fault;
 use tokio::sync::Semaphore;
@@ -15,6 +16,10 @@ use crate::cloud::Cloud;
 
 /// How many invocations an account may have at once.
 const CONCURRENCY: usize = 1000;
+/// How many readers the timer queue has, how many messages each takes at a time, and how long it waits for one, as in infra/template.yaml.
+const READERS: usize = 5;
+const BATCH: usize = 10;
+const RECEIVE: Duration = Duration::from_millis(50);
 /// What an invocation takes beside its requests.
 const OWN: Duration = Duration::from_millis(3);
 /// After which times an invocation that failed is tried again.
@@ -26,6 +31,8 @@ pub(crate) enum Event {
     Agent(BuildId, BuildEvent),
     Push(Push),
     Sweep,
+    /// Timers have gone off.
+    Timed(Vec<Key>),
 }
 
 /// The sweep's times.
@@ -90,6 +97,24 @@ impl Lambda {
         });
     }
 
+    /// Delivers the messages of the timer queue, as Lambda does: a few readers, each of which invokes the function with what there is and waits for it.
+    pub(crate) fn reads_timers(self: &Rc<Self>) {
+        for _ in 0..READERS {
+            let lambda = self.clone();
+            tokio::task::spawn_local(async move {
+                loop {
+                    let keys = lambda.cloud.timers(BATCH);
+                    if keys.is_empty() {
+                        tokio::time::sleep(RECEIVE).await;
+                    } else {
+                        // A batch that failed comes back after minutes, when it is worth nothing.
+                        let _ = lambda.once(&Event::Timed(keys)).await;
+                    }
+                }
+            });
+        }
+    }
+
     /// One invocation, and whether it ended well.
     pub(crate) async fn once(&self, event: &Event) -> Result<(), Fault> {
         let Ok(_place) = self.places.acquire().await else {
@@ -101,7 +126,7 @@ impl Lambda {
         let limit = match event {
             Event::Agent(..) => Duration::from_secs(30),
             Event::Push(_) => Duration::from_secs(60),
-            Event::Sweep => self.sweep.timeout,
+            Event::Sweep | Event::Timed(_) => self.sweep.timeout,
         };
         let result = tokio::time::timeout(limit, self.work(event)).await;
         self.at_once.set(self.at_once.get() - 1);
@@ -110,7 +135,7 @@ impl Lambda {
         billed.most_at_once = billed.most_at_once.max(at_once);
         billed.invocations += 1;
         billed.ms += ms;
-        billed.sweep_ms += if matches!(event, Event::Sweep) { ms } else { 0 };
+        billed.sweep_ms += if matches!(event, Event::Sweep | Event::Timed(_)) { ms } else { 0 };
         let result = result.unwrap_or_else(|_| Err(Fault::transient("the invocation took too long")));
         billed.errors += u64::from(result.is_err());
         result
@@ -126,6 +151,10 @@ impl Lambda {
             Event::Sweep => {
                 let until = begun.checked_add(self.sweep.timeout.saturating_sub(self.sweep.reserve));
                 engine.sweep(until.unwrap_or(begun)).await.map(|_| ())
+            }
+            Event::Timed(keys) => {
+                let until = begun.checked_add(self.sweep.timeout.saturating_sub(self.sweep.reserve));
+                engine.timed(keys.clone(), until.unwrap_or(begun)).await.map(|_| ())
             }
         }
     }

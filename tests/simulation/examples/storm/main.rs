@@ -37,11 +37,6 @@ use crate::lambda::{Event, Lambda, SweepTimes};
 
 /// How many builds a run of the storm has.
 const JOBS: usize = 20;
-/// The rates of Fargate's launches and of RunTask (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/throttling.html>).
-const RATE: Rate = Rate {
-    burst: 100.0,
-    per_second: 20.0,
-};
 /// How long the storm may go on.
 const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
 /// How long it is watched once all replacements are launched: until the last agents' events have come.
@@ -65,12 +60,25 @@ struct Arguments {
     /// What it keeps of that in reserve, as in functions/sweep
     #[arg(long, default_value_t = 20)]
     reserve: u64,
-    /// How often the SDK tries a launch that is throttled
-    #[arg(long, default_value_t = 3)]
+    /// How often the SDK tries a launch that is throttled, as in shared/aws
+    #[arg(long, default_value_t = 1)]
     sdk_tries: u32,
+    /// How many launches a second the service accepts; one storm each. Fargate accepts 20
+    /// (<https://docs.aws.amazon.com/AmazonECS/latest/developerguide/throttling.html>)
+    #[arg(long, value_delimiter = ',', default_value = "20")]
+    per_second: Vec<f64>,
+    /// For how many seconds' launches it has tokens at the most
+    #[arg(long, default_value_t = 5.0)]
+    burst_seconds: f64,
+    /// By how much the rate is multiplied, for twenty seconds of every forty
+    #[arg(long, default_value_t = 1.0)]
+    changes_by: f64,
     /// How many pushes come meanwhile, each with a job for on-demand capacity
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 60)]
     pushes: usize,
+    /// Within how many seconds they come
+    #[arg(long, default_value_t = 60)]
+    pushes_within: u64,
     /// Decides everything else
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -85,18 +93,23 @@ struct Storm {
     builds: usize,
     within_seconds: u64,
     sweep_at_seconds: u64,
+    per_second: f64,
+    burst: f64,
+    changes_by: f64,
     seed: u64,
     /// From the first warning until the last replacement was accepted; none if not all were.
     last_seconds: Option<f64>,
     /// The same at the least, as the service's rates allow it.
     least_seconds: f64,
     ratio: Option<f64>,
-    /// The same for the jobs of pushes, from the first push.
-    pushes_waited_seconds: f64,
+    /// How long the jobs of pushes waited that came while builds were interrupted, and of those that came after that.
+    pushes_during: Waits,
+    pushes_after: Waits,
     requests_to_table_per_build: BTreeMap<&'static str, f64>,
     run_task_per_build: f64,
     throttled_per_build: f64,
     invocations_per_build: f64,
+    timers_per_build: f64,
     errors: u64,
     billed_ms_per_build: f64,
     billed_sweep_seconds: f64,
@@ -107,21 +120,62 @@ struct Storm {
     took_seconds: f64,
 }
 
+/// How long some launches waited, in seconds.
+#[derive(Debug, Default, Serialize)]
+struct Waits {
+    count: usize,
+    median: f64,
+    worst: f64,
+    /// How many waited for no more than two seconds.
+    within_two: usize,
+}
+
+impl Waits {
+    fn of(mut seconds: Vec<f64>) -> Self {
+        seconds.sort_by(f64::total_cmp);
+        Self {
+            count: seconds.len(),
+            median: seconds.get(seconds.len() / 2).copied().unwrap_or_default(),
+            worst: seconds.last().copied().unwrap_or_default(),
+            within_two: seconds.iter().filter(|wait| **wait <= 2.0).count(),
+        }
+    }
+}
+
+impl std::fmt::Display for Waits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            count,
+            median,
+            worst,
+            within_two,
+        } = self;
+        write!(f, "{median:.1}, {worst:.1} ({within_two} of {count})")
+    }
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
     let mut storms = Vec::new();
     for builds in &arguments.builds {
-        for sweep_at in &arguments.sweep_at {
-            let begun = std::time::Instant::now();
-            fastrand::seed(arguments.seed);
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .start_paused(true)
-                .build()?;
-            let local = tokio::task::LocalSet::new();
-            let mut storm = local.block_on(&runtime, storm(&arguments, *builds, *sweep_at))?;
-            storm.took_seconds = begun.elapsed().as_secs_f64();
-            storms.push(storm);
+        for per_second in &arguments.per_second {
+            let rate = Rate {
+                burst: per_second * arguments.burst_seconds,
+                per_second: *per_second,
+                changes_by: arguments.changes_by,
+            };
+            for sweep_at in &arguments.sweep_at {
+                let begun = std::time::Instant::now();
+                fastrand::seed(arguments.seed);
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_time()
+                    .start_paused(true)
+                    .build()?;
+                let local = tokio::task::LocalSet::new();
+                let mut storm = local.block_on(&runtime, storm(&arguments, *builds, rate, *sweep_at))?;
+                storm.took_seconds = begun.elapsed().as_secs_f64();
+                storms.push(storm);
+            }
         }
     }
     println!("{}", table(&storms));
@@ -137,7 +191,7 @@ struct Victim {
     agent: AgentId,
 }
 
-async fn storm(arguments: &Arguments, builds: usize, sweep_at: u64) -> Result<Storm, Fault> {
+async fn storm(arguments: &Arguments, builds: usize, rate: Rate, sweep_at: u64) -> Result<Storm, Fault> {
     let cloud = Cloud::new(arguments.seed, arguments.sdk_tries);
     let lambda = Lambda::new(
         &cloud,
@@ -147,10 +201,11 @@ async fn storm(arguments: &Arguments, builds: usize, sweep_at: u64) -> Result<St
         },
     );
     let victims = running(&cloud, &lambda, builds).await?;
-    let within = Duration::from_secs(arguments.within);
+    let [within, pushes_within] = [arguments.within, arguments.pushes_within].map(Duration::from_secs);
     cloud.pushes_have(1, true);
     lambda.forget();
-    cloud.begin(RATE);
+    cloud.begin(rate);
+    lambda.reads_timers();
     let mut wanted = Vec::with_capacity(builds);
     for victim in &victims {
         let at = within.mul_f64(cloud.dice().f64());
@@ -159,9 +214,8 @@ async fn storm(arguments: &Arguments, builds: usize, sweep_at: u64) -> Result<St
     }
     let mut pushed = BTreeMap::new();
     for number in 0..arguments.pushes {
-        let (push, at) = (push(&format!("meanwhile-{number}")), within.mul_f64(cloud.dice().f64()));
+        let (push, at) = (push(&format!("meanwhile-{number}")), pushes_within.mul_f64(cloud.dice().f64()));
         pushed.insert(push.trigger.clone(), at);
-        wanted.push(at);
         let lambda = lambda.clone();
         after(at, move || lambda.invoke(Event::Push(push)));
     }
@@ -182,19 +236,25 @@ async fn storm(arguments: &Arguments, builds: usize, sweep_at: u64) -> Result<St
         .iter()
         .filter(|task| task.capacity == Capacity::OnDemand && task.attempt.number == 1)
         .collect();
-    let pushes_waited = waited(&of_pushes, &pushed);
+    let waits = waited(&of_pushes, &pushed);
+    let (during, after): (Vec<_>, Vec<_>) = waits.into_iter().partition(|(at, _)| *at < within);
+    let [pushes_during, pushes_after] = [during, after].map(|waits| Waits::of(waits.into_iter().map(|(_, wait)| wait).collect()));
     let per_build = |count: f64| count / builds.max(1) as f64;
-    // What the pushes need comes before some of the replacements.
-    let least = least(RATE, &wanted);
+    let pushed: Vec<Duration> = pushed.into_values().collect();
+    let least = least(rate, &wanted, &pushed);
     Ok(Storm {
         builds,
         within_seconds: arguments.within,
         sweep_at_seconds: sweep_at,
+        per_second: rate.per_second,
+        burst: rate.burst,
+        changes_by: rate.changes_by,
         seed: arguments.seed,
         last_seconds: (lost == 0).then_some(replaced.as_secs_f64()),
         least_seconds: least.as_secs_f64(),
         ratio: (lost == 0).then(|| replaced.as_secs_f64() / least.as_secs_f64()),
-        pushes_waited_seconds: pushes_waited.as_secs_f64(),
+        pushes_during,
+        pushes_after,
         requests_to_table_per_build: counts
             .by_kind
             .iter()
@@ -203,6 +263,7 @@ async fn storm(arguments: &Arguments, builds: usize, sweep_at: u64) -> Result<St
         run_task_per_build: per_build(counts.run_task as f64),
         throttled_per_build: per_build(counts.throttled as f64),
         invocations_per_build: per_build(billed.invocations as f64),
+        timers_per_build: per_build(counts.timers as f64),
         errors: billed.errors,
         billed_ms_per_build: per_build(billed.ms as f64),
         billed_sweep_seconds: billed.sweep_ms as f64 / 1000.0,
@@ -213,8 +274,8 @@ async fn storm(arguments: &Arguments, builds: usize, sweep_at: u64) -> Result<St
     })
 }
 
-/// The longest that the job of a push waited for its agent.
-fn waited(tasks: &[&Task], pushed: &BTreeMap<String, Duration>) -> Duration {
+/// When each push came, and how many seconds its job waited for its agent.
+fn waited(tasks: &[&Task], pushed: &BTreeMap<String, Duration>) -> Vec<(Duration, f64)> {
     let begun = pushed.iter().map(|(trigger, at)| {
         let push = push(trigger);
         (
@@ -223,10 +284,11 @@ fn waited(tasks: &[&Task], pushed: &BTreeMap<String, Duration>) -> Duration {
         )
     });
     let begun: BTreeMap<_, _> = begun.collect();
-    let waits = tasks
-        .iter()
-        .filter_map(|task| Some(task.at.saturating_sub(*begun.get(&task.attempt.build.run)?)));
-    waits.max().unwrap_or_default()
+    let waits = tasks.iter().filter_map(|task| {
+        let at = *begun.get(&task.attempt.build.run)?;
+        Some((at, task.at.saturating_sub(at).as_secs_f64()))
+    });
+    waits.collect()
 }
 
 /// So many builds whose agents run on Spot.
@@ -375,6 +437,7 @@ fn table(storms: &[Storm]) -> Table {
     table.load_style(UTF8_FULL_CONDENSED).set_header([
         "builds",
         "within s",
+        "a second",
         "sweep at s",
         "last launch s",
         "least s",
@@ -384,10 +447,12 @@ fn table(storms: &[Storm]) -> Table {
         "RunTask/build",
         "throttled/build",
         "invocations/build",
+        "timers/build",
         "ms/build",
         "sweeps s",
         "at once",
-        "pushes waited s",
+        "pushes during it s",
+        "pushes after s",
         "errors",
         "lost",
         "doubled",
@@ -395,10 +460,15 @@ fn table(storms: &[Storm]) -> Table {
     ]);
     for storm in storms {
         let of = |kind: &str| storm.requests_to_table_per_build.get(kind).copied().unwrap_or_default();
+        let rate = |storm: &Storm| match storm.changes_by {
+            1.0 => storm.per_second.to_string(),
+            factor => format!("{}, {}", storm.per_second, storm.per_second * factor),
+        };
         let optional = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
         table.add_row([
             storm.builds.to_string(),
             storm.within_seconds.to_string(),
+            rate(storm),
             storm.sweep_at_seconds.to_string(),
             optional(storm.last_seconds),
             format!("{:.2}", storm.least_seconds),
@@ -408,10 +478,12 @@ fn table(storms: &[Storm]) -> Table {
             format!("{:.2}", storm.run_task_per_build),
             format!("{:.2}", storm.throttled_per_build),
             format!("{:.2}", storm.invocations_per_build),
+            format!("{:.2}", storm.timers_per_build),
             format!("{:.0}", storm.billed_ms_per_build),
             format!("{:.0}", storm.billed_sweep_seconds),
             storm.most_at_once.to_string(),
-            format!("{:.1}", storm.pushes_waited_seconds),
+            storm.pushes_during.to_string(),
+            storm.pushes_after.to_string(),
             storm.errors.to_string(),
             storm.lost.to_string(),
             storm.doubled.to_string(),

@@ -341,7 +341,7 @@ pub(crate) fn at_rest(world: &mut World) {
             world,
             Subject::World,
             "instances-are-drained",
-            drained || undrainable || told_abandoned,
+            drained || undrainable || told_abandoned || untold && record.outbox.abandoned() > 0,
             "{id} is not drained: {record:?}"
         );
         check!(

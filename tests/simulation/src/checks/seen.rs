@@ -43,6 +43,8 @@ pub(crate) struct Checks {
     pub(crate) given_up: BTreeSet<RunId>,
     /// How often each build and run was decided to be over.
     pub(super) closed: BTreeMap<String, u32>,
+    /// The invocation that has written the launcher's record last.
+    pub(super) launcher: Option<u64>,
     /// What was seen of backups.
     pub(super) backups: super::backups::Seen,
     /// What was seen of alarms.

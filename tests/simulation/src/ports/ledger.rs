@@ -42,9 +42,23 @@ impl Ledger for Port {
     }
 
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
+        let is_sweep = self.is_sweep;
         self.call(Service::Ledger, "Query", Subject::World, move |world| {
+            if mutant::overlooks_lane(world, lane, is_sweep) {
+                return Vec::new();
+            }
             let ahead = !world.is(Mutant::TIMERS_NOT_SEEN_AHEAD);
             world.due(lane, if ahead { now } else { now.min(timestamp(world.now)) }, limit)
+        })
+        .await
+    }
+
+    async fn newest_due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
+        self.call(Service::Ledger, "Query", Subject::World, move |world| {
+            let mut due = world.due(lane, now, usize::MAX);
+            due.reverse();
+            due.truncate(limit);
+            due
         })
         .await
     }

@@ -19,6 +19,8 @@ pub(crate) struct Port {
     pub(super) world: Shared,
     /// How far its clock is from the world's.
     pub(super) skew: i64,
+    /// Whether it is the minute's sweep.
+    pub(crate) is_sweep: bool,
 }
 
 impl Port {
@@ -35,6 +37,7 @@ impl Port {
         Self {
             world: shared.clone(),
             skew,
+            is_sweep: false,
         }
     }
 

@@ -9,7 +9,7 @@ use bellhop_engine::ports::Timer;
 
 use super::fate::Service;
 use super::port::Port;
-use crate::mutant::Mutant;
+use crate::mutant::{self, Mutant};
 use crate::world::{Invoke, Job, SECOND, Subject, World, millis};
 
 #[async_trait]
@@ -28,7 +28,7 @@ impl Timer for Port {
 
 fn go_off(world: &mut World, delay: u64, key: &Key) {
     let delay = match world.mutant {
-        Some(Mutant::TIMERS_LOST) => return,
+        _ if mutant::drops_wake_up(world, key) => return,
         Some(Mutant::TIMERS_EARLY) => delay.saturating_sub(2 * SECOND),
         _ => delay,
     };

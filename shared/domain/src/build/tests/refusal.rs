@@ -31,23 +31,25 @@ fn without_any_capacity_the_build_waits_longer_each_time() {
 
 #[test]
 fn a_throttle_or_an_account_limit_keeps_the_attempt_on_spot() {
-    for (refusal, wait) in [(throttled(), 1..=2), (account_limit(), 11..=15)] {
+    for (refusal, wait) in [(throttled(), 0..=0), (account_limit(), 11..=15)] {
         Story::new(spec())
             .refused(1, SPOT, refusal)
             .expect_status("queued")
             .expect_wait(wait)
-            .tick(1)
-            .expect_ignored(Ignored::NotDue)
             .tick_when_due()
             .expect_todo(&["launch 1 on spot"]);
     }
+    let limited = Story::new(spec()).refused(1, SPOT, account_limit());
+    limited.tick(1).expect_ignored(Ignored::NotDue);
 }
 
 #[test]
-fn the_wait_after_a_throttle_does_not_grow_and_makes_no_other_wait_longer() {
+fn a_throttle_costs_no_place_in_the_queue_and_makes_no_other_wait_longer() {
     let mut story = Story::new(spec());
-    for _ in 0..20 {
-        story = story.refused(1, SPOT, throttled()).expect_wait(1..=2).tick_when_due();
+    for second in 0..20 {
+        story = story.at(second).refused(1, SPOT, throttled()).expect_wait(-second..=-second);
+        assert_eq!((story.build.due(), story.build.next_try()), (Some(t(0)), None));
+        story = story.tick_when_due();
     }
     story
         .expect_attempts(&[SPOT])
@@ -57,15 +59,18 @@ fn the_wait_after_a_throttle_does_not_grow_and_makes_no_other_wait_longer() {
 }
 
 #[test]
-fn builds_that_were_throttled_together_do_not_come_back_together() {
-    let waits: std::collections::BTreeSet<i64> = (0..20)
-        .map(|number| {
-            let story = Story::new(crate::testing::spec_needing(&format!("job-{number}"), &[])).refused(1, SPOT, throttled());
-            story.build.due().unwrap().as_millisecond() - t(0).as_millisecond()
-        })
-        .collect();
-    assert!(waits.len() > 10, "{waits:?}");
-    assert!(waits.iter().all(|wait| (1500..=2000).contains(wait)), "{waits:?}");
+fn a_further_attempt_is_ahead_of_every_first_one_in_the_queue() {
+    let first = Story::new(spec()).refused(1, SPOT, throttled());
+    let replaced = Story::new(spec()).up().at(3600).warned("1a").refused(2, ON_DEMAND, throttled());
+    assert!(replaced.build.is_due_for_paced_launch() && replaced.build.next_try().is_none());
+    let ahead = first.build.due().unwrap().duration_since(replaced.build.due().unwrap());
+    assert_eq!(ahead.as_hours(), 47, "more than the longest queue-timeout");
+    // A pause holds both back, and then they take their places.
+    let paused = || Refusal::Paused("an alarm".to_owned());
+    let waits = replaced.tick_when_due().refused(2, ON_DEMAND, paused());
+    assert_eq!(waits.build.next_try(), waits.build.due());
+    let again = waits.tick_when_due().refused(2, ON_DEMAND, throttled());
+    assert_eq!(first.build.due().unwrap().duration_since(again.build.due().unwrap()).as_hours(), 47);
 }
 
 #[test]
@@ -74,7 +79,9 @@ fn throttles_do_not_outlast_the_queue_timeout() {
     while story.build.outcome().is_none() {
         assert!(story.second <= 2 * HOUR, "still waiting");
         story = if todo(&story.build).is_empty() {
-            story.tick_when_due()
+            // Its turn comes every other second.
+            let second = story.second + 2;
+            story.tick(second)
         } else {
             story.refused(1, SPOT, throttled()).performed()
         };

@@ -81,6 +81,11 @@ impl Ledger for FaultyLedger {
         self.inner.due(lane, now, limit).await
     }
 
+    async fn newest_due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
+        tokio::task::yield_now().await;
+        self.inner.newest_due(lane, now, limit).await
+    }
+
     async fn list(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<String>, Fault> {
         tokio::task::yield_now().await;
         self.inner.list(list, before, limit).await
