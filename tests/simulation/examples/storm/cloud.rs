@@ -199,9 +199,9 @@ impl Cloud {
         }
     }
 
-    pub(crate) fn starter(self: &Arc<Self>) -> RunStarter {
+    pub(crate) fn starter(self: &Arc<Self>, engine: Engine) -> RunStarter {
         RunStarter {
-            engine: self.engine(),
+            engine,
             source: Arc::new(Port(self.clone())),
         }
     }

@@ -9,7 +9,7 @@ use bellhop_domain::build::BuildEvent;
 use bellhop_domain::ids::BuildId;
 use bellhop_domain::record::Key;
 use bellhop_domain::run::trigger::Push;
-use bellhop_engine::Fault;
+use bellhop_engine::{Engine, Fault, Recent};
 use tokio::sync::Semaphore;
 
 use crate::cloud::Cloud;
@@ -62,6 +62,8 @@ pub(crate) struct Lambda {
     sweep: SweepTimes,
     billed: RefCell<Billed>,
     at_once: Cell<usize>,
+    /// What the idle execution environments of each function remember; an event goes to the one that was busy last.
+    idle: RefCell<[Vec<Arc<Recent>>; 3]>,
 }
 
 impl Lambda {
@@ -72,6 +74,7 @@ impl Lambda {
             sweep,
             billed: RefCell::default(),
             at_once: Cell::new(0),
+            idle: RefCell::default(),
         })
     }
 
@@ -128,7 +131,16 @@ impl Lambda {
             Event::Push(_) => Duration::from_secs(60),
             Event::Sweep | Event::Timed(_) => self.sweep.timeout,
         };
-        let result = tokio::time::timeout(limit, self.work(event)).await;
+        let function = match event {
+            Event::Agent(..) => 0,
+            Event::Push(_) => 1,
+            Event::Sweep | Event::Timed(_) => 2,
+        };
+        let recent = self.idle.borrow_mut().get_mut(function).and_then(Vec::pop).unwrap_or_default();
+        let result = tokio::time::timeout(limit, self.work(event, recent.clone())).await;
+        if let Some(idle) = self.idle.borrow_mut().get_mut(function) {
+            idle.push(recent);
+        }
         self.at_once.set(self.at_once.get() - 1);
         let ms = (self.cloud.now() - begun).as_millis() + 1;
         let mut billed = self.billed.borrow_mut();
@@ -141,13 +153,16 @@ impl Lambda {
         result
     }
 
-    async fn work(&self, event: &Event) -> Result<(), Fault> {
-        let engine = self.cloud.engine();
+    async fn work(&self, event: &Event, recent: Arc<Recent>) -> Result<(), Fault> {
+        let engine = Engine {
+            recent,
+            ..self.cloud.engine()
+        };
         let begun = engine.clock.now();
         tokio::time::sleep(OWN).await;
         match event {
             Event::Agent(build, event) => engine.build(build, event.clone()).await.map(|_| ()),
-            Event::Push(push) => self.cloud.starter().push(push).await.map(|_| ()),
+            Event::Push(push) => self.cloud.starter(engine).push(push).await.map(|_| ()),
             Event::Sweep => {
                 let until = begun.checked_add(self.sweep.timeout.saturating_sub(self.sweep.reserve));
                 engine.sweep(until.unwrap_or(begun)).await.map(|_| ())
