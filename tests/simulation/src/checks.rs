@@ -17,7 +17,7 @@ mod branches;
 mod builds;
 pub(crate) mod instances;
 mod launches;
-mod places;
+pub(crate) mod places;
 mod records;
 pub(crate) mod requests;
 mod runs;
@@ -43,6 +43,7 @@ pub(crate) use seen::{Checks, cancelled, denied, forbidden, given_up, is_out_of_
 pub(crate) fn inspect(world: &mut World) {
     agents::inspect(world);
     timers::inspect(world);
+    places::inspect(world);
 }
 
 /// What must hold once everything is at rest.
@@ -55,6 +56,7 @@ pub(crate) fn at_rest(world: &mut World) {
     for id in ids {
         run_at_rest(world, &id);
     }
+    places::at_rest(world);
     actions::at_rest(world);
     requests::at_rest(world);
     instances::at_rest(world);

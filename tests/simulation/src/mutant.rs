@@ -34,7 +34,7 @@ use instances::read_instance;
 pub(crate) use instances::{delivered_notice, seen_occupants};
 pub use kind::{Mutant, MutantResult};
 pub(crate) use messages::drops_message;
-pub(crate) use places::before_write_of_pool;
+pub(crate) use places::{PUT_LATE, before_write_of_pool, drops_pool_write};
 pub(crate) use runs::{acknowledges_errors, before_write_of_run, delivered_push, drops_run_write, read_run, trigger_of};
 
 /// The mistakes of every subject.

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use bellhop_domain::build::Slot;
 use bellhop_domain::ids::BuildId;
 use bellhop_domain::outbox::PERFORM_WITHIN;
+use bellhop_domain::queue::line::Waiting;
 use bellhop_domain::queue::pool::Pool;
+use bellhop_engine::records::read;
 use bellhop_scenarios::World;
 use bellhop_stand_in::{Fault, Rule, Times};
 use futures::future::join_all;
@@ -39,6 +41,13 @@ async fn pool(world: &World, agent: &str) -> Option<Pool> {
     pool.map(|pool| pool.record)
 }
 
+/// The builds in line, in the order in which those of one repository get places.
+async fn line(world: &World, agent: &str) -> Vec<BuildId> {
+    let partition = format!("WAITING#{agent}");
+    let found = world.engine().ledger.next_in_partition(&partition, "", 1_000).await.unwrap();
+    found.iter().map(|text| read::<Waiting>(text).unwrap().record.build).collect()
+}
+
 /// The tasks that are not over.
 fn live(world: &World) -> Vec<String> {
     let tasks = world.tasks().into_iter().filter(|task| task.last_status != "STOPPED");
@@ -64,11 +73,8 @@ async fn two_hundred_builds_share_twenty_places_while_launches_are_refused() {
     for _ in 0..2 {
         world.sweep_after(MINUTE).await.unwrap();
     }
-    let mut line: Vec<BuildId> = {
-        let pool = pool(&world, "small").await.unwrap();
-        assert_eq!((pool.holders.len(), pool.waiting.len()), (20, 180));
-        pool.waiting.into_iter().map(|waiting| waiting.build).collect()
-    };
+    let mut in_line = line(&world, "small").await;
+    assert_eq!((pool(&world, "small").await.unwrap().holders.len(), in_line.len()), (20, 180));
     let mut held: BTreeSet<BuildId> = pool(&world, "small").await.unwrap().holders.into_keys().collect();
     let mut rounds = 0;
     while world.run().await.status() == "open" {
@@ -90,11 +96,11 @@ async fn two_hundred_builds_share_twenty_places_while_launches_are_refused() {
         let pool = pool(&world, "small").await.unwrap();
         assert!(pool.holders.len() <= 20);
         // First come, first served: whoever is not in the line any more stood before everybody who still is.
-        let waiting: Vec<BuildId> = pool.waiting.iter().map(|waiting| waiting.build.clone()).collect();
-        let served = line.len() - waiting.len();
-        assert_eq!(line.split_off(served), waiting);
-        held.extend(line);
-        line = waiting;
+        let waiting = line(&world, "small").await;
+        let served = in_line.len() - waiting.len();
+        assert_eq!(in_line.split_off(served), waiting);
+        held.extend(in_line);
+        in_line = waiting;
     }
     assert_eq!(world.run().await.status(), "succeeded");
     assert_eq!(held.len(), 200);
@@ -106,7 +112,7 @@ async fn two_hundred_builds_share_twenty_places_while_launches_are_refused() {
     assert_eq!((tasks.len(), world.tasks().len()), (200, 200));
     let pool = pool(&world, "small").await.unwrap();
     assert!(
-        pool.holders.is_empty() && pool.waiting.is_empty() && pool.outbox.pending().is_empty(),
+        pool.holders.is_empty() && !pool.queued && pool.outbox.pending().is_empty(),
         "{pool:?}"
     );
 }
@@ -145,7 +151,8 @@ async fn the_builds_of_many_pushes_at_once_share_places_and_none_is_lost() {
     assert_eq!(world.tasks().len(), PUSHES);
     assert_eq!(world.run_ids().await.len(), PUSHES);
     let pool = pool(&world, "small").await.unwrap();
-    assert!(pool.holders.is_empty() && pool.waiting.is_empty(), "{pool:?}");
+    assert!(pool.holders.is_empty() && !pool.queued, "{pool:?}");
+    assert_eq!(line(&world, "small").await, []);
 }
 
 #[tokio::test]
@@ -201,8 +208,7 @@ async fn a_build_that_waits_for_a_place_is_no_longer_than_its_queue_timeout_in_l
     }
     world.sweep_after(11 * MINUTE).await.unwrap();
     assert_eq!(world.build("b").await.status(), "timed-out");
-    let pool = pool(&world, "small").await.unwrap();
-    assert!(pool.waiting.is_empty(), "{pool:?}");
+    assert_eq!(line(&world, "small").await, []);
 }
 
 /// Lets an invocation die once AWS has answered it so often. Gives whether it did.
@@ -230,7 +236,7 @@ async fn assert_right(world: &World, limit: usize, after: &str) {
         builds.iter().map(|build| build.record.spec.id.clone()).collect()
     };
     let holders: BTreeSet<BuildId> = pool.holders.keys().cloned().collect();
-    let in_line: BTreeSet<BuildId> = pool.waiting.iter().map(|waiting| waiting.build.clone()).collect();
+    let in_line = BTreeSet::from_iter(line(world, "small").await);
     assert_eq!(holders, ids(&held), "{after}: {pool:?}");
     assert_eq!(in_line, ids(&waiting), "{after}: {pool:?}");
     assert_eq!(holders.len(), limit.min(held.len() + waiting.len()), "{after}: {pool:?}");

@@ -43,6 +43,8 @@ pub(crate) struct Checks {
     pub(crate) given_up: BTreeSet<RunId>,
     /// How often each build and run was decided to be over.
     pub(super) closed: BTreeMap<String, u32>,
+    /// What was seen of places.
+    pub(crate) places: super::places::Seen,
     /// What was seen of backups.
     pub(super) backups: super::backups::Seen,
     /// What was seen of alarms.

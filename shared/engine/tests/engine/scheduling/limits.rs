@@ -5,7 +5,9 @@ use std::time::Duration;
 use bellhop_domain::build::Refusal;
 use bellhop_domain::ids::{BuildId, RunId};
 use bellhop_domain::outcome::Outcome;
+use bellhop_domain::queue::line::Waiting;
 use bellhop_domain::queue::pool::{AUDIT_EVERY, Pool};
+use bellhop_engine::records::read;
 use futures::future::join_all;
 use jiff::Timestamp;
 
@@ -16,6 +18,17 @@ fn world(most: u32) -> World {
     let world = World::new();
     world.configure_with(&format!("    max-concurrent: {most}"));
     world
+}
+
+async fn pool_of(world: &World) -> Pool {
+    let pool = world.records().load::<Pool>(&"small".parse().unwrap()).await.unwrap();
+    pool.unwrap().record
+}
+
+/// The builds in line, by their jobs' names.
+async fn line(world: &World) -> Vec<Waiting> {
+    let found = world.records().next_in_partition("WAITING#small", "", 1_000).await.unwrap();
+    found.iter().map(|text| read::<Waiting>(text).unwrap().record).collect()
 }
 
 async fn end(world: &World, id: &BuildId) {
@@ -44,14 +57,8 @@ async fn no_more_run_than_there_are_places_and_the_first_to_come_are_the_first_t
         assert!(live(&world) <= 2);
     }
     assert_eq!(order, [0, 1, 2, 3, 4]);
-    let pool = world
-        .records()
-        .load::<Pool>(&"small".parse().unwrap())
-        .await
-        .unwrap()
-        .unwrap()
-        .record;
-    assert_eq!((pool.holders.len(), pool.waiting.len(), pool.due()), (0, 0, None));
+    let pool = pool_of(&world).await;
+    assert_eq!((pool.holders.len(), pool.queued, pool.due()), (0, false, None));
 }
 
 #[tokio::test]
@@ -114,14 +121,7 @@ async fn a_build_that_waits_too_long_for_a_place_says_so() {
         "no agent within its queue-timeout of 10m: all 1 slots of the agent `small` were in use"
     );
     world.sweep().await.unwrap();
-    let pool = world
-        .records()
-        .load::<Pool>(&"small".parse().unwrap())
-        .await
-        .unwrap()
-        .unwrap()
-        .record;
-    assert_eq!((pool.holders.len(), pool.waiting.len()), (1, 0));
+    assert_eq!((pool_of(&world).await.holders.len(), line(&world).await), (1, vec![]));
 }
 
 #[tokio::test]
