@@ -95,7 +95,7 @@ pub(super) async fn the_next_in_a_partition_come_in_order(ledger: &dyn Ledger) {
     };
     let all: Vec<Text> = line.iter().map(|waiting| text(1, &waiting.item().unwrap())).collect();
     for limit in [1, 5, 12, 20] {
-        assert_eq!(next(String::new(), limit).await, all[..limit.min(12)], "{limit}");
+        assert_eq!(next("WAITING#".to_owned(), limit).await, all[..limit.min(12)], "{limit}");
     }
     for (index, last) in line.iter().enumerate() {
         let expected: Vec<Text> = all.iter().skip(index + 1).take(2).cloned().collect();
@@ -104,7 +104,7 @@ pub(super) async fn the_next_in_a_partition_come_in_order(ledger: &dyn Ledger) {
     for waiting in &line {
         ledger.remove(&waiting.key()).await.unwrap();
     }
-    assert_eq!(next(String::new(), 20).await, []);
+    assert_eq!(next("WAITING#".to_owned(), 20).await, []);
     ledger.remove(&given.waiting(&other, "job", 0).key()).await.unwrap();
 }
 

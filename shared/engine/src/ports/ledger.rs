@@ -80,7 +80,8 @@ pub trait Ledger: Send + Sync {
     /// Reads all records of a partition whose sort keys begin so, in no particular order.
     async fn in_partition(&self, partition: &str, beginning: &str) -> Result<Vec<Text>, Fault>;
 
-    /// Reads up to `limit` records of a partition whose sort keys are greater than `after`, the smallest first. Sort keys are compared byte by byte.
+    /// Reads up to `limit` records of a partition whose sort keys are greater than `after`, the smallest first. Sort keys are compared
+    /// byte by byte, and `after` is not empty.
     async fn next_in_partition(&self, partition: &str, after: &str, limit: usize) -> Result<Vec<Text>, Fault>;
 
     /// Removes a record, whichever version it has. A record that is not there is no fault.
