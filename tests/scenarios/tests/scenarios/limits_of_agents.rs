@@ -1,6 +1,7 @@
 //! An agent template with `max-concurrent` has so many agents at a time and no more.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bellhop_domain::build::Slot;
 use bellhop_domain::ids::BuildId;
@@ -9,7 +10,8 @@ use bellhop_domain::queue::line::Waiting;
 use bellhop_domain::queue::pool::Pool;
 use bellhop_engine::records::read;
 use bellhop_scenarios::World;
-use bellhop_stand_in::{Fault, Rule, Times};
+use bellhop_stand_in::request_units::Table;
+use bellhop_stand_in::{Entry, Fault, Rule, Times};
 use futures::future::join_all;
 use futures::stream::{self, StreamExt};
 
@@ -44,7 +46,12 @@ async fn pool(world: &World, agent: &str) -> Option<Pool> {
 /// The builds in line, in the order in which those of one repository get places.
 async fn line(world: &World, agent: &str) -> Vec<BuildId> {
     let partition = format!("WAITING#{agent}");
-    let found = world.engine().ledger.next_in_partition(&partition, "", 1_000).await.unwrap();
+    let found = world
+        .engine()
+        .ledger
+        .next_in_partition(&partition, "WAITING#", 3_000)
+        .await
+        .unwrap();
     found.iter().map(|text| read::<Waiting>(text).unwrap().record.build).collect()
 }
 
@@ -285,4 +292,55 @@ async fn whenever_the_end_of_a_build_dies_the_places_are_right_after_one_sweep()
         assert_right(&world, 2, &format!("dead after {answers} answers")).await;
     }
     panic!("it never got through");
+}
+
+/// DynamoDB's write units of one build after the other that starts and ends while twenty others hold places, and so many wait.
+async fn units_of_a_build(waiting: usize) -> f64 {
+    const HOLDERS: usize = 20;
+    const MEASURED: usize = 10;
+    // Without others in line, there is one place more.
+    let limit = u32::try_from(if waiting == 0 { HOLDERS + 1 } else { HOLDERS }).unwrap();
+    let world = limited(&file("small", 1), limit).await;
+    let start = |number: usize| {
+        let mut push = world.push_event();
+        push["id"] = format!("00000000-0000-4000-8000-{number:012}").into();
+        let world = &world;
+        async move { drop(world.push(&push).await.unwrap()) }
+    };
+    for number in 0..HOLDERS {
+        start(number).await;
+    }
+    // They are behind every build that is measured.
+    let ledger = &world.engine().ledger;
+    let mut pool = ledger.load::<Pool>(&"small".parse().unwrap()).await.unwrap().unwrap();
+    let others = (0..waiting).map(|number| Waiting {
+        agent: "small".parse().unwrap(),
+        repository: pool.record.last.clone().unwrap(),
+        since: pool.record.audited + Duration::from_secs(86_400),
+        build: format!("abcdefghij/job-{number}").parse().unwrap(),
+        turn: 0,
+    });
+    let stored = stream::iter(others).map(|waiting| async move { ledger.store(0, &waiting).await.unwrap() });
+    stored.buffer_unordered(16).collect::<Vec<_>>().await;
+    if waiting > 0 {
+        pool.record.queued = true;
+        ledger.store(pool.version, &pool.record).await.unwrap();
+    }
+    let mut table = Table::default();
+    let mut units = |entries: Vec<Entry>| -> f64 { entries.iter().map(|entry| table.take(entry).unwrap().write).sum() };
+    units(world.journal().entries());
+    let mark = world.journal().mark();
+    for number in 0..MEASURED {
+        start(HOLDERS + number).await;
+        ends(&world, &live(&world)[0]).await.unwrap();
+        assert_eq!(live(&world).len(), HOLDERS);
+    }
+    assert_eq!(line(&world, "small").await.len(), waiting);
+    units(world.journal().since(mark)) / f64::from(u32::try_from(MEASURED).unwrap())
+}
+
+#[tokio::test]
+async fn a_build_costs_about_the_same_with_two_thousand_others_in_line() {
+    let (none, many) = (units_of_a_build(0).await, units_of_a_build(2_000).await);
+    assert!(many <= 1.5 * none, "{none} write units with none, {many} with two thousand");
 }
