@@ -90,7 +90,7 @@ async fn wherever_a_function_dies_that_queues_a_build_up_the_build_gets_its_plac
         // Lambda tries the push again.
         let second = started(&world, "shop", "b").await;
         world.sweep().await.unwrap();
-        assert_eq!(in_line(&world).await, [second.clone()], "{times}");
+        assert_eq!(in_line(&world).await, std::slice::from_ref(&second), "{times}");
         end(&world, &first).await;
         assert!(has_agent(&world, &second).await, "{times}");
         end(&world, &second).await;
@@ -119,7 +119,7 @@ async fn wherever_a_function_dies_that_ends_a_build_its_place_goes_to_the_next_o
         }
         world.sweep().await.unwrap();
         assert!(has_agent(&world, &second).await, "{times}");
-        assert_eq!(in_line(&world).await, [third.clone()], "{times}");
+        assert_eq!(in_line(&world).await, std::slice::from_ref(&third), "{times}");
         end(&world, &second).await;
         end(&world, &third).await;
         assert_empty(&world).await;
@@ -151,7 +151,7 @@ async fn builds_that_waited_before_the_line_come_first() {
     let written = world.records().store(stored.version, &stored.record).await.unwrap();
     assert!(matches!(written, Written::Stored(_)));
     let after = started(&world, "bank", "c").await;
-    assert_eq!(in_line(&world).await, [after.clone()]);
+    assert_eq!(in_line(&world).await, std::slice::from_ref(&after));
     end(&world, &first).await;
     assert_eq!(world.build(&before).await.status(), "launching");
     end(&world, &before).await;
