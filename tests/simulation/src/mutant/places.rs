@@ -10,7 +10,7 @@ use crate::world::{Millis, SECOND, World, timestamp};
 
 mutants! {
     /// What is heard late of a place that was given back takes the next one away.
-    TURNS_IGNORED: "turns-ignored" within 1500,
+    TURNS_IGNORED: "turns-ignored" within 6000,
     /// A build's place is given back with its outcome, whatever still runs for it.
     PLACE_GIVEN_BACK_EARLY: "place-given-back-early" within 500,
     /// A place that is given back stays taken.
