@@ -74,7 +74,7 @@ LIMITS = {
         ("retries of a launch that AWS refuses for an unknown reason", "domain/src/build/deadline.rs", ["UNKNOWN_FOR"], "", "`infrastructure-failed`"),
         ("wait until the message `waiting`", "domain/src/build/deadline.rs", ["WAITING_ANNOUNCED_AFTER"], "", ""),
         ("silence of a running agent until Bellhop asks its service", "domain/src/build/deadline.rs", ["CHECK_RUNNING"], "", ""),
-        ("builds that wait for a slot of one agent template", "domain/src/queue/pool.rs", ["MOST_WAITING"], "", "further builds ask again later"),
+        ("slots of one agent template (`max-concurrent`)", "domain/src/queue/pool.rs", ["MOST_SLOTS"], "", "an error in the suite configuration"),
         ("`timeout` that CodeBuild enforces itself, in minutes", "domain/src/executor/codebuild/buildspec.rs", ["TIMEOUT"], "", "Bellhop enforces a shorter one"),
         ("`queue-timeout` that CodeBuild enforces itself, in minutes", "domain/src/executor/codebuild/buildspec.rs", ["QUEUED_TIMEOUT"], "", "Bellhop enforces a shorter one; CodeBuild ends a longer wait"),
         ("time until CodePipeline's job is answered with a continuation", "domain/src/run/pipeline.rs", ["CONTINUE_AFTER"], "", ""),

@@ -58,7 +58,7 @@ HELD = [
         "the job of a remedy names its branch, and stands in the suite configuration",
     ),
     (["task-state", "build-state"], ["s3:ListBucketVersions"], "they read no suite configuration"),
-    (["backup"], ["dynamodb:Query"], "it looks backups up by their keys"),
+    (["backup"], ["dynamodb:Query", "dynamodb:DeleteItem"], "it looks backups up by their keys, and removes none of its records"),
     (["backup"], ["s3:PutObject"], "it stores no script and no report"),
 ]
 

@@ -55,6 +55,11 @@ EXPLAINED = [
         "s3:PutObject",
         "a script that is too long for the overrides of a task; the report of a run, by the function that ends it",
     ),
+    (
+        ["push", "task-state", "build-state", "spot-interruption", "alarm", "pipeline", "control", "sweep"],
+        "dynamodb:DeleteItem",
+        "a build in line for a slot, by the function that grants the slot or ends the build",
+    ),
     (["alarm", "spot-interruption"], "dynamodb:Query", "the builds of a run, by the function that ends one"),
     (["build-state", "spot-interruption"], "ecs:RunTask", "a job on ECS that needs one on CodeBuild; the replacement of an agent on an instance"),
     (["build-state"], "ecs:StopTask", "of such a job, when its place or its run is gone"),

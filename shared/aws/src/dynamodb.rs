@@ -6,6 +6,7 @@
 //! | plan of a run with many jobs | `RUN#id` | `RUN#plan` | `version`, `write`, `doc`, `expires` |
 //! | build | `RUN#id` | `BUILD#job` | `version`, `write`, `doc`, `status`, `due_shard` and `due_at`, `expires` |
 //! | pool | `POOL#agent` | `POOL` | `version`, `write`, `doc`, `due_shard` and `due_at` |
+//! | waiting build | `WAITING#agent` | `WAITING#repository#since#build#turn` | `version`, `write`, `doc`, `expires` |
 //! | branch | `REPO#name` | `BRANCH#ref` | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
 //! | instance, alarm, backup, claim, pause, launcher, standing, configuration | `INSTANCE#name`, `ALARM#name`, `BACKUP#name`, `CLAIM#name`, `PAUSE#name`, `LAUNCHER#name`, `STANDING#name`, `CONFIGURATION#name` | as `pk` without the name | `version`, `write`, `doc`, `due_shard` and `due_at`, `expires` |
 //!
@@ -239,6 +240,32 @@ impl Ledger for DynamoLedger {
             found.push(stored(&item)?);
         }
         Ok(found)
+    }
+
+    async fn next_in_partition(&self, partition: &str, after: &str, limit: usize) -> Result<Vec<Text>, Fault> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND sk > :after")
+            .expression_attribute_values(":pk", text(partition))
+            .expression_attribute_values(":after", text(after));
+        let items = up_to(limit, query)
+            .await
+            .map_err(|error| fault(format_args!("read {partition} after {after}"), error))?;
+        items.iter().map(stored).collect()
+    }
+
+    async fn remove(&self, key: &Key) -> Result<(), Fault> {
+        let request = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .key("pk", text(&key.partition))
+            .key("sk", text(&key.sort));
+        let removed = request.send().await;
+        removed.map(drop).map_err(|error| fault(format_args!("remove {key}"), error))
     }
 
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {

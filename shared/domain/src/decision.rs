@@ -28,7 +28,7 @@ pub enum Ignored {
     NotDue,
     /// The run has no such job.
     UnknownJob,
-    /// The queue is full; the request may be repeated.
+    /// No slot is free: the request must queue up.
     Full,
 }
 
@@ -43,7 +43,7 @@ impl std::fmt::Display for Ignored {
             Self::Foreign => "from an agent that Bellhop did not start",
             Self::NotDue => "nothing is due",
             Self::UnknownJob => "the run has no such job",
-            Self::Full => "the queue is full",
+            Self::Full => "no slot is free",
         })
     }
 }

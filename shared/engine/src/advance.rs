@@ -182,7 +182,6 @@ impl Engine {
                     steps.extend(events.into_iter().map(Step::Event));
                 }
                 Ok(Outcome::Event(event)) => steps.push(Step::Event(event)),
-                Ok(Outcome::Deferred(why)) => steps.push(Step::Deferred(pending.id, why)),
                 Ok(Outcome::Left) => {}
                 Err(other) => {
                     // The effect is retried; the caller gets the first fault as an error.

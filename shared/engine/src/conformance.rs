@@ -82,6 +82,8 @@ pub const CASES: &[Case] = cases! {
         a_pool_begins_with_version_0,
         one_of_many_writers_of_a_pool_wins,
         a_pool_is_due_while_somebody_waits,
+        the_next_in_a_partition_come_in_order,
+        a_removed_record_is_gone,
         a_branch_begins_with_version_0,
         branches_do_not_mix,
         a_branch_is_due_when_it_says_so,

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -73,6 +74,18 @@ impl Ledger for MemoryLedger {
             .iter()
             .filter(|(key, _)| key.partition == partition && key.sort.starts_with(beginning));
         Ok(inside.map(text).collect())
+    }
+
+    async fn next_in_partition(&self, partition: &str, after: &str, limit: usize) -> Result<Vec<Text>, Fault> {
+        let items = self.items();
+        let from = (Bound::Excluded(Key::new(partition, after)), Bound::Unbounded);
+        let next = items.range(from).take_while(|(key, _)| key.partition == partition);
+        Ok(next.take(limit).map(text).collect())
+    }
+
+    async fn remove(&self, key: &Key) -> Result<(), Fault> {
+        self.items().remove(key);
+        Ok(())
     }
 
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {

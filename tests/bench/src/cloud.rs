@@ -314,6 +314,10 @@ fn dynamodb(table: &mut Table, operation: &str, body: &Value) -> Response {
             }
             json!({})
         }
+        "DeleteItem" => {
+            table.remove(&key_of(&key()));
+            json!({})
+        }
         "TransactWriteItems" => {
             let puts = body["TransactItems"].as_array().into_iter().flatten();
             let items: Vec<&Item> = puts.filter_map(|each| each["Put"]["Item"].as_object()).collect();
@@ -343,6 +347,11 @@ fn dynamodb(table: &mut Table, operation: &str, body: &Value) -> Response {
                     let is_in = |item: &&Item| lists.iter().any(|list| item.get(*list) == Some(&values[":list"]));
                     let listed = table.items().filter(is_in);
                     listed.map(|item| json!(item)).collect()
+                }
+                None if values.get(":after").is_some() => {
+                    let limit = body["Limit"].as_u64().and_then(|limit| usize::try_from(limit).ok());
+                    let next = table.after(text(":pk"), text(":after")).take(limit.unwrap_or(usize::MAX));
+                    next.map(|item| json!(item)).collect()
                 }
                 None => table.beginning(text(":pk"), text(":beginning")).map(|item| json!(item)).collect(),
             };

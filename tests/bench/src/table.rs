@@ -3,6 +3,7 @@
 //! The index is ordered by time, as DynamoDB's is, so that asking what is due costs what is found and not what is there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -41,6 +42,11 @@ impl Table {
         }
     }
 
+    pub(crate) fn remove(&mut self, key: &Key) {
+        let place = self.items.remove(key).and_then(|item| place(&item, key));
+        place.map(|place| self.due.remove(&place));
+    }
+
     /// Puts an item if its condition holds: that there is none, or that it has a version.
     pub(crate) fn put(&mut self, request: &Value) -> bool {
         let Some(item) = request["Item"].as_object() else { return false };
@@ -62,6 +68,13 @@ impl Table {
                 json!({ "pk": { "S": pk }, "sk": { "S": sk }, "due_shard": { "S": shard }, "due_at": { "N": at.to_string() } })
             })
             .collect()
+    }
+
+    /// The items of a partition after a sort key, the smallest first.
+    pub(crate) fn after(&self, pk: &str, sk: &str) -> impl Iterator<Item = &Item> {
+        let from = (Bound::Excluded((pk.to_owned(), sk.to_owned())), Bound::Unbounded);
+        let items = self.items.range(from);
+        items.take_while(move |((of, _), _)| of == pk).map(|(_, item)| item.as_ref())
     }
 
     /// The items of a partition whose sort keys begin so.
@@ -121,6 +134,24 @@ mod tests {
         assert_eq!(due(&table, 40, 10), ["BUILD#a", "BUILD#b"]);
         table.insert(build("a", None));
         assert_eq!(due(&table, 40, 10), ["BUILD#b"]);
+    }
+
+    #[test]
+    fn a_partition_is_read_from_a_sort_key_on() {
+        let mut table = Table::default();
+        for (job, at) in [("b", None), ("a", Some(30)), ("c", None)] {
+            table.insert(build(job, at));
+        }
+        let run = json!({ "pk": { "S": "RUN#s" }, "sk": { "S": "RUN" } });
+        table.insert(run.as_object().cloned().unwrap());
+        let after = |table: &Table, key| -> Vec<String> {
+            let items = table.after("RUN#r", key);
+            items.map(|item| item["sk"]["S"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(after(&table, "BUILD#a"), ["BUILD#b", "BUILD#c"]);
+        table.remove(&("RUN#r".to_owned(), "BUILD#a".to_owned()));
+        assert_eq!(after(&table, ""), ["BUILD#b", "BUILD#c"]);
+        assert_eq!(table.due("due#1", 30, 10), Vec::<Value>::new());
     }
 
     #[test]

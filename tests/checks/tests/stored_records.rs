@@ -23,6 +23,7 @@ use bellhop_domain::build::Build;
 use bellhop_domain::configuration::Configuration;
 use bellhop_domain::instance::Instance;
 use bellhop_domain::queue::launcher::Launcher;
+use bellhop_domain::queue::line::Waiting;
 use bellhop_domain::queue::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_domain::run::branch::Branch;
@@ -64,11 +65,12 @@ impl Kind {
     }
 }
 
-fn kinds() -> [Kind; 12] {
+fn kinds() -> [Kind; 13] {
     [
         Kind::of::<Run>("run", include_str!("../stored-records/run.json")),
         Kind::of::<Build>("build", include_str!("../stored-records/build.json")),
         Kind::of::<Pool>("pool", include_str!("../stored-records/pool.json")),
+        Kind::of::<Waiting>("waiting", include_str!("../stored-records/waiting.json")),
         Kind::of::<Branch>("branch", include_str!("../stored-records/branch.json")),
         Kind::of::<Instance>("instance", include_str!("../stored-records/instance.json")),
         Kind::of::<Alarm>("alarm", include_str!("../stored-records/alarm.json")),

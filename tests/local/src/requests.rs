@@ -98,7 +98,12 @@ impl Place {
                     .map(|index| format!("/index/{index}"))
                     .unwrap_or_default();
                 let table = named("TableName")?;
-                vec![(action, format!("arn:aws:dynamodb:{place}:table/{table}{index}"), none())]
+                // Only the permission to remove items is one for some partitions.
+                let context = match request["Key"]["pk"]["S"].as_str().filter(|_| entry.operation == "DeleteItem") {
+                    Some(partition) => Context::from([("dynamodb:LeadingKeys", partition.to_owned())]),
+                    None => none(),
+                };
+                vec![(action, format!("arn:aws:dynamodb:{place}:table/{table}{index}"), context)]
             }
             ("s3", "GetObject" | "PutObject") => {
                 let (_, path) = entry.summary.split_once(" /").context("no path")?;

@@ -18,7 +18,7 @@ mod builds;
 pub(crate) mod instances;
 pub(crate) mod launcher;
 mod launches;
-mod places;
+pub(crate) mod places;
 mod records;
 pub(crate) mod requests;
 mod runs;
@@ -45,6 +45,7 @@ pub(crate) fn inspect(world: &mut World) {
     agents::inspect(world);
     timers::inspect(world);
     launcher::inspect(world);
+    places::inspect(world);
 }
 
 /// What must hold once everything is at rest.
@@ -57,6 +58,7 @@ pub(crate) fn at_rest(world: &mut World) {
     for id in ids {
         run_at_rest(world, &id);
     }
+    places::at_rest(world);
     actions::at_rest(world);
     requests::at_rest(world);
     instances::at_rest(world);

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::checks;
+use crate::line::InLine;
 use crate::mutant::{self, Mutant};
 use crate::world::{Millis, Subject, World, timestamp};
 
@@ -30,6 +31,8 @@ pub(crate) struct Tables {
     pub(crate) builds: BTreeMap<BuildId, Stored<Build>>,
     pub(crate) pools: BTreeMap<AgentName, Stored<Pool>>,
     pub(crate) branches: BTreeMap<(RepositoryName, Reference), Stored<Branch>>,
+    /// Builds in line for a place.
+    pub(crate) line: BTreeMap<Key, InLine>,
     /// All other kinds, as the ledger keeps them.
     pub(crate) documents: BTreeMap<Key, Stored<Item>>,
 }
@@ -97,6 +100,7 @@ impl World {
                 let stored = tables.branches.get(&(repository, reference))?;
                 (stored.version, json(&stored.record))
             }
+            Parts::Waiting => return tables.line.get(key).map(|in_line| in_line.read(key)),
             Parts::Other => {
                 let stored = tables.documents.get(key)?;
                 (stored.version, mutant::read_document(self, key, &stored.record.text))
@@ -122,6 +126,7 @@ impl World {
             Parts::Build(_) => self.write_build(expected, &record(item)),
             Parts::Pool(_) => self.write_pool(expected, &record(item)),
             Parts::Branch(..) => self.write_branch(expected, &record(item)),
+            Parts::Waiting => self.queue_up(expected, &item.key, record(item)),
             Parts::Other => self.write_document(expected, item),
         }
     }
@@ -131,13 +136,14 @@ impl World {
         let exists = items.iter().any(|item| match parts(&item.key) {
             Parts::Run(id) => self.tables.runs.contains_key(&id),
             Parts::Build(id) => self.tables.builds.contains_key(&id),
-            _ => false,
+            _ => self.tables.documents.contains_key(&item.key),
         });
         if exists {
             return Created::AlreadyExists;
         }
         // The run last, as a large one is created.
-        for item in items.iter().rev() {
+        let (runs, others): (Vec<&Item>, Vec<&Item>) = items.iter().partition(|item| matches!(parts(&item.key), Parts::Run(_)));
+        for item in others.into_iter().chain(runs) {
             self.write(0, item);
         }
         Created::New
@@ -262,6 +268,9 @@ impl World {
     }
 
     fn write_pool(&mut self, expected: u64, next: &Pool) -> Written {
+        if mutant::drops_pool_write(self, next) {
+            return Written::Stored(expected + 1);
+        }
         let mut next = next.clone();
         mutant::before_write_of_pool(self, &mut next);
         let next = &next;
@@ -277,10 +286,10 @@ impl World {
         let key = next.agent.clone();
         self.note("places written", Subject::World, || {
             format!(
-                "{key}: {} of {} held, {} wait, pending {:?}",
+                "{key}: {} of {} held, {}, pending {:?}",
                 next.holders.len(),
                 next.limit,
-                next.waiting.len(),
+                if next.queued { "others may wait" } else { "nothing waits" },
                 effects(next.outbox.pending())
             )
         });
@@ -401,6 +410,7 @@ enum Parts {
     Build(BuildId),
     Pool(AgentName),
     Branch(RepositoryName, Reference),
+    Waiting,
     Other,
 }
 
@@ -411,6 +421,7 @@ fn parts(key: &Key) -> Parts {
     match key.sort.as_str() {
         "RUN" => Parts::Run(name.parse().expect("a run's id")),
         "POOL" => Parts::Pool(name.parse().expect("an agent's name")),
+        _ if key.partition.starts_with("WAITING#") => Parts::Waiting,
         _ => match (build(), branch()) {
             (Some(id), _) => Parts::Build(id.parse().expect("a build's id")),
             (_, Some(reference)) => Parts::Branch(name.parse().expect("a repository"), reference.parse().expect("a reference")),
@@ -419,7 +430,7 @@ fn parts(key: &Key) -> Parts {
     }
 }
 
-fn json<T: Serialize>(record: &T) -> String {
+pub(crate) fn json<T: Serialize>(record: &T) -> String {
     serde_json::to_string(record).expect("records are JSON")
 }
 

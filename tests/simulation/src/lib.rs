@@ -20,6 +20,7 @@ mod hostility;
 mod instances;
 mod job;
 mod ledger;
+mod line;
 mod mutant;
 mod plan;
 mod ports;

@@ -37,7 +37,7 @@ pub use kind::{Mutant, MutantResult};
 use launcher::read_launcher;
 pub(crate) use launcher::{drops_wake_up, overlooks_lane, overwrites};
 pub(crate) use messages::drops_message;
-pub(crate) use places::before_write_of_pool;
+pub(crate) use places::{PUT_LATE, before_write_of_pool, drops_pool_write};
 pub(crate) use runs::{acknowledges_errors, before_write_of_run, delivered_push, drops_run_write, read_run, trigger_of};
 
 /// The mistakes of every subject.

@@ -132,6 +132,13 @@ impl Table {
     pub fn take_request(&mut self, operation: &str, request: &Value, refused: bool) -> anyhow::Result<Units> {
         Ok(match operation {
             "PutItem" => Units::write(self.put(&request["Item"], refused)?),
+            // As much as what is there, and what the indexes have of it.
+            "DeleteItem" => {
+                let removed = self.items.remove(&key(&request["Key"])?).unwrap_or_default();
+                let due = removed.due.map_or(0, |(_, _, bytes)| units(bytes));
+                let listed = removed.listed.map_or(0, |_| units(removed.bytes));
+                Units::write(units(removed.bytes) + due + listed)
+            }
             "TransactWriteItems" => {
                 let mut all = 0;
                 for part in request["TransactItems"].as_array().into_iter().flatten() {
@@ -177,12 +184,19 @@ impl Table {
             }
             None => {
                 let partition = text(":pk").context("a query of the table without a partition")?;
-                let beginning = text(":beginning").context("a query of a partition that is not for the beginning of its sort keys")?;
-                let found = self
-                    .items
-                    .iter()
-                    .filter(|((pk, sk), _)| pk == partition && sk.starts_with(beginning));
-                found.map(|(_, kept)| kept.bytes).sum()
+                let of_partition = self.items.iter().filter(|((pk, _), _)| pk == partition);
+                match (text(":beginning"), text(":after")) {
+                    (Some(beginning), _) => {
+                        let found = of_partition.filter(|((_, sk), _)| sk.starts_with(beginning));
+                        found.map(|(_, kept)| kept.bytes).sum()
+                    }
+                    (None, Some(after)) => {
+                        let limit = request["Limit"].as_u64().context("a query of what comes next without a limit")?;
+                        let found = of_partition.filter(|((_, sk), _)| sk.as_str() > after);
+                        found.take(usize::try_from(limit)?).map(|(_, kept)| kept.bytes).sum()
+                    }
+                    (None, None) => bail!("a query of a partition without a part of its sort keys"),
+                }
             }
             Some(other) => bail!("the request units of a query of {other} are not known"),
         };

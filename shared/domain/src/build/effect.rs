@@ -22,6 +22,9 @@ pub enum BuildEffect {
     ReleaseSlot {
         /// The turn that ends.
         turn: u32,
+        /// Since when the build has been in line for the slot, if it may still be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        waited: Option<Timestamp>,
     },
     /// Collect the deciding attempt's results in the bucket, before the end of the build is reported.
     Collect {

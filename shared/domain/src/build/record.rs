@@ -31,6 +31,9 @@ pub struct Build {
     /// How often it has released a slot to acquire another one later.
     #[serde(default)]
     pub turn: u32,
+    /// Since when the build has been waiting for the slot of this turn.
+    #[serde(default, rename = "wanted", skip_serializing_if = "Option::is_none")]
+    pub slot_requested: Option<Timestamp>,
     /// The results of the deciding attempt in the bucket, once they were collected.
     #[serde(default, rename = "found")]
     pub results: Option<Results>,
@@ -61,6 +64,7 @@ impl Build {
             strays: Vec::new(),
             slot: Slot::None,
             turn: 0,
+            slot_requested: None,
             results: None,
             polls_failing_since: None,
             polls_failing_announced: false,

@@ -7,6 +7,7 @@ use super::effect::BuildEffect;
 use super::record::Build;
 use super::state::{BuildState, Phase, Slot};
 use crate::decision::Ignored;
+use crate::queue::line::Waiting;
 
 impl Build {
     /// Launches the current attempt, or acquires the slot that it needs first.
@@ -30,8 +31,14 @@ impl Build {
         if self.slot == Slot::Released {
             self.turn = self.turn.saturating_add(1);
         }
+        // Another attempt of a build that already waits keeps the build's place in line.
+        if self.slot != Slot::Requested {
+            self.slot_requested = Some(self.attempts.last().map_or(self.created, |attempt| attempt.queued));
+        }
         self.slot = Slot::Requested;
-        self.outbox.remove_where(|pending| pending.effect == BuildEffect::AcquireSlot);
+        // A release that was not performed yet would take the slot away from what runs in it by now: the pool keeps it for the next turn.
+        let replaced = |effect: &BuildEffect| matches!(effect, BuildEffect::AcquireSlot | BuildEffect::ReleaseSlot { waited: None, .. });
+        self.outbox.remove_where(|pending| replaced(&pending.effect));
         self.outbox.push(BuildEffect::AcquireSlot, now);
     }
 
@@ -68,10 +75,32 @@ impl Build {
 
     /// Returns the slot to the pool, or withdraws the request for one.
     pub(super) fn release_slot(&mut self, now: Timestamp) {
+        // A release that was not performed yet, and is replaced, may have to take the build out of the line.
+        let replaced = self.outbox.pending().iter().find_map(|pending| match pending.effect {
+            BuildEffect::ReleaseSlot { waited, .. } => waited,
+            _ => None,
+        });
+        let waited = match self.slot {
+            Slot::Requested => Some(self.in_line(self.turn).since),
+            _ => replaced,
+        };
         self.slot = Slot::Released;
         self.outbox
             .remove_where(|pending| matches!(pending.effect, BuildEffect::AcquireSlot | BuildEffect::ReleaseSlot { .. }));
-        self.outbox.push(BuildEffect::ReleaseSlot { turn: self.turn }, now);
+        self.outbox.push(BuildEffect::ReleaseSlot { turn: self.turn, waited }, now);
+    }
+
+    /// The build as it is in line for a slot, in one of its turns.
+    #[must_use]
+    pub fn in_line(&self, turn: u32) -> Waiting {
+        let queued = self.attempts.last().map_or(self.created, |attempt| attempt.queued);
+        Waiting {
+            agent: self.spec.agent.clone(),
+            repository: self.spec.repository.clone(),
+            since: self.slot_requested.unwrap_or(queued),
+            build: self.spec.id.clone(),
+            turn,
+        }
     }
 
     /// Why a build without a slot waits.

@@ -29,6 +29,7 @@ pub use self::launch::LaunchId;
 pub use self::logs::{LogStream, Logs};
 pub use self::pages::Pages;
 pub use self::step_functions::StepFunctionsExecutor;
+use crate::queue::pool::MOST_SLOTS;
 use crate::yaml::{FieldPath, FileError, Flag, Source, Whole};
 
 /// The service that carries the attempts of an agent template, with its parameters.
@@ -111,8 +112,11 @@ impl RawTemplate {
                 return Err(source.error(at, format!("missing key {first} (or {})", others.join(", "))));
             }
         };
-        if self.max_concurrent == Some(Whole(0)) {
-            return Err(source.error(&at.clone().key("max-concurrent"), "`0` is out of bounds: expected 1 or more"));
+        if let Some(Whole(most)) = self.max_concurrent
+            && !(1..=MOST_SLOTS).contains(&most)
+        {
+            let text = format!("`{most}` is out of bounds: expected 1 to {MOST_SLOTS}");
+            return Err(source.error(&at.clone().key("max-concurrent"), text));
         }
         Ok(AgentTemplate {
             executor,

@@ -9,7 +9,8 @@ use bellhop_domain::decision::Decision;
 use bellhop_domain::executor::{EcsExecutor, Executor, Script};
 use bellhop_domain::ids::{AgentName, BuildId, RepositoryName, RunId};
 use bellhop_domain::outcome::Outcome;
-use bellhop_domain::queue::pool::{Pool, PoolEvent};
+use bellhop_domain::queue::line::Waiting;
+use bellhop_domain::queue::pool::{Pool, PoolChange};
 use bellhop_domain::record::{Decides as _, Step};
 use bellhop_domain::run::branch::{Branch, BranchEvent, Pushed};
 use bellhop_domain::run::trigger::Push;
@@ -53,6 +54,18 @@ impl Given {
 
     pub(super) fn pool_named(&self, suffix: &str) -> AgentName {
         format!("{}-{suffix}", self.repository).parse().unwrap()
+    }
+
+    /// A build in line, since so many seconds.
+    pub(super) fn waiting(&self, agent: &AgentName, job: &str, seconds: u64) -> Waiting {
+        let BuildSpec { id, repository, .. } = self.spec(job);
+        Waiting {
+            agent: agent.clone(),
+            repository,
+            since: self.after(seconds),
+            build: id,
+            turn: 0,
+        }
     }
 
     /// A branch with one run and no effects.
@@ -224,17 +237,15 @@ pub(super) fn decide(build: &Build, event: &BuildEvent, now: Timestamp) -> Build
     }
 }
 
-/// The pool, with one slot, after another build has requested one.
+/// The pool, with one slot, after another build has requested one, or has queued up for it.
 pub(super) fn ask(pool: &Pool, given: &Given, job: &str) -> Pool {
-    let event = PoolEvent::Acquire {
-        build: given.spec(job).id,
-        since: given.created,
-        limit: 1,
-        turn: 0,
-    };
-    match pool.decide(&event, given.created) {
-        Decision::Next(next) => *next,
-        Decision::Ignored(_) => pool.clone(),
+    let (limit, again) = (1, false);
+    let waiting = given.waiting(&pool.agent, job, 0);
+    let acquire = PoolChange::Acquire { waiting, limit, again };
+    let decide = |change: PoolChange| pool.decide(&change.into(), given.created);
+    match (decide(acquire), decide(PoolChange::Queued { limit })) {
+        (Decision::Next(next), _) | (_, Decision::Next(next)) => *next,
+        _ => pool.clone(),
     }
 }
 

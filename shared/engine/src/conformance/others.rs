@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bellhop_domain::queue::line::Waiting;
 use bellhop_domain::queue::pool::Pool;
 use bellhop_domain::run::branch::Branch;
 use futures::future::join_all;
 use jiff::Timestamp;
 
-use super::given::{EVERYTHING, Given, ask, eventually, only, text, versioned};
-use crate::ports::{Item, Lane, Ledger, Written};
+use super::given::{EVERYTHING, Given, ask, eventually, later, only, text, versioned};
+use crate::ports::{Item, Lane, Ledger, Text, Written};
 use crate::records::Stored as _;
 
 /// The first write that expects no pool creates it; after that it is an ordinary record.
@@ -71,6 +72,61 @@ pub(super) async fn a_pool_is_due_while_somebody_waits(ledger: &dyn Ledger) {
     assert_eq!(due(at.checked_sub(Duration::from_millis(1)).unwrap()).await, Vec::new());
     assert_eq!(ledger.store(1, &empty).await.unwrap(), Written::Stored(2));
     eventually(|| due(at), &Vec::new()).await;
+}
+
+/// The records of a partition are read in the order of their sort keys, from any of them on, and as many as are asked for.
+pub(super) async fn the_next_in_a_partition_come_in_order(ledger: &dyn Ledger) {
+    let given = Given::new();
+    let [agent, other] = ["a", "b"].map(|suffix| given.pool_named(suffix));
+    // Times within a second are as wide as others.
+    let mut line: Vec<Waiting> = (0..12).map(|second| given.waiting(&agent, "job", second)).collect();
+    line[3].since = later(line[3].since, Duration::from_millis(500));
+    for (name, waiting) in ["shop-b", "shop", "Shop", "shop.b", "shop_b", "shop2"].iter().zip(&mut line) {
+        waiting.repository = name.parse().unwrap();
+    }
+    for waiting in line.iter().chain([&given.waiting(&other, "job", 0)]) {
+        assert_eq!(ledger.store(0, waiting).await.unwrap(), Written::Stored(1), "{waiting:?}");
+    }
+    line.sort_by_key(Waiting::key);
+    let partition = line[0].key().partition;
+    let next = |after: String, limit: usize| {
+        let partition = &partition;
+        async move { ledger.next_in_partition(partition, &after, limit).await.unwrap() }
+    };
+    let all: Vec<Text> = line.iter().map(|waiting| text(1, &waiting.item().unwrap())).collect();
+    for limit in [1, 5, 12, 20] {
+        assert_eq!(next("WAITING#".to_owned(), limit).await, all[..limit.min(12)], "{limit}");
+    }
+    for (index, last) in line.iter().enumerate() {
+        let expected: Vec<Text> = all.iter().skip(index + 1).take(2).cloned().collect();
+        assert_eq!(next(last.key().sort, 2).await, expected, "after {last:?}");
+    }
+    for waiting in &line {
+        ledger.remove(&waiting.key()).await.unwrap();
+    }
+    assert_eq!(next("WAITING#".to_owned(), 20).await, []);
+    ledger.remove(&given.waiting(&other, "job", 0).key()).await.unwrap();
+}
+
+/// A record that was removed is as one that never was. Others stay, and it may be removed once more.
+pub(super) async fn a_removed_record_is_gone(ledger: &dyn Ledger) {
+    let given = Given::new();
+    let agent = given.pool_named("a");
+    let [first, second] = [0, 1].map(|second| given.waiting(&agent, "job", second));
+    ledger.remove(&first.key()).await.unwrap();
+    for waiting in [&first, &second] {
+        assert_eq!(ledger.store(0, waiting).await.unwrap(), Written::Stored(1));
+    }
+    for _ in 0..2 {
+        ledger.remove(&first.key()).await.unwrap();
+        assert_eq!(ledger.load::<Waiting>(&first).await.unwrap(), None);
+        assert_eq!(ledger.load::<Waiting>(&second).await.unwrap(), Some(versioned(1, &second)));
+    }
+    assert_eq!(ledger.store(1, &first).await.unwrap(), Written::Conflict);
+    assert_eq!(ledger.store(0, &first).await.unwrap(), Written::Stored(1));
+    for waiting in [&first, &second] {
+        ledger.remove(&waiting.key()).await.unwrap();
+    }
 }
 
 /// The first write that expects no branch creates it; after that it is an ordinary record.

@@ -103,6 +103,13 @@ pub trait Ledger: Send + Sync {
     /// Reads all records of a partition whose sort keys begin so, in no particular order.
     async fn in_partition(&self, partition: &str, beginning: &str) -> Result<Vec<Text>, Fault>;
 
+    /// Reads up to `limit` records of a partition whose sort keys are greater than `after`, the smallest first. Sort keys are compared
+    /// byte by byte, and `after` is not empty.
+    async fn next_in_partition(&self, partition: &str, after: &str, limit: usize) -> Result<Vec<Text>, Fault>;
+
+    /// Removes a record, whichever version it has. A record that is not there is no fault.
+    async fn remove(&self, key: &Key) -> Result<(), Fault>;
+
     /// The keys of up to `limit` records of a lane that are due, the most overdue first, each with the time since which it is due. May miss very
     /// recent writes.
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault>;

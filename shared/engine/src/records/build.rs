@@ -12,7 +12,8 @@ use bellhop_domain::measure::{self, Measure};
 use bellhop_domain::message;
 use bellhop_domain::outbox::{Pending, RETRY_FOR};
 use bellhop_domain::outcome::Outcome as BuildOutcome;
-use bellhop_domain::queue::pool::{Pool, PoolEvent};
+use bellhop_domain::queue::line::Waiting;
+use bellhop_domain::queue::pool::{Pool, PoolChange};
 use bellhop_domain::record::Performer;
 use bellhop_domain::run::{Run, RunEvent};
 use bellhop_domain::spec::Successes;
@@ -239,26 +240,39 @@ impl Record for Build {
             }
             BuildEffect::AcquireSlot => {
                 let Some(limit) = self.spec.limit else { return Ok(Outcome::done()) };
-                let event = PoolEvent::Acquire {
-                    build: id.clone(),
-                    since: self.attempts.last().map_or(self.created, |attempt| attempt.queued),
+                let waiting = self.in_line(self.turn);
+                let acquire = PoolChange::Acquire {
+                    waiting: waiting.clone(),
                     limit,
-                    turn: self.turn,
+                    again: pending.tries > 0 || pending.due() <= engine.clock.now(),
                 };
-                match engine.notify_or_create(slots(self, engine), event).await? {
-                    Some(Handled::Ignored(Ignored::Full)) => {
-                        tracing::warn!(build = %id, agent = %self.spec.agent, "too many builds wait for this agent: the build asks again later");
-                        Ok(Outcome::Deferred("too many builds wait for this agent".to_owned()))
-                    }
-                    notified => Ok(Outcome::notified(notified)),
+                match engine.notify_or_create(slots(self, engine), acquire.into()).await? {
+                    Some(Handled::Ignored(Ignored::Full)) => {}
+                    notified => return Ok(Outcome::notified(notified)),
                 }
+                // It queues up first and notifies the pool afterwards: the pool's next event that finds a slot free finds the build in line. One that has
+                // looked before meets a conflict.
+                engine.ledger.store(0, &waiting).await?;
+                let queued = PoolChange::Queued { limit };
+                Ok(Outcome::notified(
+                    engine.notify_or_create(slots(self, engine), queued.into()).await?,
+                ))
             }
-            BuildEffect::ReleaseSlot { turn } => {
-                let event = PoolEvent::Release {
+            BuildEffect::ReleaseSlot { turn, waited } => {
+                if let Some(since) = *waited {
+                    let waiting = Waiting {
+                        since,
+                        ..self.in_line(*turn)
+                    };
+                    engine.ledger.remove(&waiting.key()).await?;
+                }
+                let release = PoolChange::Release {
                     build: id.clone(),
                     turn: *turn,
                 };
-                Ok(Outcome::notified(engine.notify_or_create(slots(self, engine), event).await?))
+                Ok(Outcome::notified(
+                    engine.notify_or_create(slots(self, engine), release.into()).await?,
+                ))
             }
             BuildEffect::Collect { attempt, .. } => {
                 let results = crate::results::collect(engine, &self.attempt_id(*attempt)).await?;

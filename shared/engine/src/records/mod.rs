@@ -19,6 +19,7 @@ mod pauses;
 mod pool;
 mod run;
 mod standing;
+mod waiting;
 
 use async_trait::async_trait;
 use bellhop_domain::alarm::Alarm;
@@ -269,8 +270,6 @@ pub(crate) enum Outcome<E> {
     Done(Vec<E>),
     /// An event follows, which ends it.
     Event(E),
-    /// It failed for this reason, and is tried again.
-    Deferred(String),
     /// It is left to the sweep.
     Left,
 }

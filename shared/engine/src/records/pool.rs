@@ -4,16 +4,15 @@ use async_trait::async_trait;
 use bellhop_domain::build::{Build, BuildEvent, Slot};
 use bellhop_domain::ids::{AgentName, BuildId};
 use bellhop_domain::outbox::Pending;
-use bellhop_domain::queue::pool::{Pool, PoolEffect, PoolEvent};
+use bellhop_domain::queue::pool::{Pool, PoolChange, PoolEffect, PoolEvent};
 use futures::future::try_join_all;
 use jiff::Timestamp;
 
+use super::waiting::next_in_line;
 use super::{Outcome, Record, Stored};
 use crate::ports::Key;
 use crate::{Engine, Fault, Handled};
 
-/// How many waiting builds one audit checks: the next ones to get a slot.
-const WAITING_AUDITED: usize = 100;
 /// How many builds are read in parallel.
 const SIDE_BY_SIDE: usize = 16;
 
@@ -47,21 +46,43 @@ impl Record for Pool {
     }
 
     async fn when_due(&self, _: &Engine) -> Result<Vec<PoolEvent>, Fault> {
-        Ok(vec![PoolEvent::Tick])
+        Ok(vec![PoolChange::Tick.into()])
+    }
+
+    /// Adds the builds that are next in line, if the event leaves a slot free. They are read after the pool's own record: a build that queues up meanwhile
+    /// changes that, and the event is decided again.
+    async fn complete(&self, engine: &Engine, event: &mut PoolEvent) -> Result<(), Fault> {
+        event.line = match self.wants_of_line(&event.change, engine.clock.now()) {
+            0 => None,
+            wanted => Some(next_in_line(engine, self, wanted).await?),
+        };
+        Ok(())
     }
 
     async fn perform(&self, engine: &Engine, pending: &Pending<PoolEffect>) -> Result<Outcome<PoolEvent>, Fault> {
         match &pending.effect {
-            PoolEffect::Grant { build } => {
-                let granted = BuildEvent::Granted { turn: self.turn(build) };
-                Ok(match engine.notify::<Build>(build, granted).await? {
-                    Some(Handled::Unknown) => Outcome::Done(vec![PoolEvent::Gone(vec![build.clone()])]),
-                    notified => Outcome::notified(notified),
-                })
+            PoolEffect::Grant { build, waiting } => {
+                let mut follows = Vec::new();
+                // A build that has released the slot already has yet to be taken out of the line.
+                if self.holders.contains_key(build) {
+                    let granted = BuildEvent::Granted { turn: self.turn(build) };
+                    match engine.notify::<Build>(build, granted).await? {
+                        None => return Ok(Outcome::Left),
+                        Some(Handled::Unknown) => follows.push(PoolChange::Gone(vec![build.clone()]).into()),
+                        Some(Handled::Done | Handled::Ignored(_)) => {}
+                    }
+                }
+                if let Some(waiting) = waiting {
+                    engine.ledger.remove(&waiting.key()).await?;
+                }
+                // More slots may be free than are granted at a time.
+                if self.may_wait() {
+                    follows.push(PoolChange::Tick.into());
+                }
+                Ok(Outcome::Done(follows))
             }
             PoolEffect::Audit => {
-                let waiting = self.waiting.iter().take(WAITING_AUDITED).map(|waiting| &waiting.build);
-                let known: Vec<BuildId> = self.holders.keys().chain(waiting).cloned().collect();
+                let known: Vec<BuildId> = self.holders.keys().cloned().collect();
                 let mut gone: Vec<BuildId> = Vec::new();
                 for portion in known.chunks(SIDE_BY_SIDE) {
                     let builds = try_join_all(portion.iter().map(|id| engine.ledger.load::<Build>(id))).await?;
@@ -75,7 +96,7 @@ impl Record for Pool {
                     return Ok(Outcome::done());
                 }
                 tracing::warn!(agent = %self.agent, builds = ?gone, "finished builds held slots");
-                Ok(Outcome::Done(vec![PoolEvent::Gone(gone)]))
+                Ok(Outcome::Done(vec![PoolChange::Gone(gone).into()]))
             }
         }
     }

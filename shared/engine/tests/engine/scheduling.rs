@@ -2,6 +2,7 @@
 
 mod collecting;
 mod limits;
+mod line;
 mod pipelines;
 mod requests;
 mod superseding;

@@ -47,10 +47,16 @@ pub(crate) enum Mistake {
     NoCase,
     /// A record is cut at 64 KB.
     SmallRecords,
+    /// What comes next in a partition comes with the last one.
+    LastAgain,
+    /// What comes next in a partition comes in any order.
+    AnyOrder,
+    /// A record that is removed stays.
+    RemovedStays,
 }
 
 /// The mistakes, and the properties that find each.
-pub(crate) const MISTAKES: [(Mistake, &[&str]); 17] = [
+pub(crate) const MISTAKES: [(Mistake, &[&str]); 20] = [
     (
         Mistake::FirstPageOfBuilds,
         &["large_builds_are_created_in_one_step", "builds_beyond_a_page_are_all_read"],
@@ -67,6 +73,7 @@ pub(crate) const MISTAKES: [(Mistake, &[&str]); 17] = [
             "one_of_many_writers_wins",
             "a_pool_begins_with_version_0",
             "one_of_many_writers_of_a_pool_wins",
+            "a_removed_record_is_gone",
             "a_branch_begins_with_version_0",
             "a_record_is_kept_under_its_key",
         ],
@@ -129,7 +136,7 @@ pub(crate) const MISTAKES: [(Mistake, &[&str]); 17] = [
         Mistake::OldestRuns,
         &["the_newest_runs_come_first", "runs_beyond_a_page_are_all_listed"],
     ),
-    (Mistake::NoCase, &["branches_do_not_mix"]),
+    (Mistake::NoCase, &["the_next_in_a_partition_come_in_order", "branches_do_not_mix"]),
     (
         Mistake::SmallRecords,
         &[
@@ -137,6 +144,12 @@ pub(crate) const MISTAKES: [(Mistake, &[&str]); 17] = [
             "builds_beyond_a_page_are_all_read",
             "a_record_that_just_fits_is_stored",
         ],
+    ),
+    (Mistake::LastAgain, &["the_next_in_a_partition_come_in_order"]),
+    (Mistake::AnyOrder, &["the_next_in_a_partition_come_in_order"]),
+    (
+        Mistake::RemovedStays,
+        &["the_next_in_a_partition_come_in_order", "a_removed_record_is_gone"],
     ),
 ];
 
@@ -243,6 +256,24 @@ impl Ledger for Mistaken {
             }
         }
         Ok(self.page(Mistake::FirstPageOfBuilds, found, |text| text.text.len()))
+    }
+
+    async fn next_in_partition(&self, partition: &str, after: &str, limit: usize) -> Result<Vec<Text>, Fault> {
+        let mut next = self.inner.next_in_partition(partition, after, limit).await?;
+        if self.has(Mistake::LastAgain) {
+            next.splice(0..0, self.inner.get(&Key::new(partition, after)).await?);
+        }
+        if self.has(Mistake::AnyOrder) {
+            next.reverse();
+        }
+        Ok(next)
+    }
+
+    async fn remove(&self, key: &Key) -> Result<(), Fault> {
+        if self.has(Mistake::RemovedStays) {
+            return Ok(());
+        }
+        self.inner.remove(&self.key(key)).await
     }
 
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {

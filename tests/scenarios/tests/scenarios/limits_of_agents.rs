@@ -1,13 +1,17 @@
 //! An agent template with `max-concurrent` has so many agents at a time and no more.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bellhop_domain::build::Slot;
 use bellhop_domain::ids::BuildId;
 use bellhop_domain::outbox::PERFORM_WITHIN;
+use bellhop_domain::queue::line::Waiting;
 use bellhop_domain::queue::pool::Pool;
+use bellhop_engine::records::read;
 use bellhop_scenarios::World;
-use bellhop_stand_in::{Fault, Rule, Times};
+use bellhop_stand_in::request_units::Table;
+use bellhop_stand_in::{Entry, Fault, Rule, Times};
 use futures::future::join_all;
 use futures::stream::{self, StreamExt};
 
@@ -39,6 +43,18 @@ async fn pool(world: &World, agent: &str) -> Option<Pool> {
     pool.map(|pool| pool.record)
 }
 
+/// The builds in line, in the order in which those of one repository get places.
+async fn line(world: &World, agent: &str) -> Vec<BuildId> {
+    let partition = format!("WAITING#{agent}");
+    let found = world
+        .engine()
+        .ledger
+        .next_in_partition(&partition, "WAITING#", 3_000)
+        .await
+        .unwrap();
+    found.iter().map(|text| read::<Waiting>(text).unwrap().record.build).collect()
+}
+
 /// The tasks that are not over.
 fn live(world: &World) -> Vec<String> {
     let tasks = world.tasks().into_iter().filter(|task| task.last_status != "STOPPED");
@@ -64,11 +80,8 @@ async fn two_hundred_builds_share_twenty_places_while_launches_are_refused() {
     for _ in 0..2 {
         world.sweep_after(MINUTE).await.unwrap();
     }
-    let mut line: Vec<BuildId> = {
-        let pool = pool(&world, "small").await.unwrap();
-        assert_eq!((pool.holders.len(), pool.waiting.len()), (20, 180));
-        pool.waiting.into_iter().map(|waiting| waiting.build).collect()
-    };
+    let mut in_line = line(&world, "small").await;
+    assert_eq!((pool(&world, "small").await.unwrap().holders.len(), in_line.len()), (20, 180));
     let mut held: BTreeSet<BuildId> = pool(&world, "small").await.unwrap().holders.into_keys().collect();
     let mut rounds = 0;
     while world.run().await.status() == "open" {
@@ -90,11 +103,11 @@ async fn two_hundred_builds_share_twenty_places_while_launches_are_refused() {
         let pool = pool(&world, "small").await.unwrap();
         assert!(pool.holders.len() <= 20);
         // First come, first served: whoever is not in the line any more stood before everybody who still is.
-        let waiting: Vec<BuildId> = pool.waiting.iter().map(|waiting| waiting.build.clone()).collect();
-        let served = line.len() - waiting.len();
-        assert_eq!(line.split_off(served), waiting);
-        held.extend(line);
-        line = waiting;
+        let waiting = line(&world, "small").await;
+        let served = in_line.len() - waiting.len();
+        assert_eq!(in_line.split_off(served), waiting);
+        held.extend(in_line);
+        in_line = waiting;
     }
     assert_eq!(world.run().await.status(), "succeeded");
     assert_eq!(held.len(), 200);
@@ -106,7 +119,7 @@ async fn two_hundred_builds_share_twenty_places_while_launches_are_refused() {
     assert_eq!((tasks.len(), world.tasks().len()), (200, 200));
     let pool = pool(&world, "small").await.unwrap();
     assert!(
-        pool.holders.is_empty() && pool.waiting.is_empty() && pool.outbox.pending().is_empty(),
+        pool.holders.is_empty() && !pool.queued && pool.outbox.pending().is_empty(),
         "{pool:?}"
     );
 }
@@ -145,7 +158,8 @@ async fn the_builds_of_many_pushes_at_once_share_places_and_none_is_lost() {
     assert_eq!(world.tasks().len(), PUSHES);
     assert_eq!(world.run_ids().await.len(), PUSHES);
     let pool = pool(&world, "small").await.unwrap();
-    assert!(pool.holders.is_empty() && pool.waiting.is_empty(), "{pool:?}");
+    assert!(pool.holders.is_empty() && !pool.queued, "{pool:?}");
+    assert_eq!(line(&world, "small").await, []);
 }
 
 #[tokio::test]
@@ -201,8 +215,7 @@ async fn a_build_that_waits_for_a_place_is_no_longer_than_its_queue_timeout_in_l
     }
     world.sweep_after(11 * MINUTE).await.unwrap();
     assert_eq!(world.build("b").await.status(), "timed-out");
-    let pool = pool(&world, "small").await.unwrap();
-    assert!(pool.waiting.is_empty(), "{pool:?}");
+    assert_eq!(line(&world, "small").await, []);
 }
 
 /// Lets an invocation die once AWS has answered it so often. Gives whether it did.
@@ -230,7 +243,7 @@ async fn assert_right(world: &World, limit: usize, after: &str) {
         builds.iter().map(|build| build.record.spec.id.clone()).collect()
     };
     let holders: BTreeSet<BuildId> = pool.holders.keys().cloned().collect();
-    let in_line: BTreeSet<BuildId> = pool.waiting.iter().map(|waiting| waiting.build.clone()).collect();
+    let in_line = BTreeSet::from_iter(line(world, "small").await);
     assert_eq!(holders, ids(&held), "{after}: {pool:?}");
     assert_eq!(in_line, ids(&waiting), "{after}: {pool:?}");
     assert_eq!(holders.len(), limit.min(held.len() + waiting.len()), "{after}: {pool:?}");
@@ -279,4 +292,55 @@ async fn whenever_the_end_of_a_build_dies_the_places_are_right_after_one_sweep()
         assert_right(&world, 2, &format!("dead after {answers} answers")).await;
     }
     panic!("it never got through");
+}
+
+/// DynamoDB's write units of one build after the other that starts and ends while twenty others hold places, and so many wait.
+async fn units_of_a_build(waiting: usize) -> f64 {
+    const HOLDERS: usize = 20;
+    const MEASURED: usize = 10;
+    // Without others in line, there is one place more.
+    let limit = u32::try_from(if waiting == 0 { HOLDERS + 1 } else { HOLDERS }).unwrap();
+    let world = limited(&file("small", 1), limit).await;
+    let start = |number: usize| {
+        let mut push = world.push_event();
+        push["id"] = format!("00000000-0000-4000-8000-{number:012}").into();
+        let world = &world;
+        async move { drop(world.push(&push).await.unwrap()) }
+    };
+    for number in 0..HOLDERS {
+        start(number).await;
+    }
+    // They are behind every build that is measured.
+    let ledger = &world.engine().ledger;
+    let mut pool = ledger.load::<Pool>(&"small".parse().unwrap()).await.unwrap().unwrap();
+    let others = (0..waiting).map(|number| Waiting {
+        agent: "small".parse().unwrap(),
+        repository: pool.record.last.clone().unwrap(),
+        since: pool.record.audited + Duration::from_secs(86_400),
+        build: format!("abcdefghij/job-{number}").parse().unwrap(),
+        turn: 0,
+    });
+    let stored = stream::iter(others).map(|waiting| async move { ledger.store(0, &waiting).await.unwrap() });
+    stored.buffer_unordered(16).collect::<Vec<_>>().await;
+    if waiting > 0 {
+        pool.record.queued = true;
+        ledger.store(pool.version, &pool.record).await.unwrap();
+    }
+    let mut table = Table::default();
+    let mut units = |entries: Vec<Entry>| -> f64 { entries.iter().map(|entry| table.take(entry).unwrap().write).sum() };
+    units(world.journal().entries());
+    let mark = world.journal().mark();
+    for number in 0..MEASURED {
+        start(HOLDERS + number).await;
+        ends(&world, &live(&world)[0]).await.unwrap();
+        assert_eq!(live(&world).len(), HOLDERS);
+    }
+    assert_eq!(line(&world, "small").await.len(), waiting);
+    units(world.journal().since(mark)) / f64::from(u32::try_from(MEASURED).unwrap())
+}
+
+#[tokio::test]
+async fn a_build_costs_about_the_same_with_two_thousand_others_in_line() {
+    let (none, many) = (units_of_a_build(0).await, units_of_a_build(2_000).await);
+    assert!(many <= 1.5 * none, "{none} write units with none, {many} with two thousand");
 }

@@ -297,6 +297,16 @@ impl Ledger for Port {
         self.0.ledger.in_partition(partition, beginning).await
     }
 
+    async fn next_in_partition(&self, partition: &str, after: &str, limit: usize) -> Result<Vec<Text>, Fault> {
+        self.0.request("Query", 1, TABLE).await;
+        self.0.ledger.next_in_partition(partition, after, limit).await
+    }
+
+    async fn remove(&self, key: &Key) -> Result<(), Fault> {
+        self.0.request("DeleteItem", 1, TABLE).await;
+        self.0.ledger.remove(key).await
+    }
+
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
         let queries = match lane {
             Lane::Launches | Lane::Timers => 1,

@@ -1,13 +1,37 @@
-//! Places of agent templates: limits are kept, and who comes first is served first.
+//! Places of agent templates: limits are kept, repositories take turns, and in each of them who comes first is served first.
+
+use std::collections::BTreeMap;
 
 use bellhop_domain::build::Slot;
-use bellhop_domain::ids::BuildId;
-use bellhop_domain::queue::pool::{Pool, Waiting};
+use bellhop_domain::ids::{AgentName, RepositoryName};
+use bellhop_domain::queue::line::Waiting;
+use bellhop_domain::queue::pool::{AUDIT_EVERY, Pool, PoolEffect};
+use bellhop_engine::records::Stored as _;
 
 use super::records::reads_back;
-use super::seen::{is_given_up, is_named};
+use super::seen::{CALM_GRACE, is_given_up, is_named};
 use crate::ecs::short;
-use crate::world::{Subject, World};
+use crate::world::{MINUTE, Millis, Subject, World};
+
+/// What is remembered of places.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// The number of writes to the places, and to the line for them.
+    writes: u64,
+    /// When each agent template's places were last written.
+    written: BTreeMap<AgentName, u64>,
+    /// The repository that got the last place of each.
+    last: BTreeMap<AgentName, RepositoryName>,
+    /// Since when a place of each is free while a build waits for one.
+    free: BTreeMap<AgentName, Millis>,
+}
+
+impl Seen {
+    pub(crate) fn next_write(&mut self) -> u64 {
+        self.writes += 1;
+        self.writes
+    }
+}
 
 /// The places of an agent template are about to be written.
 pub(crate) fn places_written(world: &mut World, previous: Option<&Pool>, next: &Pool) {
@@ -22,36 +46,7 @@ pub(crate) fn places_written(world: &mut World, previous: Option<&Pool>, next: &
         "{held} builds hold the {limit} places of agent {}",
         next.agent
     );
-    check!(
-        world,
-        Subject::World,
-        "nobody-waits-for-a-free-place",
-        next.waiting.is_empty() || u32::try_from(held).is_ok_and(|held| held >= limit),
-        "{} wait, and {held} of {limit} places are held",
-        next.waiting.len()
-    );
-    let new = |waiting: &&Waiting| previous.is_none_or(|previous| !previous.waiting.contains(*waiting));
-    world.statistics.waited += next.waiting.iter().filter(new).map(|_| 1).sum::<u64>();
-    let before = |build: &BuildId| previous.is_some_and(|previous| previous.holders.contains_key(build));
-    for build in next.holders.keys().filter(|build| !before(build)) {
-        let record = world.tables.builds.get(build).map(|stored| &stored.record);
-        let since = record.and_then(|record| record.attempts.first()).map(|attempt| attempt.queued);
-        let granted = since.map(|since| Waiting {
-            since,
-            build: build.clone(),
-        });
-        let passed_over = next
-            .waiting
-            .first()
-            .filter(|first| granted.as_ref().is_none_or(|granted| *first < granted));
-        check!(
-            world,
-            build,
-            "first-come-first-served",
-            passed_over.is_none(),
-            "{build} gets a place before {passed_over:?}"
-        );
-    }
+    in_order(world, previous, next);
     let gone = previous.into_iter().flat_map(|previous| previous.holders.keys());
     for build in gone.filter(|build| !next.holders.contains_key(build)) {
         let record = world.tables.builds.get(build).map(|stored| &stored.record);
@@ -76,4 +71,98 @@ pub(crate) fn places_written(world: &mut World, previous: Option<&Pool>, next: &
             "{build} gives its place back, and {lives:?} runs for it"
         );
     }
+}
+
+/// The builds that get places are those whose turn it is. A function reads the line after the places: so it saw those that were in line when the places
+/// were last written.
+fn in_order(world: &mut World, previous: Option<&Pool>, next: &Pool) {
+    let agent = &next.agent;
+    let written = world.checks.places.written.get(agent).copied().unwrap_or(0);
+    // Where nothing is said to be in line, nothing was looked for there.
+    let looked = previous.is_some_and(|previous| previous.queued || previous.queued_up < next.queued_up);
+    let seen = |waiting: &Waiting| !previous.is_some_and(|previous| previous.serves(waiting));
+    let line = world
+        .line_of(agent)
+        .filter(|in_line| looked && in_line.at <= written && seen(&in_line.waiting));
+    let mut line: Vec<Waiting> = line.map(|in_line| in_line.waiting.clone()).collect();
+    let mut last = world.checks.places.last.get(agent).cloned();
+    let known = |effect: &PoolEffect| previous.is_some_and(|previous| previous.outbox.any(|known| known == effect));
+    for pending in next.outbox.pending().iter().filter(|pending| !known(&pending.effect)) {
+        let PoolEffect::Grant { build, waiting } = &pending.effect else {
+            continue;
+        };
+        // It keeps its place for its next turn, or is notified again.
+        let held = previous.is_some_and(|previous| previous.holders.contains_key(build));
+        let Some(record) = world.tables.builds.get(build).map(|stored| &stored.record).filter(|_| !held) else {
+            continue;
+        };
+        let granted = waiting.clone().unwrap_or_else(|| record.in_line(next.turn(build)));
+        line.retain(|waiting| *waiting != granted);
+        let first = line
+            .iter()
+            .find(|other| other.repository == granted.repository && other.key() < granted.key())
+            .cloned();
+        check!(
+            world,
+            Subject::World,
+            "first-come-first-served",
+            first.is_none(),
+            "{build} gets a place before {first:?}"
+        );
+        let rank = |repository: &RepositoryName| (last.as_ref().is_some_and(|last| repository <= last), repository.clone());
+        let earlier = line
+            .iter()
+            .find(|other| rank(&other.repository) < rank(&granted.repository))
+            .cloned();
+        check!(
+            world,
+            Subject::World,
+            "repositories-take-turns",
+            earlier.is_none(),
+            "{build} of {} gets a place after one of {last:?}, before {earlier:?}",
+            granted.repository
+        );
+        last = Some(granted.repository);
+    }
+    let seen = &mut world.checks.places;
+    if let Some(last) = next.last.clone().or(last) {
+        seen.last.insert(agent.clone(), last);
+    }
+    let write = seen.next_write();
+    seen.written.insert(agent.clone(), write);
+}
+
+/// What must hold over time: a place is not free for long while a build waits for one.
+pub(super) fn inspect(world: &mut World) {
+    let agents: Vec<AgentName> = world.tables.pools.keys().cloned().collect();
+    for agent in agents {
+        let free = world.tables.pools.get(&agent).is_some_and(|pool| pool.record.free() > 0);
+        let waits = |waiting: &Waiting| {
+            let build = world.tables.builds.get(&waiting.build).map(|stored| &stored.record);
+            build.is_some_and(|build| build.slot == Slot::Requested && build.turn == waiting.turn)
+        };
+        if !free || !world.line_of(&agent).any(|in_line| waits(&in_line.waiting)) {
+            world.checks.places.free.remove(&agent);
+            continue;
+        }
+        let now = world.now;
+        let since = *world.checks.places.free.entry(agent.clone()).or_insert(now);
+        let audit = Millis::try_from(AUDIT_EVERY.as_millis()).unwrap_or(Millis::MAX);
+        let calm = world.calm_since.is_some_and(|since| now > since + CALM_GRACE);
+        check!(
+            world,
+            Subject::World,
+            "nobody-waits-for-a-free-place",
+            !calm || now < since + audit + 2 * MINUTE,
+            "a place of {agent} is free for {} s, and builds are in line",
+            (now - since) / 1000
+        );
+    }
+}
+
+/// What must hold once everything is at rest: nothing is left in line but what was put there too late.
+pub(super) fn at_rest(world: &mut World) {
+    let left = world.tables.line.values().find(|in_line| in_line.is_wanted);
+    let left = left.map(|in_line| in_line.waiting.clone());
+    check!(world, Subject::World, "the-line-ends", left.is_none(), "{left:?} is left in line");
 }

@@ -45,6 +45,8 @@ pub(crate) struct Checks {
     pub(super) closed: BTreeMap<String, u32>,
     /// The invocation that has written the launcher's record last.
     pub(super) launcher: Option<u64>,
+    /// What was seen of places.
+    pub(crate) places: super::places::Seen,
     /// What was seen of backups.
     pub(super) backups: super::backups::Seen,
     /// What was seen of alarms.

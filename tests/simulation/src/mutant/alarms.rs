@@ -26,7 +26,7 @@ mutants! {
     /// What was done counts as not done, and is claimed again before its time.
     CLAIMS_TAKEN_OVER: "claims-taken-over" within 200,
     /// That a function performs an effect already is forgotten, and a wake-up that comes twice is served twice.
-    PROGRESS_FORGOTTEN: "progress-forgotten" within 2000,
+    PROGRESS_FORGOTTEN: "progress-forgotten" within 5000,
     /// What another alarm has claimed counts as done.
     CLAIMS_COUNT_AS_DONE: "claims-count-as-done" within 200,
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::fate::Service;
 use super::port::Port;
 use crate::mutant::{self, Mutant};
-use crate::world::{Subject, World, lock, timestamp};
+use crate::world::{Happening, Subject, World, lock, timestamp};
 
 #[async_trait]
 impl Ledger for Port {
@@ -22,6 +22,13 @@ impl Ledger for Port {
         let (item, about) = (item.clone(), about(&item.key));
         if expected > 0 {
             mutant::before_commit(&mut lock(&self.world), &item);
+        }
+        if self.puts_late(&item.key) {
+            let late = Box::new(move |world: &mut World| {
+                world.write(expected, &item);
+            });
+            lock(&self.world).schedule_in(mutant::PUT_LATE, Happening::Late(late));
+            return Ok(Written::Stored(1));
         }
         self.call(Service::Ledger, "PutItem", about, move |world| world.write(expected, &item))
             .await
@@ -39,6 +46,20 @@ impl Ledger for Port {
         let about = about(&Key::new(partition.clone(), "RUN"));
         let read = move |world: &mut World| world.in_partition(&partition, &beginning);
         self.call(Service::Ledger, "Query", about, read).await
+    }
+
+    async fn next_in_partition(&self, partition: &str, after: &str, limit: usize) -> Result<Vec<Text>, Fault> {
+        let (partition, after) = (partition.to_owned(), after.to_owned());
+        self.call(Service::Ledger, "Query", Subject::World, move |world| {
+            world.next_in_line(&partition, &after, limit)
+        })
+        .await
+    }
+
+    async fn remove(&self, key: &Key) -> Result<(), Fault> {
+        let key = key.clone();
+        self.call(Service::Ledger, "DeleteItem", Subject::World, move |world| world.leave_line(&key))
+            .await
     }
 
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
@@ -65,6 +86,13 @@ impl Ledger for Port {
 
     async fn list(&self, _: &List, _: Option<&str>, _: usize) -> Result<Vec<String>, Fault> {
         Err(Fault::permanent("the simulation does not list runs"))
+    }
+}
+
+impl Port {
+    /// Whether a build is put in line after the places were notified of it.
+    fn puts_late(&self, key: &Key) -> bool {
+        key.partition.starts_with("WAITING#") && lock(&self.world).is(Mutant::QUEUED_LATE)
     }
 }
 

@@ -420,7 +420,11 @@ fn the_suite_configuration() {
         ),
         (
             &format!("agents:\n  small: {{ ecs: {{ {ECS} }}, max-concurrent: 0 }}"),
-            "line 3, agents.small.max-concurrent: `0` is out of bounds: expected 1 or more".to_owned(),
+            "line 3, agents.small.max-concurrent: `0` is out of bounds: expected 1 to 2000".to_owned(),
+        ),
+        (
+            &format!("agents:\n  small: {{ ecs: {{ {ECS} }}, max-concurrent: 2001 }}"),
+            "line 3, agents.small.max-concurrent: `2001` is out of bounds: expected 1 to 2000".to_owned(),
         ),
         (
             "agents:\n  docker: { codebuild: { project: p } }\nrepositories:\n  shop: { agents: [doker] }",

@@ -5,27 +5,40 @@ use std::time::Duration;
 use bellhop_domain::build::Refusal;
 use bellhop_domain::ids::{BuildId, RunId};
 use bellhop_domain::outcome::Outcome;
+use bellhop_domain::queue::line::Waiting;
 use bellhop_domain::queue::pool::{AUDIT_EVERY, Pool};
+use bellhop_engine::records::read;
 use futures::future::join_all;
 use jiff::Timestamp;
 
 use super::live;
 use crate::world::{RUNNING, SUITE, World, calls, job, push};
 
-fn world(most: u32) -> World {
+pub(super) fn limited(most: u32) -> World {
     let world = World::new();
     world.configure_with(&format!("    max-concurrent: {most}"));
     world
 }
 
-async fn end(world: &World, id: &BuildId) {
+pub(super) async fn pool_of(world: &World) -> Pool {
+    let pool = world.records().load::<Pool>(&"small".parse().unwrap()).await.unwrap();
+    pool.unwrap().record
+}
+
+/// The builds in line, by their jobs' names.
+pub(super) async fn line(world: &World) -> Vec<Waiting> {
+    let found = world.records().next_in_partition("WAITING#small", "WAITING#", 1_000).await.unwrap();
+    found.iter().map(|text| read::<Waiting>(text).unwrap().record).collect()
+}
+
+pub(super) async fn end(world: &World, id: &BuildId) {
     world.seen(id, RUNNING).await.unwrap();
     world.exits(id, 0).await;
 }
 
 #[tokio::test]
 async fn no_more_run_than_there_are_places_and_the_first_to_come_are_the_first_to_run() {
-    let world = world(2);
+    let world = limited(2);
     let mut runs = Vec::new();
     for trigger in ["a", "b", "c", "d", "e"] {
         runs.push(job(&world.started(trigger).await, "test"));
@@ -44,19 +57,13 @@ async fn no_more_run_than_there_are_places_and_the_first_to_come_are_the_first_t
         assert!(live(&world) <= 2);
     }
     assert_eq!(order, [0, 1, 2, 3, 4]);
-    let pool = world
-        .records()
-        .load::<Pool>(&"small".parse().unwrap())
-        .await
-        .unwrap()
-        .unwrap()
-        .record;
-    assert_eq!((pool.holders.len(), pool.waiting.len(), pool.due()), (0, 0, None));
+    let pool = pool_of(&world).await;
+    assert_eq!((pool.holders.len(), pool.queued, pool.due()), (0, false, None));
 }
 
 #[tokio::test]
 async fn many_at_once_share_the_places() {
-    let world = world(3);
+    let world = limited(3);
     let starter = world.starter();
     let pushes: Vec<_> = (0..20).map(|index| push(&format!("p{index}"))).collect();
     for started in join_all(pushes.iter().map(|push| starter.push(push))).await {
@@ -84,7 +91,7 @@ async fn many_at_once_share_the_places() {
 
 #[tokio::test]
 async fn a_replacement_takes_over_its_builds_place() {
-    let world = world(1);
+    let world = limited(1);
     let first = job(&world.started("a").await, "test");
     let second = job(&world.started("b").await, "test");
     world.seen(&first, RUNNING).await.unwrap();
@@ -98,7 +105,7 @@ async fn a_replacement_takes_over_its_builds_place() {
 
 #[tokio::test]
 async fn a_build_that_waits_too_long_for_a_place_says_so() {
-    let world = world(1);
+    let world = limited(1);
     world.pipeline("version: 1\njobs:\n  test: { agent: small, run: make, queue-timeout: 10m }\n");
     world.started("a").await;
     let second = job(&world.started("b").await, "test");
@@ -114,19 +121,12 @@ async fn a_build_that_waits_too_long_for_a_place_says_so() {
         "no agent within its queue-timeout of 10m: all 1 slots of the agent `small` were in use"
     );
     world.sweep().await.unwrap();
-    let pool = world
-        .records()
-        .load::<Pool>(&"small".parse().unwrap())
-        .await
-        .unwrap()
-        .unwrap()
-        .record;
-    assert_eq!((pool.holders.len(), pool.waiting.len()), (1, 0));
+    assert_eq!((pool_of(&world).await.holders.len(), line(&world).await), (1, vec![]));
 }
 
 #[tokio::test]
 async fn a_slot_that_was_not_released_is_found_by_the_audit() {
-    let world = world(1);
+    let world = limited(1);
     let ghost = "zzzzzzzzzz/test".parse().unwrap();
     let mut pool = bellhop_domain::queue::pool::Pool::new("small".parse().unwrap(), Timestamp::from_second(1_790_000_000).unwrap());
     pool.limit = 1;
@@ -141,7 +141,7 @@ async fn a_slot_that_was_not_released_is_found_by_the_audit() {
 
 #[tokio::test(start_paused = true)]
 async fn a_queue_of_builds_that_cannot_be_launched_is_worked_off_without_end_of_stack() {
-    let world = world(1);
+    let world = limited(1);
     world.pipeline("version: 1\njobs:\n  test: { agent: small, run: make, retry: never }\n");
     // The one place is taken, so that the others queue up behind it.
     let first = job(&world.started("first").await, "test");

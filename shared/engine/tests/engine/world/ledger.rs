@@ -76,6 +76,16 @@ impl Ledger for FaultyLedger {
             .collect())
     }
 
+    async fn next_in_partition(&self, partition: &str, after: &str, limit: usize) -> Result<Vec<Text>, Fault> {
+        tokio::task::yield_now().await;
+        self.inner.next_in_partition(partition, after, limit).await
+    }
+
+    async fn remove(&self, key: &Key) -> Result<(), Fault> {
+        tokio::task::yield_now().await;
+        self.inner.remove(key).await
+    }
+
     async fn due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault> {
         tokio::task::yield_now().await;
         self.inner.due(lane, now, limit).await
