@@ -30,8 +30,8 @@ use bellhop_domain::run::branch::Branch;
 use bellhop_domain::run::standing::Standing;
 use bellhop_engine::records::Stored;
 use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, VariantAccess, Visitor};
-use serde::{Serialize, forward_to_deserialize_any};
+use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, VariantAccess, Visitor};
+use serde::forward_to_deserialize_any;
 use serde_json::{Error, Value, json};
 
 /// A kind of record, with the records that earlier versions stored.

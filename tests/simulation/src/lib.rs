@@ -304,8 +304,7 @@ pub fn simulate(seeds: Range<u64>, options: &Options, threads: usize, progress: 
 }
 
 /// Makes every mistake of the list in turn, and tells which seed showed it. `progress` is called with each result.
-pub fn mutants(threads: usize, progress: impl Fn(&MutantResult) + Sync) -> Vec<MutantResult> {
-    let mutants = Mutant::all();
+pub fn mutants(mutants: &[Mutant], threads: usize, progress: impl Fn(&MutantResult) + Sync) -> Vec<MutantResult> {
     let next = AtomicU64::new(0);
     let results = Mutex::new(Vec::new());
     std::thread::scope(|scope| {

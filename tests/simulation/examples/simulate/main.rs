@@ -26,17 +26,16 @@ struct Arguments {
     /// How long each world is hostile, in virtual minutes
     #[arg(long, default_value_t = 60)]
     minutes: u32,
-    /// Make mistakes on purpose instead, and see that each is found
-    #[arg(long)]
-    mutants: bool,
+    /// Make mistakes on purpose instead, all or those with these names, and see that each is found
+    #[arg(long, value_name = "NAME", value_delimiter = ',', num_args = 0..)]
+    mutants: Option<Vec<String>>,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    if arguments.mutants {
-        mutants()
-    } else {
-        run(arguments.seeds, arguments.seed, arguments.minutes)
+    match arguments.mutants {
+        Some(names) => mutants(&names),
+        None => run(arguments.seeds, arguments.seed, arguments.minutes),
     }
 }
 
@@ -79,14 +78,19 @@ fn run(seeds: u64, first: u64, minutes: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes every mistake of the list, and sees that each is found.
+/// Makes every mistake of the list, or those with these names, and sees that each is found.
 ///
 /// # Errors
-/// One was not found within its number of seeds.
-fn mutants() -> anyhow::Result<()> {
+/// One was not found within its number of seeds, or there is none with a name.
+fn mutants(names: &[String]) -> anyhow::Result<()> {
     let begun = Instant::now();
-    let bar = bar(Mutant::all().len() as u64);
-    let results = bellhop_simulation::mutants(threads(), |_| bar.inc(1));
+    let mut mutants = Mutant::all();
+    if let Some(unknown) = names.iter().find(|name| mutants.iter().all(|mutant| mutant.name != name.as_str())) {
+        bail!("there is no mistake {unknown}");
+    }
+    mutants.retain(|mutant| names.is_empty() || names.iter().any(|name| name == mutant.name));
+    let bar = bar(mutants.len() as u64);
+    let results = bellhop_simulation::mutants(&mutants, threads(), |_| bar.inc(1));
     bar.finish_and_clear();
     let took = begun.elapsed();
     println!("{}", findings(&results));

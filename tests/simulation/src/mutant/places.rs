@@ -9,8 +9,6 @@ use super::kind::Mutant;
 use crate::world::{Millis, SECOND, World, timestamp};
 
 mutants! {
-    /// What is heard late of a place that was given back takes the next one away.
-    TURNS_IGNORED: "turns-ignored" within 6000,
     /// A build's place is given back with its outcome, whatever still runs for it.
     PLACE_GIVEN_BACK_EARLY: "place-given-back-early" within 500,
     /// A place that is given back stays taken.
@@ -26,7 +24,7 @@ mutants! {
     /// A build that has to wait is not put in line.
     WAITING_LOST: "waiting-lost" within 200,
     /// The places are notified of a build in line before it is there.
-    QUEUED_LATE: "queued-late" within 2000,
+    QUEUED_LATE: "queued-late" within 200,
     /// The places are not notified of a build in line.
     QUEUED_UNTOLD: "queued-untold" within 500,
     /// A build that gets a place stays in line.
@@ -34,7 +32,7 @@ mutants! {
 }
 
 /// How late a build is put in line that the places were notified of.
-pub(crate) const PUT_LATE: Millis = 5 * SECOND;
+pub(crate) const PUT_LATE: Millis = 60 * SECOND;
 
 /// Whether the places are not written, although they seem to be.
 pub(crate) fn drops_pool_write(world: &World, pool: &Pool) -> bool {
@@ -71,7 +69,6 @@ pub(crate) fn before_write_of_pool(world: &World, pool: &mut Pool) {
                 }
             }
         }
-        Some(Mutant::TURNS_IGNORED) => pool.turns.clear(),
         Some(Mutant::LIMIT_EXCEEDED) => {
             let next = world.line_of(&agent).find(|in_line| !pool.serves(&in_line.waiting));
             if let Some(next) = next {
