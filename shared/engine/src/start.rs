@@ -17,7 +17,7 @@ use futures::stream::{self, StreamExt};
 
 use crate::advance::SIDE_BY_SIDE;
 use crate::ports::{Created, FileAt, Revision, Source, SourceFile};
-use crate::records::{LARGEST, fits_transaction};
+use crate::records::fits_transaction;
 use crate::{Engine, Fault, NoConfiguration};
 
 /// Starts runs.
@@ -565,8 +565,8 @@ impl RunStarter {
     }
 }
 
-/// The largest specification of a build, in bytes of JSON: half of a record, whose other half is for attempts, results and effects.
-const LARGEST_SPEC: usize = LARGEST / 2;
+/// The largest specification of a build, in bytes of JSON: half of the largest record, whose other half is for attempts, results and effects.
+const LARGEST_SPEC: usize = 150_000;
 
 /// The jobs of a file that are not among these.
 fn names_beside(file: &PipelineFile, specs: &[BuildSpec]) -> Vec<JobName> {
