@@ -169,11 +169,11 @@ async fn criterion(out: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Simulates Spot storms of 1,000 and 10,000 builds, and writes the results to `storm.json`.
+/// Simulates Spot storms of 1,000 and 10,000 builds within ten seconds at several rates, and writes the results to `storm.json`.
 async fn storm(out: &Path) -> anyhow::Result<()> {
     let mut storm = cargo();
     storm.args(["run", "--release", "--package", "bellhop-simulation", "--features", "programs"]);
-    storm.args(["--example", "storm", "--"]);
+    storm.args(["--example", "storm", "--", "--within", "10", "--per-second", "5,20,100"]);
     storm.arg("--json").arg(out.join("storm.json"));
     run_openly("playing Spot storms", &mut storm).await
 }

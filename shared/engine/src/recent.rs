@@ -3,32 +3,47 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bellhop_domain::ids::RunId;
 use bellhop_domain::measure;
 use bellhop_domain::run::standing::Standing;
 use jiff::Timestamp;
 
-use crate::records::{Stored as _, Versioned};
+use crate::records::Versioned;
 
+/// How long results that were read are kept: the announcement of a run follows that of its last build within the same event.
+const READ_FOR: Duration = Duration::from_secs(5);
 /// How long after a throttled launch a function expects that launches queue.
 const THROTTLED_FOR: Duration = Duration::from_secs(60);
 
 /// The memory of a function between its events.
 #[derive(Debug, Default)]
 pub struct Recent {
-    standing: Mutex<Option<Versioned<Standing>>>,
+    standing: Mutex<Option<Read>>,
     throttled: Mutex<Option<Timestamp>>,
 }
 
+/// The results of a run's branch or tag, as they were read; none if there were none.
+#[derive(Debug)]
+struct Read {
+    run: RunId,
+    at: Timestamp,
+    standing: Option<Versioned<Standing>>,
+}
+
 impl Recent {
-    /// Keeps the results of a branch or tag that the announcement of a build has read, for the announcement of its run, which often follows within the
-    /// same event. A write with their version proves that they were still current.
-    pub(crate) fn keep(&self, read: Versioned<Standing>) {
-        *lock(&self.standing) = Some(read);
+    /// Keeps the results of a branch or tag that the announcement of a build has read, for the announcement of its run.
+    pub(crate) fn keep(&self, run: &RunId, standing: Option<Versioned<Standing>>, now: Timestamp) {
+        *lock(&self.standing) = Some(Read {
+            run: run.clone(),
+            at: now,
+            standing,
+        });
     }
 
-    /// The results that were kept, once, if they are of the same branch or tag.
-    pub(crate) fn take(&self, of: &Standing) -> Option<Versioned<Standing>> {
-        lock(&self.standing).take().filter(|read| read.record.id() == of.id())
+    /// The results that were just kept for this run, once: none if none were kept, and then none inside if there are none.
+    pub(crate) fn take(&self, run: &RunId, now: Timestamp) -> Option<Option<Versioned<Standing>>> {
+        let read = lock(&self.standing).take()?;
+        (read.run == *run && measure::between(read.at, now) < READ_FOR).then_some(read.standing)
     }
 
     /// Notes that a launch was throttled, or that others wait for their turn.

@@ -392,6 +392,10 @@ impl RunStarter {
             }
             Plan::Builds { specs, others, supersedes } => {
                 let at_once = fits_transaction(specs.iter());
+                // Builds that are stored one by one would stay beside the run of an earlier try that was planned otherwise.
+                if !at_once && self.engine.ledger.load::<Run>(&id).await?.is_some() {
+                    return Ok(Started::Again(id));
+                }
                 let (run, builds) = Run::create(id.clone(), push, specs, at_once, now);
                 let run = put_into(run.with_other_jobs(others));
                 let run = if supersedes { run.superseding(push, now) } else { run };

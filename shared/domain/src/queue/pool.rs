@@ -27,7 +27,7 @@ use crate::outbox::{Effect, Outbox};
 use crate::record::Decides;
 use crate::time::later;
 
-/// The most slots of an agent template: with as many holders the record stays well below the 400 KB of a DynamoDB item.
+/// The most slots of an agent template: with as many holders the record stays below the 400 KB of a DynamoDB item.
 pub const MOST_SLOTS: u32 = 2_000;
 /// The most slots that are granted to waiting builds at a time: the rest follows once these builds were notified.
 pub const AT_ONCE: usize = 16;

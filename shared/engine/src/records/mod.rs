@@ -64,10 +64,11 @@ impl<T> Versioned<T> {
     }
 }
 
-/// The largest record, in bytes of JSON. An item of DynamoDB has at most 400 KB, with its other attributes
-/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>). So a record that has become too large can still be written
-/// once it is smaller again, for instance by a newer version of the suite.
+/// The largest record that is stored as it is, in bytes of JSON: a larger one is cut.
 pub const LARGEST: usize = 300_000;
+/// The largest record that is stored although it cannot be cut: what has grown so large may get smaller with its next events. An item of DynamoDB has at
+/// most 400 KB, with its other attributes (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
+const LARGEST_OF_ALL: usize = 390_000;
 
 /// A record that the ledger keeps.
 pub trait Stored: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -168,19 +169,21 @@ pub trait Stored: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync
     /// The record as the ledger stores it. If it is too large, what it keeps for people is cut; state and effects never are.
     ///
     /// # Errors
-    /// If it cannot be written as JSON, or has more than [`LARGEST`] bytes.
+    /// If it cannot be written as JSON, or is too large for DynamoDB.
     fn item(&self) -> Result<Item, Fault> {
         let key = self.key();
         let text = json(&key, self)?;
-        if text.len() > LARGEST {
-            let Some(smaller) = self.cut().filter(|smaller| smaller != self) else {
-                let length = text.len();
-                return Err(Fault::permanent(format!(
-                    "{key} has {length} bytes, and at most {LARGEST} are stored"
-                )));
-            };
+        if text.len() > LARGEST
+            && let Some(smaller) = self.cut()
+        {
             tracing::warn!(%key, bytes = text.len(), "a record was too large: what it keeps for people was cut");
             return smaller.item();
+        }
+        if text.len() > LARGEST_OF_ALL {
+            let length = text.len();
+            return Err(Fault::permanent(format!(
+                "{key} has {length} bytes, and at most {LARGEST_OF_ALL} are stored"
+            )));
         }
         Ok(Item {
             text,

@@ -59,11 +59,11 @@ impl Engine {
             return self.publish_end(run, news_of(run, None)).await;
         }
         let new = Standing::of(run);
-        let mut read = self.recent.take(&new);
+        let mut read = self.recent.take(&run.id, self.clock.now());
         let mut is_published = false;
         for _ in 0..=CONFLICTS {
             let stored = match read.take() {
-                Some(stored) => Some(stored),
+                Some(stored) => stored,
                 None => self.ledger.load::<Standing>(new.id()).await?,
             };
             let Versioned { version, record } = stored.unwrap_or_else(|| Versioned::new(new.clone()));
@@ -103,11 +103,10 @@ impl Engine {
         if !bearing.counts() {
             return Ok(false);
         }
-        let Some(stored) = self.ledger.load::<Standing>((repository, bearing.origin, reference)).await? else {
-            return Ok(false);
-        };
-        let is_recovery = stored.record.is_recovery(id, bearing, build.created);
-        self.recent.keep(stored);
+        let stored = self.ledger.load::<Standing>((repository, bearing.origin, reference)).await?;
+        let standing = stored.as_ref().map(|stored| &stored.record);
+        let is_recovery = standing.is_some_and(|standing| standing.is_recovery(id, bearing, build.created));
+        self.recent.keep(&id.run, stored, self.clock.now());
         Ok(is_recovery)
     }
 }

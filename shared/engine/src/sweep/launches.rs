@@ -35,6 +35,8 @@ const NEWEST: usize = 8;
 const NEW_FOR: Duration = Duration::from_secs(10);
 /// One of so many launches is that of the first in the queue, however many new ones there are.
 const FIRST_OF: u32 = 4;
+/// How often the launcher looks for the first ones again while it has some left: what comes before them may have joined.
+const LOOK_FOR_FIRST_EVERY: Duration = Duration::from_secs(2);
 /// How often the launcher looks for the newest builds, and for others when it has none left.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long after a throttled launch the launcher continues to look for builds: others that meet the same limit join soon.
@@ -158,6 +160,9 @@ impl Line {
                     Err(fault) => self.tally.count(Err(fault)),
                 }
             }
+            if now >= after(self.asked, LOOK_FOR_FIRST_EVERY) && !self.first.keys.is_empty() {
+                self.asks(engine, seen, now).await;
+            }
             if self.first.is_to_be_read() {
                 self.first.read_ahead(engine, pace, seen, &mut self.tally).await;
             } else if self.newest.is_to_be_read() {
@@ -218,10 +223,14 @@ impl Line {
             }
             engine.clock.pause(LOOK_EVERY).await;
         }
-        let now = engine.clock.now();
+        self.asks(engine, seen, engine.clock.now()).await
+    }
+
+    /// Queries the first builds. Returns whether that succeeded.
+    async fn asks(&mut self, engine: &Engine, seen: &Seen, now: Timestamp) -> bool {
+        self.asked = now;
         match engine.ledger.due(Lane::Launches, now, LIMIT + seen.count()).await {
             Ok(due) => {
-                self.asked = now;
                 self.moved = false;
                 self.first.takes(due);
                 true

@@ -4,7 +4,7 @@
 //! rate delays builds. Launching faster costs throttled calls, each with a request to the service and two writes to the ledger. The rate is unknown:
 //! it belongs to the account, may change, and other callers share it. So the launcher probes it as TCP does. It begins with the rate that the last turn
 //! found, and doubles it each second while nothing is throttled. A throttled launch reduces it by a factor; after that, it grows slowly, until nothing
-//! has been throttled for some seconds. Tokens that a slow second leaves remain for the next one.
+//! has been throttled for a second. Tokens that a slow second leaves remain for the next one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -130,9 +130,9 @@ async fn the_largest_build_is_stored_without_what_it_keeps_for_people() {
     assert_eq!(stored.results.unwrap().count, 10_000);
     // What decides is never cut.
     let mut larger = build;
-    larger.spec.script = Script::Inline("x".repeat(LARGEST));
+    larger.spec.script = Script::Inline("x".repeat(4 * LARGEST / 3));
     let error = larger.item().unwrap_err();
-    assert!(error.what.contains("bytes, and at most 300000 are stored"), "{error}");
+    assert!(error.what.contains("bytes, and at most 390000 are stored"), "{error}");
 }
 
 #[tokio::test]

@@ -23,6 +23,9 @@ const HEADING: &str = "## What is acknowledged, and what is retried";
 /// How long what was invoked asynchronously may take through its retries into the dead-letter queue.
 const DEAD_LETTER: Duration = Duration::from_secs(60);
 
+/// How long the launch queue may be worked off: all of it is launched after seconds, and a function's turn ends with its minute.
+const LAUNCHED: Duration = Duration::from_secs(75);
+
 /// A row of the table, as the document has it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Row {
@@ -175,6 +178,7 @@ impl Table<'_> {
 
     /// A push whose launch meets a fault: the function succeeds, and the build's record says the rest. Gives the run.
     pub(super) async fn launch(&self, key: &str, what: &str, fault: Fault, status: &str) -> anyhow::Result<String> {
+        self.launch_queue_is_free().await?;
         let push = self.push(what).await?;
         let rule = self.inject("push", "ecs", "RunTask", fault, Times::Always);
         let started = self.row(key, what, "push", push, "\"builds\":1").await?;
@@ -187,6 +191,21 @@ impl Table<'_> {
             build["status"]["S"]
         );
         Ok(run)
+    }
+
+    /// Waits until no function has the turn of the launch queue, which what was throttled in an earlier row has waited in: a launch would join it.
+    async fn launch_queue_is_free(&self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        loop {
+            let items = self.stack.aws.scan(self.stack.output("TableName")?).await?;
+            let launcher = items.iter().find(|item| item["sk"]["S"] == "LAUNCHER");
+            let turn = launcher.and_then(|item| item["doc"]["S"].as_str());
+            if turn.is_none_or(|turn| turn.contains("\"until\":\"1970-01-01")) {
+                return Ok(());
+            }
+            ensure!(begun.elapsed() < LAUNCHED, "the launch queue is still worked off: {turn:?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// A run's build, as the table has it.
