@@ -193,17 +193,21 @@ impl Table<'_> {
         Ok(run)
     }
 
-    /// Waits until no function has the turn of the launch queue, which what was throttled in an earlier row has waited in: a launch would join it.
+    /// Waits until what was throttled in an earlier row has left the launch queue, and no function has its turn any more: a launch would join it.
     async fn launch_queue_is_free(&self) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
             let items = self.stack.aws.scan(self.stack.output("TableName")?).await?;
+            let queued = items.iter().filter(|item| item["due_shard"]["S"] == "launch").count();
             let launcher = items.iter().find(|item| item["sk"]["S"] == "LAUNCHER");
             let turn = launcher.and_then(|item| item["doc"]["S"].as_str());
-            if turn.is_none_or(|turn| turn.contains("\"until\":\"1970-01-01")) {
+            if queued == 0 && turn.is_none_or(|turn| turn.contains("\"until\":\"1970-01-01")) {
                 return Ok(());
             }
-            ensure!(begun.elapsed() < LAUNCHED, "the launch queue is still worked off: {turn:?}");
+            ensure!(
+                begun.elapsed() < LAUNCHED,
+                "the launch queue is still worked off: {turn:?}, with {queued} builds"
+            );
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
