@@ -242,7 +242,26 @@ async fn the_newest_runs_of_a_repository_are_listed_newest_first() {
     assert_eq!(ask(&world, json!({ "list": { "repository": "none" } })).await["runs"], json!([]));
     let newest = &answer["runs"][0];
     assert_eq!((&newest["trigger"]["kind"], &newest["retry-of"]), (&json!("request"), &Value::Null));
-    assert_eq!(newest["jobs"][0], json!({ "job": "build", "status": "running" }));
+    assert_eq!((&newest["repository"], &newest["jobs"]), (&json!("shop"), &json!(2)));
+    // Those of all repositories, and those that have not finished.
+    let ids = |answer: &Value| {
+        answer["runs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|run| run["run"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&ask(&world, json!({ "list": {} })).await), runs);
+    ask(&world, json!({ "cancel": { "run": runs[1] } })).await;
+    let running = ask(&world, json!({ "list": { "status": "running" } })).await;
+    assert_eq!(ids(&running), [runs[0].clone(), runs[2].clone()]);
+    for list in [
+        json!({ "status": "cancelled" }),
+        json!({ "repository": "shop", "status": "cancelled" }),
+    ] {
+        assert_eq!(ids(&ask(&world, json!({ "list": list })).await), runs[1..2]);
+    }
 }
 
 #[tokio::test]
@@ -340,7 +359,10 @@ async fn a_misuse_is_answered_with_what_was_expected() {
         ),
         (json!({ "retry": { "build": format!("{run}/none") } }), "has no job none"),
         (json!({ "retry": { "build": "aaaaaaaaaa/build" } }), "there is no run aaaaaaaaaa"),
-        (json!({ "list": {} }), "list.repository: required, but missing"),
+        (
+            json!({ "list": { "status": "done" } }),
+            "\"done\" is not a status of runs: expected running,",
+        ),
     ] {
         let answer = ask(&world, request.clone()).await;
         let error = answer["error"].as_str().unwrap_or_else(|| panic!("{request}: {answer}"));

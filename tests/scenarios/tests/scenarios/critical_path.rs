@@ -38,7 +38,7 @@ async fn an_interruption_that_nobody_warned_of_costs_a_look_into_the_bucket_more
 }
 
 #[tokio::test]
-async fn three_round_trips_lie_between_a_push_and_its_launch() {
+async fn two_round_trips_lie_between_a_push_and_its_launch() {
     let world = World::new().await;
     let mark = world.journal().mark();
 
@@ -46,9 +46,8 @@ async fn three_round_trips_lie_between_a_push_and_its_launch() {
 
     let mut requests = until_launch(&world, mark);
     // These three are asked side by side.
-    requests[1..4].sort();
+    requests[..3].sort();
     let expected = [
-        "dynamodb GetItem",
         "codecommit GetCommit",
         "codecommit GetFile",
         "s3 GetObject",
