@@ -61,6 +61,7 @@ EXPLAINED = [
         "a build in line for a slot, by the function that grants the slot or ends the build",
     ),
     (["alarm", "spot-interruption"], "dynamodb:Query", "the builds of a run, by the function that ends one"),
+    (["control"], "dynamodb:Query", "the runs of all repositories, which no story lists"),
     (["build-state", "spot-interruption"], "ecs:RunTask", "a job on ECS that needs one on CodeBuild; the replacement of an agent on an instance"),
     (["build-state"], "ecs:StopTask", "of such a job, when its place or its run is gone"),
     (FUNCTIONS, "codebuild:StartBuild", "by the function that lets a build on CodeBuild go ahead"),
