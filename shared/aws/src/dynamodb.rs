@@ -298,7 +298,7 @@ impl Ledger for DynamoLedger {
         let items = up_to(limit, query)
             .await
             .map_err(|error| fault(format_args!("read the list {list}"), error))?;
-        // A record of before has no `shown`.
+        // A run that an earlier version stored has no `shown`.
         let shown = |item| text_of(item, "shown").or_else(|_| text_of(item, "doc")).map(ToOwned::to_owned);
         items.iter().map(shown).collect()
     }

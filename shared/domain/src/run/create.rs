@@ -25,17 +25,14 @@ impl Run {
         let mut run = Self::new(id, push, successes, RunState::Open, now);
         let mut builds = Vec::with_capacity(specs.len());
         let mut planned = Vec::with_capacity(specs.len());
-        let released = |spec: &BuildSpec| match spec.needs.is_empty() {
-            true => JobState::Released,
-            false => JobState::Blocked,
-        };
-        run.states = specs.iter().map(released).collect();
+        let mut states = Vec::with_capacity(specs.len());
         for spec in specs {
             let ready = spec.needs.is_empty();
             let name = spec.id.job.clone();
             if ready && !at_once {
                 run.outbox.push(RunEffect::Release { job: name.clone() }, now);
             }
+            states.push(if ready { JobState::Released } else { JobState::Blocked });
             planned.push(Planned {
                 name,
                 needs: spec.needs.clone(),
@@ -47,6 +44,7 @@ impl Run {
             });
         }
         run.plan = Plan::new(planned, Vec::new());
+        run.states = states.into_iter().collect();
         (run, builds)
     }
 

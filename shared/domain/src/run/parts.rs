@@ -73,7 +73,7 @@ impl RunClass {
 }
 
 impl Run {
-    /// The run from its record, and from its plan if that is kept apart. A record of before had its jobs in another form.
+    /// The run from its record, and from its plan if that is kept apart. An earlier version stored the jobs in another form.
     ///
     /// # Errors
     /// If one of them is no such JSON, or they do not fit together.
@@ -136,7 +136,7 @@ impl Listed {
     }
 }
 
-/// The jobs of a run in a record of before: names, needs and states together.
+/// The jobs of a run as an earlier version stored them: names, needs and states together.
 #[derive(Deserialize)]
 struct Before {
     #[serde(default)]
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_before_keeps_its_jobs() {
+    fn a_record_of_an_earlier_version_keeps_its_jobs() {
         let run = run(1);
         let mut record: Value = serde_json::to_value(&run).unwrap();
         record.as_object_mut().unwrap().retain(|name, _| name != "plan" && name != "states");

@@ -80,7 +80,7 @@ impl Plan {
         }
     }
 
-    /// The plan in a run's record of before, where it stays.
+    /// The plan of a run that an earlier version stored: it stays in the run's record.
     pub(super) fn inside(jobs: Vec<Planned>, others: Vec<JobName>) -> Self {
         Self {
             jobs,

@@ -118,7 +118,7 @@ pub trait Ledger: Send + Sync {
     async fn newest_due(&self, lane: Lane, now: Timestamp, limit: usize) -> Result<Vec<(Timestamp, Key)>, Fault>;
 
     /// What a list shows of up to `limit` records, the greatest place first: of those before a place, if given. May miss very recent writes. Of a
-    /// record of before, which does not say what lists show, the list of its owner gives the record itself.
+    /// record that an earlier version stored, without what lists show, the list of its owner gives the record itself.
     async fn list(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<String>, Fault>;
 }
 

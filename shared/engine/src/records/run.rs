@@ -166,7 +166,7 @@ impl dyn Ledger + '_ {
         let shown = self.list(list, before, limit).await?;
         let listed = |text: &String| match serde_json::from_str(text) {
             Ok(listed) => Ok(listed),
-            // A record of before says nothing else.
+            // An earlier version stored nothing else.
             Err(error) => match Run::from_parts(text, None) {
                 Ok(run) => Ok(Run::listed(&run)),
                 Err(_) => Err(Fault::permanent(format!("{list:?}: a run in the list cannot be read")).caused_by(error)),

@@ -60,7 +60,7 @@ pub(crate) async fn compare(aws: &LocalAws, entries: &[Entry], definition: &Valu
     counted
 }
 
-/// Reads and writes of single items, and queries but for the lists of runs, whose units are counted nowhere.
+/// Reads and writes of single items, and queries. The units of the lists of runs are counted nowhere.
 fn is_compared(entry: &Entry) -> bool {
     let request = entry.request.as_ref();
     match entry.operation.as_str() {

@@ -247,7 +247,7 @@ fn builds_that_waited_before_come_first() {
     let stored = r#"{"agent":"small","limit":1,"holders":{"abcdefghij/a":"2026-09-21T14:13:20Z"},"waiting":[{"since":"2026-09-21T14:13:21Z","build":"abcdefghij/b"},
         {"since":"2026-09-21T14:13:22Z","build":"abcdefghij/c"}],"turns":{"abcdefghij/b":1},"audited":"2026-09-21T14:13:21Z","outbox":{"next":1,"abandoned":0,"pending":[]}}"#;
     let before: Pool = serde_json::from_str(stored).unwrap();
-    assert!(before.queued, "a function of before may have stored it");
+    assert!(before.queued, "a function of an earlier version may have stored it");
     let asks = PoolEvent::from(acquire("d", 9, 2, 0, false));
     assert_eq!(before.decide(&asks, t(9)), Decision::Ignored(Ignored::Full));
     assert_eq!(before.wants_of_line(&release("a", 0), t(9)), 0);
