@@ -26,6 +26,8 @@ enum Part {
     Decide,
     /// The time to all replacements after a Spot storm, in virtual time
     Storm,
+    /// How late something happens that waits for a time, in virtual time
+    Timers,
 }
 
 /// The options of `cargo xtask bench`.
@@ -63,6 +65,13 @@ pub(crate) struct Options {
     roots: Option<PathBuf>,
 }
 
+impl Part {
+    /// Whether it is measured by the program of the storms.
+    fn is_virtual(self) -> bool {
+        matches!(self, Self::Storm | Self::Timers)
+    }
+}
+
 impl Options {
     fn wants(&self, part: Part) -> bool {
         self.only.is_empty() || self.only.contains(&part)
@@ -77,9 +86,13 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let out = target().join("bench");
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     if options.wants(Part::Storm) {
-        storm(&out).await?;
+        let storms = ["--within", "10", "--per-second", "5,20,100"];
+        in_virtual_time("playing Spot storms", &storms, &out.join("storm.json")).await?;
     }
-    if options.only == [Part::Storm] {
+    if options.wants(Part::Timers) {
+        in_virtual_time("waiting for timers", &["--timers"], &out.join("timers.json")).await?;
+    }
+    if !options.only.is_empty() && options.only.iter().all(|part| part.is_virtual()) {
         return Ok(());
     }
     let mut build = cargo();
@@ -106,7 +119,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     if options.wants(Part::Decide) {
         bench.arg("--criterion").arg(criterion(&out).await?);
     }
-    let measured = options.only.iter().filter(|part| **part != Part::Storm);
+    let measured = options.only.iter().filter(|part| !part.is_virtual());
     for part in measured.filter_map(ValueEnum::to_possible_value) {
         bench.arg("--only").arg(part.get_name());
     }
@@ -169,13 +182,13 @@ async fn criterion(out: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Simulates Spot storms of 1,000 and 10,000 builds within ten seconds at several rates, and writes the results to `storm.json`.
-async fn storm(out: &Path) -> anyhow::Result<()> {
+/// Runs the simulation's program for storms and timers, which writes its results to a file.
+async fn in_virtual_time(what: &str, arguments: &[&str], results: &Path) -> anyhow::Result<()> {
     let mut storm = cargo();
     storm.args(["run", "--release", "--package", "bellhop-simulation", "--features", "programs"]);
-    storm.args(["--example", "storm", "--", "--within", "10", "--per-second", "5,20,100"]);
-    storm.arg("--json").arg(out.join("storm.json"));
-    run_openly("playing Spot storms", &mut storm).await
+    storm.args(["--example", "storm", "--"]).args(arguments);
+    storm.arg("--json").arg(results);
+    run_openly(what, &mut storm).await
 }
 
 /// Installs the Node.js twin according to its lock file. Returns its folder.

@@ -137,7 +137,7 @@ async fn list(engine: &Engine, repository: Option<&RepositoryName>, class: Optio
             let limit = if class.is_some() { SEARCHED } else { LISTED };
             let mut runs = engine.ledger.runs_of(repository, before, limit).await?;
             let searched = last_of_full(&runs, limit);
-            runs.retain(|run| class.is_none_or(|class| run.class == class));
+            runs.retain(|run| class.is_none_or(|class| run.class() == class));
             runs.truncate(LISTED);
             let next = last_of_full(&runs, LISTED).or(searched);
             (runs, next)

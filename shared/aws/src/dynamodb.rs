@@ -27,7 +27,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, Put, TransactW
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use bellhop_engine::Fault;
-use bellhop_engine::ports::{Created, Item, Key, Lane, Ledger, List, Text, Written};
+use bellhop_engine::ports::{Created, Entry, Item, Key, Lane, Ledger, List, Text, Written};
 use bellhop_events::aws_errors::Class;
 use futures::future::try_join_all;
 use jiff::Timestamp;
@@ -276,7 +276,7 @@ impl Ledger for DynamoLedger {
         self.due_in_order(lane, now, limit, Order::NewestFirst).await
     }
 
-    async fn list(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<String>, Fault> {
+    async fn list(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<Entry>, Fault> {
         let (index, key, list) = match list {
             List::Of(owner) => (OWNER_INDEX, "list_key", owner.as_str()),
             List::Class(class) => (CLASS_INDEX, "list_class", *class),
@@ -299,8 +299,14 @@ impl Ledger for DynamoLedger {
             .await
             .map_err(|error| fault(format_args!("read the list {list}"), error))?;
         // A run that an earlier version stored has no `shown`.
-        let shown = |item| text_of(item, "shown").or_else(|_| text_of(item, "doc")).map(ToOwned::to_owned);
-        items.iter().map(shown).collect()
+        let entry = |item| {
+            let shown = text_of(item, "shown").or_else(|_| text_of(item, "doc"))?;
+            Ok(Entry {
+                place: text_of(item, "list_at")?.to_owned(),
+                shown: shown.to_owned(),
+            })
+        };
+        items.iter().map(entry).collect()
     }
 }
 

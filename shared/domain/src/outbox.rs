@@ -89,10 +89,10 @@ pub struct Pending<E> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Timestamp>,
     /// How often it has failed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub tries: u32,
     /// When it first failed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing: Option<Timestamp>,
     /// Why its last try failed, in the service's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,6 +102,11 @@ pub struct Pending<E> {
     pub begun: Option<Timestamp>,
     /// The effect.
     pub effect: E,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl<E: Effect> Pending<E> {

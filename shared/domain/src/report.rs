@@ -30,9 +30,10 @@ pub fn of_run<'a>(run: &Run, builds: impl Iterator<Item = &'a Build>) -> Value {
 
 /// A run in a list of runs.
 #[must_use]
-pub fn summary(run: &Listed) -> Value {
+pub fn summary(listed: &Listed) -> Value {
+    let run = &listed.shown;
     json!({
-        "run": run.run,
+        "run": listed.run,
         "status": run.status,
         "repository": run.repository,
         "ref": run.reference,
@@ -40,7 +41,7 @@ pub fn summary(run: &Listed) -> Value {
         "trigger": trigger(&run.trigger, run.retry_of.is_some()),
         "by": run.by,
         "retry-of": run.retry_of,
-        "created": run.created,
+        "created": listed.created,
         "finished": run.finished,
         "jobs": run.jobs,
     })

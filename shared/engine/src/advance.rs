@@ -115,6 +115,7 @@ impl Engine {
                 effects.retain(|pending| !doubtful.contains(&pending.id));
                 let known = (next.timer(), next.due_in_lane()) == (current.record.timer(), current.record.due_in_lane());
                 wake_ups = if known { Vec::new() } else { self.wake_ups(&next) };
+                R::keep(&stored, self);
                 current = stored;
             } else if effects.is_empty() {
                 return Ok(ignored.map_or(Handled::Done, Handled::Ignored));

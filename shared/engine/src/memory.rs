@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::Fault;
-use crate::ports::{Created, Item, Key, Lane, Ledger, List, Listing, Text, Written};
+use crate::ports::{Created, Entry, Item, Key, Lane, Ledger, List, Listing, Text, Written};
 
 /// The ledger.
 #[derive(Debug, Default)]
@@ -98,7 +98,7 @@ impl Ledger for MemoryLedger {
         Ok(self.all_due(lane, now).into_iter().rev().take(limit).collect())
     }
 
-    async fn list(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<String>, Fault> {
+    async fn list(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<Entry>, Fault> {
         let items = self.items();
         let is_in = |listing: &&Listing| match list {
             List::Of(owner) => listing.of == *owner,
@@ -110,6 +110,10 @@ impl Ledger for MemoryLedger {
             .collect();
         listed.sort_by_key(|listing| Reverse(&listing.place));
         listed.truncate(limit);
-        Ok(listed.into_iter().map(|listing| listing.shown.clone()).collect())
+        let entry = |listing: &Listing| Entry {
+            place: listing.place.clone(),
+            shown: listing.shown.clone(),
+        };
+        Ok(listed.into_iter().map(entry).collect())
     }
 }

@@ -1,9 +1,11 @@
 //! What a function has met lately: it saves requests, and nothing depends on it.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bellhop_domain::ids::RunId;
+use bellhop_domain::build::{Build, CHECK_RUNNING};
+use bellhop_domain::ids::{BuildId, RunId};
 use bellhop_domain::measure;
 use bellhop_domain::run::standing::Standing;
 use jiff::Timestamp;
@@ -14,12 +16,19 @@ use crate::records::Versioned;
 const READ_FOR: Duration = Duration::from_secs(5);
 /// How long after a throttled launch a function expects that launches queue.
 const THROTTLED_FOR: Duration = Duration::from_secs(60);
+/// How long a stored build is kept. After that, the sweep has polled its agent and stored it again, and what was kept would only meet a write
+/// conflict.
+const STORED_FOR: Duration = CHECK_RUNNING;
+/// The most builds that are kept: a few megabytes, even if they are large.
+const MOST_BUILDS: usize = 32;
 
 /// The memory of a function between its events.
 #[derive(Debug, Default)]
 pub struct Recent {
     standing: Mutex<Option<Read>>,
     throttled: Mutex<Option<Timestamp>>,
+    /// The builds that were stored last, the newest last.
+    builds: Mutex<VecDeque<(Timestamp, Versioned<Build>)>>,
 }
 
 /// The results of a run's branch or tag, as they were read; none if there were none.
@@ -44,6 +53,22 @@ impl Recent {
     pub(crate) fn take(&self, run: &RunId, now: Timestamp) -> Option<Option<Versioned<Standing>>> {
         let read = lock(&self.standing).take()?;
         (read.run == *run && measure::between(read.at, now) < READ_FOR).then_some(read.standing)
+    }
+
+    /// Keeps a build as it was just stored.
+    pub(crate) fn keep_build(&self, stored: Versioned<Build>, now: Timestamp) {
+        let mut builds = lock(&self.builds);
+        builds.retain(|(_, kept)| kept.record.spec.id != stored.record.spec.id);
+        builds.push_back((now, stored));
+        let most = builds.len().saturating_sub(MOST_BUILDS);
+        builds.drain(..most);
+    }
+
+    /// A build as this function stored it lately. Another function may have stored it since.
+    pub(crate) fn build(&self, id: &BuildId, now: Timestamp) -> Option<Versioned<Build>> {
+        let builds = lock(&self.builds);
+        let (at, build) = builds.iter().find(|(_, kept)| kept.record.spec.id == *id)?;
+        (measure::between(*at, now) < STORED_FOR).then(|| build.clone())
     }
 
     /// Notes that a launch was throttled, or that others wait for their turn.

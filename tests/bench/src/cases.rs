@@ -1,5 +1,6 @@
 //! What each function is given, and what its world is like before that.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -66,6 +67,23 @@ pub(crate) struct Case {
     pub(crate) event: String,
     /// What the services know before it.
     pub(crate) known: Known,
+}
+
+impl Case {
+    /// The same event of another run, one for each number: a function that gets an event of the same build again has it in its memory.
+    pub(crate) fn of_another_run(&self, number: usize) -> anyhow::Result<Self> {
+        let runs: BTreeSet<&str> = self.known.runs().collect();
+        let mut runs = runs.into_iter();
+        let (Some(run), None) = (runs.next(), runs.next()) else {
+            return Ok(self.clone());
+        };
+        let other = run_id(number);
+        Ok(Self {
+            event: self.event.replace(run, &other),
+            known: self.known.renamed(run, &other)?,
+            ..self.clone()
+        })
+    }
 }
 
 /// Where everything is.
@@ -258,6 +276,16 @@ impl Places {
         ensure!(!cloud.asked().is_empty(), "{name}: no call of AWS");
         Ok(case)
     }
+}
+
+/// Ten letters and digits, another run's for each number.
+pub(crate) fn run_id(mut number: usize) -> String {
+    let mut id = Vec::new();
+    for _ in 0..10 {
+        id.push(char::from(b"abcdefghijklmnopqrstuvwxyz234567"[number % 32]));
+        number /= 32;
+    }
+    id.into_iter().rev().collect()
 }
 
 /// Whether an answer says that something was done.

@@ -54,6 +54,31 @@ impl Known {
         }
     }
 
+    /// The runs in the table, once for each of their items.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = &str> {
+        self.table.items().filter_map(|item| item["pk"]["S"].as_str()?.strip_prefix("RUN#"))
+    }
+
+    /// The same with another id of a run.
+    pub(crate) fn renamed(&self, run: &str, other: &str) -> anyhow::Result<Self> {
+        let renamed = |text: &str| text.replace(run, other);
+        let mut table = Table::default();
+        for item in self.table.items() {
+            table.insert(serde_json::from_str(&renamed(&serde_json::to_string(item)?))?);
+        }
+        let task = |(arn, started_by): (&String, &String)| (arn.clone(), renamed(started_by));
+        let first_task = self.first_task.as_ref().map(|(started_by, environment)| {
+            let environment = serde_json::from_str(&renamed(&environment.to_string()))?;
+            anyhow::Ok((renamed(started_by), environment))
+        });
+        Ok(Self {
+            table,
+            pipeline: self.pipeline.clone(),
+            first_task: first_task.transpose()?,
+            tasks: self.tasks.as_ref().map(|tasks| tasks.iter().map(task).collect()),
+        })
+    }
+
     /// The same, with a task of its own for each launch.
     pub(crate) fn with_own_tasks(mut self) -> Self {
         self.tasks = Some(BTreeMap::new());

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::cases::{Case, Places, done};
+use crate::cases::{Case, Places, done, run_id};
 use crate::cloud::{Asked, Cloud, Known, task_arn};
 use crate::function::{Answer, Function, cpu_of_ms};
 use crate::measure::{ms, summary};
@@ -143,6 +143,10 @@ fn task_event(places: &Places, of: (&str, &str, u32), arn: &str, job: &str) -> a
     let mut event: Value = serde_json::from_str(&text)?;
     event["detail"]["lastStatus"] = json!(status);
     event["detail"]["version"] = json!(version);
+    // An agent that has run for longer than its job's timeout would also get a timer.
+    if let Some(started) = event["detail"].get_mut("startedAt") {
+        *started = json!(Timestamp::now().to_string());
+    }
     Ok(event.to_string())
 }
 
@@ -392,16 +396,6 @@ impl Pattern {
         }
         Ok(known)
     }
-}
-
-/// Ten letters and digits, another run's for each number.
-fn run_id(mut number: usize) -> String {
-    let mut id = Vec::new();
-    for _ in 0..10 {
-        id.push(char::from(b"abcdefghijklmnopqrstuvwxyz234567"[number % 32]));
-        number /= 32;
-    }
-    id.into_iter().rev().collect()
 }
 
 async fn sweep(places: &Places, cloud: &Cloud, pattern: &Pattern, open: usize, due: usize) -> anyhow::Result<Sweep> {

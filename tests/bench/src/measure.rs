@@ -172,9 +172,10 @@ async fn warm(contender: &Contender, cloud: &Cloud, samples: &mut Samples, event
         if turn == UNMEASURED {
             cpu = function.cpu_ms()?;
         }
-        cloud.reset(&contender.case.known);
+        let case = contender.case.of_another_run(turn)?;
+        cloud.reset(&case.known);
         let given = Instant::now();
-        let answer = function.invoke(&contender.case.event).await?;
+        let answer = function.invoke(&case.event).await?;
         if turn >= UNMEASURED {
             samples.warm.push(ms(answer.at - given));
         }
@@ -212,9 +213,10 @@ async fn reaction(case: &Case, places: &Places, cloud: &Cloud, often: Often) -> 
     let mut function = Function::start(&program).await?;
     let mut before = Vec::new();
     for turn in 0..=often.reactions {
-        cloud.reset(&case.known);
+        let another = case.of_another_run(turn)?;
+        cloud.reset(&another.known);
         let given = Instant::now();
-        function.invoke(&case.event).await?;
+        function.invoke(&another.event).await?;
         let asked = cloud.asked();
         let (earlier, call) = until(&asked, case.deciding)?;
         // The first one is no warm one.

@@ -176,10 +176,11 @@ async fn process(
     let size = &mut samples.sizes[place];
     for turn in 0..WARM + 2 {
         tokio::time::sleep(REST).await;
-        cloud.reset(&case.known);
+        let another = case.of_another_run(turn)?;
+        cloud.reset(&another.known);
         let cpu = function.cpu_ms()?;
         let given = Instant::now();
-        let answer = function.invoke(&case.event).await?;
+        let answer = function.invoke(&another.event).await?;
         // Without a limit: it would have taken at least as long as its CPU time at that share.
         let longer = match share {
             Some(_) => 0.0,

@@ -9,7 +9,7 @@ use bellhop_domain::ids::RunId;
 use bellhop_domain::record::Performer;
 use bellhop_domain::run::RunEvent;
 use bellhop_domain::run::trigger::Push;
-use bellhop_engine::{Fault, Handled};
+use bellhop_engine::{Fault, Handled, Recent};
 use futures::future::{FutureExt, LocalBoxFuture};
 
 use crate::hostility::SPELLS;
@@ -47,6 +47,8 @@ impl Wake for Ring {
 struct Invocation {
     future: LocalBoxFuture<'static, Result<(), Fault>>,
     invoke: Invoke,
+    /// The memory of its execution environment.
+    recent: Arc<Recent>,
     /// After how many points of waiting it dies.
     dies_in: Option<u32>,
     waker: Waker,
@@ -255,9 +257,14 @@ impl Executor {
                 Poll::Pending => {
                     self.invocations.insert(number, invocation);
                 }
-                Poll::Ready(Ok(())) => lock(&self.world).note("done", invocation.invoke.job.about(), String::new),
+                Poll::Ready(Ok(())) => {
+                    let mut world = lock(&self.world);
+                    world.environments.put_back(invocation.recent);
+                    world.note("done", invocation.invoke.job.about(), String::new);
+                }
                 Poll::Ready(Err(fault)) => {
                     let mut world = lock(&self.world);
+                    world.environments.put_back(invocation.recent);
                     world.statistics.errors += 1;
                     world.note("ended with an error", invocation.invoke.job.about(), || fault.to_string());
                     codepipeline::trouble(&mut world, &invocation.invoke.job);
@@ -407,6 +414,7 @@ impl Executor {
         };
         let invocation = Invocation {
             future,
+            recent: port.recent,
             invoke,
             dies_in,
             waker: Waker::from(Arc::new(ring)),

@@ -13,6 +13,7 @@ mod checks;
 mod codepipeline;
 mod denials;
 mod ecs;
+mod environments;
 mod executor;
 mod explore;
 mod flows;

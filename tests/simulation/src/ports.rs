@@ -83,7 +83,7 @@ impl Port {
             clock: port,
             performs,
             reading: Arc::default(),
-            recent: Arc::default(),
+            recent: self.recent.clone(),
             depth: 0,
             pace: None,
         }

@@ -20,6 +20,7 @@ use crate::checks::Checks;
 use crate::codepipeline::{self, CodePipeline};
 use crate::denials::Denials;
 use crate::ecs::{Ecs, Step};
+use crate::environments::Environments;
 use crate::hostility::{Hostility, Spell};
 use crate::instances::{self, Instances, Notice};
 use crate::ledger::Tables;
@@ -252,6 +253,8 @@ pub(crate) struct World {
     pub(crate) backups: Backups,
     /// With dice of their own.
     pub(crate) denials: Denials,
+    /// With dice of their own.
+    pub(crate) environments: Environments,
     pub(crate) checks: Checks,
     pub(crate) statistics: Statistics,
     /// Events and pushes on their way to a function, and invocations that will be tried again.
@@ -299,6 +302,7 @@ impl World {
             alarms: Alarms::new(options.seed),
             backups: Backups::new(options.seed),
             denials: Denials::new(options.seed),
+            environments: Environments::new(options.seed),
             checks: Checks::default(),
             statistics: Statistics::default(),
             on_the_way: 0,

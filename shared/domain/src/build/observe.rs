@@ -3,6 +3,8 @@
 
 use jiff::Timestamp;
 
+use super::attempt::Attempt;
+use super::event::BuildEvent;
 use super::record::Build;
 use super::state::{BuildState, Phase, Slot};
 use super::verdict::remark;
@@ -10,6 +12,22 @@ use crate::decision::Ignored;
 use crate::executor::observation::{AgentStatus, Observation, Stop};
 
 impl Build {
+    /// Whether an event has no news for this build, nor for any later state of it: that the agent of an attempt that has ended has stopped.
+    #[must_use]
+    pub fn is_past(&self, event: &BuildEvent) -> bool {
+        let BuildEvent::Agent {
+            attempt: number,
+            observation,
+        } = event
+        else {
+            return false;
+        };
+        let is_over = |attempt: &Attempt| attempt.number == *number && attempt.end().is_some();
+        let over = self.attempts.iter().find(|attempt| is_over(attempt));
+        matches!(observation.status, AgentStatus::Stopped(_))
+            && over.is_some_and(|attempt| attempt.agent.as_ref() == Some(&observation.agent))
+    }
+
     /// An event or a poll shows an agent with the name of an attempt. What a launch returned is the attempt's; any other agent must be able to be.
     pub(super) fn agent_seen(&mut self, number: u32, seen: &Observation, now: Timestamp) -> Result<(), Ignored> {
         let launched = self.attempts.iter().filter_map(|attempt| attempt.agent.as_ref());

@@ -131,6 +131,12 @@ impl Build {
         }
     }
 
+    /// Whether it has finished, and no agent runs for it any more.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.outcome().is_some() && !self.something_runs()
+    }
+
     /// Whether an agent runs for it, or may run.
     pub(super) fn something_runs(&self) -> bool {
         self.attempts.iter().any(Attempt::is_live) || self.strays.iter().any(|stray| !stray.stopped)

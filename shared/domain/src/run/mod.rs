@@ -31,7 +31,7 @@ pub mod trigger;
 pub use crate::spec::Origin;
 pub use effect::RunEffect;
 pub use event::RunEvent;
-pub use parts::{Listed, RunClass};
+pub use parts::{Listed, RunClass, Shown};
 pub use plan::{JobState, Plan, Planned, RunJob, States};
 pub use record::{RetryOf, Run, RunState};
 pub use retry::{RetryPlan, RetryRefused, RetryScope};

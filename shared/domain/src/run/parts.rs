@@ -6,15 +6,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::Result;
 
 use super::plan::{JobState, Plan, Planned, States};
-use super::record::{Run, RunState};
+use super::record::Run;
 use crate::ids::{CommitId, JobName, Reference, RepositoryName, RunId};
 use crate::outcome::Outcome;
 
 /// What a list of runs shows of a run. It changes when the run finishes, and not with each job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// The run.
     pub run: RunId,
+    /// When it was created.
+    pub created: Timestamp,
+    /// The rest.
+    pub shown: Shown,
+}
+
+/// What a list shows of a run beside its [place](Listed::place), which says which run it is and when it was created.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
     /// Its repository.
     pub repository: RepositoryName,
     /// The branch or tag.
@@ -29,15 +38,11 @@ pub struct Listed {
     /// The run that it repeats, in full or in part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<RunId>,
-    /// When it was created.
-    pub created: Timestamp,
     /// Its status in one word.
     pub status: String,
     /// When it finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished: Option<Timestamp>,
-    /// Its class.
-    pub class: RunClass,
     /// The number of its jobs.
     pub jobs: usize,
 }
@@ -70,6 +75,16 @@ impl RunClass {
             Self::Cancelled => "cancelled",
         }
     }
+
+    /// The class of runs with this [status](Run::status).
+    fn of(status: &str) -> Self {
+        match status {
+            "open" => Self::Running,
+            "succeeded" => Self::Succeeded,
+            "skipped" | "superseded" | "cancelled" => Self::Cancelled,
+            _ => Self::Failed,
+        }
+    }
 }
 
 impl Run {
@@ -96,16 +111,7 @@ impl Run {
     /// Its class.
     #[must_use]
     pub fn class(&self) -> RunClass {
-        let outcome = match self.state {
-            RunState::Open => return RunClass::Running,
-            RunState::Rejected { .. } => return RunClass::Failed,
-            RunState::Finished { outcome, .. } => outcome,
-        };
-        match outcome {
-            Outcome::Succeeded => RunClass::Succeeded,
-            Outcome::Skipped | Outcome::Superseded | Outcome::Cancelled => RunClass::Cancelled,
-            Outcome::Interrupted | Outcome::InfrastructureFailed | Outcome::TimedOut | Outcome::Failed => RunClass::Failed,
-        }
+        RunClass::of(self.status())
     }
 
     /// What lists show of it.
@@ -113,17 +119,18 @@ impl Run {
     pub fn listed(&self) -> Listed {
         Listed {
             run: self.id.clone(),
-            repository: self.repository.clone(),
-            reference: self.reference.clone(),
-            commit: self.commit.clone(),
-            trigger: self.trigger.clone(),
-            by: self.by.clone(),
-            retry_of: self.retry_of.as_ref().map(|retried| retried.run.clone()),
             created: self.created,
-            status: self.status().to_owned(),
-            finished: self.finished_at(),
-            class: self.class(),
-            jobs: self.states.all().len(),
+            shown: Shown {
+                repository: self.repository.clone(),
+                reference: self.reference.clone(),
+                commit: self.commit.clone(),
+                trigger: self.trigger.clone(),
+                by: self.by.clone(),
+                retry_of: self.retry_of.as_ref().map(|retried| retried.run.clone()),
+                status: self.status().to_owned(),
+                finished: self.finished_at(),
+                jobs: self.states.all().len(),
+            },
         }
     }
 }
@@ -133,6 +140,25 @@ impl Listed {
     #[must_use]
     pub fn place(&self) -> String {
         format!("{}#{}", self.created.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"), self.run)
+    }
+
+    /// What a list shows of the run at this place.
+    ///
+    /// # Errors
+    /// If the place is none of a run.
+    pub fn at(place: &str, shown: Shown) -> Result<Self> {
+        let parts = place.split_once('#');
+        let parts = parts.and_then(|(created, run)| Some((created.parse().ok()?, run.parse().ok()?)));
+        let Some((created, run)) = parts else {
+            return Err(serde_json::Error::custom("the place in the list is none of a run"));
+        };
+        Ok(Self { run, created, shown })
+    }
+
+    /// Its class.
+    #[must_use]
+    pub fn class(&self) -> RunClass {
+        RunClass::of(&self.shown.status)
     }
 }
 
@@ -183,6 +209,34 @@ mod tests {
 
     use super::*;
     use crate::testing::{push, spec_needing, t};
+
+    #[test]
+    fn a_place_says_which_run_it_is_and_since_when() {
+        let listed = run(2).listed();
+        assert_eq!(Listed::at(&listed.place(), listed.shown.clone()).unwrap(), listed);
+        for place in ["", "abcdefghij", "yesterday#abcdefghij", "2026-03-02T09:14:10.390Z#no run"] {
+            Listed::at(place, listed.shown.clone()).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_status_says_the_class() {
+        let classes = [
+            ("open", RunClass::Running),
+            ("rejected", RunClass::Failed),
+            (Outcome::Succeeded.as_str(), RunClass::Succeeded),
+            (Outcome::Skipped.as_str(), RunClass::Cancelled),
+            (Outcome::Superseded.as_str(), RunClass::Cancelled),
+            (Outcome::Cancelled.as_str(), RunClass::Cancelled),
+            (Outcome::Interrupted.as_str(), RunClass::Failed),
+            (Outcome::InfrastructureFailed.as_str(), RunClass::Failed),
+            (Outcome::TimedOut.as_str(), RunClass::Failed),
+            (Outcome::Failed.as_str(), RunClass::Failed),
+        ];
+        for (status, class) in classes {
+            assert_eq!(RunClass::of(status), class, "{status}");
+        }
+    }
 
     fn run(jobs: usize) -> Run {
         let names: Vec<String> = (0..jobs).map(|number| format!("job-{number:03}")).collect();

@@ -223,7 +223,7 @@ pub(super) async fn a_run_is_listed_in_its_class(ledger: &dyn Ledger) {
         for class in RunClass::ALL {
             let runs = ledger.runs_of_all(&[class], None, EVERYTHING).await.unwrap();
             let mine = runs.into_iter().filter(|listed| listed.run == run.id);
-            classes.extend(mine.map(|listed| (class.as_str(), listed.status, listed.jobs)));
+            classes.extend(mine.map(|listed| (class.as_str(), listed.shown.status, listed.shown.jobs)));
         }
         classes
     };

@@ -49,6 +49,15 @@ pub struct Listing {
     pub shown: String,
 }
 
+/// An entry of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place.
+    pub place: String,
+    /// What the list shows of the record, as JSON.
+    pub shown: String,
+}
+
 /// A list of records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum List {
@@ -119,7 +128,7 @@ pub trait Ledger: Send + Sync {
 
     /// What a list shows of up to `limit` records, the greatest place first: of those before a place, if given. May miss very recent writes. Of a
     /// record that an earlier version stored, without what lists show, the list of its owner gives the record itself.
-    async fn list(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<String>, Fault>;
+    async fn list(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<Entry>, Fault>;
 }
 
 /// The most records that [`Ledger::put_together`] creates: the limit of a DynamoDB transaction.

@@ -22,7 +22,7 @@ pub use bellhop_domain::record::Key;
 pub use clock::{Clock, Meter};
 pub use executor::{Executor, Executors, Launch};
 pub use instances::{InstanceTask, Instances};
-pub use ledger::{Created, Item, Lane, Ledger, List, Listing, TRANSACTION, Text, Written};
+pub use ledger::{Created, Entry, Item, Lane, Ledger, List, Listing, TRANSACTION, Text, Written};
 pub use notifier::{Notifier, Waker};
 pub use pipelines::{Answered, Pipelines};
 pub use services::{Restarted, Services};

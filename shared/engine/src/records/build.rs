@@ -21,7 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::Span;
 
 use super::run::KEEP;
-use super::{Outcome, Record, Stored};
+use super::{Outcome, Record, Stored, Versioned};
 use crate::ports::{Key, Launch, Meter};
 use crate::{Engine, Fault, Handled};
 
@@ -103,6 +103,10 @@ impl Record for Build {
         if !measures.is_empty() {
             meter.count(Some(&self.spec.repository), &measures);
         }
+    }
+
+    fn keep(stored: &Versioned<Self>, engine: &Engine) {
+        engine.recent.keep_build(stored.clone(), engine.clock.now());
     }
 
     /// Adds a stopped agent's report from the bucket. It is read only if the exit code is not conclusive, and only once: not for an attempt that has

@@ -311,6 +311,9 @@ pub(crate) trait Record: Stored + Decides<Event: Send + Sync + 'static, Effect: 
     /// Counts the metrics of a committed change; `previous` is none for a new record.
     fn count(&self, _previous: Option<&Self>, _meter: &dyn Meter) {}
 
+    /// Keeps what was just stored for the record's next event, if that may come to the same function soon.
+    fn keep(_stored: &Versioned<Self>, _engine: &Engine) {}
+
     /// Adds data of external services to an event before the decision.
     async fn complete(&self, _engine: &Engine, _event: &mut Self::Event) -> Result<(), Fault> {
         Ok(())

@@ -20,7 +20,7 @@ use tracing::Span;
 
 use super::build::BUILD;
 use super::{Outcome, Record, Stored, Versioned, json, read};
-use crate::ports::{Created, Item, Key, Ledger, List, Listing, TRANSACTION, Written};
+use crate::ports::{Created, Entry, Item, Key, Ledger, List, Listing, TRANSACTION, Written};
 use crate::{Engine, Fault, Handled};
 
 /// How long finished runs and builds are kept, and a branch after the last push whose run it names.
@@ -95,7 +95,7 @@ impl Stored for Run {
             of: self.repository.to_string(),
             class: self.class().as_str(),
             place: listed.place(),
-            shown: serde_json::to_string(&listed)?,
+            shown: serde_json::to_string(&listed.shown)?,
         }))
     }
 
@@ -163,16 +163,16 @@ impl dyn Ledger + '_ {
     }
 
     async fn runs_in(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<Listed>, Fault> {
-        let shown = self.list(list, before, limit).await?;
-        let listed = |text: &String| match serde_json::from_str(text) {
+        let entries = self.list(list, before, limit).await?;
+        let listed = |entry: &Entry| match serde_json::from_str(&entry.shown).and_then(|shown| Listed::at(&entry.place, shown)) {
             Ok(listed) => Ok(listed),
             // An earlier version stored nothing else.
-            Err(error) => match Run::from_parts(text, None) {
+            Err(error) => match Run::from_parts(&entry.shown, None) {
                 Ok(run) => Ok(Run::listed(&run)),
                 Err(_) => Err(Fault::permanent(format!("{list:?}: a run in the list cannot be read")).caused_by(error)),
             },
         };
-        shown.iter().map(listed).collect()
+        entries.iter().map(listed).collect()
     }
 }
 
@@ -233,8 +233,8 @@ impl Record for Run {
                     .await?;
             }
             RunEffect::Report => {
-                let builds = engine.ledger.builds_of(&self.id).await?;
-                let report = report::of_run(self, builds.iter().map(|build| &build.record));
+                let builds = engine.builds_of(self).await?;
+                let report = report::of_run(self, builds.iter());
                 engine
                     .store
                     .put(&report_key(&self.id), "application/json", format!("{report:#}\n"))

@@ -83,8 +83,7 @@ impl Engine {
 
     async fn publish_end(&self, run: &Run, broken: Option<Vec<JobName>>) -> Result<(), Fault> {
         let Some(broken) = broken else { return Ok(()) };
-        let builds = self.ledger.builds_of(&run.id).await?;
-        let builds: Vec<Build> = builds.into_iter().map(|build| build.record).collect();
+        let builds = self.builds_of(run).await?;
         match message::about_run(run, &builds, &broken, &links(self, run, &builds)) {
             Some(message) => self.notifier.publish(&message).await,
             None => Ok(()),

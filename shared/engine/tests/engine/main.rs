@@ -14,6 +14,7 @@ mod instances;
 mod launcher;
 mod performers;
 mod pushes;
+mod recent;
 mod runs;
 mod scheduling;
 mod sizes;

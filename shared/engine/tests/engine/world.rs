@@ -110,6 +110,15 @@ impl World {
             ledger: own.ledger,
             bucket: own.bucket,
             inbox: own.inbox,
+            recent: own.recent,
+            ..self.clone()
+        }
+    }
+
+    /// The same world for another function, which has met nothing yet.
+    pub(crate) fn of_another_function(&self) -> Self {
+        Self {
+            recent: Arc::default(),
             ..self.clone()
         }
     }

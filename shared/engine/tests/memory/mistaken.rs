@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bellhop_domain::record::Key;
 use bellhop_engine::Fault;
 use bellhop_engine::memory::MemoryLedger;
-use bellhop_engine::ports::{Created, Item, Lane, Ledger, List, Text, Written};
+use bellhop_engine::ports::{Created, Entry, Item, Lane, Ledger, List, Text, Written};
 use jiff::Timestamp;
 
 /// A mistake.
@@ -298,11 +298,11 @@ impl Ledger for Mistaken {
         self.inner.newest_due(lane, now, limit).await
     }
 
-    async fn list(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<String>, Fault> {
+    async fn list(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<Entry>, Fault> {
         let mut listed = self.inner.list(list, before, limit).await?;
         if self.has(Mistake::OldestRuns) {
             listed.reverse();
         }
-        Ok(self.page(Mistake::FirstPageOfRuns, listed, String::len))
+        Ok(self.page(Mistake::FirstPageOfRuns, listed, |entry: &Entry| entry.shown.len()))
     }
 }

@@ -17,8 +17,8 @@ use bellhop_domain::run::pipeline::PipelineAnswer;
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::memory::MemoryLedger;
 use bellhop_engine::ports::{
-    Answered, CLOCKS, Clock, Created, Executor, Executors, FileAt, Item, Lane, Launch, Ledger, List, Meter, Notifier, Pipelines, Revision,
-    Root, Source, SourceFile, Store, Text, Timer, Waker, Written,
+    Answered, CLOCKS, Clock, Created, Entry, Executor, Executors, FileAt, Item, Lane, Launch, Ledger, List, Meter, Notifier, Pipelines,
+    Revision, Root, Source, SourceFile, Store, Text, Timer, Waker, Written,
 };
 use bellhop_engine::{BuildPorts, Engine, Fault, Performs, RunStarter};
 use jiff::Timestamp;
@@ -48,6 +48,15 @@ agents:
       subnets: [subnet-0a]
       security-groups: [sg-0a]
 ";
+
+/// What is wrong with launches.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Trouble {
+    /// The service does not answer.
+    NoAnswer,
+    /// It has no capacity.
+    NoCapacity,
+}
 
 /// A task of ECS.
 #[derive(Debug, Clone)]
@@ -88,8 +97,12 @@ pub(crate) struct Cloud {
     /// The messages of the timer queue, each with the moment from which on it is delivered.
     timers: Mutex<Vec<(Duration, Key)>>,
     dice: Mutex<fastrand::Rng>,
-    /// How many jobs the pipeline file of every repository has, and whether they are for on-demand capacity alone.
-    jobs: Mutex<(usize, bool)>,
+    /// The pipeline file of every repository.
+    pipeline: Mutex<String>,
+    /// What is wrong with launches, and until when.
+    trouble: Mutex<Option<(Trouble, Duration)>>,
+    /// When an agent was first asked to stop.
+    stopped: Mutex<Option<Duration>>,
     /// How often the SDK tries a request that is throttled.
     sdk_tries: u32,
 }
@@ -107,7 +120,9 @@ impl Cloud {
             counts: Mutex::default(),
             timers: Mutex::default(),
             dice: Mutex::new(fastrand::Rng::with_seed(seed)),
-            jobs: Mutex::new((1, false)),
+            pipeline: Mutex::default(),
+            trouble: Mutex::default(),
+            stopped: Mutex::default(),
             sdk_tries,
         })
     }
@@ -169,9 +184,43 @@ impl Cloud {
         }
     }
 
-    /// The pushes to come have so many jobs.
+    /// The pushes to come have so many jobs, for on-demand capacity if they are critical.
     pub(crate) fn pushes_have(&self, jobs: usize, critical: bool) {
-        *lock(&self.jobs) = (jobs, critical);
+        let jobs: String = (0..jobs)
+            .map(|number| format!("  job-{number}: {{ agent: small, run: make, critical: {critical} }}\n"))
+            .collect();
+        self.pushes_run(format!("version: 1\njobs:\n{jobs}"));
+    }
+
+    /// The pushes to come have this pipeline file.
+    pub(crate) fn pushes_run(&self, file: String) {
+        *lock(&self.pipeline) = file;
+    }
+
+    /// Launches have this trouble until then.
+    pub(crate) fn has_trouble(&self, trouble: Trouble, until: Duration) {
+        *lock(&self.trouble) = Some((trouble, until));
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        let now = self.now();
+        lock(&self.trouble).filter(|(_, until)| now < *until).map(|(trouble, _)| trouble)
+    }
+
+    /// When an agent was first asked to stop.
+    pub(crate) fn stopped_at(&self) -> Option<Duration> {
+        *lock(&self.stopped)
+    }
+
+    /// The table, whose requests take no time here.
+    pub(crate) fn ledger(&self) -> &dyn Ledger {
+        &self.ledger
+    }
+
+    /// A moment as time since the beginning.
+    pub(crate) fn since_beginning(&self, at: Timestamp) -> Duration {
+        let beginning = Timestamp::from_second(BEGINNING).unwrap_or_default();
+        Duration::try_from(at.duration_since(beginning)).unwrap_or_default()
     }
 
     pub(crate) fn engine(self: &Arc<Self>) -> Engine {
@@ -321,7 +370,7 @@ impl Ledger for Port {
         self.0.ledger.newest_due(lane, now, limit).await
     }
 
-    async fn list(&self, _: &List, _: Option<&str>, _: usize) -> Result<Vec<String>, Fault> {
+    async fn list(&self, _: &List, _: Option<&str>, _: usize) -> Result<Vec<Entry>, Fault> {
         none()
     }
 }
@@ -332,6 +381,14 @@ impl Executor for Port {
         let mut tries = 0;
         loop {
             self.0.half(RUN_TASK).await;
+            match self.0.trouble() {
+                Some(Trouble::NoAnswer) => return Err(Fault::transient("RunTask: ServerException")),
+                Some(Trouble::NoCapacity) => {
+                    let text = "Capacity is unavailable at this time".to_owned();
+                    return Ok(Launch::refused(Refusal::NoCapacity(text)));
+                }
+                None => {}
+            }
             let agent = self.0.run_task(launch);
             self.0.half(RUN_TASK).await;
             if let Some(agent) = agent {
@@ -348,6 +405,7 @@ impl Executor for Port {
     }
 
     async fn stop(&self, _: &AgentId, _: &str) -> Result<(), Fault> {
+        lock(&self.0.stopped).get_or_insert(self.0.now());
         self.0.half(OTHER).await;
         Ok(())
     }
@@ -431,13 +489,9 @@ impl Notifier for Port {
 impl Source for Port {
     async fn file(&self, _: &RepositoryName, commit: &CommitId, _: &str) -> Result<Option<FileAt>, Fault> {
         self.0.half(OTHER).await;
-        let (jobs, critical) = *lock(&self.0.jobs);
-        let jobs: String = (0..jobs)
-            .map(|number| format!("  job-{number}: {{ agent: small, run: make, critical: {critical} }}\n"))
-            .collect();
         Ok(Some(FileAt {
             commit: commit.clone(),
-            content: SourceFile::Text(format!("version: 1\njobs:\n{jobs}")),
+            content: SourceFile::Text(lock(&self.0.pipeline).clone()),
         }))
     }
 

@@ -12,9 +12,10 @@
 mod bucket;
 mod cloud;
 mod lambda;
+mod timers;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +83,9 @@ struct Arguments {
     /// Decides everything else
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Instead of storms: how late something happens that waits for a time
+    #[arg(long)]
+    timers: bool,
     /// Where the results go as JSON
     #[arg(long)]
     json: Option<PathBuf>,
@@ -156,6 +160,11 @@ impl std::fmt::Display for Waits {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
+    if arguments.timers {
+        let late = timers::play(arguments.seed)?;
+        println!("{}", timers::table(&late));
+        return write(arguments.json.as_deref(), &late);
+    }
     let mut storms = Vec::new();
     for builds in &arguments.builds {
         for per_second in &arguments.per_second {
@@ -179,8 +188,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     println!("{}", table(&storms));
-    if let Some(path) = &arguments.json {
-        std::fs::write(path, serde_json::to_string_pretty(&storms)?)?;
+    write(arguments.json.as_deref(), &storms)
+}
+
+fn write(path: Option<&Path>, results: &impl Serialize) -> Result<(), Box<dyn std::error::Error>> {
+    if let Some(path) = path {
+        std::fs::write(path, serde_json::to_string_pretty(results)?)?;
     }
     Ok(())
 }

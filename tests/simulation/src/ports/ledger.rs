@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bellhop_domain::ids::RunId;
 use bellhop_engine::Fault;
-use bellhop_engine::ports::{Created, Item, Key, Lane, Ledger, List, Text, Written};
+use bellhop_engine::ports::{Created, Entry, Item, Key, Lane, Ledger, List, Text, Written};
 use jiff::Timestamp;
 
 use super::fate::Service;
@@ -84,7 +84,7 @@ impl Ledger for Port {
         .await
     }
 
-    async fn list(&self, _: &List, _: Option<&str>, _: usize) -> Result<Vec<String>, Fault> {
+    async fn list(&self, _: &List, _: Option<&str>, _: usize) -> Result<Vec<Entry>, Fault> {
         Err(Fault::permanent("the simulation does not list runs"))
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bellhop_engine::Fault;
+use bellhop_engine::{Fault, Recent};
 
 use super::fate::{Answer, Effect, Fate, Service, fate, struck};
 use super::wait::Wait;
@@ -17,6 +17,8 @@ const SDK_TRIES: u32 = 3;
 #[derive(Clone)]
 pub(crate) struct Port {
     pub(super) world: Shared,
+    /// What its execution environment has met before.
+    pub(crate) recent: Arc<Recent>,
     /// How far its clock is from the world's.
     pub(super) skew: i64,
     /// Whether it is the minute's sweep.
@@ -33,9 +35,11 @@ impl Port {
             i64::try_from(world.hostility.skew).unwrap_or(0)
         };
         let skew = world.rng.i64(-most..=most) / 2;
+        let recent = world.environments.take();
         drop(world);
         Self {
             world: shared.clone(),
+            recent,
             skew,
             is_sweep: false,
         }

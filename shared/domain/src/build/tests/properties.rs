@@ -329,16 +329,40 @@ fn moment(build: &Build, now: Timestamp, happening: &Happening) -> Timestamp {
     }
 }
 
+/// That the agents of a build's attempts have stopped.
+fn ends_of_agents(build: &Build) -> impl Iterator<Item = BuildEvent> {
+    build.attempts.iter().filter_map(|attempt| {
+        let observation = Observation {
+            agent: attempt.agent.clone()?,
+            version: None,
+            capacity: None,
+            status: AgentStatus::Stopped(exited(0)),
+        };
+        Some(BuildEvent::Agent {
+            attempt: attempt.number,
+            observation,
+        })
+    })
+}
+
 /// Applies a step to a build, and checks the result.
 fn step(build: &Build, step: impl Into<Step<BuildEvent>>, now: Timestamp) -> Build {
     let step = step.into();
+    let past = matches!(&step, Step::Event(event) if build.is_past(event));
     let next = match build.take(&step, now) {
         Decision::Next(next) => {
+            assert!(!past, "what is past changes nothing: {step:?}");
             check_step(build, &next);
             *next
         }
-        Decision::Ignored(_) => build.clone(),
+        Decision::Ignored(why) => {
+            assert!(!past || why == Ignored::AttemptOver, "{why:?}");
+            build.clone()
+        }
     };
+    for event in ends_of_agents(build).filter(|event| build.is_past(event)) {
+        assert!(next.is_past(&event), "what is past stays past: {event:?}");
+    }
     if step == Step::Event(BuildEvent::Tick { polled_at: now }) {
         let rest = Build {
             outbox: Outbox::default(),

@@ -1,14 +1,14 @@
 //! A ledger at which writers meet, and which can be made to fail.
 
 use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bellhop_domain::ids::BuildId;
 use bellhop_domain::record::Key;
 use bellhop_engine::Fault;
 use bellhop_engine::memory::MemoryLedger;
-use bellhop_engine::ports::{Created, Item, Lane, Ledger, List, Text, Written};
+use bellhop_engine::ports::{Created, Entry, Item, Lane, Ledger, List, Text, Written};
 use jiff::Timestamp;
 
 use super::values::take;
@@ -25,6 +25,8 @@ pub(crate) struct FaultyLedger {
     pub(crate) torn: AtomicUsize,
     /// The builds of such runs.
     torn_builds: Mutex<Vec<Item>>,
+    /// How often records were read, by their keys or by their partition.
+    pub(crate) reads: AtomicUsize,
     /// A build that cannot be read.
     pub(crate) unreadable: Mutex<Option<BuildId>>,
 }
@@ -32,6 +34,7 @@ pub(crate) struct FaultyLedger {
 #[async_trait]
 impl Ledger for FaultyLedger {
     async fn get(&self, key: &Key) -> Result<Option<Text>, Fault> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
         let unreadable = self.unreadable.lock().unwrap().clone();
         if unreadable.is_some_and(|id| key.partition == format!("RUN#{}", id.run) && key.sort == format!("BUILD#{}", id.job)) {
@@ -60,6 +63,7 @@ impl Ledger for FaultyLedger {
     }
 
     async fn in_partition(&self, partition: &str, beginning: &str) -> Result<Vec<Text>, Fault> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
         let found = self.inner.in_partition(partition, beginning).await?;
         if !found.is_empty() {
@@ -96,7 +100,7 @@ impl Ledger for FaultyLedger {
         self.inner.newest_due(lane, now, limit).await
     }
 
-    async fn list(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<String>, Fault> {
+    async fn list(&self, list: &List, before: Option<&str>, limit: usize) -> Result<Vec<Entry>, Fault> {
         tokio::task::yield_now().await;
         self.inner.list(list, before, limit).await
     }
