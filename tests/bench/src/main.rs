@@ -156,7 +156,20 @@ async fn measured(arguments: &Arguments, places: &Places, cloud: &Cloud) -> anyh
     if often.cold + often.rounds > 0 {
         let mut machine = Machine::now()?;
         let cases = places.one_each(cloud).await?;
-        let contenders = contenders(arguments, places, cases)?;
+        // Each build has records that it has made itself: an older one may not be able to read those of a newer one.
+        let earlier = match &arguments.before {
+            Some(functions) => {
+                let functions = functions.clone();
+                Places {
+                    functions,
+                    ..places.clone()
+                }
+                .one_each(cloud)
+                .await?
+            }
+            None => Vec::new(),
+        };
+        let contenders = contenders(arguments, places, cases, earlier)?;
         let figures = measure::figures(&contenders, cloud, often).await?;
         for program in [&arguments.python, &arguments.node].into_iter().flatten() {
             machine.beside.push(version(program)?);
@@ -198,7 +211,8 @@ fn given<'a>(name: &str, value: Option<&'a Path>) -> anyhow::Result<&'a Path> {
 }
 
 /// The empty function, the functions in the order of their cases, each after its earlier build, and the twins.
-fn contenders(arguments: &Arguments, places: &Places, cases: Vec<Case>) -> anyhow::Result<Vec<Contender>> {
+fn contenders(arguments: &Arguments, places: &Places, cases: Vec<Case>, earlier: Vec<Case>) -> anyhow::Result<Vec<Contender>> {
+    let mut earlier = earlier.into_iter();
     let push = places.event("codecommit/push.json")?;
     let other = |name: &'static str, kind: Kind, path: &Path, words: &[&Path]| Contender {
         name: name.to_owned(),
@@ -217,13 +231,13 @@ fn contenders(arguments: &Arguments, places: &Places, cases: Vec<Case>) -> anyho
     let packed = |zips: &Path, case: &Case| Some(zips.join(case.function).with_extension("zip"));
     let mut all = vec![other("empty", Kind::Empty, given("--empty", arguments.empty.as_deref())?, &[])];
     for case in cases {
-        if let (Some(folder), Some(zips)) = (&arguments.before, &arguments.zips_before) {
+        if let (Some(folder), Some(zips), Some(case)) = (&arguments.before, &arguments.zips_before, earlier.next()) {
             all.push(Contender {
                 name: format!("{} before", case.function),
                 kind: Kind::Before,
                 program: places.started_as(folder.join(case.function), &[]),
                 zip: packed(zips, &case),
-                case: case.clone(),
+                case,
             });
         }
         all.push(Contender {
