@@ -13,10 +13,11 @@ pub struct SystemClock;
 
 #[async_trait]
 impl Clock for SystemClock {
-    /// In whole milliseconds: records have many times, and each is six bytes shorter without the rest.
+    /// In whole microseconds: records have many times, and each is three bytes shorter without the rest. Two functions that decide the same at the same
+    /// moment make equal records, so the moments must be short.
     fn now(&self) -> Timestamp {
         let now = Timestamp::now();
-        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 
     async fn pause(&self, about: Duration) {

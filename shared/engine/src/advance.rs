@@ -22,6 +22,15 @@ pub(crate) const SIDE_BY_SIDE: usize = 16;
 /// The shortest wait of a timer for what is not due on every clock.
 const SHORTEST: Duration = Duration::from_millis(1);
 
+/// Where a record comes from.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// It was just read or stored.
+    Ledger,
+    /// This function stored it a while ago, and others may have stored it since.
+    Memory,
+}
+
 /// Which pending effects of a record are performed with an event, beside those that the event causes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Overdue {
@@ -46,31 +55,39 @@ impl Engine {
         overdue: Overdue,
     ) -> BoxFuture<'_, Result<Handled, Fault>> {
         let steps = events.into_iter().map(Step::Event).collect();
-        self.step(current, steps, overdue)
+        self.step(Source::Ledger, current, steps, overdue)
+    }
+
+    /// The same for a record that this function remembers. Only what it writes counts, because the write fails if the record is not the newest;
+    /// otherwise the newest one decides.
+    pub(crate) fn advance_remembered<R: Record>(&self, remembered: Versioned<R>, event: R::Event) -> BoxFuture<'_, Result<Handled, Fault>> {
+        self.step(Source::Memory, remembered, vec![Step::Event(event)], Overdue::Perform)
     }
 
     fn step<R: Record>(
         &self,
+        source: Source,
         current: Versioned<R>,
         steps: Vec<Step<R::Event>>,
         overdue: Overdue,
     ) -> BoxFuture<'_, Result<Handled, Fault>> {
         let span = current.record.span();
-        self.step_unboxed(current, steps, overdue).instrument(span).boxed()
+        self.step_unboxed(source, current, steps, overdue).instrument(span).boxed()
     }
 
     async fn step_unboxed<R: Record>(
         &self,
+        mut source: Source,
         mut current: Versioned<R>,
         mut steps: Vec<Step<R::Event>>,
         overdue: Overdue,
     ) -> Result<Handled, Fault> {
         let (mut conflicts, mut wake_ups) = (0, Vec::new());
         loop {
-            for step in &mut steps {
-                if let Step::Event(event) = step {
-                    current.record.complete(self, event).await?;
-                }
+            if let Err(fault) = self.complete(&current.record, &mut steps).await {
+                let Source::Memory = source else { return Err(fault) };
+                (source, current) = (Source::Ledger, self.reload(&current.record).await?);
+                continue;
             }
             let now = self.clock.now();
             let mut next = current.record.clone();
@@ -94,6 +111,7 @@ impl Engine {
                         (self.after_conflict(&current.record, conflicts).await?, true)
                     }
                 };
+                source = Source::Ledger;
                 // A ledger may answer the repetition of its own write, whose reply was lost, with a conflict: the stored record then equals the new one.
                 if stored.version != current.version + 1 || stored.record != next {
                     current = stored;
@@ -115,14 +133,28 @@ impl Engine {
                 effects.retain(|pending| !doubtful.contains(&pending.id));
                 let known = (next.timer(), next.due_in_lane()) == (current.record.timer(), current.record.due_in_lane());
                 wake_ups = if known { Vec::new() } else { self.wake_ups(&next) };
+                // Before the effects: the end of a run, which follows from that of its last build, may need the build.
                 R::keep(&stored, self);
                 current = stored;
+            } else if let Source::Memory = source {
+                (source, current) = (Source::Ledger, self.reload(&current.record).await?);
+                continue;
             } else if effects.is_empty() {
                 return Ok(ignored.map_or(Handled::Done, Handled::Ignored));
             }
             self.settle(current, effects, wake_ups, overdue).await?;
             return Ok(Handled::Done);
         }
+    }
+
+    /// Adds data of external services to the events.
+    async fn complete<R: Record>(&self, record: &R, steps: &mut [Step<R::Event>]) -> Result<(), Fault> {
+        for step in steps {
+            if let Step::Event(event) = step {
+                record.complete(self, event).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The pending effects to perform with an event.
@@ -196,7 +228,7 @@ impl Engine {
         if !steps.is_empty() {
             // What was overdue has been performed, also if that failed.
             let next = if was_woken { Overdue::LeaveToSweep } else { Overdue::Leave };
-            self.step(current, steps, next).await?;
+            self.step(Source::Ledger, current, steps, next).await?;
         }
         match fault {
             // The outbox has the failure, and the sweep wakes this function again in due time. Lambda's retries would come sooner.
@@ -301,6 +333,11 @@ impl Engine {
         }
         let ceiling = 10u64 << conflicts.min(6);
         self.clock.pause(Duration::from_millis(fastrand::u64(ceiling / 2..=ceiling))).await;
+        self.reload(record).await
+    }
+
+    async fn reload<R: Record>(&self, record: &R) -> Result<Versioned<R>, Fault> {
+        let name = record.name();
         self.ledger
             .load::<R>(record.id())
             .await?

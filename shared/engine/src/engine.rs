@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bellhop_domain::build::{Build, BuildEvent};
-use bellhop_domain::decision::{Decision, Ignored};
+use bellhop_domain::decision::Ignored;
 use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::ids::{AgentId, AttemptId, BuildId, Reference, RunId};
-use bellhop_domain::record::{Decides as _, Performer, Step};
+use bellhop_domain::record::Performer;
 use bellhop_domain::run::{Run, RunEvent, RunJob};
 use bellhop_domain::spec::BuildSpec;
 use futures::lock::Mutex;
@@ -111,17 +111,13 @@ impl Engine {
     /// # Errors
     /// If the ledger cannot be read or written, or an effect cannot be performed now. Committed changes stay, and the sweep performs pending effects.
     pub async fn build(&self, id: &BuildId, event: BuildEvent) -> Result<Handled, Fault> {
-        let now = self.clock.now();
-        if let Some(kept) = self.recent.build(id, now) {
+        if let Some(kept) = self.recent.build(id, self.clock.now()) {
+            // An event that comes again performs what is overdue, if there is anything.
             let has_nothing_to_do = kept.record.outbox.pending().is_empty();
             if has_nothing_to_do && kept.record.is_past(&event) {
                 return Ok(Handled::Ignored(Ignored::AttemptOver));
             }
-            // If what was kept is old, the write meets a conflict. An event that changes nothing is not written, so it needs the newest state.
-            let decision = kept.record.clone().take(&Step::Event(event.clone()), now);
-            if matches!(decision, Decision::Next(next) if *next != kept.record) {
-                return self.advance(kept, vec![event], Overdue::Perform).await;
-            }
+            return self.advance_remembered(kept, event).await;
         }
         self.handle::<Build>(id, event).await
     }
@@ -172,14 +168,13 @@ impl Engine {
         Ok(stored.unwrap_or_else(|| Versioned::new(new)))
     }
 
-    /// Reads the builds of a run that has finished, in no particular order.
+    /// The builds of a run that has finished, in no particular order: from memory if nothing of them can change any more that a report shows.
     pub(crate) async fn builds_of(&self, run: &Run) -> Result<Vec<Build>, Fault> {
         let now = self.clock.now();
         let kept = |job: RunJob<'_>| {
             let (run, job) = (run.id.clone(), job.name.clone());
             self.recent.build(&BuildId { run, job }, now).map(|kept| kept.record)
         };
-        // A build at rest has no news that the end of its run is about.
         let at_rest: Option<Vec<Build>> = run.jobs().map(|job| kept(job).filter(Build::is_at_rest)).collect();
         if let Some(builds) = at_rest {
             return Ok(builds);

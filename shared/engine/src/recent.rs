@@ -16,10 +16,10 @@ use crate::records::Versioned;
 const READ_FOR: Duration = Duration::from_secs(5);
 /// How long after a throttled launch a function expects that launches queue.
 const THROTTLED_FOR: Duration = Duration::from_secs(60);
-/// How long a stored build is kept. After that, the sweep has polled its agent and stored it again, and what was kept would only meet a write
+/// How long a stored build is kept. After that, the sweep has polled its running agent and stored it again, and what was kept would only meet a write
 /// conflict.
 const STORED_FOR: Duration = CHECK_RUNNING;
-/// The most builds that are kept: a few megabytes, even if they are large.
+/// The most builds that are kept: mostly some kilobytes each, and at most [`LARGEST`](crate::records::LARGEST) bytes of JSON.
 const MOST_BUILDS: usize = 32;
 
 /// The memory of a function between its events.
@@ -58,7 +58,7 @@ impl Recent {
     /// Keeps a build as it was just stored.
     pub(crate) fn keep_build(&self, stored: Versioned<Build>, now: Timestamp) {
         let mut builds = lock(&self.builds);
-        builds.retain(|(_, kept)| kept.record.spec.id != stored.record.spec.id);
+        builds.retain(|(at, kept)| measure::between(*at, now) < STORED_FOR && kept.record.spec.id != stored.record.spec.id);
         builds.push_back((now, stored));
         let most = builds.len().saturating_sub(MOST_BUILDS);
         builds.drain(..most);
@@ -67,8 +67,9 @@ impl Recent {
     /// A build as this function stored it lately. Another function may have stored it since.
     pub(crate) fn build(&self, id: &BuildId, now: Timestamp) -> Option<Versioned<Build>> {
         let builds = lock(&self.builds);
-        let (at, build) = builds.iter().find(|(_, kept)| kept.record.spec.id == *id)?;
-        (measure::between(*at, now) < STORED_FOR).then(|| build.clone())
+        let mut young = builds.iter().filter(|(at, _)| measure::between(*at, now) < STORED_FOR);
+        let (_, build) = young.find(|(_, kept)| kept.record.spec.id == *id)?;
+        Some(build.clone())
     }
 
     /// Notes that a launch was throttled, or that others wait for their turn.

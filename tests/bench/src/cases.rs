@@ -142,10 +142,25 @@ impl Places {
         }
     }
 
-    /// A sample's text.
+    /// A sample's text. Its agent has started just now: one that has run for longer than its job's timeout would also get a timer.
     pub(crate) fn event(&self, sample: &str) -> anyhow::Result<String> {
         let path = self.events.join(sample);
-        std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut event: Value = serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))?;
+        let now = Timestamp::now();
+        let starts = [
+            ("/detail/startedAt", now.to_string()),
+            (
+                "/detail/additional-information/build-start-time",
+                now.strftime("%b %-d, %Y %-I:%M:%S %p").to_string(),
+            ),
+        ];
+        for (path, start) in starts {
+            if let Some(time) = event.pointer_mut(path) {
+                *time = start.into();
+            }
+        }
+        Ok(format!("{event:#}"))
     }
 
     /// One event for each function, whose handling calls AWS.

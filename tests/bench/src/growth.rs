@@ -143,10 +143,6 @@ fn task_event(places: &Places, of: (&str, &str, u32), arn: &str, job: &str) -> a
     let mut event: Value = serde_json::from_str(&text)?;
     event["detail"]["lastStatus"] = json!(status);
     event["detail"]["version"] = json!(version);
-    // An agent that has run for longer than its job's timeout would also get a timer.
-    if let Some(started) = event["detail"].get_mut("startedAt") {
-        *started = json!(Timestamp::now().to_string());
-    }
     Ok(event.to_string())
 }
 

@@ -171,8 +171,9 @@ fn nothing_of_tests_is_behind_a_function() {
 fn a_main_is_a_page_at_most() {
     let functions = concat!(env!("CARGO_MANIFEST_DIR"), "/../../functions");
     let mut seen = 0;
-    for folder in std::fs::read_dir(functions).unwrap() {
-        let main = folder.unwrap().path().join("src/main.rs");
+    let entries = std::fs::read_dir(functions).unwrap().map(|entry| entry.unwrap().path());
+    for folder in entries.filter(|entry| entry.is_dir()) {
+        let main = folder.join("src/main.rs");
         let lines = std::fs::read_to_string(&main).unwrap().lines().count();
         assert!(lines <= 60, "{} has {lines} lines", main.display());
         seen += 1;

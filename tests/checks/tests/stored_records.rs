@@ -2,8 +2,8 @@
 //!
 //! `tests/checks/stored-records/` has a file for each kind of record in the ledger, with one record a line, in the form in which DynamoDB stores it.
 //! [`records_are_stored_again_as_they_were`] reads each record as the engine does and writes it again. The result must equal the stored record. It may
-//! have more fields: a field that is newer than a record appears in it with its default. It may lack a field that says nothing: null or 0. Any other field
-//! or variant that is lost or renamed fails. So the version before reads what this version stores, too: it ignores fields that it does not know. Only a
+//! have more fields: a field that is newer than a record appears in it with its default. It may lack a field that is null, and a number of tries that is 0. Any
+//! other field or variant that is lost or renamed fails. So the version before reads what this version stores, too: it ignores fields that it does not know. Only a
 //! new variant is beyond it.
 //!
 //! [`every_field_and_variant_occurs`] demands that every field and every variant of a record's types occurs in the file of its kind. It learns them from
@@ -114,6 +114,7 @@ fn records_are_stored_again_as_they_were() {
             let again = (kind.store_again)(stored).unwrap_or_else(|error| panic!("{}.json, line {line}: {error}", kind.name));
             let mut expected = serde_json::from_str(stored).unwrap();
             renew(&mut expected);
+            (kind.store_again)(&again.to_string()).unwrap_or_else(|error| panic!("{}.json, line {line}, stored again: {error}", kind.name));
             if let Some(path) = lost(&expected, &again) {
                 panic!("{}.json, line {line}: {path} is not stored again as it was", kind.name);
             }
@@ -225,7 +226,7 @@ fn renew(stored: &mut Value) {
 fn lost(stored: &Value, again: &Value) -> Option<String> {
     match (stored, again) {
         (Value::Object(stored), Value::Object(again)) => stored.iter().find_map(|(name, value)| {
-            let says_nothing = value.is_null() || *value == json!(0);
+            let says_nothing = value.is_null() || name == "tries" && *value == json!(0);
             let left_out = || (!says_nothing).then(String::new);
             let within = again.get(name).map_or_else(left_out, |again| lost(value, again));
             within.map(|path| format!(".{name}{path}"))

@@ -1,6 +1,6 @@
 //! Execution environments of functions: what an invocation leaves in memory is there for a later one of the same environment, and gone if it dies.
 //!
-//! All functions share them here, which lets a function remember more than one of its own could.
+//! All functions share them here, so a function may remember more than on AWS.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl Environments {
         }
     }
 
-    /// The memory of an environment for the next event: most often of one that waits, whichever it is.
+    /// The memory of an environment for the next event: most often that of any idle one.
     pub(crate) fn take(&mut self) -> Arc<Recent> {
         if self.idle.is_empty() || self.dice.u32(0..8) == 0 {
             return Arc::default();

@@ -12,7 +12,8 @@ use crate::decision::Ignored;
 use crate::executor::observation::{AgentStatus, Observation, Stop};
 
 impl Build {
-    /// Whether an event has no news for this build, nor for any later state of it: that the agent of an attempt that has ended has stopped.
+    /// Whether an event has no news for this build, nor for any later state of it: that the agent of an attempt that has ended has stopped. Such an
+    /// attempt keeps its agent, and stays ended.
     #[must_use]
     pub fn is_past(&self, event: &BuildEvent) -> bool {
         let BuildEvent::Agent {

@@ -131,10 +131,11 @@ impl Build {
         }
     }
 
-    /// Whether it has finished, and no agent runs for it any more.
+    /// Whether it has finished, no agent runs for it any more, and its results were collected, if it has any: nothing that a report shows of it changes.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
-        self.outcome().is_some() && !self.something_runs()
+        let collects = self.outbox.any(|effect| matches!(effect, BuildEffect::Collect { .. }));
+        self.outcome().is_some() && !self.something_runs() && !collects
     }
 
     /// Whether an agent runs for it, or may run.

@@ -148,14 +148,15 @@ impl Build {
         true
     }
 
-    /// Launches the same attempt on on-demand capacity at once: missing Spot capacity is not a failure.
+    /// Launches the same attempt on on-demand capacity at once: missing Spot capacity is not a failure. If it has released its slot, it needs another one
+    /// first.
     pub(super) fn fall_back_to_on_demand(&mut self, now: Timestamp) {
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.capacity = Capacity::OnDemand;
             attempt.agent = None;
             attempt.seen_version = 0;
         }
-        self.launch(now);
+        self.launch_in_slot(now);
     }
 
     /// The current attempt waits for its next launch, longer each time.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Result;
 
 use super::plan::{JobState, Plan, Planned, States};
-use super::record::Run;
+use super::record::{Run, RunState};
 use crate::ids::{CommitId, JobName, Reference, RepositoryName, RunId};
 use crate::outcome::Outcome;
 
@@ -48,8 +48,7 @@ pub struct Shown {
 }
 
 /// A class of runs. Each is listed separately over all repositories.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunClass {
     /// Those that have not finished.
     Running,
@@ -111,7 +110,16 @@ impl Run {
     /// Its class.
     #[must_use]
     pub fn class(&self) -> RunClass {
-        RunClass::of(self.status())
+        let outcome = match self.state {
+            RunState::Open => return RunClass::Running,
+            RunState::Rejected { .. } => return RunClass::Failed,
+            RunState::Finished { outcome, .. } => outcome,
+        };
+        match outcome {
+            Outcome::Succeeded => RunClass::Succeeded,
+            Outcome::Skipped | Outcome::Superseded | Outcome::Cancelled => RunClass::Cancelled,
+            Outcome::Interrupted | Outcome::InfrastructureFailed | Outcome::TimedOut | Outcome::Failed => RunClass::Failed,
+        }
     }
 
     /// What lists show of it.
@@ -221,21 +229,40 @@ mod tests {
 
     #[test]
     fn a_status_says_the_class() {
-        let classes = [
-            ("open", RunClass::Running),
-            ("rejected", RunClass::Failed),
-            (Outcome::Succeeded.as_str(), RunClass::Succeeded),
-            (Outcome::Skipped.as_str(), RunClass::Cancelled),
-            (Outcome::Superseded.as_str(), RunClass::Cancelled),
-            (Outcome::Cancelled.as_str(), RunClass::Cancelled),
-            (Outcome::Interrupted.as_str(), RunClass::Failed),
-            (Outcome::InfrastructureFailed.as_str(), RunClass::Failed),
-            (Outcome::TimedOut.as_str(), RunClass::Failed),
-            (Outcome::Failed.as_str(), RunClass::Failed),
+        let mut of_state = run(1);
+        let message = String::new();
+        let mut states = vec![RunState::Open, RunState::Rejected { message, at: t(0) }];
+        let outcomes = [
+            Outcome::Succeeded,
+            Outcome::Skipped,
+            Outcome::Superseded,
+            Outcome::Cancelled,
+            Outcome::Interrupted,
+            Outcome::InfrastructureFailed,
+            Outcome::TimedOut,
+            Outcome::Failed,
         ];
-        for (status, class) in classes {
-            assert_eq!(RunClass::of(status), class, "{status}");
+        states.extend(outcomes.map(|outcome| RunState::Finished { outcome, at: t(0) }));
+        for state in states {
+            of_state.state = state;
+            let listed = of_state.listed();
+            assert_eq!(listed.class(), of_state.class(), "{}", listed.shown.status);
         }
+    }
+
+    #[test]
+    fn what_an_earlier_version_showed_in_lists_is_read() {
+        let listed = run(1).listed();
+        let mut shown = serde_json::to_value(&listed.shown).unwrap();
+        for (name, value) in [
+            ("run", "abcdefghij"),
+            ("created", "2026-03-02T09:14:10.390123456Z"),
+            ("class", "running"),
+        ] {
+            shown[name] = json!(value);
+        }
+        let read = serde_json::from_value(shown).unwrap();
+        assert_eq!(Listed::at(&listed.place(), read).unwrap(), listed);
     }
 
     fn run(jobs: usize) -> Run {

@@ -2,6 +2,7 @@
 
 use bellhop_domain::build::{Attempt, Build, End, Phase, STOP_TIMEOUT, StopReason, UNKNOWN_FOR};
 use bellhop_domain::executor::{Capacity, step_functions};
+use bellhop_domain::outbox::RETRY_FOR;
 use bellhop_model::ecs::REMEMBERED;
 
 use super::seen::{CLOCKS, is_out_of_reach};
@@ -81,7 +82,10 @@ pub(super) fn attempt_ended(world: &mut World, build: &Build, attempt: &Attempt,
     let truth = task.as_ref().map_or(Truth::Open, |task| task.truth);
     let now = world.now;
     let number = attempt.number;
-    let reported = task.as_ref().is_some_and(|task| task.reported) && !world.was_denied(&["GetReport"]);
+    // A report that could not be read for its time decides nothing.
+    let given_up = |task: &Task| !world.calm() && task.ended.is_some_and(|at| world.now + CLOCKS >= at + millis(RETRY_FOR));
+    let readable = |task: &Task| task.reported && !given_up(task);
+    let reported = task.as_ref().is_some_and(readable) && !world.was_denied(&["GetReport"]);
     // Without a report nobody can tell whether the script ended by itself or because the container beside it had ended, and not whether an exit code
     // is the script's or the entry point's.
     let alone = !reported && task.as_ref().is_some_and(|task| task.sidecar_ended_first);

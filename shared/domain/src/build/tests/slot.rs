@@ -136,6 +136,19 @@ fn an_agent_that_started_although_denied_acquires_a_slot() {
 }
 
 #[test]
+fn an_agent_that_found_no_capacity_although_denied_is_replaced_in_another_slot() {
+    Story::new(BuildSpec { limit: Some(1), ..spec() })
+        .happens(&BuildEvent::Granted { turn: 0 })
+        .refused(1, SPOT, unknown())
+        .performed()
+        .stopped("1a", without_capacity())
+        .expect_status("queued")
+        .expect_todo(&["acquire a slot"])
+        .happens(&BuildEvent::Granted { turn: 1 })
+        .expect_todo(&["launch 1 on on-demand"]);
+}
+
+#[test]
 fn a_denied_build_waits_for_a_slot_no_longer_than_for_the_permission() {
     let story = Story::new(BuildSpec { limit: Some(1), ..spec() })
         .happens(&BuildEvent::Granted { turn: 0 })
