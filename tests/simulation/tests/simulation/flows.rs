@@ -14,7 +14,7 @@ const MISTAKES: [(Mutant, Flow, usize); 14] = [
     (Mutant::UNKNOWN_UNTOLD, Flow::Push, 1),
     (Mutant::TOKEN_UNSTABLE, Flow::End, 1),
     (Mutant::TOKEN_IGNORES_ROUND, Flow::Push, 1),
-    (Mutant::CONFLICTS_IGNORED, Flow::Push, 1),
+    (Mutant::CONFLICTS_IGNORED, Flow::Push, 0),
     (Mutant::NO_SWEEP, Flow::Push, 1),
     (Mutant::OUTBOX_FORGOTTEN, Flow::Push, 1),
     (Mutant::EXECUTION_NAME_UNSTABLE, Flow::StepFunctions, 1),
