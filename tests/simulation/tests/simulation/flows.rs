@@ -20,7 +20,7 @@ const MISTAKES: [(Mutant, Flow, usize); 14] = [
     (Mutant::EXECUTION_NAME_UNSTABLE, Flow::StepFunctions, 1),
     (Mutant::STOPS_DROPPED, Flow::Cancel, 0),
     (Mutant::LOST_WAITED_FOR, Flow::Cancel, 1),
-    (Mutant::RUNNING_TAKEN_FOR_GONE, Flow::Supersede, 0),
+    (Mutant::RUNNING_TAKEN_FOR_GONE, Flow::Supersede, 1),
 ];
 
 fn stories(explored: &Explored) -> Vec<String> {
