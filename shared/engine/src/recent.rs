@@ -19,7 +19,7 @@ const THROTTLED_FOR: Duration = Duration::from_secs(60);
 /// How long a stored build is kept. After that, the sweep has polled its running agent and stored it again, and what was kept would only meet a write
 /// conflict.
 const STORED_FOR: Duration = CHECK_RUNNING;
-/// The most builds that are kept: mostly some kilobytes each, and at most [`LARGEST`](crate::records::LARGEST) bytes of JSON.
+/// The most builds that are kept. Most have some kilobytes; the largest are cut to [`LARGEST`](crate::records::LARGEST) bytes only where they are stored.
 const MOST_BUILDS: usize = 32;
 
 /// The memory of a function between its events.
