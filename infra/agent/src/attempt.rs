@@ -1,0 +1,275 @@
+//! One attempt, from the first line of the log to the exit code.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::artifacts;
+use crate::aws::s3::{Store, Upload};
+use crate::checkout::{Checkout, Failure as CheckoutFailure, codecommit, credential_helper};
+use crate::errors::Errors;
+use crate::log::{complain, say};
+use crate::report::{Artifacts, CHECKOUT_FAILED, Failure, Report, ScriptEnd};
+use crate::script;
+use crate::settings::{Script, Settings, Task, Variables};
+use crate::stopping::Plan;
+use crate::supervise::{Limits, Supervisor};
+
+/// The exit code if the agent cannot even begin.
+pub const CANNOT_START: u8 = 90;
+/// How many lines about a failed checkout the report has.
+const LINES: usize = 5;
+/// How many failed uploads the log shows.
+const UPLOADS_SHOWN: usize = 20;
+/// How long the answer to the report may take: there may be no more than the stop's margin left.
+const REPORT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs the attempt that the environment describes. Returns the exit code.
+pub async fn run(variables: &Variables) -> u8 {
+    let settings = Settings::read(variables);
+    let begun = Places::make().and_then(|places| {
+        let supervisor = Supervisor::new(Plan::new(settings.stop_timeout, settings.on_spot))?;
+        Ok(Attempt {
+            errors: Errors::create(&places.internal.join("errors"))?,
+            places,
+            supervisor,
+            settings: &settings,
+            store: Store::new(variables),
+        })
+    });
+    let report = match begun {
+        Ok(mut attempt) => attempt.report(variables).await,
+        Err(error) => {
+            complain(&format!("the agent cannot write to its working folder: {error}"));
+            Report::of_failed_checkout(false, error.to_string().as_bytes())
+        }
+    };
+    // The job has ended: a signal from here on could only stop the report, and is not listened to.
+    upload(&report, &settings, variables).await;
+    u8::try_from(report.exit_code).unwrap_or(u8::MAX)
+}
+
+/// Uploads the report. The exit code decides the result; without a report only details are missing.
+async fn upload(report: &Report, settings: &Settings, variables: &Variables) {
+    match &settings.report_to {
+        Ok(address) => {
+            let store = Store::new(variables).in_haste(REPORT_PATIENCE);
+            if let Err(error) = store.put(address, Upload::Bytes(&report.to_json()), "application/json").await {
+                complain(&format!("the report could not be uploaded to {address}: {error}"));
+            }
+        }
+        Err(error) => complain(&format!("{error}: no report")),
+    }
+}
+
+/// The folders and files of an attempt.
+struct Places {
+    checkout: PathBuf,
+    internal: PathBuf,
+    script: PathBuf,
+    note: PathBuf,
+    program: PathBuf,
+}
+
+impl Places {
+    /// Makes the folder of the agent's own in the working folder.
+    fn make() -> io::Result<Self> {
+        let work = std::env::current_dir()?;
+        let internal = work.join("internal");
+        fs::create_dir_all(&internal)?;
+        let places = Self {
+            checkout: work.join("checkout"),
+            script: internal.join("script"),
+            note: internal.join("failure"),
+            internal,
+            program: std::env::current_exe()?,
+        };
+        match fs::remove_file(&places.note) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(places),
+        }
+    }
+}
+
+struct Attempt<'a> {
+    places: Places,
+    supervisor: Supervisor,
+    errors: Errors,
+    settings: &'a Settings,
+    store: Store,
+}
+
+impl Attempt<'_> {
+    async fn report(&mut self, variables: &Variables) -> Report {
+        let settings = self.settings;
+        let names = &settings.names;
+        for remark in &settings.remarks {
+            complain(remark);
+        }
+        say(&format!("{} at {} ({})", names.repository, names.commit, names.reference));
+        let prepared = self.prepare().await;
+        self.errors.show();
+        // A signal after the last program of the checkout, too.
+        if self.supervisor.stopping().is_due() {
+            return Report::of_stopped_checkout();
+        }
+        match prepared {
+            Ok(()) => {}
+            Err(CheckoutFailure::Stopped) => return Report::of_stopped_checkout(),
+            Err(failure) => {
+                complain("the checkout failed");
+                let commit_gone = failure == CheckoutFailure::CommitGone;
+                return Report::of_failed_checkout(commit_gone, &self.errors.tail(LINES));
+            }
+        }
+        say(&format!("job {}, attempt {}, on {} capacity", names.job, names.attempt, names.capacity));
+        let begun = Instant::now();
+        let end = self.script(variables).await;
+        say(&end.summary(begun.elapsed().as_secs()));
+        let artifacts = self.artifacts(&end).await;
+        Report::of_script(&end, &artifacts)
+    }
+
+    /// Everything that comes before the script.
+    async fn prepare(&mut self) -> Result<(), CheckoutFailure> {
+        let settings = self.settings;
+        let task = match &settings.task {
+            Ok(task) => task,
+            Err(error) => return Err(self.failed(&error.to_string())),
+        };
+        self.write_script(task).await?;
+        let mut checkout = Checkout {
+            supervisor: &mut self.supervisor,
+            errors: &mut self.errors,
+            task,
+            folder: &self.places.checkout,
+            internal: &self.places.internal,
+            credential_helper: &credential_helper(&self.places.program),
+            fetch_silence: settings.fetch_silence,
+            lfs_timeout: settings.lfs_timeout,
+        };
+        checkout.make().await
+    }
+
+    async fn write_script(&mut self, task: &Task) -> Result<(), CheckoutFailure> {
+        let text = match &task.script {
+            Script::Text(text) => text.clone().into_bytes(),
+            Script::At(address) => match self.supervisor.unless_stopped(self.store.get(address)).await {
+                None => return Err(CheckoutFailure::Stopped),
+                Some(Ok(text)) => text.to_vec(),
+                Some(Err(error)) => return Err(self.failed(&format!("the script could not be fetched from {address}: {error}"))),
+            },
+        };
+        write_script(&self.places, &text).map_err(|error| self.failed(&format!("the script could not be written: {error}")))
+    }
+
+    fn failed(&mut self, message: &str) -> CheckoutFailure {
+        self.errors.add(message);
+        CheckoutFailure::Failed
+    }
+
+    async fn script(&mut self, variables: &Variables) -> ScriptEnd {
+        let mut command = self.command(variables);
+        let code = match self.supervisor.run(&mut command, Limits::default()).await {
+            Ok(end) => end.code,
+            Err(error) => {
+                let program = command.get_program().to_string_lossy().into_owned();
+                complain(&format!("{program} could not be started: {error}"));
+                // As shells have it.
+                if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
+            }
+        };
+        let stopping = self.supervisor.stopping();
+        ScriptEnd {
+            code,
+            signalled: stopping.was_signalled(),
+            killed: stopping.was_killed(),
+            failure: fs::read(&self.places.note).ok().and_then(|note| Failure::parse(&note)),
+        }
+    }
+
+    /// The script as a program.
+    fn command(&self, variables: &Variables) -> Command {
+        let Places {
+            checkout,
+            script,
+            internal,
+            program,
+            ..
+        } = &self.places;
+        let mut command = if starts_with_interpreter(script) {
+            Command::new(script)
+        } else {
+            let mut bash = Command::new("bash");
+            bash.arg(script).env("BASH_ENV", internal.join("prelude"));
+            bash
+        };
+        command.current_dir(checkout);
+        if let Ok(task) = &self.settings.task {
+            // A clone of another repository, such as a submodule, does not see the configuration of the checkout.
+            let codecommit = codecommit(&task.region);
+            let settings = [
+                (format!("credential.{codecommit}.helper"), credential_helper(program)),
+                (format!("credential.{codecommit}.useHttpPath"), "true".to_owned()),
+            ];
+            command.envs(script::git_settings(variables.get("GIT_CONFIG_COUNT"), &settings));
+        }
+        command
+    }
+
+    /// Uploads the artifacts, if the script has left time for it.
+    async fn artifacts(&mut self, end: &ScriptEnd) -> Artifacts {
+        let settings = self.settings;
+        if settings.artifacts.is_empty() {
+            return Artifacts::Done;
+        }
+        let to = match &settings.artifacts_to {
+            Ok(to) => to,
+            Err(error) => {
+                complain(&format!("{error}: no artifacts"));
+                return Artifacts::Done;
+            }
+        };
+        if end.killed {
+            return Artifacts::Done;
+        }
+        let begun = Instant::now();
+        let upload = artifacts::upload(&self.store, &self.places.checkout, &settings.artifacts, to);
+        let uploaded = match self.supervisor.unless_stopped(upload).await {
+            Some(Ok(())) => return Artifacts::Done,
+            Some(Err(errors)) => {
+                // Without permission for the prefix, there is one error for every file.
+                for error in errors.iter().take(UPLOADS_SHOWN) {
+                    complain(&format!("artifacts: {error}"));
+                }
+                Artifacts::Failed(artifacts::summary(&errors))
+            }
+            None => Artifacts::Stopped,
+        };
+        let reason = uploaded.reason().unwrap_or_default();
+        let reason = reason.split(':').next().unwrap_or_default();
+        complain(&format!("{reason} ({} s)", begun.elapsed().as_secs()));
+        uploaded
+    }
+}
+
+fn write_script(places: &Places, text: &[u8]) -> io::Result<()> {
+    fs::write(&places.script, text)?;
+    if script::has_interpreter(text) {
+        let mut permissions = fs::metadata(&places.script)?.permissions();
+        permissions.set_mode(permissions.mode() | 0o111);
+        return fs::set_permissions(&places.script, permissions);
+    }
+    fs::write(places.internal.join("prelude"), script::prelude(&places.script, &places.note))
+}
+
+/// Whether the script on the disk names its interpreter.
+fn starts_with_interpreter(script: &Path) -> bool {
+    fs::read(script).is_ok_and(|text| script::has_interpreter(&text))
+}
+
+/// What the report says is what the process ends with.
+const _: () = assert!(CANNOT_START as i32 == CHECKOUT_FAILED);
