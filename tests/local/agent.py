@@ -1,12 +1,11 @@
-"""One attempt of an agent, run as ECS runs it: a fresh folder, an environment, signals. Needs bash and git.
+"""One attempt of an agent, run as ECS runs it: a fresh folder, an environment, signals. Needs bash and git, and the agent's program.
 
-S3 is a folder (a stand-in for the `aws` command copies to and from it), and git is led to a local repository by its own configuration.
+S3 is a stand-in that keeps objects in a folder, and git is led to a local repository by its own configuration.
 """
 
 import json
 import os
 import signal
-import stat
 import subprocess
 import tempfile
 import textwrap
@@ -14,46 +13,11 @@ import time
 import unittest
 from pathlib import Path
 
-ENTRYPOINT = Path(__file__).resolve().parents[2] / "infra" / "agent" / "entrypoint"
+from agent_store import KEY, REGION, SECRET, TOKEN, Store
 
-# Knows `s3 cp [options] SOURCE TARGET` and `codecommit credential-helper`. In its folder, `failures` holds how many further uploads fail, and `slow`
-# how long those of a folder take.
-AWS = r"""#!/usr/bin/env bash
-set -eu
-if [[ $1 == codecommit && $2 == credential-helper ]]; then
-  if [[ $3 == get ]]; then printf 'username=agent\npassword=signature\n'; fi
-  exit
-fi
-[[ $1 == s3 && $2 == cp ]]
-shift 2
-operands=()
-recursive=no
-while (($#)); do
-  case $1 in
-    --only-show-errors | --no-follow-symlinks) ;;
-    --recursive) recursive=yes ;;
-    --cli-*) shift ;;
-    *) operands+=("$1") ;;
-  esac
-  shift
-done
-if [[ ${operands[1]} == s3://* ]]; then
-  failures=$(cat "$FAKE_S3/failures" 2>/dev/null || echo 0)
-  if ((failures > 0)); then echo $((failures - 1)) >"$FAKE_S3/failures"; echo "upload failed: throttled" >&2; exit 1; fi
-  target=$FAKE_S3/${operands[1]#s3://}
-  if [[ $recursive == yes ]]; then
-    echo once >>"$FAKE_S3/folders"
-    if [[ -f $FAKE_S3/slow ]]; then echo uploading; sleep "$(cat "$FAKE_S3/slow")"; fi
-    mkdir -p "$target"
-    cp -R "${operands[0]}/." "$target"
-    exit
-  fi
-  mkdir -p "$(dirname "$target")"
-  cat "${operands[0]/#-//dev/stdin}" >"$target"
-else
-  cat "$FAKE_S3/${operands[0]#s3://}" >"${operands[1]}"
-fi
-"""
+ROOT = Path(__file__).resolve().parents[2]
+# `cargo xtask test` names the one that it has built.
+PROGRAM = Path(os.environ.get("BELLHOP_AGENT", ROOT / "target" / "debug" / "bellhop-agent"))
 
 
 def git(folder, *arguments):
@@ -77,14 +41,19 @@ class Agent:
         self.folder = Path(tempfile.mkdtemp(dir=case.root))
         self.s3 = self.folder / "s3"
         self.s3.mkdir()
+        self.store = Store(self.s3)
+        case.addCleanup(self.store.close)
         self.work = self.folder / "work"
         self.work.mkdir()
         self.log = self.folder / "log"
         values = {
-            "PATH": f"{case.root / 'bin'}:{os.environ['PATH']}",
+            "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
-            "AWS_REGION": "eu-west-1",
-            "AWS_SECRET_ACCESS_KEY": "do-not-print-me",
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_SESSION_TOKEN": TOKEN,
+            "AWS_ENDPOINT_URL_S3": self.store.url,
             "CI": "true",
             "BELLHOP_RUN": "abcdefghij",
             "BELLHOP_JOB": "test",
@@ -95,7 +64,6 @@ class Agent:
             "BELLHOP_REF": "refs/heads/main",
             "BELLHOP_CAPACITY": "on-demand",
             "BELLHOP_RESULT_URI": "s3://bucket/runs/abcdefghij/test/1/result.json",
-            "FAKE_S3": str(self.s3),
             "GIT_CONFIG_COUNT": "1",
             "GIT_CONFIG_KEY_0": f"url.{case.root}/repositories/.insteadOf",
             "GIT_CONFIG_VALUE_0": "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/",
@@ -109,7 +77,7 @@ class Agent:
     def start(self):
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [str(ENTRYPOINT)], cwd=self.work, env=self.values, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                [str(PROGRAM)], cwd=self.work, env=self.values, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
         return self
 
@@ -156,10 +124,6 @@ class AgentCase(unittest.TestCase):
     def setUpClass(cls):
         cls.holder = tempfile.TemporaryDirectory()
         cls.root = Path(cls.holder.name)
-        (cls.root / "bin").mkdir()
-        aws = cls.root / "bin" / "aws"
-        aws.write_text(AWS)
-        aws.chmod(aws.stat().st_mode | stat.S_IXUSR)
         source = cls.root / "source"
         source.mkdir()
         git(source, "init", "--quiet", "--initial-branch=main")

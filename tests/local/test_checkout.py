@@ -10,6 +10,7 @@ import hashlib
 import http.server
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,11 +18,12 @@ import threading
 import unittest
 from pathlib import Path
 
-from agent import AgentCase, git
+from agent import PROGRAM, AgentCase, git
+from agent_store import KEY, TOKEN, git_password
 
 CODECOMMIT = "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/"
 
-# What the entry point needs of git-lfs 3: `install`, `fetch`, the filters, the texts of its errors and its trace. Like that one it asks again without end when its
+# What the agent needs of git-lfs 3: `install`, `fetch`, the filters, the texts of its errors and its trace. Like that one it asks again without end when its
 # credentials are refused with 401.
 GIT_LFS = f"#!{sys.executable}\n" + r"""
 import base64, hashlib, json, os, subprocess, sys, urllib.error, urllib.request
@@ -88,18 +90,6 @@ else:
     sys.exit(f"git-lfs {sys.argv[1]}")
 """
 
-# What the entry point waits between two tries is a fifth of a second.
-SLEEP = """#!/usr/bin/env bash
-exec %s 0.2
-"""
-
-# Ends git-lfs after two seconds, whatever it is told.
-TIMEOUT = """#!/usr/bin/env bash
-while [[ $1 != git-lfs ]]; do shift; done
-exec %s --foreground 2 "$@"
-"""
-
-
 class Server(http.server.ThreadingHTTPServer):
     """Serves repositories and files of Git LFS to those who have the agent's credentials."""
 
@@ -155,7 +145,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server.requests.append(f"{self.command} {path}")
         if path.startswith("/files/"):
             self.answer(200, server.objects[path.removeprefix("/files/")])
-        elif self.headers.get("Authorization") != "Basic " + base64.b64encode(b"agent:signature").decode():
+        elif not self.is_signed(path):
             self.answer(401, WWW_Authenticate='Basic realm="test"')
         elif path.endswith("/objects/batch"):
             self.batch(json.loads(body))
@@ -166,6 +156,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.repository(path, query, body)
 
     do_GET = do_POST = handle_request
+
+    def is_signed(self, path):
+        """Whether user name and password are those of CodeCommit: a key with its token, and a signature of host and path."""
+        kind, _, word = self.headers.get("Authorization", "").partition(" ")
+        if kind != "Basic":
+            return False
+        user, _, password = base64.b64decode(word).decode().partition(":")
+        repository = re.sub(r"/(info/refs|git-upload-pack|objects/batch)$", "", path)
+        paths = {repository, repository.removesuffix(".git/info/lfs")}
+        return user == f"{KEY}%{TOKEN}" and password in {git_password(password[:15], "127.0.0.1", path) for path in paths}
 
     def batch(self, question):
         status = self.server.answers.pop(0) if self.server.answers else None
@@ -230,22 +230,27 @@ class HttpCase(AgentCase):
     def setUp(self):
         self.server = Server(self.root / "repositories")
         self.addCleanup(self.server.close)
-        program(self.root / "quick" / "sleep", SLEEP % shutil.which("sleep"))
 
     def from_http(self, script="cat number", configuration=None, programs=(), **environment):
         """An agent that checks out from the server. `programs` are folders of the test's, whose programs come before all others."""
-        settings = {f"url.{self.server.url}/.insteadOf": CODECOMMIT, **(configuration or {})}
+        settings = {
+            f"url.{self.server.url}/.insteadOf": CODECOMMIT,
+            # By itself the agent answers for CodeCommit alone.
+            f"credential.{self.server.url}.helper": f"!'{PROGRAM}' git-credential --ignore-host-check",
+            f"credential.{self.server.url}.useHttpPath": "true",
+            **(configuration or {}),
+        }
         values = {"GIT_CONFIG_COUNT": str(len(settings)), "LANG": "C.UTF-8"}
         for index, (name, value) in enumerate(settings.items()):
             values |= {f"GIT_CONFIG_KEY_{index}": name, f"GIT_CONFIG_VALUE_{index}": value}
         agent = self.agent(script, **values, **environment)
-        agent.values["PATH"] = ":".join([*(str(self.root / folder) for folder in [*programs, "quick"]), agent.values["PATH"]])
+        agent.values["PATH"] = ":".join([*(str(self.root / folder) for folder in programs), agent.values["PATH"]])
         return agent
 
 
 class Fetch(HttpCase):
     def test_a_server_that_prepares_for_long_is_waited_for(self):
-        # An empty packet a second is what moves meanwhile. Both limits, the entry point's and libcurl's, are below the time that it takes.
+        # An empty packet a second is what moves meanwhile. Both limits, the agent's and libcurl's, are below the time that it takes.
         program(self.root / "hooks" / "prepare", '#!/bin/sh\nsleep 6\nexec "$@"\n')
         self.server.configuration = {"uploadpack.packObjectsHook": str(self.root / "hooks" / "prepare"), "uploadpack.keepAlive": "1"}
         agent = self.from_http(configuration={"http.lowSpeedTime": "4"}, BELLHOP_FETCH_SILENCE="4").run()
@@ -279,7 +284,9 @@ class Fetch(HttpCase):
         script = f"cd ..; echo url={CODECOMMIT}library | git credential fill; echo url=https://example.com/library | git credential fill"
         agent = self.from_http(script, GIT_TERMINAL_PROMPT="0").run()
         self.assertEqual(agent.code, 128, agent.output())
-        self.assertEqual(agent.output().count("\nusername=agent\npassword=signature\n"), 1)
+        [(user, time, signature)] = re.findall(r"\nusername=(.*)\npassword=(\d{8}T\d{6})Z(.*)\n", agent.output())
+        self.assertEqual(user, f"{KEY}%{TOKEN}")
+        self.assertEqual(f"{time}Z{signature}", git_password(time, "git-codecommit.eu-west-1.amazonaws.com", "/v1/repos/library"))
         self.assertIn("could not read Username for 'https://example.com", agent.output())
 
 
@@ -355,8 +362,7 @@ class WithAnyLfs:
 
     def test_credentials_that_are_refused_are_not_offered_for_ever(self):
         self.server.answers = [401] * 9999
-        program(self.root / "impatient" / "timeout", TIMEOUT % shutil.which("timeout"))
-        agent = self.art("echo never", programs=[*self.programs, "impatient"]).run()
+        agent = self.art("echo never", BELLHOP_LFS_TIMEOUT="2").run()
         self.assertEqual(agent.code, 90, agent.output())
         self.assertNotIn("retrying in", agent.output())
         self.assertIn("the files of Git LFS could not be fetched", agent.report["message"])
@@ -374,7 +380,7 @@ class Lfs(WithAnyLfs, LfsCase):
                 if path.name != "git-lfs" and not os.path.lexists(without / path.name):
                     (without / path.name).symlink_to(path)
         agent = self.art(programs=[])
-        agent.values["PATH"] = f"{self.root / 'bin'}:{without}"
+        agent.values["PATH"] = str(without)
         self.assertPointers(agent.run(), "git-lfs is not in the agent's image")
 
     def test_a_server_of_the_repository_s_own_is_left_to_the_script(self):

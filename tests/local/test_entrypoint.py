@@ -1,14 +1,17 @@
-"""The agent's entry point: what becomes of scripts, artifacts, signals and the report. test_checkout.py has the checkout.
+"""The agent's program: what becomes of scripts, artifacts, signals and the report. test_checkout.py has the checkout.
 
     python test_entrypoint.py
 """
 
+import os
+import random
 import subprocess
 import time
 import unittest
 
 import test_checkout
 from agent import AgentCase, git
+from agent_store import CONTAINER_TOKEN
 
 
 def load_tests(loader, tests, _pattern):
@@ -86,18 +89,18 @@ class EntryPoint(AgentCase):
         self.assertReport(agent, command="false", line=3)
 
     def test_the_script_sees_where_it_is_and_nothing_of_the_agent(self):
-        times = {"BELLHOP_STOP_TIMEOUT": "30", "BELLHOP_FETCH_SILENCE": "300"}
+        times = {"BELLHOP_STOP_TIMEOUT": "30", "BELLHOP_FETCH_SILENCE": "300", "BELLHOP_LFS_TIMEOUT": "1800"}
         agent = self.keeping("seen", 'env | grep "^BELLHOP_\\|^CI=" | sort > seen; cat seen; pwd; ls ..', **times).run()
         self.assertEqual(agent.code, 0)
         for name in "ATTEMPT BUILD CAPACITY COMMIT JOB REF REPOSITORY RUN".split():
             self.assertIn(f"BELLHOP_{name}=", agent.output())
         self.assertIn("CI=true", agent.output())
-        for name in "SCRIPT SCRIPT_URI RESULT_URI ARTIFACTS ARTIFACTS_URI STOP_TIMEOUT FETCH_SILENCE".split():
+        for name in "SCRIPT SCRIPT_URI RESULT_URI ARTIFACTS ARTIFACTS_URI STOP_TIMEOUT FETCH_SILENCE LFS_TIMEOUT".split():
             self.assertNotIn(f"BELLHOP_{name}=", agent.output())
 
     def test_nothing_secret_is_printed(self):
         agent = self.agent("false").run()
-        self.assertNotIn("do-not-print-me", agent.output())
+        self.assertNotIn("do-not-print", agent.output())
 
     def test_odd_commands_are_reported_as_they_are(self):
         commands = [
@@ -132,14 +135,21 @@ class EntryPoint(AgentCase):
 
     def test_the_upload_is_tried_again(self):
         agent = self.agent("true")
-        (agent.s3 / "failures").write_text("2")
+        agent.store.failures = 2
         agent.run()
         self.assertEqual(agent.code, 0)
         self.assertReport(agent, phase="script")
 
+    def test_a_connection_that_is_cut_is_made_again(self):
+        agent = self.keeping("number", "true")
+        agent.store.cuts = 2
+        agent.run()
+        self.assertEqual(agent.code, 0, agent.output())
+        self.assertEqual(list(agent.artifacts), ["number"])
+
     def test_a_report_that_cannot_be_uploaded_changes_nothing(self):
         agent = self.agent("exit 6")
-        (agent.s3 / "failures").write_text("99")
+        agent.store.throttled = "result.json"
         agent.run()
         self.assertEqual(agent.code, 6)
         self.assertIn("could not be uploaded", agent.output())
@@ -173,7 +183,10 @@ class EntryPoint(AgentCase):
         self.assertIn("artifacts: 9 files uploaded", agent.output())
         self.assertNotIn("left out", agent.output())
         self.assertReport(agent, phase="script", signalled=False, command=None, message=None)
-        self.assertEqual((agent.s3 / "folders").read_text(), "once\n")
+        types = {key.rpartition("/")[2]: media_type for key, media_type in agent.store.written}
+        self.assertEqual(len(agent.store.written), 10)
+        self.assertEqual((types["index.html"], types["number"], types["result.json"]), ("text/html", "application/octet-stream", "application/json"))
+        self.assertEqual(agent.store.mistakes, [])
 
     def test_artifacts_of_a_script_that_failed_are_kept(self):
         agent = self.keeping("report.xml", "echo '<testsuite/>' > report.xml\nsh -c 'exit 3'").run()
@@ -195,7 +208,7 @@ class EntryPoint(AgentCase):
             agent = self.keeping(patterns, script).run()
             self.assertEqual(agent.code, 0, agent.output())
             self.assertIn("artifacts: no files\n", agent.output())
-            self.assertFalse((agent.s3 / "folders").exists())
+            self.assertEqual(agent.artifacts, {})
         agent = self.agent("true").run()
         self.assertNotIn("artifacts", agent.output())
 
@@ -266,23 +279,33 @@ class EntryPoint(AgentCase):
 
     def test_the_upload_of_artifacts_is_tried_again(self):
         agent = self.keeping("number", "true")
-        (agent.s3 / "failures").write_text("2")
+        agent.store.failures = 2
         agent.run()
         self.assertEqual(agent.code, 0, agent.output())
         self.assertEqual(list(agent.artifacts), ["number"])
         self.assertReport(agent, message=None)
 
     def test_artifacts_that_cannot_be_uploaded_fail_a_script_that_succeeded(self):
-        agent = self.keeping("number", "true")
-        (agent.s3 / "failures").write_text("3")
+        for refused, answer in (("throttled", "503 SlowDown: throttled"), ("denied", "403 AccessDenied: denied")):
+            agent = self.keeping("number", "true")
+            setattr(agent.store, refused, "/artifacts/")
+            agent.run()
+            self.assertEqual(agent.code, 91)
+            message = f"the script succeeded, but the artifacts could not be uploaded: number: S3 answered {answer}"
+            self.assertReport(agent, phase="script", signalled=False, command=None, message=message)
+            self.assertIn(f"bellhop: artifacts: number: S3 answered {answer}\n", agent.output())
+
+    def test_artifacts_that_may_not_be_uploaded_are_not_all_tried(self):
+        agent = self.keeping("many/*", 'mkdir many; seq -f "many/%03.0f" 100 | xargs touch')
+        agent.store.denied = "/artifacts/"
         agent.run()
         self.assertEqual(agent.code, 91)
-        message = "the script succeeded, but the artifacts could not be uploaded: upload failed: throttled\nupload failed: throttled\nupload failed: throttled"
-        self.assertReport(agent, phase="script", signalled=False, command=None, message=message)
+        self.assertLess(agent.output().count("AccessDenied"), 30)
+        self.assertRegex(agent.report["message"], r"\nand \d+ more$")
 
     def test_artifacts_that_cannot_be_uploaded_change_nothing_about_a_failure(self):
         agent = self.keeping("number", "sh -c 'exit 3'")
-        (agent.s3 / "failures").write_text("3")
+        agent.store.denied = "/artifacts/"
         agent.run()
         self.assertEqual(agent.code, 3)
         self.assertReport(agent, phase="script", signalled=False, command="sh -c 'exit 3'")
@@ -298,9 +321,9 @@ class EntryPoint(AgentCase):
     def uploading(self, script, seconds, **environment):
         """An agent whose upload of artifacts takes so long, once it has begun."""
         agent = self.keeping("number", script, **environment)
-        (agent.s3 / "slow").write_text(str(seconds))
+        agent.store.slow = seconds
         agent.start()
-        agent.wait_for("\nuploading")
+        self.assertTrue(agent.store.begun.wait(20), agent.output())
         return agent
 
     def test_sigterm_ends_an_upload_on_demand(self):
@@ -348,7 +371,7 @@ class EntryPoint(AgentCase):
 
     def test_the_artifacts_of_a_script_that_was_stopped_do_not_hold_up_the_end(self):
         agent = self.keeping("number", "echo started; sleep 30", BELLHOP_STOP_TIMEOUT="3")
-        (agent.s3 / "slow").write_text("30")
+        agent.store.slow = 30
         agent.start()
         agent.wait_for("\nstarted")
         sent = agent.terminate()
@@ -364,7 +387,7 @@ class EntryPoint(AgentCase):
         agent.terminate()
         agent.end()
         self.assertEqual(agent.code, 137)
-        self.assertFalse((agent.s3 / "folders").exists())
+        self.assertEqual(agent.artifacts, {})
         self.assertReport(agent, signalled=True, message="killed: still running after SIGTERM")
 
     # -- the checkout
@@ -561,14 +584,91 @@ class EntryPoint(AgentCase):
             process = int((agent.work / name).read_text())
             self.assertFalse(running(process), f"{name} still runs")
 
-    def test_timers_do_not_outlive_the_agent(self):
-        agent = self.agent("echo started; sleep 1", BELLHOP_CAPACITY="spot", BELLHOP_STOP_TIMEOUT="4321").start()
+    def test_what_left_the_process_group_does_not_outlive_the_script(self):
+        script = """
+            setsid bash -c 'echo $BASHPID > ../gone; sleep 989' &
+            setsid --fork bash -c 'trap "" TERM; (setsid sleep 990; true) & echo $! > ../deep; wait'
+            until [[ -s ../gone && -s ../deep ]]; do sleep 0.05; done
+        """
+        agent = self.agent(script).run()
+        self.assertEqual(agent.code, 0, agent.output())
+        for name in ("gone", "deep"):
+            self.assertFalse(running(int((agent.work / name).read_text())), f"{name} still runs")
+
+    def test_what_left_the_process_group_is_killed_with_the_script(self):
+        script = "setsid bash -c 'trap \"\" TERM; echo $BASHPID > ../gone; sleep 991' &\ntrap '' TERM; echo started; sleep 30"
+        agent = self.agent(script, BELLHOP_STOP_TIMEOUT="3").start()
         agent.wait_for("\nstarted")
-        agent.terminate()
+        sent = agent.terminate()
         agent.end()
+        self.assertLess(time.monotonic() - sent, 3)
+        self.assertEqual(agent.code, 137)
+        self.assertFalse(running(int((agent.work / "gone").read_text())))
+
+    def test_sigterm_at_any_moment(self):
+        # A job of a third of a second, with a checkout, processes of all kinds, and an artifact.
+        script = """
+            setsid sleep 992 & (trap '' TERM; sleep 993) & sleep 0.1; echo report > report.xml
+        """
+        moments = int(os.environ.get("BELLHOP_MOMENTS", "24"))
+        chance = random.Random(59)
+        for capacity in ("on-demand", "spot"):
+            for _ in range(moments // 2):
+                agent = self.keeping("report.xml", script, BELLHOP_CAPACITY=capacity, BELLHOP_STOP_TIMEOUT="6").start()
+                # Before its first line it may not listen yet.
+                agent.wait_for("bellhop: ")
+                moment = chance.uniform(0, 0.5)
+                time.sleep(moment)
+                agent.terminate()
+                agent.end(7)
+                with self.subTest(moment=moment, capacity=capacity, log=agent.output()):
+                    self.assertReport(agent)
+                    self.assertIn(agent.code, (0, 91, 143))
+                    self.assertEqual(agent.report["signalled"], agent.code != 0)
+                    if agent.code == 0:
+                        self.assertEqual(agent.artifacts, {"report.xml": "report\n"})
+                    listed = subprocess.run(["ps", "-A", "-o", "args"], stdout=subprocess.PIPE, text=True, check=True).stdout
+                    self.assertNotRegex(listed, r"(?m)^sleep 99[23]$")
+
+    # -- the log
+
+    def test_a_script_that_prints_much_costs_no_memory(self):
+        agent = self.agent("grep VmHWM /proc/$PPID/status; head -c 100000000 /dev/zero | tr '\\0' x; echo; grep VmHWM /proc/$PPID/status").run()
         self.assertEqual(agent.code, 0)
-        listed = subprocess.run(["ps", "-A", "-o", "args"], stdout=subprocess.PIPE, text=True, check=True).stdout
-        self.assertNotIn("sleep 4301.000", listed)
+        self.assertGreater(agent.log.stat().st_size, 100_000_000)
+        before, after = (int(line.split()[1]) for line in agent.output().splitlines() if line.startswith("VmHWM"))
+        self.assertLess(after - before, 1000, "KB")
+
+    def test_names_begin_no_lines_of_their_own(self):
+        agent = self.agent("true", BELLHOP_JOB="test\nbellhop: exit code 0").run()
+        self.assertIn("bellhop: job test bellhop: exit code 0, attempt 1", agent.output())
+        self.assertNotIn("\nbellhop: exit code 0,", agent.output())
+
+    # -- credentials
+
+    def test_credentials_of_the_container(self):
+        without = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_SESSION_TOKEN": None}
+        agent = self.keeping("number", "true", **without)
+        agent.values |= {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{agent.store.url}/credentials", "AWS_CONTAINER_AUTHORIZATION_TOKEN": CONTAINER_TOKEN}
+        agent.run()
+        self.assertEqual(agent.code, 0, agent.output())
+        self.assertEqual(list(agent.artifacts), ["number"])
+        self.assertReport(agent, phase="script")
+        # Once for artifacts and once for the report.
+        self.assertEqual(agent.store.credentials, 2)
+        self.assertNotIn("do-not-print", agent.output())
+
+    def test_without_credentials_the_log_says_what_is_missing(self):
+        agent = self.keeping("number", "true", AWS_ACCESS_KEY_ID=None).run()
+        self.assertEqual(agent.code, 91)
+        self.assertIn("no credentials: expected AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", agent.output())
+
+    # -- settings
+
+    def test_a_time_that_is_none_is_a_remark(self):
+        agent = self.agent("true", BELLHOP_STOP_TIMEOUT="2m").run()
+        self.assertEqual(agent.code, 0)
+        self.assertIn('BELLHOP_STOP_TIMEOUT is "2m": expected a number of seconds from 1 to 9999; 30 is used\n', agent.output())
 
 
 def running(process):

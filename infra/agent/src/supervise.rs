@@ -103,7 +103,7 @@ impl Supervisor {
             }
             tokio::select! {
                 _ = self.child.recv() => {}
-                event = next(&mut self.terminate, self.timer) => self.act(event, Some(group)),
+                event = next(&mut self.terminate, self.timer) => { self.act(event, Some(group)); }
                 () = watch.tick() => watch.look(),
             }
         };

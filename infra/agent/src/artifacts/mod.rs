@@ -48,8 +48,8 @@ pub async fn upload(store: &Store, checkout: &Path, patterns: &[String], to: &Ad
         say("artifacts: no files");
         return Ok(());
     }
-    let failed = Cell::new(0);
-    let uploads = found.kept.iter().map(|path| async {
+    let failed = &Cell::new(0);
+    let uploads = found.kept.iter().map(|path| async move {
         if failed.get() >= MOST_FAILURES {
             return None;
         }

@@ -68,7 +68,9 @@ impl Body for Content {
 }
 
 impl Content {
-    fn left(&self) -> u64 {
+    /// How much of it is left to send, in bytes.
+    #[must_use]
+    pub fn left(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
             Self::File { left, .. } => *left,

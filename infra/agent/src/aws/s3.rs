@@ -98,7 +98,9 @@ impl Store {
                     (Content::File { file, left, sent }, digest)
                 }
             };
+            // S3 wants the length of an empty object as well, which a client leaves out.
             let request = http::Request::put(self.endpoint.url(address))
+                .header(http::header::CONTENT_LENGTH, content.left())
                 .header(http::header::CONTENT_TYPE, media_type)
                 .header("x-amz-checksum-sha256", BASE64.encode(&digest));
             self.send(request, content, &digest, &sent).await.map(drop)

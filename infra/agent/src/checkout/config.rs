@@ -2,7 +2,7 @@
 
 /// Settings of one section, as they are appended to `.git/config`.
 #[must_use]
-pub fn section(heading: &str, settings: &[(&str, &str)]) -> String {
+pub(super) fn section(heading: &str, settings: &[(&str, &str)]) -> String {
     let lines = settings.iter().map(|(name, value)| format!("\t{name} = {}\n", quote(value)));
     format!("[{heading}]\n{}", lines.collect::<String>())
 }

@@ -1,0 +1,155 @@
+"""A stand-in for S3 and for the address of a container's credentials, for one agent."""
+
+import base64
+import hashlib
+import hmac
+import http.server
+import json
+import select
+import socket
+import threading
+import urllib.parse
+
+KEY = "AKIDEXAMPLE"
+SECRET = "do-not-print-me"
+TOKEN = "do-not-print-this/token"
+REGION = "eu-west-1"
+# What a container shows to get credentials.
+CONTAINER_TOKEN = "do-not-print-this-either"
+
+
+def signature(date, service, text):
+    """Version 4 of AWS's signatures (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html)."""
+    key = f"AWS4{SECRET}".encode()
+    for part in (date, REGION, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return hmac.new(key, text.encode(), "sha256").hexdigest()
+
+
+def git_password(time, host, path):
+    """What `aws codecommit credential-helper` gives at this time."""
+    request = hashlib.sha256(f"GIT\n{path}\n\nhost:{host}\n\nhost\n".encode()).hexdigest()
+    date = time[:8]
+    return f"{time}Z" + signature(date, "codecommit", f"AWS4-HMAC-SHA256\n{time}\n{date}/{REGION}/codecommit/aws4_request\n{request}")
+
+
+class Store(http.server.ThreadingHTTPServer):
+    """Objects in a folder, each in a file below its bucket's folder."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, folder):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.folder = folder
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        # The keys that were written, in order, with their media types.
+        self.written = []
+        # How many further writes are throttled, and the parts of keys whose writes are throttled or denied for ever.
+        self.failures = 0
+        self.throttled = None
+        self.denied = None
+        # How many further answers are cut off.
+        self.cuts = 0
+        # How long the write of an artifact takes, and whether one has begun.
+        self.slow = 0
+        self.begun = threading.Event()
+        # How often credentials were asked for.
+        self.credentials = 0
+        self.mistakes = []
+        self.closing = threading.Event()
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def close(self):
+        self.closing.set()
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, request, client_address):
+        # Clients that have gone.
+        pass
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_arguments):
+        pass
+
+    def answer(self, status, body=b""):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def refuse(self, status, code, message):
+        self.answer(status, f'<?xml version="1.0"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'.encode())
+
+    def do_GET(self):
+        if self.path == "/credentials":
+            self.server.credentials += 1
+            if self.headers.get("Authorization") != CONTAINER_TOKEN:
+                return self.answer(403)
+            return self.answer(200, json.dumps({"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": TOKEN}).encode())
+        if not self.is_signed(b""):
+            return self.refuse(403, "SignatureDoesNotMatch", "no")
+        path = self.file()
+        if not path.is_file():
+            return self.refuse(404, "NoSuchKey", "The specified key does not exist.")
+        return self.answer(200, path.read_bytes())
+
+    def do_PUT(self):
+        server = self.server
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        path = self.file()
+        if not self.is_signed(body):
+            return self.refuse(403, "SignatureDoesNotMatch", "no")
+        if server.cuts > 0:
+            server.cuts -= 1
+            self.close_connection = True
+            return self.connection.shutdown(socket.SHUT_RDWR)
+        if server.failures > 0 or server.throttled and server.throttled in self.path:
+            server.failures -= 1
+            return self.refuse(503, "SlowDown", "throttled")
+        if server.denied and server.denied in self.path:
+            return self.refuse(403, "AccessDenied", "denied")
+        if "/artifacts/" in self.path:
+            server.begun.set()
+            # A client that goes away meanwhile has not sent everything.
+            if server.slow and (server.closing.wait(server.slow) or self.is_gone()):
+                return None
+        server.written.append((urllib.parse.unquote(self.path), self.headers.get("Content-Type")))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+        return self.answer(200)
+
+    def file(self):
+        return self.server.folder / urllib.parse.unquote(self.path).lstrip("/")
+
+    def is_gone(self):
+        readable, _, _ = select.select([self.connection], [], [], 0)
+        return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
+
+    def is_signed(self, body):
+        """Whether the request is signed as S3 wants it, and its content has the hash that it names."""
+        digest = hashlib.sha256(body)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        fields = dict(part.strip().split("=", 1) for part in headers.get("authorization", "X a=").split(" ", 1)[1].split(","))
+        time = headers.get("x-amz-date", "")
+        scope = f"{time[:8]}/{REGION}/s3/aws4_request"
+        names = fields.get("SignedHeaders", "").split(";")
+        listed = "".join(f"{name}:{headers.get(name, '').strip()}\n" for name in names)
+        request = f"{self.command}\n{self.path}\n\n{listed}\n{';'.join(names)}\n{headers.get('x-amz-content-sha256')}"
+        text = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+        checks = {
+            "credential": fields.get("Credential") == f"{KEY}/{scope}",
+            "token": headers.get("x-amz-security-token") == TOKEN,
+            "content": headers.get("x-amz-content-sha256") == digest.hexdigest(),
+            "checksum": self.command == "GET" or headers.get("x-amz-checksum-sha256") == base64.b64encode(digest.digest()).decode(),
+            "headers": {"host", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"} <= set(names),
+            "signature": fields.get("Signature") == signature(time[:8], "s3", text),
+        }
+        wrong = [name for name, right in checks.items() if not right]
+        self.server.mistakes += [f"{self.command} {self.path}: {name}" for name in wrong]
+        return not wrong
