@@ -138,7 +138,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_pattern_is_read(pattern in "[]a*?[!^\\\\:/.-]{0,12}", name in "[]a*.-]{1,4}") {
+        fn any_pattern_is_read(pattern in "[\\]\\[a*?!^\\\\:/.-]{0,12}", name in "[\\]\\[a*.-]{1,4}") {
             for part in parts(&pattern).unwrap_or_default() {
                 let _ = part.matches(&name);
             }
