@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use xtask::functions::FUNCTIONS;
+use xtask::functions::{AGENT, FUNCTIONS};
 use xtask::python::Venv;
 use xtask::workspace::{cargo, root, run_openly, target};
 
@@ -17,7 +17,7 @@ pub(crate) fn local() -> PathBuf {
     target().join("debug").join(LOCAL)
 }
 
-/// Builds the functions and the program of the local AWS, and installs its Python packages meanwhile; also cargo-lambda, if requested.
+/// Builds the functions, the agent and the program of the local AWS, and installs its Python packages meanwhile; also cargo-lambda, if requested.
 ///
 /// # Errors
 /// If something does not compile or cannot be installed.
@@ -36,10 +36,10 @@ pub(crate) async fn local_aws(with_cargo_lambda: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The arguments with which cargo builds the functions and the program of the local AWS.
+/// The arguments with which cargo builds the functions, the agent and the program of the local AWS.
 pub(crate) fn programs() -> Vec<String> {
     // Chosen by their binaries, as `cargo lambda watch` does it, so that the SDKs are compiled once for both, and for the tests.
-    let binaries = FUNCTIONS.iter().chain([&LOCAL]).map(|name| format!("--bin={name}"));
+    let binaries = FUNCTIONS.iter().chain([&AGENT, &LOCAL]).map(|name| format!("--bin={name}"));
     std::iter::once("--workspace".to_owned()).chain(binaries).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Builds the functions.
+//! Builds the functions, and the agent.
 
 use std::path::PathBuf;
 
@@ -19,6 +19,14 @@ pub const FUNCTIONS: [&str; 9] = [
     "backup",
     "sweep",
 ];
+
+/// The agent's binary.
+pub const AGENT: &str = "bellhop-agent";
+
+/// Where the agent's binary is, for tests and demos: `cargo xtask` builds it with the functions.
+pub fn agent() -> PathBuf {
+    target().join("debug").join(AGENT)
+}
 
 /// The functions' binaries, for this machine.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail, ensure};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
-use xtask::functions::Functions;
+use xtask::functions::{Functions, agent};
 use xtask::node::Node;
 use xtask::python::Venv;
 use xtask::story::Story;
@@ -26,7 +26,10 @@ const KILL: [&str; 5] = ["kill", "--builds", "10", "--kills", "30"];
 /// The steps, and what each does.
 const STEPS: [(&str, &str); 30] = [
     ("format", "rustfmt"),
-    ("functions", "builds the functions and the local AWS's program, with clippy's lints"),
+    (
+        "functions",
+        "builds the functions, the agent and the local AWS's program, with clippy's lints",
+    ),
     ("lints", "builds everything else, with clippy's lints"),
     ("dependencies", "licences, sources and versions, by cargo-deny"),
     ("documents", "the documents' links, blocks, commands, figures and words"),
@@ -37,7 +40,7 @@ const STEPS: [(&str, &str); 30] = [
     ("inventory", "the templates' resources, as docs/explanation/cost.md counts them"),
     ("deployed", "the templates, deployed to ministack"),
     ("security", "the templates, by checkov and by AWS's rules of Guard"),
-    ("entrypoint", "the agents' entry point"),
+    ("entrypoint", "the agent"),
     ("environment", "what variables the functions ask for"),
     ("operations", "what operations of AWS the functions hold"),
     ("schemas", "the JSON Schemas of users' files, against the parsers"),
@@ -211,7 +214,7 @@ impl Tests<'_> {
         self.node.get_or_try_init(Node::installed).await
     }
 
-    /// The functions and the local AWS's program. The first step that needs them builds them.
+    /// The functions, the agent and the local AWS's program. The first step that needs them builds them.
     async fn functions(&self) -> anyhow::Result<&Functions> {
         let build = async {
             let mut build = linted(cargo());
@@ -295,7 +298,6 @@ impl Tests<'_> {
             "infra",
             "inventory",
             "deployed",
-            "entrypoint",
             "security",
         ]
         .into_iter()
@@ -308,7 +310,7 @@ impl Tests<'_> {
             if self.wants("template") {
                 self.steps.run("template", python(venv).arg("check_template.py")).await?;
             }
-            for step in ["rules", "ministack", "infra", "inventory", "deployed", "entrypoint"] {
+            for step in ["rules", "ministack", "infra", "inventory", "deployed"] {
                 if self.wants(step) {
                     self.steps.run(step, &mut suite(venv, step)).await?;
                 }
@@ -328,6 +330,11 @@ impl Tests<'_> {
             self.steps
                 .run("dependencies-faults", faults.env("BELLHOP_CARGO_DENY", deny.program("cargo-deny")))
                 .await?;
+        }
+        if self.wants("entrypoint") {
+            self.functions().await?;
+            let mut tests = suite(self.local_aws().await?, "entrypoint");
+            self.steps.run("entrypoint", tests.env("BELLHOP_AGENT", agent())).await?;
         }
         if self.wants("environment") {
             let binaries = &self.functions().await?.binaries;

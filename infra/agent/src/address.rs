@@ -60,7 +60,16 @@ mod tests {
         assert_eq!((address.bucket.as_str(), address.key.as_str()), ("ci-bucket", "runs/a b/ü"));
         assert_eq!(address.clone().as_folder().join("x").to_string(), "s3://ci-bucket/runs/a b/ü/x");
         assert_eq!(address.clone().as_folder(), address.as_folder().as_folder());
-        for wrong in ["", "s3://", "s3://bucket", "s3://bucket/", "s3:///key", "https://bucket/key", "s3://a@b/key", "s3://a:b/key"] {
+        for wrong in [
+            "",
+            "s3://",
+            "s3://bucket",
+            "s3://bucket/",
+            "s3:///key",
+            "https://bucket/key",
+            "s3://a@b/key",
+            "s3://a:b/key",
+        ] {
             assert_eq!(Address::parse(wrong), None, "{wrong}");
         }
     }

@@ -125,7 +125,10 @@ impl Attempt<'_> {
                 return Report::of_failed_checkout(commit_gone, &self.errors.tail(LINES));
             }
         }
-        say(&format!("job {}, attempt {}, on {} capacity", names.job, names.attempt, names.capacity));
+        say(&format!(
+            "job {}, attempt {}, on {} capacity",
+            names.job, names.attempt, names.capacity
+        ));
         let begun = Instant::now();
         let end = self.script(variables).await;
         say(&end.summary(begun.elapsed().as_secs()));

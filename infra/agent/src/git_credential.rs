@@ -30,7 +30,11 @@ pub async fn run(arguments: &[String], variables: &Variables) -> u8 {
 
 async fn get(any_host: bool, variables: &Variables) -> Result<String, String> {
     let mut text = Vec::new();
-    std::io::stdin().lock().take(LONGEST).read_to_end(&mut text).map_err(|error| error.to_string())?;
+    std::io::stdin()
+        .lock()
+        .take(LONGEST)
+        .read_to_end(&mut text)
+        .map_err(|error| error.to_string())?;
     let question = Question::parse(&String::from_utf8_lossy(&text));
     let Some(target) = codecommit::target(&question, region(variables), any_host)? else {
         return Ok(String::new());

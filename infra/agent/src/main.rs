@@ -14,7 +14,10 @@ Runs one attempt of a build, as the environment describes it: see docs/reference
   bellhop-agent git-credential [--ignore-host-check] get    a user name and a password for Git's requests to CodeCommit";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let arguments: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
     match arguments.first().map(String::as_str) {
         Some("--help") => println!("{HELP}"),
         Some("--version") => println!("bellhop-agent {}", env!("CARGO_PKG_VERSION")),

@@ -44,7 +44,9 @@ pub fn all() -> Vec<Process> {
     let is_process = |name: &std::ffi::OsStr| name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
     let processes = folders.filter(|folder| is_process(&folder.file_name()));
     // One that has ended meanwhile cannot be read.
-    processes.filter_map(|folder| Process::parse(&fs::read(folder.path().join("stat")).ok()?)).collect()
+    processes
+        .filter_map(|folder| Process::parse(&fs::read(folder.path().join("stat")).ok()?))
+        .collect()
 }
 
 /// The children of a process, their children, and so on, without those that have ended.
@@ -75,7 +77,9 @@ pub fn of_git(group: i32, all: &[Process]) -> Vec<i32> {
 /// What these processes have read, written and computed so far, in some form that changes when they do more.
 #[must_use]
 pub fn what_they_did(processes: &[i32]) -> Vec<u8> {
-    let files = processes.iter().flat_map(|id| [format!("/proc/{id}/io"), format!("/proc/{id}/stat")]);
+    let files = processes
+        .iter()
+        .flat_map(|id| [format!("/proc/{id}/io"), format!("/proc/{id}/stat")]);
     files.filter_map(|file| fs::read(file).ok()).flatten().collect()
 }
 
@@ -102,7 +106,14 @@ mod tests {
 
     #[test]
     fn descendants_are_found_in_any_group() {
-        let mut all = vec![process(1, 0, 1), process(5, 1, 5), process(6, 5, 5), process(7, 6, 7), process(8, 1, 8), process(9, 7, 7)];
+        let mut all = vec![
+            process(1, 0, 1),
+            process(5, 1, 5),
+            process(6, 5, 5),
+            process(7, 6, 7),
+            process(8, 1, 8),
+            process(9, 7, 7),
+        ];
         assert_eq!(descendants(5, &all), [6, 7, 9]);
         all[2].is_zombie = true;
         assert_eq!(descendants(5, &all), [7, 9]);

@@ -141,7 +141,11 @@ impl ScriptEnd {
         let code = self.code;
         if let Some(failure) = self.failed_command() {
             let first = failure.command.split(|byte| *byte == b'\n').next().unwrap_or_default();
-            format!("exit code {code} after {seconds} s, line {}: {}", failure.line, String::from_utf8_lossy(first))
+            format!(
+                "exit code {code} after {seconds} s, line {}: {}",
+                failure.line,
+                String::from_utf8_lossy(first)
+            )
         } else if let Some(why) = self.stopped() {
             format!("exit code {code} after {seconds} s, {why}")
         } else {
@@ -272,25 +276,44 @@ mod tests {
         };
         let lost = || Artifacts::Failed("denied".to_owned());
         let why = "the artifacts could not be uploaded: denied";
-        assert_eq!(report(&ScriptEnd::default(), lost()), (91, false, format!("the script succeeded, but {why}")));
+        assert_eq!(
+            report(&ScriptEnd::default(), lost()),
+            (91, false, format!("the script succeeded, but {why}"))
+        );
         assert_eq!(report(&failed(3), lost()), (3, false, why.to_owned()));
         let why = "the agent was stopped before its artifacts were uploaded";
-        assert_eq!(report(&ScriptEnd::default(), Artifacts::Stopped), (91, true, format!("the script succeeded, but {why}")));
+        assert_eq!(
+            report(&ScriptEnd::default(), Artifacts::Stopped),
+            (91, true, format!("the script succeeded, but {why}"))
+        );
         assert_eq!(report(&failed(3), Artifacts::Stopped), (3, false, why.to_owned()));
     }
 
     #[test]
     fn checkouts() {
         let report = json_of(&Report::of_failed_checkout(true, b"no such commit"));
-        assert_eq!((report["phase"].as_str(), report["exit-code"].as_i64()), (Some("commit-gone"), Some(90)));
+        assert_eq!(
+            (report["phase"].as_str(), report["exit-code"].as_i64()),
+            (Some("commit-gone"), Some(90))
+        );
         let report = json_of(&Report::of_stopped_checkout());
-        assert_eq!((report["phase"].as_str(), report["exit-code"].as_i64(), report["signalled"].as_bool()), (Some("checkout"), Some(143), Some(true)));
+        assert_eq!(
+            (
+                report["phase"].as_str(),
+                report["exit-code"].as_i64(),
+                report["signalled"].as_bool()
+            ),
+            (Some("checkout"), Some(143), Some(true))
+        );
     }
 
     #[test]
     fn texts() {
         assert_eq!(text(b""), None);
-        assert_eq!(text(b"a\xe9b \xc3\xa9 \xed\xa0\x80 \xf0\x9f\x8e").unwrap(), "a\u{fffd}b \u{e9} \u{fffd}\u{fffd}\u{fffd} \u{fffd}\u{fffd}\u{fffd}");
+        assert_eq!(
+            text(b"a\xe9b \xc3\xa9 \xed\xa0\x80 \xf0\x9f\x8e").unwrap(),
+            "a\u{fffd}b \u{e9} \u{fffd}\u{fffd}\u{fffd} \u{fffd}\u{fffd}\u{fffd}"
+        );
         assert_eq!(text("ü".repeat(5000).as_bytes()).unwrap().len(), 2000);
         assert_eq!(text(format!("x{}", "ü".repeat(5000)).as_bytes()).unwrap().len(), 1999);
     }

@@ -61,9 +61,17 @@ mod tests {
     #[test]
     fn settings_of_git_are_added() {
         let one = [("a.b".to_owned(), "c".to_owned())];
-        let pairs = |count| git_settings(count, &one).into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
+        let pairs = |count| {
+            git_settings(count, &one)
+                .into_iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(pairs(None), ["GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=a.b", "GIT_CONFIG_VALUE_0=c"]);
-        assert_eq!(pairs(Some("2")), ["GIT_CONFIG_COUNT=3", "GIT_CONFIG_KEY_2=a.b", "GIT_CONFIG_VALUE_2=c"]);
+        assert_eq!(
+            pairs(Some("2")),
+            ["GIT_CONFIG_COUNT=3", "GIT_CONFIG_KEY_2=a.b", "GIT_CONFIG_VALUE_2=c"]
+        );
         assert_eq!(pairs(Some("x"))[0], "GIT_CONFIG_COUNT=1");
     }
 }

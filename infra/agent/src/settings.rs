@@ -166,7 +166,10 @@ impl Settings {
                 Duration::from_secs(u64::from(default))
             }
         };
-        let (stop_timeout, fetch_silence) = (seconds("BELLHOP_STOP_TIMEOUT", STOP_TIMEOUT), seconds("BELLHOP_FETCH_SILENCE", FETCH_SILENCE));
+        let (stop_timeout, fetch_silence) = (
+            seconds("BELLHOP_STOP_TIMEOUT", STOP_TIMEOUT),
+            seconds("BELLHOP_FETCH_SILENCE", FETCH_SILENCE),
+        );
         let lfs_timeout = seconds("BELLHOP_LFS_TIMEOUT", LFS_TIMEOUT);
         let named = |name| variables.get(name).unwrap_or("?").to_owned();
         Self {
@@ -338,7 +341,10 @@ mod tests {
         for value in ["0", "-1", "012", "1e3", "10000", "a[$(touch pwned)]", "5 "] {
             let settings = with(&[("BELLHOP_STOP_TIMEOUT", value)]);
             assert_eq!(settings.stop_timeout, Duration::from_secs(30), "{value}");
-            assert!(settings.remarks.iter().any(|remark| remark.starts_with("BELLHOP_STOP_TIMEOUT is ")), "{value}");
+            assert!(
+                settings.remarks.iter().any(|remark| remark.starts_with("BELLHOP_STOP_TIMEOUT is ")),
+                "{value}"
+            );
         }
     }
 

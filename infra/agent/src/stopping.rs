@@ -29,8 +29,16 @@ impl Plan {
     pub fn new(stop_timeout: Duration, on_spot: bool) -> Self {
         let margin = (stop_timeout / 3).min(MARGIN);
         Self {
-            forward_after: if on_spot { stop_timeout.saturating_sub(margin) } else { Duration::ZERO },
-            kill_after: if on_spot { margin / 2 } else { stop_timeout.saturating_sub(margin / 2) },
+            forward_after: if on_spot {
+                stop_timeout.saturating_sub(margin)
+            } else {
+                Duration::ZERO
+            },
+            kill_after: if on_spot {
+                margin / 2
+            } else {
+                stop_timeout.saturating_sub(margin / 2)
+            },
         }
     }
 }
@@ -126,7 +134,9 @@ impl Stopping {
                     self.forward(&mut actions);
                 } else {
                     let seconds = self.plan.forward_after.as_secs();
-                    actions.push(Action::Say(format!("SIGTERM on Spot capacity: the job may run for {seconds} more s")));
+                    actions.push(Action::Say(format!(
+                        "SIGTERM on Spot capacity: the job may run for {seconds} more s"
+                    )));
                     actions.push(Action::SetTimer(self.plan.forward_after));
                 }
             }
@@ -162,7 +172,9 @@ impl Stopping {
         if self.at_work && !self.killed {
             self.killed = true;
             let seconds = self.plan.kill_after.as_secs();
-            actions.push(Action::Complain(format!("still running {seconds} s after SIGTERM: sending SIGKILL")));
+            actions.push(Action::Complain(format!(
+                "still running {seconds} s after SIGTERM: sending SIGKILL"
+            )));
             actions.push(Action::Kill);
         } else if self.at_work {
             actions.push(Action::Kill);

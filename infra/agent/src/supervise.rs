@@ -109,7 +109,10 @@ impl Supervisor {
         };
         self.act(Event::Ended, None);
         self.end_what_is_left().await;
-        Ok(End { code, limit: watch.reached })
+        Ok(End {
+            code,
+            limit: watch.reached,
+        })
     }
 
     /// Waits for work that is no program. Gives it up, and returns nothing, if the agent is stopped meanwhile.

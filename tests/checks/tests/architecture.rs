@@ -27,6 +27,9 @@ const OF_FUNCTIONS: [&str; 5] = [
     "bellhop-runtime",
 ];
 
+/// The agent is in every image of every project: nothing of the functions is behind it.
+const AGENT: &str = "bellhop-agent";
+
 fn metadata() -> Metadata {
     MetadataCommand::new()
         .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
@@ -123,10 +126,28 @@ fn the_domain_has_no_aws_no_runtime_and_no_clock_behind_it() {
 }
 
 #[test]
-fn one_crate_alone_names_an_sdk() {
+fn the_agent_stands_alone() {
+    let ours: Vec<String> = behind(&metadata(), AGENT)
+        .into_iter()
+        .filter(|name| name.starts_with("bellhop-"))
+        .collect();
+    assert_eq!(ours, [""; 0]);
+    let large: Vec<String> = behind(&metadata(), AGENT)
+        .into_iter()
+        .filter(|name| name.starts_with("aws-sdk-"))
+        .collect();
+    assert_eq!(large, [""; 0], "an SDK is larger than the agent");
+}
+
+#[test]
+fn two_crates_alone_name_an_sdk() {
     for (package, names) in named(&metadata()) {
         for name in names.iter().filter(|name| name.starts_with("aws-")) {
-            assert!(package == "bellhop-aws", "{package} must not name {name}: SDKs are bellhop-aws's");
+            let may = ["bellhop-aws", AGENT].contains(&package.as_str());
+            assert!(
+                may,
+                "{package} must not name {name}: SDKs are bellhop-aws's, and the agent has a signer of its own"
+            );
         }
     }
 }
@@ -154,6 +175,7 @@ fn nothing_of_tests_is_behind_a_function() {
                 "bellhop-checks",
                 "bellhop-simulation",
                 "bellhop-local",
+                "bellhop-agent",
                 "xtask",
                 // What tests judge samples by, and the second library for time that comes with it.
                 "aws_lambda_events",

@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use tokio::process::Command;
 
 use crate::aws::LocalAws;
+use xtask::functions::agent;
 use xtask::python::Venv;
 use xtask::workspace::{root, run_quietly};
 
@@ -97,7 +98,7 @@ impl Bare {
                 logs: logs.builds,
             }),
             agents: Agents::Processes(ProcessOptions {
-                entry_point: root().join("infra/agent/entrypoint"),
+                entry_point: agent(),
                 environment: agent_environment(venv, &repositories_below(at), own_port)?,
                 work: at.join("work"),
                 logs: logs.agents,
@@ -272,7 +273,7 @@ pub(crate) fn credentials() -> Vec<(&'static str, String)> {
 }
 
 /// What the image and ECS give an agent on AWS: programs, region, credentials, endpoints, the stop timeout; and the settings of Git that lead to the stand-in,
-/// so that the entry point is the one of the image.
+/// so that the agent is the one of the image.
 fn agent_environment(venv: &Venv, repositories: &Path, port: u16) -> anyhow::Result<BTreeMap<String, String>> {
     let mut all = client_variables(venv, port)?;
     all.insert("BELLHOP_STOP_TIMEOUT".to_owned(), SPOT_WARNING.as_secs().to_string());

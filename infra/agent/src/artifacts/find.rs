@@ -91,13 +91,19 @@ fn expand(root: &Path, at: &Path, parts: &[Part], each: &mut impl FnMut(PathBuf)
         Part::Name(name) => step(&OsString::from(name)),
         Part::Names(_) => {
             let matches = |(name, _): &(OsString, bool)| part.matches(&name.to_string_lossy());
-            entries(&root.join(at)).iter().filter(|entry| matches(entry)).for_each(|(name, _)| step(name));
+            entries(&root.join(at))
+                .iter()
+                .filter(|entry| matches(entry))
+                .for_each(|(name, _)| step(name));
         }
         Part::Folders => {
             // No folder.
             if rest.is_empty() {
                 let entries = entries(&root.join(at));
-                entries.iter().filter(|(name, _)| part.matches(&name.to_string_lossy())).for_each(|(name, _)| step(name));
+                entries
+                    .iter()
+                    .filter(|(name, _)| part.matches(&name.to_string_lossy()))
+                    .for_each(|(name, _)| step(name));
             } else {
                 expand(root, at, rest, each);
             }
@@ -169,14 +175,23 @@ mod tests {
         let found = find(at, &["*".to_owned(), ".git/*".to_owned()], "").unwrap();
         assert_eq!(found.kept, ["one"]);
         assert_eq!(found.left_out[&LeftOut::InGit], 2);
-        assert_eq!(found.left_out.get(&LeftOut::Outside), Path::new("/etc/hostname").is_file().then_some(&1));
+        assert_eq!(
+            found.left_out.get(&LeftOut::Outside),
+            Path::new("/etc/hostname").is_file().then_some(&1)
+        );
     }
 
     #[test]
     fn remarks() {
         let folder = checkout(&["a"]);
         let found = find(folder.path(), &["/a".to_owned(), "b*".to_owned(), "a".to_owned()], "").unwrap();
-        assert_eq!(found.remarks, ["artifacts: /a is not a path from the top of the checkout", "artifacts: nothing matches b*"]);
+        assert_eq!(
+            found.remarks,
+            [
+                "artifacts: /a is not a path from the top of the checkout",
+                "artifacts: nothing matches b*"
+            ]
+        );
         assert!(find(&folder.path().join("gone"), &[], "").is_err());
     }
 }

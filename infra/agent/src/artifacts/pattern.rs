@@ -123,7 +123,15 @@ mod tests {
         ] {
             assert!(matches(pattern, name), "{pattern} {name}");
         }
-        for (pattern, name) in [("*", ".dot"), ("?dot", ".dot"), ("[.]dot", ".dot"), ("a\\*b", "axb"), ("*.LOG", "a.log"), ("{a,b}", "a"), ("a[b", "ab")] {
+        for (pattern, name) in [
+            ("*", ".dot"),
+            ("?dot", ".dot"),
+            ("[.]dot", ".dot"),
+            ("a\\*b", "axb"),
+            ("*.LOG", "a.log"),
+            ("{a,b}", "a"),
+            ("a[b", "ab"),
+        ] {
             assert!(!matches(pattern, name), "{pattern} {name}");
         }
     }

@@ -114,7 +114,9 @@ mod tests {
     }
 
     fn question(host: &str, path: &str) -> Question {
-        Question::parse(&format!("protocol=https\nhost={host}\npath={path}\nwwwauth[]=Basic\n\nhost=ignored\n"))
+        Question::parse(&format!(
+            "protocol=https\nhost={host}\npath={path}\nwwwauth[]=Basic\n\nhost=ignored\n"
+        ))
     }
 
     /// What `CodeCommitGetCommand.sign_request` of the AWS CLI 1.46.3 gives for the same time, credentials and address.
@@ -155,10 +157,17 @@ mod tests {
         assert_eq!(target(&question("example.com", "x"), region, false), Ok(None));
         assert_eq!(target(&Question::default(), region, false), Ok(None));
         let codecommit = "git-codecommit.eu-west-1.amazonaws.com";
-        assert_eq!(target(&question(codecommit, "x"), None, false).unwrap().unwrap().region, "eu-west-1");
+        assert_eq!(
+            target(&question(codecommit, "x"), None, false).unwrap().unwrap().region,
+            "eu-west-1"
+        );
         let without_path = Question::parse(&format!("host={codecommit}\n"));
         assert!(target(&without_path, region, false).unwrap_err().contains("useHttpPath"));
-        assert!(target(&question("example.com", "x"), None, true).unwrap_err().starts_with("AWS_REGION is not set"));
+        assert!(
+            target(&question("example.com", "x"), None, true)
+                .unwrap_err()
+                .starts_with("AWS_REGION is not set")
+        );
     }
 
     proptest! {

@@ -19,7 +19,14 @@ use crate::settings::Variables;
 /// Where ECS serves credentials.
 const ECS: &str = "http://169.254.170.2";
 /// The hosts that may be asked without TLS: this machine, and those of ECS and EKS.
-const PLAIN: [&str; 6] = ["127.0.0.1", "[::1]", "localhost", "169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"];
+const PLAIN: [&str; 6] = [
+    "127.0.0.1",
+    "[::1]",
+    "localhost",
+    "169.254.170.2",
+    "169.254.170.23",
+    "[fd00:ec2::23]",
+];
 /// How long credentials are used before they are read again. ECS renews them long before they expire.
 const KEPT: Duration = Duration::from_secs(60);
 /// How long their answer may take.
@@ -72,15 +79,22 @@ pub fn source(variables: &Variables) -> Result<Source, String> {
         let token = variables.get("AWS_SESSION_TOKEN").map(ToOwned::to_owned);
         return Ok(Source::Fixed(Credentials::new(key, secret, token, None, "environment")));
     }
-    let relative = variables.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").map(|path| format!("{ECS}{path}"));
+    let relative = variables
+        .get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+        .map(|path| format!("{ECS}{path}"));
     let full = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
     let Some(url) = relative.or_else(|| variables.get(full).map(ToOwned::to_owned)) else {
-        return Err("no credentials: expected AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, which ECS sets for a task with a task role, \
+        return Err(
+            "no credentials: expected AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, which ECS sets for a task with a task role, \
                     or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            .to_owned());
+                .to_owned(),
+        );
     };
     if !may_be_asked(&url) {
-        return Err(format!("{full} is {url:?}: expected https://…, or http:// and one of {}", PLAIN.join(", ")));
+        return Err(format!(
+            "{full} is {url:?}: expected https://…, or http:// and one of {}",
+            PLAIN.join(", ")
+        ));
     }
     let file = variables.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
     let token = match (file, variables.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")) {
@@ -114,7 +128,13 @@ struct Answered {
 fn parse(body: &[u8]) -> Option<Credentials> {
     let answered: Answered = serde_json::from_slice(body).ok()?;
     let token = answered.token.filter(|token| !token.is_empty());
-    Some(Credentials::new(answered.access_key_id, answered.secret_access_key, token, None, "container"))
+    Some(Credentials::new(
+        answered.access_key_id,
+        answered.secret_access_key,
+        token,
+        None,
+        "container",
+    ))
 }
 
 /// Credentials that are read when they are needed.
@@ -175,7 +195,8 @@ async fn ask(client: &Client, url: &str, token: &Token) -> Result<Credentials, R
         Token::Value(value) => Some(value.clone()),
         Token::File(path) => {
             let read = std::fs::read_to_string(path);
-            let text = read.map_err(|error| Refusal::lasting(format!("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE, {}: {error}", path.display())))?;
+            let text =
+                read.map_err(|error| Refusal::lasting(format!("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE, {}: {error}", path.display())))?;
             Some(text.trim().to_owned())
         }
     };
@@ -212,7 +233,9 @@ mod tests {
             ("AWS_SESSION_TOKEN", "token"),
             ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials/x"),
         ]);
-        let Ok(Source::Fixed(credentials)) = found else { panic!("{found:?}") };
+        let Ok(Source::Fixed(credentials)) = found else {
+            panic!("{found:?}")
+        };
         assert_eq!((credentials.access_key_id(), credentials.session_token()), ("AKID", Some("token")));
         assert!(!format!("{credentials:?}").contains("hush"));
     }
@@ -235,8 +258,19 @@ mod tests {
 
     #[test]
     fn a_token_goes_to_no_other_machine() {
-        for url in ["http://example.com/", "http://169.254.170.2.example.com/", "ftp://127.0.0.1/", "http:", "x"] {
-            assert!(of(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)]).unwrap_err().contains("expected https://"), "{url}");
+        for url in [
+            "http://example.com/",
+            "http://169.254.170.2.example.com/",
+            "ftp://127.0.0.1/",
+            "http:",
+            "x",
+        ] {
+            assert!(
+                of(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)])
+                    .unwrap_err()
+                    .contains("expected https://"),
+                "{url}"
+            );
         }
         assert!(of(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", "https://example.com/x")]).is_ok());
         assert!(of(&[]).unwrap_err().contains("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"));
@@ -244,8 +278,16 @@ mod tests {
 
     #[test]
     fn answers() {
-        let credentials = parse(br#"{"RoleArn":"r","AccessKeyId":"A","SecretAccessKey":"S","Token":"T","Expiration":"2026-01-01T00:00:00Z"}"#).unwrap();
-        assert_eq!((credentials.access_key_id(), credentials.secret_access_key(), credentials.session_token()), ("A", "S", Some("T")));
+        let credentials =
+            parse(br#"{"RoleArn":"r","AccessKeyId":"A","SecretAccessKey":"S","Token":"T","Expiration":"2026-01-01T00:00:00Z"}"#).unwrap();
+        assert_eq!(
+            (
+                credentials.access_key_id(),
+                credentials.secret_access_key(),
+                credentials.session_token()
+            ),
+            ("A", "S", Some("T"))
+        );
         assert!(parse(b"{}").is_none() && parse(b"\xff").is_none());
     }
 }

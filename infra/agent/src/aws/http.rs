@@ -190,7 +190,11 @@ mod tests {
         file.write_all(bytes).unwrap();
         io::Seek::rewind(&mut file).unwrap();
         let sent = Sent::default();
-        let content = Content::File { file, left, sent: sent.clone() };
+        let content = Content::File {
+            file,
+            left,
+            sent: sent.clone(),
+        };
         (content, sent)
     }
 

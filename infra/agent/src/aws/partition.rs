@@ -3,7 +3,10 @@
 /// The domain of a region's services.
 #[must_use]
 pub fn domain(region: &str) -> &'static str {
-    DOMAINS.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or(COMMON, |(_, domain)| domain)
+    DOMAINS
+        .iter()
+        .find(|(prefix, _)| region.starts_with(prefix))
+        .map_or(COMMON, |(_, domain)| domain)
 }
 
 /// The domain of most regions, and of those in `us-gov-`.
@@ -63,7 +66,10 @@ mod tests {
 
     #[test]
     fn hosts() {
-        assert_eq!(region_of_codecommit("git-codecommit-fips.us-east-2.amazonaws.com:443"), Some("us-east-2"));
+        assert_eq!(
+            region_of_codecommit("git-codecommit-fips.us-east-2.amazonaws.com:443"),
+            Some("us-east-2")
+        );
         let endpoint = "vpce-0a1b-2c3d.git-codecommit.us-east-1.vpce.amazonaws.com";
         assert_eq!(region_of_codecommit(endpoint), Some("us-east-1"));
         for host in [

@@ -75,7 +75,9 @@ impl Store {
     pub async fn get(&self, address: &Address) -> Result<Bytes, Refusal> {
         self.tried(|| async {
             let request = http::Request::get(self.endpoint.url(address));
-            let answer = self.send(request, Content::Bytes(Bytes::new()), &hash(b""), &Sent::default()).await?;
+            let answer = self
+                .send(request, Content::Bytes(Bytes::new()), &hash(b""), &Sent::default())
+                .await?;
             Ok(answer.body)
         })
         .await
@@ -92,7 +94,10 @@ impl Store {
                 Upload::Bytes(bytes) => (Content::Bytes(Bytes::copy_from_slice(bytes)), hash(bytes)),
                 Upload::File(path) => {
                     let path = path.to_owned();
-                    let read = tokio::task::spawn_blocking(move || open(&path)).await.map_err(io::Error::other).flatten();
+                    let read = tokio::task::spawn_blocking(move || open(&path))
+                        .await
+                        .map_err(io::Error::other)
+                        .flatten();
                     let (file, left, digest) = read.map_err(|error| Refusal::lasting(error.to_string()))?;
                     let sent = sent.clone();
                     (Content::File { file, left, sent }, digest)
@@ -145,7 +150,9 @@ fn open(path: &Path) -> io::Result<(File, u64, Vec<u8>)> {
     let (mut hasher, mut piece, mut length) = (Sha256::new(), vec![0; 256 * 1024], 0);
     loop {
         let count = file.read(&mut piece)?;
-        let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else { break };
+        let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else {
+            break;
+        };
         hasher.update(read);
         length += u64::try_from(count).map_err(io::Error::other)?;
     }
@@ -178,7 +185,10 @@ fn signed<B>(
         .settings(settings)
         .build()?
         .into();
-    let headers = request.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let headers = request
+        .headers()
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     let body = SignableBody::Precomputed(HEXLOWER.encode(digest));
     let signable = SignableRequest::new(request.method().as_str(), request.uri().to_string(), headers, body)?;
     let (instructions, _) = sign(signable, &parameters)?.into_parts();
@@ -238,9 +248,18 @@ mod tests {
     #[test]
     fn addresses() {
         let region = ("AWS_REGION", "eu-west-1");
-        assert_eq!(url(&[region], "s3://ci/a b/ü?#.txt"), "https://ci.s3.eu-west-1.amazonaws.com/a%20b/%C3%BC%3F%23.txt");
-        assert_eq!(url(&[region], "s3://ci.example/a"), "https://s3.eu-west-1.amazonaws.com/ci.example/a");
-        assert_eq!(url(&[("AWS_REGION", "cn-north-1")], "s3://ci/a"), "https://ci.s3.cn-north-1.amazonaws.com.cn/a");
+        assert_eq!(
+            url(&[region], "s3://ci/a b/ü?#.txt"),
+            "https://ci.s3.eu-west-1.amazonaws.com/a%20b/%C3%BC%3F%23.txt"
+        );
+        assert_eq!(
+            url(&[region], "s3://ci.example/a"),
+            "https://s3.eu-west-1.amazonaws.com/ci.example/a"
+        );
+        assert_eq!(
+            url(&[("AWS_REGION", "cn-north-1")], "s3://ci/a"),
+            "https://ci.s3.cn-north-1.amazonaws.com.cn/a"
+        );
         let both = [region, ("AWS_USE_FIPS_ENDPOINT", "true"), ("AWS_USE_DUALSTACK_ENDPOINT", "TRUE")];
         assert_eq!(url(&both, "s3://ci/a"), "https://ci.s3-fips.dualstack.eu-west-1.amazonaws.com/a");
         let general = ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566/");
@@ -252,7 +271,13 @@ mod tests {
     /// The example "GET Object" of <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>.
     #[test]
     fn a_signature_of_aws_s_documentation() {
-        let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", None, None, "test");
+        let credentials = Credentials::new(
+            "AKIAIOSFODNN7EXAMPLE",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            None,
+            None,
+            "test",
+        );
         let request = http::Request::get("https://examplebucket.s3.amazonaws.com/test.txt")
             .header("range", "bytes=0-9")
             .body(())

@@ -55,8 +55,14 @@ impl Refusal {
         let (code, message) = (element(&body, "Code"), element(&body, "Message"));
         let again = match code.unwrap_or_default() {
             "ExpiredToken" | "TokenRefreshRequired" => Again::WithNewCredentials,
-            "RequestTimeout" | "RequestTimeTooSkewed" | "SlowDown" | "BadDigest" | "XAmzContentSHA256Mismatch" | "IncompleteBody"
-            | "OperationAborted" | "InternalError" => Again::Later,
+            "RequestTimeout"
+            | "RequestTimeTooSkewed"
+            | "SlowDown"
+            | "BadDigest"
+            | "XAmzContentSHA256Mismatch"
+            | "IncompleteBody"
+            | "OperationAborted"
+            | "InternalError" => Again::Later,
             code if code.starts_with("Throttling") || code == "RequestLimitExceeded" => Again::Later,
             _ if status >= 500 || matches!(status, 408 | 429) => Again::Later,
             _ => Again::Never,
@@ -93,14 +99,18 @@ mod tests {
     use super::*;
 
     fn refusal(status: u16, code: &str, message: &str) -> Refusal {
-        let body = format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>{message}</Message><RequestId>1</RequestId></Error>");
+        let body =
+            format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>{message}</Message><RequestId>1</RequestId></Error>");
         Refusal::of_s3(status, body.as_bytes())
     }
 
     #[test]
     fn answers() {
         let denied = refusal(403, "AccessDenied", "Access Denied");
-        assert_eq!((denied.to_string().as_str(), denied.again), ("S3 answered 403 AccessDenied: Access Denied", Again::Never));
+        assert_eq!(
+            (denied.to_string().as_str(), denied.again),
+            ("S3 answered 403 AccessDenied: Access Denied", Again::Never)
+        );
         assert_eq!(refusal(404, "NoSuchKey", "x").again, Again::Never);
         assert_eq!(refusal(503, "SlowDown", "x").again, Again::Later);
         assert_eq!(refusal(400, "RequestTimeout", "x").again, Again::Later);

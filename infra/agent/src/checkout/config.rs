@@ -28,6 +28,9 @@ mod tests {
     #[test]
     fn values_are_quoted() {
         let text = section("remote \"origin\"", &[("url", "https://x/$(a)\"b\\c\nd; e # f"), ("fetch", "+a:b")]);
-        assert_eq!(text, "[remote \"origin\"]\n\turl = \"https://x/$(a)\\\"b\\\\c\\nd; e # f\"\n\tfetch = \"+a:b\"\n");
+        assert_eq!(
+            text,
+            "[remote \"origin\"]\n\turl = \"https://x/$(a)\\\"b\\\\c\\nd; e # f\"\n\tfetch = \"+a:b\"\n"
+        );
     }
 }

@@ -17,7 +17,16 @@ const POINTER: &str = r"^version https://git-lfs\.github\.com/spec/v1$";
 
 impl Checkout<'_> {
     pub(super) async fn fetch_large_files(&mut self) -> Result<(), Failure> {
-        let pattern = ["grep", "--cached", "--files-with-matches", "--null", "-e", POINTER, "--", ":(attr:filter=lfs)"];
+        let pattern = [
+            "grep",
+            "--cached",
+            "--files-with-matches",
+            "--null",
+            "-e",
+            POINTER,
+            "--",
+            ":(attr:filter=lfs)",
+        ];
         let paths = self.output(&pattern).await?;
         let count = paths.iter().filter(|byte| **byte == 0).count();
         if count == 0 {
@@ -58,7 +67,10 @@ impl Checkout<'_> {
 
     async fn install_lfs(&mut self, options: &[&str]) -> Result<(), Failure> {
         let mut install = self.program("git-lfs")?;
-        install.args(["install", "--local"]).args(options).stdout(std::process::Stdio::null());
+        install
+            .args(["install", "--local"])
+            .args(options)
+            .stdout(std::process::Stdio::null());
         self.succeed(install).await
     }
 
@@ -112,7 +124,9 @@ impl Checkout<'_> {
                 return Err(error.into());
             }
         }
-        let mut checkout = self.git(&["--literal-pathspecs", "checkout", "--quiet", "--pathspec-file-nul"]).map_err(Again::Failed)?;
+        let mut checkout = self
+            .git(&["--literal-pathspecs", "checkout", "--quiet", "--pathspec-file-nul"])
+            .map_err(Again::Failed)?;
         checkout.arg(format!("--pathspec-from-file={}", list.display()));
         self.succeed(checkout).await.map_err(Again::Failed)
     }

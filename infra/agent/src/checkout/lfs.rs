@@ -51,7 +51,14 @@ mod tests {
     #[test]
     fn the_last_status_counts_until_one_is_200() {
         let trace = |lines: &[&str]| status(lines.join("\n").as_bytes());
-        assert_eq!(trace(&["00:00 trace git-lfs: HTTP: POST https://x", "00:00 trace git-lfs: HTTP: 401", "00:00 trace git-lfs: HTTP: 404"]), Some(404));
+        assert_eq!(
+            trace(&[
+                "00:00 trace git-lfs: HTTP: POST https://x",
+                "00:00 trace git-lfs: HTTP: 401",
+                "00:00 trace git-lfs: HTTP: 404"
+            ]),
+            Some(404)
+        );
         assert_eq!(trace(&["trace git-lfs: HTTP: 200", "trace git-lfs: HTTP: 404"]), Some(200));
         assert_eq!(trace(&["trace git: HTTP: 404", "trace git-lfs: HTTP: 4040"]), None);
         assert_eq!(status(b"\xff\n"), None);
@@ -73,8 +80,14 @@ mod tests {
     fn other_servers() {
         let codecommit = "https://git-codecommit.eu-west-1.amazonaws.com";
         assert!(!is_elsewhere("", codecommit));
-        assert!(!is_elsewhere("https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/art", codecommit));
-        assert!(is_elsewhere("https://git-codecommit.eu-west-1.amazonaws.com.example/art", codecommit));
+        assert!(!is_elsewhere(
+            "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/art",
+            codecommit
+        ));
+        assert!(is_elsewhere(
+            "https://git-codecommit.eu-west-1.amazonaws.com.example/art",
+            codecommit
+        ));
         assert!(is_elsewhere("https://lfs.example.com/art", codecommit));
     }
 

@@ -81,7 +81,14 @@ impl Checkout<'_> {
         }
         self.fetch_commit().await?;
         // Without the filters of Git LFS, which an image may have for all repositories: they would fetch one file at a time, and fail where that fails.
-        let mut checkout = self.git(&["-c", "filter.lfs.smudge=", "-c", "filter.lfs.process=", "-c", "filter.lfs.required=false"])?;
+        let mut checkout = self.git(&[
+            "-c",
+            "filter.lfs.smudge=",
+            "-c",
+            "filter.lfs.process=",
+            "-c",
+            "filter.lfs.required=false",
+        ])?;
         checkout.args(["checkout", "--quiet", "--detach"]).arg(&self.task.commit);
         self.succeed(checkout).await?;
         self.fetch_large_files().await?;
@@ -126,7 +133,9 @@ impl Checkout<'_> {
                 Next::Found => return Ok(()),
                 Next::Gone => {
                     let Task { commit, repository, .. } = self.task;
-                    self.failed(&format!("commit {commit} is not in the repository {repository}: no branch and no tag contains it"));
+                    self.failed(&format!(
+                        "commit {commit} is not in the repository {repository}: no branch and no tag contains it"
+                    ));
                     return Err(Failure::CommitGone);
                 }
                 Next::Failed => return Err(Failure::Failed),
@@ -233,7 +242,11 @@ impl Checkout<'_> {
             Err(error) => return Err(self.failed(&format!("{}: {error}", path.display()))),
         };
         let end = self.run(git, Limits::default()).await?;
-        Ok(if end.code == 0 { fs::read(&path).unwrap_or_default() } else { Vec::new() })
+        Ok(if end.code == 0 {
+            fs::read(&path).unwrap_or_default()
+        } else {
+            Vec::new()
+        })
     }
 
     /// Waits before another try, after showing what went wrong.

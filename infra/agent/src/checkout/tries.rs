@@ -125,9 +125,22 @@ mod tests {
         let (first, second) = (Next::Retry(Duration::from_secs(2)), Next::Retry(Duration::from_secs(4)));
         assert_eq!(
             steps(&[Outcome::Failed; 6]),
-            [REFERENCE, EVERYTHING, first, REFERENCE, EVERYTHING, second, REFERENCE, EVERYTHING, Next::Failed]
+            [
+                REFERENCE,
+                EVERYTHING,
+                first,
+                REFERENCE,
+                EVERYTHING,
+                second,
+                REFERENCE,
+                EVERYTHING,
+                Next::Failed
+            ]
         );
-        assert_eq!(steps(&[Outcome::Silent; 3]), [REFERENCE, first, REFERENCE, second, REFERENCE, Next::Failed]);
+        assert_eq!(
+            steps(&[Outcome::Silent; 3]),
+            [REFERENCE, first, REFERENCE, second, REFERENCE, Next::Failed]
+        );
         assert_eq!(steps(&[Outcome::Silent, HERE]), [REFERENCE, first, REFERENCE, Next::Found]);
     }
 }
