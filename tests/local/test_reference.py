@@ -1,4 +1,4 @@
-"""The pages of docs/reference against the templates, the constants in the code and the agents' entry point, from which their tables are made.
+"""The pages of docs/reference against the templates, the constants in the code and the agent, from which their tables are made.
 
     python -m unittest test_reference        with the requirements of requirements.txt installed
 """
@@ -28,15 +28,15 @@ class Reference(unittest.TestCase):
         listed = set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE))
         self.assertEqual(listed, set.union(*reference.variables(Template.read(SUITE)).values()))
 
-    def test_what_the_entry_point_takes_for_itself_is_listed(self):
-        text = (ROOT / "infra" / "agent" / "entrypoint").read_text()
-        [taken] = re.findall(r"^unset (BELLHOP_.*)$", text, re.MULTILINE)
-        page = (reference.PAGES / "environment.md").read_text().split("\n### Variables of the entry point\n")[1].split("\n### ")[0]
-        self.assertEqual(sorted(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)), sorted(taken.split()))
+    def test_what_the_agent_takes_for_itself_is_listed(self):
+        text = (ROOT / "infra" / "agent" / "src" / "settings.rs").read_text()
+        [taken] = re.findall(r"^pub const TAKEN: [^=]*= \[$(.*?)^\];$", text, re.MULTILINE | re.DOTALL)
+        page = (reference.PAGES / "environment.md").read_text().split("\n### Variables of the agent\n")[1].split("\n### ")[0]
+        self.assertEqual(sorted(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)), sorted(re.findall(r'"(\w+)"', taken)))
 
-    def test_the_entry_points_exit_codes_are_listed(self):
-        text = (ROOT / "infra" / "agent" / "entrypoint").read_text()
-        codes = re.findall(r"^readonly (?:CHECKOUT|ARTIFACTS)_FAILED=(\d+)$", text, re.MULTILINE)
+    def test_the_agents_exit_codes_are_listed(self):
+        text = (ROOT / "infra" / "agent" / "src" / "report.rs").read_text()
+        codes = re.findall(r"^pub const (?:CHECKOUT|ARTIFACTS)_FAILED: i32 = (\d+);$", text, re.MULTILINE)
         page = (reference.PAGES / "environment.md").read_text()
         self.assertEqual(len(codes), 2)
         for exit_code in codes:

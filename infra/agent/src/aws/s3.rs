@@ -28,6 +28,8 @@ use crate::settings::{Variables, region};
 const LONGEST: usize = 16 * 1024 * 1024;
 /// How long nothing may move.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What the log of S3 knows the agent by.
+const PROGRAM: &str = concat!("bellhop-agent/", env!("CARGO_PKG_VERSION"));
 /// The characters of a key that are encoded in an address: all that AWS does not call unreserved, but not the slash.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
@@ -133,6 +135,7 @@ impl Store {
         let credentials = self.credentials.get().await?;
         let client = self.client.get_or_init(|| Client::new(self.endpoint.has_tls()));
         let client = client.as_ref().map_err(Refusal::lasting)?;
+        let request = request.header(http::header::USER_AGENT, PROGRAM);
         let request = request.body(content).map_err(|error| Refusal::lasting(error.to_string()))?;
         let request = signed(request, &self.endpoint.region, &credentials, digest, SystemTime::now())
             .map_err(|error| Refusal::lasting(format!("the request cannot be signed: {error}")))?;

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # bash reads this file before a job's script, because BASH_ENV names it. If a command ends the script, the file leaves a note beside the script:
-# exit code, line and command, in one line. The agents of ECS find them in the same way: see infra/agent/entrypoint.
+# exit code, line and command, in one line. The agents of ECS find them in the same way: see infra/agent/src/prelude.sh.
 #
 # @SCRIPT@ stands for the path of the script. Whatever goes wrong in here must not change how the script ends.
 
