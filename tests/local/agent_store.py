@@ -7,6 +7,8 @@ import http.server
 import json
 import select
 import socket
+import ssl
+import subprocess
 import threading
 import urllib.parse
 
@@ -31,6 +33,21 @@ def git_password(time, host, path):
     request = hashlib.sha256(f"GIT\n{path}\n\nhost:{host}\n\nhost\n".encode()).hexdigest()
     date = time[:8]
     return f"{time}Z" + signature(date, "codecommit", f"AWS4-HMAC-SHA256\n{time}\n{date}/{REGION}/codecommit/aws4_request\n{request}")
+
+
+def authority(folder):
+    """Makes a certificate authority, and a server's certificate of it with its key. Returns the files of both."""
+    names = {
+        "authority": ["-x509", "-subj", "/CN=authority", "-addext", "basicConstraints=critical,CA:TRUE"],
+        "server": ["-x509", "-CA", "authority.pem", "-CAkey", "authority.key", "-subj", "/CN=server", "-addext", "subjectAltName=IP:127.0.0.1",
+                   "-addext", "basicConstraints=CA:FALSE"],
+    }
+    for name, options in names.items():
+        command = ["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", *options]
+        subprocess.run([*command, "-keyout", f"{name}.key", "-out", f"{name}.pem"], cwd=folder, check=True, capture_output=True)
+    whole = folder / "whole.pem"
+    whole.write_bytes((folder / "server.key").read_bytes() + (folder / "server.pem").read_bytes())
+    return folder / "authority.pem", whole
 
 
 class Store(http.server.ThreadingHTTPServer):
@@ -59,6 +76,14 @@ class Store(http.server.ThreadingHTTPServer):
         self.mistakes = []
         self.closing = threading.Event()
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def speak_tls(self, certificate):
+        """From here on it speaks TLS, with the certificate and the key in this file."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        # The handshake is the connection's own thread's.
+        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        self.url = self.url.replace("http:", "https:")
 
     def close(self):
         self.closing.set()

@@ -3,10 +3,12 @@
     python test_artifacts.py
 """
 
+import shutil
 import time
 import unittest
 
 from agent import AgentCase
+from agent_store import authority
 
 
 class Artifacts(AgentCase):
@@ -141,7 +143,7 @@ class Artifacts(AgentCase):
 
     def test_artifacts_that_cannot_be_uploaded_fail_a_script_that_succeeded(self):
         for refused, answer in (("throttled", "503 SlowDown: throttled"), ("denied", "403 AccessDenied: denied")):
-            agent = self.keeping("number", "true")
+            agent = self.keeping("number", "true", AWS_MAX_ATTEMPTS="3")
             setattr(agent.store, refused, "/artifacts/")
             agent.run()
             self.assertEqual(agent.code, 91)
@@ -169,6 +171,20 @@ class Artifacts(AgentCase):
         agent = self.agent("true", BELLHOP_ARTIFACTS="number").run()
         self.assertEqual(agent.code, 0)
         self.assertIn("BELLHOP_ARTIFACTS_URI is not set", agent.output())
+
+    @unittest.skipUnless(shutil.which("openssl"), "openssl is not on this machine")
+    def test_artifacts_go_to_whom_the_image_trusts(self):
+        for trusted in (True, False):
+            agent = self.keeping("number", "true", AWS_MAX_ATTEMPTS="1")
+            certificates, own = authority(agent.folder)
+            agent.store.speak_tls(own)
+            agent.values["AWS_ENDPOINT_URL_S3"] = agent.store.url
+            if trusted:
+                agent.values["SSL_CERT_FILE"] = str(certificates)
+            agent.run()
+            self.assertEqual(agent.code, 0 if trusted else 91, agent.output())
+            self.assertEqual(list(agent.artifacts), ["number"] if trusted else [])
+            self.assertEqual("invalid peer certificate: UnknownIssuer" in agent.output(), not trusted, agent.output())
 
     # -- artifacts and signals
 

@@ -318,7 +318,7 @@ class LfsCase(HttpCase):
         for name, text in files.items():
             (source / name).write_text(text)
         git(source, "init", "--quiet", "--initial-branch=main")
-        # As they are, whatever git-lfs has configured on this machine.
+        # As they are, independent of what git-lfs has configured on this machine.
         git(source, "-c", "filter.lfs.process=", "-c", "filter.lfs.clean=", "-c", "filter.lfs.required=false", "add", "--all")
         git(source, "commit", "--quiet", "--message", "art")
         repository = self.root / "repositories" / "art"

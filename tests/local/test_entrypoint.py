@@ -151,7 +151,7 @@ class EntryPoint(AgentCase):
         self.assertEqual(list(agent.artifacts), ["number"])
 
     def test_a_report_that_cannot_be_uploaded_changes_nothing(self):
-        agent = self.agent("exit 6")
+        agent = self.agent("exit 6", AWS_MAX_ATTEMPTS="3")
         agent.store.throttled = "result.json"
         agent.run()
         self.assertEqual(agent.code, 6)

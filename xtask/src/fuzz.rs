@@ -14,7 +14,8 @@ const MEMORY: u32 = 1024;
 const SLOWEST: u32 = 10;
 
 /// The fuzz targets and their seeds.
-const TARGETS: [(&str, &[&str]); 6] = [
+const TARGETS: [(&str, &[&str]); 7] = [
+    ("agent", &["tests/fuzz/seeds/agent"]),
     (
         "event",
         &[

@@ -14,7 +14,7 @@ use crate::errors::Errors;
 use crate::log::{complain, say};
 use crate::report::{Artifacts, CHECKOUT_FAILED, Failure, Report, ScriptEnd};
 use crate::script;
-use crate::settings::{Script, Settings, Task, Variables};
+use crate::settings::{Names, Script, Settings, Task, Variables};
 use crate::stopping::Plan;
 use crate::supervise::{Limits, Supervisor};
 
@@ -56,7 +56,7 @@ pub async fn run(variables: &Variables) -> u8 {
 async fn upload(report: &Report, settings: &Settings, variables: &Variables) {
     match &settings.report_to {
         Ok(address) => {
-            let store = Store::new(variables).in_haste(REPORT_PATIENCE);
+            let store = Store::in_haste(variables, REPORT_PATIENCE);
             if let Err(error) = store.put(address, Upload::Bytes(&report.to_json()), "application/json").await {
                 complain(&format!("the report could not be uploaded to {address}: {error}"));
             }
@@ -109,6 +109,7 @@ impl Attempt<'_> {
         for remark in &settings.remarks {
             complain(remark);
         }
+        let begun = Instant::now();
         say(&format!("{} at {} ({})", names.repository, names.commit, names.reference));
         let prepared = self.prepare().await;
         self.errors.show();
@@ -125,10 +126,11 @@ impl Attempt<'_> {
                 return Report::of_failed_checkout(commit_gone, &self.errors.tail(LINES));
             }
         }
-        say(&format!(
-            "job {}, attempt {}, on {} capacity",
-            names.job, names.attempt, names.capacity
-        ));
+        let Names {
+            job, attempt, capacity, ..
+        } = names;
+        let seconds = begun.elapsed().as_secs();
+        say(&format!("job {job}, attempt {attempt}, on {capacity} capacity, after {seconds} s"));
         let begun = Instant::now();
         let end = self.script(variables).await;
         say(&end.summary(begun.elapsed().as_secs()));

@@ -225,7 +225,7 @@ fn left() -> Vec<i32> {
 
 fn send(processes: &[i32], number: Number) {
     for process in processes {
-        // An error says that it has ended, or belongs to somebody else.
+        // An error says that it has ended, or belongs to another user.
         let _ = kill(Pid::from_raw(*process), number);
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! If artifacts cannot be uploaded, a build whose script succeeded fails. Other jobs and people expect the artifacts of a successful build; without them
 //! the loss would be noticed only later, when the agent and its disk are gone. A failure is noticed at once, has a cause, and can be retried, also by a
-//! retry rule for its exit code. Short faults do not cause it: each request is retried. What remains is a missing permission or bucket, which somebody must
+//! retry rule for its exit code. Short faults do not cause it: each request is retried. What remains is a missing permission or bucket, which people must
 //! fix before any build has artifacts, or an outage of S3, in which no build gets its script or uploads its report either. A script that failed keeps its
 //! exit code.
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::time::sleep;
 
 use super::http::{Client, Content, Sent};
-use super::tries::{self, Again, Refusal, TRIES};
+use super::tries::{self, Again, Refusal, TRIES_IN_HASTE};
 use crate::settings::Variables;
 
 /// Where ECS serves credentials.
@@ -174,7 +174,7 @@ impl Provider {
         let credentials = loop {
             match ask(&client, url, token).await {
                 Ok(credentials) => break credentials,
-                Err(refusal) if refusal.again == Again::Never || made == TRIES => return Err(refusal),
+                Err(refusal) if refusal.again == Again::Never || made == TRIES_IN_HASTE => return Err(refusal),
                 Err(_) => sleep(tries::pause(made, fastrand::f64())).await,
             }
             made += 1;

@@ -20,7 +20,7 @@ use tokio::time::sleep;
 use super::credentials::Provider;
 use super::http::{Answer, Client, Content, Sent};
 use super::partition;
-use super::tries::{self, Again, Refusal, TRIES};
+use super::tries::{self, Again, Refusal, TRIES, TRIES_IN_HASTE};
 use crate::address::Address;
 use crate::settings::{Variables, region};
 
@@ -28,6 +28,8 @@ use crate::settings::{Variables, region};
 const LONGEST: usize = 16 * 1024 * 1024;
 /// How long nothing may move.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The variable for the number of tries.
+const MAX_ATTEMPTS: &str = "AWS_MAX_ATTEMPTS";
 /// What the log of S3 knows the agent by.
 const PROGRAM: &str = concat!("bellhop-agent/", env!("CARGO_PKG_VERSION"));
 /// The characters of a key that are encoded in an address: all that AWS does not call unreserved, but not the slash.
@@ -49,6 +51,7 @@ pub struct Store {
     credentials: Provider,
     client: OnceCell<Result<Client, String>>,
     patience: Duration,
+    tries: u32,
 }
 
 impl Store {
@@ -60,14 +63,18 @@ impl Store {
             credentials: Provider::new(variables),
             client: OnceCell::new(),
             patience: PATIENCE,
+            tries: tries::tries(variables.get(MAX_ATTEMPTS), TRIES),
         }
     }
 
     /// The same, for requests that have less time.
     #[must_use]
-    pub fn in_haste(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
+    pub fn in_haste(variables: &Variables, patience: Duration) -> Self {
+        Self {
+            patience,
+            tries: tries::tries(variables.get(MAX_ATTEMPTS), TRIES_IN_HASTE),
+            ..Self::new(variables)
+        }
     }
 
     /// Reads an object.
@@ -119,7 +126,7 @@ impl Store {
         let mut made = 1;
         loop {
             match request().await {
-                Err(refusal) if made < TRIES && refusal.again != Again::Never => {
+                Err(refusal) if made < self.tries && refusal.again != Again::Never => {
                     if refusal.again == Again::WithNewCredentials {
                         self.credentials.forget();
                     }

@@ -2,8 +2,20 @@
 
 use std::time::Duration;
 
-/// How often a request is tried.
-pub const TRIES: u32 = 5;
+/// How often a request is tried, in about half a minute.
+pub const TRIES: u32 = 7;
+/// How often where there is less time.
+pub const TRIES_IN_HASTE: u32 = 5;
+/// The most tries that the environment may ask for.
+const MOST_TRIES: u32 = 20;
+
+/// How often a request is tried, if `AWS_MAX_ATTEMPTS` has this value
+/// (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>).
+#[must_use]
+pub fn tries(asked: Option<&str>, otherwise: u32) -> u32 {
+    let asked = asked.and_then(|value| value.parse().ok());
+    asked.filter(|tries| (1..=MOST_TRIES).contains(tries)).unwrap_or(otherwise)
+}
 
 /// The first pause, which doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -117,6 +129,11 @@ mod tests {
         assert_eq!(refusal(400, "ExpiredToken", "x").again, Again::WithNewCredentials);
         assert_eq!(Refusal::of_s3(500, b"").to_string(), "S3 answered 500");
         assert_eq!(Refusal::of_s3(500, b"").again, Again::Later);
+    }
+
+    #[test]
+    fn the_environment_may_ask_for_more_or_fewer_tries() {
+        assert_eq!([Some("3"), Some("0"), Some("x"), None].map(|asked| tries(asked, 7)), [3, 7, 7, 7]);
     }
 
     #[test]
