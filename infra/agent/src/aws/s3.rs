@@ -24,6 +24,8 @@ use super::tries::{self, Again, Refusal, TRIES, TRIES_IN_HASTE};
 use crate::address::Address;
 use crate::settings::{Variables, region};
 
+/// The largest object that one request can write (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>), in bytes.
+const LARGEST: u64 = 5 << 30;
 /// The longest object that is read: a script.
 const LONGEST: usize = 16 * 1024 * 1024;
 /// How long nothing may move.
@@ -157,6 +159,9 @@ impl Store {
 /// Opens a file, and computes length and hash of what is in it.
 fn open(path: &Path) -> io::Result<(File, u64, Vec<u8>)> {
     let mut file = File::open(path)?;
+    if file.metadata()?.len() > LARGEST {
+        return Err(io::Error::other("larger than 5 GiB, which is the most that one request can upload"));
+    }
     let (mut hasher, mut piece, mut length) = (Sha256::new(), vec![0; 256 * 1024], 0);
     loop {
         let count = file.read(&mut piece)?;
@@ -306,5 +311,8 @@ mod tests {
         std::fs::write(&path, "abc").unwrap();
         let (_, length, digest) = open(&path).unwrap();
         assert_eq!((length, digest), (3, hash(b"abc")));
+        // It takes no room on the disk.
+        File::create(&path).unwrap().set_len(LARGEST + 1).unwrap();
+        assert!(open(&path).unwrap_err().to_string().contains("5 GiB"));
     }
 }

@@ -5,7 +5,7 @@
 //! fetches the files if CodeCommit has them; if that fails, the checkout fails. If the agent cannot fetch them, the log says so and the build continues.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, BufReader};
 use std::path::Path;
 
 use super::{Checkout, Failure, codecommit, find_program, lfs, tries};
@@ -99,7 +99,7 @@ impl Checkout<'_> {
             if end.code == 0 {
                 return Ok(None);
             }
-            let status = lfs::status(&fs::read(&trace).unwrap_or_default());
+            let status = File::open(&trace).ok().and_then(|trace| lfs::status(BufReader::new(trace)));
             if let Some(status) = status.filter(|status| lfs::is_without_lfs(*status)) {
                 return Ok(Some(status));
             }

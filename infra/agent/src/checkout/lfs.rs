@@ -1,5 +1,7 @@
 //! What the answers about Git LFS mean: decisions, without Git.
 
+use std::io::BufRead;
+
 /// How often the fetch of the files is tried.
 pub const TRIES: u32 = 3;
 
@@ -9,13 +11,13 @@ const STOPPED: i32 = 124;
 /// The HTTP status in a trace of git-lfs that explains a failure. Its messages are the server's, where that sends any: the trace has the status. A server
 /// that has answered once speaks Git LFS.
 #[must_use]
-pub fn status(trace: &[u8]) -> Option<u16> {
+pub fn status(trace: impl BufRead) -> Option<u16> {
     let mut status = None;
-    for line in trace.split(|byte| *byte == b'\n') {
+    for line in trace.split(b'\n').map_while(Result::ok) {
         if status == Some(200) {
             break;
         }
-        let line = String::from_utf8_lossy(line);
+        let line = String::from_utf8_lossy(&line);
         let number = line.rsplit_once("trace git-lfs: HTTP: ").map(|(_, number)| number);
         let number = number.filter(|number| number.len() == 3).and_then(|number| number.parse().ok());
         status = number.or(status);
@@ -61,7 +63,7 @@ mod tests {
         );
         assert_eq!(trace(&["trace git-lfs: HTTP: 200", "trace git-lfs: HTTP: 404"]), Some(200));
         assert_eq!(trace(&["trace git: HTTP: 404", "trace git-lfs: HTTP: 4040"]), None);
-        assert_eq!(status(b"\xff\n"), None);
+        assert_eq!(status(&b"\xff\n"[..]), None);
     }
 
     #[test]

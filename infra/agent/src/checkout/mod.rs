@@ -173,7 +173,6 @@ impl Checkout<'_> {
                 git
             }
         };
-        git.stdout(Stdio::inherit());
         let limits = Limits {
             silence: Some(self.fetch_silence),
             longest: None,
