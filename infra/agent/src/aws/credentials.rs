@@ -217,7 +217,7 @@ async fn ask(client: &Client, url: &str, token: &Token) -> Result<Credentials, R
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at what should not be")]
 mod tests {
     use super::*;
 
