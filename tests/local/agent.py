@@ -17,7 +17,7 @@ from agent_store import KEY, REGION, SECRET, TOKEN, Store
 
 ROOT = Path(__file__).resolve().parents[2]
 # `cargo xtask test` names the one that it has built.
-PROGRAM = Path(os.environ.get("BELLHOP_AGENT", ROOT / "target" / "debug" / "bellhop-agent"))
+PROGRAM = Path(os.environ.get("BELLHOP_AGENT", ROOT / "target" / "debug" / "bellhop-agent")).resolve()
 
 
 def git(folder, *arguments):
