@@ -148,7 +148,7 @@ impl Checkout<'_> {
     /// cannot tell that from silence (<https://curl.se/libcurl/c/CURLOPT_LOW_SPEED_LIMIT.html>): it counts whole bytes a second over the last 5 seconds
     /// (<https://github.com/curl/curl/blob/master/lib/progress.c>), and 5 bytes in a little more than 5 seconds are none.
     async fn fetch(&mut self, fetch: Fetch) -> Result<Outcome, Failure> {
-        let mut git = match fetch {
+        let git = match fetch {
             Fetch::Reference => {
                 let reference = &self.task.reference;
                 let mut git = self.git(&["fetch", "--quiet", "--no-tags", FETCH_DEPTH, "origin"])?;
