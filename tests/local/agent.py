@@ -54,6 +54,7 @@ class Agent:
             "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_SESSION_TOKEN": TOKEN,
             "AWS_ENDPOINT_URL_S3": self.store.url,
+            "AWS_EC2_METADATA_DISABLED": "true",
             "CI": "true",
             "BELLHOP_RUN": "abcdefghij",
             "BELLHOP_JOB": "test",

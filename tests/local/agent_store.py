@@ -1,12 +1,14 @@
 """A stand-in for S3 and for the address of a container's credentials, for one agent."""
 
 import base64
+import datetime
 import hashlib
 import hmac
 import http.server
 import json
 import select
 import socket
+import socketserver
 import ssl
 import subprocess
 import threading
@@ -48,6 +50,43 @@ def authority(folder):
     whole = folder / "whole.pem"
     whole.write_bytes((folder / "server.key").read_bytes() + (folder / "server.pem").read_bytes())
     return folder / "authority.pem", whole
+
+
+class Proxy(socketserver.ThreadingTCPServer):
+    """A proxy for requests with TLS, which notes what it is asked for."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Tunnel)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.asked = []
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def close(self):
+        self.shutdown()
+        self.server_close()
+
+
+class Tunnel(socketserver.StreamRequestHandler):
+    # Nothing may be read ahead of what the two say to each other.
+    rbufsize = 0
+
+    def handle(self):
+        asked = self.rfile.readline().decode().strip()
+        self.server.asked.append(asked)
+        while self.rfile.readline().strip():
+            pass
+        host, _, port = asked.split(" ")[1].rpartition(":")
+        with socket.create_connection((host, int(port))) as other:
+            self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            ends = {self.request: other, other: self.request}
+            while True:
+                for end in select.select(list(ends), [], [])[0]:
+                    read = end.recv(65536)
+                    if not read:
+                        return
+                    ends[end].sendall(read)
 
 
 class Store(http.server.ThreadingHTTPServer):
@@ -116,7 +155,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.server.credentials += 1
             if self.headers.get("Authorization") != CONTAINER_TOKEN:
                 return self.answer(403)
-            return self.answer(200, json.dumps({"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": TOKEN}).encode())
+            hour = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+            expires = hour.strftime("%Y-%m-%dT%H:%M:%SZ")
+            return self.answer(200, json.dumps({"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": TOKEN, "Expiration": expires}).encode())
         if not self.is_signed(b""):
             return self.refuse(403, "SignatureDoesNotMatch", "no")
         path = self.file()
@@ -144,13 +185,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             # A client that goes away meanwhile has not sent everything.
             if server.slow and (server.closing.wait(server.slow) or self.is_gone()):
                 return None
-        server.written.append((urllib.parse.unquote(self.path), self.headers.get("Content-Type")))
+        server.written.append((self.key(), self.headers.get("Content-Type")))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
         return self.answer(200)
 
+    def key(self):
+        return urllib.parse.unquote(self.path.partition("?")[0])
+
     def file(self):
-        return self.server.folder / urllib.parse.unquote(self.path).lstrip("/")
+        return self.server.folder / self.key().lstrip("/")
 
     def is_gone(self):
         readable, _, _ = select.select([self.connection], [], [], 0)
@@ -165,12 +209,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         scope = f"{time[:8]}/{REGION}/s3/aws4_request"
         names = fields.get("SignedHeaders", "").split(";")
         listed = "".join(f"{name}:{headers.get(name, '').strip()}\n" for name in names)
-        request = f"{self.command}\n{self.path}\n\n{listed}\n{';'.join(names)}\n{headers.get('x-amz-content-sha256')}"
+        path, _, query = self.path.partition("?")
+        # A file that is sent in pieces is not signed, but its hash is.
+        content = headers.get("x-amz-content-sha256")
+        request = f"{self.command}\n{path}\n{query}\n{listed}\n{';'.join(names)}\n{content}"
         text = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
         checks = {
             "credential": fields.get("Credential") == f"{KEY}/{scope}",
             "token": headers.get("x-amz-security-token") == TOKEN,
-            "content": headers.get("x-amz-content-sha256") == digest.hexdigest(),
+            "content": content == digest.hexdigest() or content == "UNSIGNED-PAYLOAD" and "x-amz-checksum-sha256" in names,
             "checksum": self.command == "GET" or headers.get("x-amz-checksum-sha256") == base64.b64encode(digest.digest()).decode(),
             "headers": {"host", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"} <= set(names),
             "signature": fields.get("Signature") == signature(time[:8], "s3", text),

@@ -25,9 +25,9 @@ import wire
 USED = ["backup", "cloudcontrolapi", "codebuild", "codecommit", "codepipeline", "dynamodb", "ecs", "s3", "sns", "states"]
 # Where the events come from that every record has to have.
 OWN_SOURCES = ["aws.codebuild", "aws.codecommit", "aws.ecs", "aws.states"]
-# The first words of the User-Agent of the functions, and of all programs whose requests have to be what the models say.
+# The first words of the User-Agent of the functions and the agent, and of all programs that know the models themselves.
 FUNCTIONS = "aws-sdk-rust"
-SDKS = {FUNCTIONS, "aws-cli", "Boto3", "bellhop-agent"}
+SDKS = {FUNCTIONS, "aws-cli", "Boto3"}
 # A fault whose code, status and words a test has made up.
 MADE_UP = "error"
 

@@ -8,7 +8,7 @@ import time
 import unittest
 
 from agent import AgentCase
-from agent_store import authority
+from agent_store import Proxy, authority
 
 
 class Artifacts(AgentCase):
@@ -184,7 +184,20 @@ class Artifacts(AgentCase):
             agent.run()
             self.assertEqual(agent.code, 0 if trusted else 91, agent.output())
             self.assertEqual(list(agent.artifacts), ["number"] if trusted else [])
-            self.assertEqual("invalid peer certificate: UnknownIssuer" in agent.output(), not trusted, agent.output())
+            self.assertEqual("invalid peer certificate: UnknownIssuer: the image's" in agent.output(), not trusted, agent.output())
+
+    @unittest.skipUnless(shutil.which("openssl"), "openssl is not on this machine")
+    def test_artifacts_go_through_a_proxy(self):
+        for excepted in ("", "127.0.0.1"):
+            proxy = Proxy()
+            self.addCleanup(proxy.close)
+            agent = self.keeping("number", "true", HTTPS_PROXY=proxy.url, NO_PROXY=excepted)
+            certificates, own = authority(agent.folder)
+            agent.store.speak_tls(own)
+            agent.values |= {"AWS_ENDPOINT_URL_S3": agent.store.url, "SSL_CERT_FILE": str(certificates)}
+            agent.run()
+            self.assertEqual(list(agent.artifacts), ["number"], agent.output())
+            self.assertEqual(set(proxy.asked), set() if excepted else {f"CONNECT 127.0.0.1:{agent.store.server_port} HTTP/1.1"})
 
     # -- artifacts and signals
 

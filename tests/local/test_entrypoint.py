@@ -421,8 +421,8 @@ class EntryPoint(AgentCase):
         self.assertEqual(agent.code, 0, agent.output())
         self.assertEqual(list(agent.artifacts), ["number"])
         self.assertReport(agent, phase="script")
-        # Once for artifacts and once for the report.
-        self.assertEqual(agent.store.credentials, 2)
+        # Once for artifacts and report.
+        self.assertEqual(agent.store.credentials, 1)
         self.assertNotIn("do-not-print", agent.output())
 
     def test_without_credentials_the_log_says_what_is_missing(self):

@@ -5,10 +5,10 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::artifacts;
-use crate::aws::s3::{Store, Upload};
+use crate::aws::s3::Store;
 use crate::checkout::{Checkout, Failure as CheckoutFailure, codecommit, credential_helper};
 use crate::errors::Errors;
 use crate::log::{complain, say};
@@ -24,12 +24,11 @@ pub const CANNOT_START: u8 = 90;
 const LINES: usize = 5;
 /// How many failed uploads the log shows.
 const UPLOADS_SHOWN: usize = 20;
-/// How long the answer to the report may take: there may be no more than the stop's margin left.
-const REPORT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs the attempt that the environment describes. Returns the exit code.
 pub async fn run(variables: &Variables) -> u8 {
     let settings = Settings::read(variables);
+    let store = Store::new(variables);
     let begun = Places::make().and_then(|places| {
         let supervisor = Supervisor::new(Plan::new(settings.stop_timeout, settings.on_spot))?;
         Ok(Attempt {
@@ -37,7 +36,7 @@ pub async fn run(variables: &Variables) -> u8 {
             places,
             supervisor,
             settings: &settings,
-            store: Store::new(variables),
+            store: &store,
         })
     });
     let report = match begun {
@@ -48,16 +47,15 @@ pub async fn run(variables: &Variables) -> u8 {
         }
     };
     // The job has ended: a signal from here on could only stop the report, and is not listened to.
-    upload(&report, &settings, variables).await;
+    upload(&report, &settings, &store).await;
     u8::try_from(report.exit_code).unwrap_or(u8::MAX)
 }
 
 /// Uploads the report. The exit code decides the result; without a report only details are missing.
-async fn upload(report: &Report, settings: &Settings, variables: &Variables) {
+async fn upload(report: &Report, settings: &Settings, store: &Store<'_>) {
     match &settings.report_to {
         Ok(address) => {
-            let store = Store::in_haste(variables, REPORT_PATIENCE);
-            if let Err(error) = store.put(address, Upload::Bytes(&report.to_json()), "application/json").await {
+            if let Err(error) = store.put(address, report.to_json(), "application/json").await {
                 complain(&format!("the report could not be uploaded to {address}: {error}"));
             }
         }
@@ -99,7 +97,7 @@ struct Attempt<'a> {
     supervisor: Supervisor,
     errors: Errors,
     settings: &'a Settings,
-    store: Store,
+    store: &'a Store<'a>,
 }
 
 impl Attempt<'_> {
@@ -164,7 +162,7 @@ impl Attempt<'_> {
             Script::Text(text) => text.clone().into_bytes(),
             Script::At(address) => match self.supervisor.unless_stopped(self.store.get(address)).await {
                 None => return Err(CheckoutFailure::Stopped),
-                Some(Ok(text)) => text.to_vec(),
+                Some(Ok(text)) => text,
                 Some(Err(error)) => return Err(self.failed(&format!("the script could not be fetched from {address}: {error}"))),
             },
         };
@@ -242,7 +240,7 @@ impl Attempt<'_> {
             return Artifacts::Done;
         }
         let begun = Instant::now();
-        let upload = artifacts::upload(&self.store, &self.places.checkout, &settings.artifacts, to);
+        let upload = artifacts::upload(self.store, &self.places.checkout, &settings.artifacts, to);
         let uploaded = match self.supervisor.unless_stopped(upload).await {
             Some(Ok(())) => return Artifacts::Done,
             Some(Err(errors)) => {

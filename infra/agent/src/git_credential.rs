@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::time::SystemTime;
 
 use crate::aws::codecommit::{self, Question};
-use crate::aws::credentials::Provider;
+use crate::aws::config;
 use crate::log::complain;
 use crate::settings::{Variables, region};
 
@@ -39,7 +39,7 @@ async fn get(any_host: bool, variables: &Variables) -> Result<String, String> {
     let Some(target) = codecommit::target(&question, region(variables), any_host)? else {
         return Ok(String::new());
     };
-    let credentials = Provider::new(variables).get().await.map_err(|refusal| refusal.text)?;
+    let credentials = config::credentials(variables).await?;
     let password = codecommit::password(&credentials, &target, SystemTime::now()).map_err(|error| error.to_string())?;
     Ok(format!("username={}\npassword={password}\n", codecommit::user_name(&credentials)))
 }

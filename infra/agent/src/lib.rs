@@ -14,8 +14,8 @@
 //! The task definition may set `BELLHOP_STOP_TIMEOUT`, `BELLHOP_FETCH_SILENCE` and `BELLHOP_LFS_TIMEOUT`. The script sees the variables that describe the
 //! build, and none of [`settings::TAKEN`].
 //!
-//! Decisions are apart from acting: [`settings`], [`stopping`], [`report`], [`checkout::tries`], [`checkout::lfs`], [`artifacts::pattern`],
-//! [`artifacts::key`] and [`aws::tries`] know neither processes nor requests.
+//! Decisions are apart from acting: [`settings`], [`stopping`], [`report`], [`checkout::tries`], [`checkout::lfs`], [`artifacts::pattern`] and
+//! [`artifacts::key`] know neither processes nor requests.
 
 pub mod address;
 pub mod artifacts;

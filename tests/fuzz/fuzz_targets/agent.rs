@@ -1,10 +1,9 @@
-//! Anything that the agent reads: its environment, patterns, output of Git, `/proc`, answers of servers, the note of a failed command. It is read without a
+//! Anything that the agent reads: its environment, patterns, output of Git, `/proc`, the note of a failed command. It is read without a
 //! panic, a line of the log is one line, and a text of the report has an end.
 #![no_main]
 
 use bellhop_agent::artifacts::{key, pattern};
 use bellhop_agent::aws::codecommit::{self, Question};
-use bellhop_agent::aws::tries::Refusal;
 use bellhop_agent::checkout::lfs;
 use bellhop_agent::log;
 use bellhop_agent::processes::Process;
@@ -38,5 +37,4 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = Failure::parse(bytes);
     let _ = Process::parse(bytes);
     let _ = lfs::status(bytes);
-    let _ = Refusal::of_s3(400, bytes);
 });

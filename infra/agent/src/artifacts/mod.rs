@@ -21,7 +21,6 @@ use futures::StreamExt as _;
 
 use crate::address::Address;
 use crate::aws::s3::Store;
-use crate::aws::s3::Upload;
 use crate::log::say;
 
 /// How many files are uploaded at a time.
@@ -35,7 +34,7 @@ const NAMED: usize = 3;
 ///
 /// # Errors
 /// Some could not be uploaded. The errors are for people, one for each file.
-pub async fn upload(store: &Store, checkout: &Path, patterns: &[String], to: &Address) -> Result<(), Vec<String>> {
+pub async fn upload(store: &Store<'_>, checkout: &Path, patterns: &[String], to: &Address) -> Result<(), Vec<String>> {
     let (folder, wanted, prefix) = (checkout.to_owned(), patterns.to_vec(), to.key.clone());
     let found = tokio::task::spawn_blocking(move || find::find(&folder, &wanted, &prefix)).await;
     let found = found.map_err(std::io::Error::other).flatten();
@@ -54,8 +53,7 @@ pub async fn upload(store: &Store, checkout: &Path, patterns: &[String], to: &Ad
             return None;
         }
         let file = checkout.join(path);
-        let content = Upload::File(&file);
-        let error = store.put(&to.join(path), content, key::media_type(path)).await.err()?;
+        let error = store.put_file(&to.join(path), &file, key::media_type(path)).await.err()?;
         failed.set(failed.get() + 1);
         Some(format!("{path}: {error}"))
     });

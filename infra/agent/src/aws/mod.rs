@@ -1,8 +1,6 @@
-//! AWS, as far as the agent speaks to it: credentials, S3, and passwords for CodeCommit.
+//! AWS: S3, and credentials for CodeCommit.
 
 pub mod codecommit;
-pub mod credentials;
-pub mod http;
+pub mod config;
 pub mod partition;
 pub mod s3;
-pub mod tries;

@@ -1,318 +1,444 @@
 //! S3: one object at a time.
 
-use std::cell::OnceCell;
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _};
-use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode, sign,
-};
-use aws_sigv4::sign::v4;
-use bytes::Bytes;
-use data_encoding::{BASE64, HEXLOWER};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{Builder, StalledStreamProtectionConfig};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::{ByteStream, Length};
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use aws_smithy_runtime_api::http::Response;
+use data_encoding::BASE64;
 use sha2::{Digest as _, Sha256};
-use tokio::time::sleep;
+use tokio::sync::OnceCell;
 
-use super::credentials::Provider;
-use super::http::{Answer, Client, Content, Sent};
-use super::partition;
-use super::tries::{self, Again, Refusal, TRIES, TRIES_IN_HASTE};
+use super::config;
 use crate::address::Address;
-use crate::settings::{Variables, region};
+use crate::settings::Variables;
 
-/// The largest object that one request can write (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>), in bytes.
-const LARGEST: u64 = 5 << 30;
-/// The longest object that is read: a script.
-const LONGEST: usize = 16 * 1024 * 1024;
+/// The largest object that one request can write (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>), in bytes. It is also the
+/// largest whose SHA-256 S3 keeps: of an object in parts it keeps one over those of its parts
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>).
+const ONE_REQUEST: u64 = 5 << 30;
+/// The smallest part of a larger one, in bytes.
+const PART: u64 = 512 << 20;
+/// The most parts (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
+const MOST_PARTS: u64 = 10_000;
+/// The longest object that is read, in bytes: a script.
+const LONGEST: usize = 16 << 20;
 /// How long nothing may move.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The variable for the number of tries.
-const MAX_ATTEMPTS: &str = "AWS_MAX_ATTEMPTS";
-/// What the log of S3 knows the agent by.
-const PROGRAM: &str = concat!("bellhop-agent/", env!("CARGO_PKG_VERSION"));
-/// The characters of a key that are encoded in an address: all that AWS does not call unreserved, but not the slash.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+/// How slow an upload may be, in bytes a second, before it is taken for one that no longer moves.
+const SLOWEST: u64 = 256 << 10;
+/// How often a request is tried, in about half a minute.
+const TRIES: u32 = 7;
+/// How often the report is: there may be no more than the margin of a stop left.
+const TRIES_IN_HASTE: u32 = 5;
+/// How long each of these tries may take.
+const PATIENCE_IN_HASTE: Duration = Duration::from_secs(10);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(16);
+/// How much of a file is read at a time, in bytes.
+const PIECE: usize = 128 * 1024;
 
-/// What to upload.
-#[derive(Debug, Clone, Copy)]
-pub enum Upload<'a> {
-    /// Bytes.
-    Bytes(&'a [u8]),
-    /// A file.
-    File(&'a Path),
-}
+/// A request that was not answered as it should be. The text is for people, and holds nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(String);
 
 /// The buckets of a region.
 #[derive(Debug)]
-pub struct Store {
-    endpoint: Endpoint,
-    credentials: Provider,
-    client: OnceCell<Result<Client, String>>,
-    patience: Duration,
-    tries: u32,
+pub struct Store<'a> {
+    variables: &'a Variables,
+    client: OnceCell<Client>,
 }
 
-impl Store {
-    /// Those that the environment leads to. Nothing is asked before the first request.
+impl<'a> Store<'a> {
+    /// Those that the environment leads to. Nothing is prepared before the first request.
     #[must_use]
-    pub fn new(variables: &Variables) -> Self {
+    pub fn new(variables: &'a Variables) -> Self {
         Self {
-            endpoint: Endpoint::of(variables),
-            credentials: Provider::new(variables),
+            variables,
             client: OnceCell::new(),
-            patience: PATIENCE,
-            tries: tries::tries(variables.get(MAX_ATTEMPTS), TRIES),
         }
     }
 
-    /// The same, for requests that have less time.
-    #[must_use]
-    pub fn in_haste(variables: &Variables, patience: Duration) -> Self {
-        Self {
-            patience,
-            tries: tries::tries(variables.get(MAX_ATTEMPTS), TRIES_IN_HASTE),
-            ..Self::new(variables)
-        }
+    async fn client(&self) -> &Client {
+        let make = || async {
+            let common = config::load(self.variables).await;
+            // Of another server than AWS's, the bucket's name is seldom a part of the host's.
+            let is_elsewhere = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
+                .iter()
+                .any(|name| self.variables.get(name).is_some());
+            let stalled = StalledStreamProtectionConfig::enabled().grace_period(PATIENCE).build();
+            let config = Builder::from(&common)
+                .force_path_style(is_elsewhere)
+                .stalled_stream_protection(stalled)
+                .retry_config(self.retries(TRIES));
+            Client::from_conf(config.build())
+        };
+        self.client.get_or_init(make).await
+    }
+
+    /// How often requests are tried: as `AWS_MAX_ATTEMPTS` says (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>), else so
+    /// many times.
+    fn retries(&self, otherwise: u32) -> RetryConfig {
+        let asked = self.variables.get("AWS_MAX_ATTEMPTS").and_then(|asked| asked.parse().ok());
+        RetryConfig::standard()
+            .with_initial_backoff(Duration::from_millis(500))
+            .with_max_backoff(LONGEST_PAUSE)
+            .with_max_attempts(asked.filter(|tries| *tries > 0).unwrap_or(otherwise))
     }
 
     /// Reads an object.
     ///
     /// # Errors
     /// It could not be read after all tries, or never can be.
-    pub async fn get(&self, address: &Address) -> Result<Bytes, Refusal> {
-        self.tried(|| async {
-            let request = http::Request::get(self.endpoint.url(address));
-            let answer = self
-                .send(request, Content::Bytes(Bytes::new()), &hash(b""), &Sent::default())
-                .await?;
-            Ok(answer.body)
-        })
-        .await
+    pub async fn get(&self, address: &Address) -> Result<Vec<u8>, Refusal> {
+        let request = self.client().await.get_object().bucket(&address.bucket).key(&address.key);
+        let object = request
+            .customize()
+            .config_override(within(PATIENCE))
+            .send()
+            .await
+            .map_err(refusal)?;
+        let (mut body, mut bytes) = (object.body, Vec::new());
+        while let Some(piece) = body.try_next().await.map_err(|error| Refusal(config::describe(&error)))? {
+            if bytes.len() + piece.len() > LONGEST {
+                return Err(Refusal(format!("longer than {} MiB", LONGEST >> 20)));
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
     }
 
-    /// Writes an object.
+    /// Writes an object with these bytes, for which there may not be much time.
     ///
     /// # Errors
     /// It could not be written after all tries, or never can be.
-    pub async fn put(&self, address: &Address, upload: Upload<'_>, media_type: &str) -> Result<(), Refusal> {
-        self.tried(|| async {
-            let sent = Sent::default();
-            let (content, digest) = match upload {
-                Upload::Bytes(bytes) => (Content::Bytes(Bytes::copy_from_slice(bytes)), hash(bytes)),
-                Upload::File(path) => {
-                    let path = path.to_owned();
-                    let read = tokio::task::spawn_blocking(move || open(&path))
-                        .await
-                        .map_err(io::Error::other)
-                        .flatten();
-                    let (file, left, digest) = read.map_err(|error| Refusal::lasting(error.to_string()))?;
-                    let sent = sent.clone();
-                    (Content::File { file, left, sent }, digest)
-                }
-            };
-            // S3 wants the length of an empty object as well, which a client leaves out.
-            let request = http::Request::put(self.endpoint.url(address))
-                .header(http::header::CONTENT_LENGTH, content.left())
-                .header(http::header::CONTENT_TYPE, media_type)
-                .header("x-amz-checksum-sha256", BASE64.encode(&digest));
-            self.send(request, content, &digest, &sent).await.map(drop)
-        })
-        .await
+    pub async fn put(&self, address: &Address, bytes: Vec<u8>, media_type: &str) -> Result<(), Refusal> {
+        let request = self
+            .client()
+            .await
+            .put_object()
+            .bucket(&address.bucket)
+            .key(&address.key)
+            .content_type(media_type)
+            .checksum_sha256(BASE64.encode(&Sha256::digest(&bytes)))
+            .body(bytes.into());
+        let haste = within(PATIENCE_IN_HASTE).retry_config(self.retries(TRIES_IN_HASTE));
+        request.customize().config_override(haste).send().await.map_err(refusal)?;
+        Ok(())
     }
 
-    async fn tried<T, F: Future<Output = Result<T, Refusal>>>(&self, request: impl Fn() -> F) -> Result<T, Refusal> {
-        let mut made = 1;
-        loop {
-            match request().await {
-                Err(refusal) if made < self.tries && refusal.again != Again::Never => {
-                    if refusal.again == Again::WithNewCredentials {
-                        self.credentials.forget();
-                    }
-                    sleep(tries::pause(made, fastrand::f64())).await;
-                    made += 1;
-                }
-                end => return end,
+    /// Writes an object with what is in a file.
+    ///
+    /// # Errors
+    /// It could not be written after all tries, or never can be.
+    pub async fn put_file(&self, address: &Address, file: &Path, media_type: &str) -> Result<(), Refusal> {
+        let length = file.metadata().map_err(|error| Refusal(error.to_string()))?.len();
+        let upload = Upload {
+            client: self.client().await,
+            address,
+            file,
+            media_type,
+        };
+        if length > ONE_REQUEST {
+            upload.in_parts(length, PART.max(length.div_ceil(MOST_PARTS))).await
+        } else {
+            upload.at_once(length).await
+        }
+    }
+}
+
+/// A file that is being uploaded.
+struct Upload<'a> {
+    client: &'a Client,
+    address: &'a Address,
+    file: &'a Path,
+    media_type: &'a str,
+}
+
+impl Upload<'_> {
+    async fn at_once(&self, length: u64) -> Result<(), Refusal> {
+        let (checksum, body) = self.piece(0, length).await?;
+        let request = self
+            .client
+            .put_object()
+            .bucket(&self.address.bucket)
+            .key(&self.address.key)
+            .content_type(self.media_type)
+            .content_length(signed(length))
+            .checksum_sha256(checksum)
+            .body(body);
+        request
+            .customize()
+            .config_override(within(time_for(length)))
+            .send()
+            .await
+            .map_err(refusal)?;
+        Ok(())
+    }
+
+    async fn in_parts(&self, length: u64, part: u64) -> Result<(), Refusal> {
+        let (bucket, key) = (&self.address.bucket, &self.address.key);
+        let begun = self
+            .client
+            .create_multipart_upload()
+            .bucket(bucket)
+            .key(key)
+            .content_type(self.media_type)
+            .checksum_algorithm(ChecksumAlgorithm::Sha256);
+        let begun = begun.customize().config_override(within(PATIENCE)).send().await.map_err(refusal)?;
+        let upload = begun.upload_id.unwrap_or_default();
+        let done = match self.parts(&upload, length, part).await {
+            Ok(parts) => {
+                let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+                let complete = self.client.complete_multipart_upload().bucket(bucket).key(key).upload_id(&upload);
+                // S3 may take minutes to put it together.
+                complete.multipart_upload(parts).send().await.map(drop).map_err(refusal)
+            }
+            Err(refusal) => Err(refusal),
+        };
+        if done.is_err() {
+            // What is left of it, if this fails as well, the bucket's rules for unfinished uploads remove.
+            let _ = self
+                .client
+                .abort_multipart_upload()
+                .bucket(bucket)
+                .key(key)
+                .upload_id(&upload)
+                .send()
+                .await;
+        }
+        done
+    }
+
+    async fn parts(&self, upload: &str, length: u64, part: u64) -> Result<Vec<CompletedPart>, Refusal> {
+        let mut parts = Vec::new();
+        let mut from = 0;
+        for number in 1.. {
+            let size = part.min(length - from);
+            let (checksum, body) = self.piece(from, size).await?;
+            let request = self
+                .client
+                .upload_part()
+                .bucket(&self.address.bucket)
+                .key(&self.address.key)
+                .upload_id(upload)
+                .part_number(number)
+                .content_length(signed(size))
+                .checksum_sha256(&checksum)
+                .body(body);
+            let answer = request
+                .customize()
+                .config_override(within(time_for(size)))
+                .send()
+                .await
+                .map_err(refusal)?;
+            let written = CompletedPart::builder()
+                .part_number(number)
+                .set_e_tag(answer.e_tag)
+                .checksum_sha256(checksum);
+            parts.push(written.build());
+            from += size;
+            if from == length {
+                break;
             }
         }
+        Ok(parts)
     }
 
-    async fn send(&self, request: http::request::Builder, content: Content, digest: &[u8], sent: &Sent) -> Result<Answer, Refusal> {
-        let credentials = self.credentials.get().await?;
-        let client = self.client.get_or_init(|| Client::new(self.endpoint.has_tls()));
-        let client = client.as_ref().map_err(Refusal::lasting)?;
-        let request = request.header(http::header::USER_AGENT, PROGRAM);
-        let request = request.body(content).map_err(|error| Refusal::lasting(error.to_string()))?;
-        let request = signed(request, &self.endpoint.region, &credentials, digest, SystemTime::now())
-            .map_err(|error| Refusal::lasting(format!("the request cannot be signed: {error}")))?;
-        let answer = client.send(request, sent, self.patience, LONGEST).await?;
-        match answer.status {
-            200..300 => Ok(answer),
-            status => Err(Refusal::of_s3(status, &answer.body)),
-        }
+    /// A piece of the file as a request's body, with its SHA-256 in Base64.
+    async fn piece(&self, from: u64, length: u64) -> Result<(String, ByteStream), Refusal> {
+        let path = self.file.to_owned();
+        let checksum = tokio::task::spawn_blocking(move || checksum(path, from, length)).await;
+        let checksum = checksum
+            .map_err(io::Error::other)
+            .flatten()
+            .map_err(|error| Refusal(error.to_string()))?;
+        let body = ByteStream::read_from()
+            .path(self.file)
+            .offset(from)
+            .length(Length::Exact(length))
+            .buffer_size(PIECE)
+            .build()
+            .await;
+        Ok((checksum, body.map_err(|error| Refusal(config::describe(&error)))?))
     }
 }
 
-/// Opens a file, and computes length and hash of what is in it.
-fn open(path: &Path) -> io::Result<(File, u64, Vec<u8>)> {
+fn checksum(path: PathBuf, from: u64, length: u64) -> io::Result<String> {
     let mut file = File::open(path)?;
-    if file.metadata()?.len() > LARGEST {
-        return Err(io::Error::other("larger than 5 GiB, which is the most that one request can upload"));
-    }
-    let (mut hasher, mut piece, mut length) = (Sha256::new(), vec![0; 256 * 1024], 0);
+    io::Seek::seek(&mut file, io::SeekFrom::Start(from))?;
+    let mut file = file.take(length);
+    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; PIECE]);
     loop {
-        let count = file.read(&mut piece)?;
-        let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else {
-            break;
-        };
-        hasher.update(read);
-        length += u64::try_from(count).map_err(io::Error::other)?;
-    }
-    file.rewind()?;
-    Ok((file, length, hasher.finalize().to_vec()))
-}
-
-fn hash(bytes: &[u8]) -> Vec<u8> {
-    Sha256::digest(bytes).to_vec()
-}
-
-/// The request with a signature over its address, its headers and the hash of its content.
-fn signed<B>(
-    mut request: http::Request<B>,
-    region: &str,
-    credentials: &Credentials,
-    digest: &[u8],
-    time: SystemTime,
-) -> Result<http::Request<B>, Box<dyn std::error::Error>> {
-    let mut settings = SigningSettings::default();
-    settings.percent_encoding_mode = PercentEncodingMode::Single;
-    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-    let identity = credentials.clone().into();
-    let parameters = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(region)
-        .name("s3")
-        .time(time)
-        .settings(settings)
-        .build()?
-        .into();
-    let headers = request
-        .headers()
-        .iter()
-        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    let body = SignableBody::Precomputed(HEXLOWER.encode(digest));
-    let signable = SignableRequest::new(request.method().as_str(), request.uri().to_string(), headers, body)?;
-    let (instructions, _) = sign(signable, &parameters)?.into_parts();
-    instructions.apply_to_request_http1x(&mut request);
-    Ok(request)
-}
-
-/// Where a region's buckets are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Endpoint {
-    region: String,
-    /// An address in place of AWS's, without a slash at its end.
-    instead: Option<String>,
-    host: String,
-}
-
-impl Endpoint {
-    fn of(variables: &Variables) -> Self {
-        let region = region(variables).unwrap_or("us-east-1");
-        let instead = variables.get("AWS_ENDPOINT_URL_S3").or_else(|| variables.get("AWS_ENDPOINT_URL"));
-        let is_on = |name| variables.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        let fips = if is_on("AWS_USE_FIPS_ENDPOINT") { "-fips" } else { "" };
-        let dual = if is_on("AWS_USE_DUALSTACK_ENDPOINT") { ".dualstack" } else { "" };
-        Self {
-            region: region.to_owned(),
-            instead: instead.map(|url| url.trim_end_matches('/').to_owned()),
-            host: format!("s3{fips}{dual}.{region}.{}", partition::domain(region)),
+        let count = file.read(&mut buffer)?;
+        match buffer.get(..count) {
+            Some(read) if count > 0 => hasher.update(read),
+            _ => return Ok(BASE64.encode(&hasher.finalize())),
         }
     }
+}
 
-    fn has_tls(&self) -> bool {
-        self.instead.as_ref().is_none_or(|url| !url.starts_with("http:"))
-    }
+/// Each try of a request has so long.
+fn within(time: Duration) -> Builder {
+    Builder::new().timeout_config(TimeoutConfig::builder().operation_attempt_timeout(time).build())
+}
 
-    fn url(&self, address: &Address) -> String {
-        let Address { bucket, key } = address;
-        let key = utf8_percent_encode(key, ENCODED);
-        // A certificate of S3 holds for one label in place of the bucket.
-        let is_label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        match &self.instead {
-            Some(url) => format!("{url}/{bucket}/{key}"),
-            None if bucket.bytes().all(is_label) => format!("https://{bucket}.{}/{key}", self.host),
-            None => format!("https://{}/{bucket}/{key}", self.host),
+/// How long the upload of so many bytes may take.
+fn time_for(bytes: u64) -> Duration {
+    PATIENCE + Duration::from_secs(bytes / SLOWEST)
+}
+
+fn signed(length: u64) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
+
+/// What a client's error says.
+fn refusal<E: ProvideErrorMetadata + std::error::Error + 'static>(error: SdkError<E, Response>) -> Refusal {
+    Refusal(match &error {
+        SdkError::ServiceError(answer) => {
+            let status = answer.raw().status().as_u16();
+            let code = answer.err().code().map(|code| format!(" {code}")).unwrap_or_default();
+            let message = answer.err().message().map(|message| format!(": {message}")).unwrap_or_default();
+            format!("S3 answered {status}{code}{message}")
         }
-    }
+        error => config::describe(error),
+    })
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 mod tests {
+    use std::collections::VecDeque;
+    use std::sync::{Arc, Mutex};
+
+    use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+    use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
+    use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+
     use super::*;
 
-    fn url(pairs: &[(&str, &str)], address: &str) -> String {
-        Endpoint::of(&pairs.iter().copied().collect()).url(&Address::parse(address).unwrap())
+    /// Method and address of a request, and the checksum that it names.
+    type Asked = (String, Option<String>);
+
+    /// A wire with prepared replies, which notes requests.
+    #[derive(Debug, Clone, Default)]
+    struct Wire {
+        replies: Arc<Mutex<VecDeque<(u16, String)>>>,
+        asked: Arc<Mutex<Vec<Asked>>>,
+    }
+
+    impl HttpConnector for Wire {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let address = request.uri().split_once(".com/").unwrap().1.to_owned();
+            let checksum = request.headers().get("x-amz-checksum-sha256").map(ToOwned::to_owned);
+            self.asked
+                .lock()
+                .unwrap()
+                .push((format!("{} {address}", request.method()), checksum));
+            let (status, body) = self.replies.lock().unwrap().pop_front().unwrap();
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), body.into())))
+        }
+    }
+
+    fn wire(replies: &[(u16, impl ToString)]) -> (Client, Wire) {
+        let wire = Wire::default();
+        let replies = replies.iter().map(|(status, body)| (*status, body.to_string()));
+        wire.replies.lock().unwrap().extend(replies);
+        let connector = SharedHttpConnector::new(wire.clone());
+        let config = Builder::new()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(Credentials::new("id", "key", None, None, "test"))
+            .retry_config(RetryConfig::disabled())
+            .http_client(http_client_fn(move |_, _| connector.clone()));
+        (Client::from_conf(config.build()), wire)
+    }
+
+    /// Uploads 25 bytes in parts of ten.
+    async fn in_parts(replies: &[(u16, &str)]) -> (Result<(), Refusal>, Vec<Asked>) {
+        let (client, wire) = wire(replies);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("large");
+        std::fs::write(&file, "a234567890b234567890c2345").unwrap();
+        let address = Address::parse("s3://bucket/large").unwrap();
+        let upload = Upload {
+            client: &client,
+            address: &address,
+            file: &file,
+            media_type: "text/plain",
+        };
+        let end = upload.in_parts(25, 10).await;
+        let asked = wire.asked.lock().unwrap().clone();
+        (end, asked)
+    }
+
+    const BEGUN: (u16, &str) = (
+        200,
+        "<InitiateMultipartUploadResult><UploadId>it</UploadId></InitiateMultipartUploadResult>",
+    );
+    const DONE: (u16, &str) = (200, "");
+    const WHOLE: (u16, &str) = (200, "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>");
+
+    fn sha256(text: &str) -> String {
+        BASE64.encode(&Sha256::digest(text))
+    }
+
+    #[tokio::test]
+    async fn a_file_above_the_limit_of_a_request_is_uploaded_in_parts() {
+        let (end, asked) = in_parts(&[BEGUN, DONE, DONE, DONE, WHOLE]).await;
+        assert_eq!(end, Ok(()));
+        let part = |number, text| {
+            let address = format!("PUT large?x-id=UploadPart&partNumber={number}&uploadId=it");
+            (address, Some(sha256(text)))
+        };
+        assert_eq!(asked[1..4], [part(1, "a234567890"), part(2, "b234567890"), part(3, "c2345")]);
+        assert_eq!(
+            (asked[0].0.as_str(), asked[4].0.as_str()),
+            ("POST large?uploads", "POST large?uploadId=it")
+        );
+    }
+
+    #[tokio::test]
+    async fn an_upload_in_parts_that_fails_leaves_nothing() {
+        let denied = (403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>");
+        let (end, asked) = in_parts(&[BEGUN, DONE, denied, DONE]).await;
+        assert_eq!(end.unwrap_err().to_string(), "S3 answered 403 AccessDenied: no");
+        assert_eq!(asked.last().unwrap().0, "DELETE large?x-id=AbortMultipartUpload&uploadId=it");
+    }
+
+    async fn get(reply: (u16, String)) -> Result<usize, String> {
+        let (client, _) = wire(&[reply]);
+        let variables = Variables::default();
+        let store = Store {
+            variables: &variables,
+            client: OnceCell::new_with(Some(client)),
+        };
+        let read = store.get(&Address::parse("s3://bucket/script").unwrap()).await;
+        read.map(|bytes| bytes.len()).map_err(|refusal| refusal.to_string())
+    }
+
+    #[tokio::test]
+    async fn what_is_no_script_is_not_read() {
+        assert_eq!(get((200, "x".repeat(LONGEST))).await, Ok(LONGEST));
+        assert_eq!(get((200, "x".repeat(LONGEST + 1))).await, Err("longer than 16 MiB".to_owned()));
+        assert_eq!(get((500, String::new())).await, Err("S3 answered 500".to_owned()));
     }
 
     #[test]
-    fn addresses() {
-        let region = ("AWS_REGION", "eu-west-1");
-        assert_eq!(
-            url(&[region], "s3://ci/a b/ü?#.txt"),
-            "https://ci.s3.eu-west-1.amazonaws.com/a%20b/%C3%BC%3F%23.txt"
-        );
-        assert_eq!(
-            url(&[region], "s3://ci.example/a"),
-            "https://s3.eu-west-1.amazonaws.com/ci.example/a"
-        );
-        assert_eq!(
-            url(&[("AWS_REGION", "cn-north-1")], "s3://ci/a"),
-            "https://ci.s3.cn-north-1.amazonaws.com.cn/a"
-        );
-        let both = [region, ("AWS_USE_FIPS_ENDPOINT", "true"), ("AWS_USE_DUALSTACK_ENDPOINT", "TRUE")];
-        assert_eq!(url(&both, "s3://ci/a"), "https://ci.s3-fips.dualstack.eu-west-1.amazonaws.com/a");
-        let general = ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566/");
-        assert_eq!(url(&[region, general], "s3://ci/a"), "http://127.0.0.1:4566/ci/a");
-        let own = ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000");
-        assert_eq!(url(&[region, general, own], "s3://ci/a"), "http://127.0.0.1:9000/ci/a");
-    }
-
-    /// The example "GET Object" of <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>.
-    #[test]
-    fn a_signature_of_aws_s_documentation() {
-        let credentials = Credentials::new(
-            "AKIAIOSFODNN7EXAMPLE",
-            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-            None,
-            None,
-            "test",
-        );
-        let request = http::Request::get("https://examplebucket.s3.amazonaws.com/test.txt")
-            .header("range", "bytes=0-9")
-            .body(())
-            .unwrap();
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_369_353_600);
-        let request = signed(request, "us-east-1", &credentials, &hash(b""), time).unwrap();
-        let authorization = request.headers()["authorization"].to_str().unwrap();
-        let signature = "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41";
-        assert!(authorization.ends_with(&format!("Signature={signature}")), "{authorization}");
-    }
-
-    #[test]
-    fn files_are_hashed() {
+    fn pieces_have_checksums_of_their_own() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        std::fs::write(&path, "abc").unwrap();
-        let (_, length, digest) = open(&path).unwrap();
-        assert_eq!((length, digest), (3, hash(b"abc")));
-        // It takes no room on the disk.
-        File::create(&path).unwrap().set_len(LARGEST + 1).unwrap();
-        assert!(open(&path).unwrap_err().to_string().contains("5 GiB"));
+        std::fs::write(&path, "abcdef").unwrap();
+        assert_eq!(checksum(path.clone(), 0, 6).unwrap(), sha256("abcdef"));
+        assert_eq!(checksum(path, 2, 3).unwrap(), sha256("cde"));
     }
 }
