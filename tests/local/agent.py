@@ -75,8 +75,10 @@ class Agent:
         self.values = {name: value for name, value in values.items() if value is not None}
         self.process = None
 
-    def start(self):
-        with open(self.log, "wb") as log:
+    def start(self, log=None):
+        """Starts it, with its log in a file or at this end of a pipe."""
+        self.log.touch()
+        with open(self.log if log is None else log, "wb") as log:
             self.process = subprocess.Popen(
                 [str(PROGRAM)], cwd=self.work, env=self.values, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
@@ -87,6 +89,13 @@ class Agent:
         while text not in self.output():
             if time.monotonic() > end or self.process.poll() is not None:
                 raise AssertionError(f"no {text!r} in the log:\n{self.output()}")
+            time.sleep(0.02)
+
+    def wait_for_file(self, name, seconds=20):
+        end = time.monotonic() + seconds
+        while not (self.work / name).exists():
+            if time.monotonic() > end:
+                raise AssertionError(f"no {name}:\n{self.output()}")
             time.sleep(0.02)
 
     def terminate(self):

@@ -330,8 +330,8 @@ class LfsCase(HttpCase):
     def assertPointers(self, agent, why):
         self.assertEqual(agent.code, 0, agent.output())
         self.assertIn("\nversion https://git-lfs.github.com/spec/v1\n", agent.output())
-        self.assertEqual(agent.output().count("bellhop: Git LFS"), 1, agent.output())
-        self.assertIn(f"bellhop: Git LFS: 2 files are left as pointers: {why}\n", agent.output())
+        self.assertEqual(agent.output().count("bellhop: checkout: Git LFS"), 1, agent.output())
+        self.assertIn(f"bellhop: checkout: Git LFS: 2 files are left as pointers: {why}\n", agent.output())
         self.assertNotIn("batch response", agent.output())
 
 
@@ -339,7 +339,7 @@ class WithAnyLfs:
     def test_the_files_are_fetched(self):
         agent = self.art("cat logo.bin sounds/*; cat pointer.txt; git status --porcelain").run()
         self.assertEqual(agent.code, 0, agent.output())
-        self.assertIn("bellhop: Git LFS: 2 files fetched\n", agent.output())
+        self.assertIn("bellhop: checkout: Git LFS: 2 files fetched\n", agent.output())
         self.assertIn(f"\na large file\na large file\n{self.pointer}bellhop: ", agent.output())
         self.assertEqual(self.server.asked(f"/files/{self.oid}"), 1)
 
@@ -392,7 +392,7 @@ class Lfs(WithAnyLfs, LfsCase):
         self.server.answers = [503]
         agent = self.art("cat logo.bin").run()
         self.assertEqual(agent.code, 0, agent.output())
-        self.assertIn("bellhop: the fetch of Git LFS failed, retrying in 2 s\n", agent.output())
+        self.assertIn("bellhop: checkout: the fetch of Git LFS failed, retrying in 2 s\n", agent.output())
         self.assertIn("\na large file\n", agent.output())
 
     def test_a_fetch_that_keeps_failing_is_a_failed_checkout(self):

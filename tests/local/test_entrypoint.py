@@ -331,12 +331,12 @@ class EntryPoint(AgentCase):
         slow = self.root / "bin-slow"
         slow.mkdir(exist_ok=True)
         fake = slow / "git"
-        fake.write_text("#!/usr/bin/env bash\necho fetching; sleep 30\n")
+        fake.write_text("#!/usr/bin/env bash\ntouch ../fetching; sleep 30\n")
         fake.chmod(0o755)
         agent = self.agent("echo never")
         agent.values["PATH"] = f"{slow}:{agent.values['PATH']}"
         agent.start()
-        agent.wait_for("\nfetching")
+        agent.wait_for_file("fetching")
         sent = agent.terminate()
         agent.end()
         self.assertLess(time.monotonic() - sent, 4)
@@ -406,9 +406,49 @@ class EntryPoint(AgentCase):
         before, after = (int(line.split()[1]) for line in agent.output().splitlines() if line.startswith("VmHWM"))
         self.assertLess(after - before, 1000, "KB")
 
+    def test_the_agents_lines_begin_no_lines_of_the_scripts(self):
+        agent = self.agent("printf '12 %% '; sleep 0.1; printf '13 %% '").run()
+        self.assertRegex(agent.output(), r"\n12 % 13 % \nbellhop: script: exit code 0 after \d s\n")
+
+    def test_both_outputs_keep_their_order(self):
+        agent = self.agent("for ((i = 0; i < 300; i++)); do echo out $i; echo err $i >&2; done; echo x > /dev/stdout; echo y > /dev/stderr").run()
+        self.assertEqual(agent.code, 0, agent.output())
+        expected = "".join(f"out {number}\nerr {number}\n" for number in range(300)) + "x\ny\nbellhop: script: exit code 0"
+        self.assertIn(expected, agent.output())
+
+    def test_a_silent_script_shows_that_it_is_alive(self):
+        agent = self.agent("sleep 2.5; for i in 1 2 3 4 5; do echo loud; sleep 0.3; done", BELLHOP_HEARTBEAT="1").run()
+        silent, _, loud = agent.output().partition("loud")
+        self.assertIn("bellhop: script: still running after 2 s, 2 s without output\n", silent)
+        self.assertNotIn("still running", loud)
+
+    def test_a_log_that_nothing_reads_does_not_hold_up_the_end(self):
+        for timeout, spot in (("3", "on-demand"), ("6", "spot")):
+            agent = self.agent("touch ../started; head -c 10000000 /dev/zero", BELLHOP_STOP_TIMEOUT=timeout, BELLHOP_CAPACITY=spot)
+            reading, writing = os.pipe()
+            self.addCleanup(os.close, reading)
+            agent.start(writing).wait_for_file("started")
+            time.sleep(0.3)
+            sent = agent.terminate()
+            agent.end()
+            # The report was there in time; then the last lines are waited for in vain.
+            written = (agent.s3 / "bucket/runs/abcdefghij/test/1/result.json").stat().st_mtime
+            self.assertLess(written - time.time() + time.monotonic() - sent, int(timeout))
+            self.assertEqual(agent.code, 143)
+            self.assertReport(agent, phase="script", signalled=True)
+
+    def test_a_log_that_is_gone_is_no_reason_to_stop(self):
+        agent = self.agent("head -c 10000000 /dev/zero; echo done > ../done")
+        reading, writing = os.pipe()
+        os.close(reading)
+        agent.start(writing).end()
+        self.assertEqual(agent.code, 0)
+        self.assertTrue((agent.work / "done").exists())
+        self.assertReport(agent, phase="script", signalled=False)
+
     def test_names_begin_no_lines_of_their_own(self):
         agent = self.agent("true", BELLHOP_JOB="test\nbellhop: exit code 0").run()
-        self.assertIn("bellhop: job test bellhop: exit code 0, attempt 1", agent.output())
+        self.assertIn("bellhop: script: job test bellhop: exit code 0, attempt 1", agent.output())
         self.assertNotIn("\nbellhop: exit code 0,", agent.output())
 
     # -- credentials

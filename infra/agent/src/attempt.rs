@@ -5,13 +5,13 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::artifacts;
 use crate::aws::s3::Store;
 use crate::checkout::{Checkout, Failure as CheckoutFailure, codecommit, credential_helper};
 use crate::errors::Errors;
-use crate::log::{complain, say};
+use crate::log::{Forwarding, say};
 use crate::report::{Artifacts, CHECKOUT_FAILED, Failure, Report, ScriptEnd};
 use crate::script;
 use crate::settings::{Names, Script, Settings, Task, Variables};
@@ -22,6 +22,10 @@ use crate::supervise::{Limits, Supervisor};
 pub const CANNOT_START: u8 = 90;
 /// How many lines about a failed checkout the report has.
 const LINES: usize = 5;
+/// How long the last of a script's output may take to get into the log.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The same, of a script that was stopped.
+const HASTE: Duration = Duration::from_millis(200);
 /// How many failed uploads the log shows.
 const UPLOADS_SHOWN: usize = 20;
 
@@ -42,7 +46,7 @@ pub async fn run(variables: &Variables) -> u8 {
     let report = match begun {
         Ok(mut attempt) => attempt.report(variables).await,
         Err(error) => {
-            complain(&format!("the agent cannot write to its working folder: {error}"));
+            say(&format!("checkout: the agent cannot write to its working folder: {error}"));
             Report::of_failed_checkout(false, error.to_string().as_bytes())
         }
     };
@@ -56,10 +60,10 @@ async fn upload(report: &Report, settings: &Settings, store: &Store<'_>) {
     match &settings.report_to {
         Ok(address) => {
             if let Err(error) = store.put(address, report.to_json(), "application/json").await {
-                complain(&format!("the report could not be uploaded to {address}: {error}"));
+                say(&format!("report: it could not be uploaded to {address}: {error}"));
             }
         }
-        Err(error) => complain(&format!("{error}: no report")),
+        Err(error) => say(&format!("report: {error}")),
     }
 }
 
@@ -105,10 +109,10 @@ impl Attempt<'_> {
         let settings = self.settings;
         let names = &settings.names;
         for remark in &settings.remarks {
-            complain(remark);
+            say(remark);
         }
         let begun = Instant::now();
-        say(&format!("{} at {} ({})", names.repository, names.commit, names.reference));
+        say(&format!("checkout: {} at {} ({})", names.repository, names.commit, names.reference));
         let prepared = self.prepare().await;
         self.errors.show();
         // A signal after the last program of the checkout, too.
@@ -119,7 +123,7 @@ impl Attempt<'_> {
             Ok(()) => {}
             Err(CheckoutFailure::Stopped) => return Report::of_stopped_checkout(),
             Err(failure) => {
-                complain("the checkout failed");
+                say(&format!("checkout: failed after {} s", begun.elapsed().as_secs()));
                 let commit_gone = failure == CheckoutFailure::CommitGone;
                 return Report::of_failed_checkout(commit_gone, &self.errors.tail(LINES));
             }
@@ -128,10 +132,12 @@ impl Attempt<'_> {
             job, attempt, capacity, ..
         } = names;
         let seconds = begun.elapsed().as_secs();
-        say(&format!("job {job}, attempt {attempt}, on {capacity} capacity, after {seconds} s"));
+        say(&format!(
+            "script: job {job}, attempt {attempt}, on {capacity} capacity, after {seconds} s"
+        ));
         let begun = Instant::now();
         let end = self.script(variables).await;
-        say(&end.summary(begun.elapsed().as_secs()));
+        say(&format!("script: {}", end.summary(begun.elapsed().as_secs())));
         let artifacts = self.artifacts(&end).await;
         Report::of_script(&end, &artifacts)
     }
@@ -176,11 +182,28 @@ impl Attempt<'_> {
 
     async fn script(&mut self, variables: &Variables) -> ScriptEnd {
         let mut command = self.command(variables);
-        let code = match self.supervisor.run(&mut command, Limits::default()).await {
+        let limits = Limits {
+            heartbeat: Some(self.settings.heartbeat),
+            ..Limits::default()
+        };
+        let ran = match Forwarding::of(&mut command) {
+            Ok(output) => {
+                let ran = self.supervisor.run(&mut command, limits).await;
+                let patience = if self.supervisor.stopping().is_stopping() {
+                    HASTE
+                } else {
+                    PATIENCE
+                };
+                output.end(&mut command, patience).await;
+                ran
+            }
+            Err(error) => Err(error),
+        };
+        let code = match ran {
             Ok(end) => end.code,
             Err(error) => {
                 let program = command.get_program().to_string_lossy().into_owned();
-                complain(&format!("{program} could not be started: {error}"));
+                say(&format!("script: {program} could not be started: {error}"));
                 // As shells have it.
                 if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
             }
@@ -232,7 +255,7 @@ impl Attempt<'_> {
         let to = match &settings.artifacts_to {
             Ok(to) => to,
             Err(error) => {
-                complain(&format!("{error}: no artifacts"));
+                say(&format!("artifacts: {error}"));
                 return Artifacts::Done;
             }
         };
@@ -246,7 +269,7 @@ impl Attempt<'_> {
             Some(Err(errors)) => {
                 // Without permission for the prefix, there is one error for every file.
                 for error in errors.iter().take(UPLOADS_SHOWN) {
-                    complain(&format!("artifacts: {error}"));
+                    say(&format!("artifacts: {error}"));
                 }
                 Artifacts::Failed(artifacts::summary(&errors))
             }
@@ -254,7 +277,7 @@ impl Attempt<'_> {
         };
         let reason = uploaded.reason().unwrap_or_default();
         let reason = reason.split(':').next().unwrap_or_default();
-        complain(&format!("{reason} ({} s)", begun.elapsed().as_secs()));
+        say(&format!("artifacts: {reason}, after {} s", begun.elapsed().as_secs()));
         uploaded
     }
 }

@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::log::pass_on;
+
 /// The most that is shown at a time, in bytes. CloudWatch Logs takes events of up to 256 KB.
 const SHOWN: usize = 64 * 1024;
 
@@ -51,7 +53,7 @@ impl Errors {
         let all = self.all();
         let new = all.get(self.shown..).unwrap_or_default();
         let last = new.get(new.len().saturating_sub(SHOWN)..).unwrap_or_default();
-        let _ = io::stderr().lock().write_all(last);
+        pass_on(last.to_vec());
         self.shown = all.len();
     }
 

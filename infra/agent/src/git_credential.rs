@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use crate::aws::codecommit::{self, Question};
 use crate::aws::config;
-use crate::log::complain;
+use crate::log::{say, to_standard_error};
 use crate::settings::{Variables, region};
 
 /// The most that is read of a question.
@@ -18,11 +18,12 @@ pub async fn run(arguments: &[String], variables: &Variables) -> u8 {
     if arguments.last().map(String::as_str) != Some("get") {
         return 0;
     }
+    to_standard_error();
     let any_host = arguments.iter().any(|argument| argument == ANY_HOST);
     match get(any_host, variables).await {
         Ok(answer) => u8::from(std::io::stdout().lock().write_all(answer.as_bytes()).is_err()),
         Err(error) => {
-            complain(&format!("git-credential: {error}"));
+            say(&format!("git-credential: {error}"));
             1
         }
     }

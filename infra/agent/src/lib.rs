@@ -11,10 +11,10 @@
 //! | `BELLHOP_RESULT_URI` (`s3://…`) | where the report goes |
 //! | `BELLHOP_ARTIFACTS`, `BELLHOP_ARTIFACTS_URI` (`s3://…/`) | which files of the checkout to upload, one pattern a line, and below which prefix |
 //!
-//! The task definition may set `BELLHOP_STOP_TIMEOUT`, `BELLHOP_FETCH_SILENCE` and `BELLHOP_LFS_TIMEOUT`. The script sees the variables that describe the
+//! The task definition may set `BELLHOP_STOP_TIMEOUT`, `BELLHOP_FETCH_SILENCE`, `BELLHOP_LFS_TIMEOUT` and `BELLHOP_HEARTBEAT`. The script sees the variables that describe the
 //! build, and none of [`settings::TAKEN`].
 //!
-//! Decisions are apart from acting: [`settings`], [`stopping`], [`report`], [`checkout::tries`], [`checkout::lfs`], [`artifacts::pattern`] and
+//! Decisions are apart from acting: [`settings`], [`stopping`], [`heartbeat`], [`report`], [`checkout::tries`], [`checkout::lfs`], [`artifacts::pattern`] and
 //! [`artifacts::key`] know neither processes nor requests.
 
 pub mod address;
@@ -24,6 +24,7 @@ pub mod aws;
 pub mod checkout;
 pub mod errors;
 pub mod git_credential;
+pub mod heartbeat;
 pub mod log;
 pub mod processes;
 pub mod report;

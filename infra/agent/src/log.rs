@@ -1,14 +1,35 @@
-//! The agent's own lines in the log of a build.
+//! The log of a build: what the script prints, and the agent's own lines.
 //!
-//! Each begins with `bellhop: `, by which people and programs tell them from the script's. A line is one line: what comes from outside cannot begin another
-//! one. It stays far below the 256 KB that CloudWatch Logs takes as one event.
+//! An own line begins with [`MARK`] and the phase that it is about, by which people and programs tell it from the script's. It is one line: what comes from
+//! outside cannot begin another one. It stays far below the 256 KB that CloudWatch Logs takes as one event
+//! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>).
+//!
+//! The script prints into a pipe, of which a thread passes on what is there as it comes. So an own line never begins in the middle of one of the script's, and
+//! the agent knows when the script has last printed anything. Where the log is read slowly, the script waits. The agent does not: its lines are written by
+//! another thread.
 
-use std::io::Write as _;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 /// What the agent's own lines begin with.
 pub const MARK: &str = "bellhop: ";
-/// The longest line, in bytes.
+/// The longest own line, in bytes.
 pub const LONGEST: usize = 16 * 1024;
+/// How much of the script's output is passed on at a time, in bytes: what a pipe holds.
+const PIECE: usize = 64 * 1024;
+/// How long the end of the log may take, where it is read slowly or not at all.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A line: marked, without control characters, cut where it is too long.
 #[must_use]
@@ -31,18 +52,146 @@ pub fn line(text: &str) -> String {
     line
 }
 
-/// Writes a line to standard output. A log that is gone is no reason to stop.
+/// Writes a line of the agent's.
 pub fn say(text: &str) {
-    let _ = std::io::stdout().lock().write_all(line(text).as_bytes());
+    pass_on(line(text).into_bytes());
 }
 
-/// Writes a line to standard error.
-pub fn complain(text: &str) {
-    let _ = std::io::stderr().lock().write_all(line(text).as_bytes());
+/// Writes what a program of the agent's has said.
+pub fn pass_on(lines: Vec<u8>) {
+    locked(&WAITING).push_back(lines);
+    // Without its thread, the script's output takes the lines along.
+    let _ = WRITER.send(None);
+}
+
+/// From here on, the log is standard error: standard output is for answers.
+pub fn to_standard_error() {
+    ELSEWHERE.store(true, Ordering::Relaxed);
+}
+
+/// Waits until all own lines are written, for a short time.
+pub fn finish() {
+    let (done, written) = channel();
+    let _ = WRITER.send(Some(done));
+    let _ = written.recv_timeout(PATIENCE);
+}
+
+/// How much the script has printed so far, in bytes.
+#[must_use]
+pub fn printed() -> u64 {
+    PRINTED.load(Ordering::Relaxed)
+}
+
+static ELSEWHERE: AtomicBool = AtomicBool::new(false);
+static PRINTED: AtomicU64 = AtomicU64::new(0);
+/// Own lines that are not written yet.
+static WAITING: Mutex<VecDeque<Vec<u8>>> = Mutex::new(VecDeque::new());
+static LOG: LazyLock<Mutex<Log>> = LazyLock::new(|| Mutex::new(Log::open()));
+/// Wakes the thread that writes own lines, which answers where it is asked to.
+static WRITER: LazyLock<Sender<Option<Sender<()>>>> = LazyLock::new(|| {
+    let (sender, calls) = channel::<Option<Sender<()>>>();
+    let write = move || {
+        for call in calls {
+            locked(&LOG).write(b"");
+            if let Some(done) = call {
+                let _ = done.send(());
+            }
+        }
+    };
+    let _ = thread::Builder::new().name("log".to_owned()).spawn(write);
+    sender
+});
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Log {
+    /// None if it is gone, which is no reason to stop.
+    file: Option<File>,
+    /// Whether the last line has no end yet.
+    in_line: bool,
+}
+
+impl Log {
+    fn open() -> Self {
+        let file = if ELSEWHERE.load(Ordering::Relaxed) {
+            io::stderr().as_fd().try_clone_to_owned()
+        } else {
+            io::stdout().as_fd().try_clone_to_owned()
+        };
+        Self {
+            file: file.ok().map(File::from),
+            in_line: false,
+        }
+    }
+
+    /// Writes what waits, and then this.
+    fn write(&mut self, bytes: &[u8]) {
+        loop {
+            // The queue is not locked while its lines are written.
+            let Some(line) = locked(&WAITING).pop_front() else { break };
+            if self.in_line {
+                self.put(b"\n");
+            }
+            self.put(&line);
+        }
+        self.put(bytes);
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        if let Some(last) = bytes.last() {
+            self.in_line = *last != b'\n';
+            if self.file.as_mut().is_some_and(|file| file.write_all(bytes).is_err()) {
+                self.file = None;
+            }
+        }
+    }
+}
+
+/// The output of a script on its way to the log.
+#[derive(Debug)]
+pub struct Forwarding(oneshot::Receiver<()>);
+
+impl Forwarding {
+    /// Has a program print into the log. Both of its outputs are one pipe, so that what it prints keeps its order.
+    ///
+    /// # Errors
+    /// The system has no pipe or no thread left.
+    pub fn of(command: &mut Command) -> io::Result<Self> {
+        let (mut output, input) = io::pipe()?;
+        command.stdout(input.try_clone()?).stderr(input);
+        let (done, end) = oneshot::channel();
+        let forward = move || {
+            let mut piece = vec![0; PIECE];
+            // An error is an end, too.
+            while let Some(read) = output.read(&mut piece).ok().and_then(|count| piece.get(..count)) {
+                if read.is_empty() {
+                    break;
+                }
+                PRINTED.fetch_add(u64::try_from(read.len()).unwrap_or_default(), Ordering::Relaxed);
+                locked(&LOG).write(read);
+            }
+            let _ = done.send(());
+        };
+        thread::Builder::new().name("output".to_owned()).spawn(forward)?;
+        Ok(Self(end))
+    }
+
+    /// Waits until everything is in the log that the program has printed, but not longer than that: a process that could not be killed may hold the pipe
+    /// open, or nothing may read the log.
+    pub async fn end(self, command: &mut Command, patience: Duration) {
+        // The command itself holds it, too.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let _ = timeout(patience, self.0).await;
+    }
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 mod tests {
+    use std::io::Seek as _;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -51,6 +200,28 @@ mod tests {
     fn a_line_is_one_line() {
         assert_eq!(line("exit code 1"), "bellhop: exit code 1\n");
         assert_eq!(line("a\nbellhop: b\x1b[31m"), "bellhop: a bellhop: b\u{fffd}[31m\n");
+    }
+
+    #[test]
+    fn own_lines_begin_no_lines_in_the_middle() {
+        let mut file = tempfile::tempfile().unwrap();
+        let mut log = Log {
+            file: Some(file.try_clone().unwrap()),
+            in_line: false,
+        };
+        let own = |log: &mut Log, text: &str| {
+            locked(&WAITING).push_back(line(text).into_bytes());
+            log.write(b"");
+        };
+        own(&mut log, "begin");
+        log.write(b"12 % ");
+        log.write(b"13 % ");
+        own(&mut log, "stop");
+        log.write(b"14 %\n");
+        own(&mut log, "end");
+        file.rewind().unwrap();
+        let written = io::read_to_string(&file).unwrap();
+        assert_eq!(written, "bellhop: begin\n12 % 13 % \nbellhop: stop\n14 %\nbellhop: end\n");
     }
 
     proptest! {

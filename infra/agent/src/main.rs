@@ -30,7 +30,8 @@ fn run(first: Option<&str>, arguments: &[String]) -> u8 {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            log::complain(&format!("the agent cannot start: {error}"));
+            log::say(&format!("the agent cannot start: {error}"));
+            log::finish();
             return attempt::CANNOT_START;
         }
     };
@@ -42,5 +43,6 @@ fn run(first: Option<&str>, arguments: &[String]) -> u8 {
     };
     // Without waiting for a file that is still being read.
     runtime.shutdown_background();
+    log::finish();
     code
 }

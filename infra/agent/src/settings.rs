@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::address::Address;
 
 /// The variables that the agent takes for itself: it removes them from the environment of the script.
-pub const TAKEN: [&str; 8] = [
+pub const TAKEN: [&str; 9] = [
     "BELLHOP_SCRIPT",
     "BELLHOP_SCRIPT_URI",
     "BELLHOP_RESULT_URI",
@@ -15,6 +15,7 @@ pub const TAKEN: [&str; 8] = [
     "BELLHOP_STOP_TIMEOUT",
     "BELLHOP_FETCH_SILENCE",
     "BELLHOP_LFS_TIMEOUT",
+    "BELLHOP_HEARTBEAT",
 ];
 
 /// The container's `stopTimeout` if nothing names another, in seconds: ECS's default.
@@ -23,6 +24,8 @@ const STOP_TIMEOUT: u32 = 30;
 const FETCH_SILENCE: u32 = 300;
 /// How long the fetch of the files of Git LFS may take, in seconds.
 const LFS_TIMEOUT: u32 = 1800;
+/// How long a script may print nothing until a line of the log says that it still runs, in seconds.
+const HEARTBEAT: u32 = 300;
 /// The most seconds that a setting may have.
 const MOST_SECONDS: u32 = 9999;
 
@@ -146,6 +149,8 @@ pub struct Settings {
     pub fetch_silence: Duration,
     /// How long the fetch of the files of Git LFS may take.
     pub lfs_timeout: Duration,
+    /// How long the script may print nothing until the log says that it still runs.
+    pub heartbeat: Duration,
     /// What is to be logged about settings that are not used.
     pub remarks: Vec<String>,
 }
@@ -171,6 +176,7 @@ impl Settings {
             seconds("BELLHOP_FETCH_SILENCE", FETCH_SILENCE),
         );
         let lfs_timeout = seconds("BELLHOP_LFS_TIMEOUT", LFS_TIMEOUT);
+        let heartbeat = seconds("BELLHOP_HEARTBEAT", HEARTBEAT);
         let named = |name| variables.get(name).unwrap_or("?").to_owned();
         Self {
             names: Names {
@@ -196,6 +202,7 @@ impl Settings {
             stop_timeout,
             fetch_silence,
             lfs_timeout,
+            heartbeat,
             remarks,
         }
     }

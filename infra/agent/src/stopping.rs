@@ -59,10 +59,8 @@ pub enum Event {
 /// What to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Write a line to standard output.
+    /// Write a line to the log.
     Say(String),
-    /// Write a line to standard error.
-    Complain(String),
     /// Send SIGTERM to the work's processes, or give up its requests.
     Forward,
     /// Send SIGKILL to the work's processes, or give up its requests.
@@ -130,12 +128,12 @@ impl Stopping {
             Event::Terminate => {
                 self.stopping = true;
                 if self.plan.forward_after.is_zero() {
-                    actions.push(Action::Say("SIGTERM: stopping the job".to_owned()));
+                    actions.push(Action::Say("stop: SIGTERM".to_owned()));
                     self.forward(&mut actions);
                 } else {
                     let seconds = self.plan.forward_after.as_secs();
                     actions.push(Action::Say(format!(
-                        "SIGTERM on Spot capacity: the job may run for {seconds} more s"
+                        "stop: SIGTERM on Spot capacity, the job may run for {seconds} more s"
                     )));
                     actions.push(Action::SetTimer(self.plan.forward_after));
                 }
@@ -162,7 +160,7 @@ impl Stopping {
         if self.at_work && !self.signalled {
             self.signalled = true;
             actions.push(Action::Forward);
-            actions.push(Action::Say("forwarding SIGTERM".to_owned()));
+            actions.push(Action::Say("stop: SIGTERM is passed on".to_owned()));
             actions.push(Action::SetTimer(self.plan.kill_after));
         }
     }
@@ -172,9 +170,7 @@ impl Stopping {
         if self.at_work && !self.killed {
             self.killed = true;
             let seconds = self.plan.kill_after.as_secs();
-            actions.push(Action::Complain(format!(
-                "still running {seconds} s after SIGTERM: sending SIGKILL"
-            )));
+            actions.push(Action::Say(format!("stop: still running {seconds} s later, SIGKILL")));
             actions.push(Action::Kill);
         } else if self.at_work {
             actions.push(Action::Kill);

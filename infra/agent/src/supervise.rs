@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::heartbeat::Heartbeat;
 use crate::log;
 use crate::processes;
 use crate::settings::TAKEN;
@@ -29,13 +30,15 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How often it is looked for background processes that have ended.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What may end a program early.
-#[derive(Debug, Clone, Copy, Default)]
+/// What a program is watched for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
     /// How long its processes of git may neither read nor write nor compute anything: one of them reads each packet that arrives.
     pub silence: Option<Duration>,
     /// How long it may run.
     pub longest: Option<Duration>,
+    /// A line of the log says that it still runs, each time that it has printed nothing for so long.
+    pub heartbeat: Option<Duration>,
 }
 
 /// Why a program was ended early.
@@ -140,7 +143,6 @@ impl Supervisor {
         for action in self.stopping.on(event) {
             match action {
                 Action::Say(text) => log::say(&text),
-                Action::Complain(text) => log::complain(&text),
                 Action::SetTimer(time) => self.timer = Some(Instant::now() + time),
                 Action::Forward => {
                     reached = true;
@@ -237,7 +239,7 @@ fn send_to_group(group: Option<Pid>, number: Number) {
     }
 }
 
-/// Sees to the limits of a program.
+/// Watches a program.
 struct Watch {
     limits: Limits,
     group: Pid,
@@ -247,6 +249,7 @@ struct Watch {
     since: Instant,
     next: Instant,
     killing: Option<Instant>,
+    heartbeat: Option<Heartbeat>,
 }
 
 impl Watch {
@@ -261,20 +264,26 @@ impl Watch {
             since: now,
             next: now + Duration::from_secs(1),
             killing: None,
+            heartbeat: limits.heartbeat.map(Heartbeat::new),
         }
     }
 
     async fn tick(&self) {
-        if self.limits.silence.is_none() && self.limits.longest.is_none() {
+        if self.limits == Limits::default() {
             pending::<()>().await;
         }
         sleep_until(self.next).await;
     }
 
-    /// Ends the program where a limit is reached.
+    /// Says that it still runs, and ends it where a limit is reached.
     fn look(&mut self) {
         let now = Instant::now();
         self.next = now + Duration::from_secs(1);
+        if let Some(heartbeat) = &mut self.heartbeat
+            && let Some(text) = heartbeat.at(now - self.begun, log::printed())
+        {
+            log::say(&format!("script: {text}"));
+        }
         if self.killing.is_some_and(|at| now >= at) {
             send_to_group(Some(self.group), Number::SIGKILL);
             return;

@@ -19,7 +19,7 @@ use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClie
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 
-use crate::log::complain;
+use crate::log::say;
 use crate::settings::{Variables, region};
 
 /// How long a connection may take to be there.
@@ -56,7 +56,7 @@ fn proxy(variables: &Variables) -> Option<ProxyConfig> {
     let either = |lower, upper| variables.get(lower).or_else(|| variables.get(upper));
     let Ok(proxy) = ProxyConfig::https(either("https_proxy", "HTTPS_PROXY")?) else {
         // Without the value, which may hold a password.
-        complain("HTTPS_PROXY is not the address of a proxy: expected http://HOST:PORT; requests to AWS go without one");
+        say("HTTPS_PROXY is not the address of a proxy: expected http://HOST:PORT; requests to AWS go without one");
         return None;
     };
     Some(proxy.no_proxy(either("no_proxy", "NO_PROXY").unwrap_or_default()))

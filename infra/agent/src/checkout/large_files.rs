@@ -32,7 +32,7 @@ impl Checkout<'_> {
         if count == 0 {
             return Ok(());
         }
-        let left = |why: &str| say(&format!("Git LFS: {count} files are left as pointers: {why}"));
+        let left = |why: &str| say(&format!("checkout: Git LFS: {count} files are left as pointers: {why}"));
         if find_program("git-lfs").is_none() {
             left("git-lfs is not in the agent's image");
             return Ok(());
@@ -61,7 +61,7 @@ impl Checkout<'_> {
                 Again::Files(error) => self.failed(&format!("the pointers of Git LFS could not be replaced: {error}")),
             });
         }
-        say(&format!("Git LFS: {count} files fetched"));
+        say(&format!("checkout: Git LFS: {count} files fetched"));
         Ok(())
     }
 
@@ -81,8 +81,8 @@ impl Checkout<'_> {
     async fn fetch_objects(&mut self) -> Result<Option<u16>, Failure> {
         let (trace, said) = (self.internal.join("lfs"), self.internal.join("lfs-errors"));
         let limits = Limits {
-            silence: None,
             longest: Some(self.lfs_timeout),
+            ..Limits::default()
         };
         for try_number in 1.. {
             let mut fetch = self.program("git-lfs")?;

@@ -93,7 +93,7 @@ impl Checkout<'_> {
         self.succeed(checkout).await?;
         self.fetch_large_files().await?;
         if self.folder.join(".gitmodules").is_file() {
-            say("submodules are not checked out; the script can do it");
+            say("checkout: submodules are not checked out; the script can do it");
         }
         Ok(())
     }
@@ -161,7 +161,7 @@ impl Checkout<'_> {
             }
             Fetch::Everything => {
                 say(&format!(
-                    "{} does not contain the commit: fetching all branches and tags",
+                    "checkout: {} does not contain the commit: fetching all branches and tags",
                     self.task.reference
                 ));
                 let shallow = self.output(&["rev-parse", "--is-shallow-repository"]).await?;
@@ -175,7 +175,7 @@ impl Checkout<'_> {
         };
         let limits = Limits {
             silence: Some(self.fetch_silence),
-            longest: None,
+            ..Limits::default()
         };
         let end = self.run(git, limits).await?;
         if end.limit == Some(Limit::Silence) {
@@ -193,14 +193,19 @@ impl Checkout<'_> {
 
     // -- running programs
 
-    /// A program in the checkout, whose errors are collected.
+    /// A program in the checkout, of which all that it prints is collected.
     fn program(&mut self, program: &str) -> Result<Command, Failure> {
-        let stderr = match self.errors.writer() {
-            Ok(stderr) => stderr,
+        let outputs = self.errors.writer().and_then(|stdout| Ok((stdout, self.errors.writer()?)));
+        let (stdout, stderr) = match outputs {
+            Ok(outputs) => outputs,
             Err(error) => return Err(self.failed(&format!("the file for errors: {error}"))),
         };
         let mut command = Command::new(program);
-        command.current_dir(self.folder).env("GIT_TERMINAL_PROMPT", "0").stderr(stderr);
+        command
+            .current_dir(self.folder)
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .stdout(stdout)
+            .stderr(stderr);
         Ok(command)
     }
 
@@ -251,7 +256,7 @@ impl Checkout<'_> {
     /// Waits before another try, after showing what went wrong.
     async fn pause(&mut self, what: &str, pause: Duration) -> Result<(), Failure> {
         self.errors.show();
-        say(&format!("{what}, retrying in {} s", pause.as_secs()));
+        say(&format!("checkout: {what}, retrying in {} s", pause.as_secs()));
         self.supervisor.unless_stopped(sleep(pause)).await.ok_or(Failure::Stopped)
     }
 
