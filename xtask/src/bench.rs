@@ -28,6 +28,8 @@ enum Part {
     Storm,
     /// How late something happens that waits for a time, in virtual time
     Timers,
+    /// The agent: its start, a script's output, its memory
+    Agent,
 }
 
 /// The options of `cargo xtask bench`.
@@ -57,6 +59,9 @@ pub(crate) struct Options {
     /// A folder with existing binaries of the functions, instead of building them
     #[arg(long)]
     functions: Option<PathBuf>,
+    /// An existing binary of the agent, instead of building it
+    #[arg(long)]
+    agent: Option<PathBuf>,
     /// A folder with the functions' binaries of an earlier build, to compare cold starts and warm events
     #[arg(long, conflicts_with = "page")]
     before: Option<PathBuf>,
@@ -115,6 +120,13 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         if with_contenders {
             contenders(&mut bench, &functions, options.before.as_deref(), &binaries, &out).await?;
         }
+    }
+    if options.wants(Part::Agent) {
+        let agent = match &options.agent {
+            Some(file) => std::path::absolute(file)?,
+            None => functions::build_release_of_agent().await?,
+        };
+        bench.arg("--agent").arg(agent);
     }
     if options.wants(Part::Decide) {
         bench.arg("--criterion").arg(criterion(&out).await?);

@@ -86,6 +86,17 @@ pub async fn build_release() -> anyhow::Result<Functions> {
     Ok(Functions::release())
 }
 
+/// Builds the agent as its image does, except that it is not static. Returns its binary.
+///
+/// # Errors
+/// If it cannot be built.
+pub async fn build_release_of_agent() -> anyhow::Result<PathBuf> {
+    let mut build = cargo();
+    build.args(["build", "--release", "--package", AGENT]);
+    run_openly("building the agent", &mut build).await?;
+    Ok(target().join("release").join(AGENT))
+}
+
 /// The template's output with the URL of a function's dead-letter queue.
 pub fn dead_letter_output(function: &str) -> String {
     let capitalised = function.split('-').map(|part| {

@@ -100,9 +100,9 @@ impl Supervisor {
         let group = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
         self.act(Event::Began, Some(group));
         let mut watch = Watch::new(limits, group);
-        let code = loop {
-            if let Some(code) = reap(group) {
-                break code;
+        let (code, more) = loop {
+            if let Reaped { code: Some(code), more } = reap(group) {
+                break (code, more);
             }
             tokio::select! {
                 _ = self.child.recv() => {}
@@ -111,7 +111,10 @@ impl Supervisor {
             }
         };
         self.act(Event::Ended, None);
-        self.end_what_is_left().await;
+        // Reading all of /proc takes milliseconds.
+        if more {
+            self.end_what_is_left().await;
+        }
         Ok(End {
             code,
             limit: watch.reached,
@@ -201,8 +204,16 @@ async fn next(terminate: &mut Signal, timer: Option<Instant>) -> Event {
     }
 }
 
-/// Collects all processes that have ended. Returns the exit code of this one if it is among them.
-fn reap(wanted: Pid) -> Option<i32> {
+/// What was collected.
+struct Reaped {
+    /// The exit code of the process that was asked for, if it has ended.
+    code: Option<i32>,
+    /// Whether there are other processes. What lives below the agent has a parent there, and that is the agent where another one has ended.
+    more: bool,
+}
+
+/// Collects all processes that have ended, among them maybe this one.
+fn reap(wanted: Pid) -> Reaped {
     let mut code = None;
     loop {
         let (ended, its_code) = match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
@@ -211,7 +222,9 @@ fn reap(wanted: Pid) -> Option<i32> {
             // One that was stopped or continued.
             Ok(other) if other != WaitStatus::StillAlive => continue,
             Err(Errno::EINTR) => continue,
-            Ok(_) | Err(_) => return code,
+            Ok(_) => return Reaped { code, more: true },
+            // There is no process below the agent.
+            Err(_) => return Reaped { code, more: false },
         };
         if ended == wanted {
             code = Some(its_code);

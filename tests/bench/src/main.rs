@@ -4,6 +4,7 @@
 //! process; docs/explanation/performance.md says what is measured how.
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 
+mod agent;
 mod cases;
 mod cloud;
 mod function;
@@ -43,6 +44,8 @@ enum Only {
     Decide,
     /// Times and prices by the size of memory
     Memory,
+    /// The agent
+    Agent,
 }
 
 /// Measures the functions, an empty one and twins in Python and Node.js.
@@ -54,6 +57,9 @@ struct Arguments {
     /// The folder of the functions' binaries
     #[arg(long)]
     functions: Option<PathBuf>,
+    /// The agent
+    #[arg(long)]
+    agent: Option<PathBuf>,
     /// The folder of the functions' zips
     #[arg(long)]
     zips: Option<PathBuf>,
@@ -197,6 +203,12 @@ async fn measured(arguments: &Arguments, places: &Places, cloud: &Cloud) -> anyh
         let events = memory::events(places, cloud).await?;
         let memory = memory::memory(&events, places, cloud, arguments.processes).await?;
         report.memory = Some(Part::of(machine, memory)?);
+    }
+    if arguments.wants(Only::Agent) {
+        let program = given("--agent", arguments.agent.as_deref())?.to_owned();
+        let (machine, s3) = (Machine::now()?, places.url.clone());
+        let measured = tokio::task::spawn_blocking(move || agent::agent(&program, &s3)).await??;
+        report.agent = Some(Part::of(machine, measured)?);
     }
     if arguments.wants(Only::Decide) {
         let folder = given("--criterion", arguments.criterion.as_deref())?;

@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::agent::Agent;
 use crate::growth::Growth;
 use crate::measure::{Figures, Kind, Reaction};
 use crate::memory::Memory;
@@ -18,7 +19,7 @@ use crate::micro::Micro;
 use crate::statistics::Summary;
 pub(crate) use machine::Machine;
 use machine::load;
-use tables::{of_functions, of_growth, of_memory, of_micro, of_reactions, of_targets};
+use tables::{of_agent, of_functions, of_growth, of_memory, of_micro, of_reactions, of_targets};
 use targets::Target;
 pub(crate) use targets::targets;
 
@@ -30,6 +31,7 @@ pub(crate) struct Report {
     pub(crate) targets: Option<Part<Vec<Target>>>,
     pub(crate) growth: Option<Part<Growth>>,
     pub(crate) memory: Option<Part<Memory>>,
+    pub(crate) agent: Option<Part<Agent>>,
     pub(crate) decide: Option<Part<Vec<Micro>>>,
 }
 
@@ -65,6 +67,7 @@ impl Report {
             targets,
             growth,
             memory,
+            agent,
             decide,
         } = self;
         for (name, part) in [
@@ -73,6 +76,7 @@ impl Report {
             ("targets", serde_json::to_value(targets)?),
             ("growth", serde_json::to_value(growth)?),
             ("memory", serde_json::to_value(memory)?),
+            ("agent", serde_json::to_value(agent)?),
             ("decide", serde_json::to_value(decide)?),
         ] {
             if !part.is_null() {
@@ -96,6 +100,7 @@ impl Report {
             ("targets", self.targets.as_ref().map(|part| part.tables(|all| of_targets(all)))),
             ("growth", self.growth.as_ref().map(|part| part.tables(of_growth))),
             ("memory", self.memory.as_ref().map(|part| part.tables(of_memory))),
+            ("agent", self.agent.as_ref().map(|part| part.tables(of_agent))),
             ("decide", self.decide.as_ref().map(|part| part.tables(|all| of_micro(all)))),
         ];
         all.into_iter().filter_map(|(name, text)| Some((name, text?))).collect()

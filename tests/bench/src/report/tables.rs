@@ -6,6 +6,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 
 use super::targets::Target;
+use crate::agent::Agent;
 use crate::growth::{Growth, Life, Sweep};
 use crate::measure::{Figures, Reaction};
 use crate::memory::{Memory, Point, SIZES};
@@ -156,6 +157,32 @@ fn named(requests: &BTreeMap<String, usize>) -> String {
         .iter()
         .map(|(call, count)| format!("{count} {}", call.rsplit(' ').next().unwrap_or(call)));
     each.collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn of_agent(agent: &Agent) -> String {
+    let mut table = table(&["", "the agent", "bash alone"]);
+    let Agent {
+        start_ms, mib_per_second, ..
+    } = agent;
+    table.add_row([
+        "ms until the script begins".to_owned(),
+        spread(&start_ms.agent, 1),
+        spread(&start_ms.bash, 1),
+    ]);
+    table.add_row([
+        "MiB/s of a script that prints 1 GiB".to_owned(),
+        spread(&mib_per_second.agent, 0),
+        spread(&mib_per_second.bash, 0),
+    ]);
+    for (what, mib) in [
+        ("peak MiB, a short script", agent.peak_mib),
+        ("peak MiB, 1 GiB printed", agent.peak_printing_mib),
+        ("peak MiB, an artifact of 256 MiB", agent.peak_uploading_mib),
+        ("binary MiB", agent.binary_mib),
+    ] {
+        table.add_row([what.to_owned(), format!("{mib:.1}"), String::new()]);
+    }
+    table.to_string()
 }
 
 pub(super) fn of_memory(memory: &Memory) -> String {
