@@ -1,6 +1,7 @@
 //! The developers' commands. They install and build what they need, and run the programs in `tests/`.
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 
+mod base_images;
 mod bench;
 mod build;
 mod dependencies;
@@ -12,12 +13,14 @@ mod steps;
 mod tests;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::functions;
 use xtask::run_until_stopped;
 use xtask::story::Story;
+use xtask::workspace::root;
 
 /// The developers' commands.
 #[derive(Debug, Parser)]
@@ -80,6 +83,12 @@ enum Command {
     },
     /// Measures the functions: cold starts, warm events, memory, and the time to the decisive call
     Bench(bench::Options),
+    /// Pins the base images of the agent's Dockerfiles to the digests that docker reports; needs a registry
+    BaseImages {
+        /// Change nothing, and fail if a digest is missing or out of date
+        #[arg(long)]
+        check: bool,
+    },
     /// Runs all checks and tests
     Test(tests::Options),
 }
@@ -117,6 +126,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Simulate { arguments } => build::become_simulation("simulate", &arguments),
         Command::Explore { arguments } => build::become_simulation("explore", &arguments),
         Command::Bench(options) => bench::run(options).await,
+        Command::BaseImages { check } => base_images::run(Path::new("docker"), &root().join("infra/agent"), check).await,
         Command::Test(options) => tests::run(&options).await,
     }
 }
