@@ -110,6 +110,11 @@ class Store(http.server.ThreadingHTTPServer):
         # How long the write of an artifact takes, and whether one has begun.
         self.slow = 0
         self.begun = threading.Event()
+        # How long that of a report takes, and in which other region the bucket is.
+        self.slow_report = 0
+        self.elsewhere = None
+        # Whether the address of credentials answers.
+        self.silent = False
         # How often credentials were asked for.
         self.credentials = 0
         self.mistakes = []
@@ -141,18 +146,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_arguments):
         pass
 
-    def answer(self, status, body=b""):
+    def answer(self, status, body=b"", headers=()):
         self.send_response(status)
+        for name, value in dict(headers).items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def refuse(self, status, code, message):
-        self.answer(status, f'<?xml version="1.0"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'.encode())
+    def refuse(self, status, code, message, headers=()):
+        self.answer(status, f'<?xml version="1.0"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'.encode(), headers)
 
     def do_GET(self):
         if self.path == "/credentials":
             self.server.credentials += 1
+            if self.server.silent:
+                return self.server.closing.wait(60)
             if self.headers.get("Authorization") != CONTAINER_TOKEN:
                 return self.answer(403)
             hour = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
@@ -180,6 +189,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.refuse(503, "SlowDown", "throttled")
         if server.denied and server.denied in self.path:
             return self.refuse(403, "AccessDenied", "denied")
+        if server.elsewhere:
+            return self.refuse(301, "PermanentRedirect", "elsewhere", {"x-amz-bucket-region": server.elsewhere})
+        if self.path.partition("?")[0].endswith("/result.json") and server.slow_report and (server.closing.wait(server.slow_report) or self.is_gone()):
+            return None
         if "/artifacts/" in self.path:
             server.begun.set()
             # A client that goes away meanwhile has not sent everything.

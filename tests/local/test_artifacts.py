@@ -64,7 +64,7 @@ class Artifacts(AgentCase):
             agent = self.keeping(patterns, script).run()
             self.assertEqual(agent.code, 0, agent.output())
             self.assertIn("artifacts: no files\n", agent.output())
-            self.assertEqual(agent.artifacts, {})
+            self.assertFalse(agent.store.begun.is_set())
         agent = self.agent("true").run()
         self.assertNotIn("artifacts", agent.output())
 
@@ -166,6 +166,34 @@ class Artifacts(AgentCase):
         self.assertEqual(agent.code, 3)
         self.assertReport(agent, phase="script", signalled=False, command="sh -c 'exit 3'")
         self.assertIn("the artifacts could not be uploaded", agent.report["message"])
+
+    def test_many_failures_leave_tries_for_the_report(self):
+        agent = self.keeping("many/*", 'mkdir many; seq -f "many/%03.0f" 100 | xargs touch', AWS_MAX_ATTEMPTS="6")
+        agent.store.throttled = "/artifacts/"
+        agent.start()
+        agent.wait_for("the artifacts could not be uploaded", 60)
+        agent.store.failures = 3
+        agent.end()
+        self.assertEqual(agent.code, 91)
+        self.assertReport(agent, phase="script")
+
+    def test_a_bucket_in_another_region_is_named(self):
+        agent = self.keeping("number", "true")
+        agent.store.elsewhere = "eu-central-1"
+        agent.run()
+        self.assertIn("S3 answered 301 PermanentRedirect: elsewhere (AWS_REGION: expected eu-central-1, where the bucket is)", agent.output())
+
+    def test_an_endpoint_may_have_a_path(self):
+        agent = self.keeping("number", "true")
+        agent.values["AWS_ENDPOINT_URL_S3"] += "/some/path"
+        agent.run()
+        self.assertTrue((agent.s3 / "some/path/bucket/runs/abcdefghij/test/1/artifacts/number").exists(), agent.output())
+
+    def test_a_place_that_is_wrong_loses_no_artifacts_silently(self):
+        agent = self.agent("true", BELLHOP_ARTIFACTS="number", BELLHOP_ARTIFACTS_URI="s3://bucket").run()
+        self.assertEqual(agent.code, 91)
+        expected = 'the artifacts could not be uploaded: BELLHOP_ARTIFACTS_URI is "s3://bucket": expected s3://BUCKET/PREFIX/'
+        self.assertReport(agent, message=f"the script succeeded, but {expected}")
 
     def test_artifacts_without_a_place_to_go(self):
         agent = self.agent("true", BELLHOP_ARTIFACTS="number").run()
@@ -270,7 +298,7 @@ class Artifacts(AgentCase):
         agent.terminate()
         agent.end()
         self.assertEqual(agent.code, 137)
-        self.assertEqual(agent.artifacts, {})
+        self.assertFalse(agent.store.begun.is_set())
         self.assertReport(agent, signalled=True, message="killed: still running after SIGTERM")
 
 

@@ -280,6 +280,15 @@ class Fetch(HttpCase):
         self.assertEqual(agent.code, 0, agent.output())
         self.assertIn("\nv1\n", agent.output())
 
+    def test_the_checkout_has_credentials_of_its_own(self):
+        # Without those that the script's environment has, and so as the agent's own fetch has them.
+        script = f"unset GIT_CONFIG_COUNT; echo url={CODECOMMIT}shop | git credential fill; cd ..; echo url={CODECOMMIT}shop | git credential fill"
+        agent = self.agent(script, GIT_TERMINAL_PROMPT="0").run()
+        self.assertIn(f"username={KEY}%{TOKEN}\n", agent.output())
+        [password] = re.findall(r"^password=(.*)$", agent.output(), re.MULTILINE)
+        self.assertEqual(password, git_password(password[:15], CODECOMMIT.split("/")[2], "/v1/repos/shop"))
+        self.assertEqual(agent.code, 128, agent.output())
+
     def test_the_script_has_credentials_for_other_repositories(self):
         script = f"cd ..; echo url={CODECOMMIT}library | git credential fill; echo url=https://example.com/library | git credential fill"
         agent = self.from_http(script, GIT_TERMINAL_PROMPT="0").run()

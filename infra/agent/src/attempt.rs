@@ -4,17 +4,20 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
 
 use crate::artifacts;
 use crate::aws::s3::Store;
 use crate::checkout::{Checkout, Failure as CheckoutFailure, codecommit, credential_helper};
 use crate::errors::Errors;
-use crate::log::{Forwarding, say};
+use crate::log::{Forwarding, finish, say};
 use crate::report::{Artifacts, CHECKOUT_FAILED, Failure, Report, ScriptEnd};
 use crate::script;
-use crate::settings::{Names, Script, Settings, Task, Variables};
+use crate::settings::{Names, Script, SettingError, Settings, Task, Variables};
 use crate::stopping::Plan;
 use crate::supervise::{Limits, Supervisor};
 
@@ -22,9 +25,9 @@ use crate::supervise::{Limits, Supervisor};
 pub const CANNOT_START: u8 = 90;
 /// How many lines about a failed checkout the report has.
 const LINES: usize = 5;
-/// How long the last of a script's output may take to get into the log.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// The same, of a script that was stopped.
+/// How long the last lines may take to get into the log.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The same, of an agent that was asked to stop.
 const HASTE: Duration = Duration::from_millis(200);
 /// How many failed uploads the log shows.
 const UPLOADS_SHOWN: usize = 20;
@@ -33,12 +36,19 @@ const UPLOADS_SHOWN: usize = 20;
 pub async fn run(variables: &Variables) -> u8 {
     let settings = Settings::read(variables);
     let store = Store::new(variables);
+    let mut supervisor = match Supervisor::new(Plan::new(settings.stop_timeout, settings.on_spot)) {
+        Ok(supervisor) => supervisor,
+        Err(error) => {
+            say(&format!("checkout: the agent cannot listen for signals: {error}"));
+            finish().await;
+            return CANNOT_START;
+        }
+    };
     let begun = Places::make().and_then(|places| {
-        let supervisor = Supervisor::new(Plan::new(settings.stop_timeout, settings.on_spot))?;
         Ok(Attempt {
             errors: Errors::create(&places.internal.join("errors"))?,
             places,
-            supervisor,
+            supervisor: &mut supervisor,
             settings: &settings,
             store: &store,
         })
@@ -46,12 +56,17 @@ pub async fn run(variables: &Variables) -> u8 {
     let report = match begun {
         Ok(mut attempt) => attempt.report(variables).await,
         Err(error) => {
-            say(&format!("checkout: the agent cannot write to its working folder: {error}"));
+            say(&format!("checkout: the agent cannot prepare its working folder: {error}"));
             Report::of_failed_checkout(false, error.to_string().as_bytes())
         }
     };
-    // The job has ended: a signal from here on could only stop the report, and is not listened to.
-    upload(&report, &settings, &store).await;
+    // The job has ended: a signal from here on changes nothing but the time that is left.
+    if supervisor.before_the_end(upload(&report, &settings, &store)).await.is_none() {
+        say("report: there was no time left to upload it");
+    }
+    if supervisor.unless_stopping(timeout(PATIENCE, finish())).await.is_none() {
+        supervisor.before_the_end(timeout(HASTE, finish())).await;
+    }
     u8::try_from(report.exit_code).unwrap_or(u8::MAX)
 }
 
@@ -87,7 +102,7 @@ impl Places {
             script: internal.join("script"),
             note: internal.join("failure"),
             internal,
-            program: std::env::current_exe()?,
+            program: std::env::current_exe().map_err(|error| io::Error::other(format!("/proc/self/exe: {error}")))?,
         };
         match fs::remove_file(&places.note) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -98,7 +113,7 @@ impl Places {
 
 struct Attempt<'a> {
     places: Places,
-    supervisor: Supervisor,
+    supervisor: &'a mut Supervisor,
     errors: Errors,
     settings: &'a Settings,
     store: &'a Store<'a>,
@@ -151,7 +166,7 @@ impl Attempt<'_> {
         };
         self.write_script(task).await?;
         let mut checkout = Checkout {
-            supervisor: &mut self.supervisor,
+            supervisor: self.supervisor,
             errors: &mut self.errors,
             task,
             folder: &self.places.checkout,
@@ -189,12 +204,10 @@ impl Attempt<'_> {
         let ran = match Forwarding::of(&mut command) {
             Ok(output) => {
                 let ran = self.supervisor.run(&mut command, limits).await;
-                let patience = if self.supervisor.stopping().is_stopping() {
-                    HASTE
-                } else {
-                    PATIENCE
-                };
-                output.end(&mut command, patience).await;
+                let mut written = pin!(output.end(&mut command));
+                if self.supervisor.unless_stopping(&mut written).await.is_none() {
+                    let _ = timeout(HASTE, written).await;
+                }
                 ran
             }
             Err(error) => Err(error),
@@ -254,9 +267,13 @@ impl Attempt<'_> {
         }
         let to = match &settings.artifacts_to {
             Ok(to) => to,
-            Err(error) => {
+            Err(error @ SettingError::Missing { .. }) => {
                 say(&format!("artifacts: {error}"));
                 return Artifacts::Done;
+            }
+            Err(error) => {
+                say(&format!("artifacts: {error}"));
+                return Artifacts::Failed(error.to_string());
             }
         };
         if end.killed {

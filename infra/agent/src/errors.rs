@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::log::pass_on;
+use crate::log::{MARK, pass_on, say};
 
 /// The most that is shown at a time, in bytes. CloudWatch Logs takes events of up to 256 KB.
 const SHOWN: usize = 64 * 1024;
@@ -37,23 +37,34 @@ impl Errors {
         OpenOptions::new().append(true).create(true).open(&self.path)
     }
 
-    /// Adds a line.
+    /// Adds a line of the agent's own, which is in the log at once.
     pub fn add(&mut self, message: &str) {
+        self.show();
+        say(&format!("checkout: {message}"));
         self.add_bytes(format!("{message}\n").as_bytes());
+        self.shown = self.all().len();
     }
 
-    /// Adds lines.
+    /// Adds lines of a program's.
     pub fn add_bytes(&mut self, lines: &[u8]) {
         // On a full disk the log says less.
         let _ = self.writer().and_then(|mut file| file.write_all(lines));
     }
 
-    /// Shows in the log what it does not show yet.
+    /// Shows in the log what it does not show yet. No line of a program looks like one of the agent's.
     pub fn show(&mut self) {
         let all = self.all();
         let new = all.get(self.shown..).unwrap_or_default();
         let last = new.get(new.len().saturating_sub(SHOWN)..).unwrap_or_default();
-        pass_on(last.to_vec());
+        let lines = last.split_inclusive(|byte| *byte == b'\n');
+        let indent = |line: &[u8]| {
+            if line.starts_with(MARK.as_bytes()) {
+                b" ".to_vec()
+            } else {
+                Vec::new()
+            }
+        };
+        pass_on(lines.flat_map(|line| [indent(line), line.to_vec()].concat()).collect());
         self.shown = all.len();
     }
 

@@ -28,8 +28,8 @@ pub const MARK: &str = "bellhop: ";
 pub const LONGEST: usize = 16 * 1024;
 /// How much of the script's output is passed on at a time, in bytes: what a pipe holds.
 const PIECE: usize = 64 * 1024;
-/// How long the end of the log may take, where it is read slowly or not at all.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long nothing may move at the end of a script's output, where the log is not read.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A line: marked, without control characters, cut where it is too long.
 #[must_use]
@@ -69,11 +69,11 @@ pub fn to_standard_error() {
     ELSEWHERE.store(true, Ordering::Relaxed);
 }
 
-/// Waits until all own lines are written, for a short time.
-pub fn finish() {
-    let (done, written) = channel();
+/// Waits until all own lines are written.
+pub async fn finish() {
+    let (done, written) = oneshot::channel();
     let _ = WRITER.send(Some(done));
-    let _ = written.recv_timeout(PATIENCE);
+    let _ = written.await;
 }
 
 /// How much the script has printed so far, in bytes.
@@ -88,8 +88,8 @@ static PRINTED: AtomicU64 = AtomicU64::new(0);
 static WAITING: Mutex<VecDeque<Vec<u8>>> = Mutex::new(VecDeque::new());
 static LOG: LazyLock<Mutex<Log>> = LazyLock::new(|| Mutex::new(Log::open()));
 /// Wakes the thread that writes own lines, which answers where it is asked to.
-static WRITER: LazyLock<Sender<Option<Sender<()>>>> = LazyLock::new(|| {
-    let (sender, calls) = channel::<Option<Sender<()>>>();
+static WRITER: LazyLock<Sender<Option<oneshot::Sender<()>>>> = LazyLock::new(|| {
+    let (sender, calls) = channel::<Option<oneshot::Sender<()>>>();
     let write = move || {
         for call in calls {
             locked(&LOG).write(b"");
@@ -178,12 +178,17 @@ impl Forwarding {
         Ok(Self(end))
     }
 
-    /// Waits until everything is in the log that the program has printed, but not longer than that: a process that could not be killed may hold the pipe
+    /// Waits until everything is in the log that the program has printed, as long as something moves: a process that could not be killed may hold the pipe
     /// open, or nothing may read the log.
-    pub async fn end(self, command: &mut Command, patience: Duration) {
+    pub async fn end(mut self, command: &mut Command) {
         // The command itself holds it, too.
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        let _ = timeout(patience, self.0).await;
+        loop {
+            let before = printed();
+            if timeout(PATIENCE, &mut self.0).await.is_ok() || printed() == before {
+                return;
+            }
+        }
     }
 }
 

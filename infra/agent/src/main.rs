@@ -1,5 +1,5 @@
 //! The program: an attempt, or a helper for Git's credentials.
-#![expect(clippy::print_stdout, reason = "answers for people at a terminal")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "answers for people at a terminal")]
 
 use std::process::ExitCode;
 
@@ -30,19 +30,21 @@ fn run(first: Option<&str>, arguments: &[String]) -> u8 {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            log::say(&format!("the agent cannot start: {error}"));
-            log::finish();
+            eprint!("{}", log::line(&format!("the agent cannot start: {error}")));
             return attempt::CANNOT_START;
         }
     };
     let variables = Variables::of_this_process();
     let code = match first {
-        Some("git-credential") => runtime.block_on(git_credential::run(arguments, &variables)),
+        Some("git-credential") => runtime.block_on(async {
+            let code = git_credential::run(arguments, &variables).await;
+            log::finish().await;
+            code
+        }),
         // A command that the task's overrides or an image name is not the agent's.
         _ => runtime.block_on(attempt::run(&variables)),
     };
     // Without waiting for a file that is still being read.
     runtime.shutdown_background();
-    log::finish();
     code
 }

@@ -14,7 +14,8 @@ __bellhop_note() {
     while IFS= read -r text && ((++index < line)); do :; done <@SCRIPT@
     command=${text#"${text%%[![:space:]]*}"}
   fi
-  printf '%s\n%s\n%s' "$code" "$line" "$command" >@NOTE@
+  # Without room for the note, the script's exit code still is the command's.
+  { printf '%s\n%s\n%s' "$code" "$line" "$command" >@NOTE@; } 2>/dev/null || :
 }
 set -eE -o pipefail
 trap '__bellhop_note "$?" "$LINENO" "$BASH_COMMAND" "${PIPESTATUS[*]}"' ERR

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// The margin of a long timeout.
 const MARGIN: Duration = Duration::from_secs(20);
+/// How long before the end of a long timeout the agent ends.
+const LAST: Duration = Duration::from_secs(1);
 
 /// When what is due after SIGTERM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct Plan {
     pub forward_after: Duration,
     /// Time from then until the work is killed.
     pub kill_after: Duration,
+    /// Time from SIGTERM until the agent ends, with or without a report: its exit code counts more than that of SIGKILL.
+    pub end_after: Duration,
 }
 
 impl Plan {
@@ -39,6 +43,7 @@ impl Plan {
             } else {
                 stop_timeout.saturating_sub(margin / 2)
             },
+            end_after: stop_timeout.saturating_sub((stop_timeout / 12).min(LAST)),
         }
     }
 }
@@ -67,6 +72,8 @@ pub enum Action {
     Kill,
     /// Report [`Event::TimeOver`] after this time. It replaces an earlier timer.
     SetTimer(Duration),
+    /// The agent has so long from now.
+    EndAfter(Duration),
 }
 
 /// How far the stopping is.
@@ -127,6 +134,7 @@ impl Stopping {
             Event::Terminate if self.stopping => {}
             Event::Terminate => {
                 self.stopping = true;
+                actions.push(Action::EndAfter(self.plan.end_after));
                 if self.plan.forward_after.is_zero() {
                     actions.push(Action::Say("stop: SIGTERM".to_owned()));
                     self.forward(&mut actions);
@@ -187,6 +195,7 @@ mod tests {
     const ON_DEMAND: Plan = Plan {
         forward_after: Duration::ZERO,
         kill_after: Duration::from_secs(25),
+        end_after: Duration::from_secs(29),
     };
 
     fn seconds(seconds: u64) -> Duration {
@@ -205,13 +214,13 @@ mod tests {
     fn the_times_of_the_documented_timeouts() {
         let plan = |timeout, on_spot| {
             let plan = Plan::new(seconds(timeout), on_spot);
-            (plan.forward_after.as_millis(), plan.kill_after.as_millis())
+            [plan.forward_after, plan.kill_after, plan.end_after].map(|time| time.as_millis())
         };
-        assert_eq!(plan(120, true), (100_000, 10_000));
-        assert_eq!(plan(120, false), (0, 110_000));
-        assert_eq!(plan(30, true), (20_000, 5000));
-        assert_eq!(plan(30, false), (0, 25_000));
-        assert_eq!(plan(3, true), (2000, 500));
+        assert_eq!(plan(120, true), [100_000, 10_000, 119_000]);
+        assert_eq!(plan(120, false), [0, 110_000, 119_000]);
+        assert_eq!(plan(30, true), [20_000, 5000, 29_000]);
+        assert_eq!(plan(30, false), [0, 25_000, 29_000]);
+        assert_eq!(plan(3, true), [2000, 500, 2750]);
     }
 
     #[test]

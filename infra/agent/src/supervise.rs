@@ -66,6 +66,8 @@ pub struct Supervisor {
     terminate: Signal,
     child: Signal,
     timer: Option<Instant>,
+    /// When the agent has to end.
+    end: Option<Instant>,
 }
 
 impl Supervisor {
@@ -80,6 +82,7 @@ impl Supervisor {
             terminate: signal(SignalKind::terminate())?,
             child: signal(SignalKind::child())?,
             timer: None,
+            end: None,
         })
     }
 
@@ -100,20 +103,29 @@ impl Supervisor {
         let group = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
         self.act(Event::Began, Some(group));
         let mut watch = Watch::new(limits, group);
+        let mut late = None;
         let (code, more) = loop {
             if let Reaped { code: Some(code), more } = reap(group) {
                 break (code, more);
             }
+            if let Some(event) = late.take() {
+                self.act(event, Some(group));
+            }
             tokio::select! {
+                biased;
                 _ = self.child.recv() => {}
-                event = next(&mut self.terminate, self.timer) => { self.act(event, Some(group)); }
+                // Only after another look: a program that has just ended gets no signal.
+                event = next(&mut self.terminate, self.timer) => late = Some(event),
                 () = watch.tick() => watch.look(),
             }
         };
         self.act(Event::Ended, None);
+        if let Some(event) = late {
+            self.act(event, None);
+        }
         // Reading all of /proc takes milliseconds.
         if more {
-            self.end_what_is_left().await;
+            self.end_what_is_left(group).await;
         }
         Ok(End {
             code,
@@ -137,6 +149,34 @@ impl Supervisor {
         done
     }
 
+    /// Waits for work, until SIGTERM has arrived.
+    pub async fn unless_stopping<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        loop {
+            if self.stopping.is_stopping() {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                done = &mut work => return Some(done),
+                event = next(&mut self.terminate, self.timer) => { self.act(event, None); }
+            }
+        }
+    }
+
+    /// Waits for work, until the agent has to end.
+    pub async fn before_the_end<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Some(done),
+                () = at(self.end) => return None,
+                event = next(&mut self.terminate, self.timer) => { self.act(event, None); }
+            }
+        }
+    }
+
     /// Does what is to be done about an event. Returns whether the work gets to know of it.
     fn act(&mut self, event: Event, group: Option<Pid>) -> bool {
         if event == Event::TimeOver {
@@ -147,6 +187,7 @@ impl Supervisor {
             match action {
                 Action::Say(text) => log::say(&text),
                 Action::SetTimer(time) => self.timer = Some(Instant::now() + time),
+                Action::EndAfter(time) => self.end = Some(Instant::now() + time),
                 Action::Forward => {
                     reached = true;
                     send_to_group(group, Number::SIGTERM);
@@ -164,11 +205,12 @@ impl Supervisor {
     }
 
     /// Ends background processes, which would hold the log open and outlive the build: those of the program's group, and those that left it.
-    async fn end_what_is_left(&mut self) {
+    async fn end_what_is_left(&mut self, group: Pid) {
         let mut processes = left();
         if processes.is_empty() {
             return;
         }
+        send_to_group(Some(group), Number::SIGTERM);
         send(&processes, Number::SIGTERM);
         let end = Instant::now() + CLEANUP;
         while !processes.is_empty() && !self.stopping.is_stopping() && Instant::now() < end {
@@ -182,6 +224,7 @@ impl Supervisor {
         }
         let end = Instant::now() + GONE;
         while !processes.is_empty() && Instant::now() < end {
+            send_to_group(Some(group), Number::SIGKILL);
             send(&processes, Number::SIGKILL);
             sleep(Duration::from_millis(5)).await;
             reap(Pid::from_raw(0));
@@ -192,15 +235,17 @@ impl Supervisor {
 
 /// The next event of the agent itself.
 async fn next(terminate: &mut Signal, timer: Option<Instant>) -> Event {
-    let time_over = async {
-        match timer {
-            Some(at) => sleep_until(at).await,
-            None => pending().await,
-        }
-    };
     tokio::select! {
         _ = terminate.recv() => Event::Terminate,
-        () = time_over => Event::TimeOver,
+        () = at(timer) => Event::TimeOver,
+    }
+}
+
+/// Waits until then, or for ever.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
     }
 }
 

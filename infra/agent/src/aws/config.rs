@@ -4,10 +4,13 @@
 //! (<https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>): in the environment, a profile, at the address that ECS names, or at
 //! that of a virtual machine.
 
+use std::collections::HashMap;
 use std::error::Error;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
+use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_credential_types::provider::error::CredentialsError;
@@ -15,15 +18,18 @@ use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
+use tokio::time::timeout;
 
 use crate::log::say;
 use crate::settings::{Variables, region};
 
 /// How long a connection may take to be there.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long Git waits for credentials.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// What to do where there are no credentials.
 const NO_CREDENTIALS: &str = "no credentials: expected AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, which ECS sets for a task with a task role, \
      or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
@@ -37,18 +43,28 @@ pub async fn load(variables: &Variables) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(http(variables))
         .region(Region::new(region))
+        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
         .load()
         .await
 }
 
-/// One pool of connections for all requests, through a proxy if the environment names one.
+/// A pool of connections for all requests with the same limits, through a proxy if the environment names one.
 fn http(variables: &Variables) -> SharedHttpClient {
-    let mut connector = Connector::builder()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .connector_settings(HttpConnectorSettings::builder().connect_timeout(CONNECT).build());
-    connector.set_proxy_config(proxy(variables));
-    let connector = SharedHttpConnector::new(connector.build());
-    http_client_fn(move |_, _| connector.clone())
+    let proxy = proxy(variables);
+    let pools = Mutex::new(HashMap::new());
+    http_client_fn(move |settings, _| {
+        // Who asks for credentials has less patience than an upload.
+        let limits = (settings.connect_timeout(), settings.read_timeout());
+        let mut pools = pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let pool = pools.entry(limits).or_insert_with(|| {
+            let mut connector = Connector::builder()
+                .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                .connector_settings(settings.clone());
+            connector.set_proxy_config(proxy.clone());
+            SharedHttpConnector::new(connector.build())
+        });
+        pool.clone()
+    })
 }
 
 /// The proxy for requests with TLS. Others lead to an address of credentials, which belongs to this machine and is behind no proxy.
@@ -69,24 +85,28 @@ fn proxy(variables: &Variables) -> Option<ProxyConfig> {
 pub async fn credentials(variables: &Variables) -> Result<Credentials, String> {
     let config = load(variables).await;
     let provider = config.credentials_provider().ok_or_else(|| NO_CREDENTIALS.to_owned())?;
-    provider.provide_credentials().await.map_err(|error| describe(&error))
+    let credentials = timeout(PATIENCE, provider.provide_credentials()).await;
+    credentials
+        .map_err(|_| format!("no credentials within {} s", PATIENCE.as_secs()))?
+        .map_err(|error| describe(&error))
 }
 
 /// An error of a client for people, with its causes.
 #[must_use]
 pub fn describe(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
+    let (mut text, mut without_credentials) = (error.to_string(), false);
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(CredentialsError::CredentialsNotLoaded(_)) = error.downcast_ref() {
-            return NO_CREDENTIALS.to_owned();
-        }
+        without_credentials |= error.downcast_ref::<CredentialsError>().is_some();
         next = error.source();
         // Some errors repeat the text of their cause.
         if let Some(cause) = next.map(ToString::to_string).filter(|cause| !text.ends_with(cause.as_str())) {
             text.push_str(": ");
             text.push_str(&cause);
         }
+    }
+    if without_credentials {
+        text = format!("{NO_CREDENTIALS}: {text}");
     }
     if text.contains("UnknownIssuer") {
         text.push_str(UNKNOWN_AUTHORITY);
@@ -112,7 +132,7 @@ mod tests {
     fn an_error_is_told_with_its_causes() {
         assert_eq!(of("no route to host"), "dispatch failure: no route to host");
         assert_eq!(of(io::Error::other("closed")), "dispatch failure: closed");
-        assert_eq!(of(CredentialsError::not_loaded("nothing")), NO_CREDENTIALS);
+        assert!(of(CredentialsError::not_loaded("nothing")).starts_with(NO_CREDENTIALS));
         assert!(of("invalid peer certificate: UnknownIssuer").ends_with("SSL_CERT_FILE"));
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, StalledStreamProtectionConfig};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -33,6 +33,9 @@ const MOST_PARTS: u64 = 10_000;
 const LONGEST: usize = 16 << 20;
 /// How long nothing may move.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long S3 may take to put parts together: it documents some minutes
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>).
+const TO_COMPLETE: Duration = Duration::from_secs(900);
 /// How slow an upload may be, in bytes a second, before it is taken for one that no longer moves.
 const SLOWEST: u64 = 256 << 10;
 /// How often a request is tried, in about half a minute.
@@ -72,14 +75,18 @@ impl<'a> Store<'a> {
         let make = || async {
             let common = config::load(self.variables).await;
             // Of another server than AWS's, the bucket's name is seldom a part of the host's.
-            let is_elsewhere = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
+            let elsewhere = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
                 .iter()
-                .any(|name| self.variables.get(name).is_some());
+                .find_map(|name| self.variables.get(name));
             let stalled = StalledStreamProtectionConfig::enabled().grace_period(PATIENCE).build();
-            let config = Builder::from(&common)
-                .force_path_style(is_elsewhere)
+            let mut config = Builder::from(&common)
+                .force_path_style(elsewhere.is_some())
                 .stalled_stream_protection(stalled)
-                .retry_config(self.retries(TRIES));
+                .retry_config(self.retries(TRIES))
+                // Else many files that fail would use up the tries of the others, and of the report.
+                .retry_partition(RetryPartition::custom("agent").token_bucket(TokenBucket::unlimited()).build());
+            // Without a slash at its end, the bucket's name would become a part of the last folder's.
+            config.set_endpoint_url(elsewhere.map(|url| format!("{}/", url.trim_end_matches('/'))));
             Client::from_conf(config.build())
         };
         self.client.get_or_init(make).await
@@ -200,21 +207,15 @@ impl Upload<'_> {
             Ok(parts) => {
                 let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
                 let complete = self.client.complete_multipart_upload().bucket(bucket).key(key).upload_id(&upload);
-                // S3 may take minutes to put it together.
-                complete.multipart_upload(parts).send().await.map(drop).map_err(refusal)
+                let complete = complete.multipart_upload(parts).customize().config_override(within(TO_COMPLETE));
+                complete.send().await.map(drop).map_err(refusal)
             }
             Err(refusal) => Err(refusal),
         };
         if done.is_err() {
             // What is left of it, if this fails as well, the bucket's rules for unfinished uploads remove.
-            let _ = self
-                .client
-                .abort_multipart_upload()
-                .bucket(bucket)
-                .key(key)
-                .upload_id(&upload)
-                .send()
-                .await;
+            let abort = self.client.abort_multipart_upload().bucket(bucket).key(key).upload_id(&upload);
+            let _ = abort.customize().config_override(within(PATIENCE)).send().await;
         }
         done
     }
@@ -308,7 +309,14 @@ fn refusal<E: ProvideErrorMetadata + std::error::Error + 'static>(error: SdkErro
             let status = answer.raw().status().as_u16();
             let code = answer.err().code().map(|code| format!(" {code}")).unwrap_or_default();
             let message = answer.err().message().map(|message| format!(": {message}")).unwrap_or_default();
-            format!("S3 answered {status}{code}{message}")
+            // It comes with the answer of a bucket that is in another region.
+            let region = answer
+                .raw()
+                .headers()
+                .get("x-amz-bucket-region")
+                .filter(|_| matches!(status, 301 | 400));
+            let remedy = region.map(|region| format!(" (AWS_REGION: expected {region}, where the bucket is)"));
+            format!("S3 answered {status}{code}{message}{}", remedy.unwrap_or_default())
         }
         error => config::describe(error),
     })
