@@ -119,7 +119,7 @@ class Artifacts(AgentCase):
         self.assertIn("artifacts: 5 left out: a name that is too long, not UTF-8, or has control characters\n", agent.output())
 
     def test_only_so_many_artifacts_are_kept(self):
-        agent = self.keeping("number\nmany/**\nmany/*", 'mkdir many; seq -f "many/%05.0f" 10005 | xargs touch').run()
+        agent = self.keeping("number\nmany/**\nmany/*", 'mkdir many; seq -f "many/%05.0f" 10005 | xargs touch').start().end(200)
         self.assertEqual(agent.code, 0, agent.output())
         self.assertEqual(len(agent.artifacts), 10000)
         self.assertIn("many/09999", agent.artifacts)

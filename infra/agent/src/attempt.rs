@@ -65,7 +65,7 @@ pub async fn run(variables: &Variables) -> u8 {
         say("report: there was no time left to upload it");
     }
     if supervisor.unless_stopping(timeout(PATIENCE, finish())).await.is_none() {
-        supervisor.before_the_end(timeout(HASTE, finish())).await;
+        let _ = timeout(HASTE, finish()).await;
     }
     u8::try_from(report.exit_code).unwrap_or(u8::MAX)
 }

@@ -96,7 +96,7 @@ pub struct ContainerEnd {
     pub reason: Option<String>,
 }
 
-/// The report that the agent's entry point uploads when its script has ended (`BELLHOP_RESULT_URI`). An exit code alone cannot distinguish a script
+/// The report that the agent uploads when its script has ended (`BELLHOP_RESULT_URI`). An exit code alone cannot distinguish a script
 /// that finished within the warning time from one that ended with exit code 0 after SIGTERM; the report can.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -108,7 +108,7 @@ pub struct Report {
     /// SIGTERM was forwarded to the script before it ended, so its end proves nothing.
     #[serde(default)]
     pub signalled: bool,
-    /// The command that failed, if the entry point knows it.
+    /// The command that failed, if the agent knows it.
     #[serde(default)]
     pub command: Option<String>,
     /// Its line in the script.

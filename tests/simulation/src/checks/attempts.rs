@@ -87,7 +87,7 @@ pub(super) fn attempt_ended(world: &mut World, build: &Build, attempt: &Attempt,
     let readable = |task: &Task| task.reported && !given_up(task);
     let reported = task.as_ref().is_some_and(readable) && !world.was_denied(&["GetReport"]);
     // Without a report nobody can tell whether the script ended by itself or because the container beside it had ended, and not whether an exit code
-    // is the script's or the entry point's.
+    // is the script's or the agent's.
     let alone = !reported && task.as_ref().is_some_and(|task| task.sidecar_ended_first);
     // Two agents of one attempt, of which one is a launch that was given up, write their reports under one key.
     let twin = task.as_ref().is_some_and(|task| {

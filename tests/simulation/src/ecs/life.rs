@@ -12,7 +12,7 @@ use crate::world::{Happening, Invoke, Job, MINUTE, Millis, SECOND, World};
 
 /// The container's `stopTimeout` in the task definition.
 pub(super) const STOP_TIMEOUT: Millis = 120 * SECOND;
-/// What the agent's entry point keeps of it for the script's cleaning up and the report.
+/// What the agent keeps of it for the script's cleaning up and the report.
 const MARGIN: Millis = 20 * SECOND;
 
 impl World {
@@ -180,7 +180,7 @@ impl World {
         self.schedule_in(checkout, Happening::Task(index, Step::CheckedOut));
     }
 
-    /// The script is over: the entry point writes its report, and then the container ends.
+    /// The script is over: the agent's program writes its report, and then the container ends.
     fn script_ends(&mut self, index: usize, truth: Truth, code: i32) {
         let Some(task) = self.ecs.tasks.get_mut(index) else { return };
         task.script_over = true;

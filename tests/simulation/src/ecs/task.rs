@@ -30,7 +30,7 @@ pub(crate) enum Step {
     CheckedOut,
     /// The script ends by itself.
     ScriptEnds,
-    /// The entry point passes SIGTERM on.
+    /// The agent's program passes SIGTERM on.
     TermPassedOn,
     /// The script answers SIGTERM.
     ScriptAnswers(i32),
@@ -109,7 +109,7 @@ pub(crate) enum Truth {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
     Exits(i32),
-    /// The container is killed for want of memory, and with it the entry point.
+    /// The container is killed for want of memory, and with it the agent's program.
     OutOfMemory,
     Hangs,
 }
@@ -153,7 +153,7 @@ pub(crate) struct Task {
     pub(super) script_began: bool,
     pub(super) script_over: bool,
     pub(super) signalled: bool,
-    /// Its image has the suite's entry point.
+    /// Its image has the agent's program.
     pub(super) entry_point: bool,
     pub(super) upload_fails: bool,
     /// What the script makes of SIGTERM: an exit code soon, or nothing.

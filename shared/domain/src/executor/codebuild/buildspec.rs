@@ -76,7 +76,7 @@ fn decoded(text: &str) -> String {
         .to_owned()
 }
 
-/// What an attempt's build needs of an agent's environment: not the variables that only the suite's entry point reads.
+/// What an attempt's build needs of an agent's environment: not the variables that only the agent of ECS tasks reads.
 #[must_use]
 pub fn only_needed(mut environment: BTreeMap<String, String>) -> BTreeMap<String, String> {
     environment.retain(|name, _| !OF_OTHERS.contains(&name.as_str()));
