@@ -15,7 +15,7 @@ KNOWN = {
 }  # fmt: skip
 # Values of every kind, to put where another one is expected. There are no whole numbers with a decimal point for names, which JSON takes for integers and
 # YAML does not, no numbers of hundreds of digits, and no lists with a number and the same in quotes, which only YAML takes for the same.
-STRANGERS = [None, True, False, 0, 1, -1, 7, 1.5, 300, "", " ", "a", "A b", "main", "never", "manual", "1h", "1M", "1y", "1 years", "1.5h", "1 h 1m", "1h ", "1  h", "0s", "a}b", "{a,b}", "-", "a/b", "!a", "{a}", "a\n", "ä", "!!", "!!a", "\u001c", "\ufeff", "\u00a0", "\u0000", "\u0085", "x" * 63, "x" * 64, "y" * 201, "z" * 513, "arn:a:b:c:d:e", "arn:a:states:c:d:stateMachine:e", "arn:a:states:c:d:stateMachine:e:1", "arn:a:b:c:d", "true", "5", [], ["a"], ["a", "a"], [None], {}, {"a": "b"}]  # fmt: skip
+STRANGERS = [None, True, False, 0, 1, -1, 7, 1.5, 300, "", " ", "a", "A b", "main", "never", "manual", "1h", "1M", "1y", "1 years", "1.5h", "1 h 1m", "1h ", "1  h", "0s", "a}b", "{a,b}", "-", "a/b", "!a", "{a}", "a\n", "ä", "!!", "!!a", "\u001c", "\ufeff", "\u00a0", "\u0000", "\u0085", "x" * 63, "x" * 64, "y" * 201, "z" * 513, "arn:a:b:c:d:e", "arn:a:states:c:d:stateMachine:e", "arn:a:states:c:d:stateMachine:e:1", "arn:a:b:c:d", "refs/heads/a", "refs/tags/", "!refs/tags/v*", "refs/a", "true", "5", [], ["a"], ["a", "a"], [None], {}, {"a": "b"}]  # fmt: skip
 
 # Names of keys, around the rules for each kind of them.
 NAMES = ["CI", "CIX", "BELLHOP_", "BELLHOPX", "AWS_A", "CODEBUILD_A", "_", "9A", "A-B", "A" * 255, "A" * 256, "a" * 63, "a" * 64, "-a", "a-", "a.git", "a.gitx", "b" * 100, "b" * 101, "", " a"]  # fmt: skip

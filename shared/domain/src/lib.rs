@@ -35,6 +35,7 @@ pub mod measure;
 pub mod message;
 pub mod outbox;
 pub mod outcome;
+pub mod patterns;
 pub mod queue;
 pub mod record;
 pub mod report;

@@ -10,12 +10,14 @@
 //! Files are read with bounds (size, nesting, values once aliases are expanded), because everyone who may push may write one.
 
 mod filter;
+mod gate;
 mod pipeline;
 mod plan;
 mod suite;
 
 pub use crate::yaml::{FileError, PIPELINE_FILE, SUITE_FILE, is_misnamed, nearest};
 pub use filter::skips;
+pub use gate::{OffRef, gated, off_ref};
 pub use pipeline::{Concurrency, Job, PipelineFile, Select, Work};
 pub use plan::{OnBehalf, plan, plan_script};
 pub use suite::{Alarm, Notify, Repository, SuiteConfig, SuiteJob};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::gate::unserved;
 use super::pipeline::{DEFAULT_QUEUE_TIMEOUT, DEFAULT_TIMEOUT, Job, PipelineFile, Select, Work};
 use super::suite::SuiteConfig;
 use crate::executor::{AgentTemplate, Demand, Script, Unmet};
@@ -13,7 +14,8 @@ use crate::yaml::{FieldPath, FileError, SUITE_FILE, suggestion};
 /// Returns the builds of a run: each after the builds that it needs, otherwise in the file's order. Empty if no job matches the push.
 ///
 /// A job that another one of the run needs is part of the run whether or not its own filter wants the push. The agents of all jobs of the file are
-/// checked as soon as one of them is wanted, so that a mistake in a job for tags shows before the day of the release.
+/// checked as soon as one of them is wanted, so that a mistake in a job for tags shows before the day of the release. Whether an agent serves the
+/// push's branch or tag is only checked for the jobs of the run: a job that deploys from one branch may stand in the file of every branch.
 ///
 /// # Errors
 /// What is wrong with the file for this suite and repository.
@@ -38,6 +40,9 @@ pub fn plan(run: &RunId, push: &Push, file: &PipelineFile, config: &SuiteConfig,
 
 fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &SuiteConfig) -> Result<BuildSpec, FileError> {
     let agent = permitted_agent(job, push, file, config)?;
+    if let Some(message) = unserved(&job.agent, agent, &push.reference) {
+        return Err(file.source.error(&job.path().key("agent"), message));
+    }
     let executor = agent.executor.clone();
     let script = match &job.work {
         Work::Run(script) => Script::Inline(script.clone()),
@@ -81,7 +86,7 @@ fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &Suit
 /// The build of a script outside of pipeline files: a job of the suite, or the script of a CodePipeline action. Limits and retries are the defaults.
 ///
 /// # Errors
-/// If the agent does not exist, or the repository may not use it. The error names the field `agent`.
+/// If the agent does not exist, the repository may not use it, or it does not serve the push's branch or tag. The error names the field `agent`.
 pub fn plan_script(
     run: &RunId,
     push: &Push,
@@ -90,7 +95,11 @@ pub fn plan_script(
     config: &SuiteConfig,
     on_behalf: OnBehalf,
 ) -> Result<BuildSpec, FileError> {
-    let refused = |file: &'static str, message: String| FileError {
+    let file = match on_behalf {
+        OnBehalf::Suite => SUITE_FILE,
+        OnBehalf::Action => "UserParameters",
+    };
+    let refused = |message: String| FileError {
         file,
         line: None,
         column: None,
@@ -102,9 +111,12 @@ pub fn plan_script(
         OnBehalf::Suite => config
             .agents
             .get(agent)
-            .ok_or_else(|| refused(SUITE_FILE, format!("there is no agent `{agent}`")))?,
-        OnBehalf::Action => permitted(agent, &push.repository, config, |message| refused("UserParameters", message))?,
+            .ok_or_else(|| refused(format!("there is no agent `{agent}`")))?,
+        OnBehalf::Action => permitted(agent, &push.repository, config, refused)?,
     };
+    if let Some(message) = unserved(agent, template, &push.reference) {
+        return Err(refused(message));
+    }
     Ok(BuildSpec {
         id: BuildId { run: run.clone(), job },
         repository: push.repository.clone(),

@@ -29,8 +29,9 @@ pub use self::launch::LaunchId;
 pub use self::logs::{LogStream, Logs};
 pub use self::pages::Pages;
 pub use self::step_functions::StepFunctionsExecutor;
+use crate::patterns::{RefPattern, Refs};
 use crate::queue::pool::MOST_SLOTS;
-use crate::yaml::{FieldPath, FileError, Flag, Source, Whole};
+use crate::yaml::{FieldPath, FileError, Flag, OneOrMany, Source, Whole};
 
 /// The service that carries the attempts of an agent template, with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +77,8 @@ pub struct AgentTemplate {
     pub max_concurrent: Option<u32>,
     /// Only for repositories that `repositories` gives it to.
     pub restricted: bool,
+    /// The branches and tags whose runs it serves. With `None`, it serves all of them.
+    pub refs: Option<Refs>,
 }
 
 /// The same as the file has it.
@@ -88,6 +91,7 @@ pub(crate) struct RawTemplate {
     max_concurrent: Option<Whole>,
     #[serde(default)]
     restricted: Flag,
+    refs: Option<OneOrMany<RefPattern>>,
 }
 
 impl RawTemplate {
@@ -118,10 +122,12 @@ impl RawTemplate {
             let text = format!("`{most}` is out of bounds: expected 1 to {MOST_SLOTS}");
             return Err(source.error(&at.clone().key("max-concurrent"), text));
         }
+        let refs = self.refs.map(|refs| Refs::read(source, &under("refs"), refs)).transpose()?;
         Ok(AgentTemplate {
             executor,
             max_concurrent: self.max_concurrent.map(|Whole(most)| most),
             restricted: self.restricted.0,
+            refs,
         })
     }
 }

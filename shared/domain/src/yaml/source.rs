@@ -27,7 +27,7 @@ const MOST_ANCHORS: usize = 100;
 const MOST_MERGES: usize = 500;
 
 /// Keys whose values errors may show: none of them is a place for a secret.
-const SHOWN: [&str; 24] = [
+const SHOWN: [&str; 25] = [
     "agent",
     "agents",
     "artifacts",
@@ -46,6 +46,7 @@ const SHOWN: [&str; 24] = [
     "paths",
     "push",
     "queue-timeout",
+    "refs",
     "relaunch",
     "repository",
     "retry",

@@ -1,8 +1,9 @@
 //! The patterns that select pushes: branches, tags and paths.
 
 use super::raw::{RawJob, RawOn, RawPush};
-use crate::config::filter::{Globs, Pattern, PushFilter};
+use crate::config::filter::PushFilter;
 use crate::ids::JobName;
+use crate::patterns::{Globs, Pattern};
 use crate::yaml::Source;
 use crate::yaml::{FieldPath, FileError, quoted};
 use crate::yaml::{Id, OneOrMany};

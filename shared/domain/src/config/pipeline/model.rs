@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::config::filter::{Globs, PushFilter};
+use crate::config::filter::PushFilter;
 use crate::ids::{AgentName, JobName, Reference};
+use crate::patterns::Globs;
 use crate::spec::{Relaunch, RetryPolicy};
 use crate::yaml::FieldPath;
 

@@ -6,8 +6,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::config::filter::Pattern;
 use crate::ids::{AgentName, JobName};
+use crate::patterns::Pattern;
 use crate::spec::{Relaunch, RetryOn};
 use crate::yaml::quoted;
 use crate::yaml::{Entries, Flag, Id, OneOrMany, Timespan, Version, Whole, Word, WordOr};

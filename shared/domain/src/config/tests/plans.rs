@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::pipeline;
 use crate::agent::{fits_environment, script_key};
-use crate::config::{OnBehalf, PipelineFile, Select, SuiteConfig, plan, plan_script};
+use crate::config::{OffRef, OnBehalf, PipelineFile, Select, SuiteConfig, gated, off_ref, plan, plan_script};
 use crate::executor::{CodeBuildExecutor, EcsExecutor, Executor, Script};
 use crate::ids::{JobName, RunId};
 use crate::run::trigger::Push;
@@ -294,4 +294,100 @@ fn variables_take_as_much_as_fits_and_no_more() {
             .unwrap_err()
             .contains("take 6001 bytes as JSON: at most 6000 fit")
     );
+}
+
+const GATED: &str = "version: 1
+agents:
+  small: { ecs: { cluster: c, task-definition: t, subnets: [n] } }
+  publish: { codebuild: { project: p }, refs: [refs/heads/main, 'refs/tags/v*'] }
+";
+
+#[test]
+fn an_agent_with_refs_serves_no_other_branch_or_tag() {
+    let text = pipeline(
+        "run: x\non: { push: { branches: ['**'], tags: ['**'] } }",
+        "release: { agent: publish, run: x, on: { push: { branches: ['**'], tags: ['**'] } } }",
+    );
+    for reference in ["refs/heads/main", "refs/tags/v1"] {
+        assert_eq!(
+            names(&try_plan(&text, GATED, reference, None).unwrap()),
+            ["test", "release"],
+            "{reference}"
+        );
+    }
+    for reference in ["refs/heads/next", "refs/heads/v1", "refs/tags/main"] {
+        assert_eq!(
+            try_plan(&text, GATED, reference, None).unwrap_err(),
+            format!(
+                ".bellhop.yaml, line 7, jobs.release.agent: the agent `publish` does not serve runs on `{reference}`: `refs` in config/bellhop.yaml allows `refs/heads/main`, `refs/tags/v*`"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_job_for_one_branch_rejects_no_run_on_another_unless_it_is_needed() {
+    let text = pipeline("run: x", "release: { agent: publish, run: x, on: { push: { branches: [main] } } }");
+    assert_eq!(names(&try_plan(&text, GATED, "refs/heads/next", None).unwrap()), ["test"]);
+    let needed = pipeline(
+        "run: x\nneeds: [release]",
+        "release: { agent: publish, run: x, on: { push: { branches: [main] } } }",
+    );
+    let message = try_plan(&needed, GATED, "refs/heads/next", None).unwrap_err();
+    assert!(
+        message.contains("jobs.release.agent: the agent `publish` does not serve runs on `refs/heads/next`"),
+        "{message}"
+    );
+    // What is repeated is checked, too, and nothing beside it.
+    let push = push("refs/heads/next");
+    let run = RunId::derive("ci", &push.trigger, &push.reference);
+    let again = |job: &str| {
+        let (file, config) = (PipelineFile::parse(&needed).unwrap(), SuiteConfig::parse(GATED).unwrap());
+        plan(&run, &push, &file, &config, Select::Exactly(&[job.parse().unwrap()])).map(|specs| specs.len())
+    };
+    assert_eq!(again("test").unwrap(), 1);
+    assert!(again("release").unwrap_err().headline().contains("does not serve runs on"));
+}
+
+#[test]
+fn a_script_is_checked_like_a_job_whoever_wants_it() {
+    let config = SuiteConfig::parse(GATED).unwrap();
+    let plan = |reference: &str, on_behalf| {
+        let push = push(reference);
+        let run = RunId::derive("ci", &push.trigger, &push.reference);
+        let agent = "publish".parse().unwrap();
+        plan_script(&run, &push, "script".parse().unwrap(), (&agent, "make"), &config, on_behalf).map_err(|error| error.headline())
+    };
+    for (on_behalf, file) in [(OnBehalf::Suite, "config/bellhop.yaml"), (OnBehalf::Action, "UserParameters")] {
+        assert!(plan("refs/heads/main", on_behalf).is_ok());
+        assert_eq!(
+            plan("refs/heads/next", on_behalf).unwrap_err(),
+            format!(
+                "{file}, agent: the agent `publish` does not serve runs on `refs/heads/next`: `refs` in config/bellhop.yaml allows `refs/heads/main`, `refs/tags/v*`"
+            )
+        );
+    }
+}
+
+#[test]
+fn only_agents_with_refs_ask_where_the_commit_is() {
+    let config = SuiteConfig::parse(GATED).unwrap();
+    let text = pipeline("run: x", "release: { agent: publish, run: x, on: { push: { branches: [main] } } }");
+    let specs = try_plan(&text, GATED, "refs/heads/next", None).unwrap();
+    assert_eq!(gated(&specs, &config), None);
+    let specs = try_plan(&text, GATED, "refs/heads/main", None).unwrap();
+    let release = gated(&specs, &config).unwrap();
+    assert_eq!(release.id.job.as_str(), "release");
+    for (why, expected) in [
+        (OffRef::Elsewhere, "commit 0123456 is not on `refs/heads/main`"),
+        (OffRef::NoRef, "`refs/heads/main` does not exist, so commit 0123456 is not on it"),
+        (
+            OffRef::Incomparable,
+            "CodeCommit cannot tell whether commit 0123456 is on `refs/heads/main`, because they differ too much: start a newer commit",
+        ),
+    ] {
+        let text =
+            "job `release`: the agent `publish` has `refs` in config/bellhop.yaml and serves only commits on the run's branch or tag: ";
+        assert_eq!(off_ref(release, why), format!("{text}{expected}"));
+    }
 }
