@@ -35,7 +35,7 @@ ANSWERED = {
     ],
     "cloudcontrolapi": ["DeleteResource", "GetResourceRequestStatus"],
     "codebuild": ["BatchGetBuilds", "ListBuildsForProject", "StartBuild", "StopBuild"],
-    "codecommit": ["CreateRepository", "GetBranch", "GetCommit", "GetDifferences", "GetFile", "GetFolder", "GetRepository"],
+    "codecommit": ["CreateRepository", "GetBranch", "GetCommit", "GetDifferences", "GetFile", "GetFolder", "GetMergeOptions", "GetRepository"],
     "codepipeline": ["PutJobFailureResult", "PutJobSuccessResult"],
     "ecs": [
         "DescribeClusters",

@@ -50,12 +50,12 @@ WITHOUT_OPERATION = {
 }
 # Operations that a function holds without being allowed them, and why it never asks for them. A port is linked as a whole.
 HELD = [
-    (["push"], ["codecommit:GetBranch", "codecommit:GetRepository"], "a push names its commit"),
+    (["push"], ["codecommit:GetRepository"], "a push names its branch"),
     (["pipeline", "control"], ["codecommit:GetCommit", "codecommit:GetDifferences"], "only a push has files that changed"),
     (
         ["alarm"],
-        ["codecommit:GetCommit", "codecommit:GetDifferences", "codecommit:GetFile", "codecommit:GetFolder", "codecommit:GetRepository"],
-        "the job of a remedy names its branch, and stands in the suite configuration",
+        ["codecommit:GetCommit", "codecommit:GetDifferences", "codecommit:GetFile", "codecommit:GetFolder", "codecommit:GetMergeOptions", "codecommit:GetRepository"],
+        "the job of a remedy names its branch, whose tip it runs at, and stands in the suite configuration",
     ),
     (["task-state", "build-state"], ["s3:ListBucketVersions"], "they read no suite configuration"),
     (["backup"], ["dynamodb:Query", "dynamodb:DeleteItem"], "it looks backups up by their keys, and removes none of its records"),
@@ -110,7 +110,7 @@ def without_draining(template):
 FAULTS = [
     (grant("SweepRole", "backup:StartBackupJob"), ["sweep may do backup:StartBackupJob, and does not hold it"]),
     (grant("TaskStateRole", "codecommit:GetFile"), ["task-state may do codecommit:GetFile, and does not hold it"]),
-    (grant("PushRole", "codecommit:GetBranch"), ["push need not do codecommit:GetBranch, and may do it or does not hold it"]),
+    (grant("PushRole", "codecommit:GetRepository"), ["push need not do codecommit:GetRepository, and may do it or does not hold it"]),
     (without_draining, ["spot-interruption holds ecs:UpdateContainerInstancesState, and may not do it"]),
 ]
 

@@ -272,6 +272,7 @@ def call_builds(codebuild, codecommit):
     codecommit.get_folder(repositoryName=REPOSITORY, folderPath="/")
     codecommit.get_file(repositoryName=REPOSITORY, filePath="file-1")
     codecommit.get_differences(repositoryName=REPOSITORY, beforeCommitSpecifier=before, afterCommitSpecifier=after)
+    codecommit.get_merge_options(repositoryName=REPOSITORY, sourceCommitSpecifier=before, destinationCommitSpecifier=after)
 
 
 def call_backup(backup):

@@ -45,6 +45,8 @@ EXPLAINED = [
         "of a suite configuration that is broken, where there is an earlier version of it",
     ),
     (["push", "pipeline", "control"], "codecommit:GetFolder", "what stands in place of a pipeline file that is not there"),
+    (["push"], "codecommit:GetBranch", "whether the pushed commit is the branch's tip, for an agent with `refs`"),
+    (["push", "pipeline", "control"], "codecommit:GetMergeOptions", "whether a commit that is not the tip is on the branch, for an agent with `refs`"),
     (
         ["build-state", "pipeline", "control", "alarm", "spot-interruption", "sweep"],
         "s3:ListBucket",

@@ -7,7 +7,7 @@ use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bellhop_domain::ids::{CommitId, RepositoryName};
 use bellhop_engine::Fault;
-use bellhop_engine::ports::{FileAt, Revision, Root, Source, SourceFile};
+use bellhop_engine::ports::{Ancestry, FileAt, Revision, Root, Source, SourceFile};
 
 use crate::config::Lazy;
 use crate::fault::{code_of, fault};
@@ -29,6 +29,13 @@ const MISSING: [&str; 9] = [
     "FileDoesNotExistException",
     "FolderDoesNotExistException",
     "PathDoesNotExistException",
+];
+
+/// CodeCommit's error codes of a comparison that it will never make (<https://docs.aws.amazon.com/codecommit/latest/APIReference/API_GetMergeOptions.html>).
+const INCOMPARABLE: [&str; 3] = [
+    "TipsDivergenceExceededException",
+    "MaximumItemsToCompareExceededException",
+    "MaximumFileContentToLoadExceededException",
 ];
 
 /// CodeCommit.
@@ -163,6 +170,31 @@ impl Source for CodeCommit {
             Ok(reply) => Ok(reply.repository_metadata.and_then(|repository| repository.default_branch)),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(fault(format_args!("read the default branch of {repository}"), error)),
+        }
+    }
+
+    /// CodeCommit has no operation for this question. `GetMergeOptions` returns the merge base of two commits
+    /// (<https://docs.aws.amazon.com/codecommit/latest/APIReference/API_GetMergeOptions.html>), and a commit is the merge base of itself and another one
+    /// exactly if it comes before the other one (<https://git-scm.com/docs/git-merge-base>). Both are given as full ids, and compared with what CodeCommit
+    /// says that it used: a branch can have a name that looks like the id of a commit.
+    async fn ancestry(&self, repository: &RepositoryName, commit: &CommitId, tip: &CommitId) -> Result<Ancestry, Fault> {
+        let reply = self
+            .client
+            .get_merge_options()
+            .repository_name(repository.as_str())
+            .source_commit_specifier(commit.as_str())
+            .destination_commit_specifier(tip.as_str())
+            .send()
+            .await;
+        match reply {
+            Ok(reply) => {
+                let compared = [reply.source_commit_id(), reply.destination_commit_id()];
+                let is_ancestor = compared == [commit.as_str(), tip.as_str()] && reply.base_commit_id() == commit.as_str();
+                Ok(if is_ancestor { Ancestry::Ancestor } else { Ancestry::Elsewhere })
+            }
+            Err(error) if is_missing(&error) => Ok(Ancestry::Elsewhere),
+            Err(error) if code_of(&error).is_some_and(|code| INCOMPARABLE.contains(&code)) => Ok(Ancestry::Incomparable),
+            Err(error) => Err(fault(format_args!("compare {commit} and {tip} of {repository}"), error)),
         }
     }
 
@@ -309,6 +341,48 @@ mod tests {
         let tag: CommitId = "2".repeat(40).parse().unwrap();
         let file = aws.codecommit().file(&shop(), &tag, "a").await.unwrap().unwrap();
         assert_eq!((file.commit.as_str(), file.content), (COMMIT, SourceFile::Text("hi".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn a_commit_is_on_a_branch_if_it_is_the_merge_base_of_itself_and_the_tip() {
+        let (commit, tip, other) = ("1".repeat(40), "2".repeat(40), "3".repeat(40));
+        let ancestry = async |reply: Reply| {
+            let (aws, wire) = Wire::replying([reply]);
+            let (source, destination) = (commit.parse().unwrap(), tip.parse().unwrap());
+            let ancestry = aws.codecommit().ancestry(&shop(), &source, &destination).await;
+            let asked = json!({ "repositoryName": "shop", "sourceCommitSpecifier": commit, "destinationCommitSpecifier": tip });
+            assert_eq!(wire.asked(), [("GetMergeOptions".to_owned(), asked)]);
+            ancestry
+        };
+        let options = |source: &str, destination: &str, base: &str| {
+            ok(&json!({
+                "mergeOptions": ["FAST_FORWARD_MERGE"], "sourceCommitId": source, "destinationCommitId": destination, "baseCommitId": base,
+            }))
+        };
+        assert_eq!(ancestry(options(&commit, &tip, &commit)).await.unwrap(), Ancestry::Ancestor);
+        assert_eq!(ancestry(options(&commit, &tip, &other)).await.unwrap(), Ancestry::Elsewhere);
+        // The tip comes before the commit: the branch has not got it yet.
+        assert_eq!(ancestry(options(&commit, &tip, &tip)).await.unwrap(), Ancestry::Elsewhere);
+        // Other commits were compared than were named.
+        assert_eq!(ancestry(options(&other, &tip, &commit)).await.unwrap(), Ancestry::Elsewhere);
+        assert_eq!(ancestry(options(&commit, &other, &commit)).await.unwrap(), Ancestry::Elsewhere);
+        for code in [
+            "CommitDoesNotExistException",
+            "InvalidCommitException",
+            "RepositoryDoesNotExistException",
+        ] {
+            assert_eq!(ancestry(refused(code, "no")).await.unwrap(), Ancestry::Elsewhere, "{code}");
+        }
+        for code in INCOMPARABLE {
+            assert_eq!(ancestry(refused(code, "no")).await.unwrap(), Ancestry::Incomparable, "{code}");
+        }
+        for (code, kind) in [
+            ("ThrottlingException", FaultKind::Transient),
+            ("AccessDeniedException", FaultKind::Permanent),
+            ("EncryptionKeyUnavailableException", FaultKind::Permanent),
+        ] {
+            assert_eq!(ancestry(refused(code, "no")).await.unwrap_err().kind, kind, "{code}");
+        }
     }
 
     #[tokio::test]

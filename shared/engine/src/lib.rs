@@ -12,6 +12,7 @@
 //! | `records` | says of each kind of record how it is loaded and what performs its effects |
 //! | `advance` | the loop above, and what becomes of effects that were not performed in time |
 //! | `start`, `retry` | start a run, and repeat one that somebody asks for |
+//! | `plan`, `gate` | say which builds a run has, and reject what is not on its branch or tag |
 //! | `results` | reads what an agent left: report, artifacts, test results |
 //! | `alarm`, `remedies`, `backup` | handle alarms, apply remedies, start backups |
 //! | `sweep` | once a minute: what is due, and what was left behind |
@@ -25,8 +26,10 @@ mod backup;
 mod configuration;
 mod engine;
 mod fault;
+mod gate;
 #[cfg(feature = "testing")]
 pub mod memory;
+mod plan;
 pub mod ports;
 mod recent;
 pub mod records;
@@ -43,7 +46,8 @@ pub use backup::{Asked, BackupService, PerBackup};
 pub use configuration::NoConfiguration;
 pub use engine::{BuildPorts, Engine, Handled, Performs, RemedyPorts};
 pub use fault::{Fault, FaultKind};
+pub use plan::NothingWhy;
 pub use recent::Recent;
 pub use retry::Retried;
-pub use start::{NothingWhy, Refused, RunStarter, Started};
+pub use start::{Refused, RunStarter, Started};
 pub use sweep::{Pace, Swept, TIMERS_AHEAD};

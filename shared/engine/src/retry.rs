@@ -9,7 +9,8 @@ use bellhop_domain::run::trigger::Push;
 use bellhop_domain::run::{Origin, RetryPlan, RetryRefused, RetryScope, Run, RunState};
 
 use crate::Fault;
-use crate::start::{Circumstances, NothingWhy, Plan, Refused, RunStarter, Started, WantedJobs};
+use crate::plan::{NothingWhy, Plan, WantedJobs};
+use crate::start::{Circumstances, Refused, RunStarter, Started};
 
 /// The result of a request for a retry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,8 +92,8 @@ impl RunStarter {
             return Ok(Err(format!("repository {repository} no longer exists, or is empty")));
         }
         let (push, plan) = match (before.origin, jobs) {
-            (Origin::PipelineFile, []) => self.plan(id, push, &WantedJobs::AllOfBranch).await?,
-            (Origin::PipelineFile, jobs) => self.plan(id, push, &WantedJobs::Again(jobs)).await?,
+            (Origin::PipelineFile, []) => self.plan(id, push, &WantedJobs::AllOfBranch, None).await?,
+            (Origin::PipelineFile, jobs) => self.plan(id, push, &WantedJobs::Again(jobs), None).await?,
             (Origin::Suite | Origin::Action, []) => {
                 return Ok(Err(
                     "it was rejected and has no job: start the job, or retry the action in CodePipeline".to_owned(),
@@ -118,7 +119,7 @@ impl RunStarter {
                     run: &defined.run,
                     on_behalf: OnBehalf::Suite,
                 };
-                self.plan(id, push, &what).await?
+                self.plan(id, push, &what, None).await?
             }
             (Origin::Action, [job, ..]) => {
                 let build = BuildId {
@@ -136,7 +137,7 @@ impl RunStarter {
                     run: &run,
                     on_behalf: OnBehalf::Action,
                 };
-                self.plan(id, push, &what).await?
+                self.plan(id, push, &what, None).await?
             }
         };
         Ok(match plan {

@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use bellhop_domain::agent::{fits_environment, script_key};
 use bellhop_domain::build::Build;
-use bellhop_domain::config::{self, OnBehalf, PIPELINE_FILE, PipelineFile, Select, SuiteConfig};
+use bellhop_domain::config::{OnBehalf, SuiteConfig};
 use bellhop_domain::executor::Script;
-use bellhop_domain::ids::{AgentName, CommitId, JobName, PipelineJobId, Reference, RepositoryName, RunId};
+use bellhop_domain::ids::{CommitId, JobName, PipelineJobId, Reference, RepositoryName, RunId};
 use bellhop_domain::request::{At, PipelineAsks, PipelineJob, PipelineStart, PipelineWork, Start, StartWhat};
 use bellhop_domain::run::pipeline::{PipelineAnswer, PipelineFailure};
 use bellhop_domain::run::trigger::Push;
 use bellhop_domain::run::{Origin, RetryOf, Run, RunEvent};
 use bellhop_domain::spec::BuildSpec;
-use futures::future::{join_all, try_join3};
+use futures::future::join_all;
 use futures::stream::{self, StreamExt};
 
 use crate::advance::SIDE_BY_SIDE;
-use crate::ports::{Created, FileAt, Revision, Source, SourceFile};
+use crate::plan::{NothingWhy, Plan, WantedJobs};
+use crate::ports::{Created, Revision, Source};
 use crate::records::fits_transaction;
 use crate::{Engine, Fault, NoConfiguration};
 
@@ -52,44 +53,9 @@ pub enum Started {
     Nothing(NothingWhy),
 }
 
-/// Why a push starts nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NothingWhy {
-    /// There is no pipeline file at the commit: the repository does not use the suite.
-    NoPipelineFile,
-    /// The commit, or the repository, does not exist: it was removed meanwhile, or is in another region.
-    NoCommit,
-    /// The commit's message asks for it, as with `[skip ci]`.
-    Skipped,
-    /// No job's filters match the push.
-    NoJobWanted,
-}
-
-impl std::fmt::Display for NothingWhy {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::NoPipelineFile => "no .bellhop.yaml at the commit",
-            Self::NoCommit => "the repository has no such commit in this region",
-            Self::Skipped => "the commit message asks to skip it",
-            Self::NoJobWanted => "no job matches",
-        })
-    }
-}
-
 /// Why a request started nothing: one line for the requester.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused(pub String);
-
-pub(crate) enum Plan {
-    Builds {
-        specs: Vec<BuildSpec>,
-        /// The other jobs of the pipeline file.
-        others: Vec<JobName>,
-        supersedes: bool,
-    },
-    Rejected(String),
-    Nothing(NothingWhy),
-}
 
 /// What to start a run for.
 struct Wanted<'a> {
@@ -98,6 +64,15 @@ struct Wanted<'a> {
     action: Option<&'a PipelineJobId>,
     /// Whether the request named the commit by its id.
     by_commit: bool,
+    /// The tip of the branch, if it was just read.
+    tip: Option<CommitId>,
+}
+
+/// Where to start a run.
+struct Located {
+    push: Push,
+    /// The tip of the branch, if it was just read.
+    tip: Option<CommitId>,
 }
 
 /// Further properties of a planned run.
@@ -110,41 +85,6 @@ pub(crate) struct Circumstances {
     pub(crate) retry_of: Option<RetryOf>,
     /// Whether its commit was requested, and is not the tip of its branch.
     pub(crate) off_tip: bool,
-}
-
-pub(crate) enum WantedJobs<'a> {
-    /// The jobs that the push starts.
-    ByFilters,
-    /// The jobs that a push to the branch would start, ignoring changed files and the commit's message.
-    AllOfBranch,
-    /// One job, and the jobs that it needs.
-    Job(&'a JobName),
-    /// These jobs of an earlier run.
-    Again(&'a [JobName]),
-    /// A script outside a pipeline file.
-    Script {
-        name: JobName,
-        agent: &'a AgentName,
-        run: &'a str,
-        on_behalf: OnBehalf,
-    },
-}
-
-impl WantedJobs<'_> {
-    /// The origin of such jobs.
-    fn origin(&self) -> Origin {
-        match self {
-            Self::Script {
-                on_behalf: OnBehalf::Suite,
-                ..
-            } => Origin::Suite,
-            Self::Script {
-                on_behalf: OnBehalf::Action,
-                ..
-            } => Origin::Action,
-            Self::ByFilters | Self::AllOfBranch | Self::Job(_) | Self::Again(_) => Origin::PipelineFile,
-        }
-    }
 }
 
 /// The name of the job for a script in an action.
@@ -160,6 +100,8 @@ impl RunStarter {
             what: WantedJobs::ByFilters,
             action: None,
             by_commit: false,
+            // The event may be older than the branch.
+            tip: None,
         };
         self.start(push, wanted).await
     }
@@ -173,11 +115,12 @@ impl RunStarter {
             StartWhat::Pipeline { repository, at, job } => {
                 let what = job.as_ref().map_or(WantedJobs::AllOfBranch, WantedJobs::Job);
                 match self.locate(repository, at, trigger).await? {
-                    Ok(push) => {
+                    Ok(Located { push, tip }) => {
                         let wanted = Wanted {
                             what,
                             action: None,
                             by_commit: matches!(at, At::Commit(_)),
+                            tip,
                         };
                         self.start(&push, wanted).await.map(Ok)
                     }
@@ -193,8 +136,8 @@ impl RunStarter {
                     return Ok(Err(Refused(suite.no_job(name))));
                 };
                 let at = At::Branch(job.branch.clone());
-                let push = match self.locate(&job.repository, &at, trigger).await? {
-                    Ok(push) => push,
+                let Located { push, tip } = match self.locate(&job.repository, &at, trigger).await? {
+                    Ok(located) => located,
                     Err(refused) => return Ok(Err(refused)),
                 };
                 let what = WantedJobs::Script {
@@ -207,6 +150,7 @@ impl RunStarter {
                     what,
                     action: None,
                     by_commit: false,
+                    tip,
                 };
                 self.start(&push, wanted).await.map(Ok)
             }
@@ -249,8 +193,8 @@ impl RunStarter {
             (None, Some(commit)) => At::Commit(commit.clone()),
             (None, None) => At::Default,
         };
-        let mut push = match self.locate(&start.repository, &at, &trigger).await? {
-            Ok(push) => push,
+        let Located { mut push, tip } = match self.locate(&start.repository, &at, &trigger).await? {
+            Ok(located) => located,
             Err(refused) => return Ok(Err(refused)),
         };
         if let Some(commit) = &start.commit {
@@ -277,12 +221,13 @@ impl RunStarter {
             what,
             action: Some(action),
             by_commit: start.commit.is_some(),
+            tip,
         };
         self.start(&push, wanted).await.map(Ok)
     }
 
     /// The current commit of a place in a repository.
-    async fn locate(&self, repository: &RepositoryName, at: &At, trigger: &str) -> Result<Result<Push, Refused>, Fault> {
+    async fn locate(&self, repository: &RepositoryName, at: &At, trigger: &str) -> Result<Result<Located, Refused>, Fault> {
         let branch = match at {
             At::Branch(branch) => branch.clone(),
             At::Default | At::Commit(_) => match self.source.default_branch(repository).await? {
@@ -297,18 +242,21 @@ impl RunStarter {
         let Ok(reference) = format!("refs/heads/{branch}").parse::<Reference>() else {
             return Ok(Err(Refused(format!("{branch:?} is not a valid branch name"))));
         };
-        let commit: CommitId = match at {
-            At::Commit(commit) => commit.clone(),
-            At::Default | At::Branch(_) => match self.begun(&self.engine.run_id(trigger, &reference), repository, &branch).await? {
-                Some(commit) => commit,
-                None => {
-                    return Ok(Err(Refused(format!(
-                        "repository {repository} has no branch {branch}, or does not exist"
-                    ))));
-                }
+        let (commit, tip) = match at {
+            At::Commit(commit) => (commit.clone(), None),
+            At::Default | At::Branch(_) => match self.begun(&self.engine.run_id(trigger, &reference)).await? {
+                Some(commit) => (commit, None),
+                None => match self.source.tip(repository, &branch).await? {
+                    Some(tip) => (tip.clone(), Some(tip)),
+                    None => {
+                        return Ok(Err(Refused(format!(
+                            "repository {repository} has no branch {branch}, or does not exist"
+                        ))));
+                    }
+                },
             },
         };
-        Ok(Ok(Push {
+        let push = Push {
             trigger: trigger.to_owned(),
             repository: repository.clone(),
             reference,
@@ -316,16 +264,16 @@ impl RunStarter {
             previous: None,
             by: None,
             at: None,
-        }))
+        };
+        Ok(Ok(Located { push, tip }))
     }
 
-    /// The tip of a branch. A large run's builds are stored before the run; if an earlier try stopped after that, this run uses their commit,
-    /// wherever the branch points now. (Two simultaneous tries, between which the branch moves, do not notice each other.)
-    async fn begun(&self, id: &RunId, repository: &RepositoryName, branch: &str) -> Result<Option<CommitId>, Fault> {
-        match self.engine.ledger.builds_of(id).await?.pop() {
-            Some(build) => Ok(Some(build.record.spec.commit)),
-            None => self.source.tip(repository, branch).await,
-        }
+    /// The commit of a run of which an earlier try has stored builds. A large run's builds are stored before the run; if an earlier try stopped after
+    /// that, this run uses their commit, wherever the branch points now. (Two simultaneous tries, between which the branch moves, do not notice each
+    /// other.)
+    async fn begun(&self, id: &RunId) -> Result<Option<CommitId>, Fault> {
+        let build = self.engine.ledger.builds_of(id).await?.pop();
+        Ok(build.map(|build| build.record.spec.commit))
     }
 
     async fn start(&self, push: &Push, wanted: Wanted<'_>) -> Result<Started, Fault> {
@@ -336,7 +284,11 @@ impl RunStarter {
         if !is_push && self.engine.ledger.load::<Run>(&id).await?.is_some() {
             return Ok(Started::Again(id));
         }
-        let (push, plan) = self.plan(&id, push, &wanted.what).await?;
+        let tip = match (wanted.tip, push.reference.branch()) {
+            (None, Some(branch)) if wanted.by_commit => self.source.tip(&push.repository, branch).await?,
+            (tip, _) => tip,
+        };
+        let (push, plan) = self.plan(&id, push, &wanted.what, tip.as_ref()).await?;
         let about = match &wanted.what {
             WantedJobs::Job(job) => Some((*job).clone()),
             WantedJobs::Script { name, .. } => Some(name.clone()),
@@ -346,15 +298,9 @@ impl RunStarter {
             origin: wanted.what.origin(),
             action: wanted.action.cloned().zip(about),
             retry_of: None,
-            off_tip: wanted.by_commit && !self.is_tip(&push).await?,
+            off_tip: wanted.by_commit && tip.as_ref() != Some(&push.commit),
         };
         self.carry_out(id, &push, plan, around).await
-    }
-
-    async fn is_tip(&self, push: &Push) -> Result<bool, Fault> {
-        let Some(branch) = push.reference.branch() else { return Ok(false) };
-        let tip = self.source.tip(&push.repository, branch).await?;
-        Ok(tip.as_ref() == Some(&push.commit))
     }
 
     /// Stores the planned run, and performs the effects in its outbox.
@@ -412,134 +358,6 @@ impl RunStarter {
         }
     }
 
-    /// Plans a run, and returns the push with the run's commit: another one than in the event if that was the id of an annotated tag.
-    pub(crate) async fn plan(&self, id: &RunId, push: &Push, wanted: &WantedJobs<'_>) -> Result<(Push, Plan), Fault> {
-        let mut push = push.clone();
-        if let WantedJobs::Script {
-            name,
-            agent,
-            run,
-            on_behalf,
-        } = wanted
-        {
-            let suite = match self.suite().await? {
-                Ok(suite) => suite,
-                Err(message) => return Ok((push, Plan::Rejected(message))),
-            };
-            let plan = match config::plan_script(id, &push, name.clone(), (agent, run), &suite, *on_behalf) {
-                Ok(spec) => Plan::Builds {
-                    specs: vec![spec],
-                    others: Vec::new(),
-                    supersedes: false,
-                },
-                Err(error) => Plan::Rejected(error.to_string()),
-            };
-            return Ok((push, plan));
-        }
-        let by_push = matches!(wanted, WantedJobs::ByFilters);
-        let (file, message, suite) = try_join3(
-            self.source.file(&push.repository, &push.commit, PIPELINE_FILE),
-            async {
-                // A request means that the run is wanted, whatever the commit's message says; so does a tag.
-                if by_push && push.reference.branch().is_some() {
-                    self.source.message(&push.repository, &push.commit).await
-                } else {
-                    Ok(None)
-                }
-            },
-            self.engine.store.configuration(),
-        )
-        .await?;
-        if message.as_deref().is_some_and(config::skips) {
-            return Ok((push, Plan::Nothing(NothingWhy::Skipped)));
-        }
-        let file = match file {
-            Some(file) => Ok(file),
-            None => self.look_around(&push).await?,
-        };
-        let FileAt { commit, content } = match file {
-            Ok(file) => file,
-            Err(plan) => return Ok((push, plan)),
-        };
-        push.commit = commit;
-        let plan = match self.plan_file(id, &push, wanted, content, suite.as_deref()).await? {
-            Ok(plan) => plan,
-            Err(message) => Plan::Rejected(message),
-        };
-        Ok((push, plan))
-    }
-
-    /// Handles a pushed commit without a pipeline file: finds the file at the commit of an annotated tag whose own id the event contained, a file
-    /// with a similar name, or nothing, not even the commit.
-    async fn look_around(&self, push: &Push) -> Result<Result<FileAt, Plan>, Fault> {
-        let source = &self.source;
-        let root = match source.root(&push.repository, &Revision::Commit(push.commit.clone())).await? {
-            None if push.reference.branch().is_none() => {
-                source.root(&push.repository, &Revision::Reference(push.reference.clone())).await?
-            }
-            root => root,
-        };
-        let Some(root) = root else {
-            return Ok(Err(Plan::Nothing(NothingWhy::NoCommit)));
-        };
-        if root.commit != push.commit
-            && let Some(file) = source.file(&push.repository, &root.commit, PIPELINE_FILE).await?
-        {
-            return Ok(Ok(file));
-        }
-        Ok(Err(match root.files.iter().find(|name| config::is_misnamed(name)) {
-            Some(name) => Plan::Rejected(format!("{name}: expected {PIPELINE_FILE} as the name of the pipeline file")),
-            None => Plan::Nothing(NothingWhy::NoPipelineFile),
-        }))
-    }
-
-    /// Plans the jobs of a pipeline file, or returns the error in it or in the suite configuration.
-    async fn plan_file(
-        &self,
-        id: &RunId,
-        push: &Push,
-        wanted: &WantedJobs<'_>,
-        file: SourceFile,
-        suite: Option<&str>,
-    ) -> Result<Result<Plan, String>, Fault> {
-        let text = match file {
-            SourceFile::Text(text) => text,
-            SourceFile::NotText => return Ok(Err(format!("{PIPELINE_FILE}: it is not UTF-8 text"))),
-            SourceFile::TooLarge => return Ok(Err(format!("{PIPELINE_FILE}: too large to be read"))),
-        };
-        let file = match PipelineFile::parse(&text) {
-            Ok(file) => file,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        let suite = match self.engine.serving(suite).await? {
-            Ok(suite) => suite,
-            Err(why) => return Ok(Err(why.into_message())),
-        };
-        let by_push = matches!(wanted, WantedJobs::ByFilters);
-        // A new branch has no previous commit to compare with, so every path counts as changed.
-        let changed = match &push.previous {
-            Some(previous) if by_push && file.needs_changes(&push.reference) => {
-                self.source.changed(&push.repository, previous, &push.commit).await?
-            }
-            _ => None,
-        };
-        let select = match wanted {
-            WantedJobs::Job(job) => Select::Job(job),
-            WantedJobs::Again(jobs) => Select::Exactly(jobs),
-            _ => Select::ByFilters(changed.as_deref()),
-        };
-        let supersedes = by_push && push.reference.branch().is_some_and(|branch| file.concurrency().supersedes(branch));
-        Ok(match config::plan(id, push, &file, &suite, select) {
-            Ok(specs) if specs.is_empty() => Ok(Plan::Nothing(NothingWhy::NoJobWanted)),
-            Ok(specs) => Ok(Plan::Builds {
-                others: names_beside(&file, &specs),
-                specs,
-                supersedes,
-            }),
-            Err(error) => Err(error.to_string()),
-        })
-    }
-
     pub(crate) async fn suite(&self) -> Result<Result<SuiteConfig, String>, Fault> {
         Ok(self.engine.configuration().await?.map_err(NoConfiguration::into_message))
     }
@@ -571,15 +389,6 @@ impl RunStarter {
 
 /// The largest specification of a build, in bytes of JSON: half of the largest record, whose other half is for attempts, results and effects.
 const LARGEST_SPEC: usize = 150_000;
-
-/// The jobs of a file that are not among these.
-fn names_beside(file: &PipelineFile, specs: &[BuildSpec]) -> Vec<JobName> {
-    let names = file.jobs().iter().map(|job| &job.name);
-    names
-        .filter(|name| specs.iter().all(|spec| spec.id.job != **name))
-        .cloned()
-        .collect()
-}
 
 /// The error about a job that its build's record has no room for.
 fn too_large(spec: &BuildSpec) -> Option<String> {

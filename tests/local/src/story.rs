@@ -217,6 +217,7 @@ fn of_effect(entry: &Entry) -> Option<(String, String)> {
     let caller = entry.caller.as_deref()?.strip_prefix("bellhop-")?.to_owned();
     let what = match (entry.service.as_str(), entry.operation.as_str()) {
         ("codecommit", "GetRepository") => "reads the default branch (CodeCommit GetRepository)".to_owned(),
+        ("codecommit", "GetMergeOptions") => "looks whether the commit is on the branch (CodeCommit GetMergeOptions)".to_owned(),
         ("codecommit", "GetBranch") => "reads the branch's commit (CodeCommit GetBranch)".to_owned(),
         ("codecommit", "GetFolder") => "looks for a misnamed pipeline file (CodeCommit GetFolder)".to_owned(),
         ("codecommit", "GetFile") => "reads .bellhop.yaml (CodeCommit GetFile)".to_owned(),

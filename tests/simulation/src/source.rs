@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use bellhop_domain::ids::{CommitId, Reference, RepositoryName};
 use bellhop_domain::run::trigger::Push;
 use bellhop_domain::spec::BuildSpec;
+use bellhop_engine::ports::Ancestry;
 
 use crate::ecs::MACHINE;
 use crate::world::{HOUR, MINUTE, Millis, SECOND, timestamp};
@@ -269,6 +270,22 @@ impl Repository {
 
     pub(crate) fn tip(&self, repository: &RepositoryName, branch: &str, at: Millis) -> Option<CommitId> {
         self.tips(repository, branch, at, at).pop()
+    }
+
+    /// Whether a branch that points to a commit has pointed to another one before: pushes only add to a branch here.
+    pub(crate) fn ancestry(&self, repository: &RepositoryName, commit: &CommitId, tip: &CommitId) -> Ancestry {
+        let branches = self.history.iter().filter(|(_, of, _, id)| of == repository && id == tip);
+        let before = |since: &Millis, of: &Reference| {
+            let is_before = |(at, in_repository, branch, id): &(Millis, RepositoryName, Reference, CommitId)| {
+                at <= since && in_repository == repository && branch == of && id == commit
+            };
+            self.history.iter().any(is_before)
+        };
+        if branches.into_iter().any(|(since, _, branch, _)| before(since, branch)) {
+            Ancestry::Ancestor
+        } else {
+            Ancestry::Elsewhere
+        }
     }
 
     /// What a branch has pointed to at one moment, and then until another one.

@@ -204,6 +204,7 @@ impl CodeCommit {
             "GetRepository" => self.get_repository(&repository, request).await?,
             "GetBranch" => get_branch(&repository, request).await?,
             "GetDifferences" => get_differences(&repository, request).await?,
+            "GetMergeOptions" => get_merge_options(&repository, request).await?,
             _ => return Err(AwsError::unknown_operation(call)),
         };
         Ok(body.into())
@@ -439,6 +440,28 @@ async fn get_differences(repository: &Repository, request: &Value) -> Result<Val
         body["NextToken"] = BASE64.encode(end.to_string().as_bytes()).into();
     }
     Ok(body)
+}
+
+/// The merge base of two commits. Which merges would work is not worked out, beyond what the base says: everything here is for a client that asks for
+/// the base. Two commits without a common one are refused, since the answer always has a base
+/// (<https://docs.aws.amazon.com/codecommit/latest/APIReference/API_GetMergeOptions.html>).
+async fn get_merge_options(repository: &Repository, request: &Value) -> Result<Value, AwsError> {
+    let specifiers = [&request["sourceCommitSpecifier"], &request["destinationCommitSpecifier"]];
+    if specifiers.iter().any(|specifier| !specifier.is_string()) {
+        return Err(AwsError::client("CommitRequiredException", "A commit is required."));
+    }
+    let source = resolve(repository, specifiers[0]).await?;
+    let destination = resolve(repository, specifiers[1]).await?;
+    let Some(base) = repository.merge_base(&source, &destination).await.map_err(broken)? else {
+        let message = "The tips of the specified branches have no common commit.";
+        return Err(AwsError::client("TipsDivergenceExceededException", message));
+    };
+    let options = if base == destination {
+        json!(["FAST_FORWARD_MERGE", "SQUASH_MERGE", "THREE_WAY_MERGE"])
+    } else {
+        json!(["SQUASH_MERGE", "THREE_WAY_MERGE"])
+    };
+    Ok(json!({ "mergeOptions": options, "sourceCommitId": source, "destinationCommitId": destination, "baseCommitId": base }))
 }
 
 fn page_start(token: &str) -> Option<usize> {

@@ -207,6 +207,12 @@ impl Repository {
         Ok(differences)
     }
 
+    /// The best common ancestor of two commits; None where they have none.
+    pub(crate) async fn merge_base(&self, one: &str, other: &str) -> anyhow::Result<Option<String>> {
+        let output = self.run(["merge-base", one, other]).await?;
+        Ok(output.map(|output| text(&output).trim_end().to_owned()))
+    }
+
     /// The branch that HEAD names; None before anything has been pushed to it.
     pub(crate) async fn default_branch(&self) -> anyhow::Result<Option<String>> {
         if self.resolve(None).await?.is_none() {

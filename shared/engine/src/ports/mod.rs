@@ -26,6 +26,6 @@ pub use ledger::{Created, Entry, Item, Lane, Ledger, List, Listing, TRANSACTION,
 pub use notifier::{Notifier, Waker};
 pub use pipelines::{Answered, Pipelines};
 pub use services::{Restarted, Services};
-pub use source::{FileAt, Revision, Root, Source, SourceFile};
+pub use source::{Ancestry, FileAt, Revision, Root, Source, SourceFile};
 pub use store::Store;
 pub use timer::{CLOCKS, Timer};

@@ -23,8 +23,22 @@ pub trait Source: Send + Sync {
     /// The default branch of a repository; `None` if the repository does not exist or is empty.
     async fn default_branch(&self, repository: &RepositoryName) -> Result<Option<String>, Fault>;
 
+    /// Whether a commit can be reached from the tip of a branch: whether it is the tip, or comes before it.
+    async fn ancestry(&self, repository: &RepositoryName, commit: &CommitId, tip: &CommitId) -> Result<Ancestry, Fault>;
+
     /// The commit at the tip of a branch; `None` if there is no such branch or repository.
     async fn tip(&self, repository: &RepositoryName, branch: &str) -> Result<Option<CommitId>, Fault>;
+}
+
+/// Where a commit is, seen from the tip of a branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ancestry {
+    /// It is the tip, or comes before it.
+    Ancestor,
+    /// It is not among the commits of the branch, or one of the two does not exist.
+    Elsewhere,
+    /// The service refuses to compare the two, because they differ too much.
+    Incomparable,
 }
 
 /// A revision in a repository.

@@ -10,6 +10,7 @@ mod alarms;
 mod backups;
 mod builds;
 mod counting;
+mod gates;
 mod instances;
 mod launcher;
 mod performers;

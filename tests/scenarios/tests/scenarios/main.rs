@@ -22,6 +22,7 @@ mod memory;
 mod needs;
 mod order;
 mod pipelines;
+mod refs;
 mod refusals;
 mod repairs;
 mod repeated;

@@ -17,8 +17,8 @@ use bellhop_domain::run::pipeline::PipelineAnswer;
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::memory::MemoryLedger;
 use bellhop_engine::ports::{
-    Answered, CLOCKS, Clock, Created, Entry, Executor, Executors, FileAt, Item, Lane, Launch, Ledger, List, Meter, Notifier, Pipelines,
-    Revision, Root, Source, SourceFile, Store, Text, Timer, Waker, Written,
+    Ancestry, Answered, CLOCKS, Clock, Created, Entry, Executor, Executors, FileAt, Item, Lane, Launch, Ledger, List, Meter, Notifier,
+    Pipelines, Revision, Root, Source, SourceFile, Store, Text, Timer, Waker, Written,
 };
 use bellhop_engine::{BuildPorts, Engine, Fault, Performs, RunStarter};
 use jiff::Timestamp;
@@ -509,6 +509,10 @@ impl Source for Port {
     }
 
     async fn default_branch(&self, _: &RepositoryName) -> Result<Option<String>, Fault> {
+        none()
+    }
+
+    async fn ancestry(&self, _: &RepositoryName, _: &CommitId, _: &CommitId) -> Result<Ancestry, Fault> {
         none()
     }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bellhop_domain::ids::{CommitId, RepositoryName};
 use bellhop_engine::Fault;
-use bellhop_engine::ports::{FileAt, Revision, Root, Source, SourceFile};
+use bellhop_engine::ports::{Ancestry, FileAt, Revision, Root, Source, SourceFile};
 
 use super::fate::Service;
 use super::port::Port;
@@ -51,6 +51,14 @@ impl Source for Port {
         let repository = repository.clone();
         self.call(Service::Other, "GetRepository", Subject::World, move |world| {
             world.repository.default_branch(&repository).map(str::to_owned)
+        })
+        .await
+    }
+
+    async fn ancestry(&self, repository: &RepositoryName, commit: &CommitId, tip: &CommitId) -> Result<Ancestry, Fault> {
+        let (repository, commit, tip) = (repository.clone(), commit.clone(), tip.clone());
+        self.call(Service::Other, "GetMergeOptions", Subject::World, move |world| {
+            world.repository.ancestry(&repository, &commit, &tip)
         })
         .await
     }

@@ -316,6 +316,60 @@ async fn differences_come_in_pages() {
 }
 
 #[tokio::test]
+async fn two_commits_have_a_merge_base() {
+    let setup = start().await;
+    let clone = clone(&setup).await;
+    std::fs::write(clone.join("a"), "1").unwrap();
+    let first = commit(&clone, "First");
+    std::fs::write(clone.join("a"), "2").unwrap();
+    let second = commit(&clone, "Second");
+    git(&clone, &["push", "--quiet", "origin", "main"]);
+    git(&clone, &["checkout", "--quiet", "-b", "other", &first]);
+    std::fs::write(clone.join("b"), "1").unwrap();
+    let aside = commit(&clone, "Aside");
+    git(&clone, &["push", "--quiet", "origin", "other"]);
+    git(&clone, &["checkout", "--quiet", "--orphan", "alone"]);
+    let alone = commit(&clone, "Alone");
+    git(&clone, &["push", "--quiet", "origin", "alone"]);
+
+    let options = async |source: &str, destination: &str| {
+        let request = json!({ "repositoryName": "shop", "sourceCommitSpecifier": source, "destinationCommitSpecifier": destination });
+        call(&setup, "GetMergeOptions", &request).await
+    };
+    for (source, destination, base) in [
+        (&first, &second, &first),
+        (&second, &second, &second),
+        (&second, &first, &first),
+        (&aside, &second, &first),
+    ] {
+        let (status, body) = options(source, destination).await;
+        assert_eq!(status, 200, "{body}");
+        let ids = ["sourceCommitId", "destinationCommitId", "baseCommitId"].map(|id| body[id].as_str().unwrap());
+        assert_eq!(ids, [source.as_str(), destination.as_str(), base.as_str()]);
+        let can_fast_forward = body["mergeOptions"].as_array().unwrap().contains(&json!("FAST_FORWARD_MERGE"));
+        assert_eq!(can_fast_forward, base == destination);
+    }
+    let (_, body) = options("refs/heads/other", "main").await;
+    assert_eq!(body["sourceCommitId"], aside);
+    let nothing = "0123456789012345678901234567890123456789";
+    for (source, destination, code) in [
+        (nothing, second.as_str(), "CommitDoesNotExistException"),
+        (second.as_str(), nothing, "CommitDoesNotExistException"),
+        (alone.as_str(), second.as_str(), "TipsDivergenceExceededException"),
+    ] {
+        let (status, body) = options(source, destination).await;
+        assert_eq!((status, &body["__type"]), (400, &json!(code)));
+    }
+    let (_, body) = call(
+        &setup,
+        "GetMergeOptions",
+        &json!({ "repositoryName": "shop", "sourceCommitSpecifier": first }),
+    )
+    .await;
+    assert_eq!(body["__type"], "CommitRequiredException");
+}
+
+#[tokio::test]
 async fn a_git_that_does_not_work_is_an_error_and_no_missing_commit_or_file() {
     let setup = start().await;
     let clone = clone(&setup).await;

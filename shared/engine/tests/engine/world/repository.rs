@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bellhop_domain::ids::{CommitId, RepositoryName};
 use bellhop_engine::Fault;
-use bellhop_engine::ports::{FileAt, Revision, Root, Source, SourceFile};
+use bellhop_engine::ports::{Ancestry, FileAt, Revision, Root, Source, SourceFile};
 
 use super::values::push;
 
@@ -19,6 +19,14 @@ pub(crate) struct FakeRepository {
     pub(crate) changed: Mutex<Option<Vec<String>>>,
     /// What its one branch points to, where that is not the commit of every push.
     pub(crate) tip: Mutex<Option<CommitId>>,
+    /// The commits that come before the tip of its branch.
+    pub(crate) merged: Mutex<Vec<CommitId>>,
+    /// What was asked about tips, tags and merge bases, in this order.
+    pub(crate) asked: Mutex<Vec<String>>,
+    /// Nothing is said about ancestry.
+    pub(crate) silent: AtomicBool,
+    /// Commits are too different to be compared.
+    pub(crate) incomparable: AtomicBool,
     /// How often commits were compared.
     pub(crate) comparisons: AtomicUsize,
     /// It is there no more.
@@ -44,6 +52,9 @@ impl Source for FakeRepository {
     }
 
     async fn root(&self, _: &RepositoryName, at: &Revision) -> Result<Option<Root>, Fault> {
+        if let Revision::Reference(reference) = at {
+            self.asked.lock().unwrap().push(format!("commit of {reference}"));
+        }
         let tag = self.tag.lock().unwrap().clone();
         let commit = match (at, tag) {
             (Revision::Commit(commit), Some((tag, _))) if *commit == tag => return Ok(None),
@@ -71,7 +82,20 @@ impl Source for FakeRepository {
         Ok(is_there.then(|| "main".to_owned()))
     }
 
+    async fn ancestry(&self, _: &RepositoryName, commit: &CommitId, _: &CommitId) -> Result<Ancestry, Fault> {
+        self.asked.lock().unwrap().push(format!("ancestry of {}", commit.short()));
+        if self.silent.load(Ordering::SeqCst) {
+            return Err(Fault::transient("CodeCommit does not answer"));
+        }
+        if self.incomparable.load(Ordering::SeqCst) {
+            return Ok(Ancestry::Incomparable);
+        }
+        let is_merged = self.merged.lock().unwrap().contains(commit);
+        Ok(if is_merged { Ancestry::Ancestor } else { Ancestry::Elsewhere })
+    }
+
     async fn tip(&self, repository: &RepositoryName, branch: &str) -> Result<Option<CommitId>, Fault> {
+        self.asked.lock().unwrap().push(format!("tip of {branch}"));
         let is_there = repository.as_str() == "shop" && branch == "main";
         let tip = self.tip.lock().unwrap().clone();
         Ok(is_there.then(|| tip.unwrap_or_else(|| push("any").commit)))
