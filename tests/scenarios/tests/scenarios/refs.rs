@@ -111,7 +111,7 @@ async fn a_request_cannot_claim_a_branch_for_a_commit_of_another() {
     let expected = format!("commit {} is not on `refs/heads/main`", &aside.as_str().unwrap()[..7]);
     assert!(answer.to_string().contains(&expected), "{answer}");
     assert_eq!(asked(&world).len(), 2, "the tip and the merge base");
-    assert_eq!(jobs(&world), [String::new(); 0]);
+    assert_eq!(jobs(&world), Vec::<String>::new());
 
     // The tip and what comes before it are on the branch.
     assert_eq!(ask(&world, start(&second)).await["status"], "open");
@@ -150,7 +150,7 @@ async fn a_push_that_is_no_longer_on_its_branch_does_not_deploy() {
     let silent = Rule::new("codecommit", "GetMergeOptions", Fault::ServerError).times(Times::Always);
     let silent = world.faults().inject(silent);
     world.push(&event).await.unwrap_err();
-    assert_eq!(jobs(&world), [String::new(); 0], "without an answer, nothing starts");
+    assert_eq!(jobs(&world), Vec::<String>::new(), "without an answer, nothing starts");
     assert!(world.faults().remove(silent));
     world.push(&event).await.unwrap();
     assert_eq!(jobs(&world), ["deploy", "test"]);
