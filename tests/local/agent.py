@@ -13,11 +13,14 @@ import time
 import unittest
 from pathlib import Path
 
-from agent_store import KEY, REGION, SECRET, TOKEN, Store
+from agent_store import IDENTITY, KEY, REGION, SECRET, TOKEN, Store
 
 ROOT = Path(__file__).resolve().parents[2]
 # `cargo xtask test` names the one that it has built.
 PROGRAM = Path(os.environ.get("BELLHOP_AGENT", ROOT / "target" / "debug" / "bellhop-agent")).resolve()
+
+# Where it leaves what it leaves.
+PLACE = f"bucket/runs/abcdefghij/{IDENTITY}/test/1"
 
 
 def git(folder, *arguments):
@@ -64,7 +67,7 @@ class Agent:
             "BELLHOP_COMMIT": case.commits[-1],
             "BELLHOP_REF": "refs/heads/main",
             "BELLHOP_CAPACITY": "on-demand",
-            "BELLHOP_RESULT_URI": "s3://bucket/runs/abcdefghij/test/1/result.json",
+            "BELLHOP_RESULT_URI": "s3://bucket/runs/abcdefghij/{identity}/test/1/result.json",
             "GIT_CONFIG_COUNT": "1",
             "GIT_CONFIG_KEY_0": f"url.{case.root}/repositories/.insteadOf",
             "GIT_CONFIG_VALUE_0": "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/",
@@ -80,7 +83,7 @@ class Agent:
         self.log.touch()
         with open(self.log if log is None else log, "wb") as log:
             self.process = subprocess.Popen(
-                [str(PROGRAM)], cwd=self.work, env=self.values, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                [str(PROGRAM)], cwd=self.work, env={"AWS_ENDPOINT_URL_STS": self.store.url, **self.values}, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
         return self
 
@@ -119,12 +122,12 @@ class Agent:
     @property
     def artifacts(self):
         """What was uploaded: contents by path."""
-        top = self.s3 / "bucket/runs/abcdefghij/test/1/artifacts"
+        top = self.s3 / PLACE / "artifacts"
         return {str(path.relative_to(top)): path.read_text() for path in sorted(top.rglob("*")) if path.is_file()}
 
     @property
     def report(self):
-        return json.loads((self.s3 / "bucket/runs/abcdefghij/test/1/result.json").read_bytes().decode("utf-8"))
+        return json.loads((self.s3 / PLACE / "result.json").read_bytes().decode("utf-8"))
 
 
 class AgentCase(unittest.TestCase):
@@ -160,7 +163,7 @@ class AgentCase(unittest.TestCase):
 
     def keeping(self, patterns, script, **environment):
         """An agent whose job has artifacts."""
-        places = {"BELLHOP_ARTIFACTS": patterns, "BELLHOP_ARTIFACTS_URI": "s3://bucket/runs/abcdefghij/test/1/artifacts/"}
+        places = {"BELLHOP_ARTIFACTS": patterns, "BELLHOP_ARTIFACTS_URI": "s3://bucket/runs/abcdefghij/{identity}/test/1/artifacts/"}
         return self.agent(script, **places, **environment)
 
     def assertReport(self, agent, **expected):

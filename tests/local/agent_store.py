@@ -18,6 +18,8 @@ KEY = "AKIDEXAMPLE"
 SECRET = "do-not-print-me"
 TOKEN = "do-not-print-this/token"
 REGION = "eu-west-1"
+# What STS says of the agent: ROLE-ID:TASK-ID.
+IDENTITY = "AROAEXAMPLE:0a1b2c3d"
 # What a container shows to get credentials.
 CONTAINER_TOKEN = "do-not-print-this-either"
 
@@ -117,6 +119,9 @@ class Store(http.server.ThreadingHTTPServer):
         self.silent = False
         # How often credentials were asked for.
         self.credentials = 0
+        # How often the identity was asked for, and whether it is.
+        self.identities = 0
+        self.unknown = False
         self.mistakes = []
         self.closing = threading.Event()
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -173,6 +178,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not path.is_file():
             return self.refuse(404, "NoSuchKey", "The specified key does not exist.")
         return self.answer(200, path.read_bytes())
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if urllib.parse.parse_qs(body).get("Action") != ["GetCallerIdentity"]:
+            return self.answer(404)
+        self.server.identities += 1
+        if self.server.unknown:
+            text = "<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code><Message>expired</Message></Error></ErrorResponse>"
+            return self.answer(403, text.encode())
+        result = f"<GetCallerIdentityResult><UserId>{IDENTITY}</UserId></GetCallerIdentityResult>"
+        return self.answer(200, f"<GetCallerIdentityResponse>{result}</GetCallerIdentityResponse>".encode())
 
     def do_PUT(self):
         server = self.server

@@ -118,8 +118,14 @@ AGENT = [
     ("reads the suite configuration", "s3:GetObject", "arn:aws:s3:::{bucket}/config/bellhop.yaml"),
     ("reads a run's report", "s3:GetObject", "arn:aws:s3:::{bucket}/runs/abcdefghij/report.json"),
     ("writes a run's report", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/abcdefghij/report.json"),
-    ("reads another build's artifacts", "s3:GetObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/test/1/artifacts/a.zip"),
-    ("gives another build a script", "s3:PutObject", "arn:aws:s3:::{bucket}/scripts/klmnopqrst/test"),
+    ("reads another build's artifacts", "s3:GetObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{other_id}/test/1/artifacts/a.zip"),
+    ("reads another project's artifacts", "s3:GetObject", "arn:aws:s3:::{bucket}/builds/shop/klmnopqrst/test/1/0a1b2c3d/artifacts/a.zip"),
+    ("reports for another agent", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{other_id}/test/1/result.json"),
+    ("leaves an artifact for another agent", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{other_id}/test/1/artifacts/a.zip"),
+    ("names a folder in another agent's after itself", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{other_id}/test/1/artifacts/{own_id}/a.zip"),
+    ("leaves a file beside the folders", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/test/1/result.json"),
+    ("leaves a folder at no run", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/{own_id}/test/1/result.json"),
+    ("gives another build a script", "s3:PutObject", "arn:aws:s3:::{bucket}/scripts/shop/0a1b2c3d"),
     ("lists the bucket", "s3:ListBucket", "arn:aws:s3:::{bucket}", {"s3:prefix": "runs/"}),
     ("reads the ledger", "dynamodb:GetItem", "arn:aws:dynamodb:{here}:table/{table}"),
     ("looks through the ledger", "dynamodb:Query", "arn:aws:dynamodb:{here}:table/{table}"),
@@ -172,7 +178,7 @@ SOME = [
         ["push", "pipeline", "control", "spot-interruption", "alarm", "backup", "sweep"],
     ),
     ("gives all agents another image", "ecr:PutImage", "arn:aws:ecr:{here}:repository/bellhop-agent", {}, []),
-    ("keeps a script", "s3:PutObject", "arn:aws:s3:::{bucket}/scripts/abcdefghij/test", {}, ["push", "pipeline", "control", "alarm"]),
+    ("keeps a script", "s3:PutObject", "arn:aws:s3:::{bucket}/scripts/shop/0a1b2c3d", {}, ["push", "pipeline", "control", "alarm"]),
     (
         "starts an agent",
         "ecs:RunTask",
@@ -193,10 +199,11 @@ SOME = [
 TESTS = ["TestTaskRole", "PublishTaskRole", "DeployTaskRole"]
 WORK = [
     ("checks out", "codecommit:GitPull", "arn:aws:codecommit:{here}:shop", {}, [*TESTS, "CodeBuildRole"]),
-    ("reads its script", "s3:GetObject", "arn:aws:s3:::{bucket}/scripts/abcdefghij/test", {}, TESTS),
-    ("reports", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/abcdefghij/test/1/result.json", {}, TESTS),
-    ("leaves an artifact", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/abcdefghij/test/1/artifacts/a.zip", {}, [*TESTS, "CodeBuildRole"]),
-    ("gives up a large artifact", "s3:AbortMultipartUpload", "arn:aws:s3:::{bucket}/runs/abcdefghij/test/1/artifacts/a.zip", {}, TESTS),
+    ("reads its script", "s3:GetObject", "arn:aws:s3:::{bucket}/scripts/shop/0a1b2c3d", {}, TESTS),
+    ("reports", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/abcdefghij/{own_id}/test/1/result.json", {}, TESTS),
+    ("leaves an artifact", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/abcdefghij/{own_id}/test/1/artifacts/a.zip", {}, TESTS),
+    ("leaves a build's artifact", "s3:PutObject", "arn:aws:s3:::{bucket}/builds/shop/abcdefghij/test/1/0a1b2c3d/artifacts/a.zip", {}, ["CodeBuildRole"]),
+    ("gives up a large artifact", "s3:AbortMultipartUpload", "arn:aws:s3:::{bucket}/runs/abcdefghij/{own_id}/test/1/artifacts/a.zip", {}, TESTS),
     ("logs in to the registry", "ecr:GetAuthorizationToken", "*", {}, ["PublishTaskRole", "ExecutionRole", "CodeBuildRole", "AgentImageRole"]),
     ("reads what the agents' image is made of", "s3:GetObject", "arn:aws:s3:::{bucket}/images/agent.zip", {}, ["AgentImageRole"]),
     ("gives all agents another image", "ecr:PutImage", "arn:aws:ecr:{here}:repository/bellhop-agent", {}, ["AgentImageRole"]),
@@ -213,9 +220,14 @@ WORK = [
 # What agents may do to each other by default, although they need not: allowed today, so that an agent template with a role of its own is the way out (see
 # docs/how-to/agents.md). What is denied some day moves to `AGENT`.
 OPEN = [
-    ("reports in another build's place", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/test/1/result.json", "TestTaskRole"),
-    ("puts an artifact among another build's", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/test/1/artifacts/a.zip", "TestTaskRole"),
-    ("reads another build's script", "s3:GetObject", "arn:aws:s3:::{bucket}/scripts/klmnopqrst/test", "TestTaskRole"),
+    # Both need to know what others do not tell: the id of a build of CodeBuild, the hash of a script.
+    (
+        "leaves an artifact for another build of CodeBuild",
+        "s3:PutObject",
+        "arn:aws:s3:::{bucket}/builds/shop/klmnopqrst/test/1/0a1b2c3d/artifacts/a.zip",
+        "CodeBuildRole",
+    ),
+    ("reads another build's script", "s3:GetObject", "arn:aws:s3:::{bucket}/scripts/payroll/0a1b2c3d", "TestTaskRole"),
     ("reads any repository", "codecommit:GitPull", "arn:aws:codecommit:{here}:payroll", "TestTaskRole"),
     ("pushes any repository's image", "ecr:PutImage", "arn:aws:ecr:{here}:repository/ci/payroll", "PublishTaskRole"),
 ]
@@ -254,5 +266,5 @@ SERVICES = [
     ("cloudwatch.amazonaws.com", "kms:GenerateDataKey", "{key}", {"aws:SourceAccount": "999999999999"}, False),
     ("PushRole", "sns:Publish", "{topic}", {"aws:SecureTransport": "false"}, False),
     ("PushRole", "s3:GetObject", "arn:aws:s3:::{bucket}/config/bellhop.yaml", {"aws:SecureTransport": "false"}, False),
-    ("TestTaskRole", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/abcdefghij/test/1/artifacts/a.zip", {"aws:SecureTransport": "false"}, False),
+    ("TestTaskRole", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/abcdefghij/{own_id}/test/1/artifacts/a.zip", {"aws:SecureTransport": "false"}, False),
 ]

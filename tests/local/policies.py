@@ -15,6 +15,11 @@ HERE = f"{REGION}:{ACCOUNT}"
 ALWAYS = {"aws:RequestedRegion": REGION, "aws:SecureTransport": "true"}
 
 
+def user_id(role):
+    """What `aws:userid` is of a role, as an agent's task has it: ROLE-ID:SESSION."""
+    return f"AROA{role.upper()}:0a1b2c3d"
+
+
 class Request(NamedTuple):
     """What somebody asks for: a role by its name in its template, or a service."""
 
@@ -117,7 +122,7 @@ class Account:
                 "action": request.action,
                 "resource": request.resource,
                 "account": ACCOUNT,
-                "context": {**ALWAYS, **dict(request.context)},
+                "context": {**ALWAYS, **({"aws:userid": user_id(request.who)} if request.who in self.roles else {}), **dict(request.context)},
             }
             for request in requests
         ]

@@ -7,7 +7,7 @@ import shutil
 import time
 import unittest
 
-from agent import AgentCase
+from agent import PLACE, AgentCase
 from agent_store import Proxy, authority
 
 
@@ -187,7 +187,7 @@ class Artifacts(AgentCase):
         agent = self.keeping("number", "true")
         agent.values["AWS_ENDPOINT_URL_S3"] += "/some/path"
         agent.run()
-        self.assertTrue((agent.s3 / "some/path/bucket/runs/abcdefghij/test/1/artifacts/number").exists(), agent.output())
+        self.assertTrue((agent.s3 / "some/path" / PLACE / "artifacts/number").exists(), agent.output())
 
     def test_a_place_that_is_wrong_loses_no_artifacts_silently(self):
         agent = self.agent("true", BELLHOP_ARTIFACTS="number", BELLHOP_ARTIFACTS_URI="s3://bucket").run()

@@ -505,6 +505,24 @@ class EntryPoint(AgentCase):
         self.assertEqual(agent.store.credentials, 1)
         self.assertNotIn("do-not-print", agent.output())
 
+    def test_the_place_has_the_identity_of_the_credentials(self):
+        agent = self.keeping("number", "true").run()
+        self.assertReport(agent, phase="script")
+        self.assertEqual(agent.artifacts, {"number": "59\n"})
+        self.assertEqual(agent.store.identities, 1)
+
+    def test_without_an_identity_nothing_is_uploaded_and_the_script_counts(self):
+        agent = self.agent("exit 3")
+        agent.store.unknown = True
+        agent.run()
+        self.assertEqual(agent.code, 3)
+        self.assertIn("report: it could not be uploaded to s3://bucket/runs/abcdefghij/{identity}/test/1/result.json: STS does not tell the agent's identity", agent.output())
+        self.assertIn("ExpiredToken", agent.output())
+        self.assertEqual(agent.store.written, [])
+        agent = self.keeping("number", "true")
+        agent.store.unknown = True
+        self.assertEqual(agent.run().code, 91, agent.output())
+
     def test_an_address_of_credentials_that_does_not_answer_has_a_limit(self):
         agent = self.agent(AWS_CONTAINER_AUTHORIZATION_TOKEN=CONTAINER_TOKEN)
         agent.store.silent = True

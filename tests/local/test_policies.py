@@ -14,7 +14,7 @@ from pathlib import Path
 
 import attacks
 from infra import ACCOUNT, ROOT, SUITE, Promise, Template, as_list, given
-from policies import HERE, Account, Request, grants, made_up
+from policies import HERE, Account, Request, grants, made_up, user_id
 
 FUNCTIONS = ["push", "task-state", "build-state", "spot-interruption", "alarm", "pipeline", "control", "backup", "sweep"]
 AGENTS = Template.read(ROOT / "infra" / "agents.yaml")
@@ -34,6 +34,7 @@ EXPLAINED = [
         "s3:GetObject",
         "of an agent's report, where its end was seen before its launch was noted; of a suite configuration that was broken, by the sweep",
     ),
+    (["task-state"], "s3:GetObject", "of what an agent with a repository's role left, or a build of CodeBuild that ended meanwhile"),
     (
         ["push", "pipeline", "control", "spot-interruption", "alarm", "backup", "sweep"],
         "s3:ListBucketVersions",
@@ -152,6 +153,8 @@ class Suite:
         own = {
             **self.names,
             "own_role": self.account.roles[who].arn if who in self.account.roles else "",
+            "own_id": user_id(who),
+            "other_id": user_id(who).replace("0a1b2c3d", "ffffffff"),
             "own_function": f"bellhop-{next((function for function in FUNCTIONS if role_of(function) == who), 'push')}",
         }
         context = {key: value.format_map(own) for key, value in (context or {}).items()}

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use crate::artifacts;
+use crate::aws::config::Lazy;
+use crate::aws::identity::Identity;
 use crate::aws::s3::Store;
 use crate::checkout::{Checkout, Failure as CheckoutFailure, codecommit, credential_helper};
 use crate::errors::Errors;
@@ -35,7 +37,9 @@ const UPLOADS_SHOWN: usize = 20;
 /// Runs the attempt that the environment describes. Returns the exit code.
 pub async fn run(variables: &Variables) -> u8 {
     let settings = Settings::read(variables);
-    let store = Store::new(variables);
+    let aws = Lazy::new(variables);
+    let store = Store::new(&aws);
+    let identity = Identity::new(&aws);
     let mut supervisor = match Supervisor::new(Plan::new(settings.stop_timeout, settings.on_spot)) {
         Ok(supervisor) => supervisor,
         Err(error) => {
@@ -51,17 +55,30 @@ pub async fn run(variables: &Variables) -> u8 {
             supervisor: &mut supervisor,
             settings: &settings,
             store: &store,
+            identity: &identity,
         })
     });
     let report = match begun {
-        Ok(mut attempt) => attempt.report(variables).await,
+        Ok(mut attempt) => {
+            let mut report = pin!(attempt.report(variables));
+            // At the end there may be no time left to ask for it.
+            tokio::select! {
+                biased;
+                report = &mut report => report,
+                () = know(&identity, &settings) => report.await,
+            }
+        }
         Err(error) => {
             say(&format!("checkout: the agent cannot prepare its working folder: {error}"));
             Report::of_failed_checkout(false, error.to_string().as_bytes())
         }
     };
     // The job has ended: a signal from here on changes nothing but the time that is left.
-    if supervisor.before_the_end(upload(&report, &settings, &store)).await.is_none() {
+    if supervisor
+        .before_the_end(upload(&report, &settings, &store, &identity))
+        .await
+        .is_none()
+    {
         say("report: there was no time left to upload it");
     }
     if supervisor.unless_stopping(timeout(PATIENCE, finish())).await.is_none() {
@@ -70,11 +87,22 @@ pub async fn run(variables: &Variables) -> u8 {
     u8::try_from(report.exit_code).unwrap_or(u8::MAX)
 }
 
+/// Asks for the agent's identity, if the report's address needs it. A failure is of no matter yet: it is asked for again where it is needed.
+async fn know(identity: &Identity<'_>, settings: &Settings) {
+    if let Ok(address) = &settings.report_to {
+        let _ = identity.in_address(address).await;
+    }
+}
+
 /// Uploads the report. The exit code decides the result; without a report only details are missing.
-async fn upload(report: &Report, settings: &Settings, store: &Store<'_>) {
+async fn upload(report: &Report, settings: &Settings, store: &Store<'_>, identity: &Identity<'_>) {
     match &settings.report_to {
         Ok(address) => {
-            if let Err(error) = store.put(address, report.to_json(), "application/json").await {
+            let uploaded = match identity.in_address(address).await {
+                Ok(address) => store.put(&address, report.to_json(), "application/json").await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = uploaded {
                 say(&format!("report: it could not be uploaded to {address}: {error}"));
             }
         }
@@ -117,6 +145,7 @@ struct Attempt<'a> {
     errors: Errors,
     settings: &'a Settings,
     store: &'a Store<'a>,
+    identity: &'a Identity<'a>,
 }
 
 impl Attempt<'_> {
@@ -280,7 +309,12 @@ impl Attempt<'_> {
             return Artifacts::Done;
         }
         let begun = Instant::now();
-        let upload = artifacts::upload(self.store, &self.places.checkout, &settings.artifacts, to);
+        let upload = async {
+            match self.identity.in_address(to).await {
+                Ok(to) => artifacts::upload(self.store, &self.places.checkout, &settings.artifacts, &to).await,
+                Err(error) => Err(vec![error.to_string()]),
+            }
+        };
         let uploaded = match self.supervisor.unless_stopped(upload).await {
             Some(Ok(())) => return Artifacts::Done,
             Some(Err(errors)) => {

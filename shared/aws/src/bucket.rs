@@ -6,17 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use bellhop_domain::agent::{artifacts_prefix, result_key};
+use bellhop_domain::agent::{Folder, Place};
 use bellhop_domain::executor::observation::Report;
-use bellhop_domain::ids::AttemptId;
-use bellhop_domain::results::found::Artifact;
+use bellhop_domain::ids::AgentId;
+use bellhop_domain::results::found::{Artifact, Seal};
 use bellhop_engine::Fault;
 use bellhop_engine::ports::Store;
+use data_encoding::{BASE64, HEXLOWER};
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use crate::clock::timestamp;
 use crate::config::Lazy;
@@ -62,6 +66,28 @@ impl Bucket {
 
     fn cached(&self) -> Option<Cached> {
         self.configuration.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The seal of an object of which S3 keeps no SHA-256. It is read up to so many bytes; a longer one has none.
+    async fn hashed(&self, key: &str, limit: u64) -> Result<Seal, Fault> {
+        let mut reply = match self.client.get_object().bucket(&self.name).key(key).send().await {
+            Ok(reply) => reply,
+            Err(error) if is_missing(&error) => return Ok(Seal::default()),
+            Err(error) => return Err(fault(format_args!("read s3://{}/{key}", self.name), error)),
+        };
+        let version = reply.version_id().map(ToOwned::to_owned);
+        let (mut hash, mut length) = (Sha256::new(), 0_u64);
+        while let Some(more) = reply.body.next().await {
+            let more =
+                more.map_err(|error| Fault::transient(format!("failed to read all of s3://{}/{key}", self.name)).caused_by(error))?;
+            length = length.saturating_add(u64::try_from(more.len()).unwrap_or(u64::MAX));
+            if length > limit {
+                return Ok(Seal { version, sha256: None });
+            }
+            hash.update(&more);
+        }
+        let sha256 = Some(HEXLOWER.encode(&hash.finalize()));
+        Ok(Seal { version, sha256 })
     }
 
     async fn text_of(&self, key: &str, body: ByteStream) -> Result<String, Fault> {
@@ -160,15 +186,37 @@ impl Store for Bucket {
         Ok(())
     }
 
-    async fn agent_report(&self, attempt: &AttemptId) -> Result<Option<Report>, Fault> {
-        let key = result_key(attempt);
+    async fn folder(&self, place: &Place, agent: &AgentId) -> Result<Option<Folder>, Fault> {
+        let above = &place.above;
+        let mut pages = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.name)
+            .prefix(above)
+            .delimiter("/")
+            .into_paginator()
+            .send();
+        let mut folders = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| fault(format_args!("list s3://{}/{above}", self.name), error))?;
+            let names = page
+                .common_prefixes()
+                .iter()
+                .filter_map(|common| common.prefix()?.strip_prefix(above.as_str()));
+            folders.extend(names.map(|name| name.trim_end_matches('/').to_owned()));
+        }
+        Ok(place.folder_of(agent, folders.iter().map(String::as_str)))
+    }
+
+    async fn agent_report(&self, folder: &Folder) -> Result<Option<Report>, Fault> {
+        let key = folder.report();
         let reply = match self.client.get_object().bucket(&self.name).key(&key).send().await {
             Ok(reply) => reply,
             Err(error) if is_missing(&error) => return Ok(None),
             Err(error) => return Err(fault(format_args!("read s3://{}/{key}", self.name), error)),
         };
         if reply.content_length().is_some_and(|length| length > REPORT_LIMIT) {
-            tracing::warn!(%attempt, key, "the agent's report is too large");
+            tracing::warn!(key, "the agent's report is too large");
             return Ok(None);
         }
         let text = self.text_of(&key, reply.body).await?;
@@ -176,14 +224,14 @@ impl Store for Bucket {
             Ok(report) => Some(report),
             Err(error) => {
                 // The exit code still decides; the owner of the agent finds this line in the log.
-                tracing::warn!(%attempt, key, %error, "the agent's report cannot be read");
+                tracing::warn!(key, %error, "the agent's report cannot be read");
                 None
             }
         })
     }
 
-    async fn artifacts(&self, attempt: &AttemptId, limit: usize) -> Result<(Vec<Artifact>, u64), Fault> {
-        let prefix = artifacts_prefix(attempt);
+    async fn artifacts(&self, folder: &Folder, limit: usize) -> Result<(Vec<Artifact>, u64), Fault> {
+        let prefix = folder.artifacts();
         // S3 lists keys in the order of their bytes.
         let mut objects = self
             .client
@@ -206,6 +254,7 @@ impl Store for Bucket {
                     artifacts.push(Artifact {
                         path: path.to_owned(),
                         size: object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+                        seal: Seal::default(),
                     });
                 }
                 if count == COUNTED_ARTIFACTS {
@@ -216,9 +265,27 @@ impl Store for Bucket {
         Ok((artifacts, count))
     }
 
-    async fn artifact(&self, attempt: &AttemptId, path: &str, limit: u64) -> Result<Option<Vec<u8>>, Fault> {
-        let key = format!("{}{path}", artifacts_prefix(attempt));
-        let mut reply = match self.client.get_object().bucket(&self.name).key(&key).send().await {
+    async fn seal(&self, key: &str, readable: Option<u64>) -> Result<Seal, Fault> {
+        let request = self.client.head_object().bucket(&self.name).key(key);
+        let head = match request.checksum_mode(ChecksumMode::Enabled).send().await {
+            Ok(head) => head,
+            Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => return Ok(Seal::default()),
+            Err(error) => return Err(fault(format_args!("look at s3://{}/{key}", self.name), error)),
+        };
+        // Of an object that was uploaded in parts, it is one over the checksums of the parts.
+        let whole = head.checksum_type() != Some(&ChecksumType::Composite);
+        let kept = head.checksum_sha256().filter(|text| whole && !text.contains('-'));
+        match (kept.and_then(|text| BASE64.decode(text.as_bytes()).ok()), readable) {
+            (None, Some(limit)) => self.hashed(key, limit).await,
+            (hash, _) => Ok(Seal {
+                version: head.version_id().map(ToOwned::to_owned),
+                sha256: hash.map(|hash| HEXLOWER.encode(&hash)),
+            }),
+        }
+    }
+
+    async fn object(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>, Fault> {
+        let mut reply = match self.client.get_object().bucket(&self.name).key(key).send().await {
             Ok(reply) => reply,
             Err(error) if is_missing(&error) => return Ok(None),
             Err(error) => return Err(fault(format_args!("read s3://{}/{key}", self.name), error)),
@@ -254,9 +321,20 @@ mod tests {
     use std::fmt::Write;
 
     use super::*;
-    use crate::testing::{Reply, Wire, attempt};
+    use crate::testing::{Headers, Reply, Wire};
 
-    const PREFIX: &str = "runs/abcdefghij/image/2/artifacts/";
+    const PREFIX: &str = "runs/abcdefghij/AROA1:0a1b/image/2/artifacts/";
+
+    fn place() -> Place {
+        Place {
+            above: "runs/abcdefghij/".to_owned(),
+            below: "image/2/".to_owned(),
+        }
+    }
+
+    fn own_folder() -> Folder {
+        place().folder("AROA1:0a1b")
+    }
 
     fn page(keys: &[String], next: Option<&str>) -> Reply {
         let mut contents = String::new();
@@ -275,15 +353,18 @@ mod tests {
     }
 
     fn artifact(path: &str, size: u64) -> Artifact {
-        let path = path.to_owned();
-        Artifact { path, size }
+        Artifact {
+            path: path.to_owned(),
+            size,
+            seal: Seal::default(),
+        }
     }
 
     async fn listed(replies: Vec<Reply>, limit: usize) -> ((Vec<Artifact>, u64), usize) {
         let (aws, wire) = Wire::replying(replies);
-        let found = aws.bucket("suite", "x").artifacts(&attempt(), limit).await.unwrap();
+        let found = aws.bucket("suite", "x").artifacts(&own_folder(), limit).await.unwrap();
         let asked = wire.operations();
-        let prefix = "prefix=runs%2Fabcdefghij%2Fimage%2F2%2Fartifacts%2F";
+        let prefix = "prefix=runs%2Fabcdefghij%2FAROA1%3A0a1b%2Fimage%2F2%2Fartifacts%2F";
         assert!(
             asked.iter().all(|asked| asked.starts_with("GET ") && asked.contains(prefix)),
             "{asked:?}"
@@ -293,9 +374,13 @@ mod tests {
 
     async fn begin(reply: Reply, limit: u64) -> Option<Vec<u8>> {
         let (aws, wire) = Wire::replying([reply]);
-        let bytes = aws.bucket("suite", "x").artifact(&attempt(), "a/b c.xml", limit).await.unwrap();
+        let key = format!("{PREFIX}a/b c.xml");
+        let bytes = aws.bucket("suite", "x").object(&key, limit).await.unwrap();
         let asked = wire.operations().join(" ");
-        assert!(asked.contains("/runs/abcdefghij/image/2/artifacts/a/b%20c.xml"), "{asked}");
+        assert!(
+            asked.contains("/runs/abcdefghij/AROA1%3A0a1b/image/2/artifacts/a/b%20c.xml"),
+            "{asked}"
+        );
         bytes
     }
 
@@ -357,5 +442,65 @@ mod tests {
         assert_eq!(begin((200, "larger".to_owned()), 3).await.as_deref(), Some(&b"lar"[..]));
         assert_eq!(begin((200, String::new()), 3).await.as_deref(), Some(&b""[..]));
         assert_eq!(begin((404, missing.to_owned()), 8).await, None);
+    }
+
+    async fn folder_among(folders: &[&str]) -> Option<Folder> {
+        let common: String = folders
+            .iter()
+            .map(|name| format!("<CommonPrefixes><Prefix>runs/abcdefghij/{name}/</Prefix></CommonPrefixes>"))
+            .collect();
+        let (aws, wire) = Wire::replying([(
+            200,
+            format!("<ListBucketResult><IsTruncated>false</IsTruncated>{common}</ListBucketResult>"),
+        )]);
+        let agent = "arn:aws:ecs:us-east-1:123456789012:task/ci/0a1b".parse().unwrap();
+        let found = aws.bucket("suite", "x").folder(&place(), &agent).await.unwrap();
+        let asked = wire.operations().join(" ");
+        assert!(
+            asked.contains("delimiter=%2F") && asked.contains("prefix=runs%2Fabcdefghij%2F"),
+            "{asked}"
+        );
+        found
+    }
+
+    #[tokio::test]
+    async fn an_agents_folder_is_found_among_others() {
+        assert_eq!(folder_among(&["AROA0:ffff", "AROA1:0a1b"]).await, Some(own_folder()));
+        assert_eq!(folder_among(&["AROA0:ffff"]).await, None);
+        assert_eq!(folder_among(&[]).await, None);
+    }
+
+    async fn sealed(replies: Vec<(Reply, Headers)>, readable: Option<u64>) -> Seal {
+        let (aws, _) = Wire::with_headers(replies);
+        aws.bucket("suite", "x").seal("key", readable).await.unwrap()
+    }
+
+    const HASH: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    #[tokio::test]
+    async fn a_seal_is_what_s3_keeps_or_else_read() {
+        let none = || (200, String::new());
+        let kept = vec![
+            ("x-amz-version-id", "v1"),
+            ("x-amz-checksum-sha256", "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="),
+        ];
+        let seal = |version: &str, hash: Option<&str>| Seal {
+            version: Some(version.to_owned()),
+            sha256: hash.map(ToOwned::to_owned),
+        };
+        assert_eq!(sealed(vec![(none(), kept)], None).await, seal("v1", Some(HASH)));
+        let in_parts = vec![
+            ("x-amz-version-id", "v1"),
+            ("x-amz-checksum-sha256", "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=-3"),
+            ("x-amz-checksum-type", "COMPOSITE"),
+        ];
+        assert_eq!(sealed(vec![(none(), in_parts.clone())], None).await, seal("v1", None));
+        let read = || ((200, "abc".to_owned()), vec![("x-amz-version-id", "v2")]);
+        assert_eq!(
+            sealed(vec![(none(), in_parts.clone()), read()], Some(3)).await,
+            seal("v2", Some(HASH))
+        );
+        assert_eq!(sealed(vec![(none(), in_parts), read()], Some(2)).await, seal("v2", None));
+        assert_eq!(sealed(vec![((404, String::new()), Vec::new())], Some(3)).await, Seal::default());
     }
 }

@@ -23,6 +23,9 @@ use crate::Aws;
 /// A status and a body.
 pub(crate) type Reply = (u16, String);
 
+/// Headers of a reply, by their names.
+pub(crate) type Headers = Vec<(&'static str, &'static str)>;
+
 /// A recorded request.
 #[derive(Debug, Clone)]
 pub(crate) struct Wire {
@@ -31,13 +34,18 @@ pub(crate) struct Wire {
 
 #[derive(Debug)]
 struct State {
-    replies: VecDeque<Reply>,
+    replies: VecDeque<(Reply, Headers)>,
     asked: Vec<(String, Value)>,
 }
 
 impl Wire {
     /// A fake AWS that returns these replies, one after the other, without retries.
     pub(crate) fn replying(replies: impl IntoIterator<Item = Reply>) -> (Aws, Self) {
+        Self::with_headers(replies.into_iter().map(|reply| (reply, Vec::new())))
+    }
+
+    /// The same with headers.
+    pub(crate) fn with_headers(replies: impl IntoIterator<Item = (Reply, Headers)>) -> (Aws, Self) {
         let wire = Self {
             shared: Arc::new(Mutex::new(State {
                 replies: replies.into_iter().collect(),
@@ -84,11 +92,16 @@ impl HttpConnector for Wire {
         let body = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or(Value::Null);
         let mut state = self.shared.lock().unwrap();
         state.asked.push((operation, body));
-        let (status, text) = state.replies.pop_front().unwrap_or((599, "no reply is left".to_owned()));
+        let none_left = ((599, "no reply is left".to_owned()), Vec::new());
+        let ((status, text), headers) = state.replies.pop_front().unwrap_or(none_left);
         if (status, text.as_str()) == SILENCE {
             return HttpConnectorFuture::new(std::future::pending());
         }
-        HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(text))))
+        let mut response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(text));
+        for (name, value) in headers {
+            response.headers_mut().insert(name, value);
+        }
+        HttpConnectorFuture::ready(Ok(response))
     }
 }
 

@@ -2,9 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
 use crate::executor::{Capacity, Script};
-use crate::ids::{AttemptId, BuildId};
+use crate::ids::{AgentId, AttemptId, RepositoryName};
 use crate::spec::BuildSpec;
+
+/// What stands for the agent's identity in an address: the agent puts the `UserId` of its own credentials there
+/// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>).
+pub const IDENTITY: &str = "{identity}";
 
 /// The environment of an attempt's agent. `bucket` is the suite's bucket, which holds stored scripts and receives the report.
 ///
@@ -24,7 +31,9 @@ pub fn environment(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bu
     set("BELLHOP_COMMIT", spec.commit.to_string());
     set("BELLHOP_REF", spec.reference.full());
     set("BELLHOP_CAPACITY", capacity.to_string());
-    set("BELLHOP_RESULT_URI", format!("s3://{bucket}/{}", result_key(attempt)));
+    let place = spec.executor.kind().place(spec, attempt);
+    let own = place.folder(IDENTITY);
+    set("BELLHOP_RESULT_URI", format!("s3://{bucket}/{}", own.report()));
     match &spec.script {
         Script::Inline(text) => set("BELLHOP_SCRIPT", text.clone()),
         Script::Stored(key) => set("BELLHOP_SCRIPT_URI", format!("s3://{bucket}/{key}")),
@@ -33,7 +42,7 @@ pub fn environment(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bu
     }
     if !spec.artifacts.is_empty() {
         set("BELLHOP_ARTIFACTS", spec.artifacts.join("\n"));
-        set("BELLHOP_ARTIFACTS_URI", format!("s3://{bucket}/{}", artifacts_prefix(attempt)));
+        set("BELLHOP_ARTIFACTS_URI", format!("s3://{bucket}/{}", own.artifacts()));
     }
     all
 }
@@ -49,22 +58,62 @@ pub fn fits_environment(spec: &BuildSpec, bucket: &str) -> bool {
     kind.takes(&environment(spec, &attempt, kind.capacity(), bucket))
 }
 
-/// The key of a build's script in the bucket, if the script does not fit into the overrides. It is not below `runs/`, where agents may write.
+/// The key of a script in the bucket, if it does not fit into the overrides. It ends with the script's hash: agents may read what is below `scripts/`, and
+/// only those who know a script know its key.
 #[must_use]
-pub fn script_key(build: &BuildId) -> String {
-    format!("scripts/{build}")
+pub fn script_key(repository: &RepositoryName, script: &str) -> String {
+    format!("scripts/{repository}/{}", HEXLOWER.encode(&Sha256::digest(script)))
 }
 
-/// The key of an attempt's report by its agent in the bucket.
-#[must_use]
-pub fn result_key(attempt: &AttemptId) -> String {
-    format!("runs/{attempt}/result.json")
+/// Where the agents of an attempt leave files in the bucket: each in a folder of its own, which AWS names.
+///
+/// A task's folder is `ROLE-ID:TASK-ID`, the `aws:userid` of its credentials
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#principaltable>), and its role may write in the folder of that name
+/// only. In front of it stand as many characters as the policy has, so that no folder can pass for another one inside it. The folder of another agent is named
+/// after the last part of its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The beginning of the keys, up to the folder. Ends in a slash.
+    pub above: String,
+    /// What follows the folder: empty, or it ends in a slash.
+    pub below: String,
 }
 
-/// The prefix of an attempt's artifacts in the bucket; their paths in the checkout follow it. Ends in a slash.
-#[must_use]
-pub fn artifacts_prefix(attempt: &AttemptId) -> String {
-    format!("runs/{attempt}/artifacts/")
+impl Place {
+    /// The place in a folder.
+    #[must_use]
+    pub fn folder(&self, name: &str) -> Folder {
+        Folder(format!("{}{name}/{}", self.above, self.below))
+    }
+
+    /// The place of an agent, out of all the folders that there are. Folders of other agents may be among them. None if the agent left nothing, or if two
+    /// folders could be its own: then somebody's credentials have a name that only the agent's should have.
+    pub fn folder_of<'a>(&self, agent: &AgentId, folders: impl IntoIterator<Item = &'a str>) -> Option<Folder> {
+        let id = agent.last();
+        let mut own = folders
+            .into_iter()
+            .filter(|name| name.strip_suffix(id).is_some_and(|rest| rest.is_empty() || rest.ends_with(':')));
+        let name = own.next()?;
+        own.next().is_none().then(|| self.folder(name))
+    }
+}
+
+/// The place of one agent's files. Ends in a slash.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Folder(String);
+
+impl Folder {
+    /// The key of the agent's report.
+    #[must_use]
+    pub fn report(&self) -> String {
+        format!("{}result.json", self.0)
+    }
+
+    /// The beginning of the artifacts' keys; their paths in the checkout follow it. Ends in a slash.
+    #[must_use]
+    pub fn artifacts(&self) -> String {
+        format!("{}artifacts/", self.0)
+    }
 }
 
 /// The key of a finished run's report in the bucket.
@@ -98,7 +147,7 @@ mod tests {
             ("BELLHOP_JOB", "test"),
             ("BELLHOP_REF", "refs/heads/main"),
             ("BELLHOP_REPOSITORY", "shop"),
-            ("BELLHOP_RESULT_URI", "s3://suite/runs/abcdefghij/test/2/result.json"),
+            ("BELLHOP_RESULT_URI", "s3://suite/runs/abcdefghij/{identity}/test/2/result.json"),
             ("BELLHOP_RUN", "abcdefghij"),
             ("BELLHOP_SCRIPT", "make test"),
             ("CI", "true"),
@@ -125,10 +174,60 @@ mod tests {
     }
 
     #[test]
-    fn scripts_reports_and_results_have_their_places() {
-        assert_eq!(script_key(&spec().id), "scripts/abcdefghij/test");
+    fn scripts_and_reports_have_their_places() {
+        let key = script_key(&spec().repository, "make test");
+        assert_eq!(key, "scripts/shop/22cc66aa7d2624b4eb4d5b61658614cd6c32477b123afbf7dbc7fc3d7d0f3713");
         assert_eq!(report_key(&spec().id.run), "runs/abcdefghij/report.json");
-        assert_eq!(result_key(&attempt()), "runs/abcdefghij/test/2/result.json");
+    }
+
+    const TASK: &str = "arn:aws:ecs:us-east-1:123456789012:task/ci/0a1b";
+
+    fn folder_among(agent: &str, folders: &[&str]) -> Option<String> {
+        let place = spec().executor.kind().place(&spec(), &attempt());
+        let folder = place.folder_of(&agent.parse().unwrap(), folders.iter().copied());
+        folder.map(|folder| folder.report())
+    }
+
+    #[test]
+    fn only_the_folder_with_an_agents_own_id_is_its_own() {
+        let report = "runs/abcdefghij/AROA1:0a1b/test/2/result.json";
+        assert_eq!(folder_among(TASK, &["AROA1:0a1b"]).as_deref(), Some(report));
+        assert_eq!(
+            folder_among(TASK, &["AROA1:ffff", "AROA1:0a1b", "report.json"]).as_deref(),
+            Some(report)
+        );
+        let foreign = ["AROA1:ffff", "AROA1:00a1b", "AROA10a1b", "AROA1:0a1b:", "0a1", ""];
+        assert_eq!(folder_among(TASK, &foreign), None);
+        assert_eq!(
+            folder_among(TASK, &["AROA1:0a1b", "AROA2:0a1b"]),
+            None,
+            "one of the two is a forgery"
+        );
+    }
+
+    /// What the policy of a task's role lets another agent write: its own name after eleven characters of its choice, of which `*` has any number.
+    fn may_write(user: &str, key: &str) -> bool {
+        let after = key
+            .strip_prefix("runs/")
+            .and_then(|rest| rest.get(10..))
+            .and_then(|rest| rest.strip_prefix('/'));
+        after
+            .and_then(|rest| rest.strip_prefix(user))
+            .is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    #[test]
+    fn no_agent_can_write_into_the_folder_of_another() {
+        let place = spec().executor.kind().place(&spec(), &attempt());
+        let folder = place.folder("AROA1:0a1b");
+        for key in [
+            folder.report(),
+            folder.artifacts() + "AROA2:ffff/x",
+            folder.artifacts() + "a/b/AROA2:ffff/x",
+        ] {
+            assert!(may_write("AROA1:0a1b", &key), "{key}");
+            assert!(!may_write("AROA2:ffff", &key), "{key}");
+        }
     }
 
     #[test]
@@ -158,7 +257,7 @@ mod tests {
     #[test]
     fn the_reference_lists_every_variable() {
         let mut stored = spec();
-        stored.script = Script::Stored(script_key(&stored.id));
+        stored.script = Script::Stored(script_key(&stored.repository, "make test"));
         stored.artifacts = vec!["dist/**".to_owned()];
         let mut names: Vec<String> = environment(&spec(), &attempt(), Capacity::Spot, "suite").into_keys().collect();
         names.extend(environment(&stored, &attempt(), Capacity::Spot, "suite").into_keys());

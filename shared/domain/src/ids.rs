@@ -134,6 +134,14 @@ text_id! {
     |text| text.starts_with("arn:") && text.len() <= 500
 }
 
+impl AgentId {
+    /// The last part of the ARN: a task's, a build's or an execution's own id.
+    #[must_use]
+    pub fn last(&self) -> &str {
+        self.0.rsplit(['/', ':']).next().unwrap_or_default()
+    }
+}
+
 text_id! {
     /// A job of CodePipeline: one invocation of an action, which waits for a result under this id. A UUID, but Bellhop accepts every id of that form.
     PipelineJobId, "pipeline job id", "36 letters, digits and -",

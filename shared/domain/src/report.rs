@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::build::{Build, BuildState, End};
 use crate::links;
+use crate::results::found::Results;
 use crate::run::{Listed, Run, RunState};
 
 /// All data of a run, without scripts and values of environment variables.
@@ -77,7 +78,7 @@ fn of_build(run: &Run, build: &Build) -> Value {
         "waits-because": finished.is_none().then(|| build.waits_because()).flatten(),
         "next-try": build.next_try(),
         "tests": build.results.as_ref().and_then(|found| found.tests.as_ref()),
-        "artifacts": build.results.as_ref().map(|found| json!({ "count": found.count, "files": found.artifacts })),
+        "artifacts": build.results.as_ref().map(artifacts),
         "created": build.created,
         "finished": finished,
         "attempts": build.attempts.iter().map(|attempt| json!({
@@ -94,6 +95,21 @@ fn of_build(run: &Run, build: &Build) -> Value {
             "remark": attempt.remark,
         })).collect::<Vec<_>>(),
     })
+}
+
+/// The artifacts with all that names their content: key, version and hash.
+fn artifacts(found: &Results) -> Value {
+    let folder = found.folder.as_deref();
+    let files = found.artifacts.iter().map(|artifact| {
+        json!({
+            "path": artifact.path,
+            "size": artifact.size,
+            "key": folder.map(|folder| format!("{folder}{}", artifact.path)),
+            "version": artifact.seal.version,
+            "sha256": artifact.seal.sha256,
+        })
+    });
+    json!({ "count": found.count, "files": files.collect::<Vec<_>>() })
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The results of an attempt in the bucket: its artifacts, and the counts of its test reports.
 
-use bellhop_domain::ids::AttemptId;
-use bellhop_domain::results::found::{MOST_ARTIFACTS, Results, Tests};
+use bellhop_domain::agent::Place;
+use bellhop_domain::ids::AgentId;
+use bellhop_domain::results::found::{Artifact, MOST_ARTIFACTS, Results, Tests};
 use bellhop_domain::results::junit::{self, Counted, JunitError};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
@@ -15,11 +16,19 @@ const MOST_REPORTS: usize = 1_000;
 const MOST_BYTES: u64 = 128 * 1024 * 1024;
 /// How many are read in parallel. The largest reports then need 64 MiB of a function's memory.
 const SIDE_BY_SIDE: usize = 4;
+/// How many artifacts are sealed in parallel: these are small requests.
+const SEALED_SIDE_BY_SIDE: usize = 16;
+/// The most bytes of all artifacts together that are read for their SHA-256, because S3 does not keep it: some seconds of work.
+const MOST_HASHED: u64 = 256 * 1024 * 1024;
 
-/// Lists an attempt's artifacts, and counts the tests in its JUnit reports. Other XML files are skipped; a report that is not fully counted is
-/// recorded.
-pub(crate) async fn collect(engine: &Engine, attempt: &AttemptId) -> Result<Results, Fault> {
-    let (mut artifacts, count) = engine.store.artifacts(attempt, LISTED).await?;
+/// Lists the artifacts that an agent left at a place, and counts the tests in its JUnit reports. Other XML files are skipped; a report that is not fully
+/// counted is recorded.
+pub(crate) async fn collect(engine: &Engine, place: &Place, agent: &AgentId) -> Result<Results, Fault> {
+    let Some(folder) = engine.store.folder(place, agent).await? else {
+        return Ok(Results::default());
+    };
+    let prefix = folder.artifacts();
+    let (mut artifacts, count) = engine.store.artifacts(&folder, LISTED).await?;
     let _turn = engine.reading.lock().await;
     let limit = u64::try_from(junit::LARGEST).unwrap_or(u64::MAX);
     let (mut reports, mut left_out) = (Vec::new(), Vec::new());
@@ -36,10 +45,11 @@ pub(crate) async fn collect(engine: &Engine, attempt: &AttemptId) -> Result<Resu
     let mut tests: Option<Tests> = None;
     let mut others = Vec::new();
     // In order, so that the same files always list the same failures.
+    let reports: Vec<_> = reports.into_iter().map(|path| (format!("{prefix}{path}"), path)).collect();
     let mut counting = stream::iter(reports)
-        .map(|path| async move {
+        .map(|(key, path)| async move {
             // One byte more than is counted shows that there is more.
-            let content = engine.store.artifact(attempt, &path, limit.saturating_add(1)).await?;
+            let content = engine.store.object(&key, limit.saturating_add(1)).await?;
             Ok::<_, Fault>((path, content.map(|content| junit::count(&content))))
         })
         .buffered(SIDE_BY_SIDE);
@@ -70,7 +80,30 @@ pub(crate) async fn collect(engine: &Engine, attempt: &AttemptId) -> Result<Resu
         tests.get_or_insert_default().note_unread(&path, &why);
     }
     artifacts.truncate(MOST_ARTIFACTS);
-    Ok(Results { artifacts, count, tests })
+    let artifacts = sealed(engine, &prefix, artifacts).await?;
+    let folder = (count > 0).then_some(prefix);
+    Ok(Results {
+        artifacts,
+        count,
+        folder,
+        tests,
+    })
+}
+
+/// Adds what names the content of each artifact. The agent has stopped, and no other may write into its folder: what is there now is what it left.
+async fn sealed(engine: &Engine, prefix: &str, artifacts: Vec<Artifact>) -> Result<Vec<Artifact>, Fault> {
+    let mut room = MOST_HASHED;
+    let sealing = artifacts.into_iter().map(|artifact| {
+        let readable = (artifact.size <= room).then_some(artifact.size);
+        room = room.saturating_sub(readable.unwrap_or_default());
+        let key = format!("{prefix}{}", artifact.path);
+        async move {
+            let seal = engine.store.seal(&key, readable).await?;
+            Ok(Artifact { seal, ..artifact })
+        }
+    });
+    let sealing: Vec<_> = sealing.collect();
+    stream::iter(sealing).buffered(SEALED_SIDE_BY_SIDE).try_collect().await
 }
 
 /// By its name: `report.xml`, and `report.junit` of Xcode's tools.

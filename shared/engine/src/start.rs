@@ -369,7 +369,7 @@ impl RunStarter {
             if !fits_environment(&spec, store.bucket())
                 && let Script::Inline(text) = &spec.script
             {
-                let key = script_key(&spec.id);
+                let key = script_key(&spec.repository, text);
                 store.put(&key, "text/plain; charset=utf-8", text.clone()).await?;
                 spec.script = Script::Stored(key);
             }

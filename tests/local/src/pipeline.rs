@@ -134,8 +134,13 @@ async fn show_what_is_left(demo: &Demo, run: &Value) -> anyhow::Result<()> {
             build["artifacts"]["files"][0]["path"] == path,
             "{path} should have been kept: {build}"
         );
-        let key = format!("runs/{}/1/artifacts/{path}", build["build"].as_str().unwrap_or_default());
-        let stored = demo.stack.aws.has_object(demo.stack.output("BucketName")?, &key).await?;
+        let file = &build["artifacts"]["files"][0];
+        let key = file["key"].as_str().unwrap_or_default();
+        ensure!(
+            ["version", "sha256"].iter().all(|what| file[what].is_string()),
+            "version and hash of {path} should have been noted: {file}"
+        );
+        let stored = demo.stack.aws.has_object(demo.stack.output("BucketName")?, key).await?;
         ensure!(stored, "{key} should be in the bucket");
     }
     ensure!(
@@ -149,13 +154,7 @@ async fn show_what_is_left(demo: &Demo, run: &Value) -> anyhow::Result<()> {
             tests => format!("   ({} tests, {} failed)", tests["run"], tests["failed"]),
         };
         for file in build["artifacts"]["files"].as_array().into_iter().flatten() {
-            let (of, path) = (&build["build"], &file["path"]);
-            println!(
-                "    runs/{}/1/artifacts/{}   {} bytes{tests}",
-                of.as_str().unwrap_or_default(),
-                path.as_str().unwrap_or_default(),
-                file["size"]
-            );
+            println!("    {}   {} bytes{tests}", file["key"].as_str().unwrap_or_default(), file["size"]);
         }
     }
     Ok(())

@@ -105,9 +105,11 @@ impl Place {
                 };
                 vec![(action, format!("arn:aws:dynamodb:{place}:table/{table}{index}"), context)]
             }
-            ("s3", "GetObject" | "PutObject") => {
+            ("s3", "GetObject" | "HeadObject" | "PutObject") => {
                 let (_, path) = entry.summary.split_once(" /").context("no path")?;
                 let bucket = path.split('/').next().unwrap_or_default();
+                // HeadObject has no action of its own (https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html).
+                let action = action.replace("Head", "Get");
                 let mut all = vec![(action, format!("arn:aws:s3:::{path}"), none())];
                 if entry.status == Some(404) {
                     // Without it the answer would have been 403.

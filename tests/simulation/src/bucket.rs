@@ -1,10 +1,11 @@
 //! The bucket and the topic: what was put, and what was said.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use bellhop_domain::agent::{Folder, Place};
 use bellhop_domain::executor::observation::Report;
 use bellhop_domain::ids::{AttemptId, BuildId};
-use bellhop_domain::results::found::Artifact;
+use bellhop_domain::results::found::{Artifact, Seal};
 
 /// The one file that a script leaves.
 const LEFT: &str = "target/junit.xml";
@@ -13,30 +14,76 @@ const LEFT: &str = "target/junit.xml";
 pub(crate) struct Bucket {
     /// Texts by key.
     pub(crate) texts: BTreeMap<String, String>,
-    /// Agents' reports by key, as [`bellhop_domain::agent::result_key`] names them.
-    pub(crate) reports: BTreeMap<String, Report>,
+    /// What agents left, by their folders.
+    pub(crate) left: BTreeMap<Folder, Left>,
     /// How often each message was sent, by its id.
     pub(crate) messages: BTreeMap<String, u32>,
-    /// The attempts whose agents have left artifacts.
-    pub(crate) left: BTreeSet<AttemptId>,
     /// How often looking at a build's artifacts was in vain.
     pub(crate) vain_looks: BTreeMap<BuildId, u32>,
 }
 
+/// What an agent left in its folder.
+pub(crate) struct Left {
+    /// The place at which the folder is.
+    pub(crate) above: String,
+    /// The folder's own name.
+    pub(crate) name: String,
+    /// The attempt that it belongs to.
+    pub(crate) attempt: AttemptId,
+    /// The agent's report.
+    pub(crate) report: Option<Report>,
+    /// Whether there are artifacts.
+    pub(crate) artifacts: bool,
+}
+
 impl Bucket {
-    /// What an attempt's agent has left, and how much that is.
-    pub(crate) fn artifacts_of(&self, attempt: &AttemptId) -> (Vec<Artifact>, u64) {
-        let artifact = self.left.contains(attempt).then(|| Artifact {
+    /// What is in the folder of this name.
+    pub(crate) fn open(&mut self, place: &Place, name: &str, attempt: &AttemptId) -> &mut Left {
+        self.left.entry(place.folder(name)).or_insert_with(|| Left {
+            above: place.above.clone(),
+            name: name.to_owned(),
+            attempt: attempt.clone(),
+            report: None,
+            artifacts: false,
+        })
+    }
+
+    /// The names of the folders at a place.
+    pub(crate) fn folders_at<'a>(&'a self, place: &'a Place) -> impl Iterator<Item = &'a str> {
+        let at = self.left.values().filter(|left| left.above == place.above);
+        at.map(|left| left.name.as_str())
+    }
+
+    /// The attempts whose agents have left artifacts.
+    pub(crate) fn with_artifacts(&self) -> impl Iterator<Item = &AttemptId> {
+        self.left.values().filter(|left| left.artifacts).map(|left| &left.attempt)
+    }
+
+    /// The artifacts in a folder, and how many there are.
+    pub(crate) fn artifacts_in(&self, folder: &Folder) -> (Vec<Artifact>, u64) {
+        let left = self.left.get(folder).filter(|left| left.artifacts);
+        let artifact = left.map(|_| Artifact {
             path: LEFT.to_owned(),
             size: 100,
+            seal: Seal::default(),
         });
         let count = u64::from(artifact.is_some());
         (artifact.into_iter().collect(), count)
     }
 
     /// The text of one of these: a test report, in which a test that is named like the attempt has failed.
-    pub(crate) fn artifact(&self, attempt: &AttemptId, path: &str) -> Option<Vec<u8>> {
-        let is_there = path == LEFT && self.left.contains(attempt);
-        is_there.then(|| format!("<testsuite><testcase name='{attempt}'><failure/></testcase></testsuite>").into_bytes())
+    pub(crate) fn object(&self, key: &str) -> Option<Vec<u8>> {
+        let (_, left) = self
+            .left
+            .iter()
+            .find(|(folder, left)| left.artifacts && key == format!("{}{LEFT}", folder.artifacts()))?;
+        let attempt = &left.attempt;
+        Some(format!("<testsuite><testcase name='{attempt}'><failure/></testcase></testsuite>").into_bytes())
+    }
+
+    /// The attempt to whose folder a key belongs.
+    pub(crate) fn attempt_of(&self, key: &str) -> Option<&AttemptId> {
+        let mut folders = self.left.iter();
+        folders.find_map(|(folder, left)| key.starts_with(&folder.artifacts()).then_some(&left.attempt))
     }
 }

@@ -30,7 +30,7 @@ pub(crate) use alarms::{delivered_alarm, drops_document, told_at_most_every};
 use alarms::{read_alarm, read_claim, read_pauses};
 use backups::read_backup;
 pub(crate) use backups::{backup_token, before_write_of_document, delivered_slot, removed_resource};
-pub(crate) use builds::{before_write_of_build, looked_through, read_build};
+pub(crate) use builds::{before_write_of_build, folder_of, read_build};
 use instances::read_instance;
 pub(crate) use instances::{delivered_notice, seen_occupants};
 pub use kind::{Mutant, MutantResult};

@@ -14,6 +14,8 @@ pub(crate) struct Call {
     pub(crate) service: String,
     pub(crate) operation: String,
     pub(crate) caller: Option<String>,
+    /// The id of the access key that signed the request.
+    pub(crate) access_key: Option<String>,
     pub(crate) protocol: Protocol,
     /// The body of a JSON protocol or of AWS Backup, or the fields of a form as an object; None where it is neither.
     pub(crate) body: Option<Value>,
@@ -82,6 +84,7 @@ impl Call {
             service,
             operation,
             caller: caller(&parts.headers),
+            access_key: credential(&parts.headers, 0),
             protocol,
             body,
             line,
@@ -180,10 +183,15 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 /// The service in the credential scope of a version 4 signature: `Credential=KEY/DATE/REGION/SERVICE/aws4_request`.
 fn signing_name(headers: &HeaderMap) -> Option<String> {
+    credential(headers, 3)
+}
+
+/// A part of what a request was signed with: `KEY/DATE/REGION/SERVICE/aws4_request`.
+fn credential(headers: &HeaderMap, part: usize) -> Option<String> {
     let authorization = header(headers, "authorization")?;
     let (_, scope) = authorization.split_once("Credential=")?;
     let scope = scope.split([',', ' ']).next()?;
-    Some(scope.split('/').nth(3)?.to_owned())
+    Some(scope.split('/').nth(part)?.to_owned())
 }
 
 fn service_of_target(prefix: &str) -> String {

@@ -1,6 +1,7 @@
 //! ECS, on Fargate and on instances: tasks, and what happens to them.
 
 mod api;
+mod identity;
 mod instances;
 mod process;
 mod services;
@@ -69,6 +70,7 @@ struct State {
 
 /// What a task's process is given.
 struct Launch {
+    access_key: String,
     command: Vec<String>,
     defined_environment: BTreeMap<String, String>,
     environment_override: BTreeMap<String, String>,
@@ -159,6 +161,13 @@ impl Ecs {
         let place = state.place(task).context("no such task")?;
         let task = state.tasks.get(place).context("no such task")?;
         Ok(task.view())
+    }
+
+    /// What STS says about the caller with this access key, as XML; None if it is not a task's.
+    pub(crate) fn caller_identity(&self, access_key: &str) -> Option<String> {
+        let state = lock(&self.inner.state);
+        let task = state.tasks.iter().find(|task| task.access_key() == access_key)?;
+        Some(task.caller_identity())
     }
 
     /// The events of one task so far, delivered or not, oldest first.
@@ -482,6 +491,7 @@ impl Ecs {
         let changed = self.change(id, |change| {
             change.enter(&[Status::Pending, Status::Activating]);
             launch = Some(Launch {
+                access_key: change.task.access_key(),
                 command: change.task.command(),
                 defined_environment: change.task.defined_environment(),
                 environment_override: change.task.environment_override(),

@@ -141,6 +141,11 @@ pub(crate) fn success(call: &Call, body: &Value) -> Response<Body> {
     respond(StatusCode::OK, content_type, &uuid(), body.to_string())
 }
 
+/// A success in the query protocol.
+pub(crate) fn xml(body: String) -> Response<Body> {
+    respond(StatusCode::OK, "text/xml", &uuid(), body)
+}
+
 fn json_type(version: &str) -> &'static str {
     if version == "1.0" {
         "application/x-amz-json-1.0"

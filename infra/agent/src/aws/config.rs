@@ -21,6 +21,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::log::say;
@@ -36,8 +37,32 @@ const NO_CREDENTIALS: &str = "no credentials: expected AWS_CONTAINER_CREDENTIALS
 /// What to do where a server's certificate is of an authority that the image does not have.
 const UNKNOWN_AUTHORITY: &str = ": the image's certificate authorities do not know it; install ca-certificates, or set SSL_CERT_FILE";
 
-/// The configuration that the environment leads to.
-pub async fn load(variables: &Variables) -> SdkConfig {
+/// The configuration that the environment leads to, for all clients. It is loaded when it is first needed.
+#[derive(Debug)]
+pub struct Lazy<'a> {
+    /// The environment.
+    pub variables: &'a Variables,
+    loaded: OnceCell<SdkConfig>,
+}
+
+impl<'a> Lazy<'a> {
+    /// The configuration of this environment.
+    #[must_use]
+    pub fn new(variables: &'a Variables) -> Self {
+        Self {
+            variables,
+            loaded: OnceCell::new(),
+        }
+    }
+
+    /// The configuration.
+    pub async fn get(&self) -> &SdkConfig {
+        self.loaded.get_or_init(|| load(self.variables)).await
+    }
+}
+
+/// The configuration that an environment leads to. Its clients share their credentials.
+async fn load(variables: &Variables) -> SdkConfig {
     // A region that is not known would be asked for at the address of a virtual machine, which a container does not have.
     let region = region(variables).unwrap_or("us-east-1").to_owned();
     aws_config::defaults(BehaviorVersion::latest())

@@ -17,9 +17,8 @@ use data_encoding::BASE64;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
-use super::config;
+use super::config::{self, Lazy};
 use crate::address::Address;
-use crate::settings::Variables;
 
 /// The largest object that one request can write (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>), in bytes. It is also the
 /// largest whose SHA-256 S3 keeps: of an object in parts it keeps one over those of its parts
@@ -54,32 +53,37 @@ const PIECE: usize = 128 * 1024;
 #[error("{0}")]
 pub struct Refusal(String);
 
+impl Refusal {
+    pub(super) fn new(text: String) -> Self {
+        Self(text)
+    }
+}
+
 /// The buckets of a region.
 #[derive(Debug)]
 pub struct Store<'a> {
-    variables: &'a Variables,
+    aws: &'a Lazy<'a>,
     client: OnceCell<Client>,
 }
 
 impl<'a> Store<'a> {
-    /// Those that the environment leads to. Nothing is prepared before the first request.
+    /// Those that this configuration leads to. Nothing is prepared before the first request.
     #[must_use]
-    pub fn new(variables: &'a Variables) -> Self {
+    pub fn new(aws: &'a Lazy<'a>) -> Self {
         Self {
-            variables,
+            aws,
             client: OnceCell::new(),
         }
     }
 
     async fn client(&self) -> &Client {
         let make = || async {
-            let common = config::load(self.variables).await;
             // Of another server than AWS's, the bucket's name is seldom a part of the host's.
             let elsewhere = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
                 .iter()
-                .find_map(|name| self.variables.get(name));
+                .find_map(|name| self.aws.variables.get(name));
             let stalled = StalledStreamProtectionConfig::enabled().grace_period(PATIENCE).build();
-            let mut config = Builder::from(&common)
+            let mut config = Builder::from(self.aws.get().await)
                 .force_path_style(elsewhere.is_some())
                 .stalled_stream_protection(stalled)
                 .retry_config(self.retries(TRIES))
@@ -95,7 +99,7 @@ impl<'a> Store<'a> {
     /// How often requests are tried: as `AWS_MAX_ATTEMPTS` says (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>), else so
     /// many times.
     fn retries(&self, otherwise: u32) -> RetryConfig {
-        let asked = self.variables.get("AWS_MAX_ATTEMPTS").and_then(|asked| asked.parse().ok());
+        let asked = self.aws.variables.get("AWS_MAX_ATTEMPTS").and_then(|asked| asked.parse().ok());
         RetryConfig::standard()
             .with_initial_backoff(Duration::from_millis(500))
             .with_max_backoff(LONGEST_PAUSE)
@@ -333,6 +337,7 @@ mod tests {
     use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 
     use super::*;
+    use crate::settings::Variables;
 
     /// Method and address of a request, and the checksum that it names.
     type Asked = (String, Option<String>);
@@ -427,7 +432,7 @@ mod tests {
         let (client, _) = wire(&[reply]);
         let variables = Variables::default();
         let store = Store {
-            variables: &variables,
+            aws: &Lazy::new(&variables),
             client: OnceCell::new_with(Some(client)),
         };
         let read = store.get(&Address::parse("s3://bucket/script").unwrap()).await;

@@ -13,7 +13,7 @@ use aws_sdk_codebuild::types::{
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use bellhop_domain::agent::{artifacts_prefix, environment};
+use bellhop_domain::agent::environment;
 use bellhop_domain::executor::codebuild::buildspec::{self, FAILED};
 use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::executor::{self, Capacity, CodeBuildExecutor, LaunchId};
@@ -256,19 +256,19 @@ fn variables(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bucket: 
         .collect()
 }
 
-/// Below the attempt's prefix, each file separately under its path in the checkout.
+/// In a folder that CodeBuild names by the build's id, each file separately under its path in the checkout.
 fn artifacts(spec: &BuildSpec, attempt: &AttemptId, bucket: &str) -> Result<ProjectArtifacts, Fault> {
     let artifacts = if spec.artifacts.is_empty() {
         ProjectArtifacts::builder().r#type(ArtifactsType::NoArtifacts)
     } else {
-        let prefix = artifacts_prefix(attempt);
-        let (path, name) = buildspec::artifacts_place(&prefix);
+        let place = spec.executor.kind().place(spec, attempt);
+        let (path, name) = buildspec::artifacts_place(&place);
         ProjectArtifacts::builder()
             .r#type(ArtifactsType::S3)
             .location(bucket)
             .path(path)
             .name(name)
-            .namespace_type(ArtifactNamespace::None)
+            .namespace_type(ArtifactNamespace::BuildId)
             .packaging(ArtifactPackaging::None)
             .override_artifact_name(false)
     };

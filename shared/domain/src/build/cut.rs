@@ -43,7 +43,7 @@ impl Build {
 #[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 mod tests {
     use crate::build::Build;
-    use crate::results::found::{Artifact, Results, Tests};
+    use crate::results::found::{Artifact, Results, Seal, Tests};
     use crate::testing::{spec, t};
 
     #[test]
@@ -55,8 +55,13 @@ mod tests {
         build.attempts.push(build.attempts[0].clone());
         let path = "dist/shop.zip".to_owned();
         build.results = Some(Results {
-            artifacts: vec![Artifact { path, size: 1 }],
+            artifacts: vec![Artifact {
+                path,
+                size: 1,
+                seal: Seal::default(),
+            }],
             count: 1,
+            folder: None,
             tests: Some(Tests {
                 run: 2,
                 failed: 1,

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::pages::{Pages, ResourceName, console_of};
 use super::{Capacity, Demand, ExecutorKind, LAUNCH_TIMEOUT, Logs, Unmet};
+use crate::agent::Place;
 use crate::ids::{AgentId, AttemptId};
+use crate::spec::BuildSpec;
 use crate::yaml::{FieldPath, FileError, Flag, LogGroup, Name, OneOrMany, Source};
 
 /// The name of this executor.
@@ -120,6 +122,14 @@ impl ExecutorKind for EcsExecutor {
 
     fn may_carry(&self, agent: &AgentId, _attempt: &AttemptId) -> bool {
         ResourceName::of(agent, "ecs").is_some()
+    }
+
+    /// A run's id always has ten characters, as the policies of agents' roles rely on.
+    fn place(&self, spec: &BuildSpec, attempt: &AttemptId) -> Place {
+        Place {
+            above: format!("runs/{}/", spec.id.run),
+            below: format!("{}/{}/", spec.id.job, attempt.number),
+        }
     }
 
     fn takes(&self, environment: &BTreeMap<String, String>) -> bool {

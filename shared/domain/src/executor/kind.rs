@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::capacity::Capacity;
 use super::logs::Logs;
 use super::pages::Pages;
+use crate::agent::Place;
 use crate::ids::{AgentId, AttemptId};
 use crate::record::Performer;
+use crate::spec::BuildSpec;
 
 /// How long an accepted agent may take to start. Fargate pulls large images in minutes; an agent that takes longer never starts. If a group of
 /// instances finds no Spot capacity, its tasks stay PROVISIONING; the build then falls back to on-demand capacity.
@@ -46,6 +48,15 @@ pub trait ExecutorKind {
     /// Whether its agents leave their report in the bucket. Otherwise the service returns all there is to know.
     fn leaves_report(&self) -> bool {
         false
+    }
+
+    /// Where the agents of an attempt leave files in the bucket. By default in a folder that is named after the last part of the agent's id. A policy cannot
+    /// bind an agent to such a folder: what keeps others from it is that they do not know its name.
+    fn place(&self, spec: &BuildSpec, attempt: &AttemptId) -> Place {
+        Place {
+            above: format!("builds/{}/{attempt}/", spec.repository),
+            below: String::new(),
+        }
     }
 
     /// Whether the service takes the agent's whole environment, with the script in it.

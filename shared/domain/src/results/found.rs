@@ -21,6 +21,9 @@ pub struct Results {
     pub artifacts: Vec<Artifact>,
     /// The total number of artifacts.
     pub count: u64,
+    /// The beginning of their keys in the bucket, which their paths follow; it ends in a slash. `None` if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
     /// The counts of the JUnit reports; `None` if there are none.
     #[serde(default)]
     pub tests: Option<Tests>,
@@ -34,6 +37,21 @@ pub struct Artifact {
     pub path: String,
     /// Its size in bytes.
     pub size: u64,
+    /// Its identity when the attempt had ended.
+    #[serde(flatten)]
+    pub seal: Seal,
+}
+
+/// What names the content of a file for good.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Seal {
+    /// The version of the object in the bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The SHA-256 of its content, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// Test counts from JUnit reports.

@@ -1,9 +1,10 @@
 //! The suite's bucket.
 
 use async_trait::async_trait;
+use bellhop_domain::agent::{Folder, Place};
 use bellhop_domain::executor::observation::Report;
-use bellhop_domain::ids::AttemptId;
-use bellhop_domain::results::found::Artifact;
+use bellhop_domain::ids::AgentId;
+use bellhop_domain::results::found::{Artifact, Seal};
 use jiff::Timestamp;
 
 use crate::Fault;
@@ -30,12 +31,19 @@ pub trait Store: Send + Sync {
     /// Stores a text under a key.
     async fn put(&self, key: &str, content_type: &str, text: String) -> Result<(), Fault>;
 
-    /// The report of an attempt's agent, if it exists and can be parsed.
-    async fn agent_report(&self, attempt: &AttemptId) -> Result<Option<Report>, Fault>;
+    /// The folder of an agent at a place; `None` if the agent left nothing.
+    async fn folder(&self, place: &Place, agent: &AgentId) -> Result<Option<Folder>, Fault>;
 
-    /// The artifacts of an attempt: up to `limit` of them by path, and their total number (counted up to 10,000).
-    async fn artifacts(&self, attempt: &AttemptId, limit: usize) -> Result<(Vec<Artifact>, u64), Fault>;
+    /// The report of an agent, if it exists and can be parsed.
+    async fn agent_report(&self, folder: &Folder) -> Result<Option<Report>, Fault>;
 
-    /// The first `limit` bytes of an artifact; `None` if it does not exist.
-    async fn artifact(&self, attempt: &AttemptId, path: &str, limit: u64) -> Result<Option<Vec<u8>>, Fault>;
+    /// The artifacts in a folder: up to `limit` of them by path, without their seals, and their total number (counted up to 10,000).
+    async fn artifacts(&self, folder: &Folder, limit: usize) -> Result<(Vec<Artifact>, u64), Fault>;
+
+    /// The seal of an object that is not written any more: its version and its SHA-256. If S3 keeps none, the object is read if it has no more than
+    /// `readable` bytes. Empty if it does not exist.
+    async fn seal(&self, key: &str, readable: Option<u64>) -> Result<Seal, Fault>;
+
+    /// The first `limit` bytes of an object; `None` if it does not exist.
+    async fn object(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>, Fault>;
 }

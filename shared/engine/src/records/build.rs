@@ -15,6 +15,7 @@ use bellhop_domain::outcome::Outcome as BuildOutcome;
 use bellhop_domain::queue::line::Waiting;
 use bellhop_domain::queue::pool::{Pool, PoolChange};
 use bellhop_domain::record::Performer;
+use bellhop_domain::results::found::Results;
 use bellhop_domain::run::{Run, RunEvent};
 use bellhop_domain::spec::Successes;
 use jiff::{SignedDuration, Timestamp};
@@ -142,14 +143,26 @@ impl Record for Build {
         if self.spec.executor.kind().leaves_report() && stop.report.is_none() && !says_all {
             let since = stop.at.unwrap_or(open.polled_at);
             let id = self.attempt_id(*attempt);
-            let read = engine.within(REPORT, engine.store.agent_report(&id)).await;
+            let place = self.spec.executor.kind().place(&self.spec, &id);
+            let report = async {
+                match engine.store.folder(&place, agent).await? {
+                    Some(folder) => engine.store.agent_report(&folder).await,
+                    None => Ok(None),
+                }
+            };
+            let read = engine.within(REPORT, report).await;
             match read.unwrap_or_else(|| {
                 Err(Fault::transient(format!(
                     "failed to read the report of {id}: timed out after {} s",
                     REPORT.as_secs()
                 )))
             }) {
-                Ok(report) => stop.report = report,
+                Ok(report) => {
+                    if report.is_none() {
+                        tracing::warn!(build = %self.spec.id, attempt, "the agent left no report: the exit code decides");
+                    }
+                    stop.report = report;
+                }
                 // Without a report, the exit code and the service's message decide.
                 Err(fault) if measure::between(since, engine.clock.now()) >= RETRY_FOR => {
                     tracing::error!(build = %self.spec.id, attempt, error = %fault, "the agent's report cannot be read: the exit code decides");
@@ -279,8 +292,15 @@ impl Record for Build {
                 ))
             }
             BuildEffect::Collect { attempt, .. } => {
-                let results = crate::results::collect(engine, &self.attempt_id(*attempt)).await?;
                 let attempt = *attempt;
+                let agent = self.attempts.iter().find(|candidate| candidate.number == attempt);
+                let results = match agent.and_then(|attempt| attempt.agent.as_ref()) {
+                    Some(agent) => {
+                        let place = self.spec.executor.kind().place(&self.spec, &self.attempt_id(attempt));
+                        crate::results::collect(engine, &place, agent).await?
+                    }
+                    None => Results::default(),
+                };
                 Ok(Outcome::Event(BuildEvent::Collected { attempt, results }))
             }
             BuildEffect::NotifyRun { outcome } => {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use bellhop_domain::build::Build;
 use bellhop_domain::executor::Script;
 use bellhop_domain::outcome::Outcome;
-use bellhop_domain::results::found::{Artifact, MOST_ARTIFACTS, MOST_FAILED, MOST_UNREAD, Results, Tests};
+use bellhop_domain::results::found::{Artifact, MOST_ARTIFACTS, MOST_FAILED, MOST_UNREAD, Results, Seal, Tests};
 use bellhop_domain::run::{Run, RunState};
 use bellhop_engine::Started;
 use bellhop_engine::records::{LARGEST, Stored as _};
@@ -99,10 +99,15 @@ fn largest_build(mut build: Build) -> Build {
     let artifact = Artifact {
         path: "結".repeat(341),
         size: u64::MAX,
+        seal: Seal {
+            version: Some("v".repeat(1024)),
+            sha256: Some("0".repeat(64)),
+        },
     };
     build.results = Some(Results {
         artifacts: vec![artifact; MOST_ARTIFACTS],
         count: 10_000,
+        folder: Some("f".repeat(200)),
         tests: Some(Tests {
             failures: vec!["容".repeat(250); MOST_FAILED],
             unread_because: vec!["容".repeat(250); MOST_UNREAD],

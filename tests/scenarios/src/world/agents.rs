@@ -56,9 +56,16 @@ impl World {
             .await;
     }
 
-    /// An agent leaves a file of its checkout in the bucket, as an artifact of an attempt of the newest run.
+    /// A task leaves a file of its checkout in the bucket, as an artifact of an attempt of the newest run.
+    ///
+    /// # Panics
+    /// The attempt has no task.
     pub async fn leaves(&self, job: &str, attempt: u32, path: &str, text: &str) {
-        let key = format!("runs/{}/{job}/{attempt}/artifacts/{path}", self.newest_run());
+        let run = self.newest_run();
+        let started_by = Some(format!("bellhop/{run}/{job}/{attempt}"));
+        let task = self.ecs().tasks().into_iter().find(|task| task.started_by == started_by);
+        let user = task.expect("the attempt has a task").user_id;
+        let key = format!("runs/{run}/{user}/{job}/{attempt}/artifacts/{path}");
         self.local_aws.put(self.bucket(), &key, text).await;
     }
 
@@ -67,7 +74,8 @@ impl World {
     /// # Panics
     /// There is no such task.
     pub async fn reports(&self, task: &str, report: &Value) {
-        let place = self.ecs().task(task).expect("the task is there").environment["BELLHOP_RESULT_URI"].clone();
+        let task = self.ecs().task(task).expect("the task is there");
+        let place = task.environment["BELLHOP_RESULT_URI"].replace("{identity}", &task.user_id);
         let key = place.strip_prefix(&format!("s3://{}/", self.bucket()));
         let key = key.expect("the report goes into the suite's bucket");
         self.local_aws.put(self.bucket(), key, &report.to_string()).await;

@@ -63,7 +63,11 @@ async fn a_build_is_started_with_everything_that_it_needs_and_no_secret() {
     let artifacts = &request["artifactsOverride"];
     assert_eq!(
         [&artifacts["location"], &artifacts["path"], &artifacts["name"]],
-        [&json!(world.bucket()), &json!(format!("runs/{run}/image/1")), &json!("artifacts")]
+        [
+            &json!(world.bucket()),
+            &json!(format!("builds/shop/{run}/image/1")),
+            &json!("artifacts")
+        ]
     );
     let variables = request["environmentVariablesOverride"].as_array().unwrap();
     assert!(variables.iter().all(|variable| variable["type"] == "PLAINTEXT"), "{request}");

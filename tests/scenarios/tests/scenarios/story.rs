@@ -56,7 +56,7 @@ async fn a_push_becomes_a_run_with_a_task_on_spot() {
         ("BELLHOP_CAPACITY", "spot".to_owned()),
         (
             "BELLHOP_RESULT_URI",
-            format!("s3://{}/runs/{run}/test/1/result.json", world.bucket()),
+            format!("s3://{}/runs/{run}/{{identity}}/test/1/result.json", world.bucket()),
         ),
         ("BELLHOP_SCRIPT", "make test".to_owned()),
     ]);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bellhop_domain::agent::{Folder, Place};
 use bellhop_domain::build::Refusal;
 use bellhop_domain::executor::observation::{AgentStatus, Observation, Report};
 use bellhop_domain::executor::{Capacity, LaunchId, ecs};
@@ -12,7 +13,7 @@ use bellhop_domain::ids::{AgentId, AttemptId, CommitId, PipelineJobId, Repositor
 use bellhop_domain::measure::Measure;
 use bellhop_domain::message::Message;
 use bellhop_domain::record::{Key, Performer};
-use bellhop_domain::results::found::Artifact;
+use bellhop_domain::results::found::{Artifact, Seal};
 use bellhop_domain::run::pipeline::PipelineAnswer;
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::memory::MemoryLedger;
@@ -463,16 +464,25 @@ impl Store for Port {
     }
 
     /// An agent that is taken back leaves no report.
-    async fn agent_report(&self, _: &AttemptId) -> Result<Option<Report>, Fault> {
+    async fn folder(&self, _: &Place, _: &AgentId) -> Result<Option<Folder>, Fault> {
         self.0.half(OTHER).await;
         Ok(None)
     }
 
-    async fn artifacts(&self, _: &AttemptId, _: usize) -> Result<(Vec<Artifact>, u64), Fault> {
+    async fn agent_report(&self, _: &Folder) -> Result<Option<Report>, Fault> {
+        self.0.half(OTHER).await;
+        Ok(None)
+    }
+
+    async fn artifacts(&self, _: &Folder, _: usize) -> Result<(Vec<Artifact>, u64), Fault> {
         none()
     }
 
-    async fn artifact(&self, _: &AttemptId, _: &str, _: u64) -> Result<Option<Vec<u8>>, Fault> {
+    async fn seal(&self, _: &str, _: Option<u64>) -> Result<Seal, Fault> {
+        none()
+    }
+
+    async fn object(&self, _: &str, _: u64) -> Result<Option<Vec<u8>>, Fault> {
         none()
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn found(world: &mut World, previous: Option<&Build>, next: &Build) {
     let tests = |tests: &Tests| tests.failures.clone();
     let named = found.tests.as_ref().map_or_else(Vec::new, tests);
     let its_own = deciding(next).any(|attempt| {
-        let left = world.bucket.left.contains(&attempt);
+        let left = world.bucket.with_artifacts().any(|left| *left == attempt);
         // A second agent of the attempt may have left it a moment ago.
         let twin = world.tasks_of(&next.spec.id).filter(|task| task.attempt == attempt).count() > 1;
         let said = if found.count > 0 {
@@ -58,8 +58,7 @@ pub(super) fn found(world: &mut World, previous: Option<&Build>, next: &Build) {
         "{found:?}, and {:?} have left something",
         world
             .bucket
-            .left
-            .iter()
+            .with_artifacts()
             .filter(|left| left.build == next.spec.id)
             .collect::<Vec<_>>()
     );

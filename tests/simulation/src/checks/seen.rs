@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bellhop_domain::executor::Capacity;
-use bellhop_domain::ids::{AttemptId, BuildId, Reference, RepositoryName, RunId};
+use bellhop_domain::ids::{AgentId, AttemptId, BuildId, Reference, RepositoryName, RunId};
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::run::trigger::Push;
 use bellhop_domain::spec::BuildSpec;
@@ -62,6 +62,15 @@ impl World {
 
     pub(super) fn tasks_of<'a>(&'a self, build: &'a BuildId) -> impl Iterator<Item = &'a Task> {
         self.ecs.tasks.iter().filter(move |task| task.attempt.build == *build)
+    }
+
+    /// The attempt that an agent was launched for.
+    pub(crate) fn attempt_of_agent(&self, agent: &AgentId) -> Option<AttemptId> {
+        self.ecs
+            .tasks
+            .iter()
+            .find(|task| task.agent == *agent)
+            .map(|task| task.attempt.clone())
     }
 
     pub(super) fn outcome_of(&self, build: &BuildId) -> Option<Outcome> {

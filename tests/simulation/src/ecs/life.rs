@@ -1,12 +1,12 @@
 //! The life cycle: every step of a task, and what follows from it.
 
-use bellhop_domain::agent::result_key;
 use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::observation::{Report, ReportPhase};
 use bellhop_model::ecs::{
     CONTAINER_EXITED, EXITED, OUT_OF_MEMORY, SPOT_INTERRUPTION, SPOT_REASON, STOPPED_BY_USER, Status, USER_INITIATED,
 };
 
+use super::super::bucket::Left;
 use super::task::{Ending, HOST_LOST, Of, Step, TIMED_OUT, Truth, short};
 use crate::world::{Happening, Invoke, Job, MINUTE, Millis, SECOND, World};
 
@@ -195,7 +195,7 @@ impl World {
         });
         let artifacts = self.tables.builds.get(&attempt.build).map(|build| &build.record.spec.artifacts);
         if matches!(truth, Truth::Succeeded | Truth::Failed) && artifacts.is_some_and(|artifacts| !artifacts.is_empty()) {
-            self.bucket.left.insert(attempt.clone());
+            self.leave(index, |left| left.artifacts = true);
         }
         if reports {
             let signalled = truth == Truth::Signalled;
@@ -214,10 +214,25 @@ impl World {
             if let Some(task) = self.ecs.tasks.get_mut(index) {
                 task.reported = true;
             }
-            self.bucket.reports.insert(result_key(&attempt), report);
+            self.leave(index, |left| left.report = Some(report));
         }
         let wait = self.between_log(50, 3 * SECOND);
         self.schedule_in(wait, Happening::Task(index, Step::ContainerEnds(code)));
+    }
+
+    /// The agent writes into its folder.
+    fn leave(&mut self, index: usize, write: impl FnOnce(&mut Left)) {
+        let Some(task) = self.ecs.tasks.get(index) else { return };
+        let Some(build) = self.tables.builds.get(&task.attempt.build) else {
+            return;
+        };
+        let spec = &build.record.spec;
+        let place = spec.executor.kind().place(spec, &task.attempt);
+        let name = match task.of {
+            Of::Ecs => format!("AROASIMULATION:{}", task.agent.last()),
+            _ => task.agent.last().to_owned(),
+        };
+        write(self.bucket.open(&place, &name, &task.attempt));
     }
 
     fn container_ends(&mut self, index: usize, code: Option<i32>) {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use bellhop_domain::agent::Folder;
 use bellhop_domain::build::{Build, BuildEffect, BuildState, Phase, StopReason};
-use bellhop_domain::ids::AttemptId;
+use bellhop_domain::ids::AgentId;
 use bellhop_domain::outcome::Outcome;
 
 use super::kind::Mutant;
@@ -127,14 +128,15 @@ pub(crate) fn before_write_of_build(world: &World, build: &mut Build) {
     }
 }
 
-/// Where it is looked for what an attempt has left.
-pub(crate) fn looked_through(world: &World, attempt: &AttemptId) -> AttemptId {
-    let number = if world.is(Mutant::FOUND_OF_FIRST_ATTEMPT) {
-        1
-    } else {
-        attempt.number
-    };
-    AttemptId { number, ..attempt.clone() }
+/// Where it is looked for what an agent has left, if not in its own folder.
+pub(crate) fn folder_of(world: &World, agent: &AgentId) -> Option<Folder> {
+    if !world.is(Mutant::FOUND_OF_FIRST_ATTEMPT) {
+        return None;
+    }
+    let build = world.attempt_of_agent(agent)?.build;
+    let mut folders = world.bucket.left.iter();
+    let first = folders.find(|(_, left)| left.attempt.build == build && left.attempt.number == 1);
+    first.map(|(folder, _)| folder.clone())
 }
 
 /// What is done to a record as it is read.

@@ -1,10 +1,10 @@
 //! S3: the suite's configuration, reports and artifacts.
 
 use async_trait::async_trait;
-use bellhop_domain::agent::result_key;
+use bellhop_domain::agent::{Folder, Place};
 use bellhop_domain::executor::observation::Report;
-use bellhop_domain::ids::AttemptId;
-use bellhop_domain::results::found::Artifact;
+use bellhop_domain::ids::{AgentId, AttemptId};
+use bellhop_domain::results::found::{Artifact, Seal};
 use bellhop_engine::Fault;
 use bellhop_engine::ports::Store;
 use jiff::Timestamp;
@@ -50,44 +50,69 @@ impl Store for Port {
         .await
     }
 
-    async fn agent_report(&self, attempt: &AttemptId) -> Result<Option<Report>, Fault> {
-        let attempt = attempt.clone();
+    async fn folder(&self, place: &Place, agent: &AgentId) -> Result<Option<Folder>, Fault> {
+        let about = lock(&self.world).attempt_of_agent(agent);
+        let subject = about.as_ref().map_or(Subject::World, |attempt| Subject::from(&attempt.build));
+        let (place, agent) = (place.clone(), agent.clone());
+        let folder = self
+            .call(Service::Other, "ListFolders", subject, move |world| {
+                mutant::folder_of(world, &agent).or_else(|| place.folder_of(&agent, world.bucket.folders_at(&place)))
+            })
+            .await;
+        self.note_look(about.as_ref(), folder)
+    }
+
+    async fn agent_report(&self, folder: &Folder) -> Result<Option<Report>, Fault> {
+        let attempt = lock(&self.world).bucket.left.get(folder).map(|left| left.attempt.clone());
+        let Some(attempt) = attempt else { return Ok(None) };
+        let folder = folder.clone();
         self.call(Service::Other, "GetReport", &attempt.build.clone(), move |world| {
             if world.is(Mutant::EXIT_CODE_IS_PROOF) {
                 return mutant::report_from_exit_code(world, &attempt);
             }
-            let report = world.bucket.reports.get(&result_key(&attempt)).cloned();
+            let report = world.bucket.left.get(&folder).and_then(|left| left.report.clone());
             world.note("report read", &attempt.build, || format!("{attempt}: {report:?}"));
             report
         })
         .await
     }
 
-    async fn artifacts(&self, attempt: &AttemptId, _: usize) -> Result<(Vec<Artifact>, u64), Fault> {
-        let attempt = mutant::looked_through(&lock(&self.world), attempt);
-        let about = Subject::from(&attempt.build);
-        let of = attempt.clone();
+    async fn artifacts(&self, folder: &Folder, _: usize) -> Result<(Vec<Artifact>, u64), Fault> {
+        let about = self.attempt_at(&folder.artifacts());
+        let folder = folder.clone();
+        let subject = about.as_ref().map_or(Subject::World, |attempt| Subject::from(&attempt.build));
         let listed = self
-            .call(Service::Other, "ListObjectsV2", about, move |world| world.bucket.artifacts_of(&of))
+            .call(Service::Other, "ListObjectsV2", subject, move |world| {
+                world.bucket.artifacts_in(&folder)
+            })
             .await;
-        self.note_look(&attempt, listed)
+        self.note_look(about.as_ref(), listed)
     }
 
-    async fn artifact(&self, attempt: &AttemptId, path: &str, _: u64) -> Result<Option<Vec<u8>>, Fault> {
-        let attempt = mutant::looked_through(&lock(&self.world), attempt);
-        let about = Subject::from(&attempt.build);
-        let (of, path) = (attempt.clone(), path.to_owned());
+    /// The content is not looked at: it costs no call here.
+    async fn seal(&self, _: &str, _: Option<u64>) -> Result<Seal, Fault> {
+        Ok(Seal::default())
+    }
+
+    async fn object(&self, key: &str, _: u64) -> Result<Option<Vec<u8>>, Fault> {
+        let about = self.attempt_at(key);
+        let subject = about.as_ref().map_or(Subject::World, |attempt| Subject::from(&attempt.build));
+        let key = key.to_owned();
         let text = self
-            .call(Service::Other, "GetObject", about, move |world| world.bucket.artifact(&of, &path))
+            .call(Service::Other, "GetObject", subject, move |world| world.bucket.object(&key))
             .await;
-        self.note_look(&attempt, text)
+        self.note_look(about.as_ref(), text)
     }
 }
 
 impl Port {
+    fn attempt_at(&self, key: &str) -> Option<AttemptId> {
+        lock(&self.world).bucket.attempt_of(key).cloned()
+    }
+
     /// Takes note of a look at artifacts that was in vain.
-    fn note_look<T>(&self, attempt: &AttemptId, looked: Result<T, Fault>) -> Result<T, Fault> {
-        if looked.is_err() {
+    fn note_look<T>(&self, attempt: Option<&AttemptId>, looked: Result<T, Fault>) -> Result<T, Fault> {
+        if let (Err(_), Some(attempt)) = (&looked, attempt) {
             *lock(&self.world).bucket.vain_looks.entry(attempt.build.clone()).or_default() += 1;
         }
         looked

@@ -144,6 +144,7 @@ fn spawn(options: &ProcessOptions, id: &str, launch: &Launch) -> io::Result<(Chi
         .env("LANG", "C.UTF-8")
         .env("HOME", &folder)
         .envs(&options.environment)
+        .env("AWS_ACCESS_KEY_ID", &launch.access_key)
         .envs(&launch.defined_environment)
         .envs(&launch.environment_override)
         .current_dir(&folder)

@@ -105,6 +105,8 @@ pub struct TaskView {
     pub command: Vec<String>,
     /// The environment override.
     pub environment: BTreeMap<String, String>,
+    /// The `UserId` of its credentials.
+    pub user_id: String,
     /// The version of the newest event.
     pub version: u64,
     /// When RunTask created it.
@@ -200,6 +202,7 @@ impl Task {
             container_reason: self.container_reason.clone(),
             command: self.command_override(),
             environment: self.environment_override(),
+            user_id: self.user_id(),
             version: self.life.version,
             created_at: self.created_at,
             started_at: self.life.started_at,

@@ -107,8 +107,8 @@ async fn artifacts_go_below_the_attempt_and_a_buildspec_is_named() {
     let started = start_of(&with_artifacts).await;
     assert_eq!(started["buildspecOverride"], "ci/image.yml");
     let expected = json!({
-        "type": "S3", "location": "suite", "path": "runs/abcdefghij/image/2", "name": "artifacts",
-        "namespaceType": "NONE", "packaging": "NONE", "overrideArtifactName": false,
+        "type": "S3", "location": "suite", "path": "builds/shop/abcdefghij/image/2", "name": "artifacts",
+        "namespaceType": "BUILD_ID", "packaging": "NONE", "overrideArtifactName": false,
     });
     assert_eq!(started["artifactsOverride"], expected);
 }

@@ -267,7 +267,7 @@ fn artifacts_that_fit_into_no_task() {
     let build = &mut builds[0];
     build.id.job = "j".repeat(63).parse().unwrap();
     build.repository = "r".repeat(100).parse().unwrap();
-    build.script = Script::Stored(script_key(&build.id));
+    build.script = Script::Stored(script_key(&build.repository, "make test"));
     assert!(fits_environment(build, &"b".repeat(63)));
     assert_eq!(
         try_plan(&job(1_899), AGENTS, "refs/heads/main", None).unwrap_err(),

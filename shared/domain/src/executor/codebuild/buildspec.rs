@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::agent::Place;
 use crate::executor::Script;
 use crate::ids::{AttemptId, RepositoryName};
 
@@ -181,11 +182,11 @@ fn minutes(span: Duration, bounds: &RangeInclusive<u64>) -> i32 {
     i32::try_from(seconds.div_ceil(60).clamp(*bounds.start(), *bounds.end())).unwrap_or(i32::MAX)
 }
 
-/// The destination of artifacts below a prefix of the suite's bucket, as CodeBuild's `path` and `name`.
+/// The destination of artifacts in the suite's bucket, as CodeBuild's `path` and `name`. Between the two, CodeBuild puts a folder that it names after the
+/// build (`namespaceType` `BUILD_ID`, <https://docs.aws.amazon.com/codebuild/latest/APIReference/API_ProjectArtifacts.html>).
 #[must_use]
-pub fn artifacts_place(prefix: &str) -> (&str, &str) {
-    let place = prefix.trim_end_matches('/');
-    place.rsplit_once('/').unwrap_or(("", place))
+pub fn artifacts_place(place: &Place) -> (&str, &'static str) {
+    (place.above.trim_end_matches('/'), "artifacts")
 }
 
 /// The URL from which CodeBuild clones a repository.
@@ -209,8 +210,8 @@ mod tests {
 
     use super::*;
     use crate::agent;
-    use crate::executor::Executor;
     use crate::executor::codebuild::{CAPACITY, CodeBuildExecutor};
+    use crate::executor::{Executor, ExecutorKind};
     use crate::spec::BuildSpec;
     use crate::testing::spec;
 
@@ -496,8 +497,14 @@ mod tests {
         let mut spec = running("make");
         spec.artifacts = vec!["target/*.xml".to_owned(), "*: \"x\"".to_owned()];
         assert_eq!(read(&spec).artifacts.unwrap()["files"], spec.artifacts);
-        let prefix = agent::artifacts_prefix(&attempt());
-        assert_eq!(artifacts_place(&prefix), ("runs/abcdefghij/test/2", "artifacts"));
+        let place = CodeBuildExecutor {
+            project: "ci-docker".to_owned(),
+            logs: None,
+        }
+        .place(&spec, &attempt());
+        assert_eq!(artifacts_place(&place), ("builds/shop/abcdefghij/test/2", "artifacts"));
+        let folder = place.folder("0a1b");
+        assert_eq!(folder.artifacts(), "builds/shop/abcdefghij/test/2/0a1b/artifacts/");
     }
 
     #[test]

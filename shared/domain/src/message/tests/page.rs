@@ -22,7 +22,7 @@ use crate::message::*;
 use crate::outbox::Abandoned;
 use crate::outcome::Outcome;
 use crate::record::Decides;
-use crate::results::found::{Artifact, Results, Tests};
+use crate::results::found::{Artifact, Results, Seal, Tests};
 use crate::run::{Run, RunEvent};
 use crate::spec::RetryPolicy;
 use crate::testing::{Page, push, spec, t};
@@ -116,8 +116,10 @@ pub(crate) fn failed_build() -> (Build, BuildNews) {
         artifacts: vec![Artifact {
             path: "target/report.xml".to_owned(),
             size: 526,
+            seal: Seal::default(),
         }],
         count: 1,
+        folder: None,
         tests: Some(Tests {
             run: 5,
             failed: 1,

@@ -5,9 +5,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use bellhop_domain::agent::{Folder, Place};
 use bellhop_domain::executor::observation::Report;
-use bellhop_domain::ids::AttemptId;
-use bellhop_domain::results::found::Artifact;
+use bellhop_domain::ids::AgentId;
+use bellhop_domain::results::found::{Artifact, Seal};
 use bellhop_engine::Fault;
 use bellhop_engine::ports::Store;
 use jiff::Timestamp;
@@ -77,13 +78,18 @@ impl Store for FakeBucket {
         Ok(())
     }
 
-    async fn agent_report(&self, _: &AttemptId) -> Result<Option<Report>, Fault> {
+    async fn folder(&self, place: &Place, agent: &AgentId) -> Result<Option<Folder>, Fault> {
+        tokio::task::yield_now().await;
+        Ok(Some(place.folder(&format!("AROAEXAMPLE:{}", agent.last()))))
+    }
+
+    async fn agent_report(&self, _: &Folder) -> Result<Option<Report>, Fault> {
         tokio::task::yield_now().await;
         self.reports_read.fetch_add(1, Ordering::SeqCst);
         Ok(self.report.lock().unwrap().clone())
     }
 
-    async fn artifacts(&self, _: &AttemptId, limit: usize) -> Result<(Vec<Artifact>, u64), Fault> {
+    async fn artifacts(&self, _: &Folder, limit: usize) -> Result<(Vec<Artifact>, u64), Fault> {
         tokio::task::yield_now().await;
         if take(&self.unlistable) {
             return Err(Fault::transient("list artifacts: no reply"));
@@ -93,13 +99,22 @@ impl Store for FakeBucket {
         let all = artifacts.iter().map(|(path, text)| Artifact {
             path: path.clone(),
             size: listed.unwrap_or_else(|| u64::try_from(text.len()).unwrap()),
+            seal: Seal::default(),
         });
         Ok((all.take(limit).collect(), u64::try_from(artifacts.len()).unwrap()))
     }
 
-    async fn artifact(&self, _: &AttemptId, path: &str, limit: u64) -> Result<Option<Vec<u8>>, Fault> {
+    async fn seal(&self, key: &str, readable: Option<u64>) -> Result<Seal, Fault> {
+        tokio::task::yield_now().await;
+        let sha256 = readable.map(|bytes| format!("hash of {bytes} bytes"));
+        let version = Some(format!("version of {key}"));
+        Ok(Seal { version, sha256 })
+    }
+
+    async fn object(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>, Fault> {
         tokio::task::yield_now().await;
         let limit = usize::try_from(limit).unwrap();
+        let path = key.split_once("/artifacts/").unwrap().1;
         let text = self.artifacts.lock().unwrap().get(path).cloned();
         Ok(text.map(|text| text.into_bytes().into_iter().take(limit).collect()))
     }
