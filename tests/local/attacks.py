@@ -50,7 +50,7 @@ ANYBODY = [
     ("has an agent run as a function", "iam:PassRole", "{push_role}", ECS),
     ("has a function run as an agent", "iam:PassRole", "{agent_role}", LAMBDA),
     ("has an instance run as an agent", "iam:PassRole", "{agent_role}", EC2),
-    ("has CodeBuild run as an agent", "iam:PassRole", "{agent_role}", BUILD),
+    ("has CodeBuild run as a function", "iam:PassRole", "{push_role}", BUILD),
     ("has AWS Backup work as an agent", "iam:PassRole", "{agent_role}", BACKUP),
     ("has an agent run as AWS Backup", "iam:PassRole", "{backup_role}", ECS),
     ("has AWS Backup work as an administrator", "iam:PassRole", "arn:aws:iam::{account}:role/administrator", BACKUP),
@@ -92,8 +92,11 @@ ANYBODY = [
     ("gives some agents another image", "ecr:PutImage", "arn:aws:ecr:{here}:repository/bellhop-agent-java"),
     ("deletes an image", "ecr:BatchDeleteImage", "arn:aws:ecr:{here}:repository/ci/shop"),
     ("lets others into a registry", "ecr:SetRepositoryPolicy", "arn:aws:ecr:{here}:repository/ci/shop"),
-    ("reads a secret", "secretsmanager:GetSecretValue", "arn:aws:secretsmanager:{here}:secret:/bellhop/shop/npm-token-a1b2c3"),
-    ("reads a parameter", "ssm:GetParameter", "arn:aws:ssm:{here}:parameter/bellhop/shop/npm-token"),
+    ("reads another repository's secret", "secretsmanager:GetSecretValue", "arn:aws:secretsmanager:{here}:secret:/bellhop/payroll/npm-token-a1b2c3"),
+    ("reads another repository's parameter", "ssm:GetParameter", "arn:aws:ssm:{here}:parameter/bellhop/payroll/npm-token"),
+    ("reads a parameter of a repository whose name begins alike", "ssm:GetParameter", "arn:aws:ssm:{here}:parameter/bellhop/shop-api/npm-token"),
+    ("changes a secret", "secretsmanager:PutSecretValue", "arn:aws:secretsmanager:{here}:secret:/bellhop/shop/npm-token-a1b2c3"),
+    ("changes a parameter", "ssm:PutParameter", "arn:aws:ssm:{here}:parameter/bellhop/shop/npm-token"),
     # What others run.
     ("starts others' task", "ecs:RunTask", "arn:aws:ecs:{here}:task-definition/production:1", AGENTS),
     ("starts an agent in others' cluster", "ecs:RunTask", "arn:aws:ecs:{here}:task-definition/bellhop-agent-small:1", OTHERS),
@@ -119,7 +122,7 @@ AGENT = [
     ("reads a run's report", "s3:GetObject", "arn:aws:s3:::{bucket}/runs/abcdefghij/report.json"),
     ("writes a run's report", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/abcdefghij/report.json"),
     ("reads another build's artifacts", "s3:GetObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{other_id}/test/1/artifacts/a.zip"),
-    ("reads another project's artifacts", "s3:GetObject", "arn:aws:s3:::{bucket}/builds/shop/klmnopqrst/test/1/0a1b2c3d/artifacts/a.zip"),
+    ("reads an artifact of another repository's build", "s3:GetObject", "arn:aws:s3:::{bucket}/builds/payroll/klmnopqrst/test/1/0a1b2c3d/artifacts/a.zip"),
     ("reports for another agent", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{other_id}/test/1/result.json"),
     ("leaves an artifact for another agent", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{other_id}/test/1/artifacts/a.zip"),
     ("names a folder in another agent's after itself", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{other_id}/test/1/artifacts/{own_id}/a.zip"),
@@ -141,13 +144,34 @@ AGENT = [
     ("ends an action of a pipeline", "codepipeline:PutJobSuccessResult", "*"),
     ("starts a backup", "backup:StartBackupJob", "arn:aws:backup:{here}:backup-vault:bellhop"),
     ("has a task run as an agent", "iam:PassRole", "{agent_role}", ECS),
+    ("has CodeBuild run as an agent", "iam:PassRole", "{agent_role}", BUILD),
     ("has a task run as the agents that deploy", "iam:PassRole", "{deploy_role}", ECS),
     ("becomes itself, under a name of its choice", "sts:AssumeRole", "{own_role}"),
     ("becomes another agent", "sts:AssumeRole", "{deploy_role}"),
+    ("becomes an agent of a protected branch", "sts:AssumeRole", "{protected_role}"),
+    ("reports for a repository's agent", "s3:PutObject", "arn:aws:s3:::{bucket}/repositories/shop/klmnopqrst/{other_id}/test/1/result.json"),
+    (
+        "names a folder in a repository's agent's after itself",
+        "s3:PutObject",
+        "arn:aws:s3:::{bucket}/repositories/shop/klmnopqrst/{other_id}/test/1/artifacts/{own_id}/a.zip",
+    ),
     ("becomes a function", "sts:AssumeRole", "{push_role}"),
     ("becomes AWS Backup", "sts:AssumeRole", "{backup_role}"),
     ("writes a function's log", "logs:PutLogEvents", "arn:aws:logs:{here}:log-group:/aws/lambda/bellhop-push:log-stream:a"),
     ("hands something to a function's queue", "sqs:SendMessage", "{push_queue}"),
+]
+
+# By a job that has the role of its repository, shop, on any branch or tag.
+REPOSITORY = [
+    ("reads another repository", "codecommit:GitPull", "arn:aws:codecommit:{here}:payroll"),
+    ("reads another repository's script", "s3:GetObject", "arn:aws:s3:::{bucket}/scripts/payroll/0a1b2c3d"),
+    ("reads another repository's artifacts", "s3:GetObject", "arn:aws:s3:::{bucket}/repositories/payroll/klmnopqrst/{other_id}/test/1/artifacts/a.zip"),
+    ("leaves an artifact for another repository's build", "s3:PutObject", "arn:aws:s3:::{bucket}/builds/payroll/klmnopqrst/test/1/0a1b2c3d/artifacts/a.zip"),
+    ("leaves a folder with another repository", "s3:PutObject", "arn:aws:s3:::{bucket}/repositories/payroll/klmnopqrst/{own_id}/test/1/result.json"),
+    ("leaves a folder with the shared agents", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{own_id}/test/1/result.json"),
+    ("pushes another repository's image", "ecr:PutImage", "arn:aws:ecr:{here}:repository/ci/payroll"),
+    ("pushes the agents' own image", "ecr:PutImage", "arn:aws:ecr:{here}:repository/bellhop-agent"),
+    ("becomes another target's role", "sts:AssumeRole", "arn:aws:iam::{account}:role/bellhop-deploy/payroll"),
 ]
 
 # What some may and others may not: the roles of functions that may, by their functions' names; no other function may.
@@ -161,6 +185,7 @@ SOME = [
     ("drains an instance", "ecs:UpdateContainerInstancesState", "arn:aws:ecs:{here}:container-instance/ci-main/0a1b", AGENTS, ["spot-interruption"]),
     ("starts an agent's execution", "states:StartExecution", "arn:aws:states:{here}:stateMachine:bellhop-agent-release", {}, BUILDERS),
     ("stops an agent's execution", "states:StopExecution", "arn:aws:states:{here}:execution:bellhop-agent-release:0a1b2c3d", {}, BUILDERS),
+    ("has CodeBuild run as an agent", "iam:PassRole", "{agent_role}", BUILD, BUILDERS),
     ("wakes a function", "sns:Publish", "{wake_topic}", {}, ["alarm", "sweep"]),
     ("reads the timers", "sqs:ReceiveMessage", "{timer_queue}", {}, ["sweep"]),
     ("writes push's log", "logs:PutLogEvents", "arn:aws:logs:{here}:log-group:/aws/lambda/bellhop-push:log-stream:a", {}, ["push"]),
@@ -197,24 +222,65 @@ SOME = [
 
 # What agents do, by the roles that may; no other role of an agent may.
 TESTS = ["TestTaskRole", "PublishTaskRole", "DeployTaskRole"]
+OWN = ["RepositoryRole", "ProtectedRole"]
 WORK = [
-    ("checks out", "codecommit:GitPull", "arn:aws:codecommit:{here}:shop", {}, [*TESTS, "CodeBuildRole"]),
-    ("reads its script", "s3:GetObject", "arn:aws:s3:::{bucket}/scripts/shop/0a1b2c3d", {}, TESTS),
+    ("checks out", "codecommit:GitPull", "arn:aws:codecommit:{here}:shop", {}, [*TESTS, *OWN, "CodeBuildRole"]),
+    ("reads its script", "s3:GetObject", "arn:aws:s3:::{bucket}/scripts/shop/0a1b2c3d", {}, [*TESTS, *OWN]),
     ("reports", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/abcdefghij/{own_id}/test/1/result.json", {}, TESTS),
     ("leaves an artifact", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/abcdefghij/{own_id}/test/1/artifacts/a.zip", {}, TESTS),
-    ("leaves a build's artifact", "s3:PutObject", "arn:aws:s3:::{bucket}/builds/shop/abcdefghij/test/1/0a1b2c3d/artifacts/a.zip", {}, ["CodeBuildRole"]),
+    ("leaves a build's artifact", "s3:PutObject", "arn:aws:s3:::{bucket}/builds/shop/abcdefghij/test/1/0a1b2c3d/artifacts/a.zip", {}, [*OWN, "CodeBuildRole"]),
+    ("reports as an agent of a repository", "s3:PutObject", "arn:aws:s3:::{bucket}/repositories/shop/abcdefghij/{own_id}/test/1/result.json", {}, OWN),
+    (
+        "leaves an artifact as an agent of a repository",
+        "s3:PutObject",
+        "arn:aws:s3:::{bucket}/repositories/shop/abcdefghij/{own_id}/test/1/artifacts/a.zip",
+        {},
+        OWN,
+    ),
+    (
+        "gives up a large artifact of a repository",
+        "s3:AbortMultipartUpload",
+        "arn:aws:s3:::{bucket}/repositories/shop/abcdefghij/{own_id}/test/1/artifacts/a.zip",
+        {},
+        OWN,
+    ),
+    (
+        "reads its repository's artifacts",
+        "s3:GetObject",
+        "arn:aws:s3:::{bucket}/repositories/shop/klmnopqrst/{other_id}/test/1/artifacts/a.zip",
+        {},
+        OWN,
+    ),
+    (
+        "reads a version of its repository's artifacts",
+        "s3:GetObjectVersion",
+        "arn:aws:s3:::{bucket}/repositories/shop/klmnopqrst/{other_id}/test/1/artifacts/a.zip",
+        {},
+        OWN,
+    ),
+    ("reads its repository's parameter", "ssm:GetParameters", "arn:aws:ssm:{here}:parameter/bellhop/shop/npm-token", {}, OWN),
+    ("reads its repository's secret", "secretsmanager:GetSecretValue", "arn:aws:secretsmanager:{here}:secret:/bellhop/shop/npm-token-a1b2c3", {}, OWN),
+    ("reads a protected parameter", "ssm:GetParameters", "arn:aws:ssm:{here}:parameter/bellhop/shop/protected/key", {}, ["ProtectedRole"]),
+    ("reads a protected parameter by itself", "ssm:GetParameter", "arn:aws:ssm:{here}:parameter/bellhop/shop/protected/key", {}, ["ProtectedRole"]),
+    (
+        "reads a protected secret",
+        "secretsmanager:GetSecretValue",
+        "arn:aws:secretsmanager:{here}:secret:/bellhop/shop/protected/key-a1b2c3",
+        {},
+        ["ProtectedRole"],
+    ),
     ("gives up a large artifact", "s3:AbortMultipartUpload", "arn:aws:s3:::{bucket}/runs/abcdefghij/{own_id}/test/1/artifacts/a.zip", {}, TESTS),
-    ("logs in to the registry", "ecr:GetAuthorizationToken", "*", {}, ["PublishTaskRole", "ExecutionRole", "CodeBuildRole", "AgentImageRole"]),
+    ("logs in to the registry", "ecr:GetAuthorizationToken", "*", {}, ["PublishTaskRole", "ExecutionRole", "CodeBuildRole", "AgentImageRole", "ProtectedRole"]),
     ("reads what the agents' image is made of", "s3:GetObject", "arn:aws:s3:::{bucket}/images/agent.zip", {}, ["AgentImageRole"]),
     ("gives all agents another image", "ecr:PutImage", "arn:aws:ecr:{here}:repository/bellhop-agent", {}, ["AgentImageRole"]),
-    ("pushes an image", "ecr:PutImage", "arn:aws:ecr:{here}:repository/ci/shop", {}, ["PublishTaskRole", "CodeBuildRole"]),
-    ("becomes a target's role", "sts:AssumeRole", "arn:aws:iam::{account}:role/bellhop-deploy/shop", {}, ["DeployTaskRole"]),
+    ("pushes an image", "ecr:PutImage", "arn:aws:ecr:{here}:repository/ci/shop", {}, ["PublishTaskRole", "CodeBuildRole", "ProtectedRole"]),
+    ("becomes a target's role", "sts:AssumeRole", "arn:aws:iam::{account}:role/bellhop-deploy/shop", {}, ["DeployTaskRole", "ProtectedRole"]),
     ("pulls the agents' image", "ecr:BatchGetImage", "arn:aws:ecr:{here}:repository/bellhop-agent", {}, ["ExecutionRole", "AgentImageRole"]),
     ("pulls another image of agents", "ecr:GetDownloadUrlForLayer", "arn:aws:ecr:{here}:repository/bellhop-agent-java", {}, ["ExecutionRole"]),
     ("logs as an agent", "logs:PutLogEvents", "arn:aws:logs:{here}:log-group:/bellhop-agents/agents:log-stream:small/agent/0a1b", {}, ["ExecutionRole"]),
-    ("logs as a build", "logs:PutLogEvents", "arn:aws:logs:{here}:log-group:/bellhop-agents/builds:log-stream:0a1b", {}, ["CodeBuildRole"]),
+    ("logs as a build", "logs:PutLogEvents", "arn:aws:logs:{here}:log-group:/bellhop-agents/builds:log-stream:0a1b", {}, ["CodeBuildRole", *OWN]),
     ("logs as the image's build", "logs:PutLogEvents", "arn:aws:logs:{here}:log-group:/bellhop-agents/agent-image:log-stream:0a1b", {}, ["AgentImageRole"]),
-    ("looks whose the bucket is", "s3:GetBucketAcl", "arn:aws:s3:::{bucket}", {}, ["CodeBuildRole", "AgentImageRole"]),
+    ("looks whose the bucket is", "s3:GetBucketAcl", "arn:aws:s3:::{bucket}", {}, ["CodeBuildRole", "AgentImageRole", *OWN]),
 ]
 
 # What agents may do to each other by default, although they need not: allowed today, so that an agent template with a role of its own is the way out (see
@@ -232,20 +298,22 @@ OPEN = [
     ("pushes any repository's image", "ecr:PutImage", "arn:aws:ecr:{here}:repository/ci/payroll", "PublishTaskRole"),
 ]
 
-# Who may assume which role: the service, and what it says of the source. Nobody else may.
+# Who may assume which role: the services, and what each says of the source. Nobody else may.
 ACCOUNT_ONLY = {"aws:SourceAccount": "{account}"}
 TASKS = ("ecs-tasks.amazonaws.com", {**ACCOUNT_ONLY, "aws:SourceArn": "arn:aws:ecs:{here}:task/ci-main/0a1b2c3d"})
 BUILDS = ("codebuild.amazonaws.com", {**ACCOUNT_ONLY, "aws:SourceArn": "arn:aws:codebuild:{here}:project/ci-docker"})
 IMAGE = ("codebuild.amazonaws.com", {**ACCOUNT_ONLY, "aws:SourceArn": "arn:aws:codebuild:{here}:project/bellhop-agents-agent-image"})
 TRUST = {
-    "BackupServiceRole": ("backup.amazonaws.com", {}),
-    "TestTaskRole": TASKS,
-    "PublishTaskRole": TASKS,
-    "DeployTaskRole": TASKS,
-    "ExecutionRole": TASKS,
-    "CodeBuildRole": BUILDS,
-    "AgentImageRole": IMAGE,
-    "FlowLogRole": ("vpc-flow-logs.amazonaws.com", ACCOUNT_ONLY),
+    "BackupServiceRole": [("backup.amazonaws.com", {})],
+    "TestTaskRole": [TASKS],
+    "PublishTaskRole": [TASKS],
+    "DeployTaskRole": [TASKS],
+    "ExecutionRole": [TASKS],
+    "CodeBuildRole": [BUILDS],
+    "AgentImageRole": [IMAGE],
+    "RepositoryRole": [TASKS, BUILDS],
+    "ProtectedRole": [TASKS, BUILDS],
+    "FlowLogRole": [("vpc-flow-logs.amazonaws.com", ACCOUNT_ONLY)],
 }
 
 # What services do for the suite, and others may not: who, action, resource, what the request carries, and whether it is allowed.

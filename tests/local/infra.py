@@ -130,7 +130,8 @@ def given(template, parameters):
 
     def without(node):
         if isinstance(node, list):
-            return [without(item) for item in node]
+            items = [without(item) for item in node]
+            return [item for item in items if item != {"Ref": "AWS::NoValue"}]
         if not isinstance(node, dict):
             return node
         if node.keys() == {"Fn::If"}:

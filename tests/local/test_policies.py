@@ -9,6 +9,7 @@ one that is there now; the step `deployed` sees to it that what is deployed is w
 
 import json
 import os
+import re
 import unittest
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from policies import HERE, Account, Request, grants, made_up, user_id
 
 FUNCTIONS = ["push", "task-state", "build-state", "spot-interruption", "alarm", "pipeline", "control", "backup", "sweep"]
 AGENTS = Template.read(ROOT / "infra" / "agents.yaml")
+REPOSITORY = Template.read(ROOT / "infra" / "repository.yaml")
 NETWORK = Template.read(ROOT / "infra" / "network.yaml")
 # The steps that write down what the functions did.
 STEPS = {"acknowledged", "kill", "push", "pipeline", "spot", "alarm", "backup"}
@@ -115,13 +117,24 @@ class Suite:
         bucket = {"AWS::StackName": "bellhop-agents", "BucketName": ids["Bucket"], "VpcId": "vpc-0a1b2c3d", "SubnetIds": ["subnet-0a1b2c3d"]}
         agents = given(AGENTS, bucket)
         self.account.add(AGENTS, bucket, made_up(agents, bucket))
+        of_shop = {
+            "AWS::StackName": "bellhop-shop",
+            "BucketName": ids["Bucket"],
+            "Repository": "shop",
+            "ImageRepositories": "ci/shop",
+            "DeployRolePattern": "bellhop-deploy/shop",
+            "CodeBuildProject": "ci-docker",
+            "BuildLogGroupName": "/bellhop-agents/builds",
+        }
+        self.account.add(REPOSITORY, of_shop, made_up(given(REPOSITORY, of_shop), of_shop))
         network = {"AWS::StackName": "bellhop-network", "FlowLogs": "true"}
         self.account.add(NETWORK, network, made_up(given(NETWORK, network), network))
         roles = self.account.roles
         # What is others', and trusts whom its owners want to.
         for arn, action, trusted in (
             (f"arn:aws:iam::{ACCOUNT}:role/administrator", "sts:AssumeRole", f"arn:aws:iam::{ACCOUNT}:root"),
-            (f"arn:aws:iam::{ACCOUNT}:role/bellhop-deploy/shop", "sts:AssumeRole", roles["DeployTaskRole"].arn),
+            (f"arn:aws:iam::{ACCOUNT}:role/bellhop-deploy/shop", "sts:AssumeRole", [roles["DeployTaskRole"].arn, roles["ProtectedRole"].arn]),
+            (f"arn:aws:iam::{ACCOUNT}:role/bellhop-deploy/payroll", "sts:AssumeRole", f"arn:aws:iam::{ACCOUNT}:root"),
             (f"arn:aws:kms:{HERE}:key/0a1b2c3d", "kms:*", f"arn:aws:iam::{ACCOUNT}:root"),
         ):
             self.account.guard(arn, arn, policy(Action=action, Principal={"AWS": trusted}, Resource="*"))
@@ -130,7 +143,7 @@ class Suite:
         for definition in agents.of_type("AWS::ECS::TaskDefinition").values():
             family, *passed = (promise.value(definition[key]) for key in ("Family", "TaskRoleArn", "ExecutionRoleArn"))
             self.families[family] = passed
-        self.agents = list(agents.of_type("AWS::IAM::Role"))
+        self.agents = [*agents.of_type("AWS::IAM::Role"), *attacks.OWN]
         self.names = {
             "here": HERE,
             "account": ACCOUNT,
@@ -145,6 +158,7 @@ class Suite:
             "push_role": roles["PushRole"].arn,
             "agent_role": roles["TestTaskRole"].arn,
             "deploy_role": roles["DeployTaskRole"].arn,
+            "protected_role": roles["ProtectedRole"].arn,
             "backup_role": roles["BackupServiceRole"].arn,
         }
 
@@ -195,6 +209,9 @@ class Suite:
         for who in self.agents:
             for sentence, *asked in attacks.AGENT:
                 yield f"{who} {sentence}", self.request(who, *asked)
+        for who in attacks.OWN:
+            for sentence, *asked in attacks.REPOSITORY:
+                yield f"{who} {sentence}", self.request(who, *asked)
         for among, table in ((functions, attacks.SOME), (self.agents, attacks.WORK)):
             for sentence, *asked, may in table:
                 may = [role_of(name) if among is functions else name for name in may]
@@ -224,6 +241,16 @@ def take_out(sid):
 
 def widen(sid):
     return lambda document: statement(document, sid).update(Resource="*")
+
+
+def star(sid):
+    """Any number of characters instead of so many."""
+
+    def change(document):
+        found = statement(document, sid)
+        found["Resource"] = re.sub(r"\?+", "*", found["Resource"])
+
+    return change
 
 
 def unconditional(sid):
@@ -276,7 +303,19 @@ FAULTS = [
     ("template.yaml/Key", unconditional("ThroughItsServices"), {"uses the suite's key by itself", "uses the suite's key for something else"}),
     ("template.yaml/Key", take_out("ThroughItsServices"), {"kms:Decrypt", "kms:GenerateDataKey"}),
     ("template.yaml/SpotInterruptionRole/spot-interruption", unconditional("DrainInstances"), {"SpotInterruptionRole drains others' instance"}),
-    ("agents.yaml/DeployTaskRole/deploy", widen("BecomeDeployer"), {"DeployTaskRole becomes an administrator"}),
+    (
+        "agents.yaml/DeployTaskRole/deploy",
+        widen("BecomeDeployer"),
+        {"DeployTaskRole becomes an administrator"},
+    ),
+    (
+        "repository.yaml/RepositoryRole/not-protected",
+        take_out("NoProtectedParameters"),
+        {"RepositoryRole reads a protected parameter", "RepositoryRole reads a protected parameter by itself"},
+    ),
+    ("repository.yaml/RepositoryRole/not-protected", take_out("NoProtectedSecrets"), {"RepositoryRole reads a protected secret"}),
+    ("repository.yaml/JobPolicy", star("OwnFolder"), {f"{role} names a folder in a repository's agent's after itself" for role in attacks.OWN}),
+    ("agents.yaml/JobPolicy", star("OwnFolder"), {f"{role} names a folder in another agent's after itself" for role in attacks.TESTS}),
     ("agents.yaml/CodeBuildRole/agent", widen("Log"), {f"CodeBuildRole {log}" for log in ("logs as an agent", "logs as the image's build", "writes a function's log")}),
 ]
 
@@ -341,16 +380,17 @@ class Policies(unittest.TestCase):
                 self.assertTrue(answer.allowed, "is denied by now: it belongs into AGENT")
 
     def test_a_role_is_assumed_by_its_service_alone(self):
-        trust = {**attacks.TRUST, **{role_of(function): ("lambda.amazonaws.com", {}) for function in FUNCTIONS}}
+        trust = {**attacks.TRUST, **{role_of(function): [("lambda.amazonaws.com", {})] for function in FUNCTIONS}}
         self.assertEqual(trust.keys(), self.suite.account.roles.keys())
         everything = {role: {"everything": policy(Action="*", Resource="*")} for role in self.suite.account.roles}
         account = self.suite.account.holding(everything)
-        services = sorted({service for service, _ in trust.values()} | {"ec2.amazonaws.com", "cloudformation.amazonaws.com"})
+        services = sorted({service for each in trust.values() for service, _ in each} | {"ec2.amazonaws.com", "cloudformation.amazonaws.com"})
         asked = []
-        for name, (service, context) in trust.items():
+        for name, service, context in ((name, *one) for name, each in trust.items() for one in each):
             arn = account.roles[name].arn
+            trusted = {service for service, _ in trust[name]}
             asked.append((True, self.suite.request(service, "sts:AssumeRole", arn, context)))
-            asked += [(False, self.suite.request(other, "sts:AssumeRole", arn, context)) for other in services if other != service]
+            asked += [(False, self.suite.request(other, "sts:AssumeRole", arn, context)) for other in services if other not in trusted]
             asked += [(False, self.suite.request(role, "sts:AssumeRole", arn)) for role in account.roles]
             for key, value in {"aws:SourceAccount": "999999999999", "aws:SourceArn": "arn:aws:ecs:us-east-1:999999999999:task/ci-main/0a1b2c3d"}.items():
                 if key in context:

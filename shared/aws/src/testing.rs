@@ -151,6 +151,7 @@ pub(crate) fn spec() -> BuildSpec {
         artifacts: Vec::new(),
         limit: None,
         pausable: false,
+        role: None,
         bearing: Bearing::default(),
     }
 }

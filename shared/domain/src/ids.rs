@@ -143,6 +143,17 @@ impl AgentId {
 }
 
 text_id! {
+    /// An IAM role by its ARN.
+    RoleArn, "role", "the ARN of an IAM role, such as arn:aws:iam::123456789012:role/bellhop-agent/shop",
+    |text| {
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        text.len() <= 2048
+            && matches!(parts.as_slice(), ["arn", _, "iam", "", account, role]
+                if account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()) && role.strip_prefix("role/").is_some_and(|name| !name.is_empty()))
+    }
+}
+
+text_id! {
     /// A job of CodePipeline: one invocation of an action, which waits for a result under this id. A UUID, but Bellhop accepts every id of that form.
     PipelineJobId, "pipeline job id", "36 letters, digits and -",
     |text| text.len() == 36 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')

@@ -72,6 +72,7 @@ fn of_build(run: &Run, build: &Build) -> Value {
         "build": build.spec.id,
         "job": build.spec.id.job,
         "agent": build.spec.agent,
+        "role": build.spec.role,
         "needs": build.spec.needs,
         "status": status,
         "cause": finished.and_then(|_| run.cause_of(job, Some(build))),

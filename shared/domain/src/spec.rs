@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::executor::{Capacity, Executor, Script};
-use crate::ids::{AgentName, BuildId, CommitId, JobName, Reference, RepositoryName};
+use crate::ids::{AgentName, BuildId, CommitId, JobName, Reference, RepositoryName, RoleArn};
 
 /// The constant data of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub struct BuildSpec {
     /// Whether an alarm can pause launches: then Bellhop checks for a pause before each launch.
     #[serde(default)]
     pub pausable: bool,
+    /// The role of its agent, in place of the agent template's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<RoleArn>,
     /// What its result says about its branch or tag.
     #[serde(default, skip_serializing_if = "Bearing::is_usual")]
     pub bearing: Bearing,

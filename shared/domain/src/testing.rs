@@ -68,6 +68,7 @@ pub(crate) fn spec_needing(job: &str, needs: &[&str]) -> BuildSpec {
         artifacts: Vec::new(),
         limit: None,
         pausable: false,
+        role: None,
         bearing: Bearing::default(),
     }
 }

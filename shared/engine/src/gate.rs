@@ -1,6 +1,7 @@
-//! Agents with `refs` serve only commits on the run's branch or tag. The repository says whether a commit is on it, and is asked only for such agents.
+//! Agents with `refs` serve only commits on the run's branch or tag, and only such commits get the role of protected branches and tags. The repository says
+//! whether a commit is on it, and is asked only if it matters.
 
-use bellhop_domain::config::{OffRef, SuiteConfig, gated, off_ref};
+use bellhop_domain::config::{OffRef, SuiteConfig, gated, is_protected, off_ref, unprotect};
 use bellhop_domain::ids::CommitId;
 use bellhop_domain::run::trigger::Push;
 
@@ -10,15 +11,24 @@ use crate::ports::{Ancestry, Revision};
 use crate::start::RunStarter;
 
 impl RunStarter {
-    /// Rejects a plan with a build whose agent has `refs`, if the run's commit is not on the run's branch or tag. `tip` is the tip of the branch, if it
-    /// was just read. If the repository cannot be asked now, that is a fault: without an answer, no such build starts.
-    pub(crate) async fn gate(&self, plan: Plan, push: &Push, suite: &SuiteConfig, tip: Option<&CommitId>) -> Result<Plan, Fault> {
-        let Plan::Builds { specs, .. } = &plan else { return Ok(plan) };
-        let Some(spec) = gated(specs, suite) else { return Ok(plan) };
-        Ok(match self.off_ref(push, tip).await? {
-            None => plan,
-            Some(why) => Plan::Rejected(off_ref(spec, why)),
-        })
+    /// Rejects a plan with a build whose agent has `refs`, if the run's commit is not on the run's branch or tag. Without such a build, all builds lose the
+    /// role of protected branches and tags then. `tip` is the tip of the branch, if it was just read. If the repository cannot be asked now, that is a
+    /// fault: without an answer, no such build starts.
+    pub(crate) async fn gate(&self, mut plan: Plan, push: &Push, suite: &SuiteConfig, tip: Option<&CommitId>) -> Result<Plan, Fault> {
+        let Plan::Builds { specs, .. } = &mut plan else { return Ok(plan) };
+        let gated = gated(specs, suite);
+        if gated.is_none() && !is_protected(specs, suite) {
+            return Ok(plan);
+        }
+        let Some(why) = self.off_ref(push, tip).await? else {
+            return Ok(plan);
+        };
+        if let Some(spec) = gated {
+            return Ok(Plan::Rejected(off_ref(spec, why)));
+        }
+        tracing::warn!(repository = %push.repository, commit = %push.commit, reference = %push.reference, ?why, "no protected role: the commit is not known to be on the branch or tag");
+        unprotect(specs, suite);
+        Ok(plan)
     }
 
     /// Why a push's commit is not on its branch or tag; `None` if it is.

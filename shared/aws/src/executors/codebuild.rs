@@ -143,6 +143,7 @@ impl Executor for CodeBuilds {
             .artifacts_override(artifacts(spec, attempt, &self.bucket)?)
             .timeout_in_minutes_override(buildspec::timeout_minutes(spec.timeout))
             .queued_timeout_in_minutes_override(buildspec::queued_timeout_minutes(spec.queue_timeout))
+            .set_service_role_override(spec.role.as_ref().map(ToString::to_string))
             // The suite does the retries.
             .auto_retry_limit_override(0);
         let queued = aws_sdk_codebuild::config::Builder::new().retry_classifier(LeftToQueue::<StartBuildError>::new());

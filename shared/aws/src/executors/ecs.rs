@@ -233,7 +233,10 @@ fn overrides(spec: &BuildSpec, ecs: &EcsExecutor, attempt: &AttemptId, capacity:
     for (name, value) in environment(spec, attempt, capacity, bucket) {
         container = container.environment(KeyValuePair::builder().name(name).value(value).build());
     }
-    TaskOverride::builder().container_overrides(container.build()).build()
+    TaskOverride::builder()
+        .container_overrides(container.build())
+        .set_task_role_arn(spec.role.as_ref().map(ToString::to_string))
+        .build()
 }
 
 /// The cluster's name in a task's ARN; the default cluster for the old ARN format without one.

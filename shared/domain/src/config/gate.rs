@@ -1,7 +1,7 @@
-//! Agents with `refs`: which runs they serve, and which commits.
+//! Agents with `refs`, which serve some branches and tags only, and roles of protected branches and tags.
 //!
 //! Two questions decide. Is the run's branch or tag among the `refs`? The files answer that. Is the run's commit on that branch or tag? Only the
-//! repository answers that, and the caller asks it if [`gated`] finds a build: a request can name any commit of the repository, also one of another
+//! repository answers that, and the caller asks it if [`gated`] finds a build, or [`is_protected`]: a request can name any commit of the repository, also one of another
 //! branch that nobody has reviewed.
 
 use crate::executor::AgentTemplate;
@@ -36,6 +36,19 @@ pub(super) fn unserved(name: &AgentName, agent: &AgentTemplate, reference: &Refe
 pub fn gated<'a>(specs: &'a [BuildSpec], config: &SuiteConfig) -> Option<&'a BuildSpec> {
     let has_refs = |spec: &&BuildSpec| config.agents.get(&spec.agent).is_some_and(|agent| agent.refs.is_some());
     specs.iter().find(has_refs)
+}
+
+/// Whether one of these builds has the role of protected branches and tags. It may only have it if the run's commit is on the run's branch or tag.
+#[must_use]
+pub fn is_protected(specs: &[BuildSpec], config: &SuiteConfig) -> bool {
+    specs.iter().any(|spec| spec.role.as_ref() != config.role(&spec.repository, None))
+}
+
+/// Gives builds whose commit is not known to be on their branch or tag the role that all others have.
+pub fn unprotect(specs: &mut [BuildSpec], config: &SuiteConfig) {
+    for spec in specs {
+        spec.role = config.role(&spec.repository, None).cloned();
+    }
 }
 
 /// The error about a build whose agent has `refs`, and whose commit is not known to be on its branch or tag.

@@ -17,10 +17,10 @@ mod suite;
 
 pub use crate::yaml::{FileError, PIPELINE_FILE, SUITE_FILE, is_misnamed, nearest};
 pub use filter::skips;
-pub use gate::{OffRef, gated, off_ref};
+pub use gate::{OffRef, gated, is_protected, off_ref, unprotect};
 pub use pipeline::{Concurrency, Job, PipelineFile, Select, Work};
 pub use plan::{OnBehalf, plan, plan_script};
-pub use suite::{Alarm, Notify, Repository, SuiteConfig, SuiteJob};
+pub use suite::{Alarm, Notify, Protected, Repository, SuiteConfig, SuiteJob};
 
 #[cfg(test)]
 mod tests;

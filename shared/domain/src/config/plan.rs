@@ -79,6 +79,7 @@ fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &Suit
         artifacts: job.artifacts.clone(),
         limit: agent.max_concurrent,
         pausable: config.pauses(),
+        role: config.role(&push.repository, Some(&push.reference)).cloned(),
         bearing: Bearing::default(),
     })
 }
@@ -136,6 +137,7 @@ pub fn plan_script(
         artifacts: Vec::new(),
         limit: template.max_concurrent,
         pausable: config.pauses(),
+        role: config.role(&push.repository, Some(&push.reference)).cloned(),
         bearing: Bearing::default(),
     })
 }

@@ -127,7 +127,11 @@ impl ExecutorKind for EcsExecutor {
     /// A run's id always has ten characters, as the policies of agents' roles rely on.
     fn place(&self, spec: &BuildSpec, attempt: &AttemptId) -> Place {
         Place {
-            above: format!("runs/{}/", spec.id.run),
+            // The repository's role reads what is below its repository's name.
+            above: match spec.role {
+                Some(_) => format!("repositories/{}/{}/", spec.repository, spec.id.run),
+                None => format!("runs/{}/", spec.id.run),
+            },
             below: format!("{}/{}/", spec.id.job, attempt.number),
         }
     }

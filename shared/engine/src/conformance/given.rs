@@ -176,6 +176,7 @@ impl Given {
             artifacts: Vec::new(),
             limit: None,
             pausable: false,
+            role: None,
             bearing: Bearing::default(),
         }
     }

@@ -16,6 +16,7 @@ mod launcher;
 mod performers;
 mod pushes;
 mod recent;
+mod roles;
 mod runs;
 mod scheduling;
 mod sizes;

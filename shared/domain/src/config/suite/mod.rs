@@ -18,7 +18,8 @@ use super::pipeline::script;
 use crate::alarm::Remedy;
 use crate::backup::Definition;
 use crate::executor::{AgentTemplate, RawTemplate};
-use crate::ids::{AgentName, JobName, RepositoryName};
+use crate::ids::{AgentName, JobName, Reference, RepositoryName, RoleArn};
+use crate::patterns::{RefPattern, Refs};
 use crate::spec::Successes;
 use crate::yaml::Source;
 use crate::yaml::{Document, Entries, Id, Name, OneOrMany, Version};
@@ -51,6 +52,29 @@ pub struct SuiteConfig {
 pub struct Repository {
     /// The agents.
     pub agents: BTreeSet<AgentName>,
+    /// The role of its jobs' agents; `None` for that of each agent template.
+    pub role: Option<RoleArn>,
+    /// Its protected branches and tags.
+    pub protected: Option<Protected>,
+}
+
+impl Repository {
+    /// The role of jobs on a branch or tag, if the commit is known to be on it, or else on no particular one.
+    #[must_use]
+    pub fn role_on(&self, reference: Option<&Reference>) -> Option<&RoleArn> {
+        let protected = self.protected.as_ref();
+        let protected = protected.filter(|protected| reference.is_some_and(|reference| protected.refs.include(reference)));
+        protected.map(|protected| &protected.role).or(self.role.as_ref())
+    }
+}
+
+/// Branches and tags whose jobs have a role of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Protected {
+    /// The branches and tags.
+    pub refs: Refs,
+    /// The role of their jobs' agents.
+    pub role: RoleArn,
 }
 
 /// A job of the suite. An alarm, a schedule or a request starts it.
@@ -88,6 +112,12 @@ impl SuiteConfig {
     pub fn no_job(&self, name: &JobName) -> String {
         let known = suggestion(name.as_str(), self.jobs.keys().map(JobName::as_str));
         format!("{SUITE_FILE}, jobs: there is no job `{name}`{known}")
+    }
+
+    /// The role of a repository's jobs on a branch or tag, or else on no particular one; `None` for that of each agent template.
+    #[must_use]
+    pub fn role(&self, repository: &RepositoryName, reference: Option<&Reference>) -> Option<&RoleArn> {
+        self.repositories.as_ref()?.get(repository)?.role_on(reference)
     }
 
     /// The remedy for an alarm; `None` if no rule matches.
@@ -144,8 +174,19 @@ impl Check<'_> {
             for (i, Id(agent)) in raw.agents.0.iter().enumerate() {
                 self.defined(&at.clone().index(i), agent)?;
             }
-            let agents = raw.agents.0.into_iter().map(|Id(agent)| agent).collect();
-            repositories.insert(name, Repository { agents });
+            let at = FieldPath::top("repositories").key(&name).key("protected").key("refs");
+            let protected = raw.protected.map(|raw| {
+                Ok(Protected {
+                    refs: Refs::read(self.source, &at, raw.refs)?,
+                    role: raw.role.0,
+                })
+            });
+            let repository = Repository {
+                agents: raw.agents.0.into_iter().map(|Id(agent)| agent).collect(),
+                role: raw.role.map(|Id(role)| role),
+                protected: protected.transpose()?,
+            };
+            repositories.insert(name, repository);
         }
         Ok(repositories)
     }
@@ -188,6 +229,15 @@ struct RawSuite {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawRepository {
     agents: OneOrMany<Id<AgentName>>,
+    role: Option<Id<RoleArn>>,
+    protected: Option<RawProtected>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawProtected {
+    refs: OneOrMany<RefPattern>,
+    role: Id<RoleArn>,
 }
 
 #[derive(Deserialize)]

@@ -79,6 +79,7 @@ fn a_build_is_frozen_with_all_that_it_takes() {
             successes: Successes::None,
             artifacts: vec!["report.xml".to_owned(), "dist/**".to_owned()],
             pausable: false,
+            role: None,
             bearing: Bearing::default(),
             limit: None,
         }]

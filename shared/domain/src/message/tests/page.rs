@@ -116,10 +116,13 @@ pub(crate) fn failed_build() -> (Build, BuildNews) {
         artifacts: vec![Artifact {
             path: "target/report.xml".to_owned(),
             size: 526,
-            seal: Seal::default(),
+            seal: Seal {
+                version: Some("3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrH".to_owned()),
+                sha256: Some("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned()),
+            },
         }],
         count: 1,
-        folder: None,
+        folder: Some("runs/abcdefghij/AROAEXAMPLE:0a1b2c3d/test/1/artifacts/".to_owned()),
         tests: Some(Tests {
             run: 5,
             failed: 1,
