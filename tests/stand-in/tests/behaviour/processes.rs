@@ -88,7 +88,10 @@ async fn the_exit_code_is_the_process_s() {
         .filter_map(|line| line.split('=').next())
         .filter(|name| !matches!(*name, "_" | "SHLVL" | "PWD" | "OLDPWD"))
         .collect();
-    assert_eq!(variables, ["AWS_ACCESS_KEY_ID", "BELLHOP_ATTEMPT", "HOME", "LANG", "OF_THE_HOST", "PATH"]);
+    assert_eq!(
+        variables,
+        ["AWS_ACCESS_KEY_ID", "BELLHOP_ATTEMPT", "HOME", "LANG", "OF_THE_HOST", "PATH"]
+    );
     setup.stop().await;
 }
 
