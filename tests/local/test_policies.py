@@ -69,6 +69,7 @@ EXPLAINED = [
     (["control"], "dynamodb:Query", "the runs of all repositories, which no story lists"),
     (["build-state", "spot-interruption"], "ecs:RunTask", "a job on ECS that needs one on CodeBuild; the replacement of an agent on an instance"),
     (["build-state"], "ecs:StopTask", "of such a job, when its place or its run is gone"),
+    (FUNCTIONS, "ecr:DescribeImages", "of the images that a job says it pushes, by the function that ends its build"),
     (FUNCTIONS, "codebuild:StartBuild", "by the function that lets a build on CodeBuild go ahead"),
     (FUNCTIONS, "codebuild:StopBuild", "by the function that ends such a build before its time"),
     (FUNCTIONS, "codebuild:ListBuildsForProject", "before a launch is repeated, by the function that repeats it"),

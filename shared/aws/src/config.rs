@@ -20,7 +20,7 @@ use bellhop_engine::ports::Executors;
 
 use crate::roots::Trusted;
 use crate::{
-    AwsBackup, Bucket, CodeCommit, CodePipeline, DynamoLedger, EcsInstances, EcsServices, TimerQueue, Topic, WakeTopic, executors,
+    AwsBackup, Bucket, CodeCommit, CodePipeline, DynamoLedger, EcsInstances, EcsServices, Registry, TimerQueue, Topic, WakeTopic, executors,
 };
 
 /// How long a connection may take: AWS endpoints in the same region connect quickly.
@@ -137,6 +137,12 @@ impl Aws {
     #[must_use]
     pub fn instances(&self) -> EcsInstances {
         EcsInstances::new(self.ecs())
+    }
+
+    /// The registry of images.
+    #[must_use]
+    pub fn images(&self) -> Registry {
+        Registry::new(self.lazy(aws_sdk_ecr::Client::new))
     }
 
     /// CodePipeline, for pipelines that wait for runs.

@@ -149,6 +149,7 @@ pub(crate) fn spec() -> BuildSpec {
         needs: Vec::new(),
         successes: Successes::Changes,
         artifacts: Vec::new(),
+        images: Vec::new(),
         limit: None,
         pausable: false,
         role: None,

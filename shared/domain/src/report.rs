@@ -80,6 +80,7 @@ fn of_build(run: &Run, build: &Build) -> Value {
         "next-try": build.next_try(),
         "tests": build.results.as_ref().and_then(|found| found.tests.as_ref()),
         "artifacts": build.results.as_ref().map(artifacts),
+        "images": build.results.as_ref().map(|found| &found.images),
         "created": build.created,
         "finished": finished,
         "attempts": build.attempts.iter().map(|attempt| json!({

@@ -47,6 +47,9 @@ pub struct BuildSpec {
     /// The files of the checkout to store: globs relative to the checkout.
     #[serde(default)]
     pub artifacts: Vec<String>,
+    /// The images that it pushes: `REPOSITORY:TAG` of ECR.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
     /// The most builds of the agent template at the same time; `None` for no limit.
     #[serde(default)]
     pub limit: Option<u32>,

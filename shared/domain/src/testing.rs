@@ -66,6 +66,7 @@ pub(crate) fn spec_needing(job: &str, needs: &[&str]) -> BuildSpec {
         needs: needs.iter().map(|need| need.parse().unwrap()).collect(),
         successes: Successes::Changes,
         artifacts: Vec::new(),
+        images: Vec::new(),
         limit: None,
         pausable: false,
         role: None,

@@ -14,7 +14,7 @@ use futures::lock::Mutex;
 use crate::Fault;
 use crate::advance::Overdue;
 use crate::ports::{
-    Backups, Clock, Executor, Executors, Instances, Ledger, Meter, Notifier, Pipelines, Services, Source, Store, Timer, Waker,
+    Backups, Clock, Executor, Executors, Images, Instances, Ledger, Meter, Notifier, Pipelines, Services, Source, Store, Timer, Waker,
 };
 use crate::recent::Recent;
 use crate::records::{Record, Stored, Versioned};
@@ -77,6 +77,8 @@ pub struct BuildPorts {
     pub executors: Executors,
     /// CodePipeline.
     pub pipelines: Arc<dyn Pipelines>,
+    /// The registry of images.
+    pub images: Arc<dyn Images>,
 }
 
 /// The services of a function that applies remedies.
@@ -211,6 +213,10 @@ impl Engine {
 
     pub(crate) fn pipelines(&self) -> Result<&dyn Pipelines, Fault> {
         Ok(&*self.builds()?.pipelines)
+    }
+
+    pub(crate) fn images(&self) -> Result<&dyn Images, Fault> {
+        Ok(&*self.builds()?.images)
     }
 
     fn builds(&self) -> Result<&BuildPorts, Fault> {

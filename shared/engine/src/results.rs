@@ -1,9 +1,10 @@
 //! The results of an attempt in the bucket: its artifacts, and the counts of its test reports.
 
 use bellhop_domain::agent::Place;
-use bellhop_domain::ids::AgentId;
-use bellhop_domain::results::found::{Artifact, MOST_ARTIFACTS, Results, Tests};
+use bellhop_domain::ids::{AgentId, AttemptId};
+use bellhop_domain::results::found::{Artifact, Image, MOST_ARTIFACTS, Results, Tests};
 use bellhop_domain::results::junit::{self, Counted, JunitError};
+use bellhop_domain::spec::BuildSpec;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::{Engine, Fault};
@@ -21,9 +22,25 @@ const SEALED_SIDE_BY_SIDE: usize = 16;
 /// The most bytes of all artifacts together that are read for their SHA-256, because S3 does not keep it: some seconds of work.
 const MOST_HASHED: u64 = 256 * 1024 * 1024;
 
+/// What a build's deciding agent left: its artifacts, and the images that the job says it pushes.
+pub(crate) async fn collect(engine: &Engine, spec: &BuildSpec, attempt: &AttemptId, agent: &AgentId) -> Result<Results, Fault> {
+    let mut results = if spec.artifacts.is_empty() {
+        Results::default()
+    } else {
+        in_bucket(engine, &spec.executor.kind().place(spec, attempt), agent).await?
+    };
+    for image in &spec.images {
+        let (repository, tag) = image.split_once(':').unwrap_or((image, "latest"));
+        let digest = engine.images()?.digest(repository, tag).await?;
+        let image = image.clone();
+        results.images.push(Image { image, digest });
+    }
+    Ok(results)
+}
+
 /// Lists the artifacts that an agent left at a place, and counts the tests in its JUnit reports. Other XML files are skipped; a report that is not fully
 /// counted is recorded.
-pub(crate) async fn collect(engine: &Engine, place: &Place, agent: &AgentId) -> Result<Results, Fault> {
+async fn in_bucket(engine: &Engine, place: &Place, agent: &AgentId) -> Result<Results, Fault> {
     let Some(folder) = engine.store.folder(place, agent).await? else {
         return Ok(Results::default());
     };
@@ -86,6 +103,7 @@ pub(crate) async fn collect(engine: &Engine, place: &Place, agent: &AgentId) -> 
         artifacts,
         count,
         folder,
+        images: Vec::new(),
         tests,
     })
 }

@@ -120,6 +120,7 @@ impl Suite {
         BuildPorts {
             executors: self.aws.executors(&self.settings.bucket),
             pipelines: Arc::new(self.aws.pipelines()),
+            images: Arc::new(self.aws.images()),
         }
     }
 

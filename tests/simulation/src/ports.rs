@@ -7,6 +7,7 @@ mod agents;
 mod backups;
 mod clock;
 mod fate;
+mod images;
 mod instances;
 mod ledger;
 mod notifier;
@@ -65,6 +66,7 @@ impl Port {
             builds: Some(BuildPorts {
                 executors: Executors::new(executors),
                 pipelines: Arc::new(self.clone()),
+                images: Arc::new(self.clone()),
             }),
             ..Performs::default()
         }

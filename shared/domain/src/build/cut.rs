@@ -62,6 +62,7 @@ mod tests {
             }],
             count: 1,
             folder: None,
+            images: Vec::new(),
             tests: Some(Tests {
                 run: 2,
                 failed: 1,

@@ -72,7 +72,8 @@ impl Build {
         for index in 0..self.attempts.len() {
             self.stop_attempt(index, StopReason::BuildOver, now);
         }
-        match worked.filter(|_| !self.spec.artifacts.is_empty()) {
+        let leaves = !self.spec.artifacts.is_empty() || !self.spec.images.is_empty();
+        match worked.filter(|_| leaves) {
             Some(attempt) => self.outbox.push(BuildEffect::Collect { attempt, news }, now),
             None => self.announce_end(news, now),
         }

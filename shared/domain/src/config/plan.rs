@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::gate::unserved;
+use super::pipeline::images::COMMIT;
 use super::pipeline::{DEFAULT_QUEUE_TIMEOUT, DEFAULT_TIMEOUT, Job, PipelineFile, Select, Work};
 use super::suite::SuiteConfig;
 use crate::executor::{AgentTemplate, Demand, Script, Unmet};
@@ -77,6 +78,7 @@ fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &Suit
         needs: job.needs.clone(),
         successes: config.notify.successes,
         artifacts: job.artifacts.clone(),
+        images: job.images.iter().map(|image| image.replace(COMMIT, push.commit.as_str())).collect(),
         limit: agent.max_concurrent,
         pausable: config.pauses(),
         role: config.role(&push.repository, Some(&push.reference)).cloned(),
@@ -135,6 +137,7 @@ pub fn plan_script(
         needs: Vec::new(),
         successes: config.notify.successes,
         artifacts: Vec::new(),
+        images: Vec::new(),
         limit: template.max_concurrent,
         pausable: config.pauses(),
         role: config.role(&push.repository, Some(&push.reference)).cloned(),

@@ -24,6 +24,9 @@ pub struct Results {
     /// The beginning of their keys in the bucket, which their paths follow; it ends in a slash. `None` if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
+    /// The images that the job says it pushes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Image>,
     /// The counts of the JUnit reports; `None` if there are none.
     #[serde(default)]
     pub tests: Option<Tests>,
@@ -40,6 +43,16 @@ pub struct Artifact {
     /// Its identity when the attempt had ended.
     #[serde(flatten)]
     pub seal: Seal,
+}
+
+/// An image that a job pushed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Image {
+    /// `REPOSITORY:TAG`
+    pub image: String,
+    /// Its digest when the attempt had ended, `sha256:…`; `None` if there was no such image. A tag may be moved later, a digest may not.
+    pub digest: Option<String>,
 }
 
 /// What names the content of a file for good.

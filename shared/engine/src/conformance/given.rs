@@ -174,6 +174,7 @@ impl Given {
             needs: vec!["never".parse().unwrap()],
             successes: Successes::Changes,
             artifacts: Vec::new(),
+            images: Vec::new(),
             limit: None,
             pausable: false,
             role: None,

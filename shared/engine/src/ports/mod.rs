@@ -8,6 +8,7 @@
 mod backups;
 mod clock;
 mod executor;
+mod images;
 mod instances;
 mod ledger;
 mod notifier;
@@ -21,6 +22,7 @@ pub use backups::{Backups, JobStart};
 pub use bellhop_domain::record::Key;
 pub use clock::{Clock, Meter};
 pub use executor::{Executor, Executors, Launch};
+pub use images::Images;
 pub use instances::{InstanceTask, Instances};
 pub use ledger::{Created, Entry, Item, Lane, Ledger, List, Listing, TRANSACTION, Text, Written};
 pub use notifier::{Notifier, Waker};

@@ -296,8 +296,8 @@ impl Record for Build {
                 let agent = self.attempts.iter().find(|candidate| candidate.number == attempt);
                 let results = match agent.and_then(|attempt| attempt.agent.as_ref()) {
                     Some(agent) => {
-                        let place = self.spec.executor.kind().place(&self.spec, &self.attempt_id(attempt));
-                        crate::results::collect(engine, &place, agent).await?
+                        let id = self.attempt_id(attempt);
+                        crate::results::collect(engine, &self.spec, &id, agent).await?
                     }
                     None => Results::default(),
                 };

@@ -11,6 +11,7 @@ mod backups;
 mod builds;
 mod counting;
 mod gates;
+mod images;
 mod instances;
 mod launcher;
 mod performers;

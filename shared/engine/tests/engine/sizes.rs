@@ -108,6 +108,7 @@ fn largest_build(mut build: Build) -> Build {
         artifacts: vec![artifact; MOST_ARTIFACTS],
         count: 10_000,
         folder: Some("f".repeat(200)),
+        images: Vec::new(),
         tests: Some(Tests {
             failures: vec!["容".repeat(250); MOST_FAILED],
             unread_because: vec!["容".repeat(250); MOST_UNREAD],

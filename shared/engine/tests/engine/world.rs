@@ -7,6 +7,7 @@ mod agents;
 mod backups;
 mod bucket;
 mod clock;
+mod images;
 mod inbox;
 mod instances;
 mod ledger;
@@ -36,6 +37,7 @@ use agents::FakeAgents;
 use backups::FakeBackups;
 use bucket::FakeBucket;
 use clock::SteppedClock;
+use images::Registry;
 use inbox::Inbox;
 use instances::FakeInstances;
 use ledger::FaultyLedger;
@@ -80,6 +82,7 @@ pub(crate) struct World {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) repository: Arc<FakeRepository>,
     pub(crate) pipelines: Arc<FakePipelines>,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) instances: Arc<FakeInstances>,
     pub(crate) services: Arc<FakeServices>,
     pub(crate) backups: Arc<FakeBackups>,
@@ -163,6 +166,7 @@ impl World {
             builds: Some(BuildPorts {
                 executors: Executors::new(executors),
                 pipelines: self.pipelines.clone(),
+                images: self.registry.clone(),
             }),
             ..Performs::default()
         }

@@ -18,8 +18,8 @@ use bellhop_domain::run::pipeline::PipelineAnswer;
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::memory::MemoryLedger;
 use bellhop_engine::ports::{
-    Ancestry, Answered, CLOCKS, Clock, Created, Entry, Executor, Executors, FileAt, Item, Lane, Launch, Ledger, List, Meter, Notifier,
-    Pipelines, Revision, Root, Source, SourceFile, Store, Text, Timer, Waker, Written,
+    Ancestry, Answered, CLOCKS, Clock, Created, Entry, Executor, Executors, FileAt, Images, Item, Lane, Launch, Ledger, List, Meter,
+    Notifier, Pipelines, Revision, Root, Source, SourceFile, Store, Text, Timer, Waker, Written,
 };
 use bellhop_engine::{BuildPorts, Engine, Fault, Performs, RunStarter};
 use jiff::Timestamp;
@@ -238,7 +238,8 @@ impl Cloud {
             performs: Performs {
                 builds: Some(BuildPorts {
                     executors: Executors::new([(ecs::NAME, port.clone() as Arc<dyn Executor>)]),
-                    pipelines: port,
+                    pipelines: port.clone(),
+                    images: port,
                 }),
                 ..Performs::default()
             },
@@ -483,6 +484,13 @@ impl Store for Port {
     }
 
     async fn object(&self, _: &str, _: u64) -> Result<Option<Vec<u8>>, Fault> {
+        none()
+    }
+}
+
+#[async_trait]
+impl Images for Port {
+    async fn digest(&self, _: &str, _: &str) -> Result<Option<String>, Fault> {
         none()
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::artifacts::artifacts;
 use super::filters::push_filter;
+use super::images::images;
 use super::model::{Job, Work, job_path};
 use super::raw::{EnvName, Never, RawEvents, RawJob, RawOn};
 use super::retry::retry_policy;
@@ -61,7 +62,8 @@ pub(super) fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, Fi
         }
         needs.push(need);
     }
-    let artifacts = artifacts(source, &at.key("artifacts"), raw.artifacts)?;
+    let artifacts = artifacts(source, &at.clone().key("artifacts"), raw.artifacts)?;
+    let images = images(source, &at.key("images"), raw.images)?;
     Ok(Job {
         name,
         on,
@@ -75,6 +77,7 @@ pub(super) fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, Fi
         retry,
         needs,
         artifacts,
+        images,
     })
 }
 

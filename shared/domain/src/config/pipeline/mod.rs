@@ -1,7 +1,7 @@
 //! The pipeline file, `.bellhop.yaml`: a repository's jobs.
 //!
 //! Here is the file as a whole, and which jobs a push starts. `raw` is the file's text as serde reads it, and `model` has the checked types. `job`
-//! checks one job, with `filters`, `artifacts` and `retry` for its longer keys; `order` sorts the jobs and refuses cycles. Values that the suite
+//! checks one job, with `filters`, `artifacts`, `images` and `retry` for its longer keys; `order` sorts the jobs and refuses cycles. Values that the suite
 //! configuration has too, such as durations, are in `yaml::values`, and the matching of patterns is in `config::filter`.
 //!
 //! A new key of a job: `raw` reads it, `job` checks it into `model`, `config::plan` puts it into the build's `spec` where the build needs it, and
@@ -12,6 +12,7 @@
 
 mod artifacts;
 mod filters;
+pub(in crate::config) mod images;
 mod job;
 mod model;
 mod order;

@@ -35,6 +35,8 @@ pub struct Job {
     pub needs: Vec<JobName>,
     /// Which files are kept after the script has ended: globs of bash with `globstar`, relative to the checkout's root, without duplicates.
     pub artifacts: Vec<String>,
+    /// Which images it pushes: `REPOSITORY:TAG` of ECR, where `{commit}` in the tag stands for the commit.
+    pub images: Vec<String>,
 }
 
 /// What a job does.

@@ -40,6 +40,7 @@ pub(super) struct RawJob {
     #[serde(default)]
     pub(super) needs: OneOrMany<Id<JobName>>,
     pub(super) artifacts: Option<OneOrMany<String>>,
+    pub(super) images: Option<OneOrMany<String>>,
 }
 
 /// What starts a job: events, or the word `manual`, for which `never` is the older name.

@@ -43,7 +43,7 @@ fn names(builds: &[BuildSpec]) -> Vec<&str> {
 #[test]
 fn a_build_is_frozen_with_all_that_it_takes() {
     let text = pipeline(
-        "run: make\nenvironment: { A: b }\ncritical: true\ntimeout: 5m\nqueue-timeout: 6m\nrelaunch: stopped\nretry: never\nartifacts: [report.xml, 'dist/**']",
+        "run: make\nenvironment: { A: b }\ncritical: true\ntimeout: 5m\nqueue-timeout: 6m\nrelaunch: stopped\nretry: never\nartifacts: [report.xml, 'dist/**']\nimages: 'ci/shop:{commit}'",
         "",
     );
     let builds = try_plan(&text, &format!("{AGENTS}notify: {{ successes: none }}\n"), "refs/heads/main", None).unwrap();
@@ -78,6 +78,7 @@ fn a_build_is_frozen_with_all_that_it_takes() {
             needs: Vec::new(),
             successes: Successes::None,
             artifacts: vec!["report.xml".to_owned(), "dist/**".to_owned()],
+            images: vec!["ci/shop:0123456789012345678901234567890123456789".to_owned()],
             pausable: false,
             role: None,
             bearing: Bearing::default(),

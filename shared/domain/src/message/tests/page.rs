@@ -123,6 +123,7 @@ pub(crate) fn failed_build() -> (Build, BuildNews) {
         }],
         count: 1,
         folder: Some("runs/abcdefghij/AROAEXAMPLE:0a1b2c3d/test/1/artifacts/".to_owned()),
+        images: Vec::new(),
         tests: Some(Tests {
             run: 5,
             failed: 1,
