@@ -24,7 +24,7 @@ fn what_other_systems_call_it_is_answered_with_the_name_here() {
 fn an_error_shows_its_line() {
     let error = |text: &str| PipelineFile::parse(text).unwrap_err();
     let misspelt = error(&pipeline("run: x\ntimout: 3m", ""));
-    assert!(misspelt.to_string().ends_with("artifacts); the line is `timout: …`"), "{misspelt}");
+    assert!(misspelt.to_string().ends_with("images); the line is `timout: …`"), "{misspelt}");
     assert_eq!(misspelt.to_string(), format!("{}; the line is `timout: …`", misspelt.headline()));
     for (text, shown) in [
         (pipeline("run: x\ntimeout: 3 potatoes", ""), "timeout: 3 potatoes"),
