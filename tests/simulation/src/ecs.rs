@@ -20,7 +20,7 @@ use bellhop_model::tokens::Tokens;
 
 use crate::world::{Millis, World};
 pub(crate) use executions::MACHINE;
-pub(crate) use orphans::{describe, find, identify, started_before, stop_task};
+pub(crate) use orphans::{describe, find, identify, prove, started_before, stop_task};
 pub(crate) use task::{Failure, Step, Task, Truth, cluster, short};
 pub(crate) use tokens::run_task;
 

@@ -319,7 +319,16 @@ impl Executor {
             Job::Agent(attempt, observation) => {
                 let engine = port.engine();
                 let (build, attempt, observation) = mutant::delivered_event(&lock(&self.world), attempt, observation);
-                async move { engine.build(&build, BuildEvent::Agent { attempt, observation }).await.map(|_| ()) }.boxed_local()
+                async move {
+                    let placement = bellhop_domain::executor::Placement::default();
+                    let event = BuildEvent::Reported {
+                        attempt,
+                        observation,
+                        placement,
+                    };
+                    engine.build(&build, event).await.map(|_| ())
+                }
+                .boxed_local()
             }
             Job::Unnamed(_, agent) => {
                 let (engine, agent) = (port.engine(), agent.clone());
@@ -328,9 +337,10 @@ impl Executor {
                     let Some((attempt, observation)) = engine.identify(name, &agent).await? else {
                         return Ok(());
                     };
-                    let event = BuildEvent::Agent {
+                    let event = BuildEvent::Reported {
                         attempt: attempt.number,
                         observation,
+                        placement: bellhop_domain::executor::Placement::default(),
                     };
                     engine.build(&attempt.build, event).await.map(|_| ())
                 }

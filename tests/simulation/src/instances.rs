@@ -5,7 +5,7 @@ use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::Executor;
 use bellhop_domain::executor::observation::{AgentStatus, Observation};
 use bellhop_domain::ids::{AgentId, AttemptId, InstanceId};
-use bellhop_domain::instance::{Action, Ec2Notice, ForeignTask, Host};
+use bellhop_domain::instance::{self, Action, Ec2Notice, ForeignTask, Host};
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::ports::InstanceTask;
 use bellhop_engine::{Engine, Fault};
@@ -363,8 +363,12 @@ pub(crate) async fn take(shared: &Shared, engine: &Engine, notice: &Notice) -> R
     };
     let suite = SuiteConfig::parse(&text).map_err(|error| Fault::permanent(error.to_string()))?;
     let clusters: Vec<String> = suite.clusters().into_iter().collect();
-    let Notice { instance, what, at } = notice;
-    let handled = engine.instance(instance, *what, timestamp(*at), &clusters).await?;
+    let told = instance::Notice {
+        what: notice.what,
+        at: timestamp(notice.at),
+        account: None,
+    };
+    let handled = engine.instance(&notice.instance, told, &clusters).await?;
     checks::instances::handled(&mut lock(shared), notice, handled);
     Ok(())
 }

@@ -36,6 +36,14 @@ pub(crate) fn identify(world: &World, agent: &AgentId) -> Option<(AttemptId, Obs
     world.task(agent).map(|task| (task.attempt.clone(), task.observation()))
 }
 
+/// `DescribeTasks`, `BatchGetBuilds` or `DescribeExecution` of one agent, for proof that a launch of an attempt started it.
+pub(crate) fn prove(world: &World, attempt: &AttemptId, agent: &AgentId) -> Option<Observation> {
+    let task = world
+        .task(agent)
+        .filter(|task| task.attempt == *attempt && task.visible_at <= world.now);
+    task.map(Task::observation)
+}
+
 /// `ListTasks` by `startedBy`, then `DescribeTasks`: only what is desired to run is listed.
 pub(crate) fn find(world: &World, attempt: &AttemptId) -> Vec<Observation> {
     if world.is(Mutant::NOTHING_FOUND) {

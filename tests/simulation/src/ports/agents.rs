@@ -55,6 +55,14 @@ impl Executor for Port {
             .await
     }
 
+    async fn prove(&self, spec: &BuildSpec, attempt: &AttemptId, agent: &AgentId) -> Result<Option<Observation>, Fault> {
+        let (attempt, agent) = (attempt.clone(), agent.clone());
+        self.call(Service::Other, "DescribeTasks", &spec.id, move |world| {
+            ecs::prove(world, &attempt, &agent)
+        })
+        .await
+    }
+
     async fn describe(&self, agents: &[AgentId]) -> (Vec<(AgentId, Option<Observation>)>, Option<Fault>) {
         // A request for each cluster, so that some may be answered and others not.
         let mut clusters: BTreeMap<String, Vec<AgentId>> = BTreeMap::new();
