@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bellhop_domain::agent::result_key;
 use bellhop_domain::executor::observation::Report;
 use bellhop_domain::ids::{AttemptId, BuildId};
 use bellhop_domain::results::found::Artifact;
@@ -24,6 +25,16 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
+    /// `PutObject` of a report by the agent of an attempt, in the place of one: the policy of agents' roles lets each write in its own place alone. Returns
+    /// whether it was written.
+    pub(crate) fn put_report(&mut self, writer: &AttemptId, place: &AttemptId, report: Report) -> bool {
+        let allowed = writer == place;
+        if allowed {
+            self.reports.insert(result_key(place), report);
+        }
+        allowed
+    }
+
     /// What an attempt's agent has left, and how much that is.
     pub(crate) fn artifacts_of(&self, attempt: &AttemptId) -> (Vec<Artifact>, u64) {
         let artifact = self.left.contains(attempt).then(|| Artifact {

@@ -8,9 +8,10 @@ use bellhop_domain::ids::{AgentId, AttemptId, InstanceId};
 use bellhop_domain::instance::{self, Action, Ec2Notice, ForeignTask, Host};
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::ports::InstanceTask;
-use bellhop_engine::{Engine, Fault};
+use bellhop_engine::{Engine, Fault, Handled};
 
 use crate::checks;
+use crate::ecs::ACCOUNT;
 use crate::world::{Happening, Invoke, Job, MINUTE, Millis, SECOND, Shared, Subject, World, lock, timestamp};
 
 /// How long before the end EC2 tells of it; it hibernates an instance at once.
@@ -358,19 +359,28 @@ fn tell(world: &mut World, index: usize, what: Ec2Notice) {
 /// # Errors
 /// As the engine's.
 pub(crate) async fn take(shared: &Shared, engine: &Engine, notice: &Notice) -> Result<(), Fault> {
-    let Some(text) = engine.store.configuration().await? else {
-        return Ok(());
-    };
-    let suite = SuiteConfig::parse(&text).map_err(|error| Fault::permanent(error.to_string()))?;
-    let clusters: Vec<String> = suite.clusters().into_iter().collect();
     let told = instance::Notice {
         what: notice.what,
         at: timestamp(notice.at),
-        account: None,
+        account: Some(ACCOUNT.to_owned()),
     };
-    let handled = engine.instance(&notice.instance, told, &clusters).await?;
-    checks::instances::handled(&mut lock(shared), notice, handled);
+    if let Some(handled) = notify(engine, &notice.instance, told).await? {
+        checks::instances::handled(&mut lock(shared), notice, handled);
+    }
     Ok(())
+}
+
+/// The same with a notice that may be made up. `None` without a configuration.
+///
+/// # Errors
+/// As the engine's.
+pub(crate) async fn notify(engine: &Engine, instance: &InstanceId, told: instance::Notice) -> Result<Option<Handled>, Fault> {
+    let Some(text) = engine.store.configuration().await? else {
+        return Ok(None);
+    };
+    let suite = SuiteConfig::parse(&text).map_err(|error| Fault::permanent(error.to_string()))?;
+    let clusters: Vec<String> = suite.clusters().into_iter().collect();
+    engine.instance(instance, told, &clusters).await.map(Some)
 }
 
 /// `ListContainerInstances` in one cluster.

@@ -1,6 +1,5 @@
 //! The life cycle: every step of a task, and what follows from it.
 
-use bellhop_domain::agent::result_key;
 use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::observation::{Report, ReportPhase};
 use bellhop_model::ecs::{
@@ -214,7 +213,7 @@ impl World {
             if let Some(task) = self.ecs.tasks.get_mut(index) {
                 task.reported = true;
             }
-            self.bucket.reports.insert(result_key(&attempt), report);
+            self.bucket.put_report(&attempt, &attempt, report);
         }
         let wait = self.between_log(50, 3 * SECOND);
         self.schedule_in(wait, Happening::Task(index, Step::ContainerEnds(code)));

@@ -25,8 +25,10 @@ impl Store for Port {
     }
 
     async fn configuration(&self) -> Result<Option<String>, Fault> {
-        self.call(Service::Other, "GetObject", Subject::World, |world| {
-            Some(world.repository.suite.clone())
+        let way = self.way;
+        self.call(Service::Other, "GetObject", Subject::World, move |world| {
+            let suite = world.repository.suite_at(world.now);
+            Some(mutant::read_suite(world, way, suite))
         })
         .await
     }
