@@ -98,7 +98,7 @@ def text(local):
         tries = f"{retry['MaximumRetryAttempts']} in {time(retry['MaximumEventAgeInSeconds'])}"
         rows.append([code(functions[rule]), code(rule), when, tries])
     document = HEAD
-    document += "## Rules\n\nThe patterns are those with the default parameters. One of the two rules for alarms is enabled, by\nthe parameter `AlarmRule`; the default is the one for the suite's own alarms. An event that\nEventBridge cannot deliver is retried, and then goes to the function's dead-letter queue.\n\n"
+    document += "## Rules\n\nThe patterns are those with the default parameters. One of the two rules for alarms is enabled, by\nthe parameter `AlarmRule`; the default is the one for the suite's own alarms. Each rule accepts\nevents of the stack's own account only. An event that EventBridge cannot deliver is retried, and\nthen goes to the function's dead-letter queue.\n\n"
     document += table(["Function", "Rule", "Matches", "Retries"], rows)
 
     document += "\n## Sample events\n\n"

@@ -17,6 +17,8 @@ logging.getLogger("samtranslator").setLevel(logging.ERROR)
 SUITE = ROOT / "infra" / "template.yaml"
 # Where the local AWS has everything.
 REGION, ACCOUNT = "us-east-1", "000000000000"
+# Where the sample events come from.
+SAMPLE_ACCOUNT = "123456789012"
 PSEUDO = {
     "AWS::Region": REGION,
     "AWS::AccountId": ACCOUNT,
@@ -67,8 +69,8 @@ class Template:
 
     def patterns(self, **parameters):
         """The event patterns of the enabled rules, by the rules' names, with these parameters and the defaults of the others, in a suite named
-        bellhop."""
-        values = {"Suite": "bellhop", **self.defaults(), **parameters}
+        bellhop in the account of the sample events."""
+        values = {"Suite": "bellhop", "AWS::AccountId": SAMPLE_ACCOUNT, **self.defaults(), **parameters}
         return {
             name: resolve(rule["EventPattern"], values)
             for name, rule in given(self, values).of_type("AWS::Events::Rule").items()

@@ -34,7 +34,7 @@ ANSWERED = {
         "StartRestoreJob",
     ],
     "cloudcontrolapi": ["DeleteResource", "GetResourceRequestStatus"],
-    "codebuild": ["BatchGetBuilds", "ListBuildsForProject", "StartBuild", "StopBuild"],
+    "codebuild": ["BatchGetBuilds", "BatchGetProjects", "ListBuildsForProject", "StartBuild", "StopBuild"],
     "codecommit": ["CreateRepository", "GetBranch", "GetCommit", "GetDifferences", "GetFile", "GetFolder", "GetMergeOptions", "GetRepository"],
     "codepipeline": ["PutJobFailureResult", "PutJobSuccessResult"],
     "ecs": [

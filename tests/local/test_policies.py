@@ -74,6 +74,7 @@ EXPLAINED = [
     (FUNCTIONS, "codebuild:StopBuild", "by the function that ends such a build before its time"),
     (FUNCTIONS, "codebuild:ListBuildsForProject", "before a launch is repeated, by the function that repeats it"),
     (FUNCTIONS, "codebuild:BatchGetBuilds", "after such a list, and after a stop that is refused"),
+    (FUNCTIONS, "codebuild:BatchGetProjects", "for a build that such a list shows with the name of an attempt"),
     (FUNCTIONS, "states:StartExecution", "by the function that lets a build on Step Functions go ahead"),
     (FUNCTIONS, "states:StopExecution", "by the function that ends such a build before its time"),
     (FUNCTIONS, "states:DescribeExecution", "of such a build, by the sweep; after a stop that is refused"),

@@ -51,6 +51,7 @@ NEAR_MISSES = {
         "CloudWatch Alarm Configuration Change",
         "Recovery Point State Change",
     ],
+    "account": ["210987654321", "000000000000", "1234567890123", "12345678901"],
     # CodeCommit: what happened to a reference.
     "event": ["referenceDeleted", "unreferencedMergeCommitCreated", "pullRequestMergeStatusUpdated"],
     # ECS: who started a task, and how far it is.
@@ -74,6 +75,8 @@ NEAR_MISSES = {
 TOO_WIDE = [
     ("TaskStateFunctionTaskChanged", "ecs/running.json", "startedBy", [{"prefix": "bellhop"}], "bellhop-of-others/abcdefghij/test/1"),
     ("TaskStateFunctionTaskChanged", "ecs/running.json", "startedBy", [{"wildcard": "*bellhop/*"}], "not-bellhop/abcdefghij/test/1"),
+    ("TaskStateFunctionTaskChanged", "ecs/running.json", "account", [{"exists": True}], "210987654321"),
+    ("SpotInterruptionFunctionInstanceTold", "ec2/spot-warning.json", "account", [{"prefix": "123456789012"}], "1234567890123"),
     ("TaskStateFunctionTaskChanged", "ecs/running.json", "lastStatus", [{"anything-but": "PROVISIONING"}], "PENDING"),
     ("BuildStateFunctionBuildChanged", "codebuild/succeeded.json", "project-name", [{"prefix": "ci-"}], "ci-docker-2"),
     ("BuildStateFunctionBuildChanged", "codebuild/succeeded.json", "project-name", [{"equals-ignore-case": "ci-docker"}], "CI-DOCKER"),
@@ -149,10 +152,24 @@ class Rules(unittest.TestCase):
     def test_a_pattern_that_is_too_wide_is_found(self):
         for rule, sample, field, wide, passes in TOO_WIDE:
             pattern = json.loads(json.dumps(self.patterns[rule]))
-            [holder] = [part for part in (pattern["detail"], *pattern["detail"].get("$or", [])[:1]) if field in part]
+            detail = pattern.get("detail", {})
+            [holder] = [part for part in (pattern, detail, *detail.get("$or", [])[:1]) if field in part]
             holder[field] = wide
             event = json.loads(samples.samples()[sample])
             self.assertIn((field, passes), self.near_misses(pattern, event), f"{rule}: {field}")
+
+    def test_every_rule_for_events_names_the_account(self):
+        for name, rule in self.rules.items():
+            if "EventPattern" in rule:
+                self.assertEqual(rule["EventPattern"]["account"], [{"Ref": "AWS::AccountId"}], name)
+
+    def test_what_may_invoke_a_function_is_of_the_account(self):
+        rules = {json.dumps({"Fn::GetAtt": [name, "Arn"]}) for name in self.rules}
+        for name, permission in self.template.of_type("AWS::Lambda::Permission").items():
+            source = permission["SourceArn"]
+            topic = isinstance(source, dict) and "Ref" in source and permission["Principal"] == "sns.amazonaws.com"
+            own = "AccountId" in json.dumps(source) and permission.get("SourceAccount") == {"Ref": "AWS::AccountId"}
+            self.assertTrue(json.dumps(source) in rules or topic or own, f"{name}: {permission}")
 
     def test_the_table_of_events_is_current(self):
         self.assertEqual(events_table.DOCUMENT.read_text(), events_table.text(self.local), events_table.HOW)

@@ -12,8 +12,19 @@ use serde_json::{Value, json};
 pub async fn handle(engine: &Engine, input: &Value) -> Result<Value, Fault> {
     bellhop_runtime::each_event(&*engine.meter, input, async |event| match event {
         Event::Agent(change) => Some(bellhop_runtime::take_agent_change(engine, change).await),
-        Event::Unnamed { executor, agent } => Some(match engine.identify(executor, &agent).await {
-            Ok(Some((attempt, observation))) => bellhop_runtime::take_agent_change(engine, AgentChange { attempt, observation }).await,
+        Event::Unnamed {
+            executor,
+            agent,
+            placement,
+        } => Some(match engine.identify(executor, &agent).await {
+            Ok(Some((attempt, observation))) => {
+                let change = AgentChange {
+                    attempt,
+                    observation,
+                    placement,
+                };
+                bellhop_runtime::take_agent_change(engine, change).await
+            }
             Ok(None) => Ok(json!({ "skipped": "not an agent of this suite" })),
             Err(fault) => Err(fault),
         }),

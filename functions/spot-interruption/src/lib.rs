@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bellhop_domain::ids::InstanceId;
-use bellhop_domain::instance::Ec2Notice;
+use bellhop_domain::instance::{Ec2Notice, Notice};
+use bellhop_domain::measure::Measure;
 use bellhop_engine::{Engine, Fault, Handled, NoConfiguration};
 use bellhop_events::{Event, InstanceNotice};
 use jiff::Timestamp;
@@ -59,10 +60,21 @@ impl Watch {
     }
 
     async fn notice(&self, notice: &InstanceNotice) -> Result<Value, Fault> {
-        let InstanceNotice { instance, what, at } = notice;
-        let result = match self.take(instance, *what, *at).await? {
+        let InstanceNotice {
+            instance,
+            what,
+            at,
+            account,
+        } = notice;
+        let result = match self.take(instance, *what, *at, account.clone()).await? {
             Handled::Done => "done".to_owned(),
-            Handled::Ignored(reason) => format!("ignored: {reason}"),
+            Handled::Ignored(reason) => {
+                if reason.is_suspicious() {
+                    tracing::warn!(%instance, %reason, "an instance event was not believed");
+                    self.engine.meter.count(None, &[Measure::Dropped]);
+                }
+                format!("ignored: {reason}")
+            }
             Handled::Unknown => "ignored: in none of the suite's clusters".to_owned(),
         };
         let told = match what {
@@ -73,7 +85,7 @@ impl Watch {
         Ok(json!({ "instance": instance, "told": told, "result": result }))
     }
 
-    async fn take(&self, instance: &InstanceId, what: Ec2Notice, at: Option<Timestamp>) -> Result<Handled, Fault> {
+    async fn take(&self, instance: &InstanceId, what: Ec2Notice, at: Option<Timestamp>, account: Option<String>) -> Result<Handled, Fault> {
         let now = self.engine.clock.now();
         let warned = matches!(what, Ec2Notice::Interruption(_));
         if self.is_foreign(instance, warned, now) {
@@ -82,7 +94,12 @@ impl Watch {
         let Some(clusters) = self.clusters(now).await? else {
             return Ok(Handled::Unknown);
         };
-        let handled = self.engine.instance(instance, what, at.unwrap_or(now), &clusters).await?;
+        let notice = Notice {
+            what,
+            at: at.unwrap_or(now),
+            account,
+        };
+        let handled = self.engine.instance(instance, notice, &clusters).await?;
         if handled == Handled::Unknown {
             self.remember_foreign(instance, warned, now);
         }

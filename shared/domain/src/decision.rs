@@ -1,5 +1,7 @@
 //! The result of `decide`.
 
+use crate::executor::Misfit;
+
 /// The result of an event for a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision<S> {
@@ -22,14 +24,25 @@ pub enum Ignored {
     Over,
     /// The agent is not the attempt's, and has stopped or is being stopped.
     OtherAgent,
-    /// The agent is none that Bellhop started.
-    Foreign,
+    /// The event does not fit the build.
+    Misfit(Misfit),
+    /// The agent is neither recorded nor proven to be one that Bellhop launched.
+    Unproven,
     /// Nothing is due yet.
     NotDue,
     /// The run has no such job.
     UnknownJob,
     /// No slot is free: the request must queue up.
     Full,
+}
+
+impl Ignored {
+    /// Whether the event may be made up, or about a task that imitates an agent. An event that arrives before the reply to its agent's launch is
+    /// committed can look the same.
+    #[must_use]
+    pub fn is_suspicious(&self) -> bool {
+        matches!(self, Self::Misfit(_) | Self::Unproven)
+    }
 }
 
 impl std::fmt::Display for Ignored {
@@ -40,7 +53,8 @@ impl std::fmt::Display for Ignored {
             Self::AttemptOver => "the attempt is over",
             Self::Over => "already over",
             Self::OtherAgent => "from another agent, which has stopped or is being stopped",
-            Self::Foreign => "from an agent that Bellhop did not start",
+            Self::Misfit(misfit) => return misfit.fmt(f),
+            Self::Unproven => "about an agent that Bellhop is not proven to have launched",
             Self::NotDue => "nothing is due",
             Self::UnknownJob => "the run has no such job",
             Self::Full => "no slot is free",

@@ -63,6 +63,11 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     })
 }
 
+/// The account that sent an event, from its envelope (<https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html>).
+pub(crate) fn account(event: &Value) -> Option<String> {
+    event.get("account")?.as_str().map(ToOwned::to_owned)
+}
+
 /// For times, which are optional details: a value that is not a timestamp counts as missing.
 pub(crate) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     Ok(Value::deserialize(deserializer)?.as_str().and_then(timestamp))

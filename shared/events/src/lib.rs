@@ -20,6 +20,7 @@ use std::fmt;
 
 use bellhop_domain::alarm::AlarmChange;
 use bellhop_domain::backup::{BackupRequest, JobObservation};
+use bellhop_domain::executor::Placement;
 use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::ids::{AgentId, AttemptId, InstanceId};
 use bellhop_domain::instance::Ec2Notice;
@@ -45,6 +46,8 @@ pub enum Event {
         executor: &'static str,
         /// The agent.
         agent: AgentId,
+        /// Where it runs, as the event says it.
+        placement: Placement,
     },
     /// EC2 will interrupt an instance, or may do so.
     Instance(InstanceNotice),
@@ -82,10 +85,12 @@ impl Parser {
 /// A change of an agent, from an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentChange {
-    /// The attempt that the agent was launched for.
+    /// The attempt whose name the agent carries.
     pub attempt: AttemptId,
     /// The agent at the time of the event.
     pub observation: Observation,
+    /// Where it runs, as the event says it.
+    pub placement: Placement,
 }
 
 /// EC2's notice about an instance, with or without agents on it.
@@ -97,6 +102,8 @@ pub struct InstanceNotice {
     pub what: Ec2Notice,
     /// Its time, if the event has it.
     pub at: Option<Timestamp>,
+    /// The account that sent it, if the event has it.
+    pub account: Option<String>,
 }
 
 /// The content of one input.

@@ -177,6 +177,7 @@ impl Place {
                 let resources = match operation {
                     "StartBuild" | "ListBuildsForProject" => vec![project(named("projectName")?)],
                     "StopBuild" => vec![project_of(named("id")?)],
+                    "BatchGetProjects" => items(&request["names"]).filter_map(Value::as_str).map(project).collect(),
                     "BatchGetBuilds" => items(&request["ids"]).filter_map(Value::as_str).map(project_of).collect(),
                     _ => bail!("the check does not know how IAM authorizes it"),
                 };
@@ -322,6 +323,7 @@ mod tests {
             ("ListBuildsForProject", json!({ "projectName": "ci-docker" })),
             ("StopBuild", json!({ "id": build("ci-docker") })),
             ("BatchGetBuilds", json!({ "ids": [build("ci-docker"), "ci-docker:4b5a6978"] })),
+            ("BatchGetProjects", json!({ "names": ["ci-docker"] })),
         ] {
             assert_eq!(
                 lines(&call("codebuild", operation, "", request)),

@@ -1,7 +1,7 @@
 //! What must hold, after every step and at rest. The code under test is not asked: what is true is known from the stand-ins.
 //!
 //! One file holds the invariants of one family: of records as they are written ([`records`], [`builds`], [`attempts`], [`runs`], [`branches`], [`places`]), of launches
-//! and agents ([`launches`], [`agents`], [`instances`], [`artifacts`]), of time ([`timers`], [`launcher`]), and of what comes from outside ([`actions`], [`alarms`], [`backups`], [`requests`],
+//! and agents ([`launches`], [`agents`], [`attacks`], [`instances`], [`artifacts`]), of time ([`timers`], [`launcher`]), and of what comes from outside ([`actions`], [`alarms`], [`backups`], [`requests`],
 //! [`superseded`]). [`seen`] is what they share. This file only asks each for what must hold at rest. A new invariant is a `check!` with a name of its own in the
 //! file of its family.
 
@@ -11,6 +11,7 @@ pub(crate) mod actions;
 mod agents;
 pub(crate) mod alarms;
 mod artifacts;
+mod attacks;
 mod attempts;
 pub(crate) mod backups;
 mod branches;
@@ -28,8 +29,10 @@ mod timers;
 
 use bellhop_domain::run::{Run, RunState};
 
+use crate::guarded::Served;
 use crate::source::Expected;
 use crate::world::{Subject, World};
+pub(crate) use attacks::stopped_other;
 pub(crate) use branches::branch_written;
 use builds::build_at_rest;
 pub(crate) use builds::build_written;
@@ -87,14 +90,14 @@ pub(crate) fn at_rest(world: &mut World) {
         );
         for run in &runs {
             let rejected = matches!(run.state, RunState::Rejected { .. });
-            check!(
-                world,
-                &run.id,
-                "mistakes-are-rejected",
-                rejected == (commit.expected == Expected::Rejected),
-                "{:?}",
-                run.state
-            );
+            let served = requests::served(world, run, commit.jobs.keys());
+            world.statistics.off_refs += u64::from(served != Served::Yes && rejected);
+            let expected = match served {
+                Served::Yes => rejected == (commit.expected == Expected::Rejected),
+                Served::No => rejected,
+                Served::Either => true,
+            };
+            check!(world, &run.id, "mistakes-are-rejected", expected, "{:?}", run.state);
             let jobs = run.jobs().len();
             check!(
                 world,

@@ -11,6 +11,7 @@ use bellhop_engine::ports::Answered;
 use bellhop_model::codepipeline;
 
 use crate::checks;
+use crate::guarded::GUARDED;
 use crate::requests::{Place, Work};
 use crate::source::DEFAULT_BRANCH;
 use crate::world::{Happening, Invoke, Job, MINUTE, Millis, SECOND, Subject, World, millis, moment};
@@ -227,6 +228,8 @@ fn asks(world: &mut World, at: Millis) -> PipelineAsks {
         PipelineWork::Job(format!("job-{number}").parse().expect("it is a job's name"))
     } else {
         let agent = ["small", "mixed", "steady", "huge"][if rng.u32(0..16) == 0 { 3 } else { rng.usize(0..3) }];
+        let guarded = world.repository.guarded.is_some() && rng.u32(0..3) == 0;
+        let agent = if guarded { GUARDED } else { agent };
         PipelineWork::Script {
             run: "make".to_owned(),
             agent: agent.parse().expect("it is an agent's name"),

@@ -14,14 +14,14 @@ use std::collections::BTreeMap;
 
 use bellhop_domain::build::Refusal;
 use bellhop_domain::executor::Capacity;
-use bellhop_domain::executor::LaunchId;
+use bellhop_domain::executor::{LaunchId, Placement};
 use bellhop_domain::ids::{AgentId, AttemptId};
 use bellhop_model::tokens::Tokens;
 
 use crate::world::{Millis, World};
 pub(crate) use executions::MACHINE;
-pub(crate) use orphans::{describe, find, identify, started_before, stop_task};
-pub(crate) use task::{Failure, Step, Task, Truth, cluster, short};
+pub(crate) use orphans::{describe, find, identify, prove, started_before, stop_task};
+pub(crate) use task::{ACCOUNT, Failure, Of, Step, Task, Truth, cluster, short};
 pub(crate) use tokens::run_task;
 
 #[derive(Default)]
@@ -36,5 +36,14 @@ impl World {
     /// A task of this name, if there ever was one.
     pub(crate) fn task(&self, agent: &AgentId) -> Option<&Task> {
         self.ecs.by_agent.get(agent).and_then(|index| self.ecs.tasks.get(*index))
+    }
+
+    /// Where a task runs, as its events say it; of what is none, only the account.
+    pub(crate) fn placement(&self, agent: &AgentId) -> Placement {
+        let account = || Placement {
+            account: Some(ACCOUNT.to_owned()),
+            ..Placement::default()
+        };
+        self.task(agent).map_or_else(account, Task::placement)
     }
 }

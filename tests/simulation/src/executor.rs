@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use bellhop_domain::build::BuildEvent;
 use bellhop_domain::ids::RunId;
 use bellhop_domain::record::Performer;
 use bellhop_domain::run::RunEvent;
@@ -16,7 +15,7 @@ use crate::hostility::SPELLS;
 use crate::mutant::{self, Mutant};
 use crate::ports::Port;
 use crate::world::{HOUR, Happening, Invoke, Job, MINUTE, Millis, SECOND, Shared, Subject, Who, World, lock, timestamp};
-use crate::{Options, Outcome, alarms, backups, checks, codepipeline, denials, instances, requests};
+use crate::{Options, Outcome, alarms, attacker, backups, checks, codepipeline, denials, instances, requests};
 
 /// How long the world may take to come to rest once the faults have stopped: the longest pause of starts, and then a message about its end that may not
 /// be sent.
@@ -100,6 +99,7 @@ fn prepare(world: &mut World, options: &Options) {
     backups::prepare(world, length, options.hostility);
     alarms::prepare(world, length, options.hostility);
     denials::prepare(world, length, options.hostility);
+    attacker::prepare(world, length, options);
     for (at, push) in pushes {
         let job = Job::Push(Arc::new(push));
         let share = world.hostility.push_repeated;
@@ -218,6 +218,7 @@ impl Executor {
             }
             Happening::Denial(operation, begins) => world.deny(operation, begins),
             Happening::MassReclaim => world.mass_reclaim(),
+            Happening::Attack => attacker::attack(&mut world),
             Happening::Minute => world.minute(),
             Happening::Calm => world.calm_down(),
             Happening::Inspect => {
@@ -293,6 +294,7 @@ impl Executor {
         self.next += 1;
         let mut port = Port::new(&self.world);
         port.is_sweep = matches!(invoke.job, Job::Sweep);
+        port.way = World::way_of(&invoke.job);
         let (dies_in, limit) = {
             let mut world = lock(&self.world);
             world.who = Who::Invocation(invoke.job.function(), number);
@@ -304,7 +306,13 @@ impl Executor {
             let dies_in = dies.then(|| world.rng.u32(0..points));
             let limit = match invoke.job {
                 Job::Push(_) | Job::Pipeline(_) | Job::Request(_) | Job::Backup(_) => 60 * SECOND,
-                Job::Agent(..) | Job::Unnamed(..) | Job::Cancel(..) | Job::Instance(_) | Job::Alarm(_) | Job::WakeUp(..) => 30 * SECOND,
+                Job::Agent(..)
+                | Job::Unnamed(..)
+                | Job::Forged(_)
+                | Job::Cancel(..)
+                | Job::Instance(_)
+                | Job::Alarm(_)
+                | Job::WakeUp(..) => 30 * SECOND,
                 Job::Timed(_) | Job::Sweep => SWEEP_LIMIT,
             };
             world.schedule_in(limit, Happening::TimeOut(number));
@@ -318,23 +326,25 @@ impl Executor {
             }
             Job::Agent(attempt, observation) => {
                 let engine = port.engine();
-                let (build, attempt, observation) = mutant::delivered_event(&lock(&self.world), attempt, observation);
-                async move { engine.build(&build, BuildEvent::Agent { attempt, observation }).await.map(|_| ()) }.boxed_local()
+                let (build, event) = mutant::delivered_event(&lock(&self.world), attempt, observation);
+                async move { engine.build(&build, event).await.map(|_| ()) }.boxed_local()
             }
             Job::Unnamed(_, agent) => {
-                let (engine, agent) = (port.engine(), agent.clone());
-                let name = lock(&self.world).task(&agent).map_or("", |task| task.of.name());
-                async move {
-                    let Some((attempt, observation)) = engine.identify(name, &agent).await? else {
-                        return Ok(());
-                    };
-                    let event = BuildEvent::Agent {
-                        attempt: attempt.number,
-                        observation,
-                    };
-                    engine.build(&attempt.build, event).await.map(|_| ())
-                }
-                .boxed_local()
+                let (engine, agent, world) = (port.engine(), agent.clone(), self.world.clone());
+                let (name, placement) = {
+                    let world = lock(&world);
+                    (world.task(&agent).map_or("", |task| task.of.name()), world.placement(&agent))
+                };
+                async move { attacker::take_unnamed(&world, &engine, (name, &agent), placement).await }.boxed_local()
+            }
+            Job::Forged(forged) => {
+                let performer = if forged.is_notice() {
+                    Performer::Instances
+                } else {
+                    Performer::Builds
+                };
+                let (engine, world, forged) = (port.engine_of(performer), self.world.clone(), forged.clone());
+                async move { attacker::take(&world, &engine, &forged).await }.boxed_local()
             }
             Job::Cancel(run, job) => {
                 let engine = port.engine();
@@ -459,7 +469,7 @@ impl World {
     /// Lambda tries an asynchronous invocation twice more, and gives it up then. The sweep's schedule is its own retry, whoever cancels is told, and
     /// what a timer was set for is found by the sweep.
     fn try_again(&mut self, invoke: Invoke) {
-        if matches!(invoke.job, Job::Sweep | Job::Timed(_) | Job::Cancel(..)) {
+        if matches!(invoke.job, Job::Sweep | Job::Timed(_) | Job::Cancel(..) | Job::Forged(_)) {
             return;
         }
         if invoke.tries < 2 {

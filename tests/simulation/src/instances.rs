@@ -5,12 +5,13 @@ use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::Executor;
 use bellhop_domain::executor::observation::{AgentStatus, Observation};
 use bellhop_domain::ids::{AgentId, AttemptId, InstanceId};
-use bellhop_domain::instance::{Action, Ec2Notice, ForeignTask, Host};
+use bellhop_domain::instance::{self, Action, Ec2Notice, ForeignTask, Host};
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::ports::InstanceTask;
-use bellhop_engine::{Engine, Fault};
+use bellhop_engine::{Engine, Fault, Handled};
 
 use crate::checks;
+use crate::ecs::ACCOUNT;
 use crate::world::{Happening, Invoke, Job, MINUTE, Millis, SECOND, Shared, Subject, World, lock, timestamp};
 
 /// How long before the end EC2 tells of it; it hibernates an instance at once.
@@ -358,15 +359,28 @@ fn tell(world: &mut World, index: usize, what: Ec2Notice) {
 /// # Errors
 /// As the engine's.
 pub(crate) async fn take(shared: &Shared, engine: &Engine, notice: &Notice) -> Result<(), Fault> {
+    let told = instance::Notice {
+        what: notice.what,
+        at: timestamp(notice.at),
+        account: Some(ACCOUNT.to_owned()),
+    };
+    if let Some(handled) = notify(engine, &notice.instance, told).await? {
+        checks::instances::handled(&mut lock(shared), notice, handled);
+    }
+    Ok(())
+}
+
+/// The same with a notice that may be made up. `None` without a configuration.
+///
+/// # Errors
+/// As the engine's.
+pub(crate) async fn notify(engine: &Engine, instance: &InstanceId, told: instance::Notice) -> Result<Option<Handled>, Fault> {
     let Some(text) = engine.store.configuration().await? else {
-        return Ok(());
+        return Ok(None);
     };
     let suite = SuiteConfig::parse(&text).map_err(|error| Fault::permanent(error.to_string()))?;
     let clusters: Vec<String> = suite.clusters().into_iter().collect();
-    let Notice { instance, what, at } = notice;
-    let handled = engine.instance(instance, *what, timestamp(*at), &clusters).await?;
-    checks::instances::handled(&mut lock(shared), notice, handled);
-    Ok(())
+    engine.instance(instance, told, &clusters).await.map(Some)
 }
 
 /// `ListContainerInstances` in one cluster.

@@ -12,6 +12,7 @@ impl Job {
         match self {
             Self::Push(push) => Subject::Run(RunId::derive(crate::SUITE, &push.trigger, &push.reference)),
             Self::Agent(attempt, _) | Self::Unnamed(attempt, _) => Subject::from(&attempt.build),
+            Self::Forged(forged) => forged.about(),
             Self::Cancel(run, _) => Subject::from(run),
             Self::Request(request) => Subject::Run(request.run()),
             Self::Pipeline(job) => match &job.asks {
@@ -35,6 +36,7 @@ impl Job {
                 observation.status
             ),
             Self::Unnamed(_, agent) => format!("of {}", crate::ecs::short(agent)),
+            Self::Forged(forged) => forged.words(),
             Self::Cancel(_, job) => job.as_ref().map_or_else(|| "all".to_owned(), ToString::to_string),
             Self::Request(request) => format!("{:?}", request.asks),
             Self::Pipeline(job) => format!("job {}: {:?}", codepipeline::short(&job.id), job.asks),

@@ -7,6 +7,7 @@
 #![allow(clippy::expect_used, reason = "this crate is a test: what cannot be in its own world may stop it")]
 
 mod alarms;
+mod attacker;
 mod backups;
 mod bucket;
 mod checks;
@@ -17,6 +18,7 @@ mod environments;
 mod executor;
 mod explore;
 mod flows;
+mod guarded;
 mod hostility;
 mod instances;
 mod job;
@@ -52,6 +54,8 @@ pub struct Options {
     pub minutes: u32,
     /// How hostile it is: 1 as usual, 0 not at all.
     pub hostility: f64,
+    /// How many events somebody makes up while the world is hostile.
+    pub forgeries: u32,
     /// A mistake to be found; none for the code as it is.
     pub mutant: Option<Mutant>,
 }
@@ -62,6 +66,7 @@ impl Default for Options {
             seed: 0,
             minutes: 60,
             hostility: 1.0,
+            forgeries: 30,
             mutant: None,
         }
     }
@@ -123,6 +128,18 @@ pub struct Statistics {
     pub backup_alerts: u64,
     /// Restored resources that were removed again.
     pub removed: u64,
+    /// Events that somebody made up, or that told of a task that only imitates an agent.
+    pub forged: u64,
+    /// Tasks, builds and executions that imitate an agent.
+    pub imitations: u64,
+    /// Reports that a script wrote in the place of another build's.
+    pub forged_reports: u64,
+    /// Tokens and names of launches that somebody used before the suite did.
+    pub tokens_taken: u64,
+    /// Tasks of the agent template with `refs`, which are among the tasks.
+    pub guarded: u64,
+    /// Runs that were rejected because of `refs`.
+    pub off_refs: u64,
     /// Launches that ECS refused.
     pub refusals: u64,
     /// Those of them that it refused for good.
@@ -184,6 +201,12 @@ impl Statistics {
         self.backup_jobs += other.backup_jobs;
         self.backup_alerts += other.backup_alerts;
         self.removed += other.removed;
+        self.forged += other.forged;
+        self.imitations += other.imitations;
+        self.forged_reports += other.forged_reports;
+        self.tokens_taken += other.tokens_taken;
+        self.guarded += other.guarded;
+        self.off_refs += other.off_refs;
         self.refusals += other.refusals;
         self.refused_for_good += other.refused_for_good;
         self.denials += other.denials;

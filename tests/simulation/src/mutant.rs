@@ -9,8 +9,10 @@ mod kind;
 mod actions;
 mod agents;
 mod alarms;
+mod attacks;
 mod backups;
 mod builds;
+mod guarded;
 mod instances;
 mod launcher;
 mod messages;
@@ -28,9 +30,11 @@ pub(crate) use agents::{
 };
 pub(crate) use alarms::{delivered_alarm, drops_document, told_at_most_every};
 use alarms::{read_alarm, read_claim, read_pauses};
+pub(crate) use attacks::{adopts_holder, believed, believed_account, takes_for_own, writable_folder};
 use backups::read_backup;
 pub(crate) use backups::{backup_token, before_write_of_document, delivered_slot, removed_resource};
 pub(crate) use builds::{before_write_of_build, folder_of, read_build};
+pub(crate) use guarded::read_suite;
 use instances::read_instance;
 pub(crate) use instances::{delivered_notice, seen_occupants};
 pub use kind::{Mutant, MutantResult};
@@ -41,10 +45,12 @@ pub(crate) use places::{PUT_LATE, before_write_of_pool, drops_pool_write};
 pub(crate) use runs::{acknowledges_errors, before_write_of_run, delivered_push, drops_run_write, read_run, trigger_of};
 
 /// The mistakes of every subject.
-const SUBJECTS: [&[Mutant]; 10] = [
+const SUBJECTS: [&[Mutant]; 12] = [
     agents::ALL,
+    attacks::ALL,
     builds::ALL,
     runs::ALL,
+    guarded::ALL,
     places::ALL,
     launcher::ALL,
     messages::ALL,

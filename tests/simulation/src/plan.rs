@@ -149,7 +149,7 @@ impl World {
         let may_be_lost = match job {
             Job::Agent(..) | Job::Unnamed(..) | Job::Instance(_) | Job::Alarm(_) | Job::WakeUp(..) | Job::Timed(_) => true,
             Job::Backup(input) => matches!(**input, Input::Job(_)),
-            Job::Push(_) | Job::Cancel(..) | Job::Request(_) | Job::Pipeline(_) | Job::Sweep => false,
+            Job::Push(_) | Job::Forged(_) | Job::Cancel(..) | Job::Request(_) | Job::Pipeline(_) | Job::Sweep => false,
         };
         match may_be_lost.then(|| self.strike_at(EVENT, job.function())).flatten() {
             Some(Kind::EventLost) => Vec::new(),

@@ -9,6 +9,7 @@ use bellhop_domain::run::trigger::Push;
 use bellhop_engine::{Fault, RunStarter};
 
 use crate::codepipeline::Action;
+use crate::guarded::GUARDED;
 use crate::source::{DEFAULT_BRANCH, Expected};
 use crate::world::{Invoke, Job, MINUTE, Millis, SECOND, Shared, World, lock};
 use crate::{checks, codepipeline, mutant};
@@ -153,7 +154,9 @@ impl Request {
     pub(crate) fn is_possible(&self, world: &World) -> bool {
         match &self.asks {
             Asks::Start(start) => {
-                let known = !matches!(&start.what, StartWhat::Suite(name) if name.as_str() != "nightly");
+                let guarded = world.repository.guarded.is_some();
+                let is_known = |name: &str| name == "nightly" || name == "weekly" && guarded;
+                let known = !matches!(&start.what, StartWhat::Suite(name) if !is_known(name.as_str()));
                 known && place(start).is_there(world, world.now)
             }
             Asks::Retry(build, _) => {
@@ -174,7 +177,10 @@ pub(crate) fn place(start: &Start) -> Place {
             At::Branch(branch) => (repository.clone(), branch.as_str(), None),
             At::Commit(commit) => (repository.clone(), DEFAULT_BRANCH, Some(commit.clone())),
         },
-        StartWhat::Suite(_) => ("shop".parse().expect("it is a name"), "main", None),
+        StartWhat::Suite(name) => {
+            let branch = if name.as_str() == "weekly" { "next" } else { "main" };
+            ("shop".parse().expect("it is a name"), branch, None)
+        }
     };
     Place {
         repository,
@@ -189,6 +195,7 @@ pub(crate) fn work(start: &Start) -> Work<'_> {
     match &start.what {
         StartWhat::Pipeline { job: Some(job), .. } => Work::Job(job),
         StartWhat::Pipeline { job: None, .. } => Work::All,
+        StartWhat::Suite(name) if name.as_str() == "weekly" => Work::Script("weekly", GUARDED),
         StartWhat::Suite(_) => Work::Script("nightly", "small"),
     }
 }
@@ -285,10 +292,15 @@ fn make(world: &mut World, request: Request) {
 
 /// A run that somebody asks for: mostly one that can be had.
 fn start(world: &mut World, at: Millis, number: u64) -> Start {
+    let guarded = world.repository.guarded.is_some();
     let rng = &mut world.asks;
     let id = (rng.u32(0..3) == 0).then(|| format!("name-{number}"));
     if rng.u32(0..5) == 0 {
-        let name = if rng.u32(0..8) == 0 { "weekly" } else { "nightly" };
+        let name = if rng.u32(0..if guarded { 2 } else { 8 }) == 0 {
+            "weekly"
+        } else {
+            "nightly"
+        };
         let what = StartWhat::Suite(name.parse().expect("it is a job's name"));
         return Start { what, id };
     }

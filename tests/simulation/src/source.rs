@@ -9,6 +9,7 @@ use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::ports::Ancestry;
 
 use crate::ecs::MACHINE;
+use crate::guarded::{GUARDED, Guarded, guard_a_job, script};
 use crate::world::{HOUR, MINUTE, Millis, SECOND, timestamp};
 
 /// The agent templates of every simulation.
@@ -64,6 +65,8 @@ pub(crate) struct JobTruth {
 pub(crate) struct Repository {
     /// The suite configuration.
     pub(crate) suite: String,
+    /// Whether there is a template with `refs`.
+    pub(crate) guarded: Option<Guarded>,
     /// How many builds each agent template may work on at a time, where that is limited.
     pub(crate) limits: BTreeMap<&'static str, u32>,
     /// Pipeline files let a newer push of a branch supersede the older ones.
@@ -81,8 +84,8 @@ pub(crate) struct Repository {
     scripts: BTreeMap<&'static str, JobTruth>,
 }
 
-/// The names of jobs that stand in no pipeline file: an action's own script, and the suite's own job.
-pub(crate) const SCRIPTS: [&str; 2] = ["script", "nightly"];
+/// The names of jobs that stand in no pipeline file: an action's own script, and the suite's own jobs.
+pub(crate) const SCRIPTS: [&str; 3] = ["script", "nightly", "weekly"];
 
 /// The retry rules of a job whose script's failure is followed by another attempt, and their limits.
 pub(crate) const RETRIED: (&str, [u32; 2]) = (
@@ -134,9 +137,14 @@ impl Repository {
         let tells_time = dice.u32(0..4) > 0;
         let leaves_artifacts = dice.u32(0..3) == 0;
         let steady = [Steady::CodeBuild, Steady::StepFunctions, Steady::Ecs][dice.usize(0..3)];
-        let suite = suite(&limits, steady);
+        let guarded = Guarded::draw(dice);
+        let mut suite = suite(&limits, steady);
+        if guarded.is_some() {
+            suite = suite.replace("notify:", &format!("{}notify:", Guarded::template()));
+        }
         Self {
             suite,
+            guarded,
             limits,
             supersedes,
             tells_time,
@@ -152,7 +160,7 @@ impl Repository {
     pub(crate) fn plain(limits: BTreeMap<&'static str, u32>, supersedes: bool, steady: Steady) -> Self {
         let mut suite = suite(&limits, steady);
         suite.push_str("jobs:\n  nightly: { repository: shop, branch: main, agent: small, run: make }\n");
-        let script = |agent| JobTruth {
+        let truth = |agent| JobTruth {
             agent,
             needs: Vec::new(),
             critical: false,
@@ -165,6 +173,7 @@ impl Repository {
         };
         Self {
             suite,
+            guarded: None,
             limits,
             supersedes,
             tells_time: true,
@@ -172,7 +181,7 @@ impl Repository {
             commits: BTreeMap::new(),
             pushes: Vec::new(),
             history: Vec::new(),
-            scripts: AGENTS.into_iter().map(|(agent, _)| (agent, script(agent))).collect(),
+            scripts: AGENTS.into_iter().map(|(agent, _)| (agent, truth(agent))).collect(),
         }
     }
 
@@ -222,7 +231,8 @@ impl Repository {
         for repository in REPOSITORIES {
             let id = commit_id(rng);
             let jobs = rng.usize(1..4);
-            let commit = self.with_more(commit(rng, jobs, false));
+            let commit = commit(rng, jobs, false);
+            let commit = self.with_more(rng, commit);
             self.commits.insert(id.clone(), commit);
             let reference = format!("refs/heads/{DEFAULT_BRANCH}");
             let first = (
@@ -234,7 +244,7 @@ impl Repository {
             self.history.insert(0, first);
         }
         for (agent, _) in AGENTS {
-            let script = JobTruth {
+            let truth = JobTruth {
                 agent,
                 needs: Vec::new(),
                 critical: false,
@@ -245,10 +255,14 @@ impl Repository {
                 takes: [10 * SECOND, 3 * MINUTE, 20 * MINUTE][rng.usize(0..3)],
                 fails: [0.0, 0.3][rng.usize(0..2)],
             };
-            self.scripts.insert(agent, script);
+            self.scripts.insert(agent, truth);
         }
         self.suite
             .push_str("jobs:\n  nightly: { repository: shop, branch: main, agent: small, run: make }\n");
+        if self.guarded.is_some() {
+            self.scripts.insert(GUARDED, script());
+            self.suite.push_str(&Guarded::job());
+        }
     }
 
     /// What a build's job is in truth.
@@ -286,6 +300,14 @@ impl Repository {
         } else {
             Ancestry::Elsewhere
         }
+    }
+
+    /// Whether a branch has pointed to a commit by a moment: pushes only add to a branch here.
+    pub(crate) fn was_on(&self, repository: &RepositoryName, reference: &Reference, commit: &CommitId, by: Millis) -> bool {
+        let is_it = |(since, of, branch, id): &(Millis, RepositoryName, Reference, CommitId)| {
+            *since <= by && of == repository && branch == reference && id == commit
+        };
+        self.history.iter().any(is_it)
     }
 
     /// What a branch has pointed to at one moment, and then until another one.
@@ -340,7 +362,7 @@ impl Repository {
                 commit(rng, jobs, false)
             }
         };
-        let commit = self.with_more(commit);
+        let commit = self.with_more(rng, commit);
         self.commits.insert(id.clone(), commit);
         let push = Push {
             trigger: format!("{:08x}-0000-4000-8000-{:012x}", rng.u32(..), self.pushes.len()),
@@ -360,7 +382,10 @@ impl Repository {
 
 impl Repository {
     /// The same commit, with what its suite has in store.
-    fn with_more(&self, mut commit: Commit) -> Commit {
+    fn with_more(&self, rng: &mut fastrand::Rng, mut commit: Commit) -> Commit {
+        if self.guarded.is_some() {
+            guard_a_job(rng, &mut commit);
+        }
         if let Some(file) = commit.file.as_mut().filter(|_| commit.expected == Expected::Run) {
             if self.leaves_artifacts {
                 *file = file.replace("    critical:", "    artifacts: [target/*.xml]\n    critical:");

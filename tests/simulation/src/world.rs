@@ -14,6 +14,7 @@ use bellhop_domain::run::trigger::Push;
 use jiff::Timestamp;
 
 use crate::alarms::{Alarms, Form};
+use crate::attacker::{Attacker, Forged};
 use crate::backups::{self, Backups};
 use crate::bucket::Bucket;
 use crate::checks::Checks;
@@ -85,6 +86,8 @@ pub(crate) enum Happening {
     Weather(Spell, bool),
     /// A service denies an operation from now on, or not any more.
     Denial(&'static str, bool),
+    /// Somebody imitates an agent, or makes up events.
+    Attack,
     /// The Spot capacity of all tasks is taken back at once.
     MassReclaim,
     /// The minute of the sweep's schedule.
@@ -110,6 +113,8 @@ pub(crate) enum Job {
     Agent(AttemptId, Box<Observation>),
     /// An event of CodeBuild or Step Functions that does not tell whose agent it is about; here it does, for the story.
     Unnamed(AttemptId, AgentId),
+    /// Somebody invokes a function with an event that no service has sent, or with one about a task that only imitates an agent.
+    Forged(Arc<Forged>),
     /// Somebody cancels a run, or one job of it.
     Cancel(RunId, Option<JobName>),
     /// Somebody asks for a run.
@@ -135,6 +140,7 @@ impl Job {
             Self::Push(_) => "push",
             Self::Agent(..) => "task-state",
             Self::Unnamed(..) => "build-state",
+            Self::Forged(forged) => forged.function(),
             Self::Cancel(..) | Self::Request(_) => "control",
             Self::Instance(_) => "spot-interruption",
             Self::Alarm(_) => "alarm",
@@ -255,6 +261,8 @@ pub(crate) struct World {
     pub(crate) denials: Denials,
     /// With dice of their own.
     pub(crate) environments: Environments,
+    /// With dice of its own.
+    pub(crate) attacker: Attacker,
     pub(crate) checks: Checks,
     pub(crate) statistics: Statistics,
     /// Events and pushes on their way to a function, and invocations that will be tried again.
@@ -303,6 +311,7 @@ impl World {
             backups: Backups::new(options.seed),
             denials: Denials::new(options.seed),
             environments: Environments::new(options.seed),
+            attacker: Attacker::new(options.seed),
             checks: Checks::default(),
             statistics: Statistics::default(),
             on_the_way: 0,

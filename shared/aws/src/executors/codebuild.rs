@@ -1,30 +1,33 @@
 //! Agents as AWS CodeBuild builds (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html>).
 //!
-//! A build has no name of Bellhop's by which it could be listed. Bellhop recognizes it by its environment variables, and searches the newest builds
-//! of its project.
+//! A build has no name of Bellhop's by which it could be listed. Bellhop searches the newest builds of its project for the attempt's name in their
+//! variables, and then compares everything that a launch gives.
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use aws_sdk_codebuild::Client;
 use aws_sdk_codebuild::operation::start_build::StartBuildError;
 use aws_sdk_codebuild::types::{
-    ArtifactNamespace, ArtifactPackaging, ArtifactsType, Build, BuildPhase, EnvironmentVariable, EnvironmentVariableType, ProjectArtifacts,
-    ProjectEnvironment, SourceType, StatusType,
+    ArtifactNamespace, ArtifactPackaging, ArtifactsType, Build, BuildPhase, EnvironmentVariable, EnvironmentVariableType, Project,
+    ProjectArtifacts, ProjectEnvironment, ProjectSource, SourceType, StatusType,
 };
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bellhop_domain::agent::environment;
 use bellhop_domain::executor::codebuild::buildspec::{self, FAILED};
+use bellhop_domain::executor::launched::{BuildLaunch, VariablesDigest};
 use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::executor::{self, Capacity, CodeBuildExecutor, LaunchId};
-use bellhop_domain::ids::{AgentId, AttemptId};
+use bellhop_domain::ids::{AgentId, AttemptId, RoleArn};
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::Fault;
 use bellhop_engine::ports::{Executor, Launch};
 use bellhop_events::codebuild::{BuildFacts, PhaseContext, PhaseFacts, attempt};
 
-use super::agent_id;
 use super::throttle::LeftToQueue;
+use super::{agent_id, unproven};
 use crate::Aws;
 use crate::clock::timestamp;
 use crate::config::Lazy;
@@ -64,8 +67,37 @@ impl CodeBuilds {
             .unwrap_or_default())
     }
 
-    /// The builds of an attempt, newest first.
-    async fn builds_of(&self, project: &str, attempt: &AttemptId) -> Result<Vec<Build>, Fault> {
+    /// The builds that a launch of an attempt started, newest first.
+    async fn builds_of(&self, spec: &BuildSpec, attempt: &AttemptId) -> Result<Vec<Build>, Fault> {
+        let named = self.named(&template_of(spec)?.project, attempt).await?;
+        self.own(spec, attempt, named).await
+    }
+
+    /// Those of these builds that a launch of an attempt started. A build shows the variables, image, machine and role that it has, and the project tells
+    /// which of them no launch has changed.
+    async fn own(&self, spec: &BuildSpec, attempt: &AttemptId, mut builds: Vec<Build>) -> Result<Vec<Build>, Fault> {
+        if builds.is_empty() {
+            return Ok(builds);
+        }
+        let template = template_of(spec)?;
+        let reply = self.client.batch_get_projects().names(&template.project).send().await;
+        let projects = reply.map_err(|error| fault(format_args!("describe project {}", template.project), error))?;
+        let project = projects.projects().first();
+        let region = self.region.as_deref().unwrap_or_default();
+        let given = buildspec::only_needed(environment(spec, attempt, executor::codebuild::CAPACITY, &self.bucket));
+        builds.retain(|build| {
+            let launch = launch_of(build, project, &given, spec.role.as_ref());
+            let proof = template.launched(spec, attempt, (&self.bucket, region), &launch);
+            if let Err(difference) = proof {
+                tracing::warn!(%attempt, build = build.arn(), ?difference, "a build with the name of an attempt is not its agent");
+            }
+            proof.is_ok()
+        });
+        Ok(builds)
+    }
+
+    /// The builds that carry the name of an attempt, newest first.
+    async fn named(&self, project: &str, attempt: &AttemptId) -> Result<Vec<Build>, Fault> {
         let mut pages = self
             .client
             .list_builds_for_project()
@@ -102,8 +134,8 @@ impl CodeBuilds {
     }
 
     /// The build that an earlier launch of an attempt started. It may have ended, because it belongs to the attempt in any case.
-    async fn started_before(&self, project: &str, attempt: &AttemptId) -> Result<Option<AgentId>, Fault> {
-        let builds = self.builds_of(project, attempt).await?;
+    async fn started_before(&self, spec: &BuildSpec, attempt: &AttemptId) -> Result<Option<AgentId>, Fault> {
+        let builds = self.builds_of(spec, attempt).await?;
         let under_way = builds.iter().find(|build| build.build_status() == Some(&StatusType::InProgress));
         under_way
             .or(builds.first())
@@ -119,7 +151,7 @@ impl Executor for CodeBuilds {
         let LaunchId { attempt, capacity, .. } = launch;
         let capacity = *capacity;
         let project = &template_of(spec)?.project;
-        if again && let Some(agent) = self.started_before(project, attempt).await? {
+        if again && let Some(agent) = self.started_before(spec, attempt).await? {
             return Ok(Launch::Accepted(agent));
         }
         let Some(buildspec) = buildspec::text(&spec.script, &spec.artifacts, attempt) else {
@@ -158,7 +190,7 @@ impl Executor for CodeBuilds {
         };
         if code_of(&error) == Some("InvalidInputException") {
             // The token may belong to a build whose reply was lost, started by another version of the suite with other parameters.
-            if let Some(agent) = self.started_before(project, attempt).await? {
+            if let Some(agent) = self.started_before(spec, attempt).await? {
                 return Ok(Launch::Accepted(agent));
             }
             if speaks_of_the_token(&error) {
@@ -196,8 +228,17 @@ impl Executor for CodeBuilds {
     }
 
     async fn find(&self, spec: &BuildSpec, attempt: &AttemptId) -> Result<Vec<Observation>, Fault> {
-        let builds = self.builds_of(&template_of(spec)?.project, attempt).await?;
+        let builds = self.builds_of(spec, attempt).await?;
         Ok(builds.iter().filter_map(observe).filter(Observation::is_open).collect())
+    }
+
+    async fn prove(&self, spec: &BuildSpec, attempt: &AttemptId, agent: &AgentId) -> Result<Option<Observation>, Fault> {
+        let mut builds = match self.get(vec![build_id(agent).to_owned()]).await {
+            Ok(builds) => builds,
+            Err(fault) => return unproven(attempt, agent, fault),
+        };
+        builds.retain(|build| build.arn() == Some(agent.as_str()));
+        Ok(self.own(spec, attempt, builds).await?.iter().find_map(observe))
     }
 
     async fn describe(&self, agents: &[AgentId]) -> (Vec<(AgentId, Option<Observation>)>, Option<Fault>) {
@@ -314,6 +355,51 @@ fn attempt_of(build: &Build) -> Option<AttemptId> {
             .filter(|variable| matches!(variable.r#type(), None | Some(EnvironmentVariableType::Plaintext)))
             .map(|variable| (variable.name(), variable.value())),
     )
+}
+
+/// What a build was started with. Variables of its project count only where the build has another value: `environmentVariablesOverride` replaces variables
+/// of the same name and leaves the others
+/// (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html>). Without the project, nothing is known to be its own.
+/// `given` are the variables of the launch.
+fn launch_of(build: &Build, project: Option<&Project>, given: &BTreeMap<String, String>, role: Option<&RoleArn>) -> BuildLaunch {
+    let environment = build.environment();
+    let of_project = project.and_then(Project::environment);
+    let all = environment.map(ProjectEnvironment::environment_variables).unwrap_or_default();
+    let inherited = of_project.map(ProjectEnvironment::environment_variables).unwrap_or_default();
+    let is_own = |variable: &&EnvironmentVariable| given.contains_key(variable.name()) || !inherited.contains(variable);
+    let own: Vec<&EnvironmentVariable> = all.iter().filter(is_own).collect();
+    let plain = |variable: &&EnvironmentVariable| matches!(variable.r#type(), None | Some(EnvironmentVariableType::Plaintext));
+    let machine = |environment: Option<&ProjectEnvironment>| {
+        environment.map(|environment| {
+            (
+                environment.r#type().clone(),
+                environment.image().to_owned(),
+                environment.compute_type().clone(),
+                environment.privileged_mode().unwrap_or_default(),
+            )
+        })
+    };
+    let expected_role = role.map(RoleArn::as_str).or(project.and_then(Project::service_role));
+    let is_of_project = machine(environment) == machine(of_project)
+        && build.service_role().map(role_name) == expected_role.map(role_name)
+        && build.secondary_sources().is_empty();
+    let source = build.source();
+    BuildLaunch {
+        project: build.project_name().unwrap_or_default().to_owned(),
+        source_type: source.map(|source| source.r#type().as_str().to_owned()),
+        source_location: source.and_then(ProjectSource::location).map(ToOwned::to_owned),
+        source_version: build.source_version().map(ToOwned::to_owned),
+        buildspec: source.and_then(ProjectSource::buildspec).map(ToOwned::to_owned),
+        timeout: build.timeout_in_minutes(),
+        queued_timeout: build.queued_timeout_in_minutes(),
+        has_more: !is_of_project || !own.iter().all(plain),
+        variables: VariablesDigest::of(own.into_iter().map(|variable| (variable.name(), variable.value()))),
+    }
+}
+
+/// The name of a role: the API documents a build's role as a name, and a project's as an ARN.
+fn role_name(role: &str) -> &str {
+    role.rsplit('/').next().unwrap_or(role)
 }
 
 fn facts(build: &Build) -> BuildFacts {

@@ -14,6 +14,7 @@ use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use bellhop_domain::agent::environment;
 use bellhop_domain::build::Refusal;
+use bellhop_domain::executor::launched::{ContainerLaunch, TaskLaunch, VariablesDigest};
 use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::executor::{self, Capacity, EcsExecutor, LaunchId};
 use bellhop_domain::ids::{AgentId, AttemptId};
@@ -23,8 +24,8 @@ use bellhop_engine::ports::{Executor, Launch};
 use bellhop_events::aws_errors::Class;
 use bellhop_events::task::{self, ContainerFacts, TaskFacts};
 
-use super::agent_id;
 use super::throttle::LeftToQueue;
+use super::{agent_id, unproven};
 use crate::Aws;
 use crate::clock::timestamp;
 use crate::config::Lazy;
@@ -46,6 +47,47 @@ impl EcsTasks {
             client: aws.ecs(),
             bucket: bucket.to_owned(),
         }
+    }
+
+    /// The capacity of the launch of an attempt that started a task; `None` if the task differs from every launch of it.
+    fn launched_on(&self, spec: &BuildSpec, attempt: &AttemptId, task: &Task) -> Result<Option<Capacity>, Fault> {
+        let proof = template_of(spec)?.launched(spec, attempt, &self.bucket, &launch_of(task));
+        if let Err(difference) = proof {
+            tracing::warn!(%attempt, task = task.task_arn(), ?difference, "a task with the name of an attempt is not its agent");
+        }
+        Ok(proof.ok())
+    }
+
+    /// The observations of those of these tasks that a launch of an attempt started.
+    fn own(&self, spec: &BuildSpec, attempt: &AttemptId, tasks: &[Task]) -> Result<Vec<Observation>, Fault> {
+        let mut own = Vec::new();
+        for task in tasks {
+            if let Some(capacity) = self.launched_on(spec, attempt, task)? {
+                own.extend(observe(task).map(|observation| Observation {
+                    capacity: Some(capacity),
+                    ..observation
+                }));
+            }
+        }
+        Ok(own)
+    }
+
+    /// ECS has used the token of a launch for a task with other parameters, and names the task
+    /// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html>). Another principal may have used the token, which is not secret, so
+    /// the task is the agent only if it carries the launch. Otherwise the launch is refused for good: under another token, there could be two agents.
+    async fn of_conflict(&self, spec: &BuildSpec, attempt: &AttemptId, agent: &AgentId) -> Result<Launch, Fault> {
+        let tasks = self.describe_in(cluster_of(agent), std::slice::from_ref(agent)).await?;
+        let Some(task) = tasks.iter().find(|task| task.task_arn() == Some(agent.as_str())) else {
+            return Err(Fault::transient(format!(
+                "launch {attempt}: ECS used its token for {agent} before, and does not describe that task"
+            )));
+        };
+        Ok(match self.launched_on(spec, attempt, task)? {
+            Some(_) => Launch::Accepted(agent.clone()),
+            None => Launch::refused(Refusal::Invalid(format!(
+                "ECS used the token of this launch before, for the task {agent}, which another principal or another version of Bellhop started"
+            ))),
+        })
     }
 
     async fn describe_in(&self, cluster: &str, agents: &[AgentId]) -> Result<Vec<Task>, Fault> {
@@ -107,8 +149,7 @@ impl Executor for EcsTasks {
             },
             Err(error) => match error.as_service_error() {
                 Some(RunTaskError::ConflictException(conflict)) => match conflict.resource_ids().first() {
-                    // The token belongs to a task whose reply was lost: that task is the agent.
-                    Some(arn) => Ok(Launch::Accepted(agent_id(executor::ecs::NAME, arn)?)),
+                    Some(arn) => self.of_conflict(spec, attempt, &agent_id(executor::ecs::NAME, arn)?).await,
                     None => Err(fault(
                         format_args!("launch {attempt}: ECS used its token before and does not return the task"),
                         error,
@@ -164,7 +205,7 @@ impl Executor for EcsTasks {
                 .collect::<Result<_, _>>()?;
             if !agents.is_empty() {
                 let tasks = self.describe_in(cluster, &agents).await?;
-                found.extend(tasks.iter().filter_map(observe));
+                found.extend(self.own(spec, attempt, &tasks)?);
             }
         }
         found.retain(Observation::is_open);
@@ -195,6 +236,15 @@ impl Executor for EcsTasks {
             }
         }
         (all, fault)
+    }
+
+    async fn prove(&self, spec: &BuildSpec, attempt: &AttemptId, agent: &AgentId) -> Result<Option<Observation>, Fault> {
+        let mut tasks = match self.describe_in(cluster_of(agent), std::slice::from_ref(agent)).await {
+            Ok(tasks) => tasks,
+            Err(fault) => return unproven(attempt, agent, fault),
+        };
+        tasks.retain(|task| task.task_arn() == Some(agent.as_str()));
+        Ok(self.own(spec, attempt, &tasks)?.pop())
     }
 
     /// Never: the event of a task names its attempt.
@@ -316,6 +366,44 @@ fn environment_of(task: &Task) -> impl Iterator<Item = (&str, &str)> {
         .filter_map(|pair| Some((pair.name()?, pair.value()?)))
 }
 
+/// What a task was launched with. `DescribeTasks` shows all overrides, and containers without any
+/// (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskOverride.html>).
+fn launch_of(task: &Task) -> TaskLaunch {
+    let overrides = task.overrides();
+    let containers = overrides.map(TaskOverride::container_overrides).unwrap_or_default();
+    let has_more = |overrides: &TaskOverride| {
+        overrides.cpu().is_some()
+            || overrides.memory().is_some()
+            || overrides.execution_role_arn().is_some()
+            || overrides.ephemeral_storage().is_some()
+    };
+    TaskLaunch {
+        cluster: task.cluster_arn().unwrap_or_default().to_owned(),
+        definition: task.task_definition_arn().unwrap_or_default().to_owned(),
+        started_by: task.started_by().map(ToOwned::to_owned),
+        capacity_provider: task.capacity_provider_name().map(ToOwned::to_owned),
+        launch_type: task.launch_type().map(|launch| launch.as_str().to_owned()),
+        role: overrides.and_then(TaskOverride::task_role_arn).map(ToOwned::to_owned),
+        containers: containers.iter().map(container_launch).collect(),
+        has_more: overrides.is_some_and(has_more) || task.enable_execute_command(),
+    }
+}
+
+fn container_launch(container: &ContainerOverride) -> ContainerLaunch {
+    let pairs = container.environment().iter();
+    let variables = pairs.map(|pair| (pair.name().unwrap_or_default(), pair.value().unwrap_or_default()));
+    ContainerLaunch {
+        name: container.name().unwrap_or_default().to_owned(),
+        variables: (!container.environment().is_empty()).then(|| VariablesDigest::of(variables)),
+        has_more: !container.command().is_empty()
+            || !container.environment_files().is_empty()
+            || !container.resource_requirements().is_empty()
+            || container.cpu().is_some()
+            || container.memory().is_some()
+            || container.memory_reservation().is_some(),
+    }
+}
+
 fn facts(task: &Task) -> TaskFacts {
     TaskFacts {
         arn: task.task_arn().unwrap_or_default().to_owned(),
@@ -343,3 +431,6 @@ fn facts(task: &Task) -> TaskFacts {
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

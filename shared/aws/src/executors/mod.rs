@@ -12,9 +12,10 @@ mod throttle;
 use std::sync::Arc;
 
 use bellhop_domain::executor;
-use bellhop_domain::ids::AgentId;
-use bellhop_engine::Fault;
+use bellhop_domain::executor::observation::Observation;
+use bellhop_domain::ids::{AgentId, AttemptId};
 use bellhop_engine::ports::Executors;
+use bellhop_engine::{Fault, FaultKind};
 
 use self::codebuild::CodeBuilds;
 use self::ecs::EcsTasks;
@@ -36,10 +37,19 @@ fn agent_id(executor: &str, arn: &str) -> Result<AgentId, Fault> {
         .map_err(|error| Fault::permanent(format!("{executor} returned the invalid ARN {arn:?}")).caused_by(error))
 }
 
+/// A description that is to prove who launched an agent has failed. A permanent fault means that there is no proof: the service does not accept the ARN of
+/// another account or region, and IAM does not allow it. The launch is repeated under its token, and finds an agent that Bellhop launched.
+fn unproven(attempt: &AttemptId, agent: &AgentId, fault: Fault) -> Result<Option<Observation>, Fault> {
+    if fault.kind == FaultKind::Transient {
+        return Err(fault);
+    }
+    tracing::warn!(%attempt, %agent, error = %fault, "an agent with the name of an attempt cannot be described");
+    Ok(None)
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 mod tests {
-    use bellhop_engine::FaultKind;
     use serde_json::json;
 
     use super::*;

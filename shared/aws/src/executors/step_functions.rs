@@ -8,6 +8,7 @@ use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::operation::start_execution::StartExecutionError;
 use bellhop_domain::agent::environment;
 use bellhop_domain::build::Refusal;
+use bellhop_domain::executor::launched::ExecutionLaunch;
 use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::executor::step_functions::{self, StepFunctionsExecutor, input};
 use bellhop_domain::executor::{self, LaunchId};
@@ -47,6 +48,16 @@ impl Executions {
         }
     }
 
+    /// Whether a launch of an attempt started an execution.
+    fn is_launched(&self, spec: &BuildSpec, attempt: &AttemptId, execution: &DescribeExecutionOutput) -> Result<bool, Fault> {
+        let proof = template_of(spec)?.launched(spec, attempt, &self.bucket, &launch_of(execution));
+        if let Err(difference) = proof {
+            let execution = execution.execution_arn();
+            tracing::warn!(%attempt, execution, ?difference, "an execution with the name of an attempt is not its agent");
+        }
+        Ok(proof.is_ok())
+    }
+
     /// An execution; `None` if it does not exist, or no longer: Step Functions keeps it for 90 days.
     async fn get(&self, arn: &str) -> Result<Option<DescribeExecutionOutput>, Fault> {
         match self.client.describe_execution().execution_arn(arn).send().await {
@@ -60,7 +71,9 @@ impl Executions {
 #[async_trait]
 impl Executor for Executions {
     /// The execution's name is the token. Step Functions answers a repeated start with the same execution while it is open, and with
-    /// `ExecutionAlreadyExists` when it is closed: also then it is the attempt's.
+    /// `ExecutionAlreadyExists` when it is closed or has another input
+    /// (<https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html>). The name is not secret, so that one is the attempt's only
+    /// if it carries the launch.
     async fn launch(&self, spec: &BuildSpec, launch: &LaunchId, _again: bool) -> Result<Launch, Fault> {
         let template = template_of(spec)?;
         let LaunchId { attempt, capacity, .. } = launch;
@@ -86,7 +99,19 @@ impl Executor for Executions {
             }),
             Ok(started) => Ok(Launch::Accepted(agent_id(step_functions::NAME, &started.execution_arn)?)),
             Err(error) if code_of(&error) == Some("ExecutionAlreadyExists") => {
-                Ok(Launch::Accepted(agent_id(step_functions::NAME, &template.execution(attempt))?))
+                let agent = agent_id(step_functions::NAME, &template.execution(attempt))?;
+                let Some(execution) = self.get(agent.as_str()).await? else {
+                    return Err(fault(
+                        format_args!("launch {attempt}: its name is used, and {agent} is not described"),
+                        error,
+                    ));
+                };
+                Ok(match self.is_launched(spec, attempt, &execution)? {
+                    true => Launch::Accepted(agent),
+                    false => Launch::refused(Refusal::Invalid(format!(
+                        "the name of this launch is used by {agent}, which another principal or another version of Bellhop started"
+                    ))),
+                })
             }
             Err(error) => match refusal_of(&error) {
                 Some(refusal) => Ok(Launch::refused(refusal)),
@@ -121,8 +146,21 @@ impl Executor for Executions {
     }
 
     async fn find(&self, spec: &BuildSpec, attempt: &AttemptId) -> Result<Vec<Observation>, Fault> {
-        let execution = self.get(&template_of(spec)?.execution(attempt)).await?;
-        Ok(execution.iter().filter_map(observe).filter(Observation::is_open).collect())
+        let Some(execution) = self.get(&template_of(spec)?.execution(attempt)).await? else {
+            return Ok(Vec::new());
+        };
+        let own = self.is_launched(spec, attempt, &execution)?.then(|| observe(&execution)).flatten();
+        Ok(own.into_iter().filter(Observation::is_open).collect())
+    }
+
+    async fn prove(&self, spec: &BuildSpec, attempt: &AttemptId, agent: &AgentId) -> Result<Option<Observation>, Fault> {
+        if agent.as_str() != template_of(spec)?.execution(attempt) {
+            return Ok(None);
+        }
+        let Some(execution) = self.get(agent.as_str()).await? else {
+            return Ok(None);
+        };
+        Ok(self.is_launched(spec, attempt, &execution)?.then(|| observe(&execution)).flatten())
     }
 
     async fn describe(&self, agents: &[AgentId]) -> (Vec<(AgentId, Option<Observation>)>, Option<Fault>) {
@@ -167,6 +205,15 @@ fn template_of(spec: &BuildSpec) -> Result<&StepFunctionsExecutor, Fault> {
     match &spec.executor {
         executor::Executor::StepFunctions(template) => Ok(template),
         _ => Err(Fault::permanent(format!("build {} does not run on Step Functions", spec.id))),
+    }
+}
+
+fn launch_of(execution: &DescribeExecutionOutput) -> ExecutionLaunch {
+    ExecutionLaunch {
+        execution: execution.execution_arn().to_owned(),
+        state_machine: execution.state_machine_arn().to_owned(),
+        input: execution.input().and_then(|input| serde_json::from_str(input).ok()),
+        has_more: execution.state_machine_version_arn().is_some() || execution.state_machine_alias_arn().is_some(),
     }
 }
 
@@ -269,9 +316,55 @@ mod tests {
         let (launched, second) = launch(&spec(), Some(started()), true).await;
         assert_eq!(launched.unwrap(), Launch::Accepted(own()));
         assert_eq!(first, second, "another input would be another execution");
-        let closed = refused("ExecutionAlreadyExists", "Execution Already Exists: 'x'");
-        let (launched, _) = launch(&spec(), Some(closed), true).await;
-        assert_eq!(launched.unwrap(), Launch::Accepted(own()), "it has ended already");
+        let again = async |answer: Reply| {
+            let closed = refused("ExecutionAlreadyExists", "Execution Already Exists: 'x'");
+            let (aws, wire) = Wire::replying([closed, answer]);
+            let id = LaunchId::first(testing::attempt(), CAPACITY);
+            let launched = Executions::new(&aws, "suite").launch(&spec(), &id, true).await;
+            assert_eq!(wire.operations(), ["StartExecution", "DescribeExecution"]);
+            launched
+        };
+        assert_eq!(
+            again(described("SUCCEEDED")).await.unwrap(),
+            Launch::Accepted(own()),
+            "it has ended already"
+        );
+        let mut imitation = execution("RUNNING");
+        imitation["input"] = json!(r#"{"environment":{}}"#);
+        let why = format!(
+            "the name of this launch is used by {}, which another principal or another version of Bellhop started",
+            own()
+        );
+        assert_eq!(again(ok(&imitation)).await.unwrap(), Launch::refused(Refusal::Invalid(why)));
+        assert!(again(unknown()).await.is_err(), "it is not known who started it");
+    }
+
+    #[tokio::test]
+    async fn an_execution_with_the_name_of_an_attempt_is_not_its_agent() {
+        let ask = async |execution: &Value| {
+            let (aws, _) = Wire::replying([ok(execution), ok(execution)]);
+            let executions = Executions::new(&aws, "suite");
+            let proven = executions.prove(&spec(), &testing::attempt(), &own()).await.unwrap();
+            let found = executions.find(&spec(), &testing::attempt()).await.unwrap();
+            (proven.is_some(), found.len())
+        };
+        assert_eq!(ask(&execution("RUNNING")).await, (true, 1));
+        assert_eq!(ask(&execution("SUCCEEDED")).await, (true, 0));
+        for (key, value) in [
+            ("input", json!(r#"{"environment":{"BELLHOP_SCRIPT":"evil"}}"#)),
+            ("input", json!(null)),
+            ("stateMachineArn", json!(format!("{MACHINE}-2"))),
+            ("stateMachineVersionArn", json!(format!("{MACHINE}:7"))),
+            ("stateMachineAliasArn", json!(format!("{MACHINE}:old"))),
+        ] {
+            let mut imitation = execution("RUNNING");
+            imitation[key] = value;
+            assert_eq!(ask(&imitation).await, (false, 0), "{key}");
+        }
+        let (aws, wire) = Wire::replying([]);
+        let other = arn("other").parse().unwrap();
+        let proven = Executions::new(&aws, "suite").prove(&spec(), &testing::attempt(), &other).await;
+        assert_eq!((proven.unwrap(), wire.asked().len()), (None, 0), "it has another name");
     }
 
     #[tokio::test(start_paused = true)]

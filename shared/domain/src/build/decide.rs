@@ -59,7 +59,12 @@ impl Decides for Build {
                 refusal,
                 spent,
             } => self.launch_refused(*attempt, (*capacity, *round), refusal, *spent, now),
-            BuildEvent::Agent { attempt, observation } => self.agent_seen(*attempt, observation, now),
+            BuildEvent::Agent { attempt, observation } => self.observed(*attempt, observation, now),
+            BuildEvent::Reported {
+                attempt,
+                observation,
+                placement,
+            } => self.reported(*attempt, observation, placement, now),
             BuildEvent::Tick { polled_at } => self.tick((*polled_at).min(now), now),
         }
     }

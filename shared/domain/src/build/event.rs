@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::executor::Capacity;
 use crate::executor::observation::Observation;
+use crate::executor::{Capacity, Placement};
 use crate::ids::{AgentId, JobName};
 use crate::outcome::Outcome;
 use crate::results::found::Results;
@@ -59,12 +59,22 @@ pub enum BuildEvent {
         /// Whether the service answers the token with this refusal from now on.
         spent: bool,
     },
-    /// An event or a poll shows an agent of this build.
+    /// The service described an agent: one that the record has, or one that is proven to be launched for the attempt
+    /// ([`launched`](crate::executor::launched)).
     Agent {
-        /// The attempt whose name it carries.
+        /// The attempt.
         attempt: u32,
         /// The observation.
         observation: Observation,
+    },
+    /// An event about an agent. It counts only if it fits, and for an agent that the record has.
+    Reported {
+        /// The attempt whose name the agent carries.
+        attempt: u32,
+        /// The observation.
+        observation: Observation,
+        /// Where the agent runs, as the event says it.
+        placement: Placement,
     },
     /// Time has passed.
     Tick {

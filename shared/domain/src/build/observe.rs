@@ -1,5 +1,8 @@
 //! Observations of agents. An observation names an attempt by number; the agent's id then shows whether the agent is the attempt's own, becomes its
 //! own (an attempt without an agent adopts it), or is a stray. Observations may arrive late, twice and out of order.
+//!
+//! An event is no proof that an agent is Bellhop's: it counts only for an agent that the record has. An agent is adopted, or stopped as a stray, only if a
+//! launch returned it or the service described it as launched for the attempt.
 
 use jiff::Timestamp;
 
@@ -10,18 +13,22 @@ use super::state::{BuildState, Phase, Slot};
 use super::verdict::remark;
 use crate::decision::Ignored;
 use crate::executor::observation::{AgentStatus, Observation, Stop};
+use crate::executor::{Misfit, Placement};
+use crate::ids::AgentId;
 
 impl Build {
     /// Whether an event has no news for this build, nor for any later state of it: that the agent of an attempt that has ended has stopped. Such an
     /// attempt keeps its agent, and stays ended.
     #[must_use]
     pub fn is_past(&self, event: &BuildEvent) -> bool {
-        let BuildEvent::Agent {
-            attempt: number,
-            observation,
-        } = event
-        else {
-            return false;
+        let (number, observation) = match event {
+            BuildEvent::Agent { attempt, observation } => (attempt, observation),
+            BuildEvent::Reported {
+                attempt,
+                observation,
+                placement,
+            } if self.check_placement(*attempt, observation, placement).is_ok() => (attempt, observation),
+            _ => return false,
         };
         let is_over = |attempt: &Attempt| attempt.number == *number && attempt.end().is_some();
         let over = self.attempts.iter().find(|attempt| is_over(attempt));
@@ -29,18 +36,40 @@ impl Build {
             && over.is_some_and(|attempt| attempt.agent.as_ref() == Some(&observation.agent))
     }
 
-    /// An event or a poll shows an agent with the name of an attempt. What a launch returned is the attempt's; any other agent must be able to be.
-    pub(super) fn agent_seen(&mut self, number: u32, seen: &Observation, now: Timestamp) -> Result<(), Ignored> {
+    /// Whether the record has this agent: as an attempt's, or as a stray.
+    fn knows(&self, agent: &AgentId) -> bool {
         let launched = self.attempts.iter().filter_map(|attempt| attempt.agent.as_ref());
-        let mut known = launched.chain(self.strays.iter().map(|stray| &stray.agent));
-        let is_known = known.any(|agent| *agent == seen.agent);
-        if !is_known && !self.spec.executor.kind().may_carry(&seen.agent, &self.attempt_id(number)) {
-            return Err(Ignored::Foreign);
+        launched
+            .chain(self.strays.iter().map(|stray| &stray.agent))
+            .any(|known| known == agent)
+    }
+
+    fn check_placement(&self, number: u32, seen: &Observation, placement: &Placement) -> Result<(), Misfit> {
+        let kind = self.spec.executor.kind();
+        kind.check_placement(&seen.agent, &self.attempt_id(number), placement)
+    }
+
+    /// Whether an event is a reason to ask the service for proof that Bellhop launched its agent: the event fits, the record does not have the agent, and
+    /// the agent is to be stopped, or adopted by an attempt that has none. The event may have arrived before the launch's reply was committed, or the reply
+    /// may be lost. Without proof, the repeated launch finds the agent: the service returns it for the same token.
+    #[must_use]
+    pub fn needs_proof(&self, number: u32, seen: &Observation, placement: &Placement) -> bool {
+        let lacks_agent = |attempt: &Attempt| attempt.number == number && attempt.agent.is_none() && attempt.end().is_none();
+        self.check_placement(number, seen, placement).is_ok()
+            && !self.knows(&seen.agent)
+            && (seen.is_open() || self.attempts.iter().any(lacks_agent))
+    }
+
+    /// An event about an agent with the name of an attempt.
+    pub(super) fn reported(&mut self, number: u32, seen: &Observation, placement: &Placement, now: Timestamp) -> Result<(), Ignored> {
+        self.check_placement(number, seen, placement).map_err(Ignored::Misfit)?;
+        if !self.knows(&seen.agent) {
+            return Err(Ignored::Unproven);
         }
         self.observed(number, seen, now)
     }
 
-    /// An agent with the name of an attempt was launched or seen.
+    /// An agent that Bellhop launched for an attempt, or that the record has, was launched or seen.
     pub(super) fn observed(&mut self, number: u32, seen: &Observation, now: Timestamp) -> Result<(), Ignored> {
         if self.strays.iter().any(|stray| stray.agent == seen.agent) {
             return self.stray_observed(&seen.agent, &seen.status, now);

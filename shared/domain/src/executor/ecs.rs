@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::pages::{Pages, ResourceName, console_of};
+use super::placement::{Misfit, Placement, is_definition};
 use super::{Capacity, Demand, ExecutorKind, LAUNCH_TIMEOUT, Logs, Unmet};
 use crate::agent::Place;
 use crate::ids::{AgentId, AttemptId};
@@ -120,8 +121,22 @@ impl ExecutorKind for EcsExecutor {
         true
     }
 
-    fn may_carry(&self, agent: &AgentId, _attempt: &AttemptId) -> bool {
-        ResourceName::of(agent, "ecs").is_some()
+    /// An ARN of the old format, `task/ID`, does not have the cluster.
+    fn check_placement(&self, agent: &AgentId, _attempt: &AttemptId, placement: &Placement) -> Result<(), Misfit> {
+        let name = ResourceName::of(agent, "ecs").ok_or(Misfit::Place)?;
+        placement.check_account(&name)?;
+        let task = name.resource.strip_prefix("task/").ok_or(Misfit::Place)?;
+        let of_arn = Placement {
+            place: task.split_once('/').map(|(cluster, _)| cluster.to_owned()),
+            ..Placement::default()
+        };
+        for placement in [&of_arn, placement] {
+            placement.check_place(self.clusters())?;
+        }
+        match &placement.definition {
+            Some(definition) if !is_definition(&self.task_definition, definition) => Err(Misfit::Definition),
+            _ => Ok(()),
+        }
     }
 
     /// A run's id always has ten characters, as the policies of agents' roles rely on.

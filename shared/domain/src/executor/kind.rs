@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::capacity::Capacity;
 use super::logs::Logs;
 use super::pages::Pages;
+use super::placement::{Misfit, Placement};
 use crate::agent::Place;
 use crate::ids::{AgentId, AttemptId};
 use crate::record::Performer;
@@ -72,8 +73,11 @@ pub trait ExecutorKind {
         demand.script_of_its_own()
     }
 
-    /// Whether an agent with this id can be the one of an attempt. An observation of any other agent says nothing about the attempt.
-    fn may_carry(&self, agent: &AgentId, attempt: &AttemptId) -> bool;
+    /// Checks what an event says about where its agent runs. An event that does not fit says nothing about the attempt.
+    ///
+    /// # Errors
+    /// The first thing that cannot be said of an agent of this attempt.
+    fn check_placement(&self, agent: &AgentId, attempt: &AttemptId, placement: &Placement) -> Result<(), Misfit>;
 
     /// The ECS clusters in which its agents run, once each.
     fn clusters(&self) -> Vec<&str> {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::pages::{Pages, ResourceName, console_of};
+use super::placement::{Misfit, Placement};
 use super::{Capacity, ExecutorKind, LaunchId};
 use crate::ids::{AgentId, AttemptId};
 use crate::yaml::{Arn, FieldPath, FileError, Source};
@@ -71,10 +72,16 @@ impl ExecutorKind for StepFunctionsExecutor {
         input(environment).to_string().len() + INPUT_MARGIN <= INPUT_LIMIT
     }
 
-    /// Only the execution of the template's state machine with the attempt's name, because input and name alone can be anybody's: a state machine may
-    /// start another one with its own.
-    fn may_carry(&self, agent: &AgentId, attempt: &AttemptId) -> bool {
-        agent.as_str() == self.execution(attempt)
+    /// Only the execution of the template's state machine with the attempt's name: a state machine may start others with its own input and name.
+    fn check_placement(&self, agent: &AgentId, attempt: &AttemptId, placement: &Placement) -> Result<(), Misfit> {
+        let name = ResourceName::of(agent, "states").ok_or(Misfit::Place)?;
+        placement.check_account(&name)?;
+        let is_machine = placement.place.as_ref().is_none_or(|place| *place == self.state_machine);
+        if agent.as_str() == self.execution(attempt) && is_machine {
+            Ok(())
+        } else {
+            Err(Misfit::Place)
+        }
     }
 
     fn pages(&self, agent: &AgentId) -> Option<Pages> {
@@ -184,12 +191,21 @@ mod tests {
 
     #[test]
     fn only_its_own_execution_carries_an_attempt() {
-        let carries = |arn: &str| release().may_carry(&arn.parse().unwrap(), &attempt(1));
+        let of = |arn: &str, placement: &Placement| release().check_placement(&arn.parse().unwrap(), &attempt(1), placement);
+        let carries = |arn: &str| of(arn, &Placement::default()).is_ok();
         let own = release().execution(&attempt(1));
         assert!(carries(&own));
         assert!(!carries(&own.replace("bellhop-agent-release", "other")), "another state machine");
         assert!(!carries(&release().execution(&attempt(2))), "another attempt");
         assert!(!carries("arn:aws:ecs:us-east-1:123456789012:task/ci/0a1b"));
+        let at = |account: &str, machine: &str| Placement {
+            account: Some(account.to_owned()),
+            place: Some(machine.to_owned()),
+            definition: None,
+        };
+        assert_eq!(of(&own, &at("123456789012", MACHINE)), Ok(()));
+        assert_eq!(of(&own, &at("210987654321", MACHINE)), Err(Misfit::Account));
+        assert_eq!(of(&own, &at("123456789012", &format!("{MACHINE}-2"))), Err(Misfit::Place));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::event::{InstanceEvent, Reactivation};
 use super::notice::{Ec2Notice, InterruptionNotice};
 use super::record::{Instance, ONE_INTERRUPTION, is_past};
 use crate::decision::Ignored;
+use crate::executor::Misfit;
 use crate::outbox::{Abandoned, Outbox};
 use crate::record::Decides;
 use crate::time::later;
@@ -33,7 +34,15 @@ impl Decides for Instance {
 
     fn apply(&mut self, event: &InstanceEvent, now: Timestamp) -> Result<(), Ignored> {
         match event {
-            InstanceEvent::NoticeReceived { what, at, draining } => {
+            InstanceEvent::NoticeReceived {
+                what,
+                at,
+                account,
+                draining,
+            } => {
+                if account.as_deref().is_some_and(|account| self.host.account() != Some(account)) {
+                    return Err(Ignored::Misfit(Misfit::Account));
+                }
                 let known = |notice: Option<Timestamp>| notice.is_some_and(|notice| *at < later(notice, ONE_INTERRUPTION));
                 let drained = known(self.last_notice());
                 match what {

@@ -15,6 +15,8 @@ pub enum InstanceEvent {
         what: Ec2Notice,
         /// Its time.
         at: Timestamp,
+        /// The account that sent it, if the event has it.
+        account: Option<String>,
         /// Another program had drained the instance before.
         draining: bool,
     },

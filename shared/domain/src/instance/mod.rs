@@ -19,5 +19,5 @@ mod tests;
 pub use decide::ADVICE_FOR;
 pub use effect::{AfterAdvice, InstanceEffect};
 pub use event::{InstanceEvent, Reactivation};
-pub use notice::{Action, Ec2Notice, ForeignTask, Host, InterruptionNotice};
+pub use notice::{Action, Ec2Notice, ForeignTask, Host, InterruptionNotice, Notice};
 pub use record::Instance;

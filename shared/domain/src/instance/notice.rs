@@ -12,6 +12,17 @@ pub enum Ec2Notice {
     Rebalance,
 }
 
+/// A notice of EC2, as its event has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// The notice.
+    pub what: Ec2Notice,
+    /// Its time.
+    pub at: Timestamp,
+    /// The account that sent it (`account` of the event's envelope), if the event has it.
+    pub account: Option<String>,
+}
+
 /// What EC2 does to an instance that it interrupts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -51,6 +62,14 @@ pub struct Host {
     pub cluster: String,
     /// The ARN of the container instance.
     pub container_instance: String,
+}
+
+impl Host {
+    /// The account of the instance, from its ARN.
+    #[must_use]
+    pub fn account(&self) -> Option<&str> {
+        self.container_instance.split(':').nth(4)
+    }
 }
 
 /// A task on an instance that Bellhop did not start.

@@ -4,6 +4,7 @@
 use super::record::KEEP;
 use super::*;
 use crate::decision::{Decision, Ignored};
+use crate::executor::Misfit;
 use crate::outbox::EffectId;
 use crate::record::{Decides, Step};
 use crate::testing::t;
@@ -40,6 +41,7 @@ fn warning(at: i64) -> InstanceEvent {
     InstanceEvent::NoticeReceived {
         what,
         at: t(at),
+        account: None,
         draining: false,
     }
 }
@@ -49,6 +51,7 @@ fn advice(at: i64) -> InstanceEvent {
     InstanceEvent::NoticeReceived {
         what,
         at: t(at),
+        account: None,
         draining: false,
     }
 }
@@ -193,6 +196,7 @@ fn a_second_recommendation_finds_it_drained_by_the_first() {
         let told = InstanceEvent::NoticeReceived {
             what: Ec2Notice::Rebalance,
             at: t(at),
+            account: None,
             draining: true,
         };
         take(first, &told, at)
@@ -236,7 +240,25 @@ fn what_is_gone_interrupted_or_drained_by_others_is_left_alone() {
     let by_others = InstanceEvent::NoticeReceived {
         what: Ec2Notice::Rebalance,
         at: t(0),
+        account: None,
         draining: true,
     };
     assert_eq!(perform_all(&take(&instance(), &by_others, 0)).due(), None);
+}
+
+/// The account of the instance is that of its ARN.
+#[test]
+fn a_notice_of_another_account_is_not_believed() {
+    let of = |account: &str| InstanceEvent::NoticeReceived {
+        what: Ec2Notice::Interruption(Action::Terminate),
+        at: t(0),
+        account: Some(account.to_owned()),
+        draining: false,
+    };
+    let own = instance().host.account().unwrap().to_owned();
+    assert!(matches!(instance().decide(&of(&own), t(0)), Decision::Next(_)));
+    for other in ["210987654321", ""] {
+        let ignored = Decision::Ignored(Ignored::Misfit(Misfit::Account));
+        assert_eq!(instance().decide(&of(other), t(0)), ignored, "{other}");
+    }
 }

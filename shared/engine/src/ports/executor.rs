@@ -49,7 +49,8 @@ pub trait Executor: Send + Sync {
     /// Stops an agent. If the agent has stopped, or no longer exists, that is not an error.
     async fn stop(&self, agent: &AgentId, reason: &str) -> Result<(), Fault>;
 
-    /// The agents with an attempt's name that have not stopped, as far as known.
+    /// The agents that a launch of an attempt started and that have not stopped, as far as known. An agent that only carries the attempt's name is not
+    /// among them: see [`bellhop_domain::executor::launched`].
     async fn find(&self, spec: &BuildSpec, attempt: &AttemptId) -> Result<Vec<Observation>, Fault>;
 
     /// The states of agents. An agent that no longer exists has no observation; one whose description cannot be parsed is left out.
@@ -57,7 +58,12 @@ pub trait Executor: Send + Sync {
     /// If only some of them can be described, their states are returned together with the first fault.
     async fn describe(&self, agents: &[AgentId]) -> (Vec<(AgentId, Option<Observation>)>, Option<Fault>);
 
-    /// The attempt and state of an agent whose event does not identify it; `None` if it is foreign, or no longer exists.
+    /// The state of an agent, also of one that has stopped, if a launch of the attempt started it; `None` if that is not proven
+    /// ([`bellhop_domain::executor::launched`]), or the agent does not exist.
+    async fn prove(&self, spec: &BuildSpec, attempt: &AttemptId, agent: &AgentId) -> Result<Option<Observation>, Fault>;
+
+    /// The attempt whose name an agent carries, and its state, for an event that does not identify it; `None` if it is foreign, or no longer exists. That
+    /// is no proof that Bellhop launched it.
     async fn identify(&self, agent: &AgentId) -> Result<Option<(AttemptId, Observation)>, Fault>;
 }
 

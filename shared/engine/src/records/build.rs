@@ -110,24 +110,26 @@ impl Record for Build {
         engine.recent.keep_build(stored.clone(), engine.clock.now());
     }
 
-    /// Adds a stopped agent's report from the bucket. It is read only if the exit code is not conclusive, and only once: not for an attempt that has
+    /// Asks for proof that Bellhop launched an agent of which the record only has an event, and adds a stopped agent's report from the bucket. The report is read only if the exit code is not conclusive, and only once: not for an attempt that has
     /// already ended. Exit code 0 is conclusive if the only container ended by itself; with a second container, or after a warning, it may be a
     /// script's response to SIGTERM.
     async fn complete(&self, engine: &Engine, event: &mut BuildEvent) -> Result<(), Fault> {
-        let BuildEvent::Agent {
-            attempt,
-            observation:
-                Observation {
-                    agent,
-                    status: AgentStatus::Stopped(stop),
-                    ..
-                },
-        } = event
+        prove(self, engine, event).await?;
+        let is_reported = matches!(event, BuildEvent::Reported { .. });
+        let (BuildEvent::Agent { attempt, observation } | BuildEvent::Reported { attempt, observation, .. }) = event else {
+            return Ok(());
+        };
+        let Observation {
+            agent,
+            status: AgentStatus::Stopped(stop),
+            ..
+        } = observation
         else {
             return Ok(());
         };
         let open = self.attempts.iter().find(|candidate| {
-            candidate.number == *attempt && candidate.end().is_none() && candidate.agent.as_ref().is_none_or(|known| known == agent)
+            let is_own = candidate.agent.as_ref().map_or(!is_reported, |known| known == agent);
+            candidate.number == *attempt && candidate.end().is_none() && is_own
         });
         let Some(open) = open.filter(|_| self.outcome().is_none()) else {
             return Ok(());
@@ -316,6 +318,36 @@ impl Record for Build {
             }
         }
     }
+}
+
+/// Replaces an event about an agent that the record does not have by the service's description, if that proves that Bellhop launched the agent. Otherwise
+/// the event stays, and is ignored.
+async fn prove(build: &Build, engine: &Engine, event: &mut BuildEvent) -> Result<(), Fault> {
+    let BuildEvent::Reported {
+        attempt,
+        observation,
+        placement,
+    } = event
+    else {
+        return Ok(());
+    };
+    if !build.needs_proof(*attempt, observation, placement) {
+        return Ok(());
+    }
+    let (attempt, executor) = (*attempt, engine.executor(&build.spec)?);
+    let proven = executor.prove(&build.spec, &build.attempt_id(attempt), &observation.agent).await?;
+    if let Some(mut described) = proven {
+        tracing::info!(build = %build.spec.id, attempt, agent = observation.agent.as_str(), "agent proven to be launched for this attempt");
+        if observation.status == AgentStatus::Interrupted && described.is_open() {
+            // The interruption of an instance does not show in its tasks.
+            (described.version, described.status) = (None, AgentStatus::Interrupted);
+        }
+        *event = BuildEvent::Agent {
+            attempt,
+            observation: described,
+        };
+    }
+    Ok(())
 }
 
 /// The slots of a build's agent template, if the ledger does not have them yet.

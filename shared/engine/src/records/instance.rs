@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use bellhop_domain::build::{Build, BuildEvent};
+use bellhop_domain::executor::Placement;
 use bellhop_domain::executor::observation::{AgentStatus, Observation};
 use bellhop_domain::ids::{AttemptId, InstanceId};
-use bellhop_domain::instance::{Ec2Notice, Instance, InstanceEffect, InstanceEvent, Reactivation};
+use bellhop_domain::instance::{Ec2Notice, Instance, InstanceEffect, InstanceEvent, Notice, Reactivation};
 use bellhop_domain::message;
 use bellhop_domain::outbox::Pending;
 use bellhop_domain::record::Performer;
@@ -22,7 +23,8 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::build`], and if ECS cannot be polled for the instance.
-    pub async fn instance(&self, id: &InstanceId, what: Ec2Notice, at: Timestamp, clusters: &[String]) -> Result<Handled, Fault> {
+    pub async fn instance(&self, id: &InstanceId, notice: Notice, clusters: &[String]) -> Result<Handled, Fault> {
+        let Notice { what, at, account } = notice;
         let Some(host) = self.instances()?.find(id, clusters).await? else {
             return Ok(Handled::Unknown);
         };
@@ -32,7 +34,12 @@ impl Engine {
         let current = stored.unwrap_or_else(|| Versioned::new(Instance::new(id.clone(), host)));
         self.advance(
             current,
-            vec![InstanceEvent::NoticeReceived { what, at, draining }],
+            vec![InstanceEvent::NoticeReceived {
+                what,
+                at,
+                account,
+                draining,
+            }],
             Overdue::Perform,
         )
         .await
@@ -47,9 +54,11 @@ impl Engine {
             ..observation
         };
         let number = attempt.number;
-        let event = BuildEvent::Agent {
+        // Whose name a task on the instance carries does not prove that it is the attempt's agent.
+        let event = BuildEvent::Reported {
             attempt: number,
             observation,
+            placement: Placement::default(),
         };
         let notified = self.notify::<Build>(&attempt.build, event).await?;
         tracing::info!(build = %attempt.build, attempt = number, ?notified, "agent interrupted with its instance");

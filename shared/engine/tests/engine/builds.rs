@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bellhop_domain::build::Refusal;
+use bellhop_domain::decision::Ignored;
 use bellhop_domain::executor::observation::{AgentStatus, ContainerEnd};
-use bellhop_domain::ids::BuildId;
+use bellhop_domain::ids::{AgentId, BuildId};
 use bellhop_domain::outcome::Outcome;
 use bellhop_engine::{FaultKind, Handled};
 use futures::future::join_all;
@@ -122,6 +123,44 @@ async fn an_agent_whose_launch_was_never_answered_is_known_by_its_first_event() 
     assert_eq!(world.run(&id.run).await.status(), "succeeded");
     world.sweep().await.unwrap();
     assert_eq!(calls(&world), ["test/1 on spot"]);
+}
+
+#[tokio::test]
+async fn an_agent_that_stopped_before_its_launch_was_answered_is_described_and_decides() {
+    let world = World::new();
+    world.agents.lost_replies.store(1, Ordering::SeqCst);
+    world.starter().push(&push("one")).await.unwrap_err();
+    let run = world.records().runs_of(&push("one").repository, None, 1).await.unwrap();
+    let id = job(&run[0].run, "test");
+    let agent = world.agents.all()[0].clone();
+    // What a function remembers is read again after a fault.
+    world.agents.silent.store(2, Ordering::SeqCst);
+    let end = || AgentStatus::Stopped(exited(0));
+    let unanswered = world.seen_of(&id, 1, agent.clone(), end()).await;
+    assert_eq!(unanswered.unwrap_err().kind, FaultKind::Transient, "Lambda sends the event again");
+    assert_eq!(world.seen_of(&id, 1, agent, end()).await.unwrap(), Handled::Done);
+    assert_eq!(world.run(&id.run).await.status(), "succeeded");
+    assert_eq!(calls(&world), ["test/1 on spot"]);
+}
+
+#[tokio::test]
+async fn an_agent_that_bellhop_did_not_launch_is_neither_adopted_nor_stopped() {
+    let world = World::new();
+    world.agents.lost_replies.store(1, Ordering::SeqCst);
+    world.starter().push(&push("one")).await.unwrap_err();
+    let run = world.records().runs_of(&push("one").repository, None, 1).await.unwrap();
+    let id = job(&run[0].run, "test");
+    let other: AgentId = "arn:aws:ecs:us-east-1:123456789012:task/ci-spot/imitated".parse().unwrap();
+    let unproven = Handled::Ignored(Ignored::Unproven);
+    for status in [RUNNING, AgentStatus::Interrupted, AgentStatus::Stopped(exited(0))] {
+        assert_eq!(world.seen_of(&id, 1, other.clone(), status).await.unwrap(), unproven);
+    }
+    assert_eq!(world.build(&id).await.attempts[0].agent, None);
+    world.sweep().await.unwrap();
+    assert_eq!(world.seen_of(&id, 1, other, RUNNING).await.unwrap(), unproven);
+    assert!(world.build(&id).await.strays.is_empty());
+    assert!(world.agents.stops.lock().unwrap().is_empty());
+    assert_eq!(world.agents.live(), ["test/1 on spot"]);
 }
 
 #[tokio::test]

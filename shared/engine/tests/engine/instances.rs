@@ -6,7 +6,7 @@ use std::time::Duration;
 use bellhop_domain::decision::Ignored;
 use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::ids::{BuildId, InstanceId};
-use bellhop_domain::instance::{Action, Ec2Notice, ForeignTask};
+use bellhop_domain::instance::{Action, Ec2Notice, ForeignTask, Notice};
 use bellhop_engine::ports::{Clock, InstanceTask};
 use bellhop_engine::{Fault, Handled};
 use futures::future::join_all;
@@ -21,8 +21,12 @@ fn instance() -> InstanceId {
 
 async fn told(world: &World, what: Ec2Notice) -> Result<Handled, Fault> {
     let clusters = ["other".to_owned(), "ci".to_owned()];
-    let at = world.clock.now();
-    world.engine().instance(&instance(), what, at, &clusters).await
+    let notice = Notice {
+        what,
+        at: world.clock.now(),
+        account: None,
+    };
+    world.engine().instance(&instance(), notice, &clusters).await
 }
 
 /// Builds whose agents run on the instance, with one task of somebody else's.

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use bellhop_domain::build::{Build, BuildEvent};
 use bellhop_domain::executor::{
-    self,
+    self, Placement,
     observation::{AgentStatus, Observation},
 };
 use bellhop_domain::ids::{AgentId, BuildId, RunId};
@@ -242,7 +242,16 @@ impl World {
             capacity: None,
             status,
         };
-        self.engine().build(id, BuildEvent::Agent { attempt, observation }).await
+        let placement = Placement {
+            account: Some("123456789012".to_owned()),
+            ..Placement::default()
+        };
+        let event = BuildEvent::Reported {
+            attempt,
+            observation,
+            placement,
+        };
+        self.engine().build(id, event).await
     }
 
     /// The newest agent of a build ends with this exit code.

@@ -29,6 +29,8 @@ const REBALANCE_RECOMMENDATION: &str = "EC2 Instance Rebalance Recommendation";
 struct Envelope {
     #[serde(default, deserialize_with = "decode::time")]
     time: Option<Timestamp>,
+    #[serde(default, deserialize_with = "decode::text")]
+    account: Option<String>,
     detail: Detail,
 }
 
@@ -42,7 +44,7 @@ struct Detail {
 
 /// Parses an event of type [`INTERRUPTION_WARNING`].
 fn interruption_warning(event: &Value) -> Result<Event, Reason> {
-    let Envelope { time, detail } = decode::object(event, "event")?;
+    let Envelope { time, account, detail } = decode::object(event, "event")?;
     let action = match detail.instance_action.as_deref() {
         // The default action, and the safe assumption, because it leaves nothing behind.
         None | Some("terminate") => Action::Terminate,
@@ -50,18 +52,23 @@ fn interruption_warning(event: &Value) -> Result<Event, Reason> {
         Some("hibernate") => Action::Hibernate,
         Some(_) => return Err(expected("detail.instance-action", "terminate, stop or hibernate")),
     };
-    notice(&detail, Ec2Notice::Interruption(action), time)
+    notice(&detail, Ec2Notice::Interruption(action), (time, account))
 }
 
 /// Parses an event of type [`REBALANCE_RECOMMENDATION`].
 fn rebalance_recommendation(event: &Value) -> Result<Event, Reason> {
-    let Envelope { time, detail } = decode::object(event, "event")?;
-    notice(&detail, Ec2Notice::Rebalance, time)
+    let Envelope { time, account, detail } = decode::object(event, "event")?;
+    notice(&detail, Ec2Notice::Rebalance, (time, account))
 }
 
-fn notice(detail: &Detail, what: Ec2Notice, at: Option<Timestamp>) -> Result<Event, Reason> {
+fn notice(detail: &Detail, what: Ec2Notice, (at, account): (Option<Timestamp>, Option<String>)) -> Result<Event, Reason> {
     let instance = decode::id(&detail.instance_id, "detail.instance-id")?;
-    Ok(Event::Instance(InstanceNotice { instance, what, at }))
+    Ok(Event::Instance(InstanceNotice {
+        instance,
+        what,
+        at,
+        account,
+    }))
 }
 
 #[cfg(test)]

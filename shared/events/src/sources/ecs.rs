@@ -1,6 +1,7 @@
 //! [ECS task state changes](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html), as EventBridge delivers them: at least
 //! once, and in any order.
 
+use bellhop_domain::executor::Placement;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -22,6 +23,10 @@ const TASK_STATE_CHANGE: &str = "ECS Task State Change";
 #[serde(rename_all = "camelCase")]
 struct Task {
     task_arn: String,
+    #[serde(default, deserialize_with = "decode::text")]
+    cluster_arn: Option<String>,
+    #[serde(default, deserialize_with = "decode::text")]
+    task_definition_arn: Option<String>,
     #[serde(default, deserialize_with = "decode::whole")]
     version: Option<u64>,
     last_status: String,
@@ -64,6 +69,11 @@ fn task_state_change(event: &Value) -> Result<Event, Reason> {
     let started_by = detail.get("startedBy").and_then(Value::as_str);
     let attempt = task::attempt(started_by, environment(detail)).ok_or_else(|| foreign(detail, started_by))?;
     let task: Task = decode::object(detail, "detail")?;
+    let placement = Placement {
+        account: decode::account(event),
+        place: task.cluster_arn,
+        definition: task.task_definition_arn,
+    };
     let facts = TaskFacts {
         arn: task.task_arn,
         version: task.version,
@@ -81,7 +91,11 @@ fn task_state_change(event: &Value) -> Result<Event, Reason> {
         containers: task.containers.unwrap_or_default().into_iter().map(ContainerFacts::from).collect(),
     };
     let observation = facts.observation().map_err(|error| Reason::Malformed(format!("detail.{error}")))?;
-    Ok(Event::Agent(AgentChange { attempt, observation }))
+    Ok(Event::Agent(AgentChange {
+        attempt,
+        observation,
+        placement,
+    }))
 }
 
 impl From<Container> for ContainerFacts {
@@ -162,6 +176,22 @@ mod tests {
         assert_eq!(change.observation.version, None);
         assert_eq!(change.observation.capacity, None);
         assert_eq!(change.observation.status, AgentStatus::Running { since: None });
+    }
+
+    #[test]
+    fn where_a_task_runs_is_read_as_far_as_the_event_has_it() {
+        assert_eq!(change(json!({})).placement, Placement::default());
+        let mut event = event(json!({ "clusterArn": "arn:aws:ecs:us-east-1:123456789012:cluster/ci", "taskDefinitionArn": 5 }));
+        event["account"] = "123456789012".into();
+        let Ok(Event::Agent(change)) = task_state_change(&event) else {
+            panic!("no agent")
+        };
+        let expected = Placement {
+            account: Some("123456789012".to_owned()),
+            place: Some("arn:aws:ecs:us-east-1:123456789012:cluster/ci".to_owned()),
+            definition: None,
+        };
+        assert_eq!(change.placement, expected);
     }
 
     #[test]

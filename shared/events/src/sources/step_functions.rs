@@ -1,6 +1,7 @@
 //! Executions of AWS Step Functions: [events of EventBridge](https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html), which
 //! come with best effort, and the evaluation of an execution from an event or from `DescribeExecution`.
 
+use bellhop_domain::executor::Placement;
 use bellhop_domain::executor::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
 use bellhop_domain::executor::step_functions::{CAPACITY, ENVIRONMENT, NAME, name_of};
 use bellhop_domain::ids::{AttemptId, InvalidId};
@@ -127,6 +128,8 @@ pub fn attempt(name: &str, input: &str) -> Option<AttemptId> {
 struct Detail {
     execution_arn: String,
     #[serde(default, deserialize_with = "decode::text")]
+    state_machine_arn: Option<String>,
+    #[serde(default, deserialize_with = "decode::text")]
     name: Option<String>,
     status: String,
     #[serde(default, deserialize_with = "decode::text")]
@@ -152,24 +155,34 @@ fn status_change(event: &Value) -> Result<Event, Reason> {
         cause: detail.cause,
         arn: detail.execution_arn,
     };
-    let unnamed = || {
+    let placement = Placement {
+        account: decode::account(event),
+        place: detail.state_machine_arn,
+        definition: None,
+    };
+    let unnamed = |placement| {
         Ok(Event::Unnamed {
             executor: NAME,
             agent: decode::id(&facts.arn, "detail.executionArn")?,
+            placement,
         })
     };
     // The event leaves out an input that is too large or encrypted.
     let Some(input) = detail.input else {
-        return unnamed();
+        return unnamed(placement);
     };
     let Some(attempt) = attempt(detail.name.as_deref().unwrap_or_default(), &input) else {
         return Err(Reason::Foreign("an execution that was not started for an attempt".into()));
     };
     if facts.fails_without_a_word() {
-        return unnamed();
+        return unnamed(placement);
     }
     match facts.observation() {
-        Ok(observation) => Ok(Event::Agent(AgentChange { attempt, observation })),
+        Ok(observation) => Ok(Event::Agent(AgentChange {
+            attempt,
+            observation,
+            placement,
+        })),
         Err(ExecutionError::Status(_)) => Err(expected("detail.status", "a status of an execution that Step Functions documents")),
         Err(ExecutionError::Arn(error)) => Err(Reason::Malformed(format!("detail.executionArn: {error}"))),
     }
@@ -238,8 +251,8 @@ mod tests {
     }
 
     fn is_unnamed(event: &Value) -> bool {
-        let agent = arn(&name_of(&of_tests())).parse().unwrap();
-        status_change(event) == Ok(Event::Unnamed { executor: NAME, agent })
+        let own: bellhop_domain::ids::AgentId = arn(&name_of(&of_tests())).parse().unwrap();
+        matches!(status_change(event), Ok(Event::Unnamed { executor: NAME, agent, .. }) if agent == own)
     }
 
     #[test]

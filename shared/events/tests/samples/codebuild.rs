@@ -1,5 +1,6 @@
 //! One build of CodeBuild and its possible ends.
 
+use bellhop_domain::executor::Placement;
 use bellhop_domain::executor::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
 use bellhop_domain::ids::AttemptId;
 use bellhop_events::{AgentChange, Event};
@@ -36,6 +37,7 @@ pub(super) fn rows() -> Vec<Row> {
         let event = Event::Unnamed {
             executor: bellhop_domain::executor::codebuild::NAME,
             agent: BUILD.parse().unwrap(),
+            placement: placement(),
         };
         (name, vec![event], vec![])
     };
@@ -176,5 +178,14 @@ fn image(status: AgentStatus) -> Event {
             capacity: Some(bellhop_domain::executor::codebuild::CAPACITY),
             status,
         },
+        placement: placement(),
     })
+}
+
+fn placement() -> Placement {
+    Placement {
+        account: Some("123456789012".to_owned()),
+        place: Some("ci-docker".to_owned()),
+        definition: None,
+    }
 }

@@ -11,6 +11,7 @@ pub(super) fn rows() -> Vec<Row> {
             instance: "i-0c52f3a9b41d7e680".parse().unwrap(),
             what,
             at: Some("2026-03-02T09:31:07Z".parse().unwrap()),
+            account: Some("123456789012".to_owned()),
         };
         (name, vec![Event::Instance(notice)], vec![])
     };

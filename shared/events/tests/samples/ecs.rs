@@ -1,7 +1,7 @@
 //! Tasks of ECS, all of one attempt.
 
-use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::observation::{AgentStatus, ContainerEnd, Observation, Stop, StopCause};
+use bellhop_domain::executor::{Capacity, Placement};
 use bellhop_domain::ids::AttemptId;
 use bellhop_events::{AgentChange, Event};
 
@@ -146,6 +146,11 @@ pub(super) fn agent(version: u64, status: AgentStatus) -> Event {
             version: Some(version),
             capacity: Some(Capacity::Spot),
             status,
+        },
+        placement: Placement {
+            account: Some("123456789012".to_owned()),
+            place: Some("arn:aws:ecs:us-east-1:123456789012:cluster/ci-spot".to_owned()),
+            definition: Some("arn:aws:ecs:us-east-1:123456789012:task-definition/bellhop-agent-small:3".to_owned()),
         },
     })
 }

@@ -1,5 +1,6 @@
 //! One execution of Step Functions and its possible ends.
 
+use bellhop_domain::executor::Placement;
 use bellhop_domain::executor::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
 use bellhop_domain::executor::step_functions::{CAPACITY, NAME};
 use bellhop_domain::ids::AttemptId;
@@ -35,6 +36,7 @@ pub(super) fn rows() -> Vec<Row> {
         let event = Event::Unnamed {
             executor: NAME,
             agent: EXECUTION.parse().unwrap(),
+            placement: placement(),
         };
         (name, vec![event], vec![])
     };
@@ -79,5 +81,14 @@ fn release(status: AgentStatus) -> Event {
             capacity: Some(CAPACITY),
             status,
         },
+        placement: placement(),
     })
+}
+
+fn placement() -> Placement {
+    Placement {
+        account: Some("123456789012".to_owned()),
+        place: Some("arn:aws:states:us-east-1:123456789012:stateMachine:bellhop-agent-release".to_owned()),
+        definition: None,
+    }
 }

@@ -24,6 +24,7 @@ impl Table<'_> {
         let last = events.last().context("a task without events")?.clone();
         self.row("repeated", "the same event again", "task-state", last, "ignored").await?;
         self.mended("an ordinary build", &run, "succeeded", 1);
+        self.not_believed(&run).await?;
 
         self.write(&fails())?;
         let run = self.start("A failing job").await?;
@@ -86,6 +87,36 @@ impl Table<'_> {
         self.write(&passes())?;
         let run = self.start("Unheard of").await?;
         self.mended("a build whose every event is lost", &run, "succeeded", 1);
+        Ok(())
+    }
+
+    /// Events that are none about an agent of the suite's.
+    async fn not_believed(&self, run: &str) -> anyhow::Result<()> {
+        let task = self.task_of(run, 1, |task| task.last_status == "STOPPED").await?;
+        let mut event = self.event_of(&task, "RUNNING")?;
+        event["detail"]["taskArn"] = json!(format!("{task}0"));
+        let mut from_elsewhere = event.clone();
+        from_elsewhere["account"] = json!("210987654321");
+        self.row(
+            "agent-misfit",
+            "from another account",
+            "task-state",
+            from_elsewhere,
+            "another account",
+        )
+        .await?;
+        let throttled = self.inject("task-state", "ecs", "DescribeTasks", Fault::Throttle, Times::Always);
+        self.failing(
+            "agent-unasked",
+            "a throttle of ECS, asked for a task that the build does not know",
+            "task-state",
+            event.clone(),
+            "describe tasks",
+        )
+        .await?;
+        self.stack.stand_in.faults().remove(throttled);
+        self.row("agent-unproven", "of a task that does not exist", "task-state", event, "not proven")
+            .await?;
         Ok(())
     }
 

@@ -187,10 +187,10 @@ async fn a_retry_that_is_interrupted_too_waits_until_one_of_the_two_is_gone() {
 }
 
 #[tokio::test]
-async fn a_task_that_the_token_is_spent_on_is_adopted() {
+async fn a_task_that_another_principal_spent_the_token_on_is_not_adopted() {
     let world = World::new().await;
     let push = world.push_event();
-    // Somebody launched it before with something else in the request, as an older version of a function would.
+    // The token is not secret.
     let run = world
         .engine()
         .run_id(push["id"].as_str().unwrap(), &"refs/heads/main".parse().unwrap());
@@ -212,20 +212,26 @@ async fn a_task_that_the_token_is_spent_on_is_adopted() {
     let task = world.task(0);
 
     world.start().await;
-
-    assert_eq!(world.tasks().len(), 1);
-    let build = world.build("test").await;
-    assert_eq!(build.attempts[0].agent.as_ref().unwrap().as_str(), task);
-    assert!(build.strays.is_empty());
-    world.sweep_after(2 * MINUTE).await.unwrap();
-    assert_eq!(world.tasks().len(), 1);
     world.runs(&task).await;
     world.exits(&task, 0).await;
-    assert_eq!(world.build("test").await.status(), "succeeded");
+    world.sweep_after(2 * MINUTE).await.unwrap();
+
+    assert_eq!(world.tasks().len(), 1, "under another token there could be two agents");
+    let build = world.build("test").await;
+    assert_eq!((build.status(), &build.attempts[0].agent), ("infrastructure-failed", &None));
+    assert!(
+        build
+            .cause()
+            .unwrap()
+            .contains(&format!("for the task {task}, which another principal")),
+        "{:?}",
+        build.cause()
+    );
+    assert!(world.journal().of("ecs", "StopTask").is_empty());
 }
 
 #[tokio::test]
-async fn a_second_task_in_an_attempts_name_is_stopped() {
+async fn a_second_task_in_an_attempts_name_is_neither_adopted_nor_stopped() {
     let world = World::new().await;
     let run = world.start().await;
     let request = json!({
@@ -238,14 +244,14 @@ async fn a_second_task_in_an_attempts_name_is_stopped() {
     });
     let ecs = LocalAws::at(&world.stand_in.endpoint());
     ecs.ask("ecs", "AmazonEC2ContainerServiceV20141113.RunTask", request).await;
-    let stray = world.task(1);
+    let imitation = world.task(1);
 
-    world.runs(&stray).await;
-    world.task_events(&world.ecs().settle_stop(&stray, 0).unwrap()).await;
+    world.runs(&imitation).await;
+    world.task_events(&world.ecs().exit(&imitation, 0).unwrap()).await;
 
     let build = world.build("test").await;
     assert_eq!(attempts(&build), ["1 spot launching"]);
     assert_eq!(build.attempts[0].agent.as_ref().unwrap().as_str(), world.task(0));
-    assert!(build.strays.iter().all(|stray| stray.stopped));
-    assert_eq!(world.journal().of("ecs", "StopTask").len(), 1);
+    assert!(build.strays.is_empty());
+    assert!(world.journal().of("ecs", "StopTask").is_empty());
 }

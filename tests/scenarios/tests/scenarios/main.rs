@@ -4,6 +4,7 @@
 mod alarms;
 mod backups;
 mod bad_input;
+mod believed;
 mod capacity;
 mod codebuild;
 mod control;

@@ -262,7 +262,10 @@ async fn an_execution_of_another_state_machine_is_no_agent() {
         event["detail"][name] = json!(arn);
     }
     let answer = world.build_event(&event).await.unwrap();
-    assert!(answer[0].to_string().contains("did not start"), "{answer}");
+    assert!(
+        answer[0].to_string().contains("in no cluster, project or state machine"),
+        "{answer}"
+    );
     assert_eq!(world.items().await, items);
     assert_eq!(phases(&world).await, ["1 step-functions running"]);
 }

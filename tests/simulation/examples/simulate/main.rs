@@ -26,6 +26,9 @@ struct Arguments {
     /// How long each world is hostile, in virtual minutes
     #[arg(long, default_value_t = 60)]
     minutes: u32,
+    /// How many events somebody makes up in each world
+    #[arg(long, default_value_t = Options::default().forgeries)]
+    forgeries: u32,
     /// Make mistakes on purpose instead, all or those with these names, and see that each is found
     #[arg(long, value_name = "NAME", value_delimiter = ',', num_args = 0..)]
     mutants: Option<Vec<String>>,
@@ -35,7 +38,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     match arguments.mutants {
         Some(names) => mutants(&names),
-        None => run(arguments.seeds, arguments.seed, arguments.minutes),
+        None => run(arguments.seeds, arguments.seed, arguments.minutes, arguments.forgeries),
     }
 }
 
@@ -43,11 +46,12 @@ fn main() -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Something that must hold did not: its seed and its trace are printed.
-fn run(seeds: u64, first: u64, minutes: u32) -> anyhow::Result<()> {
+fn run(seeds: u64, first: u64, minutes: u32, forgeries: u32) -> anyhow::Result<()> {
     ensure!(seeds > 0, "there is nothing to simulate");
     let last = first.checked_add(seeds).context("there are not so many seeds from this one on")?;
     let options = Options {
         minutes,
+        forgeries,
         ..Options::default()
     };
     let begun = Instant::now();
@@ -158,6 +162,12 @@ fn table(statistics: &Statistics) -> Table {
         ("jobs of AWS Backup", statistics.backup_jobs),
         ("of them told about", statistics.backup_alerts),
         ("restored resources removed", statistics.removed),
+        ("of them on agents with refs", statistics.guarded),
+        ("runs rejected because of refs", statistics.off_refs),
+        ("events forged", statistics.forged),
+        ("imitations of agents", statistics.imitations),
+        ("reports forged", statistics.forged_reports),
+        ("tokens taken by others", statistics.tokens_taken),
         ("launches refused", statistics.refusals),
         ("launches refused for good", statistics.refused_for_good),
         ("requests denied", statistics.denials),

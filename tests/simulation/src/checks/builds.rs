@@ -8,7 +8,7 @@ use super::attempts::{attempt_ended, lost, never_ran};
 use super::branches::is_outdated;
 use super::records::reads_back;
 use super::seen::CALM_GRACE;
-use super::{alarms, artifacts, instances};
+use super::{alarms, artifacts, attacks, instances};
 use crate::ecs::Task;
 use crate::ledger::describe;
 use crate::world::{Subject, World};
@@ -16,6 +16,7 @@ use crate::world::{Subject, World};
 pub(crate) fn build_written(world: &mut World, previous: Option<&Build>, next: &Build) {
     let id = &next.spec.id;
     reads_back(world, id, next);
+    attacks::agents_written(world, next);
 
     let limits = world.job(&next.spec).map(|job| job.limits.clone()).unwrap_or_default();
     let within = next.retries.len() == limits.len() && next.retries.iter().zip(&limits).all(|(used, limit)| used <= limit);

@@ -60,6 +60,18 @@ pub(crate) fn launching(world: &mut World, spec: &BuildSpec, attempt: &AttemptId
         "{attempt} is launched and not in the ledger"
     );
 
+    let is_served = world.is_served(spec);
+    check!(
+        world,
+        id,
+        "guarded-agents-serve-their-refs",
+        is_served,
+        "{attempt} of commit {} on {} is launched on {}",
+        spec.commit.short(),
+        spec.reference,
+        spec.agent
+    );
+
     let spot = capacity == Capacity::Spot;
     check!(
         world,

@@ -9,8 +9,9 @@ use bellhop_domain::run::{Run, RunState};
 use bellhop_engine::{Refused, Started};
 
 use crate::codepipeline;
-use crate::requests::{Asks, Makes, Request, makes, place, work};
-use crate::world::{Millis, Subject, World};
+use crate::guarded::{GUARDED, Served};
+use crate::requests::{Asks, Makes, Request, Work, makes, place, work};
+use crate::world::{Millis, Subject, World, moment, timestamp};
 
 /// A job that a build needs is no part of its run: the run repeats others of a run before, in which that job had succeeded. The build that somebody has
 /// named runs whatever it needs.
@@ -113,6 +114,17 @@ pub(crate) fn run_created(world: &mut World, run: &Run) {
         world.violated(name, &Subject::from(&run.id), format!("nobody asked for a run of {}", run.trigger));
         return;
     };
+    let is_rejected = matches!(run.state, RunState::Rejected { .. });
+    let off_refs = matches!(&makes, Makes::Jobs(jobs) if served(world, run, jobs) != Served::Yes);
+    let makes = match &makes {
+        Makes::Jobs(jobs) => match served(world, run, jobs) {
+            Served::No => Makes::Rejected,
+            Served::Either if is_rejected => Makes::Rejected,
+            Served::Yes | Served::Either => makes,
+        },
+        Makes::Rejected | Makes::Nothing => makes,
+    };
+    world.statistics.off_refs += u64::from(is_rejected && off_refs);
     let jobs = match run.state {
         RunState::Rejected { .. } => Makes::Rejected,
         RunState::Open | RunState::Finished { .. } => Makes::Jobs(run.jobs().map(|job| job.name.to_string()).collect()),
@@ -137,6 +149,43 @@ pub(crate) fn run_created(world: &mut World, run: &Run) {
     );
 }
 
+/// Whether the agent template with `refs` serves a run, if one of these jobs is its.
+pub(super) fn served<'a>(world: &World, run: &Run, jobs: impl IntoIterator<Item = &'a String>) -> Served {
+    let (repository, commit, created) = (&run.repository, &run.commit, moment(run.created));
+    let of_script = |job: &str| job == "weekly" || job == "script" && is_guarded_script(world, run);
+    let mut guarded = jobs.into_iter();
+    if guarded.any(|job| of_script(job) || world.repository.is_guarded(commit, job)) {
+        world.repository.served(repository, &run.reference, commit, created)
+    } else {
+        Served::Yes
+    }
+}
+
+/// Whether a run is of an action's script on the agent template with `refs`, or repeats such a one.
+fn is_guarded_script(world: &World, run: &Run) -> bool {
+    if let Some(Asks::Retry(build, _)) = asked_for(world, run).map(|request| &request.asks) {
+        let before = world.tables.runs.get(&build.run);
+        return before.is_some_and(|before| is_guarded_script(world, &before.record));
+    }
+    let mut actions = world.codepipeline.actions.iter();
+    let action = actions.find(|action| action.trigger() == run.trigger).map(|action| &action.asks);
+    matches!(action, Some(PipelineAsks::Start(start)) if matches!(codepipeline::work(start), Work::Script(_, GUARDED)))
+}
+
+/// Whether the agent template with `refs` may refuse a build once more, now.
+fn may_be_refused(world: &World, request: &Request) -> bool {
+    let Asks::Retry(build, _) = &request.asks else { return false };
+    let before = world.tables.runs.get(&build.run).map(|run| &run.record);
+    before.is_some_and(|before| {
+        let again = Run {
+            created: timestamp(world.now),
+            ..before.clone()
+        };
+        let jobs: Vec<String> = before.jobs().map(|job| job.name.to_string()).collect();
+        served(world, &again, &jobs) != Served::Yes
+    })
+}
+
 /// Somebody is told what came of a request. It could have been fulfilled from a moment on, or not.
 pub(crate) fn told(world: &mut World, request: &Request, started: &Result<Started, Refused>, possible: Option<Millis>) {
     let run: RunId = request.run();
@@ -152,7 +201,7 @@ pub(crate) fn told(world: &mut World, request: &Request, started: &Result<Starte
             }
             Asks::Retry(..) => (false, false),
         },
-        Err(_) => (possible.is_none(), false),
+        Err(_) => (possible.is_none() || may_be_refused(world, request), false),
     };
     check!(world, &run, "requests-are-fulfilled", holds, "{started:?} for {:?}", request.asks);
     if fulfilled {

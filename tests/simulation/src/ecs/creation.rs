@@ -12,6 +12,7 @@ use bellhop_model::step_functions::execution_arn;
 use super::executions;
 use super::life::changed;
 use super::task::{Ending, Failure, Of, Step, Task, Truth, short};
+use crate::guarded::GUARDED;
 use crate::instances;
 use crate::world::{HOUR, Happening, MINUTE, Millis, SECOND, World, millis};
 
@@ -62,6 +63,10 @@ pub(super) fn create(
         capacity,
         of,
         host,
+        family: match &spec.executor {
+            Executor::Ecs(ecs) => Some(ecs.task_definition.clone()),
+            _ => None,
+        },
         longest: match of {
             Of::Ecs => None,
             Of::CodeBuild => Some(minutes(buildspec::timeout_minutes(spec.timeout))),
@@ -112,6 +117,7 @@ pub(super) fn create(
     });
     world.statistics.tasks += 1;
     world.statistics.on_codebuild += u64::from(on_codebuild);
+    world.statistics.guarded += u64::from(spec.agent.as_str() == GUARDED);
     world.statistics.on_step_functions += u64::from(of == Of::StepFunctions);
     let first = if of == Of::StepFunctions {
         // An execution runs from its start.

@@ -228,10 +228,7 @@ impl World {
         };
         let spec = &build.record.spec;
         let place = spec.executor.kind().place(spec, &task.attempt);
-        let name = match task.of {
-            Of::Ecs => format!("AROASIMULATION:{}", task.agent.last()),
-            _ => task.agent.last().to_owned(),
-        };
+        let name = task.folder();
         write(self.bucket.open(&place, &name, &task.attempt));
     }
 

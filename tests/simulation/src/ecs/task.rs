@@ -1,8 +1,8 @@
 //! A task as ECS shows it, and as only this stand-in knows it: how its script ends, and whether its end is to be seen. Its words are those of ECS and, of a build,
 //! those of CodeBuild.
 
-use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::observation::Observation;
+use bellhop_domain::executor::{Capacity, Placement};
 use bellhop_domain::executor::{Executor, codebuild as on_codebuild, ecs as on_ecs, step_functions as on_step_functions};
 use bellhop_domain::ids::{AgentId, AttemptId};
 use bellhop_events::codebuild::{BuildFacts, PhaseContext, PhaseFacts};
@@ -12,7 +12,11 @@ use bellhop_model::codebuild::{self, BuildPhase, Outcome};
 use bellhop_model::ecs::{Life, Status};
 use bellhop_model::step_functions::Status as ExecutionStatus;
 
+use super::executions::MACHINE;
 use crate::world::{Millis, timestamp};
+
+/// The account of everything that is the suite's.
+pub(crate) const ACCOUNT: &str = "123456789012";
 
 /// The stop code of a task whose host was lost.
 pub(super) const HOST_LOST: &str = "InfrastructureHealth";
@@ -121,6 +125,8 @@ pub(crate) struct Task {
     pub(crate) capacity: Capacity,
     /// The service that it runs on.
     pub(crate) of: Of,
+    /// The family of its task definition; none on other services.
+    pub(super) family: Option<String>,
     /// The instance that it runs on; none on Fargate.
     pub(crate) host: Option<usize>,
     /// After how long CodeBuild ends it.
@@ -168,6 +174,14 @@ pub(crate) struct Task {
 }
 
 impl Task {
+    /// The name of its folder in the bucket.
+    pub(crate) fn folder(&self) -> String {
+        match self.of {
+            Of::Ecs => format!("AROASIMULATION:{}", self.agent.last()),
+            _ => self.agent.last().to_owned(),
+        }
+    }
+
     /// Its containers run, or are about to.
     pub(crate) fn lives(&self) -> bool {
         self.ended.is_none()
@@ -197,6 +211,21 @@ impl Task {
 
     pub(crate) fn never_ran(&self) -> bool {
         self.life.started_at.is_none()
+    }
+
+    /// Where it runs, as its events say it.
+    pub(crate) fn placement(&self) -> Placement {
+        let place = match self.of {
+            Of::Ecs => format!("arn:aws:ecs:us-east-1:{ACCOUNT}:cluster/{}", cluster(&self.agent)),
+            Of::CodeBuild => project(&self.agent).to_owned(),
+            Of::StepFunctions => MACHINE.to_owned(),
+        };
+        let definition = |family: &String| format!("arn:aws:ecs:us-east-1:{ACCOUNT}:task-definition/{family}:3");
+        Placement {
+            account: Some(ACCOUNT.to_owned()),
+            place: Some(place),
+            definition: self.family.as_ref().map(definition),
+        }
     }
 
     fn facts(&self) -> TaskFacts {
@@ -327,6 +356,12 @@ impl Task {
 pub(crate) fn short(agent: &AgentId) -> &str {
     let text = agent.as_str();
     text.get(text.len().saturating_sub(4)..).unwrap_or(text)
+}
+
+/// The project that a build's ARN names.
+fn project(agent: &AgentId) -> &str {
+    let build = agent.as_str().rsplit('/').next().unwrap_or_default();
+    build.split(':').next().unwrap_or_default()
 }
 
 /// The cluster that a task's ARN names.

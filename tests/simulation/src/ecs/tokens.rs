@@ -3,6 +3,7 @@
 use bellhop_domain::build::Refusal;
 use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::LaunchId;
+use bellhop_domain::ids::AttemptId;
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::ports::Launch;
 use bellhop_model::ecs::NO_CAPACITY;
@@ -12,7 +13,14 @@ use super::creation::create;
 use super::task::{Of, short};
 use crate::hostility::Spell;
 use crate::world::World;
-use crate::{checks, instances, mutant};
+use crate::{attacker, checks, instances, mutant};
+
+impl World {
+    /// Whether a launch under a token has made something, or was refused.
+    pub(crate) fn has_launched(&self, token: &str, attempt: &AttemptId, capacity: Capacity) -> bool {
+        self.ecs.tokens.look(token, &(attempt.clone(), capacity), &self.now).is_some()
+    }
+}
 
 /// `RunTask`.
 ///
@@ -62,6 +70,9 @@ pub(crate) fn run_task(world: &mut World, spec: &BuildSpec, launch: &LaunchId) -
             ..launch.clone()
         },
     );
+    if let Some(answer) = attacker::holds(world, spec, attempt, &token) {
+        return answer;
+    }
     let now = world.now;
     match world.ecs.tokens.look(&token, &(attempt.clone(), capacity), &now) {
         None => {}

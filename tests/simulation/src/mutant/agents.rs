@@ -1,6 +1,6 @@
 //! Mistakes with agents: their tokens, refusals, events, and how they are found and stopped.
 
-use bellhop_domain::build::{Build, BuildEffect, Refusal};
+use bellhop_domain::build::{Build, BuildEffect, BuildEvent, Refusal};
 use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::observation::{AgentStatus, Observation, Report, ReportPhase, StopCause};
 use bellhop_domain::executor::{LaunchId, step_functions};
@@ -10,6 +10,7 @@ use bellhop_events::step_functions::attempt;
 use bellhop_events::task;
 use bellhop_model::step_functions::execution_arn;
 
+use super::attacks::believed;
 use super::kind::Mutant;
 use crate::ecs::{self, MACHINE};
 use crate::world::World;
@@ -164,7 +165,7 @@ pub(crate) fn report_from_exit_code(world: &World, attempt: &AttemptId) -> Optio
 }
 
 /// An agent's event as it is delivered.
-pub(crate) fn delivered_event(world: &World, attempt: &AttemptId, observation: &Observation) -> (BuildId, u32, Observation) {
+pub(crate) fn delivered_event(world: &World, attempt: &AttemptId, observation: &Observation) -> (BuildId, BuildEvent) {
     let (mut number, mut observation) = (attempt.number, observation.clone());
     let current = world
         .tables
@@ -185,5 +186,10 @@ pub(crate) fn delivered_event(world: &World, attempt: &AttemptId, observation: &
         }
         _ => {}
     }
-    (attempt.build.clone(), number, observation)
+    let placement = world.placement(&observation.agent);
+    let of = AttemptId {
+        build: attempt.build.clone(),
+        number,
+    };
+    (attempt.build.clone(), believed(world, &of, observation, placement))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellhop_domain::agent::Folder;
+use bellhop_domain::agent::{Folder, Place};
 use bellhop_domain::build::{Build, BuildEffect, BuildState, Phase, StopReason};
 use bellhop_domain::ids::AgentId;
 use bellhop_domain::outcome::Outcome;
@@ -129,7 +129,10 @@ pub(crate) fn before_write_of_build(world: &World, build: &mut Build) {
 }
 
 /// Where it is looked for what an agent has left, if not in its own folder.
-pub(crate) fn folder_of(world: &World, agent: &AgentId) -> Option<Folder> {
+pub(crate) fn folder_of(world: &World, place: &Place, agent: &AgentId) -> Option<Folder> {
+    if world.is(Mutant::FOREIGN_FOLDERS) {
+        return world.bucket.folders_at(place).last().map(|name| place.folder(name));
+    }
     if !world.is(Mutant::FOUND_OF_FIRST_ATTEMPT) {
         return None;
     }

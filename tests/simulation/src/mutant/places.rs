@@ -24,7 +24,7 @@ mutants! {
     /// A build that has to wait is not put in line.
     WAITING_LOST: "waiting-lost" within 200,
     /// The places are notified of a build in line before it is there.
-    QUEUED_LATE: "queued-late" within 200,
+    QUEUED_LATE: "queued-late" within 2000,
     /// The places are not notified of a build in line.
     QUEUED_UNTOLD: "queued-untold" within 500,
     /// A build that gets a place stays in line.

@@ -21,10 +21,10 @@ impl Executor for Port {
     async fn launch(&self, spec: &BuildSpec, launch: &LaunchId, again: bool) -> Result<Launch, Fault> {
         let (spec, launch) = (spec.clone(), launch.clone());
         if again && spec.executor.kind().name() == executor::codebuild::NAME {
-            let attempt = launch.attempt.clone();
+            let (of, attempt) = (spec.clone(), launch.attempt.clone());
             let before = self
                 .call(Service::Other, "ListBuildsForProject", &spec.id, move |world| {
-                    ecs::started_before(world, &attempt)
+                    ecs::started_before(world, &of, &attempt)
                 })
                 .await?;
             if let Some(agent) = before {
@@ -50,9 +50,17 @@ impl Executor for Port {
     }
 
     async fn find(&self, spec: &BuildSpec, attempt: &AttemptId) -> Result<Vec<Observation>, Fault> {
-        let attempt = attempt.clone();
-        self.call(Service::Other, "ListTasks", &spec.id, move |world| ecs::find(world, &attempt))
+        let (of, attempt) = (spec.clone(), attempt.clone());
+        self.call(Service::Other, "ListTasks", &spec.id, move |world| ecs::find(world, &of, &attempt))
             .await
+    }
+
+    async fn prove(&self, spec: &BuildSpec, attempt: &AttemptId, agent: &AgentId) -> Result<Option<Observation>, Fault> {
+        let (of, attempt, agent) = (spec.clone(), attempt.clone(), agent.clone());
+        self.call(Service::Other, "DescribeTasks", &spec.id, move |world| {
+            ecs::prove(world, &of, &attempt, &agent)
+        })
+        .await
     }
 
     async fn describe(&self, agents: &[AgentId]) -> (Vec<(AgentId, Option<Observation>)>, Option<Fault>) {

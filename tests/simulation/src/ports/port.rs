@@ -7,6 +7,7 @@ use bellhop_engine::{Fault, Recent};
 
 use super::fate::{Answer, Effect, Fate, Service, fate, struck};
 use super::wait::Wait;
+use crate::guarded::Way;
 use crate::plan;
 use crate::world::{Happening, Millis, SECOND, Shared, Subject, World, lock};
 
@@ -23,6 +24,8 @@ pub(crate) struct Port {
     pub(super) skew: i64,
     /// Whether it is the minute's sweep.
     pub(crate) is_sweep: bool,
+    /// How the run is asked for that it may start.
+    pub(crate) way: Option<Way>,
 }
 
 impl Port {
@@ -42,6 +45,7 @@ impl Port {
             recent,
             skew,
             is_sweep: false,
+            way: None,
         }
     }
 

@@ -7,6 +7,7 @@ use bellhop_engine::ports::{Ancestry, FileAt, Revision, Root, Source, SourceFile
 
 use super::fate::Service;
 use super::port::Port;
+use crate::mutant::Mutant;
 use crate::world::Subject;
 
 #[async_trait]
@@ -58,6 +59,9 @@ impl Source for Port {
     async fn ancestry(&self, repository: &RepositoryName, commit: &CommitId, tip: &CommitId) -> Result<Ancestry, Fault> {
         let (repository, commit, tip) = (repository.clone(), commit.clone(), tip.clone());
         self.call(Service::Other, "GetMergeOptions", Subject::World, move |world| {
+            if world.is(Mutant::ANCESTRY_UNASKED) {
+                return Ancestry::Ancestor;
+            }
             world.repository.ancestry(&repository, &commit, &tip)
         })
         .await

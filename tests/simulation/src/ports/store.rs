@@ -25,8 +25,10 @@ impl Store for Port {
     }
 
     async fn configuration(&self) -> Result<Option<String>, Fault> {
-        self.call(Service::Other, "GetObject", Subject::World, |world| {
-            Some(world.repository.suite.clone())
+        let way = self.way;
+        self.call(Service::Other, "GetObject", Subject::World, move |world| {
+            let suite = world.repository.suite_at(world.now);
+            Some(mutant::read_suite(world, way, suite))
         })
         .await
     }
@@ -56,7 +58,7 @@ impl Store for Port {
         let (place, agent) = (place.clone(), agent.clone());
         let folder = self
             .call(Service::Other, "ListFolders", subject, move |world| {
-                mutant::folder_of(world, &agent).or_else(|| place.folder_of(&agent, world.bucket.folders_at(&place)))
+                mutant::folder_of(world, &place, &agent).or_else(|| place.folder_of(&agent, world.bucket.folders_at(&place)))
             })
             .await;
         self.note_look(about.as_ref(), folder)

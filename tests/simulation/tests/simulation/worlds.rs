@@ -35,6 +35,11 @@ fn nothing_is_violated_in_400_worlds() {
         counts.backup_jobs / 100,
         counts.backup_alerts / 100,
         counts.removed / 10,
+        counts.forged / 1000,
+        counts.imitations / 100,
+        counts.tokens_taken / 10,
+        counts.guarded / 10,
+        counts.off_refs / 10,
         counts.refusals / 100,
         counts.refused_for_good,
         counts.denials,
@@ -52,6 +57,22 @@ fn nothing_is_violated_in_400_worlds() {
 }
 
 #[test]
+fn none_of_40_000_made_up_events_is_believed() {
+    let options = Options {
+        forgeries: 1500,
+        ..half_an_hour()
+    };
+    let summary = simulate(1000..1060, &options, 2, |_| {});
+    let stories: Vec<String> = summary.violations.iter().map(ToString::to_string).collect();
+    assert!(stories.is_empty(), "{}", stories.join("\n\n"));
+    let counts = summary.statistics;
+    assert!(
+        counts.forged > 40_000 && counts.imitations > 4000 && counts.forged_reports > 1000,
+        "{counts:?}"
+    );
+}
+
+#[test]
 fn a_peaceful_world_has_no_faults_and_loses_nothing() {
     let options = Options {
         hostility: 0.0,
@@ -62,8 +83,14 @@ fn a_peaceful_world_has_no_faults_and_loses_nothing() {
     assert!(stories.is_empty(), "{}", stories.join("\n\n"));
     let counts = summary.statistics;
     assert_eq!(
-        (counts.faults, counts.deaths, counts.events_lost, counts.interruptions),
-        (0, 0, 0, 0)
+        (
+            counts.faults,
+            counts.deaths,
+            counts.events_lost,
+            counts.interruptions,
+            counts.forged
+        ),
+        (0, 0, 0, 0, 0)
     );
 }
 

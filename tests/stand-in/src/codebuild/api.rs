@@ -63,6 +63,7 @@ impl CodeBuild {
             "StartBuild" => self.start_build(request, call.caller.as_deref()),
             "StopBuild" => self.stop_build(request),
             "BatchGetBuilds" => self.batch_get_builds(request),
+            "BatchGetProjects" => self.batch_get_projects(request),
             "ListBuildsForProject" => self.list_builds_for_project(request),
             _ => Err(AwsError::unknown_operation(call)),
         }
@@ -196,6 +197,30 @@ impl CodeBuild {
         drop(state);
         self.changed();
         Ok(body.into())
+    }
+
+    /// What of a project matters here. A name is also taken as an ARN.
+    fn batch_get_projects(&self, request: &Value) -> Result<Answer, AwsError> {
+        let names: Vec<&str> = request["names"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        if names.is_empty() || names.len() > PAGE {
+            return Err(invalid(format!("names must be 1 to {PAGE} names of projects")));
+        }
+        let state = lock(&self.inner.state);
+        let (known, unknown): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| state.projects.contains_key(id_of(name)));
+        let described = |name: &&str| {
+            let project = state.projects.get(id_of(name))?;
+            let role = super::builds::service_role(&self.inner.account, &project.name);
+            let mut described = serde_json::to_value(project).ok()?;
+            described["serviceRole"] = role.into();
+            Some(described)
+        };
+        let projects: Vec<Value> = known.iter().filter_map(described).collect();
+        Ok(json!({ "projects": projects, "projectsNotFound": unknown }).into())
     }
 
     fn batch_get_builds(&self, request: &Value) -> Result<Answer, AwsError> {

@@ -386,7 +386,7 @@ impl Build {
             "artifacts": { "location": artifacts.unwrap_or_default() },
             "cache": { "type": "NO_CACHE" },
             "environment": plan.environment,
-            "serviceRole": format!("arn:aws:iam::{}:role/service-role/codebuild-{}", plan.account, plan.project),
+            "serviceRole": service_role(&plan.account, &plan.project),
             "logs": logs,
             "timeoutInMinutes": plan.timeout,
             "queuedTimeoutInMinutes": plan.queued_timeout,
@@ -442,4 +442,9 @@ impl Build {
 /// A time as the events have it: English, UTC, twelve hours, without a zone.
 fn written(time: Timestamp) -> String {
     time.to_zoned(TimeZone::UTC).strftime("%b %-d, %Y %-I:%M:%S %p").to_string()
+}
+
+/// The role of a project's builds.
+pub(super) fn service_role(account: &str, project: &str) -> String {
+    format!("arn:aws:iam::{account}:role/service-role/codebuild-{project}")
 }

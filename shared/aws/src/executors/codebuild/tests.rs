@@ -13,6 +13,8 @@ use super::*;
 use crate::testing::{self, Reply, Wire, broken, ecs_spec, ok, refused, spec};
 
 const NOW: i64 = 1_790_000_000;
+/// The role of the tests' project.
+const ROLE: &str = "arn:aws:iam::123456789012:role/ci/docker";
 
 fn arn(id: &str) -> String {
     format!("arn:aws:codebuild:eu-west-1:123456789012:build/ci-docker:{id}")
@@ -22,24 +24,52 @@ fn agent(id: &str) -> AgentId {
     arn(id).parse().unwrap()
 }
 
+fn plain(name: &str, value: &str) -> Value {
+    json!({ "name": name, "value": value, "type": "PLAINTEXT" })
+}
+
+/// The machine and the own variables of the tests' project.
+fn of_project(more: &[Value]) -> Value {
+    let token = json!({ "name": "TOKEN", "value": "/ci/token", "type": "PARAMETER_STORE" });
+    let variables = [&[token, plain("CI", "true")], more].concat();
+    json!({ "type": "LINUX_CONTAINER", "image": "x", "computeType": "BUILD_GENERAL1_SMALL", "environmentVariables": variables })
+}
+
 /// A build of the tests' attempt, as `BatchGetBuilds` shows it.
 fn build(id: &str, status: &str, started: i64) -> Value {
+    let own: Vec<Value> = buildspec::only_needed(environment(&spec(), &testing::attempt(), CAPACITY, "suite"))
+        .iter()
+        .filter(|(name, _)| *name != "CI")
+        .map(|(name, value)| plain(name, value))
+        .collect();
     json!({
         "arn": arn(id), "id": format!("ci-docker:{id}"), "buildStatus": status, "startTime": started, "currentPhase": "BUILD",
-        "environment": { "type": "LINUX_CONTAINER", "image": "x", "computeType": "BUILD_GENERAL1_SMALL", "environmentVariables": [
-            { "name": "TOKEN", "value": "/ci/token", "type": "PARAMETER_STORE" },
-            { "name": "BELLHOP_BUILD", "value": "abcdefghij/image", "type": "PLAINTEXT" },
-            { "name": "BELLHOP_ATTEMPT", "value": "2", "type": "PLAINTEXT" },
-            { "name": "BELLHOP_CAPACITY", "value": "codebuild", "type": "PLAINTEXT" },
-        ] },
+        "projectName": "ci-docker", "serviceRole": ROLE, "environment": of_project(&own), "timeoutInMinutes": 60, "queuedTimeoutInMinutes": 120,
+        "sourceVersion": "0123456789abcdef0123456789abcdef01234567",
+        "source": {
+            "type": "CODECOMMIT", "location": "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/shop",
+            "buildspec": buildspec::text(&spec().script, &spec().artifacts, &testing::attempt()).unwrap(),
+        },
     })
+}
+
+/// The answer about the project.
+fn project() -> Reply {
+    let project = json!({ "name": "ci-docker", "serviceRole": ROLE, "environment": of_project(&[]) });
+    ok(&json!({ "projects": [project], "projectsNotFound": [] }))
 }
 
 /// The same of another attempt.
 fn other(id: &str, started: i64) -> Value {
     let mut build = build(id, "IN_PROGRESS", started);
-    build["environment"]["environmentVariables"][2]["value"] = json!("1");
+    set(&mut build, "BELLHOP_ATTEMPT", "value", &json!("1"));
     build
+}
+
+/// Changes a variable of a build.
+fn set(build: &mut Value, name: &str, key: &str, to: &Value) {
+    let variables = build["environment"]["environmentVariables"].as_array_mut().unwrap();
+    variables.iter_mut().find(|variable| variable["name"] == name).unwrap()[key] = to.clone();
 }
 
 fn listed(ids: &[&str], next: Option<&str>) -> Reply {
@@ -71,7 +101,6 @@ async fn start_of(spec: &BuildSpec) -> Value {
 #[tokio::test]
 async fn a_build_is_started_with_all_that_it_takes() {
     let started = start_of(&spec()).await;
-    let plain = |name: &str, value: &str| json!({ "name": name, "value": value, "type": "PLAINTEXT" });
     let expected = json!({
         "projectName": "ci-docker",
         "idempotencyToken": LaunchId::first(testing::attempt(), CAPACITY).token(),
@@ -134,18 +163,19 @@ async fn a_launch_that_comes_again_finds_its_build() {
         vec![
             listed(&["b", "a"], None),
             described(&[other("b", NOW), build("a", "IN_PROGRESS", NOW)]),
+            project(),
         ],
         true,
     )
     .await;
     assert_eq!(launched.unwrap(), Launch::Accepted(agent("a")));
-    assert_eq!(asked, ["ListBuildsForProject", "BatchGetBuilds"]);
+    assert_eq!(asked, ["ListBuildsForProject", "BatchGetBuilds", "BatchGetProjects"]);
     // Were there two, the one under way would be the better one; and one that is over is better than a second.
     for (builds, expected) in [
         (vec![build("c", "STOPPED", NOW), build("a", "IN_PROGRESS", NOW - 9)], "a"),
         (vec![build("a", "FAILED", NOW - 9), build("c", "SUCCEEDED", NOW)], "c"),
     ] {
-        let (launched, _) = launch(vec![listed(&["c", "a"], None), described(&builds)], true).await;
+        let (launched, _) = launch(vec![listed(&["c", "a"], None), described(&builds), project()], true).await;
         assert_eq!(launched.unwrap(), Launch::Accepted(agent(expected)));
     }
     let started = ok(&json!({ "build": build("new", "IN_PROGRESS", NOW) }));
@@ -183,7 +213,12 @@ async fn a_refusal_is_what_proves_that_there_is_no_build() {
 #[tokio::test(start_paused = true)]
 async fn a_spent_token_leads_to_its_build() {
     let spent = || refused("InvalidInputException", "Idempotent parameters do not match");
-    let found = vec![spent(), listed(&["a"], None), described(&[build("a", "IN_PROGRESS", NOW)])];
+    let found = vec![
+        spent(),
+        listed(&["a"], None),
+        described(&[build("a", "IN_PROGRESS", NOW)]),
+        project(),
+    ];
     assert_eq!(launch(found, false).await.0.unwrap(), Launch::Accepted(agent("a")));
     let (launched, _) = launch(vec![spent(), listed(&[], None)], false).await;
     assert_eq!(launched.unwrap_err().kind, FaultKind::Transient);
@@ -207,8 +242,10 @@ async fn those_under_way_are_found() {
         other("c", NOW),
         json!({ "arn": arn("d"), "buildStatus": "IN_PROGRESS" }),
     ];
-    let (found, _) = find(vec![listed(&["a", "b", "c", "d"], None), described(&builds)]).await;
+    let (found, _) = find(vec![listed(&["a", "b", "c", "d"], None), described(&builds), project()]).await;
     assert_eq!(found.unwrap(), [arn("a")]);
+    let (found, _) = find(vec![listed(&["a"], None), described(&builds[..1]), broken()]).await;
+    assert_eq!(found.unwrap_err().kind, FaultKind::Transient);
     let (found, _) = find(vec![refused("ResourceNotFoundException", "no project")]).await;
     assert_eq!(found.unwrap(), [""; 0]);
     let (found, _) = find(vec![listed(&["a"], None), broken()]).await;
@@ -273,7 +310,7 @@ async fn a_build_names_its_attempt() {
     let (attempt, seen) = identify(described(&[build("a", "IN_PROGRESS", NOW)])).await.unwrap().unwrap();
     assert_eq!((attempt, seen.agent), (testing::attempt(), agent("a")));
     let mut secret = build("a", "IN_PROGRESS", NOW);
-    secret["environment"]["environmentVariables"][1]["type"] = json!("SECRETS_MANAGER");
+    set(&mut secret, "BELLHOP_BUILD", "type", &json!("SECRETS_MANAGER"));
     for none in [described(&[]), described(&[secret]), described(&[json!({ "arn": arn("a") })])] {
         assert_eq!(identify(none).await.unwrap(), None);
     }
@@ -298,4 +335,93 @@ async fn a_build_that_failed_names_command_and_line() {
     };
     let report = stop.report.unwrap();
     assert_eq!((report.line, report.command.as_deref()), (Some(12), Some("make test")));
+}
+
+/// Builds that carry the attempt's name, and differ from its launch in one thing.
+fn imitations() -> Vec<(&'static str, Value)> {
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut build = build("a", "IN_PROGRESS", NOW);
+        change(&mut build);
+        build
+    };
+    let more = |variable: Value| {
+        with(&|build| {
+            let variables = build["environment"]["environmentVariables"].as_array_mut().unwrap();
+            variables.push(variable.clone());
+        })
+    };
+    let at = |pointer: &'static str, value: Value| with(&|build| *build.pointer_mut(pointer).unwrap() = value.clone());
+    vec![
+        ("another script", at("/source/buildspec", json!("version: 0.2"))),
+        (
+            "another repository",
+            at(
+                "/source/location",
+                json!("https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/other"),
+            ),
+        ),
+        ("another kind of source", at("/source/type", json!("S3"))),
+        ("another commit", at("/sourceVersion", json!("main"))),
+        ("another image", at("/environment/image", json!("y"))),
+        ("another machine", at("/environment/computeType", json!("BUILD_GENERAL1_LARGE"))),
+        ("another role", at("/serviceRole", json!("arn:aws:iam::123456789012:role/ci/other"))),
+        ("another time limit", at("/timeoutInMinutes", json!(480))),
+        ("privileges", with(&|build| build["environment"]["privilegedMode"] = json!(true))),
+        (
+            "another source besides",
+            with(&|build| build["secondarySources"] = json!([{ "type": "S3", "location": "x/y" }])),
+        ),
+        ("a variable more", more(plain("BASH_ENV", "/tmp/x"))),
+        (
+            "a secret more",
+            more(json!({ "name": "X", "value": "x", "type": "SECRETS_MANAGER" })),
+        ),
+        (
+            "another value of the project",
+            with(&|build| set(build, "TOKEN", "value", &json!("/other"))),
+        ),
+        (
+            "another value of the job",
+            with(&|build| set(build, "LEVEL", "value", &json!("debug"))),
+        ),
+        (
+            "a secret instead of a value",
+            with(&|build| set(build, "LEVEL", "type", &json!("PARAMETER_STORE"))),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn a_build_with_the_name_of_an_attempt_is_not_its_agent() {
+    let prove = async |replies: Vec<Reply>| {
+        let (aws, wire) = Wire::replying(replies);
+        let proven = CodeBuilds::new(&aws, "suite")
+            .prove(&spec(), &testing::attempt(), &agent("a"))
+            .await;
+        assert_eq!(wire.asked()[0], ("BatchGetBuilds".to_owned(), json!({ "ids": ["ci-docker:a"] })));
+        proven
+    };
+    for status in ["IN_PROGRESS", "SUCCEEDED"] {
+        let own = prove(vec![described(&[build("a", status, NOW)]), project()]).await.unwrap();
+        assert_eq!(own.unwrap().agent, agent("a"));
+    }
+    for (what, imitation) in imitations() {
+        let proven = prove(vec![described(std::slice::from_ref(&imitation)), project()]).await.unwrap();
+        assert_eq!(proven, None, "{what}");
+        let (found, _) = find(vec![listed(&["a"], None), described(&[imitation]), project()]).await;
+        assert_eq!(found.unwrap(), [""; 0], "{what}");
+    }
+    let none = || ok(&json!({ "projects": [], "projectsNotFound": ["ci-docker"] }));
+    assert_eq!(
+        prove(vec![described(&[build("a", "IN_PROGRESS", NOW)]), none()]).await.unwrap(),
+        None
+    );
+    for unknown in [
+        described(&[]),
+        described(&[build("b", "IN_PROGRESS", NOW)]),
+        refused("InvalidInputException", "Invalid build ID given"),
+    ] {
+        assert_eq!(prove(vec![unknown]).await.unwrap(), None);
+    }
+    assert_eq!(prove(vec![broken()]).await.unwrap_err().kind, FaultKind::Transient);
 }

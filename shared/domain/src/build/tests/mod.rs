@@ -14,6 +14,7 @@ mod orphan;
 mod properties;
 mod records;
 mod refusal;
+mod reported;
 mod retry;
 mod slot;
 mod story;

@@ -371,19 +371,3 @@ fn a_search_that_is_denied_is_abandoned_and_an_orphan_that_shows_up_later_is_sto
         .running("1a")
         .expect_todo(&["stop 1a: bellhop: a second agent for abcdefghij/test/1"]);
 }
-
-/// Anybody can give an agent the name of an attempt, in another service.
-#[test]
-fn an_agent_that_bellhop_cannot_have_started_is_ignored() {
-    let waiting = Story::new(spec());
-    let agent: AgentId = "arn:aws:states:us-east-1:123456789012:execution:release:1a".parse().unwrap();
-    let observation = Observation {
-        agent,
-        version: None,
-        capacity: None,
-        status: AgentStatus::Running { since: None },
-    };
-    let seen = waiting.clone().happens(&BuildEvent::Agent { attempt: 1, observation });
-    assert_eq!(seen.ignored, Some(Ignored::Foreign));
-    assert_eq!(seen.build, waiting.build);
-}

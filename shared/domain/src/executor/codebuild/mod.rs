@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::pages::{Pages, ResourceName, console_of};
+use super::placement::{Misfit, Placement};
 use super::{Capacity, Demand, ExecutorKind, LAUNCH_TIMEOUT, Logs, Unmet};
 use crate::ids::{AgentId, AttemptId};
 use crate::yaml::{LogGroup, Name};
@@ -48,8 +49,18 @@ impl ExecutorKind for CodeBuildExecutor {
         Ok(())
     }
 
-    fn may_carry(&self, agent: &AgentId, _attempt: &AttemptId) -> bool {
-        ResourceName::of(agent, "codebuild").is_some()
+    fn check_placement(&self, agent: &AgentId, _attempt: &AttemptId, placement: &Placement) -> Result<(), Misfit> {
+        let name = ResourceName::of(agent, "codebuild").ok_or(Misfit::Place)?;
+        placement.check_account(&name)?;
+        let build = name.resource.strip_prefix("build/").ok_or(Misfit::Place)?;
+        let of_arn = Placement {
+            place: build.split_once(':').map(|(project, _)| project.to_owned()),
+            ..Placement::default()
+        };
+        for placement in [&of_arn, placement] {
+            placement.check_place([self.project.as_str()])?;
+        }
+        Ok(())
     }
 
     fn logs(&self) -> Option<&Logs> {

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use async_trait::async_trait;
 use bellhop_domain::build::Refusal;
 use bellhop_domain::executor::observation::{AgentStatus, Observation};
-use bellhop_domain::executor::{Capacity, LaunchId};
+use bellhop_domain::executor::{self, Capacity, LaunchId};
 use bellhop_domain::ids::{AgentId, AttemptId};
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::Fault;
@@ -97,8 +97,12 @@ impl Executor for FakeAgents {
             return Ok(Launch::refused(refusal));
         }
         let token = launch.token();
-        let service = spec.executor.kind().name();
-        let agent: AgentId = format!("arn:aws:{service}:us-east-1:123456789012:task/ci/{token}").parse().unwrap();
+        let resource = match &spec.executor {
+            executor::Executor::Ecs(ecs) => format!("ecs:us-east-1:123456789012:task/{}/{token}", ecs.cluster(capacity)),
+            executor::Executor::CodeBuild(codebuild) => format!("codebuild:us-east-1:123456789012:build/{}:{token}", codebuild.project),
+            executor::Executor::StepFunctions(_) => panic!("no test has such an agent"),
+        };
+        let agent: AgentId = format!("arn:aws:{resource}").parse().unwrap();
         self.known.lock().unwrap().entry(token).or_insert_with(|| Known {
             agent: agent.clone(),
             attempt: attempt.clone(),
@@ -137,6 +141,16 @@ impl Executor for FakeAgents {
         let known = self.known.lock().unwrap();
         let look = |agent: &AgentId| known.values().find(|known| known.agent == *agent).map(Known::observation);
         (agents.iter().map(|agent| (agent.clone(), look(agent))).collect(), None)
+    }
+
+    async fn prove(&self, _: &BuildSpec, attempt: &AttemptId, agent: &AgentId) -> Result<Option<Observation>, Fault> {
+        tokio::task::yield_now().await;
+        if take(&self.silent) {
+            return Err(Fault::transient("describe an agent: no reply"));
+        }
+        let known = self.known.lock().unwrap();
+        let own = known.values().find(|known| known.agent == *agent && known.attempt == *attempt);
+        Ok(own.map(Known::observation))
     }
 
     async fn identify(&self, agent: &AgentId) -> Result<Option<(AttemptId, Observation)>, Fault> {

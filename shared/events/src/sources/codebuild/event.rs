@@ -1,6 +1,7 @@
 //! [CodeBuild's events](https://docs.aws.amazon.com/codebuild/latest/userguide/sample-build-notifications-ref.html), as EventBridge delivers them: at
 //! least once, and in any order.
 
+use bellhop_domain::executor::Placement;
 use bellhop_domain::executor::codebuild::NAME;
 use bellhop_domain::executor::codebuild::buildspec::FAILED;
 use bellhop_domain::ids::AttemptId;
@@ -77,7 +78,7 @@ struct Phase {
 fn state_change(event: &Value) -> Result<Event, Reason> {
     let detail = detail(event)?;
     let Some(attempt) = attempt(detail)? else {
-        return unnamed(detail);
+        return unnamed(event, detail);
     };
     let change: StateChange = decode::object(detail, "detail")?;
     let phases = change.additional_information.unwrap_or_default().phases.unwrap_or_default();
@@ -95,9 +96,9 @@ fn state_change(event: &Value) -> Result<Event, Reason> {
         failed: failed(detail),
     };
     if facts.fails_without_a_word() {
-        return unnamed(detail);
+        return unnamed(event, detail);
     }
-    agent(attempt, &facts)
+    agent(event, attempt, &facts)
 }
 
 /// Parses an event of type [`PHASE_CHANGE`]. One phase of a build shows something that no [`STATE_CHANGE`] does: that the build runs.
@@ -113,7 +114,7 @@ fn phase_change(event: &Value) -> Result<Event, Reason> {
         )));
     }
     let Some(attempt) = attempt(detail)? else {
-        return unnamed(detail);
+        return unnamed(event, detail);
     };
     let change: PhaseChange = decode::object(detail, "detail")?;
     let listed = change.additional_information.unwrap_or_default().phases.unwrap_or_default();
@@ -132,7 +133,7 @@ fn phase_change(event: &Value) -> Result<Event, Reason> {
         }],
         ..BuildFacts::default()
     };
-    agent(attempt, &facts)
+    agent(event, attempt, &facts)
 }
 
 fn detail(event: &Value) -> Result<&Value, Reason> {
@@ -142,9 +143,22 @@ fn detail(event: &Value) -> Result<&Value, Reason> {
         .ok_or_else(|| expected("detail", "an object"))
 }
 
-fn agent(attempt: AttemptId, facts: &BuildFacts) -> Result<Event, Reason> {
+fn agent(event: &Value, attempt: AttemptId, facts: &BuildFacts) -> Result<Event, Reason> {
     let observation = facts.observation().map_err(|error| Reason::Malformed(format!("detail.{error}")))?;
-    Ok(Event::Agent(AgentChange { attempt, observation }))
+    Ok(Event::Agent(AgentChange {
+        attempt,
+        observation,
+        placement: placement(event),
+    }))
+}
+
+fn placement(event: &Value) -> Placement {
+    let project = event.pointer("/detail/project-name").and_then(Value::as_str);
+    Placement {
+        account: decode::account(event),
+        place: project.map(ToOwned::to_owned),
+        definition: None,
+    }
 }
 
 /// The attempt of the build; `None` if the event does not contain the environment that the build was started with.
@@ -176,11 +190,12 @@ fn failed(detail: &Value) -> Option<String> {
     failed.get("value")?.as_str().map(ToOwned::to_owned)
 }
 
-fn unnamed(detail: &Value) -> Result<Event, Reason> {
+fn unnamed(event: &Value, detail: &Value) -> Result<Event, Reason> {
     let arn = build_id(detail).ok_or_else(|| expected("detail.build-id", "the ARN of a build"))?;
     Ok(Event::Unnamed {
         executor: NAME,
         agent: decode::id(arn, "detail.build-id")?,
+        placement: placement(event),
     })
 }
 
@@ -254,6 +269,7 @@ mod tests {
         Event::Unnamed {
             executor: NAME,
             agent: ARN.parse().unwrap(),
+            placement: Placement::default(),
         }
     }
 
