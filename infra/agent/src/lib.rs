@@ -14,8 +14,8 @@
 //! The task definition may set `BELLHOP_STOP_TIMEOUT`, `BELLHOP_FETCH_SILENCE`, `BELLHOP_LFS_TIMEOUT` and `BELLHOP_HEARTBEAT`. The script sees the variables that describe the
 //! build, and none of [`settings::TAKEN`].
 //!
-//! Decisions are apart from acting: [`settings`], [`stopping`], [`heartbeat`], [`report`], [`checkout::tries`], [`checkout::lfs`], [`artifacts::pattern`] and
-//! [`artifacts::key`] know neither processes nor requests.
+//! Decisions are apart from acting: [`settings`], [`stopping`], [`heartbeat`], [`report`], [`mask`], [`checkout::tries`], [`checkout::lfs`],
+//! [`artifacts::pattern`] and [`artifacts::key`] know neither processes nor requests.
 
 pub mod address;
 pub mod artifacts;
@@ -26,6 +26,7 @@ pub mod errors;
 pub mod git_credential;
 pub mod heartbeat;
 pub mod log;
+pub mod mask;
 pub mod processes;
 pub mod report;
 pub mod script;
