@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::executor::{Capacity, Script};
 use crate::ids::{AttemptId, BuildId};
+use crate::secret;
 use crate::spec::BuildSpec;
 
 /// The environment of an attempt's agent. `bucket` is the suite's bucket, which holds stored scripts and receives the report.
@@ -30,6 +31,9 @@ pub fn environment(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bu
         Script::Stored(key) => set("BELLHOP_SCRIPT_URI", format!("s3://{bucket}/{key}")),
         // CodeBuild reads it from the checkout.
         Script::Buildspec(_) => {}
+    }
+    if !spec.secrets.is_empty() {
+        set(secret::VARIABLE, secret::lines(&spec.secrets, &spec.repository));
     }
     if !spec.artifacts.is_empty() {
         set("BELLHOP_ARTIFACTS", spec.artifacts.join("\n"));
@@ -78,6 +82,7 @@ pub fn report_key(run: &crate::ids::RunId) -> String {
 mod tests {
     use super::*;
     use crate::executor::ecs::OVERRIDES_LIMIT;
+    use crate::secret::Secret;
     use crate::testing::{Page, spec};
 
     fn attempt() -> AttemptId {
@@ -160,6 +165,7 @@ mod tests {
         let mut stored = spec();
         stored.script = Script::Stored(script_key(&stored.id));
         stored.artifacts = vec!["dist/**".to_owned()];
+        stored.secrets.insert("TOKEN".to_owned(), Secret::Parameter("token".to_owned()));
         let mut names: Vec<String> = environment(&spec(), &attempt(), Capacity::Spot, "suite").into_keys().collect();
         names.extend(environment(&stored, &attempt(), Capacity::Spot, "suite").into_keys());
         let page = Page::read("environment.md").text;

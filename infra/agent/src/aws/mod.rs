@@ -1,6 +1,7 @@
-//! AWS: S3, and credentials for CodeCommit.
+//! AWS: S3, secrets, and credentials for CodeCommit.
 
 pub mod codecommit;
 pub mod config;
 pub mod partition;
 pub mod s3;
+pub mod secrets;

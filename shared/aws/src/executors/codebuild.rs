@@ -17,7 +17,8 @@ use bellhop_domain::agent::{artifacts_prefix, environment};
 use bellhop_domain::executor::codebuild::buildspec::{self, FAILED};
 use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::executor::{self, Capacity, CodeBuildExecutor, LaunchId};
-use bellhop_domain::ids::{AgentId, AttemptId};
+use bellhop_domain::ids::{AgentId, AttemptId, RepositoryName};
+use bellhop_domain::secret::Secret;
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::Fault;
 use bellhop_engine::ports::{Executor, Launch};
@@ -242,18 +243,37 @@ fn template_of(spec: &BuildSpec) -> Result<&CodeBuildExecutor, Fault> {
 }
 
 fn variables(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bucket: &str) -> Result<Vec<EnvironmentVariable>, Fault> {
-    buildspec::only_needed(environment(spec, attempt, capacity, bucket))
+    // Always plain text: never the name of a secret, even if the value looks like one.
+    let plain = buildspec::only_needed(environment(spec, attempt, capacity, bucket))
         .into_iter()
-        .map(|(name, value)| {
-            // Always plain text: never the name of a secret, even if the value looks like one.
+        .map(|(name, value)| (name, value, EnvironmentVariableType::Plaintext));
+    let secrets = spec.secrets.iter().map(|(name, secret)| {
+        let (value, kind) = reference(secret, &spec.repository);
+        (name.clone(), value, kind)
+    });
+    plain
+        .chain(secrets)
+        .map(|(name, value, kind)| {
             EnvironmentVariable::builder()
                 .name(name)
                 .value(value)
-                .r#type(EnvironmentVariableType::Plaintext)
+                .r#type(kind)
                 .build()
                 .map_err(|error| Fault::permanent("an environment variable could not be built").caused_by(error))
         })
         .collect()
+}
+
+/// The value and the type of a variable whose secret CodeBuild fetches with the build's role, and shows as `***` in the build's log
+/// (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_EnvironmentVariable.html>,
+/// <https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html>). The key of a secret follows its name after a colon.
+fn reference(secret: &Secret, repository: &RepositoryName) -> (String, EnvironmentVariableType) {
+    let path = secret.path(repository);
+    match secret {
+        Secret::Parameter(_) => (path, EnvironmentVariableType::ParameterStore),
+        Secret::SecretsManager { key: None, .. } => (path, EnvironmentVariableType::SecretsManager),
+        Secret::SecretsManager { key: Some(key), .. } => (format!("{path}:{key}"), EnvironmentVariableType::SecretsManager),
+    }
 }
 
 /// Below the attempt's prefix, each file separately under its path in the checkout.

@@ -8,6 +8,7 @@ use super::filters::push_filter;
 use super::model::{Job, Work, job_path};
 use super::raw::{EnvName, Never, RawEvents, RawJob, RawOn};
 use super::retry::retry_policy;
+use super::secrets::secrets;
 use crate::config::filter::PushFilter;
 use crate::ids::JobName;
 use crate::spec::RetryPolicy;
@@ -47,6 +48,7 @@ pub(super) fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, Fi
         }
         environment.insert(key, value);
     }
+    let secrets = secrets(source, &at.clone().key("secrets"), raw.secrets, &environment)?;
     let timeout = timeout(source, &at.clone().key("timeout"), raw.timeout, DEFAULT_TIMEOUT)?;
     let queue_timeout = self::timeout(source, &at.clone().key("queue-timeout"), raw.queue_timeout, DEFAULT_QUEUE_TIMEOUT)?;
     let retry = match raw.retry {
@@ -68,6 +70,7 @@ pub(super) fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, Fi
         agent: raw.agent.0,
         work,
         environment,
+        secrets,
         critical: raw.critical.0,
         timeout,
         queue_timeout,

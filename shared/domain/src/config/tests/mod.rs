@@ -7,6 +7,7 @@ mod excerpts;
 mod filters;
 mod good_files;
 mod plans;
+mod secrets;
 
 use super::PipelineFile;
 
