@@ -1,6 +1,6 @@
 """One attempt of an agent, run as ECS runs it: a fresh folder, an environment, signals. Needs bash and git, and the agent's program.
 
-S3 is a stand-in that keeps objects in a folder, and git is led to a local repository by its own configuration.
+S3 is a stand-in that keeps objects in a folder, beside parameters and secrets, and git is led to a local repository by its own configuration.
 """
 
 import json
@@ -57,6 +57,8 @@ class Agent:
             "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_SESSION_TOKEN": TOKEN,
             "AWS_ENDPOINT_URL_S3": self.store.url,
+            "AWS_ENDPOINT_URL_SSM": self.store.url,
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": self.store.url,
             "AWS_EC2_METADATA_DISABLED": "true",
             "CI": "true",
             "BELLHOP_RUN": "abcdefghij",

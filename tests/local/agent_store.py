@@ -1,4 +1,4 @@
-"""A stand-in for S3 and for the address of a container's credentials, for one agent."""
+"""A stand-in for S3, Parameter Store, Secrets Manager and the address of a container's credentials, for one agent."""
 
 import base64
 import datetime
@@ -117,6 +117,12 @@ class Store(http.server.ThreadingHTTPServer):
         self.elsewhere = None
         # Whether the address of credentials answers.
         self.silent = False
+        # Values of parameters, and of secrets: texts, or bytes. The names of those that may not be read, and how many further requests for them are throttled.
+        self.parameters, self.secrets = {}, {}
+        self.forbidden = set()
+        self.throttles = 0
+        # The names that each request asked for.
+        self.asked = []
         # How often credentials were asked for.
         self.credentials = 0
         # How often the identity was asked for, and whether it is.
@@ -219,6 +225,47 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path.write_bytes(body)
         return self.answer(200)
 
+    def do_POST(self):
+        """Requests of AWS's JSON protocol 1.1."""
+        server = self.server
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        service, operation = {"AmazonSSM.GetParameters": ("ssm", self.get_parameters), "secretsmanager.GetSecretValue": ("secretsmanager", self.get_secret)}[
+            self.headers["X-Amz-Target"]
+        ]
+        if not self.is_signed(body, service):
+            return self.fail("InvalidSignatureException", "no")
+        if server.throttles > 0:
+            server.throttles -= 1
+            return self.fail("ThrottlingException", "Rate exceeded")
+        return operation(json.loads(body))
+
+    def get_parameters(self, request):
+        server, names = self.server, request["Names"]
+        server.asked.append(names)
+        if len(names) > 10 or len(set(names)) < len(names) or not request["WithDecryption"]:
+            return self.fail("ValidationException", f"{len(names)} names")
+        for name in names:
+            if name in server.forbidden:
+                return self.fail("AccessDeniedException", f"User: agent is not authorized to perform: ssm:GetParameters on resource: parameter{name}")
+        found = [{"Name": name, "Value": server.parameters[name]} for name in names if name in server.parameters]
+        return self.say({"Parameters": found, "InvalidParameters": [name for name in names if name not in server.parameters]})
+
+    def get_secret(self, request):
+        server, name = self.server, request["SecretId"]
+        server.asked.append([name])
+        if name in server.forbidden:
+            return self.fail("AccessDeniedException", "User: agent is not authorized to perform: secretsmanager:GetSecretValue")
+        if name not in server.secrets:
+            return self.fail("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+        value = server.secrets[name]
+        return self.say({"SecretString": value} if isinstance(value, str) else {"SecretBinary": base64.b64encode(value).decode()})
+
+    def say(self, answer, status=200):
+        return self.answer(status, json.dumps(answer).encode(), {"Content-Type": "application/x-amz-json-1.1"})
+
+    def fail(self, code, message):
+        return self.say({"__type": code, "Message": message}, 400)
+
     def key(self):
         return urllib.parse.unquote(self.path.partition("?")[0])
 
@@ -229,27 +276,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
         readable, _, _ = select.select([self.connection], [], [], 0)
         return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
 
-    def is_signed(self, body):
-        """Whether the request is signed as S3 wants it, and its content has the hash that it names."""
+    def is_signed(self, body, service="s3"):
+        """Whether the request is signed as the service wants it, and its content has the hash that it names."""
         digest = hashlib.sha256(body)
         headers = {name.lower(): value for name, value in self.headers.items()}
         fields = dict(part.strip().split("=", 1) for part in headers.get("authorization", "X a=").split(" ", 1)[1].split(","))
         time = headers.get("x-amz-date", "")
-        scope = f"{time[:8]}/{REGION}/s3/aws4_request"
+        scope = f"{time[:8]}/{REGION}/{service}/aws4_request"
         names = fields.get("SignedHeaders", "").split(";")
         listed = "".join(f"{name}:{headers.get(name, '').strip()}\n" for name in names)
         path, _, query = self.path.partition("?")
         # A file that is sent in pieces is not signed, but its hash is.
-        content = headers.get("x-amz-content-sha256")
+        content = headers.get("x-amz-content-sha256", digest.hexdigest())
         request = f"{self.command}\n{path}\n{query}\n{listed}\n{';'.join(names)}\n{content}"
         text = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
         checks = {
             "credential": fields.get("Credential") == f"{KEY}/{scope}",
             "token": headers.get("x-amz-security-token") == TOKEN,
             "content": content == digest.hexdigest() or content == "UNSIGNED-PAYLOAD" and "x-amz-checksum-sha256" in names,
-            "checksum": self.command == "GET" or headers.get("x-amz-checksum-sha256") == base64.b64encode(digest.digest()).decode(),
-            "headers": {"host", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"} <= set(names),
-            "signature": fields.get("Signature") == signature(time[:8], "s3", text),
+            "checksum": self.command in ("GET", "POST") or headers.get("x-amz-checksum-sha256") == base64.b64encode(digest.digest()).decode(),
+            "headers": {"host", "x-amz-date", "x-amz-security-token", *(["x-amz-content-sha256"] if service == "s3" else ["x-amz-target"])} <= set(names),
+            "signature": fields.get("Signature") == signature(time[:8], service, text),
         }
         wrong = [name for name, right in checks.items() if not right]
         self.server.mistakes += [f"{self.command} {self.path}: {name}" for name in wrong]

@@ -20,7 +20,7 @@ STRANGERS = [None, True, False, 0, 1, -1, 7, 1.5, 300, "", " ", "a", "A b", "mai
 # Names of keys, around the rules for each kind of them.
 NAMES = ["CI", "CIX", "BELLHOP_", "BELLHOPX", "AWS_A", "CODEBUILD_A", "_", "9A", "A-B", "A" * 255, "A" * 256, "a" * 63, "a" * 64, "-a", "a-", "a.git", "a.gitx", "b" * 100, "b" * 101, "", " a"]  # fmt: skip
 # Mappings whose keys are names that users give.
-NAMED_BY_USERS = {"jobs", "agents", "repositories", "backups", "environment", "metadata"}
+NAMED_BY_USERS = {"jobs", "agents", "repositories", "backups", "environment", "metadata", "secrets"}
 # Lengths of lists, around the limits of each kind of them.
 LENGTHS = [0, 1, 19, 20, 21, 49, 50, 51]
 
@@ -142,6 +142,8 @@ def consistent_pipeline(file, choose):
     for name, job in (jobs or {}).items():
         if "needs" in job:
             job["needs"] = choose(before) if before else []
+        for name in job.get("environment", {}).keys() & job.get("secrets", {}).keys():
+            del job["secrets"][name]
         if job.get("critical"):
             for rule in job["retry"] if isinstance(job.get("retry"), list) else ():
                 rule.pop("capacity", None)
@@ -164,6 +166,8 @@ def consistent_suite(file, choose):
         repository["agents"] = choose([list(agents), choose(list(agents)), []])
     for job in (file.get("jobs") or {}).values():
         job["agent"] = choose(list(agents))
+        if "step-functions" in agents[job["agent"]]:
+            job.pop("secrets", None)
     for rule in file.get("alarms") or ():
         rule.pop("at-most-every", None) if "pause-starts" in rule or "restart-service" in rule else None
         for key, section in (("run-job", "jobs"), ("back-up-now", "backups")):

@@ -36,9 +36,9 @@ class Reference(unittest.TestCase):
 
     def test_the_agents_exit_codes_are_listed(self):
         text = (ROOT / "infra" / "agent" / "src" / "report.rs").read_text()
-        codes = re.findall(r"^pub const (?:CHECKOUT|ARTIFACTS)_FAILED: i32 = (\d+);$", text, re.MULTILINE)
+        codes = re.findall(r"^pub const (?:CHECKOUT|ARTIFACTS|SECRETS)_FAILED: i32 = (\d+);$", text, re.MULTILINE)
         page = (reference.PAGES / "environment.md").read_text()
-        self.assertEqual(len(codes), 2)
+        self.assertEqual(len(codes), 3)
         for exit_code in codes:
             self.assertIn(f"\n| {exit_code} | ", page)
 

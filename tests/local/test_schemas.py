@@ -28,6 +28,8 @@ BEYOND = [
     r"the jobs wait for each other",
     r"is out of bounds: expected (1s to 24h|at most 1h)",
     r"a critical job is never on Spot",
+    r"is also in `environment`",
+    r"secrets need an agent on ECS or CodeBuild",
     r"the rule matches nothing",
     r"the filters have \d+ patterns in all: at most 1000",
     r"the file has \d+ KiB: at most 256 KiB",

@@ -1,5 +1,6 @@
 //! One attempt, from the first line of the log to the exit code.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,11 +15,14 @@ use crate::artifacts;
 use crate::aws::config::Lazy;
 use crate::aws::identity::Identity;
 use crate::aws::s3::Store;
+use crate::aws::secrets::fetch;
 use crate::checkout::{Checkout, Failure as CheckoutFailure, codecommit, credential_helper};
 use crate::errors::Errors;
-use crate::log::{Forwarding, finish, say};
+use crate::log::{Forwarding, finish, hide, masked, say};
+use crate::mask::Needles;
 use crate::report::{Artifacts, CHECKOUT_FAILED, Failure, Report, ScriptEnd};
 use crate::script;
+use crate::secrets::{self, Trouble};
 use crate::settings::{Names, Script, SettingError, Settings, Task, Variables};
 use crate::stopping::Plan;
 use crate::supervise::{Limits, Supervisor};
@@ -54,6 +58,7 @@ pub async fn run(variables: &Variables) -> u8 {
             places,
             supervisor: &mut supervisor,
             settings: &settings,
+            aws: &aws,
             store: &store,
             identity: &identity,
         })
@@ -144,6 +149,7 @@ struct Attempt<'a> {
     supervisor: &'a mut Supervisor,
     errors: Errors,
     settings: &'a Settings,
+    aws: &'a Lazy<'a>,
     store: &'a Store<'a>,
     identity: &'a Identity<'a>,
 }
@@ -155,6 +161,10 @@ impl Attempt<'_> {
         for remark in &settings.remarks {
             say(remark);
         }
+        let secrets = match self.secrets().await {
+            Ok(secrets) => secrets,
+            Err(report) => return report,
+        };
         let begun = Instant::now();
         say(&format!("checkout: {} at {} ({})", names.repository, names.commit, names.reference));
         let prepared = self.prepare().await;
@@ -169,7 +179,7 @@ impl Attempt<'_> {
             Err(failure) => {
                 say(&format!("checkout: failed after {} s", begun.elapsed().as_secs()));
                 let commit_gone = failure == CheckoutFailure::CommitGone;
-                return Report::of_failed_checkout(commit_gone, &self.errors.tail(LINES));
+                return Report::of_failed_checkout(commit_gone, &masked(&self.errors.tail(LINES)));
             }
         }
         let Names {
@@ -180,10 +190,47 @@ impl Attempt<'_> {
             "script: job {job}, attempt {attempt}, on {capacity} capacity, after {seconds} s"
         ));
         let begun = Instant::now();
-        let end = self.script(variables).await;
+        let end = self.script(variables, &secrets).await;
         say(&format!("script: {}", end.summary(begun.elapsed().as_secs())));
         let artifacts = self.artifacts(&end).await;
         Report::of_script(&end, &artifacts)
+    }
+
+    /// Fetches the secrets, which are masked in the log from then on. The checkout does not get them.
+    async fn secrets(&mut self) -> Result<BTreeMap<String, String>, Report> {
+        let refused = |trouble: Trouble| {
+            for text in &trouble.texts {
+                say(&format!("secrets: {text}"));
+            }
+            Report::without_secrets(trouble.is_lasting, trouble.texts.join("; ").as_bytes())
+        };
+        let passing = |text: String| Trouble {
+            is_lasting: false,
+            texts: vec![text],
+        };
+        let wanted = self
+            .settings
+            .secrets
+            .as_ref()
+            .map_err(|error| refused(passing(error.to_string())))?;
+        if wanted.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let places = secrets::places(wanted);
+        let Some(answers) = self.supervisor.unless_stopped(fetch(&places, self.aws)).await else {
+            return Err(Report::of_stopped_checkout());
+        };
+        let values = secrets::values(wanted, &answers).map_err(refused)?;
+        let needles = Needles::new(values.values().map(String::as_str));
+        if let Some(needles) = needles.map_err(|error| refused(passing(format!("they cannot be masked in the log: {error}"))))? {
+            hide(needles);
+        }
+        let names: Vec<&str> = values.keys().map(String::as_str).collect();
+        say(&format!("secrets: {}", names.join(", ")));
+        for remark in secrets::remarks(&values) {
+            say(&format!("secrets: {remark}"));
+        }
+        Ok(values)
     }
 
     /// Everything that comes before the script.
@@ -224,8 +271,8 @@ impl Attempt<'_> {
         CheckoutFailure::Failed
     }
 
-    async fn script(&mut self, variables: &Variables) -> ScriptEnd {
-        let mut command = self.command(variables);
+    async fn script(&mut self, variables: &Variables, secrets: &BTreeMap<String, String>) -> ScriptEnd {
+        let mut command = self.command(variables, secrets);
         let limits = Limits {
             heartbeat: Some(self.settings.heartbeat),
             ..Limits::default()
@@ -255,12 +302,13 @@ impl Attempt<'_> {
             code,
             signalled: stopping.was_signalled(),
             killed: stopping.was_killed(),
-            failure: fs::read(&self.places.note).ok().and_then(|note| Failure::parse(&note)),
+            // The command may have a secret in it. It is cut afterwards.
+            failure: fs::read(&self.places.note).ok().and_then(|note| Failure::parse(&masked(&note))),
         }
     }
 
     /// The script as a program.
-    fn command(&self, variables: &Variables) -> Command {
+    fn command(&self, variables: &Variables, secrets: &BTreeMap<String, String>) -> Command {
         let Places {
             checkout,
             script,
@@ -268,11 +316,14 @@ impl Attempt<'_> {
             program,
             ..
         } = &self.places;
+        // What the agent sets itself comes later, and wins.
         let mut command = if starts_with_interpreter(script) {
-            Command::new(script)
+            let mut direct = Command::new(script);
+            direct.envs(secrets);
+            direct
         } else {
             let mut bash = Command::new("bash");
-            bash.arg(script).env("BASH_ENV", internal.join("prelude"));
+            bash.arg(script).envs(secrets).env("BASH_ENV", internal.join("prelude"));
             bash
         };
         command.current_dir(checkout);
@@ -322,7 +373,7 @@ impl Attempt<'_> {
                 for error in errors.iter().take(UPLOADS_SHOWN) {
                     say(&format!("artifacts: {error}"));
                 }
-                Artifacts::Failed(artifacts::summary(&errors))
+                Artifacts::Failed(String::from_utf8_lossy(&masked(artifacts::summary(&errors).as_bytes())).into_owned())
             }
             None => Artifacts::Stopped,
         };

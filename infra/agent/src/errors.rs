@@ -64,7 +64,8 @@ impl Errors {
                 Vec::new()
             }
         };
-        pass_on(lines.flat_map(|line| [indent(line), line.to_vec()].concat()).collect());
+        let lines: Vec<u8> = lines.flat_map(|line| [indent(line), line.to_vec()].concat()).collect();
+        pass_on(&lines);
         self.shown = all.len();
     }
 

@@ -7,20 +7,26 @@
 //! The script prints into a pipe, of which a thread passes on what is there as it comes. So an own line never begins in the middle of one of the script's, and
 //! the agent knows when the script has last printed anything. Where the log is read slowly, the script waits. The agent does not: its lines are written by
 //! another thread.
+//!
+//! Secrets are masked in both ([`hide`]).
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+
+use crate::mask::{Masking, Needles};
 
 /// What the agent's own lines begin with.
 pub const MARK: &str = "bellhop: ";
@@ -30,6 +36,10 @@ pub const LONGEST: usize = 16 * 1024;
 const PIECE: usize = 64 * 1024;
 /// How long nothing may move at the end of a script's output, where the log is not read.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long the end of a script's output may be held back that looks like the beginning of a secret, in milliseconds. What a program prints in two pieces
+/// follows sooner, and the log is not late for its readers.
+const HELD: u16 = 1000;
 
 /// A line: marked, without control characters, cut where it is too long.
 #[must_use]
@@ -54,11 +64,27 @@ pub fn line(text: &str) -> String {
 
 /// Writes a line of the agent's.
 pub fn say(text: &str) {
-    pass_on(line(text).into_bytes());
+    let text = masked(text.as_bytes());
+    queue(line(&String::from_utf8_lossy(&text)).into_bytes());
 }
 
 /// Writes what a program of the agent's has said.
-pub fn pass_on(lines: Vec<u8>) {
+pub fn pass_on(lines: &[u8]) {
+    queue(masked(lines));
+}
+
+/// From here on, these are masked in the log. The first call counts.
+pub fn hide(needles: Needles) {
+    let _ = NEEDLES.set(Arc::new(needles));
+}
+
+/// A text as the log shows it.
+#[must_use]
+pub fn masked(text: &[u8]) -> Vec<u8> {
+    NEEDLES.get().map_or_else(|| text.to_vec(), |needles| needles.mask(text))
+}
+
+fn queue(lines: Vec<u8>) {
     locked(&WAITING).push_back(lines);
     // Without its thread, the script's output takes the lines along.
     let _ = WRITER.send(None);
@@ -84,6 +110,8 @@ pub fn printed() -> u64 {
 
 static ELSEWHERE: AtomicBool = AtomicBool::new(false);
 static PRINTED: AtomicU64 = AtomicU64::new(0);
+/// What is masked, if there is anything.
+static NEEDLES: OnceLock<Arc<Needles>> = OnceLock::new();
 /// Own lines that are not written yet.
 static WAITING: Mutex<VecDeque<Vec<u8>>> = Mutex::new(VecDeque::new());
 static LOG: LazyLock<Mutex<Log>> = LazyLock::new(|| Mutex::new(Log::open()));
@@ -163,14 +191,28 @@ impl Forwarding {
         command.stdout(input.try_clone()?).stderr(input);
         let (done, end) = oneshot::channel();
         let forward = move || {
-            let mut piece = vec![0; PIECE];
+            let mut masking = NEEDLES.get().map(|needles| Masking::new(Arc::clone(needles)));
+            let (mut piece, mut masked) = (vec![0; PIECE], Vec::new());
             // An error is an end, too.
             while let Some(read) = output.read(&mut piece).ok().and_then(|count| piece.get(..count)) {
                 if read.is_empty() {
                     break;
                 }
                 PRINTED.fetch_add(u64::try_from(read.len()).unwrap_or_default(), Ordering::Relaxed);
-                locked(&LOG).write(read);
+                let Some(masking) = &mut masking else {
+                    locked(&LOG).write(read);
+                    continue;
+                };
+                masking.pass(read, &mut masked);
+                if masking.holds() && !follows(&output) {
+                    masking.release(&mut masked);
+                }
+                locked(&LOG).write(&masked);
+                masked.clear();
+            }
+            if let Some(masking) = &mut masking {
+                masking.release(&mut masked);
+                locked(&LOG).write(&masked);
             }
             let _ = done.send(());
         };
@@ -188,6 +230,18 @@ impl Forwarding {
             if timeout(PATIENCE, &mut self.0).await.is_ok() || printed() == before {
                 return;
             }
+        }
+    }
+}
+
+/// Whether more comes soon, or the end.
+fn follows(output: &impl AsFd) -> bool {
+    let mut waiting = [PollFd::new(output.as_fd(), PollFlags::POLLIN)];
+    loop {
+        match poll(&mut waiting, PollTimeout::from(HELD)) {
+            Err(Errno::EINTR) => {}
+            // After another error, the next read says what it is.
+            ended => return ended != Ok(0),
         }
     }
 }

@@ -6,6 +6,8 @@ use serde::Serialize;
 pub const CHECKOUT_FAILED: i32 = 90;
 /// The exit code if the script succeeded and its artifacts could not be uploaded.
 pub const ARTIFACTS_FAILED: i32 = 91;
+/// The exit code if the job's secrets could not be fetched.
+pub const SECRETS_FAILED: i32 = 92;
 /// The exit code of what SIGTERM ended.
 pub const TERMINATED: i32 = 143;
 /// The longest text in a report, in bytes.
@@ -19,6 +21,10 @@ pub enum Phase {
     Checkout,
     /// Everything was fetched, and the commit is not there.
     CommitGone,
+    /// The job's secrets could not be fetched now.
+    Secrets,
+    /// A secret is missing or denied, or no value for a variable.
+    SecretRefused,
     /// The script ran.
     Script,
 }
@@ -60,6 +66,13 @@ impl Report {
     pub fn of_failed_checkout(commit_gone: bool, message: &[u8]) -> Self {
         let phase = if commit_gone { Phase::CommitGone } else { Phase::Checkout };
         Self::new(phase, CHECKOUT_FAILED, Some(message))
+    }
+
+    /// Of a job that did not get its secrets, for a reason that lasts or may pass.
+    #[must_use]
+    pub fn without_secrets(is_lasting: bool, message: &[u8]) -> Self {
+        let phase = if is_lasting { Phase::SecretRefused } else { Phase::Secrets };
+        Self::new(phase, SECRETS_FAILED, Some(message))
     }
 
     /// Of an attempt that was stopped before its script began.
@@ -296,6 +309,13 @@ mod tests {
             (report["phase"].as_str(), report["exit-code"].as_i64()),
             (Some("commit-gone"), Some(90))
         );
+        for (is_lasting, phase) in [(true, "secret-refused"), (false, "secrets")] {
+            let report = json_of(&Report::without_secrets(is_lasting, b"TOKEN: no"));
+            assert_eq!(
+                (report["phase"].as_str(), report["exit-code"].as_i64(), report["message"].as_str()),
+                (Some(phase), Some(92), Some("TOKEN: no"))
+            );
+        }
         let report = json_of(&Report::of_stopped_checkout());
         assert_eq!(
             (

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::address::Address;
+use crate::secrets::{self, Wanted};
 
 /// The variables that the agent takes for itself: it removes them from the environment of the script.
-pub const TAKEN: [&str; 9] = [
+pub const TAKEN: [&str; 10] = [
     "BELLHOP_SCRIPT",
     "BELLHOP_SCRIPT_URI",
     "BELLHOP_RESULT_URI",
+    "BELLHOP_SECRETS",
     "BELLHOP_ARTIFACTS",
     "BELLHOP_ARTIFACTS_URI",
     "BELLHOP_STOP_TIMEOUT",
@@ -73,6 +75,14 @@ pub enum SettingError {
         /// The other.
         second: &'static str,
     },
+    /// Its value is not of the expected form, and is not to be shown.
+    #[error("{name} cannot be read: expected {expected}")]
+    Unread {
+        /// The variable.
+        name: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
     /// Its value is not of the expected form.
     #[error("{name} is {value:?}: expected {expected}")]
     Wrong {
@@ -135,6 +145,8 @@ pub struct Settings {
     pub task: Result<Task, SettingError>,
     /// The region, if it is known.
     pub region: Option<String>,
+    /// The variables that are to hold secrets.
+    pub secrets: Result<Vec<Wanted>, SettingError>,
     /// Where the report goes.
     pub report_to: Result<Address, SettingError>,
     /// Patterns of files to upload after the script.
@@ -189,6 +201,7 @@ impl Settings {
             },
             task: task(variables),
             region: region(variables).map(ToOwned::to_owned),
+            secrets: secrets(variables),
             report_to: address(variables, "BELLHOP_RESULT_URI", KEY),
             artifacts: variables
                 .get("BELLHOP_ARTIFACTS")
@@ -259,6 +272,18 @@ fn task(variables: &Variables) -> Result<Task, SettingError> {
         commit,
         region,
         script,
+    })
+}
+
+/// What is wrong is said without the value: a name may be a secret by mistake.
+fn secrets(variables: &Variables) -> Result<Vec<Wanted>, SettingError> {
+    let name = "BELLHOP_SECRETS";
+    let Some(text) = variables.get(name) else {
+        return Ok(Vec::new());
+    };
+    secrets::parse(text).ok_or(SettingError::Unread {
+        name,
+        expected: secrets::LINE,
     })
 }
 

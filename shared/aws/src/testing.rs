@@ -141,6 +141,7 @@ pub(crate) fn spec() -> BuildSpec {
         }),
         script: Script::Inline("make image".to_owned()),
         environment: BTreeMap::from([("LEVEL".to_owned(), String::new())]),
+        secrets: BTreeMap::new(),
         critical: false,
         timeout: Duration::from_secs(3600),
         queue_timeout: Duration::from_secs(7200),

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::executor::{Capacity, Script};
 use crate::ids::{AgentId, AttemptId, RepositoryName};
+use crate::secret;
 use crate::spec::BuildSpec;
 
 /// What stands for the agent's identity in an address: the agent puts the `UserId` of its own credentials there
@@ -39,6 +40,9 @@ pub fn environment(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bu
         Script::Stored(key) => set("BELLHOP_SCRIPT_URI", format!("s3://{bucket}/{key}")),
         // CodeBuild reads it from the checkout.
         Script::Buildspec(_) => {}
+    }
+    if !spec.secrets.is_empty() {
+        set(secret::VARIABLE, secret::lines(&spec.secrets, &spec.repository));
     }
     if !spec.artifacts.is_empty() {
         set("BELLHOP_ARTIFACTS", spec.artifacts.join("\n"));
@@ -127,6 +131,7 @@ pub fn report_key(run: &crate::ids::RunId) -> String {
 mod tests {
     use super::*;
     use crate::executor::ecs::OVERRIDES_LIMIT;
+    use crate::secret::Secret;
     use crate::testing::{Page, spec};
 
     fn attempt() -> AttemptId {
@@ -259,6 +264,7 @@ mod tests {
         let mut stored = spec();
         stored.script = Script::Stored(script_key(&stored.repository, "make test"));
         stored.artifacts = vec!["dist/**".to_owned()];
+        stored.secrets.insert("TOKEN".to_owned(), Secret::Parameter("token".to_owned()));
         let mut names: Vec<String> = environment(&spec(), &attempt(), Capacity::Spot, "suite").into_keys().collect();
         names.extend(environment(&stored, &attempt(), Capacity::Spot, "suite").into_keys());
         let page = Page::read("environment.md").text;

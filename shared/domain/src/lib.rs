@@ -42,6 +42,7 @@ pub mod report;
 pub mod request;
 pub mod results;
 pub mod run;
+pub mod secret;
 pub(crate) mod serde_duration;
 pub mod spec;
 #[cfg(test)]

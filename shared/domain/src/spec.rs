@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::executor::{Capacity, Executor, Script};
 use crate::ids::{AgentName, BuildId, CommitId, JobName, Reference, RepositoryName, RoleArn};
+use crate::secret::Secrets;
 
 /// The constant data of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct BuildSpec {
     pub script: Script,
     /// Variables of the job.
     pub environment: BTreeMap<String, String>,
+    /// Secrets of the job: references, which its agent resolves.
+    #[serde(default, skip_serializing_if = "Secrets::is_empty")]
+    pub secrets: Secrets,
     /// Never on Spot.
     pub critical: bool,
     /// How long one attempt may run before it is stopped.

@@ -58,6 +58,7 @@ pub(crate) fn spec_needing(job: &str, needs: &[&str]) -> BuildSpec {
         }),
         script: Script::Inline("make test".to_owned()),
         environment: BTreeMap::new(),
+        secrets: BTreeMap::new(),
         critical: false,
         timeout: Duration::from_secs(3600),
         queue_timeout: Duration::from_secs(7200),

@@ -20,7 +20,8 @@ use bellhop_domain::executor::codebuild::buildspec::{self, FAILED};
 use bellhop_domain::executor::launched::{BuildLaunch, VariablesDigest};
 use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::executor::{self, Capacity, CodeBuildExecutor, LaunchId};
-use bellhop_domain::ids::{AgentId, AttemptId, RoleArn};
+use bellhop_domain::ids::{AgentId, AttemptId, RepositoryName, RoleArn};
+use bellhop_domain::secret::Secret;
 use bellhop_domain::spec::BuildSpec;
 use bellhop_engine::Fault;
 use bellhop_engine::ports::{Executor, Launch};
@@ -86,7 +87,7 @@ impl CodeBuilds {
         let region = self.region.as_deref().unwrap_or_default();
         let given = buildspec::only_needed(environment(spec, attempt, executor::codebuild::CAPACITY, &self.bucket));
         builds.retain(|build| {
-            let launch = launch_of(build, project, &given, spec.role.as_ref());
+            let launch = launch_of(build, project, &given, spec);
             let proof = template.launched(spec, attempt, (&self.bucket, region), &launch);
             if let Err(difference) = proof {
                 tracing::warn!(%attempt, build = build.arn(), ?difference, "a build with the name of an attempt is not its agent");
@@ -284,18 +285,37 @@ fn template_of(spec: &BuildSpec) -> Result<&CodeBuildExecutor, Fault> {
 }
 
 fn variables(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bucket: &str) -> Result<Vec<EnvironmentVariable>, Fault> {
-    buildspec::only_needed(environment(spec, attempt, capacity, bucket))
+    // Always plain text: never the name of a secret, even if the value looks like one.
+    let plain = buildspec::only_needed(environment(spec, attempt, capacity, bucket))
         .into_iter()
-        .map(|(name, value)| {
-            // Always plain text: never the name of a secret, even if the value looks like one.
+        .map(|(name, value)| (name, value, EnvironmentVariableType::Plaintext));
+    let secrets = spec.secrets.iter().map(|(name, secret)| {
+        let (value, kind) = reference(secret, &spec.repository);
+        (name.clone(), value, kind)
+    });
+    plain
+        .chain(secrets)
+        .map(|(name, value, kind)| {
             EnvironmentVariable::builder()
                 .name(name)
                 .value(value)
-                .r#type(EnvironmentVariableType::Plaintext)
+                .r#type(kind)
                 .build()
                 .map_err(|error| Fault::permanent("an environment variable could not be built").caused_by(error))
         })
         .collect()
+}
+
+/// The value and the type of a variable whose secret CodeBuild fetches with the build's role, and shows as `***` in the build's log
+/// (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_EnvironmentVariable.html>,
+/// <https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html>). The key of a secret follows its name after a colon.
+fn reference(secret: &Secret, repository: &RepositoryName) -> (String, EnvironmentVariableType) {
+    let path = secret.path(repository);
+    match secret {
+        Secret::Parameter(_) => (path, EnvironmentVariableType::ParameterStore),
+        Secret::SecretsManager { key: None, .. } => (path, EnvironmentVariableType::SecretsManager),
+        Secret::SecretsManager { key: Some(key), .. } => (format!("{path}:{key}"), EnvironmentVariableType::SecretsManager),
+    }
 }
 
 /// In a folder that CodeBuild names by the build's id, each file separately under its path in the checkout.
@@ -360,15 +380,21 @@ fn attempt_of(build: &Build) -> Option<AttemptId> {
 /// What a build was started with. Variables of its project count only where the build has another value: `environmentVariablesOverride` replaces variables
 /// of the same name and leaves the others
 /// (<https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html>). Without the project, nothing is known to be its own.
-/// `given` are the variables of the launch.
-fn launch_of(build: &Build, project: Option<&Project>, given: &BTreeMap<String, String>, role: Option<&RoleArn>) -> BuildLaunch {
+/// `given` are the plain variables of the launch.
+fn launch_of(build: &Build, project: Option<&Project>, given: &BTreeMap<String, String>, spec: &BuildSpec) -> BuildLaunch {
     let environment = build.environment();
     let of_project = project.and_then(Project::environment);
     let all = environment.map(ProjectEnvironment::environment_variables).unwrap_or_default();
     let inherited = of_project.map(ProjectEnvironment::environment_variables).unwrap_or_default();
-    let is_own = |variable: &&EnvironmentVariable| given.contains_key(variable.name()) || !inherited.contains(variable);
-    let own: Vec<&EnvironmentVariable> = all.iter().filter(is_own).collect();
+    let is_given = |name: &str| given.contains_key(name) || spec.secrets.contains_key(name);
+    let is_own = |variable: &&EnvironmentVariable| is_given(variable.name()) || !inherited.contains(variable);
     let plain = |variable: &&EnvironmentVariable| matches!(variable.r#type(), None | Some(EnvironmentVariableType::Plaintext));
+    let (own, secrets): (Vec<&EnvironmentVariable>, Vec<_>) = all.iter().filter(is_own).partition(plain);
+    let is_reference = |variable: &&EnvironmentVariable| {
+        let secret = spec.secrets.get(variable.name()).map(|secret| reference(secret, &spec.repository));
+        secret.is_some_and(|(value, kind)| variable.value() == value && variable.r#type() == Some(&kind))
+    };
+    let has_other_secrets = secrets.len() != spec.secrets.len() || !secrets.iter().all(is_reference);
     let machine = |environment: Option<&ProjectEnvironment>| {
         environment.map(|environment| {
             (
@@ -379,7 +405,7 @@ fn launch_of(build: &Build, project: Option<&Project>, given: &BTreeMap<String, 
             )
         })
     };
-    let expected_role = role.map(RoleArn::as_str).or(project.and_then(Project::service_role));
+    let expected_role = spec.role.as_ref().map(RoleArn::as_str).or(project.and_then(Project::service_role));
     let is_of_project = machine(environment) == machine(of_project)
         && build.service_role().map(role_name) == expected_role.map(role_name)
         && build.secondary_sources().is_empty();
@@ -392,7 +418,7 @@ fn launch_of(build: &Build, project: Option<&Project>, given: &BTreeMap<String, 
         buildspec: source.and_then(ProjectSource::buildspec).map(ToOwned::to_owned),
         timeout: build.timeout_in_minutes(),
         queued_timeout: build.queued_timeout_in_minutes(),
-        has_more: !is_of_project || !own.iter().all(plain),
+        has_more: !is_of_project || has_other_secrets,
         variables: VariablesDigest::of(own.into_iter().map(|variable| (variable.name(), variable.value()))),
     }
 }

@@ -66,6 +66,13 @@ impl Build {
                 cause: format!("the commit could not be checked out: {message}"),
             };
         }
+        if let Some(report) = &stop.report
+            && let Some(end) = without_secrets(report)
+            && !interrupted
+            && !signalled
+        {
+            return end;
+        }
         // Exit code 0 comes from the script, even if another process of its container ran out of memory.
         let out_of_memory = exit_code != Some(0) && container_reason.is_some_and(|reason| reason.starts_with(OUT_OF_MEMORY));
         if let Some(report) = by_itself {
@@ -129,6 +136,22 @@ fn service_message(stop: &Stop, container: Option<&ContainerEnd>) -> String {
         _ => service.to_owned(),
     };
     truncate(&message, LONGEST_MESSAGE)
+}
+
+/// The end of an attempt whose job did not get its secrets. A secret that is missing or denied is the job's own failure: another try finds it no more than
+/// this one. That a service did not answer is none of the job's.
+fn without_secrets(report: &Report) -> Option<End> {
+    let cause = || truncate(report.message.as_deref().unwrap_or("no details given"), LONGEST_MESSAGE);
+    match report.phase {
+        ReportPhase::Secrets => Some(End::Infrastructure {
+            cause: format!("the secrets could not be fetched: {}", cause()),
+        }),
+        ReportPhase::SecretRefused => Some(End::Failed {
+            exit_code: Some(report.exit_code),
+            cause: cause(),
+        }),
+        ReportPhase::Checkout | ReportPhase::CommitGone | ReportPhase::Script | ReportPhase::Unknown => None,
+    }
 }
 
 /// The cause of a failure, from the agent's report.

@@ -9,6 +9,7 @@ use super::suite::SuiteConfig;
 use crate::executor::{AgentTemplate, Demand, Script, Unmet};
 use crate::ids::{AgentName, BuildId, JobName, RepositoryName, RunId};
 use crate::run::trigger::Push;
+use crate::secret::{self, Secrets};
 use crate::spec::{Bearing, BuildSpec, Relaunch, RetryPolicy};
 use crate::yaml::{FieldPath, FileError, SUITE_FILE, suggestion};
 
@@ -53,6 +54,7 @@ fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &Suit
         agent: job.agent.as_str(),
         script: &script,
         environment: &job.environment,
+        secrets: &secret::lines(&job.secrets, &push.repository),
         artifacts: &job.artifacts,
     };
     if let Err(Unmet { key, message }) = executor.kind().check(&demand) {
@@ -70,6 +72,7 @@ fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &Suit
         executor,
         script,
         environment: job.environment.clone(),
+        secrets: job.secrets.clone(),
         critical: job.critical,
         timeout: job.timeout,
         queue_timeout: job.queue_timeout,
@@ -86,7 +89,8 @@ fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &Suit
     })
 }
 
-/// The build of a script outside of pipeline files: a job of the suite, or the script of a CodePipeline action. Limits and retries are the defaults.
+/// The build of a script outside of pipeline files: a job of the suite with this name, or the script of a CodePipeline action. Limits and
+/// retries are the defaults. Only a job of the suite has secrets.
 ///
 /// # Errors
 /// If the agent does not exist, the repository may not use it, or it does not serve the push's branch or tag. The error names the field `agent`.
@@ -110,12 +114,13 @@ pub fn plan_script(
         message,
         excerpt: None,
     };
-    let template = match on_behalf {
-        OnBehalf::Suite => config
-            .agents
-            .get(agent)
-            .ok_or_else(|| refused(format!("there is no agent `{agent}`")))?,
-        OnBehalf::Action => permitted(agent, &push.repository, config, refused)?,
+    let (template, secrets) = match on_behalf {
+        OnBehalf::Suite => {
+            let template = config.agents.get(agent);
+            let template = template.ok_or_else(|| refused(format!("there is no agent `{agent}`")))?;
+            (template, config.jobs.get(&job).map(|job| job.secrets.clone()).unwrap_or_default())
+        }
+        OnBehalf::Action => (permitted(agent, &push.repository, config, refused)?, Secrets::new()),
     };
     if let Some(message) = unserved(agent, template, &push.reference) {
         return Err(refused(message));
@@ -129,6 +134,7 @@ pub fn plan_script(
         executor: template.executor.clone(),
         script: Script::Inline(script.to_owned()),
         environment: BTreeMap::new(),
+        secrets,
         critical: false,
         timeout: DEFAULT_TIMEOUT,
         queue_timeout: DEFAULT_QUEUE_TIMEOUT,

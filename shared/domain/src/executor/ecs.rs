@@ -10,6 +10,7 @@ use super::placement::{Misfit, Placement, is_definition};
 use super::{Capacity, Demand, ExecutorKind, LAUNCH_TIMEOUT, Logs, Unmet};
 use crate::agent::Place;
 use crate::ids::{AgentId, AttemptId};
+use crate::secret;
 use crate::spec::BuildSpec;
 use crate::yaml::{FieldPath, FileError, Flag, LogGroup, Name, OneOrMany, Source};
 
@@ -27,7 +28,7 @@ pub const OVERRIDES_LIMIT: usize = 8192;
 /// Space kept free below the limit: for the overrides' own JSON, and for a longer attempt number or bucket name than at planning time.
 const OVERRIDES_MARGIN: usize = 512;
 
-/// How much of the overrides a job's own variables and the patterns of its artifacts may take. The rest is for the variables of every agent, and for
+/// How much of the overrides a job's own variables, the names of its secrets and the patterns of its artifacts may take. The rest is for the variables of every agent, and for
 /// the place of a script that is kept elsewhere.
 const LARGEST_ENVIRONMENT: usize = 6_000;
 
@@ -167,12 +168,26 @@ impl ExecutorKind for EcsExecutor {
                 ),
             });
         }
+        let of_secrets = if demand.secrets.is_empty() {
+            0
+        } else {
+            size_of([(secret::VARIABLE, demand.secrets)])
+        };
+        let size = size + of_secrets;
+        if size > LARGEST_ENVIRONMENT {
+            return Err(Unmet {
+                key: "secrets",
+                message: format!(
+                    "the names of secrets and the variables of the job take {size} bytes as JSON: at most {LARGEST_ENVIRONMENT} fit into an ECS task"
+                ),
+            });
+        }
         let size = size + size_of([("BELLHOP_ARTIFACTS", demand.artifacts.join("\n").as_str())]);
         if !demand.artifacts.is_empty() && size > LARGEST_ENVIRONMENT {
             return Err(Unmet {
                 key: "artifacts",
                 message: format!(
-                    "the patterns and the variables of the job take {size} bytes as JSON: at most {LARGEST_ENVIRONMENT} fit into an ECS task"
+                    "the patterns, the variables and the names of secrets of the job take {size} bytes as JSON: at most {LARGEST_ENVIRONMENT} fit into an ECS task"
                 ),
             });
         }

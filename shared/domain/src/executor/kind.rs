@@ -102,6 +102,8 @@ pub struct Demand<'a> {
     pub script: &'a Script,
     /// The job's own variables.
     pub environment: &'a BTreeMap<String, String>,
+    /// Its secrets, as the agent is given them ([`lines`](crate::secret::lines)); empty without secrets.
+    pub secrets: &'a str,
     /// The patterns of its artifacts.
     pub artifacts: &'a [String],
 }

@@ -114,7 +114,7 @@ pub struct Report {
     /// Its line in the script.
     #[serde(default)]
     pub line: Option<u32>,
-    /// More details for people: Git's last messages if the checkout failed.
+    /// More details for people: Git's last messages if the checkout failed, or which secret could not be fetched, and why.
     #[serde(default)]
     pub message: Option<String>,
 }
@@ -127,6 +127,13 @@ pub enum ReportPhase {
     Checkout,
     /// The commit is no longer in the repository; the script never ran.
     CommitGone,
+    /// The job's secrets could not be fetched now; the script never ran.
+    Secrets,
+    /// A secret of the job is missing, denied, or no value for a variable; the script never ran.
+    SecretRefused,
     /// The script ran.
     Script,
+    /// A phase of a newer agent, about which this version knows nothing.
+    #[serde(other)]
+    Unknown,
 }

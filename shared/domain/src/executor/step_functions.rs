@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::pages::{Pages, ResourceName, console_of};
 use super::placement::{Misfit, Placement};
-use super::{Capacity, ExecutorKind, LaunchId};
+use super::{Capacity, Demand, ExecutorKind, LaunchId, Unmet};
 use crate::ids::{AgentId, AttemptId};
 use crate::yaml::{Arn, FieldPath, FileError, Source};
 
@@ -72,6 +72,21 @@ impl ExecutorKind for StepFunctionsExecutor {
         input(environment).to_string().len() + INPUT_MARGIN <= INPUT_LIMIT
     }
 
+    /// There is no agent of Bellhop's that could fetch secrets.
+    fn check(&self, demand: &Demand<'_>) -> Result<(), Unmet> {
+        demand.script_of_its_own()?;
+        if demand.secrets.is_empty() {
+            return Ok(());
+        }
+        Err(Unmet {
+            key: "secrets",
+            message: format!(
+                "secrets need an agent on ECS or CodeBuild, and `{}` is none: expected no `secrets`; the state machine can read them itself",
+                demand.agent
+            ),
+        })
+    }
+
     /// Only the execution of the template's state machine with the attempt's name: a state machine may start others with its own input and name.
     fn check_placement(&self, agent: &AgentId, attempt: &AttemptId, placement: &Placement) -> Result<(), Misfit> {
         let name = ResourceName::of(agent, "states").ok_or(Misfit::Place)?;
@@ -125,7 +140,7 @@ mod tests {
     use super::*;
     use crate::agent::{environment, fits_environment};
     use crate::config::SuiteConfig;
-    use crate::executor::{Demand, Executor, Script};
+    use crate::executor::{Executor, Script};
     use crate::spec::BuildSpec;
     use crate::testing::spec;
 
@@ -225,18 +240,27 @@ mod tests {
     }
 
     #[test]
-    fn a_buildspec_needs_codebuild() {
-        let demand = |script| {
+    fn a_buildspec_needs_codebuild_and_secrets_an_agent_that_fetches_them() {
+        let demand = |script, secrets| {
             let demand = Demand {
                 agent: "release",
                 script: &script,
                 environment: &BTreeMap::new(),
+                secrets,
                 artifacts: &["dist/*".to_owned()],
             };
             release().check(&demand)
         };
-        assert_eq!(demand(Script::Inline("make release".to_owned())), Ok(()));
-        let unmet = demand(Script::Buildspec("release.yml".to_owned())).unwrap_err();
+        let script = || Script::Inline("make release".to_owned());
+        assert_eq!(demand(script(), ""), Ok(()));
+        let unmet = demand(script(), "TOKEN ssm /bellhop/shop/token").unwrap_err();
+        assert_eq!(unmet.key, "secrets");
+        assert!(
+            unmet
+                .message
+                .starts_with("secrets need an agent on ECS or CodeBuild, and `release` is none")
+        );
+        let unmet = demand(Script::Buildspec("release.yml".to_owned()), "").unwrap_err();
         assert_eq!(unmet.key, "buildspec");
         assert_eq!(
             unmet.message,

@@ -55,7 +55,7 @@ const SHOWN: [&str; 25] = [
     "timeout",
 ];
 /// Keys below which nothing is shown: users name what is in them.
-const PRIVATE: [&str; 2] = ["environment", "metadata"];
+const PRIVATE: [&str; 3] = ["environment", "metadata", "secrets"];
 
 /// How much of a line an error shows, in characters.
 const LONGEST_EXCERPT: usize = 80;

@@ -165,6 +165,7 @@ impl Given {
             }),
             script: Script::Inline("make test\n# größer: 日本語 \" \\ \u{1f642}".to_owned()),
             environment: BTreeMap::from([("EMPTY".to_owned(), String::new())]),
+            secrets: BTreeMap::new(),
             critical: false,
             timeout: Duration::from_secs(5400),
             queue_timeout: Duration::from_secs(90),

@@ -43,6 +43,11 @@ const BUILDSPEC_ERROR: &str = "YAML_FILE_ERROR";
 /// CodeBuild failed:
 const SERVICE_ERROR: &str = "INTERNAL_SERVICE_ERROR";
 
+/// CodeBuild could not fetch a variable from Parameter Store (<https://github.com/aws/aws-cdk/issues/11032>):
+const PARAMETER_ERROR: &str = "Decrypted Variables Error";
+/// CodeBuild could not fetch a variable from Secrets Manager (<https://github.com/aws/aws-codebuild-docker-images/issues/475>):
+const SECRET_ERROR: &str = "Secrets Manager Error";
+
 /// CodeBuild's message if Git does not find a commit in the repository
 /// (<https://docs.aws.amazon.com/codebuild/latest/userguide/troubleshooting.html>).
 const NO_REFERENCE: &str = "reference not found";
@@ -199,6 +204,17 @@ impl BuildFacts {
             _ if phase.is_before_the_build() => (phase.cause_of_no_start(), None),
             _ if phase.status.as_deref() == Some("FAULT") || phase.says(SERVICE_ERROR) => (StopCause::Other, None),
             _ if phase.says(BUILDSPEC_ERROR) => (StopCause::Definition, None),
+            "DOWNLOAD_SOURCE" if phase.says(PARAMETER_ERROR) || phase.says(SECRET_ERROR) => (
+                StopCause::Exited,
+                Some(Report {
+                    phase: match phase.class() {
+                        Class::Throttled | Class::AccountLimit | Class::NoCapacity | Class::Transient => ReportPhase::Secrets,
+                        Class::Permanent | Class::Unknown => ReportPhase::SecretRefused,
+                    },
+                    message: Some(phase.words()),
+                    ..script(1, None)
+                }),
+            ),
             "DOWNLOAD_SOURCE" => (
                 StopCause::Exited,
                 Some(Report {
@@ -255,11 +271,14 @@ impl PhaseFacts {
 
     /// The end of a build that never ran. A temporary cause uses up no retry.
     fn cause_of_no_start(&self) -> StopCause {
-        let messages = self.contexts.iter().map(|context| context.message.as_str());
-        match Class::of_reasons(messages) {
+        match self.class() {
             Class::Throttled | Class::AccountLimit | Class::NoCapacity | Class::Transient => StopCause::NotNow,
             Class::Permanent | Class::Unknown => StopCause::FailedToStart,
         }
+    }
+
+    fn class(&self) -> Class {
+        Class::of_reasons(self.contexts.iter().map(|context| context.message.as_str()))
     }
 
     fn is_before_the_build(&self) -> bool {

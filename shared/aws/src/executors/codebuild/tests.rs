@@ -99,6 +99,37 @@ async fn start_of(spec: &BuildSpec) -> Value {
 }
 
 #[tokio::test]
+async fn codebuild_fetches_the_secrets_that_the_build_names() {
+    let managed = |key: Option<&str>| Secret::SecretsManager {
+        name: "db".to_owned(),
+        key: key.map(ToOwned::to_owned),
+    };
+    let secrets = [
+        ("DB", managed(Some("password"))),
+        ("WHOLE", managed(None)),
+        ("TOKEN", Secret::Parameter("npm-token".to_owned())),
+    ];
+    let spec = BuildSpec {
+        secrets: secrets.map(|(name, secret)| (name.to_owned(), secret)).into(),
+        ..spec()
+    };
+    let started = start_of(&spec).await;
+    let given = started["environmentVariablesOverride"].as_array().unwrap();
+    let variable = |name: &str| {
+        let found: Vec<&Value> = given.iter().filter(|variable| variable["name"] == name).collect();
+        found
+            .into_iter()
+            .map(|found| format!("{} {}", found["type"], found["value"]))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(variable("TOKEN"), [r#""PARAMETER_STORE" "/bellhop/shop/npm-token""#]);
+    assert_eq!(variable("DB"), [r#""SECRETS_MANAGER" "/bellhop/shop/db:password""#]);
+    assert_eq!(variable("WHOLE"), [r#""SECRETS_MANAGER" "/bellhop/shop/db""#]);
+    assert_eq!(variable("BELLHOP_SECRETS"), [""; 0]);
+    assert_eq!(variable("BELLHOP_RUN").len(), 1);
+}
+
+#[tokio::test]
 async fn a_build_is_started_with_all_that_it_takes() {
     let started = start_of(&spec()).await;
     let expected = json!({

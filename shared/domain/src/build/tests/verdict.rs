@@ -139,6 +139,50 @@ fn a_failed_checkout_is_no_fault_of_the_job() {
 }
 
 #[test]
+fn a_secret_that_is_refused_fails_the_job_and_one_that_cannot_be_fetched_now_does_not() {
+    let report = |phase| Report {
+        phase,
+        message: Some("TOKEN: there is no parameter /bellhop/shop/token".to_owned()),
+        ..script_ended(92)
+    };
+    Story::new(spec())
+        .up()
+        .stopped("1a", reporting(exited(92), report(ReportPhase::SecretRefused)))
+        .expect_finished(Outcome::Failed, "TOKEN: there is no parameter /bellhop/shop/token");
+    Story::new(never_retried())
+        .up()
+        .stopped("1a", reporting(exited(92), report(ReportPhase::Secrets)))
+        .expect_finished(
+            Outcome::InfrastructureFailed,
+            "the secrets could not be fetched: TOKEN: there is no parameter /bellhop/shop/token",
+        );
+    Story::new(spec())
+        .up()
+        .stopped("1a", reporting(exited(92), report(ReportPhase::Secrets)))
+        .expect_retries(&[0, 1]);
+}
+
+#[test]
+fn a_report_of_a_refused_secret_makes_no_success_of_another_exit_code() {
+    for phase in [ReportPhase::Secrets, ReportPhase::SecretRefused, ReportPhase::Unknown] {
+        let report = Report { phase, ..script_ended(0) };
+        let story = Story::new(never_retried()).up().stopped("1a", reporting(exited(3), report));
+        assert_ne!(story.build.outcome(), Some(Outcome::Succeeded), "{phase:?}");
+    }
+}
+
+#[test]
+fn a_phase_of_a_newer_agent_leaves_the_exit_code_to_decide() {
+    let text = r#"{"version":2,"phase":"something-new","exit-code":7}"#;
+    let report: Report = serde_json::from_str(text).unwrap();
+    assert_eq!(report.phase, ReportPhase::Unknown);
+    Story::new(never_retried())
+        .up()
+        .stopped("1a", reporting(exited(7), report))
+        .expect_finished(Outcome::Failed, "the script ended with exit code 7");
+}
+
+#[test]
 fn a_checkout_cut_off_by_sigterm_on_spot_was_an_interruption() {
     let report = Report {
         phase: ReportPhase::Checkout,

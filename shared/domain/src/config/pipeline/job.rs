@@ -9,6 +9,7 @@ use super::images::images;
 use super::model::{Job, Work, job_path};
 use super::raw::{EnvName, Never, RawEvents, RawJob, RawOn};
 use super::retry::retry_policy;
+use super::secrets::secrets;
 use crate::config::filter::PushFilter;
 use crate::ids::JobName;
 use crate::spec::RetryPolicy;
@@ -48,6 +49,7 @@ pub(super) fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, Fi
         }
         environment.insert(key, value);
     }
+    let secrets = secrets(source, &at.clone().key("secrets"), raw.secrets, &environment)?;
     let timeout = timeout(source, &at.clone().key("timeout"), raw.timeout, DEFAULT_TIMEOUT)?;
     let queue_timeout = self::timeout(source, &at.clone().key("queue-timeout"), raw.queue_timeout, DEFAULT_QUEUE_TIMEOUT)?;
     let retry = match raw.retry {
@@ -70,6 +72,7 @@ pub(super) fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, Fi
         agent: raw.agent.0,
         work,
         environment,
+        secrets,
         critical: raw.critical.0,
         timeout,
         queue_timeout,

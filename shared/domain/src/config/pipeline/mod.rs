@@ -1,7 +1,7 @@
 //! The pipeline file, `.bellhop.yaml`: a repository's jobs.
 //!
 //! Here is the file as a whole, and which jobs a push starts. `raw` is the file's text as serde reads it, and `model` has the checked types. `job`
-//! checks one job, with `filters`, `artifacts`, `images` and `retry` for its longer keys; `order` sorts the jobs and refuses cycles. Values that the suite
+//! checks one job, with `filters`, `artifacts`, `images`, `retry` and `secrets` for its longer keys; `order` sorts the jobs and refuses cycles. Values that the suite
 //! configuration has too, such as durations, are in `yaml::values`, and the matching of patterns is in `config::filter`.
 //!
 //! A new key of a job: `raw` reads it, `job` checks it into `model`, `config::plan` puts it into the build's `spec` where the build needs it, and
@@ -18,6 +18,7 @@ mod model;
 mod order;
 mod raw;
 mod retry;
+mod secrets;
 
 use std::collections::HashMap;
 
@@ -25,6 +26,8 @@ use self::filters::globs;
 pub(super) use self::job::{DEFAULT_QUEUE_TIMEOUT, DEFAULT_TIMEOUT, script};
 pub use self::model::{Concurrency, Job, Select, Work};
 use self::raw::RawFile;
+pub(super) use self::raw::{EnvName, RawSecret};
+pub(super) use self::secrets::secrets;
 use crate::ids::{JobName, Reference};
 use crate::yaml::Source;
 use crate::yaml::{Document, Id};

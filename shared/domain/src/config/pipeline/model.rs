@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::config::filter::PushFilter;
 use crate::ids::{AgentName, JobName, Reference};
 use crate::patterns::Globs;
+use crate::secret::Secrets;
 use crate::spec::{Relaunch, RetryPolicy};
 use crate::yaml::FieldPath;
 
@@ -21,6 +22,8 @@ pub struct Job {
     pub work: Work,
     /// Variables for its script.
     pub environment: BTreeMap<String, String>,
+    /// Secrets for its script.
+    pub secrets: Secrets,
     /// Never on Spot.
     pub critical: bool,
     /// How long one attempt may run.

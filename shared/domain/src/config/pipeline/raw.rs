@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::ids::{AgentName, JobName};
 use crate::patterns::Pattern;
+use crate::secret::{LONGEST_KEY, LONGEST_NAME, MOST_PARTS, Secret, is_key, is_name};
 use crate::spec::{Relaunch, RetryOn};
 use crate::yaml::quoted;
 use crate::yaml::{Entries, Flag, Id, OneOrMany, Timespan, Version, Whole, Word, WordOr};
@@ -30,6 +31,8 @@ pub(super) struct RawJob {
     pub(super) buildspec: Option<String>,
     #[serde(default)]
     pub(super) environment: Entries<EnvName, String>,
+    #[serde(default)]
+    pub(super) secrets: Entries<EnvName, RawSecret>,
     #[serde(default)]
     pub(super) critical: Flag,
     pub(super) timeout: Option<Timespan>,
@@ -144,7 +147,7 @@ impl Word for RetryOn {
 }
 
 /// The name of a variable that the file sets.
-pub(super) struct EnvName(pub(super) String);
+pub(in crate::config) struct EnvName(pub(super) String);
 
 impl<'de> Deserialize<'de> for EnvName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -167,4 +170,75 @@ impl<'de> Deserialize<'de> for EnvName {
         }
         Ok(Self(name))
     }
+}
+
+/// A reference to a secret as the file has it: the name of a parameter, or a mapping for a secret of Secrets Manager. No error repeats the text: somebody may
+/// have written the secret itself there.
+pub(in crate::config) struct RawSecret(pub(super) Secret);
+
+impl<'de> Deserialize<'de> for RawSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reference;
+
+        impl<'de> Visitor<'de> for Reference {
+            type Value = RawSecret;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a parameter, such as npm-token, or a mapping such as `{ secrets-manager: db, key: password }`")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<RawSecret, E> {
+                secret_name(text.to_owned()).map(Secret::Parameter).map(RawSecret)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawSecret, A::Error> {
+                let raw = RawManaged::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(RawSecret(Secret::SecretsManager {
+                    name: raw.secrets_manager.0,
+                    key: raw.key.map(|RawKey(key)| key),
+                }))
+            }
+        }
+
+        deserializer.deserialize_any(Reference)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawManaged {
+    secrets_manager: RawName,
+    key: Option<RawKey>,
+}
+
+struct RawName(String);
+
+impl<'de> Deserialize<'de> for RawName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        secret_name(String::deserialize(deserializer)?).map(Self)
+    }
+}
+
+struct RawKey(String);
+
+impl<'de> Deserialize<'de> for RawKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if is_key(&text) {
+            return Ok(Self(text));
+        }
+        Err(D::Error::custom(format!(
+            "not a valid key: expected the name of a field of the secret, with up to {LONGEST_KEY} letters, digits, '.', '_' and '-'"
+        )))
+    }
+}
+
+fn secret_name<E: Error>(text: String) -> Result<String, E> {
+    if is_name(&text) {
+        return Ok(text);
+    }
+    Err(E::custom(format!(
+        "not a valid name of a secret: expected its name below the repository's prefix, such as npm-token or protected/deploy-key: up to \
+         {LONGEST_NAME} letters, digits, '.', '_' and '-', in up to {MOST_PARTS} parts with '/' between them"
+    )))
 }

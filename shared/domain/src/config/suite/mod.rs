@@ -14,12 +14,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::pipeline::script;
+use super::pipeline::{EnvName, RawSecret, script, secrets};
 use crate::alarm::Remedy;
 use crate::backup::Definition;
-use crate::executor::{AgentTemplate, RawTemplate};
+use crate::executor::{AgentTemplate, Demand, RawTemplate, Script, Unmet};
 use crate::ids::{AgentName, JobName, Reference, RepositoryName, RoleArn};
 use crate::patterns::{RefPattern, Refs};
+use crate::secret::{self, Secrets};
 use crate::spec::Successes;
 use crate::yaml::Source;
 use crate::yaml::{Document, Entries, Id, Name, OneOrMany, Version};
@@ -88,6 +89,8 @@ pub struct SuiteJob {
     pub branch: String,
     /// Its shell script.
     pub run: String,
+    /// Secrets of the repository for its script.
+    pub secrets: Secrets,
 }
 
 /// Which messages are sent.
@@ -200,11 +203,29 @@ impl Check<'_> {
                 agent: raw.agent.0,
                 repository: raw.repository.0,
                 branch: raw.branch.0,
-                run: script(self.source, &at.key("run"), raw.run)?,
+                run: script(self.source, &at.clone().key("run"), raw.run)?,
+                secrets: secrets(self.source, &at.clone().key("secrets"), raw.secrets, &BTreeMap::new())?,
             };
+            self.possible(&at, &job)?;
             jobs.insert(name, job);
         }
         Ok(jobs)
+    }
+
+    /// Checks that the job's agent can do what it asks for.
+    fn possible(&self, at: &FieldPath, job: &SuiteJob) -> Result<(), FileError> {
+        let Some(template) = self.agents.get(&job.agent) else {
+            return Ok(());
+        };
+        let demand = Demand {
+            agent: job.agent.as_str(),
+            script: &Script::Inline(job.run.clone()),
+            environment: &BTreeMap::new(),
+            secrets: &secret::lines(&job.secrets, &job.repository),
+            artifacts: &[],
+        };
+        let checked = template.executor.kind().check(&demand);
+        checked.map_err(|Unmet { key, message }| self.source.error(&at.clone().key(key), message))
     }
 }
 
@@ -247,4 +268,6 @@ struct RawSuiteJob {
     repository: Id<RepositoryName>,
     branch: Name,
     run: String,
+    #[serde(default)]
+    secrets: Entries<EnvName, RawSecret>,
 }

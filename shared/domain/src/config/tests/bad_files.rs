@@ -54,11 +54,11 @@ fn a_job_with_a_mistake() {
     for (job, expected) in [
         (
             "run: x\ntimout: 3m",
-            "line 6, jobs.test: unknown key `timout`; did you mean `timeout`? (known: on, agent, run, buildspec, environment, critical, timeout, queue-timeout, relaunch, retry, needs, artifacts, images)",
+            "line 6, jobs.test: unknown key `timout`; did you mean `timeout`? (known: on, agent, run, buildspec, environment, secrets, critical, timeout, queue-timeout, relaunch, retry, needs, artifacts, images)",
         ),
         (
             "run: x\nsteps: []",
-            "line 6, jobs.test: unknown key `steps`; did you mean `run`? (known: on, agent, run, buildspec, environment, critical, timeout, queue-timeout, relaunch, retry, needs, artifacts, images)",
+            "line 6, jobs.test: unknown key `steps`; did you mean `run`? (known: on, agent, run, buildspec, environment, secrets, critical, timeout, queue-timeout, relaunch, retry, needs, artifacts, images)",
         ),
         ("run: x\nrun: y", "line 6, jobs.test: `run` appears twice"),
         (

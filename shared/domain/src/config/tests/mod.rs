@@ -8,6 +8,7 @@ mod filters;
 mod good_files;
 mod plans;
 mod roles;
+mod secrets;
 
 use super::PipelineFile;
 

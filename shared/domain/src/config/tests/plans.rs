@@ -6,16 +6,17 @@ use crate::config::{OffRef, OnBehalf, PipelineFile, Select, SuiteConfig, gated, 
 use crate::executor::{CodeBuildExecutor, EcsExecutor, Executor, Script};
 use crate::ids::{JobName, RunId};
 use crate::run::trigger::Push;
+use crate::secret::Secret;
 use crate::spec::{Bearing, BuildSpec, Relaunch, RetryPolicy, Successes};
 
-const AGENTS: &str = "version: 1
+pub(super) const AGENTS: &str = "version: 1
 agents:
   small: { ecs: { clusters: { spot: s, on-demand: d }, task-definition: t, subnets: [n] } }
   secret: { ecs: { cluster: c, task-definition: t, subnets: [n] }, restricted: true }
   docker: { codebuild: { project: p } }
 ";
 
-fn push(reference: &str) -> Push {
+pub(super) fn push(reference: &str) -> Push {
     Push {
         trigger: "event".to_owned(),
         repository: "shop".parse().unwrap(),
@@ -27,7 +28,7 @@ fn push(reference: &str) -> Push {
     }
 }
 
-fn try_plan(file: &str, config: &str, reference: &str, changed: Option<&[&str]>) -> Result<Vec<BuildSpec>, String> {
+pub(super) fn try_plan(file: &str, config: &str, reference: &str, changed: Option<&[&str]>) -> Result<Vec<BuildSpec>, String> {
     let push = push(reference);
     let run = RunId::derive("ci", &push.trigger, &push.reference);
     let file = PipelineFile::parse(file).unwrap();
@@ -43,7 +44,7 @@ fn names(builds: &[BuildSpec]) -> Vec<&str> {
 #[test]
 fn a_build_is_frozen_with_all_that_it_takes() {
     let text = pipeline(
-        "run: make\nenvironment: { A: b }\ncritical: true\ntimeout: 5m\nqueue-timeout: 6m\nrelaunch: stopped\nretry: never\nartifacts: [report.xml, 'dist/**']\nimages: 'ci/shop:{commit}'",
+        "run: make\nenvironment: { A: b }\nsecrets: { TOKEN: npm-token }\ncritical: true\ntimeout: 5m\nqueue-timeout: 6m\nrelaunch: stopped\nretry: never\nartifacts: [report.xml, 'dist/**']\nimages: 'ci/shop:{commit}'",
         "",
     );
     let builds = try_plan(&text, &format!("{AGENTS}notify: {{ successes: none }}\n"), "refs/heads/main", None).unwrap();
@@ -70,6 +71,7 @@ fn a_build_is_frozen_with_all_that_it_takes() {
             }),
             script: Script::Inline("make".to_owned()),
             environment: [("A".to_owned(), "b".to_owned())].into(),
+            secrets: [("TOKEN".to_owned(), Secret::Parameter("npm-token".to_owned()))].into(),
             critical: true,
             timeout: Duration::from_secs(300),
             queue_timeout: Duration::from_secs(360),
@@ -273,7 +275,7 @@ fn artifacts_that_fit_into_no_task() {
     assert!(fits_environment(build, &"b".repeat(63)));
     assert_eq!(
         try_plan(&job(1_899), AGENTS, "refs/heads/main", None).unwrap_err(),
-        ".bellhop.yaml, line 7, jobs.test.artifacts: the patterns and the variables of the job take 6001 bytes as JSON: at most 6000 fit into an ECS task"
+        ".bellhop.yaml, line 7, jobs.test.artifacts: the patterns, the variables and the names of secrets of the job take 6001 bytes as JSON: at most 6000 fit into an ECS task"
     );
     let codebuild = job(1_899).replace("agent: small", "agent: docker");
     assert_eq!(

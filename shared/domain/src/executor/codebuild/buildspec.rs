@@ -16,9 +16,15 @@ use crate::ids::{AttemptId, RepositoryName};
 const TIMEOUT: RangeInclusive<u64> = 5..=2160;
 /// The queued timeouts in minutes that CodeBuild accepts.
 const QUEUED_TIMEOUT: RangeInclusive<u64> = 5..=480;
-/// Variables that only other agents need. CodeBuild has the script in the buildspec, uploads the artifacts by itself, and returns the result in its
-/// API.
-const OF_OTHERS: [&str; 4] = ["BELLHOP_SCRIPT", "BELLHOP_RESULT_URI", "BELLHOP_ARTIFACTS", "BELLHOP_ARTIFACTS_URI"];
+/// Variables that only other agents need. CodeBuild has the script in the buildspec, fetches the secrets and uploads the artifacts by itself, and
+/// returns the result in its API.
+const OF_OTHERS: [&str; 5] = [
+    "BELLHOP_SCRIPT",
+    "BELLHOP_RESULT_URI",
+    "BELLHOP_SECRETS",
+    "BELLHOP_ARTIFACTS",
+    "BELLHOP_ARTIFACTS_URI",
+];
 /// The file of the script.
 const SCRIPT_FILE: &str = "bellhop-script";
 /// The file that bash reads before the script.

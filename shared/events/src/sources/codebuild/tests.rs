@@ -253,6 +253,34 @@ fn a_source_that_cannot_be_had_is_a_failed_checkout() {
 }
 
 #[test]
+fn a_secret_that_codebuild_cannot_fetch_is_no_failed_checkout() {
+    for (context, expected) in [
+        (
+            "Decrypted Variables Error: AccessDeniedException: User: arn:aws:sts::123456789012:assumed-role/ci/AWSCodeBuild-1 is not authorized to perform: ssm:GetParameters",
+            ReportPhase::SecretRefused,
+        ),
+        (
+            "Decrypted Variables Error: parameter does not exist: /bellhop/shop/token",
+            ReportPhase::SecretRefused,
+        ),
+        (
+            "Secrets Manager Error: ResourceNotFoundException: Secrets Manager can't find the specified secret.",
+            ReportPhase::SecretRefused,
+        ),
+        (
+            "Decrypted Variables Error: ThrottlingException: Rate exceeded",
+            ReportPhase::Secrets,
+        ),
+    ] {
+        let stop = stop("FAILED", &[phase("DOWNLOAD_SOURCE", "FAILED", context)]);
+        let report = stop.report.unwrap();
+        assert_eq!((stop.cause, report.phase), (StopCause::Exited, expected), "{context}");
+        assert_eq!(report.message.unwrap(), format!("DOWNLOAD_SOURCE: {context}"));
+        assert_ne!(report.exit_code, 0);
+    }
+}
+
+#[test]
 fn what_fails_first_counts_in_whatever_order_it_is_told() {
     let mut phases = [
         phase("PROVISIONING", "SUCCEEDED", ": "),
