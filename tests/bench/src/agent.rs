@@ -19,6 +19,8 @@ const TIMES: usize = 5;
 /// What a script prints in all: this file so many times, which is 1 GiB.
 const FILE: usize = 64 << 20;
 const REPEATED: usize = 16;
+/// The secret of a script whose output is searched for it.
+const SECRET: &str = "TOKEN ssm /bellhop/shop/token";
 /// How large the artifact is, in bytes.
 const ARTIFACT: u64 = 256 << 20;
 /// What a script prints first.
@@ -33,6 +35,8 @@ pub(crate) struct Agent {
     pub(crate) start_ms: Beside,
     /// Of a gigabyte of lines, read from the process's output.
     pub(crate) mib_per_second: Beside,
+    /// The same with a secret to look for, which is not in it.
+    pub(crate) masking_mib_per_second: Summary,
     /// The agent's peak while a short script runs, without requests.
     pub(crate) peak_mib: f64,
     /// Its peak while a gigabyte is printed.
@@ -63,9 +67,10 @@ pub(crate) fn agent(program: &Path, s3: &str) -> anyhow::Result<Agent> {
         }
     }
     let much = format!("{line}\ncat {}", vec![place.lines.to_string_lossy(); REPEATED].join(" "));
-    let (mut speeds, mut bash_speeds, mut peak_printing_mib) = (Vec::new(), Vec::new(), 0_f64);
+    let (mut speeds, mut masking_speeds, mut bash_speeds, mut peak_printing_mib) = (Vec::new(), Vec::new(), Vec::new(), 0_f64);
     for _ in 0..TIMES {
         let (agent, bash) = (place.run(&much, &[])?, place.alone(&much)?);
+        masking_speeds.push(place.run(&much, &[("BELLHOP_SECRETS", SECRET)])?.mib_per_second());
         ensure!(agent.bytes > bash.bytes && bash.bytes >= FILE * REPEATED, "some output is missing");
         speeds.push(agent.mib_per_second());
         bash_speeds.push(bash.mib_per_second());
@@ -82,6 +87,7 @@ pub(crate) fn agent(program: &Path, s3: &str) -> anyhow::Result<Agent> {
     Ok(Agent {
         start_ms: Beside::of(starts, bash_starts)?,
         mib_per_second: Beside::of(speeds, bash_speeds)?,
+        masking_mib_per_second: Summary::of(masking_speeds).context("nothing was measured")?,
         peak_mib: short.peak_mib,
         peak_printing_mib,
         peak_uploading_mib: uploaded.peak_mib,

@@ -284,6 +284,11 @@ fn reply_to(state: &mut State, service: &str, operation: &str, body: &Value, par
             let first = first.map(|(started_by, overrides)| described(TASK, started_by, overrides));
             json!({ "tasks": first.into_iter().collect::<Vec<_>>() })
         }
+        ("ssm", "GetParameters") => {
+            let names = body["Names"].as_array().into_iter().flatten();
+            let parameters = names.map(|name| json!({ "Name": name, "Value": "ghp_0123456789abcdefghijklmnopqrstuvwxyz" }));
+            json!({ "Parameters": parameters.collect::<Vec<_>>() })
+        }
         ("codebuild", "StartBuild") => json!({ "build": { "id": "ci-docker:1", "arn": BUILD } }),
         ("codepipeline", "PutJobSuccessResult" | "PutJobFailureResult") => json!({}),
         ("backup", "StartBackupJob") => json!({ "BackupJobId": "b1", "CreationDate": MOMENT }),

@@ -43,6 +43,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let text =
         std::fs::read_to_string(root().join("docs/explanation/architecture.md")).context("cannot read docs/explanation/architecture.md")?;
     let rows = rows_of(&text)?;
+    stack.aws.put_parameter(secrets::PARAMETER, secrets::OF_THE_STORE).await?;
     // Only what is invoked here reaches the functions.
     stack.stand_in.events().set_publishing(false);
     stack.stand_in.codepipeline().set_invoking(false);

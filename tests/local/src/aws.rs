@@ -205,6 +205,13 @@ impl LocalAws {
             .collect())
     }
 
+    /// Stores a secret in Parameter Store.
+    pub(crate) async fn put_parameter(&self, name: &str, value: &str) -> anyhow::Result<()> {
+        let asked = json!({ "Name": name, "Value": value, "Type": "SecureString" });
+        self.json("ssm", "AmazonSSM.PutParameter", &asked).await?;
+        Ok(())
+    }
+
     /// Writes an object.
     pub(crate) async fn put_object(&self, bucket: &str, key: &str, text: String) -> anyhow::Result<()> {
         let url = format!("{}/{bucket}/{key}", self.url);

@@ -12,6 +12,13 @@ use xtask::functions::FUNCTIONS;
 
 /// The value of a variable of a job's. It goes to the job's agent, and nowhere else.
 pub(crate) const OF_THE_JOB: &str = "correct-horse-battery-staple";
+/// The value of a parameter that a job names in `secrets`, and the parameter's name. Its agent fetches the value; everything else has only the name.
+pub(crate) const OF_THE_STORE: &str = "a-key-that-only-the-script-has";
+pub(crate) const PARAMETER: &str = "/bellhop/shop/registry-key";
+/// A command that prints that value in the job's log.
+pub(crate) const PRINTS: &str = "echo \"the key is <$KEY>\"";
+/// What the log has of it.
+const MASKED: &str = "the key is <***>";
 /// A value in an event of CodeBuild's.
 pub(crate) const OF_CODEBUILD: &str = "a-plain-text-variable-of-a-project";
 /// Values in an event of CodePipeline's.
@@ -40,7 +47,7 @@ impl Found {
     /// # Errors
     /// A secret is somewhere; or there is a place in which not even the canary is, so that nothing can be said of it.
     fn hold_no_secrets(&self, places: &[&'static str]) -> anyhow::Result<()> {
-        let secrets = [OF_THE_JOB, OF_CODEBUILD, SECRET_KEY, SESSION_TOKEN]
+        let secrets = [OF_THE_JOB, OF_THE_STORE, OF_CODEBUILD, SECRET_KEY, SESSION_TOKEN]
             .into_iter()
             .chain(OF_THE_ARTIFACTS)
             .chain(ARTIFACT_CREDENTIALS);
@@ -144,10 +151,23 @@ pub(crate) async fn are_nowhere(stack: &Stack, answers: &[String]) -> anyhow::Re
             found.add("reports", report);
         }
     }
-    for line in agents_said(stack) {
+    let said = agents_said(stack);
+    ensure!(
+        said.iter().any(|text| text.contains(MASKED)),
+        "no agent has fetched the secret that its job names: {MASKED:?} is in none of {} logs",
+        said.len()
+    );
+    for line in said {
         found.add("agents", line);
     }
     let calls = stack.stand_in.journal().entries();
+    let reference = format!("KEY ssm {PARAMETER}");
+    ensure!(
+        calls
+            .iter()
+            .any(|entry| entry.operation == "RunTask" && is_given(entry, &reference)),
+        "no task was given the reference {reference:?}"
+    );
     for operation in ["RunTask", "StartBuild", "StartExecution"] {
         let mut launches = calls.iter().filter(|entry| entry.operation == operation);
         ensure!(
@@ -277,6 +297,7 @@ mod tests {
         assert!(clean().hold_no_secrets(&["logs"]).is_ok());
         for secret in [
             OF_THE_JOB,
+            OF_THE_STORE,
             OF_CODEBUILD,
             SECRET_KEY,
             SESSION_TOKEN,

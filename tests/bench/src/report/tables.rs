@@ -174,6 +174,11 @@ pub(super) fn of_agent(agent: &Agent) -> String {
         spread(&mib_per_second.agent, 0),
         spread(&mib_per_second.bash, 0),
     ]);
+    table.add_row([
+        "MiB/s of the same, with a secret to mask".to_owned(),
+        spread(&agent.masking_mib_per_second, 0),
+        String::new(),
+    ]);
     for (what, mib) in [
         ("peak MiB, a short script", agent.peak_mib),
         ("peak MiB, 1 GiB printed", agent.peak_printing_mib),

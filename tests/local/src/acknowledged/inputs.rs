@@ -12,9 +12,10 @@ pub(super) fn passes() -> String {
     job("'true'")
 }
 
-/// A job that fails with the command that is looked for in everything that is printed and sent.
+/// A job that prints the secret that its agent has fetched, and then fails with the command that is looked for in everything that is printed and sent.
 pub(super) fn fails() -> String {
-    job(secrets::CANARY)
+    let job = job(&format!("{}; {}", secrets::PRINTS, secrets::CANARY));
+    format!("{job}    secrets: {{ KEY: registry-key }}\n")
 }
 
 /// The same on CodeBuild.
