@@ -1,12 +1,14 @@
 //! The input of an agent: its environment, and the places of its files in the bucket.
 
+pub mod launched;
+
 use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use crate::executor::{Capacity, Script};
-use crate::ids::{AgentId, AttemptId, RepositoryName};
+use crate::executor::{Capacity, Place, Script};
+use crate::ids::{AttemptId, RepositoryName};
 use crate::secret;
 use crate::spec::BuildSpec;
 
@@ -32,8 +34,7 @@ pub fn environment(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bu
     set("BELLHOP_COMMIT", spec.commit.to_string());
     set("BELLHOP_REF", spec.reference.full());
     set("BELLHOP_CAPACITY", capacity.to_string());
-    let place = spec.executor.kind().place(spec, attempt);
-    let own = place.folder(IDENTITY);
+    let own = place(spec, attempt).folder(IDENTITY);
     set("BELLHOP_RESULT_URI", format!("s3://{bucket}/{}", own.report()));
     match &spec.script {
         Script::Inline(text) => set("BELLHOP_SCRIPT", text.clone()),
@@ -69,55 +70,10 @@ pub fn script_key(repository: &RepositoryName, script: &str) -> String {
     format!("scripts/{repository}/{}", HEXLOWER.encode(&Sha256::digest(script)))
 }
 
-/// Where the agents of an attempt leave files in the bucket: each in a folder of its own, which AWS names.
-///
-/// A task's folder is `ROLE-ID:TASK-ID`, the `aws:userid` of its credentials
-/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#principaltable>), and its role may write in the folder of that name
-/// only. In front of it stand as many characters as the policy has, so that no folder can pass for another one inside it. The folder of another agent is named
-/// after the last part of its id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The beginning of the keys, up to the folder. Ends in a slash.
-    pub above: String,
-    /// What follows the folder: empty, or it ends in a slash.
-    pub below: String,
-}
-
-impl Place {
-    /// The place in a folder.
-    #[must_use]
-    pub fn folder(&self, name: &str) -> Folder {
-        Folder(format!("{}{name}/{}", self.above, self.below))
-    }
-
-    /// The place of an agent, out of all the folders that there are. Folders of other agents may be among them. None if the agent left nothing, or if two
-    /// folders could be its own: then somebody's credentials have a name that only the agent's should have.
-    pub fn folder_of<'a>(&self, agent: &AgentId, folders: impl IntoIterator<Item = &'a str>) -> Option<Folder> {
-        let id = agent.last();
-        let mut own = folders
-            .into_iter()
-            .filter(|name| name.strip_suffix(id).is_some_and(|rest| rest.is_empty() || rest.ends_with(':')));
-        let name = own.next()?;
-        own.next().is_none().then(|| self.folder(name))
-    }
-}
-
-/// The place of one agent's files. Ends in a slash.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Folder(String);
-
-impl Folder {
-    /// The key of the agent's report.
-    #[must_use]
-    pub fn report(&self) -> String {
-        format!("{}result.json", self.0)
-    }
-
-    /// The beginning of the artifacts' keys; their paths in the checkout follow it. Ends in a slash.
-    #[must_use]
-    pub fn artifacts(&self) -> String {
-        format!("{}artifacts/", self.0)
-    }
+/// Where the agents of an attempt leave files in the bucket.
+#[must_use]
+pub fn place(spec: &BuildSpec, attempt: &AttemptId) -> Place {
+    spec.executor.kind().place(attempt, &spec.repository, spec.role.is_some())
 }
 
 /// The key of a finished run's report in the bucket.
@@ -188,7 +144,7 @@ mod tests {
     const TASK: &str = "arn:aws:ecs:us-east-1:123456789012:task/ci/0a1b";
 
     fn folder_among(agent: &str, folders: &[&str]) -> Option<String> {
-        let place = spec().executor.kind().place(&spec(), &attempt());
+        let place = place(&spec(), &attempt());
         let folder = place.folder_of(&agent.parse().unwrap(), folders.iter().copied());
         folder.map(|folder| folder.report())
     }
@@ -223,7 +179,7 @@ mod tests {
 
     #[test]
     fn no_agent_can_write_into_the_folder_of_another() {
-        let place = spec().executor.kind().place(&spec(), &attempt());
+        let place = place(&spec(), &attempt());
         let folder = place.folder("AROA1:0a1b");
         for key in [
             folder.report(),

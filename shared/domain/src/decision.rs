@@ -1,6 +1,6 @@
 //! The result of `decide`.
 
-use crate::executor::Misfit;
+use std::fmt;
 
 /// The result of an event for a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,27 @@ pub enum Ignored {
     Full,
 }
 
+/// Why an event does not fit its build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misfit {
+    /// Its account is not its agent's.
+    Account,
+    /// Its agent is one of another service, or runs in no place of the build's agent template.
+    Place,
+    /// Its agent runs another definition than that of the build's agent template.
+    Definition,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Account => "from another account than its agent's",
+            Self::Place => "about an agent in no cluster, project or state machine of the build's agent template",
+            Self::Definition => "about an agent with another task definition than that of the build's agent template",
+        })
+    }
+}
+
 impl Ignored {
     /// Whether the event may be made up, or about a task that imitates an agent. An event that arrives before the reply to its agent's launch is
     /// committed can look the same.
@@ -45,8 +66,8 @@ impl Ignored {
     }
 }
 
-impl std::fmt::Display for Ignored {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Ignored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Stale => "a duplicate, or older than what is known",
             Self::NothingNew => "already known",

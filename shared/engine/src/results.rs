@@ -1,6 +1,7 @@
 //! The results of an attempt in the bucket: its artifacts, and the counts of its test reports.
 
-use bellhop_domain::agent::Place;
+use bellhop_domain::agent;
+use bellhop_domain::executor::Place;
 use bellhop_domain::ids::{AgentId, AttemptId};
 use bellhop_domain::results::found::{Artifact, Image, MOST_ARTIFACTS, Results, Tests};
 use bellhop_domain::results::junit::{self, Counted, JunitError};
@@ -23,11 +24,11 @@ const SEALED_SIDE_BY_SIDE: usize = 16;
 const MOST_HASHED: u64 = 256 * 1024 * 1024;
 
 /// What a build's deciding agent left: its artifacts, and the images that the job says it pushes.
-pub(crate) async fn collect(engine: &Engine, spec: &BuildSpec, attempt: &AttemptId, agent: &AgentId) -> Result<Results, Fault> {
+pub(crate) async fn collect(engine: &Engine, spec: &BuildSpec, attempt: &AttemptId, by: &AgentId) -> Result<Results, Fault> {
     let mut results = if spec.artifacts.is_empty() {
         Results::default()
     } else {
-        in_bucket(engine, &spec.executor.kind().place(spec, attempt), agent).await?
+        in_bucket(engine, &agent::place(spec, attempt), by).await?
     };
     for image in &spec.images {
         let (repository, tag) = image.split_once(':').unwrap_or((image, "latest"));

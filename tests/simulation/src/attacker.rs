@@ -8,6 +8,7 @@ mod lies;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bellhop_domain::agent;
 use bellhop_domain::executor::Placement;
 use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::ids::{AgentId, AttemptId, BuildId, InstanceId};
@@ -141,7 +142,7 @@ fn forge_report(world: &mut World, victim: &BuildId) {
     };
     let Some(attempt) = build.attempts.last() else { return };
     let of = build.attempt_id(attempt.number);
-    let place = build.spec.executor.kind().place(&build.spec, &of);
+    let place = agent::place(&build.spec, &of);
     let of_victim = |task: &&Task| Some(&task.agent) == attempt.agent.as_ref();
     let theirs = world.ecs.tasks.iter().find(of_victim).map(Task::folder);
     let mut running = world
@@ -226,12 +227,12 @@ pub(crate) fn identify(world: &World, agent: &AgentId) -> Option<(AttemptId, Obs
     Some((imitation.attempt.clone(), imitation.observation(world.now)))
 }
 
-/// Somebody is told to stop who is no agent of the suite's.
+/// A stop of something that is no agent of the suite's.
 pub(crate) fn stopped(world: &mut World, agent: &AgentId) {
     checks::stopped_other(world, agent);
 }
 
-/// Everybody is told to stop who carries the name of a task's attempt.
+/// A stop of everything that carries the name of a task's attempt.
 pub(crate) fn stopped_by_name(world: &mut World, task: usize) {
     let Some(attempt) = world.ecs.tasks.get(task).map(|task| task.attempt.clone()) else {
         return;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use bellhop_domain::agent::{Folder, Place};
 use bellhop_domain::executor::observation::Report;
+use bellhop_domain::executor::{Folder, Place};
 use bellhop_domain::ids::{AttemptId, BuildId};
 use bellhop_domain::results::found::{Artifact, Seal};
 

@@ -15,9 +15,10 @@ use aws_sdk_codebuild::types::{
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use bellhop_domain::agent;
 use bellhop_domain::agent::environment;
+use bellhop_domain::agent::launched::{BuildLaunch, VariablesDigest};
 use bellhop_domain::executor::codebuild::buildspec::{self, FAILED};
-use bellhop_domain::executor::launched::{BuildLaunch, VariablesDigest};
 use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::executor::{self, Capacity, CodeBuildExecutor, LaunchId};
 use bellhop_domain::ids::{AgentId, AttemptId, RepositoryName, RoleArn};
@@ -323,7 +324,7 @@ fn artifacts(spec: &BuildSpec, attempt: &AttemptId, bucket: &str) -> Result<Proj
     let artifacts = if spec.artifacts.is_empty() {
         ProjectArtifacts::builder().r#type(ArtifactsType::NoArtifacts)
     } else {
-        let place = spec.executor.kind().place(spec, attempt);
+        let place = agent::place(spec, attempt);
         let (path, name) = buildspec::artifacts_place(&place);
         ProjectArtifacts::builder()
             .r#type(ArtifactsType::S3)

@@ -60,7 +60,7 @@ pub enum BuildEvent {
         spent: bool,
     },
     /// The service described an agent: one that the record has, or one that is proven to be launched for the attempt
-    /// ([`launched`](crate::executor::launched)).
+    /// ([`launched`](crate::agent::launched)).
     Agent {
         /// The attempt.
         attempt: u32,

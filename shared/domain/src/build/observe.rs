@@ -11,9 +11,9 @@ use super::event::BuildEvent;
 use super::record::Build;
 use super::state::{BuildState, Phase, Slot};
 use super::verdict::remark;
-use crate::decision::Ignored;
+use crate::decision::{Ignored, Misfit};
+use crate::executor::Placement;
 use crate::executor::observation::{AgentStatus, Observation, Stop};
-use crate::executor::{Misfit, Placement};
 use crate::ids::AgentId;
 
 impl Build {

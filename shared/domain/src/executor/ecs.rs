@@ -6,12 +6,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::pages::{Pages, ResourceName, console_of};
-use super::placement::{Misfit, Placement, is_definition};
+use super::place::Place;
+use super::placement::{Placement, is_definition};
 use super::{Capacity, Demand, ExecutorKind, LAUNCH_TIMEOUT, Logs, Unmet};
-use crate::agent::Place;
-use crate::ids::{AgentId, AttemptId};
+use crate::decision::Misfit;
+use crate::ids::{AgentId, AttemptId, RepositoryName};
 use crate::secret;
-use crate::spec::BuildSpec;
 use crate::yaml::{FieldPath, FileError, Flag, LogGroup, Name, OneOrMany, Source};
 
 /// The name of this executor.
@@ -141,14 +141,16 @@ impl ExecutorKind for EcsExecutor {
     }
 
     /// A run's id always has ten characters, as the policies of agents' roles rely on.
-    fn place(&self, spec: &BuildSpec, attempt: &AttemptId) -> Place {
+    fn place(&self, attempt: &AttemptId, repository: &RepositoryName, has_own_role: bool) -> Place {
+        let AttemptId { build, number } = attempt;
         Place {
             // The repository's role reads what is below its repository's name.
-            above: match spec.role {
-                Some(_) => format!("repositories/{}/{}/", spec.repository, spec.id.run),
-                None => format!("runs/{}/", spec.id.run),
+            above: if has_own_role {
+                format!("repositories/{repository}/{}/", build.run)
+            } else {
+                format!("runs/{}/", build.run)
             },
-            below: format!("{}/{}/", spec.id.job, attempt.number),
+            below: format!("{}/{number}/", build.job),
         }
     }
 

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::capacity::Capacity;
 use super::logs::Logs;
 use super::pages::Pages;
-use super::placement::{Misfit, Placement};
-use crate::agent::Place;
-use crate::ids::{AgentId, AttemptId};
+use super::place::Place;
+use super::placement::Placement;
+use crate::decision::Misfit;
+use crate::ids::{AgentId, AttemptId, RepositoryName};
 use crate::record::Performer;
-use crate::spec::BuildSpec;
 
 /// How long an accepted agent may take to start. Fargate pulls large images in minutes; an agent that takes longer never starts. If a group of
 /// instances finds no Spot capacity, its tasks stay PROVISIONING; the build then falls back to on-demand capacity.
@@ -53,9 +53,10 @@ pub trait ExecutorKind {
 
     /// Where the agents of an attempt leave files in the bucket. By default in a folder that is named after the last part of the agent's id. A policy cannot
     /// bind an agent to such a folder: what keeps others from it is that they do not know its name.
-    fn place(&self, spec: &BuildSpec, attempt: &AttemptId) -> Place {
+    /// `has_own_role` says whether the agents have a role of the repository.
+    fn place(&self, attempt: &AttemptId, repository: &RepositoryName, _has_own_role: bool) -> Place {
         Place {
-            above: format!("builds/{}/{attempt}/", spec.repository),
+            above: format!("builds/{repository}/{attempt}/"),
             below: String::new(),
         }
     }

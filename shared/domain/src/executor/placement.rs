@@ -1,7 +1,7 @@
 //! Where an agent runs, and from which definition, as an event says it. An event is believed only if that fits the build.
 //!
 //! A principal that may start a task can give it the name of an attempt (`startedBy`, `BELLHOP_*` variables), and one that may invoke a function can make
-//! up an event. So an event never gives an attempt its agent (see [`launched`](super::launched)): it only reports a change of an agent that the build's
+//! up an event. So an event never gives an attempt its agent (see [`launched`](crate::agent::launched)): it only reports a change of an agent that the build's
 //! record has already, and only if account, place and definition fit.
 //!
 //! Limit: a principal that may invoke the function itself can send it an event about a recorded agent in which everything fits. EventBridge does not
@@ -11,9 +11,8 @@
 //! (<https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>): `DescribeTasks` may still show the task as running, and each such end
 //! would wait for a poll. And the read quota of ECS would then limit how many builds can end at a time.
 
-use std::fmt;
-
 use super::pages::ResourceName;
+use crate::decision::Misfit;
 
 /// What an event says about its agent, as far as it does: what is missing does not count as wrong.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,27 +23,6 @@ pub struct Placement {
     pub place: Option<String>,
     /// The task definition, as `family:revision` or ARN; only for ECS.
     pub definition: Option<String>,
-}
-
-/// Why an event does not fit its build.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Misfit {
-    /// Its account is not its agent's.
-    Account,
-    /// Its agent is one of another service, or runs in no place of the build's agent template.
-    Place,
-    /// Its agent runs another definition than that of the build's agent template.
-    Definition,
-}
-
-impl fmt::Display for Misfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Account => "from another account than its agent's",
-            Self::Place => "about an agent in no cluster, project or state machine of the build's agent template",
-            Self::Definition => "about an agent with another task definition than that of the build's agent template",
-        })
-    }
 }
 
 impl Placement {
@@ -66,7 +44,7 @@ impl Placement {
 }
 
 /// Whether two names or ARNs of a cluster or project are of the same one: an ARN ends with the name.
-pub(super) fn is_same_name(one: &str, other: &str) -> bool {
+pub(crate) fn is_same_name(one: &str, other: &str) -> bool {
     last_part(one) == last_part(other)
 }
 
@@ -77,7 +55,7 @@ fn last_part(name: &str) -> &str {
 
 /// Whether a task's definition is the one that a template names as `family`, `family:revision` or ARN. Without a revision, each revision is: ECS takes the
 /// latest.
-pub(super) fn is_definition(template: &str, definition: &str) -> bool {
+pub(crate) fn is_definition(template: &str, definition: &str) -> bool {
     let parts = |name: &'_ str| {
         let name = last_part(name).to_owned();
         match name.split_once(':') {

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::pages::{Pages, ResourceName, console_of};
-use super::placement::{Misfit, Placement};
+use super::placement::Placement;
 use super::{Capacity, Demand, ExecutorKind, LaunchId, Unmet};
+use crate::decision::Misfit;
 use crate::ids::{AgentId, AttemptId};
 use crate::yaml::{Arn, FieldPath, FileError, Source};
 

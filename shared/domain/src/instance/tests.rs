@@ -3,8 +3,7 @@
 
 use super::record::KEEP;
 use super::*;
-use crate::decision::{Decision, Ignored};
-use crate::executor::Misfit;
+use crate::decision::{Decision, Ignored, Misfit};
 use crate::outbox::EffectId;
 use crate::record::{Decides, Step};
 use crate::testing::t;

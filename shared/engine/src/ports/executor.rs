@@ -50,7 +50,7 @@ pub trait Executor: Send + Sync {
     async fn stop(&self, agent: &AgentId, reason: &str) -> Result<(), Fault>;
 
     /// The agents that a launch of an attempt started and that have not stopped, as far as known. An agent that only carries the attempt's name is not
-    /// among them: see [`bellhop_domain::executor::launched`].
+    /// among them: see [`bellhop_domain::agent::launched`].
     async fn find(&self, spec: &BuildSpec, attempt: &AttemptId) -> Result<Vec<Observation>, Fault>;
 
     /// The states of agents. An agent that no longer exists has no observation; one whose description cannot be parsed is left out.
@@ -59,7 +59,7 @@ pub trait Executor: Send + Sync {
     async fn describe(&self, agents: &[AgentId]) -> (Vec<(AgentId, Option<Observation>)>, Option<Fault>);
 
     /// The state of an agent, also of one that has stopped, if a launch of the attempt started it; `None` if that is not proven
-    /// ([`bellhop_domain::executor::launched`]), or the agent does not exist.
+    /// ([`bellhop_domain::agent::launched`]), or the agent does not exist.
     async fn prove(&self, spec: &BuildSpec, attempt: &AttemptId, agent: &AgentId) -> Result<Option<Observation>, Fault>;
 
     /// The attempt whose name an agent carries, and its state, for an event that does not identify it; `None` if it is foreign, or no longer exists. That

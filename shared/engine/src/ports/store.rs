@@ -1,8 +1,8 @@
 //! The suite's bucket.
 
 use async_trait::async_trait;
-use bellhop_domain::agent::{Folder, Place};
 use bellhop_domain::executor::observation::Report;
+use bellhop_domain::executor::{Folder, Place};
 use bellhop_domain::ids::AgentId;
 use bellhop_domain::results::found::{Artifact, Seal};
 use jiff::Timestamp;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bellhop_domain::agent;
 use bellhop_domain::build::{Build, BuildEffect, BuildEvent, BuildNews, BuildState, ONCE_MORE_AFTER, Phase, Refusal};
 use bellhop_domain::decision::Ignored;
 use bellhop_domain::executor::LaunchId;
@@ -145,7 +146,7 @@ impl Record for Build {
         if self.spec.executor.kind().leaves_report() && stop.report.is_none() && !says_all {
             let since = stop.at.unwrap_or(open.polled_at);
             let id = self.attempt_id(*attempt);
-            let place = self.spec.executor.kind().place(&self.spec, &id);
+            let place = agent::place(&self.spec, &id);
             let report = async {
                 match engine.store.folder(&place, agent).await? {
                     Some(folder) => engine.store.agent_report(&folder).await,

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bellhop_domain::agent::{Folder, Place};
 use bellhop_domain::build::Refusal;
 use bellhop_domain::executor::observation::{AgentStatus, Observation, Report};
 use bellhop_domain::executor::{Capacity, LaunchId, ecs};
+use bellhop_domain::executor::{Folder, Place};
 use bellhop_domain::ids::{AgentId, AttemptId, CommitId, PipelineJobId, RepositoryName};
 use bellhop_domain::measure::Measure;
 use bellhop_domain::message::Message;

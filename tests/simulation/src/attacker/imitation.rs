@@ -1,6 +1,6 @@
 //! Tasks, builds and executions that carry the name of an attempt, and differ from its launch in one thing at least.
 
-use bellhop_domain::executor::launched::{BuildLaunch, ContainerLaunch, ExecutionLaunch, TaskLaunch, VariablesDigest};
+use bellhop_domain::agent::launched::{BuildLaunch, ContainerLaunch, ExecutionLaunch, TaskLaunch, VariablesDigest};
 use bellhop_domain::executor::observation::{AgentStatus, ContainerEnd, Observation, Report, ReportPhase, Stop, StopCause};
 use bellhop_domain::executor::{Capacity, Executor, LaunchId, Placement};
 use bellhop_domain::ids::{AgentId, AttemptId};

@@ -1,5 +1,6 @@
 //! The life cycle: every step of a task, and what follows from it.
 
+use bellhop_domain::agent;
 use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::observation::{Report, ReportPhase};
 use bellhop_model::ecs::{
@@ -227,7 +228,7 @@ impl World {
             return;
         };
         let spec = &build.record.spec;
-        let place = spec.executor.kind().place(spec, &task.attempt);
+        let place = agent::place(spec, &task.attempt);
         let name = task.folder();
         write(self.bucket.open(&place, &name, &task.attempt));
     }

@@ -1,7 +1,7 @@
 //! Mistakes that believe an event, or a description, too easily.
 
+use bellhop_domain::agent::launched::{BuildLaunch, TaskLaunch};
 use bellhop_domain::build::BuildEvent;
-use bellhop_domain::executor::launched::{BuildLaunch, TaskLaunch};
 use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::executor::{Capacity, Executor, Placement};
 use bellhop_domain::ids::AttemptId;
@@ -22,11 +22,11 @@ mutants! {
     EVENTS_ADOPT: "events-adopt" within 200,
     /// A second agent that an event names is stopped.
     EVENTS_STOP: "events-stop" within 200,
-    /// A described agent is taken for an attempt's if place, definition and name are right, whatever else it was started with.
+    /// A described agent is taken for an attempt's if place, definition and name are right, with any overrides.
     OVERRIDES_NOT_COMPARED: "overrides-not-compared" within 500,
     /// Every agent that a list shows under an attempt's name is the attempt's.
     LISTED_ARE_OWN: "listed-are-own" within 2000,
-    /// The agent that has used up a launch's token is the launch's, whoever started it.
+    /// The agent that has used up a launch's token is the launch's, independent of who started it.
     HOLDER_ADOPTED: "token-holder-adopted" within 500,
     /// The policy of agents' roles lets an agent write its report in the place of another one.
     REPORTS_ANYWHERE: "reports-anywhere" within 500,

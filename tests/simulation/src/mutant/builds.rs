@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use bellhop_domain::agent::{Folder, Place};
 use bellhop_domain::build::{Build, BuildEffect, BuildState, Phase, StopReason};
+use bellhop_domain::executor::{Folder, Place};
 use bellhop_domain::ids::AgentId;
 use bellhop_domain::outcome::Outcome;
 

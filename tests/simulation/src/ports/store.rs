@@ -1,8 +1,8 @@
 //! S3: the suite's configuration, reports and artifacts.
 
 use async_trait::async_trait;
-use bellhop_domain::agent::{Folder, Place};
 use bellhop_domain::executor::observation::Report;
+use bellhop_domain::executor::{Folder, Place};
 use bellhop_domain::ids::{AgentId, AttemptId};
 use bellhop_domain::results::found::{Artifact, Seal};
 use bellhop_engine::Fault;

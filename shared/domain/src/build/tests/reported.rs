@@ -1,7 +1,8 @@
 //! Events about agents: which are believed.
 
 use super::*;
-use crate::executor::{Misfit, Placement};
+use crate::decision::Misfit;
+use crate::executor::Placement;
 
 const ACCOUNT: &str = "123456789012";
 

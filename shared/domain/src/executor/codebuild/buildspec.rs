@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::agent::Place;
-use crate::executor::Script;
+use crate::executor::{Place, Script};
 use crate::ids::{AttemptId, RepositoryName};
 
 /// The timeouts in minutes that CodeBuild accepts. Bellhop itself enforces shorter ones.
@@ -507,7 +506,7 @@ mod tests {
             project: "ci-docker".to_owned(),
             logs: None,
         }
-        .place(&spec, &attempt());
+        .place(&attempt(), &spec.repository, false);
         assert_eq!(artifacts_place(&place), ("builds/shop/abcdefghij/test/2", "artifacts"));
         let folder = place.folder("0a1b");
         assert_eq!(folder.artifacts(), "builds/shop/abcdefghij/test/2/0a1b/artifacts/");

@@ -10,8 +10,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::pages::{Pages, ResourceName, console_of};
-use super::placement::{Misfit, Placement};
+use super::placement::Placement;
 use super::{Capacity, Demand, ExecutorKind, LAUNCH_TIMEOUT, Logs, Unmet};
+use crate::decision::Misfit;
 use crate::ids::{AgentId, AttemptId};
 use crate::yaml::{LogGroup, Name};
 

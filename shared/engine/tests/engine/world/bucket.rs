@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use bellhop_domain::agent::{Folder, Place};
 use bellhop_domain::executor::observation::Report;
+use bellhop_domain::executor::{Folder, Place};
 use bellhop_domain::ids::AgentId;
 use bellhop_domain::results::found::{Artifact, Seal};
 use bellhop_engine::Fault;

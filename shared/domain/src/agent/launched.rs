@@ -8,12 +8,10 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::Capacity;
-use super::codebuild::{self, CodeBuildExecutor, buildspec};
-use super::ecs::EcsExecutor;
-use super::placement::{is_definition, is_same_name};
-use super::step_functions::{self, StepFunctionsExecutor};
-use crate::agent::environment;
+use super::environment;
+use crate::executor::codebuild::{self, buildspec};
+use crate::executor::placement::{is_definition, is_same_name};
+use crate::executor::{Capacity, CodeBuildExecutor, EcsExecutor, StepFunctionsExecutor, step_functions};
 use crate::ids::AttemptId;
 use crate::spec::BuildSpec;
 
