@@ -78,6 +78,7 @@ class Agent:
             values["BELLHOP_SCRIPT"] = script
         values.update(environment)
         self.values = {name: value for name, value in values.items() if value is not None}
+        self.program = PROGRAM
         self.process = None
 
     def start(self, log=None):
@@ -85,7 +86,7 @@ class Agent:
         self.log.touch()
         with open(self.log if log is None else log, "wb") as log:
             self.process = subprocess.Popen(
-                [str(PROGRAM)], cwd=self.work, env={"AWS_ENDPOINT_URL_STS": self.store.url, **self.values}, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                [str(self.program)], cwd=self.work, env={"AWS_ENDPOINT_URL_STS": self.store.url, **self.values}, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
         return self
 

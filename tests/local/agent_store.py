@@ -125,6 +125,9 @@ class Store(http.server.ThreadingHTTPServer):
         self.asked = []
         # How often credentials were asked for.
         self.credentials = 0
+        # Who asks, and what they may: an action and a key with its bucket.
+        self.identity = IDENTITY
+        self.permits = lambda _action, _key: True
         # How often the identity was asked for, and whether it is.
         self.identities = 0
         self.unknown = False
@@ -180,6 +183,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(200, json.dumps({"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": TOKEN, "Expiration": expires}).encode())
         if not self.is_signed(b""):
             return self.refuse(403, "SignatureDoesNotMatch", "no")
+        if not self.server.permits("s3:GetObject", self.key()):
+            return self.refuse(403, "AccessDenied", "denied")
         path = self.file()
         if not path.is_file():
             return self.refuse(404, "NoSuchKey", "The specified key does not exist.")
@@ -193,7 +198,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.server.unknown:
             text = "<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code><Message>expired</Message></Error></ErrorResponse>"
             return self.answer(403, text.encode())
-        result = f"<GetCallerIdentityResult><UserId>{IDENTITY}</UserId></GetCallerIdentityResult>"
+        result = f"<GetCallerIdentityResult><UserId>{self.server.identity}</UserId></GetCallerIdentityResult>"
         return self.answer(200, f"<GetCallerIdentityResponse>{result}</GetCallerIdentityResponse>".encode())
 
     def do_PUT(self):
@@ -202,6 +207,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = self.file()
         if not self.is_signed(body):
             return self.refuse(403, "SignatureDoesNotMatch", "no")
+        if not server.permits("s3:PutObject", self.key()):
+            return self.refuse(403, "AccessDenied", "denied")
         if server.cuts > 0:
             server.cuts -= 1
             self.close_connection = True

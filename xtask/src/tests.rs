@@ -24,7 +24,7 @@ use crate::steps::Steps;
 const KILL: [&str; 5] = ["kill", "--builds", "10", "--kills", "30"];
 
 /// The steps, and what each does.
-const STEPS: [(&str, &str); 30] = [
+const STEPS: [(&str, &str); 31] = [
     ("format", "rustfmt"),
     (
         "functions",
@@ -41,6 +41,7 @@ const STEPS: [(&str, &str); 30] = [
     ("deployed", "the templates, deployed to ministack"),
     ("security", "the templates, by checkov and by AWS's rules of Guard"),
     ("entrypoint", "the agent"),
+    ("attacks", "attacks on the functions, the agents and their roles, each a test"),
     ("environment", "what variables the functions ask for"),
     ("operations", "what operations of AWS the functions hold"),
     ("schemas", "the JSON Schemas of users' files, against the parsers"),
@@ -48,7 +49,7 @@ const STEPS: [(&str, &str); 30] = [
         "install",
         "the commands of the documents, from docs/how-to/install.md to docs/how-to/remove.md, and what is left afterwards",
     ),
-    ("rust", "every test of the workspace but the simulation"),
+    ("rust", "every test of the workspace but the simulation and the attacks"),
     ("ledgers", "the ledger on other implementations of DynamoDB"),
     (
         "simulation",
@@ -73,8 +74,10 @@ const STEPS: [(&str, &str); 30] = [
 const QUICK: [&str; 7] = ["format", "functions", "lints", "documents", "template", "rules", "rust"];
 /// The tests that a quick run leaves out: hundreds of builds that share a few places, over and over. They take half of the time of all tests.
 const SLOW: &str = "limits_of_agents::";
-/// The tests that have a step and a profile of their own.
-const SIMULATION: [&str; 2] = ["worlds::", "flows::"];
+/// The attacks among the scenarios.
+const ATTACKS: &str = "attacks::";
+/// The tests that have a step of their own: those of the simulation, which have a profile of their own, too, and the attacks.
+const ELSEWHERE: [&str; 3] = ["worlds::", "flows::", ATTACKS];
 
 /// The steps whose requests, answers and events are recorded for the step `models`.
 const RECORDED: [&str; 8] = [
@@ -249,11 +252,15 @@ impl Tests<'_> {
             with.args(["with", "--"]).arg(cargo.as_std().get_program());
             with.args(["test", "--quiet", "--workspace", "--all-features", "--no-fail-fast"]);
             // Not by leaving out its package: without that, others would be compiled with other features, and again.
-            with.arg("--").args(SIMULATION.iter().flat_map(|tests| ["--skip", *tests]));
+            with.arg("--").args(ELSEWHERE.iter().flat_map(|tests| ["--skip", *tests]));
             if self.options.quick {
                 with.args(["--skip", SLOW]);
             }
             self.steps.run("rust", &mut with).await?;
+        }
+        if self.wants("attacks") {
+            tokio::try_join!(self.functions(), self.local_aws())?;
+            self.steps.run("attacks-on-functions", &mut scenarios(ATTACKS)).await?;
         }
         // The one mostly waits for its servers, and their folders of compiled code differ.
         tokio::try_join!(self.ledgers(), self.simulation())?;
@@ -336,6 +343,13 @@ impl Tests<'_> {
             let mut tests = suite(self.local_aws().await?, "entrypoint");
             self.steps.run("entrypoint", tests.env("BELLHOP_AGENT", agent())).await?;
         }
+        if self.wants("attacks") {
+            self.functions().await?;
+            let node = self.node().await?;
+            let mut tests = suite(self.local_aws().await?, "attacks");
+            tests.env("BELLHOP_NODE", node.program()).env("NODE_PATH", node.modules());
+            self.steps.run("attacks", tests.env("BELLHOP_AGENT", agent())).await?;
+        }
         if self.wants("environment") {
             let binaries = &self.functions().await?.binaries;
             let mut tests = suite(self.local_aws().await?, "environment");
@@ -404,18 +418,7 @@ impl Tests<'_> {
             }
         }
         if !self.wants("rust") {
-            let mut with = self.recorded(linted(Command::new(build::local())));
-            with.args(["with", "--"]).arg(cargo().as_std().get_program());
-            // Of the whole workspace, or others would be compiled with other features, and again.
-            with.args([
-                "test",
-                "--quiet",
-                "--workspace",
-                "--all-features",
-                "--test",
-                "scenarios",
-                SCENARIOS_FOR_MODELS,
-            ]);
+            let mut with = self.recorded(scenarios(SCENARIOS_FOR_MODELS));
             self.steps.run("models-scenarios", &mut with).await?;
         }
         let venv = self.local_aws().await?;
@@ -468,6 +471,15 @@ fn linted(mut command: Command) -> Command {
         // What `cargo clippy -- --deny warnings` sets.
         .env("CLIPPY_ARGS", "--deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
     command
+}
+
+/// The scenarios whose names contain this text, with a local AWS of their own.
+fn scenarios(wanted: &str) -> Command {
+    let mut with = linted(Command::new(build::local()));
+    with.args(["with", "--"]).arg(cargo().as_std().get_program());
+    // Of the whole workspace, or others would be compiled with other features, and again.
+    with.args(["test", "--quiet", "--workspace", "--all-features", "--test", "scenarios", wanted]);
+    with
 }
 
 /// Sees that a file which clippy has something against is refused that way: how `cargo clippy` speaks to its compiler is written down nowhere.

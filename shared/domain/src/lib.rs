@@ -47,6 +47,6 @@ pub(crate) mod serde_duration;
 pub mod spec;
 #[cfg(test)]
 pub(crate) mod testing;
-pub(crate) mod text;
+pub mod text;
 pub(crate) mod time;
 mod yaml;

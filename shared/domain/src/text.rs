@@ -1,7 +1,8 @@
 //! Texts from outside, made fit for one line of a message, an error or a log.
 
 /// Whether a character changes the line that shows it: a control character, a line break, or a change of the writing direction.
-pub(crate) fn is_unfit(c: char) -> bool {
+#[must_use]
+pub fn is_unfit(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

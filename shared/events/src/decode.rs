@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use bellhop_domain::ids::InvalidId;
+use bellhop_domain::text::is_unfit;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -45,9 +46,9 @@ pub(crate) fn id<T: FromStr<Err = InvalidId>>(text: &str, path: &str) -> Result<
     text.parse().map_err(|error| Reason::Malformed(format!("{path}: {error}")))
 }
 
-/// A foreign text for one line of a log: without control characters or line breaks, at most `limit` characters.
+/// A foreign text for one line: without control characters, line breaks and changes of the writing direction, at most `limit` characters.
 pub(crate) fn clean(text: &str, limit: usize) -> String {
-    let mut rest = text.chars().map(|c| if c.is_control() || c.is_whitespace() { ' ' } else { c });
+    let mut rest = text.chars().map(|c| if is_unfit(c) || c.is_whitespace() { ' ' } else { c });
     let mut clean: String = rest.by_ref().take(limit).collect();
     if rest.next().is_some() {
         clean.push_str("...");
@@ -191,6 +192,7 @@ mod tests {
     #[test]
     fn foreign_text_becomes_one_short_line() {
         assert_eq!(clean("a\nb\u{2028}c\u{1b}[0m", 100), "a b c [0m");
+        assert_eq!(clean("a\u{202e}b\u{9b}0m", 100), "a b 0m");
         assert_eq!(clean("abcdef", 3), "abc...");
         assert_eq!(clean("abc", 3), "abc");
     }

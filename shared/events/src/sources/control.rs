@@ -6,10 +6,13 @@ use bellhop_domain::request::{At, Request, Retry, RetryWhat, Start, StartWhat};
 use bellhop_domain::run::RunClass;
 use serde_json::{Map, Value};
 
+use crate::decode::clean;
 use crate::fields::Fields;
 
 /// The verbs of requests.
 const VERBS: [&str; 5] = ["start", "cancel", "retry", "show", "list"];
+/// The most characters of a value that an error quotes.
+const LONGEST_QUOTE: usize = 50;
 /// The longest id of a request. The ledger stores it.
 const LONGEST_ID: usize = 256;
 
@@ -49,7 +52,10 @@ fn class(status: &str) -> Result<RunClass, String> {
     let class = RunClass::ALL.into_iter().find(|class| class.as_str() == status);
     class.ok_or_else(|| {
         let known = RunClass::ALL.map(RunClass::as_str).join(", ");
-        format!("list.status: {status:?} is not a status of runs: expected {known}")
+        format!(
+            "list.status: {:?} is not a status of runs: expected {known}",
+            clean(status, LONGEST_QUOTE)
+        )
     })
 }
 

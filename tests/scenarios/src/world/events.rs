@@ -29,6 +29,11 @@ impl World {
         self.push_refspec(&format!("HEAD:{reference}")).await
     }
 
+    /// Makes a branch or tag point at an earlier commit, and gives EventBridge's event of it.
+    pub async fn rewind(&self, reference: &str, commit: &str) -> Value {
+        self.push_refspec(&format!("{commit}:{reference}")).await
+    }
+
     /// Deletes a branch or tag, and gives EventBridge's event of it.
     pub async fn delete(&self, reference: &str) -> Value {
         self.push_refspec(&format!(":{reference}")).await
