@@ -191,8 +191,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.answer(200, path.read_bytes())
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        if urllib.parse.parse_qs(body).get("Action") != ["GetCallerIdentity"]:
+        """Requests of AWS's JSON protocol 1.1, and the one of STS, which has a form."""
+        server = self.server
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if "X-Amz-Target" not in self.headers:
+            return self.identity(body.decode())
+        service, operation = {"AmazonSSM.GetParameters": ("ssm", self.get_parameters), "secretsmanager.GetSecretValue": ("secretsmanager", self.get_secret)}[
+            self.headers["X-Amz-Target"]
+        ]
+        if not self.is_signed(body, service):
+            return self.fail("InvalidSignatureException", "no")
+        if server.throttles > 0:
+            server.throttles -= 1
+            return self.fail("ThrottlingException", "Rate exceeded")
+        return operation(json.loads(body))
+
+    def identity(self, form):
+        if urllib.parse.parse_qs(form).get("Action") != ["GetCallerIdentity"]:
             return self.answer(404)
         self.server.identities += 1
         if self.server.unknown:
@@ -231,20 +246,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
         return self.answer(200)
-
-    def do_POST(self):
-        """Requests of AWS's JSON protocol 1.1."""
-        server = self.server
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        service, operation = {"AmazonSSM.GetParameters": ("ssm", self.get_parameters), "secretsmanager.GetSecretValue": ("secretsmanager", self.get_secret)}[
-            self.headers["X-Amz-Target"]
-        ]
-        if not self.is_signed(body, service):
-            return self.fail("InvalidSignatureException", "no")
-        if server.throttles > 0:
-            server.throttles -= 1
-            return self.fail("ThrottlingException", "Rate exceeded")
-        return operation(json.loads(body))
 
     def get_parameters(self, request):
         server, names = self.server, request["Names"]

@@ -75,9 +75,9 @@ const QUICK: [&str; 7] = ["format", "functions", "lints", "documents", "template
 /// The tests that a quick run leaves out: hundreds of builds that share a few places, over and over. They take half of the time of all tests.
 const SLOW: &str = "limits_of_agents::";
 /// The attacks among the scenarios.
-const ATTACKS: &str = "attacks::";
-/// The tests that have a step of their own: those of the simulation, which have a profile of their own, too, and the attacks.
-const ELSEWHERE: [&str; 3] = ["worlds::", "flows::", ATTACKS];
+const ATTACKS: [&str; 2] = ["attacks::", "believed::"];
+/// The tests of the simulation, which have a step and a profile of their own.
+const SIMULATION: [&str; 2] = ["worlds::", "flows::"];
 
 /// The steps whose requests, answers and events are recorded for the step `models`.
 const RECORDED: [&str; 8] = [
@@ -252,7 +252,8 @@ impl Tests<'_> {
             with.args(["with", "--"]).arg(cargo.as_std().get_program());
             with.args(["test", "--quiet", "--workspace", "--all-features", "--no-fail-fast"]);
             // Not by leaving out its package: without that, others would be compiled with other features, and again.
-            with.arg("--").args(ELSEWHERE.iter().flat_map(|tests| ["--skip", *tests]));
+            let elsewhere = SIMULATION.iter().chain(&ATTACKS);
+            with.arg("--").args(elsewhere.flat_map(|tests| ["--skip", *tests]));
             if self.options.quick {
                 with.args(["--skip", SLOW]);
             }
@@ -260,7 +261,7 @@ impl Tests<'_> {
         }
         if self.wants("attacks") {
             tokio::try_join!(self.functions(), self.local_aws())?;
-            self.steps.run("attacks-on-functions", &mut scenarios(ATTACKS)).await?;
+            self.steps.run("attacks-on-functions", &mut scenarios(&ATTACKS)).await?;
         }
         // The one mostly waits for its servers, and their folders of compiled code differ.
         tokio::try_join!(self.ledgers(), self.simulation())?;
@@ -418,7 +419,7 @@ impl Tests<'_> {
             }
         }
         if !self.wants("rust") {
-            let mut with = self.recorded(scenarios(SCENARIOS_FOR_MODELS));
+            let mut with = self.recorded(scenarios(&[SCENARIOS_FOR_MODELS]));
             self.steps.run("models-scenarios", &mut with).await?;
         }
         let venv = self.local_aws().await?;
@@ -473,12 +474,13 @@ fn linted(mut command: Command) -> Command {
     command
 }
 
-/// The scenarios whose names contain this text, with a local AWS of their own.
-fn scenarios(wanted: &str) -> Command {
+/// The scenarios whose names contain one of these texts, with a local AWS of their own.
+fn scenarios(wanted: &[&str]) -> Command {
     let mut with = linted(Command::new(build::local()));
     with.args(["with", "--"]).arg(cargo().as_std().get_program());
     // Of the whole workspace, or others would be compiled with other features, and again.
-    with.args(["test", "--quiet", "--workspace", "--all-features", "--test", "scenarios", wanted]);
+    with.args(["test", "--quiet", "--workspace", "--all-features", "--test", "scenarios", "--"]);
+    with.args(wanted);
     with
 }
 
