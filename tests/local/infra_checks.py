@@ -24,6 +24,7 @@ WIDE = {
     ("network.yaml", "FlowLogRole", "Find"): "flow logs look for their group among all of them",
     ("template.yaml", "AgentLaunchPolicy", "StopDescribe"): "a task's ARN is an id; limited to the agents' clusters",
     ("template.yaml", "AgentLaunchPolicy", "FindByStartedBy"): "authorised on container instances, which Fargate has not; limited to the agents' clusters",
+    ("template.yaml", "AgentLaunchPolicy", "Digests"): "a job may push any repository's images; only names and digests are read",
     ("template.yaml", "StartPolicy", "PipelineFiles"): "whichever repository is pushed to has its pipeline file read",
     ("template.yaml", "AlarmRole", "FindBranches"): "the jobs of the suite's own may be any repository's",
     ("template.yaml", "PushRole", "ReadCommits"): "whichever repository is pushed to has its commits read",
