@@ -116,7 +116,7 @@ def without_tls(resource):
 
 
 def invoked_by_anybody(resource):
-    del resource["Properties"]["SourceAccount"]
+    del resource["Properties"]["SourceAccount"], resource["Properties"]["SourceArn"]
 
 
 # The resource of template.yaml, what is broken about it, and the checks that have to find it.
