@@ -13,7 +13,7 @@ use xtask::functions::{Functions, agent};
 use xtask::node::Node;
 use xtask::python::Venv;
 use xtask::story::Story;
-use xtask::workspace::{cargo, root, run_silently, target};
+use xtask::workspace::{cargo, root, run_silently, target, without_package};
 
 use crate::build;
 use crate::dependencies;
@@ -467,7 +467,7 @@ fn record() -> PathBuf {
 /// The packages behind the workspace are compiled as always. Programs that are started here and call cargo do so likewise, so that nothing is
 /// compiled twice.
 fn linted(mut command: Command) -> Command {
-    command
+    without_package(&mut command)
         .env("RUSTC_WORKSPACE_WRAPPER", clippy())
         // What `cargo clippy -- --deny warnings` sets.
         .env("CLIPPY_ARGS", "--deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
