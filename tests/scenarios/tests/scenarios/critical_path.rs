@@ -34,7 +34,10 @@ async fn an_interruption_that_nobody_warned_of_costs_a_look_into_the_bucket_more
 
     world.task_event(&stopped).await.unwrap();
 
-    assert_eq!(until_launch(&world, mark), ["dynamodb GetItem", "s3 GetObject", "dynamodb PutItem"]);
+    assert_eq!(
+        until_launch(&world, mark),
+        ["dynamodb GetItem", "s3 ListObjectsV2", "dynamodb PutItem"]
+    );
 }
 
 #[tokio::test]

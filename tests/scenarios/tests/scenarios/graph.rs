@@ -128,14 +128,19 @@ async fn what_an_attempt_leaves_is_in_its_message_and_in_the_report() {
     world.leaves("test", 1, "out/junit.xml", JUNIT).await;
     world.leaves("test", 1, "out/big.xml", "<not a report").await;
     world.leaves("test", 1, "out/a/notes.txt", "twelve bytes").await;
-    // Another attempt's are none of this one's.
-    world.leaves("test", 2, "out/other.txt", "x").await;
     ends(&world, "test", 0).await;
 
     let report = world.report().await;
     let build = &report["builds"][0];
     assert_eq!(build["artifacts"]["count"], 3);
-    assert_eq!(build["artifacts"]["files"][0], json!({ "path": "out/a/notes.txt", "size": 12 }));
+    let file = &build["artifacts"]["files"][0];
+    let folder = world.ecs().tasks()[0].user_id.clone();
+    let key = format!("runs/{}/{folder}/test/1/artifacts/out/a/notes.txt", world.newest_run());
+    let sha256 = "d4ce2c527afe674c7a086bd74e256019e3d5dcdb31eeb6eaadef5ada8c4383b9";
+    assert_eq!(
+        json!([file["path"], file["size"], file["key"], file["sha256"]]),
+        json!(["out/a/notes.txt", 12, key, sha256])
+    );
     assert_eq!(build["tests"]["failures"], json!(["cart.removes", "till.sums"]));
     let messages = world.messages().await;
     let message = messages.iter().find(|message| message.line() == "build test succeeded").unwrap();

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use bellhop_domain::agent::script_key;
 use bellhop_scenarios::World;
 
 /// What ECS takes as the overrides of a task.
@@ -20,11 +21,11 @@ async fn a_script_that_is_too_long_for_the_overrides_goes_through_the_bucket() {
     );
     let world = World::with_pipeline(&pipeline).await;
 
-    let run = world.start().await;
+    world.start().await;
 
     let environment = world.tasks().remove(0).environment;
     assert_eq!(environment.get("BELLHOP_SCRIPT"), None);
-    let key = format!("scripts/{run}/test");
+    let key = script_key(&"shop".parse().unwrap(), &script);
     assert_eq!(environment["BELLHOP_SCRIPT_URI"], format!("s3://{}/{key}", world.bucket()));
     assert_eq!(world.object(&key).await.unwrap(), script);
     let request = world.journal().of("ecs", "RunTask").remove(0).request.unwrap();
