@@ -157,7 +157,10 @@ fn forge_report(world: &mut World, victim: &BuildId) {
     let name = mutant::writable_folder(world, &own, theirs.as_deref().unwrap_or(&own)).to_owned();
     let left = world.bucket.open(&place, &name, &writer);
     left.report = Some(imitation::script_report(0));
-    left.artifacts = true;
+    // In the victim's own folder, where the policy has a mistake, it replaces the report only.
+    if name == own {
+        (left.artifacts, left.forged) = (true, true);
+    }
     world.note("report forged", victim, || format!("for {of} by {writer}, in the folder {name}"));
 }
 

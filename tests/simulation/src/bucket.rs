@@ -1,6 +1,6 @@
 //! The bucket and the topic: what was put, and what was said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bellhop_domain::executor::observation::Report;
 use bellhop_domain::executor::{Folder, Place};
@@ -34,6 +34,8 @@ pub(crate) struct Left {
     pub(crate) report: Option<Report>,
     /// Whether there are artifacts.
     pub(crate) artifacts: bool,
+    /// Whether an agent left it for another one's attempt.
+    pub(crate) forged: bool,
 }
 
 impl Bucket {
@@ -45,18 +47,20 @@ impl Bucket {
             attempt: attempt.clone(),
             report: None,
             artifacts: false,
+            forged: false,
         })
     }
 
-    /// The names of the folders at a place.
-    pub(crate) fn folders_at<'a>(&'a self, place: &'a Place) -> impl Iterator<Item = &'a str> {
+    /// The names of the folders at a place, each once.
+    pub(crate) fn folders_at(&self, place: &Place) -> BTreeSet<&str> {
         let at = self.left.values().filter(|left| left.above == place.above);
-        at.map(|left| left.name.as_str())
+        at.map(|left| left.name.as_str()).collect()
     }
 
     /// The attempts whose agents have left artifacts.
     pub(crate) fn with_artifacts(&self) -> impl Iterator<Item = &AttemptId> {
-        self.left.values().filter(|left| left.artifacts).map(|left| &left.attempt)
+        let genuine = self.left.values().filter(|left| left.artifacts && !left.forged);
+        genuine.map(|left| &left.attempt)
     }
 
     /// The artifacts in a folder, and how many there are.
