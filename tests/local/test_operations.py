@@ -24,6 +24,7 @@ PREFIXES = {"cloudcontrol": "cloudformation", "sfn": "states"}
 ACTIONS = {
     # ConditionCheckItem only where a transaction checks an item that it does not write.
     "dynamodb:TransactWriteItems": ["dynamodb:PutItem"],
+    "s3:HeadObject": ["s3:GetObject"],
     "s3:ListObjectsV2": ["s3:ListBucket"],
     "s3:ListObjectVersions": ["s3:ListBucketVersions"],
     "sqs:SendMessageBatch": ["sqs:SendMessage"],
