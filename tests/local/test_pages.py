@@ -264,6 +264,7 @@ def call_builds(codebuild, codecommit):
     ids = start_builds(codebuild, OTHER_PROJECT, 1)
     codebuild.batch_get_builds(ids=[*ids, f"{OTHER_PROJECT}:00000000-0000-0000-0000-000000000000"])
     codebuild.list_builds_for_project(projectName=OTHER_PROJECT)
+    codebuild.batch_get_projects(names=[OTHER_PROJECT, "other"])
     before, after = os.environ["BELLHOP_COMMITS"].split()
     codecommit.create_repository(repositoryName="new", repositoryDescription="Bread")
     codecommit.get_repository(repositoryName=REPOSITORY)
