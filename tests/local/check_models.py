@@ -76,6 +76,8 @@ def of_answer(record):
         yield "it has no request id"
     if status >= 300:
         yield from of_error(model, operation, status, body, read["Error"]["Code"])
+    elif record["operation"] in models.ANSWERED.get(record["service"], ()) and model.protocol == "query":
+        yield from (f"it has no {member}" for member in operation.output_shape.members if member not in read)
     elif model.protocol in ("query", "rest-xml"):
         yield f"the stand-in answers {record['service']} itself"
     else:

@@ -51,6 +51,7 @@ ANSWERED = {
         "UpdateService",
     ],
     "states": ["DescribeExecution", "StartExecution", "StopExecution"],
+    "sts": ["GetCallerIdentity"],
 }
 
 # What every service may answer beside the errors of its own. Every service's reference has the same page, some an older state of it than others:

@@ -49,8 +49,8 @@ WAITERS = {
 }
 
 
-def client(service):
-    return boto3.client(service, region_name=REGION, endpoint_url=os.environ["AWS_ENDPOINT_URL"], **CREDENTIALS)
+def client(service, **credentials):
+    return boto3.client(service, region_name=REGION, endpoint_url=os.environ["AWS_ENDPOINT_URL"], **{**CREDENTIALS, **credentials})
 
 
 def run_tasks(ecs, count):
@@ -220,7 +220,11 @@ class Everything(unittest.TestCase):
         clients = {service: client(models.NAMES.get(service, service)) for service in models.ANSWERED}
         for one in clients.values():
             one.meta.events.register("after-call", called)
-        call_ecs(clients["ecs"])
+        task = call_ecs(clients["ecs"])
+        # The stand-in answers tasks only.
+        of_task = client("sts", aws_access_key_id=f"ASIA{task.rpartition('/')[2][:16].upper()}")
+        of_task.meta.events.register("after-call", called)
+        self.assertTrue(of_task.get_caller_identity()["UserId"].endswith(":" + task.rpartition("/")[2]))
         call_builds(clients["codebuild"], clients["codecommit"])
         call_backup(clients["backup"])
         call_codepipeline(clients["codepipeline"])
@@ -258,6 +262,7 @@ def call_ecs(ecs):
         ecs.update_container_instances_state(cluster=CLUSTER, containerInstances=instances[:1], status=status)
     ecs.describe_services(cluster=CLUSTER, services=["controller", "other"])
     ecs.update_service(cluster=CLUSTER, service="controller", forceNewDeployment=True)
+    return tasks[0]
 
 
 def call_builds(codebuild, codecommit):
