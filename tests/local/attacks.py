@@ -261,7 +261,6 @@ WORK = [
     ("reads its repository's parameter", "ssm:GetParameters", "arn:aws:ssm:{here}:parameter/bellhop/shop/npm-token", {}, OWN),
     ("reads its repository's secret", "secretsmanager:GetSecretValue", "arn:aws:secretsmanager:{here}:secret:/bellhop/shop/npm-token-a1b2c3", {}, OWN),
     ("reads a protected parameter", "ssm:GetParameters", "arn:aws:ssm:{here}:parameter/bellhop/shop/protected/key", {}, ["ProtectedRole"]),
-    ("reads a protected parameter by itself", "ssm:GetParameter", "arn:aws:ssm:{here}:parameter/bellhop/shop/protected/key", {}, ["ProtectedRole"]),
     (
         "reads a protected secret",
         "secretsmanager:GetSecretValue",

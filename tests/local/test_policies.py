@@ -305,15 +305,11 @@ FAULTS = [
     ("template.yaml/Key", unconditional("ThroughItsServices"), {"uses the suite's key by itself", "uses the suite's key for something else"}),
     ("template.yaml/Key", take_out("ThroughItsServices"), {"kms:Decrypt", "kms:GenerateDataKey"}),
     ("template.yaml/SpotInterruptionRole/spot-interruption", unconditional("DrainInstances"), {"SpotInterruptionRole drains others' instance"}),
-    (
-        "agents.yaml/DeployTaskRole/deploy",
-        widen("BecomeDeployer"),
-        {"DeployTaskRole becomes an administrator"},
-    ),
+    ("agents.yaml/DeployTaskRole/deploy", widen("BecomeDeployer"), {"DeployTaskRole becomes an administrator"}),
     (
         "repository.yaml/RepositoryRole/not-protected",
         take_out("NoProtectedParameters"),
-        {"RepositoryRole reads a protected parameter", "RepositoryRole reads a protected parameter by itself"},
+        {"RepositoryRole reads a protected parameter"},
     ),
     ("repository.yaml/RepositoryRole/not-protected", take_out("NoProtectedSecrets"), {"RepositoryRole reads a protected secret"}),
     ("repository.yaml/JobPolicy", star("OwnFolder"), {f"{role} names a folder in a repository's agent's after itself" for role in attacks.OWN}),

@@ -205,7 +205,11 @@ impl Store for Bucket {
                 .filter_map(|common| common.prefix()?.strip_prefix(above.as_str()));
             folders.extend(names.map(|name| name.trim_end_matches('/').to_owned()));
         }
-        Ok(place.folder_of(agent, folders.iter().map(String::as_str)))
+        let own = place.folder_of(agent, folders.iter().map(String::as_str));
+        if own.is_none() && folders.iter().any(|name| name.ends_with(agent.last())) {
+            tracing::warn!(%agent, above, "several folders have the agent's id, or one is named like it: nothing there is believed");
+        }
+        Ok(own)
     }
 
     async fn agent_report(&self, folder: &Folder) -> Result<Option<Report>, Fault> {

@@ -166,7 +166,7 @@ mod tests {
         );
     }
 
-    /// What the policy of a task's role lets another agent write: its own name after eleven characters of its choice, of which `*` has any number.
+    /// Whether the policy `runs/??????????/${aws:userid}/*` lets an agent write an object: ten characters of its choice and a slash, then its own name.
     fn may_write(user: &str, key: &str) -> bool {
         let after = key
             .strip_prefix("runs/")

@@ -31,8 +31,10 @@ pub(crate) async fn collect(engine: &Engine, spec: &BuildSpec, attempt: &Attempt
         in_bucket(engine, &agent::place(spec, attempt), by).await?
     };
     for image in &spec.images {
-        let (repository, tag) = image.split_once(':').unwrap_or((image, "latest"));
-        let digest = engine.images()?.digest(repository, tag).await?;
+        let digest = match image.split_once(':') {
+            Some((repository, tag)) => engine.images()?.digest(repository, tag).await?,
+            None => None,
+        };
         let image = image.clone();
         results.images.push(Image { image, digest });
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bellhop_domain::agent;
+use bellhop_domain::build::Refusal;
 use bellhop_domain::executor::Placement;
 use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::ids::{AgentId, AttemptId, BuildId, InstanceId};
@@ -20,7 +21,6 @@ use bellhop_engine::{Engine, Fault};
 use crate::ecs::{Task, short};
 use crate::world::{Happening, Invoke, Job, Millis, SECOND, Shared, Subject, World, lock};
 use crate::{Options, checks, instances, mutant};
-use bellhop_domain::build::Refusal;
 use imitation::Imitation;
 pub(crate) use imitation::Likeness;
 

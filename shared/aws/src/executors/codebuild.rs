@@ -15,9 +15,8 @@ use aws_sdk_codebuild::types::{
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use bellhop_domain::agent;
-use bellhop_domain::agent::environment;
 use bellhop_domain::agent::launched::{BuildLaunch, VariablesDigest};
+use bellhop_domain::agent::{self, environment};
 use bellhop_domain::executor::codebuild::buildspec::{self, FAILED};
 use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::executor::{self, Capacity, CodeBuildExecutor, LaunchId};
@@ -69,6 +68,12 @@ impl CodeBuilds {
             .unwrap_or_default())
     }
 
+    /// The region, whose CodeCommit has the sources.
+    fn region(&self) -> Result<&str, Fault> {
+        let region = self.region.as_deref();
+        region.ok_or_else(|| Fault::permanent("the region is not known: AWS_REGION is not set"))
+    }
+
     /// The builds that a launch of an attempt started, newest first.
     async fn builds_of(&self, spec: &BuildSpec, attempt: &AttemptId) -> Result<Vec<Build>, Fault> {
         let named = self.named(&template_of(spec)?.project, attempt).await?;
@@ -85,7 +90,7 @@ impl CodeBuilds {
         let reply = self.client.batch_get_projects().names(&template.project).send().await;
         let projects = reply.map_err(|error| fault(format_args!("describe project {}", template.project), error))?;
         let project = projects.projects().first();
-        let region = self.region.as_deref().unwrap_or_default();
+        let region = self.region()?;
         let given = buildspec::only_needed(environment(spec, attempt, executor::codebuild::CAPACITY, &self.bucket));
         builds.retain(|build| {
             let launch = launch_of(build, project, &given, spec);
@@ -161,9 +166,7 @@ impl Executor for CodeBuilds {
                 "the script of {attempt} is in the bucket, but a CodeBuild build does not read it there"
             )));
         };
-        let Some(region) = &self.region else {
-            return Err(Fault::permanent("the region is not known: AWS_REGION is not set"));
-        };
+        let region = self.region()?;
         let request = self
             .client
             .start_build()

@@ -1,4 +1,4 @@
-//! Agents with `refs`: which runs and which commits they serve, whoever starts the run.
+//! Agents with `refs`: which runs and which commits they serve, however the run starts.
 
 use std::sync::atomic::Ordering;
 

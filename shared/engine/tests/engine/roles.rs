@@ -1,4 +1,4 @@
-//! Roles of repositories: the role of protected branches and tags is only for commits that are on them, whoever starts the run.
+//! Roles of repositories: the role of protected branches and tags is only for commits that are on them, however the run starts.
 
 use std::sync::atomic::Ordering;
 

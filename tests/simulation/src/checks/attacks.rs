@@ -26,5 +26,5 @@ pub(super) fn agents_written(world: &mut World, build: &Build) {
 /// A stop of something that is no agent of the suite's.
 pub(crate) fn stopped_other(world: &mut World, agent: &AgentId) {
     let about = attacker::identify(world, agent).map_or(Subject::World, |(attempt, _)| Subject::from(&attempt.build));
-    check!(world, about, "others-are-not-stopped", false, "{} is told to stop", short(agent));
+    check!(world, about, "others-are-not-stopped", false, "{} is asked to stop", short(agent));
 }

@@ -1,8 +1,7 @@
 //! The patterns of a job's artifacts.
 
-use crate::yaml::OneOrMany;
-use crate::yaml::Source;
-use crate::yaml::{FieldPath, FileError, quoted};
+use super::listed::listed;
+use crate::yaml::{FieldPath, FileError, OneOrMany, Source, quoted};
 
 /// The most patterns of a job's artifacts. Together with [`LONGEST_ARTIFACT`] it keeps them small enough for the overrides of a task.
 const MOST_ARTIFACTS: usize = 20;
@@ -11,24 +10,7 @@ const LONGEST_ARTIFACT: usize = 200;
 
 /// The patterns of a job's artifacts. The agent expands them; this refuses only patterns that cannot match.
 pub(super) fn artifacts(source: &Source, at: &FieldPath, patterns: Option<OneOrMany<String>>) -> Result<Vec<String>, FileError> {
-    let Some(OneOrMany(patterns)) = patterns else {
-        return Ok(Vec::new());
-    };
-    if patterns.is_empty() {
-        return Err(source.error(at, "an empty list: expected at least one pattern; to have none, remove the key"));
-    }
-    if patterns.len() > MOST_ARTIFACTS {
-        return Err(source.error(at, format!("{} patterns: at most {MOST_ARTIFACTS} are possible", patterns.len())));
-    }
-    for (i, pattern) in patterns.iter().enumerate() {
-        if let Err(message) = artifact(pattern) {
-            return Err(source.error(&at.clone().index(i), message));
-        }
-        if patterns.iter().take(i).any(|other| other == pattern) {
-            return Err(source.error(&at.clone().index(i), format!("{} appears twice", quoted(pattern))));
-        }
-    }
-    Ok(patterns)
+    listed(source, at, patterns, ("pattern", "patterns"), MOST_ARTIFACTS, artifact)
 }
 
 /// Checks one pattern.

@@ -1,5 +1,6 @@
 //! The images that a job pushes.
 
+use super::listed::listed;
 use crate::yaml::{FieldPath, FileError, OneOrMany, Source, quoted};
 
 /// The most images of a job.
@@ -15,28 +16,15 @@ const LONGEST_COMMIT: usize = 64;
 
 /// The images that a job pushes to ECR, as `REPOSITORY:TAG`.
 pub(super) fn images(source: &Source, at: &FieldPath, images: Option<OneOrMany<String>>) -> Result<Vec<String>, FileError> {
-    let Some(OneOrMany(images)) = images else {
-        return Ok(Vec::new());
-    };
-    if images.is_empty() {
-        return Err(source.error(at, "an empty list: expected at least one image; to have none, remove the key"));
-    }
-    if images.len() > MOST_IMAGES {
-        return Err(source.error(at, format!("{} images: at most {MOST_IMAGES} are possible", images.len())));
-    }
-    for (i, image) in images.iter().enumerate() {
-        if !is_image(image) {
-            let message = format!(
-                "{} is not an image: expected REPOSITORY:TAG of ECR without the registry, such as ci/shop:{COMMIT}",
-                quoted(image)
-            );
-            return Err(source.error(&at.clone().index(i), message));
+    listed(source, at, images, ("image", "images"), MOST_IMAGES, |image| {
+        if is_image(image) {
+            return Ok(());
         }
-        if images.iter().take(i).any(|other| other == image) {
-            return Err(source.error(&at.clone().index(i), format!("{} appears twice", quoted(image))));
-        }
-    }
-    Ok(images)
+        Err(format!(
+            "{} is not an image: expected REPOSITORY:TAG of ECR without the registry, such as ci/shop:{COMMIT}",
+            quoted(image)
+        ))
+    })
 }
 
 fn is_image(text: &str) -> bool {

@@ -14,6 +14,7 @@ mod artifacts;
 mod filters;
 pub(in crate::config) mod images;
 mod job;
+mod listed;
 mod model;
 mod order;
 mod raw;
