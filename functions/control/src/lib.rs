@@ -67,10 +67,12 @@ async fn answer(starter: &RunStarter, request: Result<Request, String>, trigger:
             of_started(engine, started).await
         }
         Request::Retry(retry) => match starter.retry(&retry.what, &name_of(retry.id.as_deref(), trigger)).await? {
-            Ok(Retried { started, left_out }) => {
+            Ok(Retried { started, left_out, also }) => {
                 let mut answer = of_started(engine, Ok(started)).await?;
-                if !left_out.is_empty() {
-                    answer["left-out"] = json!(left_out);
+                for (key, jobs) in [("left-out", left_out), ("also-repeated", also)] {
+                    if !jobs.is_empty() {
+                        answer[key] = json!(jobs);
+                    }
                 }
                 Ok(answer)
             }

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::executor::{Capacity, Place, Script};
 use crate::ids::{AttemptId, RepositoryName};
+use crate::inputs;
 use crate::secret;
 use crate::spec::BuildSpec;
 
@@ -45,6 +46,9 @@ pub fn environment(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bu
     if !spec.secrets.is_empty() {
         set(secret::VARIABLE, secret::lines(&spec.secrets, &spec.repository));
     }
+    if let Some(key) = &spec.inputs.manifest {
+        set(inputs::VARIABLE, format!("s3://{bucket}/{key}"));
+    }
     if !spec.artifacts.is_empty() {
         set("BELLHOP_ARTIFACTS", spec.artifacts.join("\n"));
         set("BELLHOP_ARTIFACTS_URI", format!("s3://{bucket}/{}", own.artifacts()));
@@ -52,9 +56,14 @@ pub fn environment(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bu
     all
 }
 
-/// Whether the executor takes the build's script in the environment of the agent.
+/// Whether the executor takes the build's script in the environment of the agent. The list of files to fetch is not known then, but how long its key is.
 #[must_use]
 pub fn fits_environment(spec: &BuildSpec, bucket: &str) -> bool {
+    if spec.inputs.are_open() {
+        let mut known = spec.clone();
+        known.inputs.manifest = Some(script_key(&spec.repository, ""));
+        return fits_environment(&known, bucket);
+    }
     let attempt = AttemptId {
         build: spec.id.clone(),
         number: 1,
@@ -220,6 +229,7 @@ mod tests {
         let mut stored = spec();
         stored.script = Script::Stored(script_key(&stored.repository, "make test"));
         stored.artifacts = vec!["dist/**".to_owned()];
+        stored.inputs.manifest = Some("scripts/shop/0a1b".to_owned());
         stored.secrets.insert("TOKEN".to_owned(), Secret::Parameter("token".to_owned()));
         let mut names: Vec<String> = environment(&spec(), &attempt(), Capacity::Spot, "suite").into_keys().collect();
         names.extend(environment(&stored, &attempt(), Capacity::Spot, "suite").into_keys());

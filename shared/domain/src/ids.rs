@@ -129,6 +129,48 @@ text_id! {
 }
 
 text_id! {
+    /// The name of a lock in a repository's pipeline file; the same alphabet as a job's.
+    LockName, "lock name", "1 to 63 characters of a-z, 0-9 and -, not beginning with -",
+    |text| {
+        (1..=63).contains(&text.len())
+            && !text.starts_with('-')
+            && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    }
+}
+
+text_id! {
+    /// What builds take turns at: the slots of an agent template, named after it, or a lock. Every lock has a `/` in its name, and no agent template has.
+    PoolName, "pool name", "1 to 500 printable characters without #",
+    |text| (1..=500).contains(&text.len()) && !text.chars().any(|c| c == '#' || c.is_control())
+}
+
+impl From<AgentName> for PoolName {
+    fn from(agent: AgentName) -> Self {
+        Self(agent.0)
+    }
+}
+
+impl PoolName {
+    /// The lock of this name of a repository's jobs.
+    #[must_use]
+    pub fn of_lock(repository: &RepositoryName, lock: &LockName) -> Self {
+        Self(format!("lock/{repository}/{lock}"))
+    }
+
+    /// Whether it is a lock.
+    #[must_use]
+    pub fn is_lock(&self) -> bool {
+        self.0.contains('/')
+    }
+
+    /// Its last part: the name of the lock as the pipeline file has it, or that of the agent template.
+    #[must_use]
+    pub fn last(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+text_id! {
     /// A running or ended agent by its service's id: the ARN of an ECS task, of a CodeBuild build, or of an execution of Step Functions.
     AgentId, "agent id", "an ARN of at most 500 characters",
     |text| text.starts_with("arn:") && text.len() <= 500

@@ -29,6 +29,7 @@ mod console;
 pub mod decision;
 pub mod executor;
 pub mod ids;
+pub mod inputs;
 pub mod instance;
 pub mod links;
 pub mod measure;

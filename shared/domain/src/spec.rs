@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::executor::{Capacity, Executor, Script};
-use crate::ids::{AgentName, BuildId, CommitId, JobName, Reference, RepositoryName, RoleArn};
+use crate::ids::{AgentName, BuildId, CommitId, JobName, PoolName, Reference, RepositoryName, RoleArn};
+use crate::inputs::Inputs;
 use crate::secret::Secrets;
 
 /// The constant data of a build.
@@ -54,9 +55,15 @@ pub struct BuildSpec {
     /// The images that it pushes: `REPOSITORY:TAG` of ECR.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<String>,
+    /// What it takes from other builds.
+    #[serde(default, skip_serializing_if = "Inputs::is_empty")]
+    pub inputs: Inputs,
     /// The most builds of the agent template at the same time; `None` for no limit.
     #[serde(default)]
     pub limit: Option<u32>,
+    /// The lock that keeps builds of other runs out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<PoolName>,
     /// Whether an alarm can pause launches: then Bellhop checks for a pause before each launch.
     #[serde(default)]
     pub pausable: bool,

@@ -27,6 +27,8 @@ mod configuration;
 mod engine;
 mod fault;
 mod gate;
+mod inherit;
+mod inputs;
 #[cfg(feature = "testing")]
 pub mod memory;
 mod plan;

@@ -9,6 +9,7 @@ use bellhop_domain::run::trigger::Push;
 use bellhop_domain::run::{Origin, RetryPlan, RetryRefused, RetryScope, Run, RunState};
 
 use crate::Fault;
+use crate::inherit::PlannedAgain;
 use crate::plan::{NothingWhy, Plan, WantedJobs};
 use crate::start::{Circumstances, Refused, RunStarter, Started};
 
@@ -19,6 +20,8 @@ pub struct Retried {
     pub started: Started,
     /// Skipped jobs that depend on the repeated ones, but are not repeated.
     pub left_out: Vec<JobName>,
+    /// Jobs that are repeated as well: others take their files, which no longer exist.
+    pub also: Vec<JobName>,
 }
 
 impl RunStarter {
@@ -59,11 +62,13 @@ impl RunStarter {
             at: None,
         };
         let id = self.engine.run_id(&push.trigger, &push.reference);
+        let mut also_repeated = Vec::new();
         let started = if self.engine.ledger.load::<Run>(&id).await?.is_some() {
             Started::Again(id)
         } else {
-            match self.plan_again(&id, &push, &run, &again).await? {
-                Ok((push, plan)) => {
+            match self.plan_with_inputs(&id, &push, &run, &again).await? {
+                Ok(PlannedAgain { push, plan, also }) => {
+                    also_repeated = also;
                     let around = Circumstances {
                         origin: run.origin,
                         action: None,
@@ -81,12 +86,22 @@ impl RunStarter {
                 }
             }
         };
-        Ok(Ok(Retried { started, left_out }))
+        Ok(Ok(Retried {
+            started,
+            left_out,
+            also: also_repeated,
+        }))
     }
 
     /// Plans jobs of an earlier run again, or returns why that is impossible and what helps. Without jobs, the run was rejected, and its branch's
     /// jobs are planned.
-    async fn plan_again(&self, id: &RunId, push: &Push, before: &Run, jobs: &[JobName]) -> Result<Result<(Push, Plan), String>, Fault> {
+    pub(crate) async fn plan_again(
+        &self,
+        id: &RunId,
+        push: &Push,
+        before: &Run,
+        jobs: &[JobName],
+    ) -> Result<Result<(Push, Plan), String>, Fault> {
         let repository = &push.repository;
         if self.source.default_branch(repository).await?.is_none() {
             return Ok(Err(format!("repository {repository} no longer exists, or is empty")));

@@ -93,6 +93,7 @@ fn job(agent: &'static str, needs: &[&str]) -> JobTruth {
         critical: false,
         spot: agent != "steady",
         relaunch_stopped: false,
+        is_locked: false,
         timeout: 20 * MINUTE,
         limits: vec![2, 2],
         takes: 10 * SECOND,

@@ -96,6 +96,7 @@ pub(crate) fn script() -> JobTruth {
         critical: false,
         spot: false,
         relaunch_stopped: false,
+        is_locked: false,
         timeout: HOUR,
         limits: vec![2, 2],
         takes: 10 * SECOND,

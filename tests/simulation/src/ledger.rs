@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bellhop_domain::build::Build;
-use bellhop_domain::ids::{AgentName, BuildId, Reference, RepositoryName, RunId};
+use bellhop_domain::ids::{BuildId, PoolName, Reference, RepositoryName, RunId};
 use bellhop_domain::queue::pool::Pool;
 use bellhop_domain::run::Run;
 use bellhop_domain::run::branch::Branch;
@@ -29,7 +29,7 @@ pub(crate) struct Stored<T> {
 pub(crate) struct Tables {
     pub(crate) runs: BTreeMap<RunId, Stored<Run>>,
     pub(crate) builds: BTreeMap<BuildId, Stored<Build>>,
-    pub(crate) pools: BTreeMap<AgentName, Stored<Pool>>,
+    pub(crate) pools: BTreeMap<PoolName, Stored<Pool>>,
     pub(crate) branches: BTreeMap<(RepositoryName, Reference), Stored<Branch>>,
     /// Builds in line for a place.
     pub(crate) line: BTreeMap<Key, InLine>,
@@ -275,15 +275,15 @@ impl World {
         mutant::before_write_of_pool(self, &mut next);
         let next = &next;
         if self.is_overtaken() {
-            rewritten(&mut self.tables.pools, &next.agent);
+            rewritten(&mut self.tables.pools, &next.name);
         }
-        let previous = self.tables.pools.get(&next.agent);
+        let previous = self.tables.pools.get(&next.name);
         if previous.map_or(0, |previous| previous.version) == expected {
             let previous = previous.map(|previous| previous.record.clone());
             checks::places_written(self, previous.as_ref(), next);
         }
         let (visible, due) = (self.now + self.lag(), next.due_in_lane());
-        let key = next.agent.clone();
+        let key = next.name.clone();
         self.note("places written", Subject::World, || {
             format!(
                 "{key}: {} of {} held, {}, pending {:?}",
@@ -373,7 +373,8 @@ impl World {
     /// Everything that is not at rest in the ledger.
     pub(crate) fn unrest(&self) -> Option<String> {
         let run = self.tables.runs.values().find(|run| run.record.due().is_some());
-        let build = self.tables.builds.values().find(|build| build.record.due().is_some());
+        let is_open = |build: &Build| build.due().is_some() && !build.only_keeps_lock();
+        let build = self.tables.builds.values().find(|build| is_open(&build.record));
         match (run, build) {
             (_, Some(build)) => Some(format!(
                 "build {} is due at {:?}, and it is {} now: {}",
@@ -388,11 +389,11 @@ impl World {
     }
 
     fn unrest_beside_builds(&self) -> Option<String> {
-        let pool = self
-            .tables
-            .pools
-            .values()
-            .find(|pool| pool.record.due().is_some() || !pool.record.holders.is_empty());
+        // A lock is kept as long as an agent may run that counts as lost.
+        let keeps = |id: &BuildId| self.tables.builds.get(id).is_some_and(|build| build.record.only_keeps_lock());
+        let is_kept = |pool: &Pool| !pool.holders.is_empty() && pool.holders.keys().all(keeps) && pool.outbox.pending().is_empty();
+        let is_open = |pool: &Pool| (pool.due().is_some() || !pool.holders.is_empty()) && !is_kept(pool);
+        let pool = self.tables.pools.values().find(|pool| is_open(&pool.record));
         let branch = self.tables.branches.values().find(|branch| branch.record.due().is_some());
         let document = self.tables.documents.values().find(|document| document.record.due.is_some());
         match (pool, branch, document) {
@@ -408,7 +409,7 @@ impl World {
 enum Parts {
     Run(RunId),
     Build(BuildId),
-    Pool(AgentName),
+    Pool(PoolName),
     Branch(RepositoryName, Reference),
     Waiting,
     Other,

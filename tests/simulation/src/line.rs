@@ -1,7 +1,6 @@
 //! DynamoDB: the builds in line for a place, each an item of its own.
 
-use bellhop_domain::build::Slot;
-use bellhop_domain::ids::AgentName;
+use bellhop_domain::ids::PoolName;
 use bellhop_domain::queue::line::Waiting;
 use bellhop_engine::ports::{Key, Text, Written};
 
@@ -39,7 +38,7 @@ impl World {
         }
         self.note("queued up", &waiting.build, || format!("{key}"));
         let build = self.tables.builds.get(&waiting.build).map(|stored| &stored.record);
-        let is_wanted = build.is_some_and(|build| build.slot == Slot::Requested && build.turn == waiting.turn);
+        let is_wanted = build.is_some_and(|build| build.waits_at(&waiting));
         let at = self.checks.places.next_write();
         self.statistics.waited += 1;
         let in_line = InLine { waiting, at, is_wanted };
@@ -66,7 +65,7 @@ impl World {
     }
 
     /// The builds in line for the places of an agent template, the first of each repository before its others.
-    pub(crate) fn line_of<'a>(&'a self, agent: &'a AgentName) -> impl DoubleEndedIterator<Item = &'a InLine> {
-        self.tables.line.values().filter(move |in_line| in_line.waiting.agent == *agent)
+    pub(crate) fn line_of<'a>(&'a self, agent: &'a PoolName) -> impl DoubleEndedIterator<Item = &'a InLine> {
+        self.tables.line.values().filter(move |in_line| in_line.waiting.pool == *agent)
     }
 }

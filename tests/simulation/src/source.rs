@@ -53,6 +53,7 @@ pub(crate) struct JobTruth {
     pub(crate) critical: bool,
     pub(crate) spot: bool,
     pub(crate) relaunch_stopped: bool,
+    pub(crate) is_locked: bool,
     pub(crate) timeout: Millis,
     /// The limits of its retry rules, in their order.
     pub(crate) limits: Vec<u32>,
@@ -75,6 +76,8 @@ pub(crate) struct Repository {
     pub(crate) tells_time: bool,
     /// Jobs may leave artifacts.
     leaves_artifacts: bool,
+    /// Jobs may have a lock.
+    locks: bool,
     pub(crate) commits: BTreeMap<String, Commit>,
     /// Every push that was made, with the moment of its first delivery.
     pub(crate) pushes: Vec<Push>,
@@ -138,6 +141,7 @@ impl Repository {
         let leaves_artifacts = dice.u32(0..3) == 0;
         let steady = [Steady::CodeBuild, Steady::StepFunctions, Steady::Ecs][dice.usize(0..3)];
         let guarded = Guarded::draw(dice);
+        let locks = dice.u32(0..3) == 0;
         let mut suite = suite(&limits, steady);
         if guarded.is_some() {
             suite = suite.replace("notify:", &format!("{}notify:", Guarded::template()));
@@ -149,6 +153,7 @@ impl Repository {
             supersedes,
             tells_time,
             leaves_artifacts,
+            locks,
             commits: BTreeMap::new(),
             pushes: Vec::new(),
             history: Vec::new(),
@@ -166,6 +171,7 @@ impl Repository {
             critical: false,
             spot: agent != "steady",
             relaunch_stopped: false,
+            is_locked: false,
             timeout: HOUR,
             limits: vec![2, 2],
             takes: 10 * SECOND,
@@ -178,6 +184,7 @@ impl Repository {
             supersedes,
             tells_time: true,
             leaves_artifacts: false,
+            locks: false,
             commits: BTreeMap::new(),
             pushes: Vec::new(),
             history: Vec::new(),
@@ -250,6 +257,7 @@ impl Repository {
                 critical: false,
                 spot: agent != "steady",
                 relaunch_stopped: false,
+                is_locked: false,
                 timeout: HOUR,
                 limits: vec![2, 2],
                 takes: [10 * SECOND, 3 * MINUTE, 20 * MINUTE][rng.usize(0..3)],
@@ -386,6 +394,9 @@ impl Repository {
         if self.guarded.is_some() {
             guard_a_job(rng, &mut commit);
         }
+        if self.locks {
+            lock_jobs(rng, &mut commit);
+        }
         if let Some(file) = commit.file.as_mut().filter(|_| commit.expected == Expected::Run) {
             if self.leaves_artifacts {
                 *file = file.replace("    critical:", "    artifacts: [target/*.xml]\n    critical:");
@@ -414,6 +425,18 @@ impl Repository {
                 .push((*at, push.repository.clone(), push.reference.clone(), push.commit.clone()));
         }
         pushes
+    }
+}
+
+/// Gives some jobs of a commit the lock of their repository.
+fn lock_jobs(rng: &mut fastrand::Rng, commit: &mut Commit) {
+    let Some(file) = &mut commit.file else { return };
+    for (name, job) in &mut commit.jobs {
+        let run = format!("    run: make {name}\n");
+        if rng.bool() && file.contains(&run) {
+            *file = file.replace(&run, &format!("{run}    lock: yard\n"));
+            (job.relaunch_stopped, job.is_locked) = (true, true);
+        }
     }
 }
 
@@ -492,6 +515,7 @@ fn job(rng: &mut fastrand::Rng, name: &str, needs: Vec<String>, large: bool, fil
         critical,
         spot: agent != "steady",
         relaunch_stopped,
+        is_locked: false,
         timeout,
         limits,
         takes: if large {

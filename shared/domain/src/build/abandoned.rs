@@ -46,7 +46,13 @@ impl Build {
             BuildEffect::Stop { agent, .. } => self.not_stopped(&agent, why, now),
             // A failed message cannot be reported by another message, so it is only counted.
             BuildEffect::Announce(_) => {}
-            BuildEffect::Launch { .. } | BuildEffect::AcquireSlot | BuildEffect::ReleaseSlot { .. } | BuildEffect::NotifyRun { .. } => {}
+            BuildEffect::Launch { .. }
+            | BuildEffect::FindInputs
+            | BuildEffect::AcquireSlot
+            | BuildEffect::ReleaseSlot { .. }
+            | BuildEffect::AcquireLock
+            | BuildEffect::ReleaseLock { .. }
+            | BuildEffect::NotifyRun { .. } => {}
         }
     }
 
@@ -62,7 +68,7 @@ impl Build {
     /// Counts a stray as lost.
     pub(super) fn lose_stray(&mut self, index: usize, why: &str, now: Timestamp) {
         let Some(stray) = self.strays.get_mut(index) else { return };
-        (stray.stopped, stray.lost) = (true, true);
+        (stray.stopped, stray.lost, stray.polled_at) = (true, true, now);
         let (number, agent) = (stray.attempt, stray.agent.clone());
         self.announce_lost(number, &agent, why, now);
     }
@@ -77,7 +83,7 @@ impl Build {
         let is_open = index + 1 == self.attempts.len() && self.outcome().is_none();
         let must_be_proven = self.spec.relaunch == Relaunch::Stopped;
         if let Some(attempt) = self.attempts.get_mut(index) {
-            attempt.lost = true;
+            (attempt.lost, attempt.polled_at) = (true, now);
         }
         self.announce_lost(number, &agent, why, now);
         let is_never_up = stopped_for == StopReason::NeverStarted;

@@ -46,6 +46,9 @@ pub struct Attempt {
     /// Its agent counts as lost: if it is seen again, it is stopped again.
     #[serde(default)]
     pub lost: bool,
+    /// Its agent counted as lost, and was seen stopped later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub found_stopped: bool,
     /// A remark about a successful attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remark: Option<String>,
@@ -73,6 +76,9 @@ pub struct Stray {
     /// It counts as lost: if it is seen again, it is stopped again.
     #[serde(default)]
     pub lost: bool,
+    /// It counted as lost, and was seen stopped later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub found_stopped: bool,
     /// When it was recognized as such.
     #[serde(default)]
     pub since: Option<Timestamp>,
@@ -98,6 +104,7 @@ impl Attempt {
             advice: None,
             refused_unknown_since: None,
             lost: false,
+            found_stopped: false,
             remark: None,
             launched: None,
             started: None,
@@ -110,6 +117,11 @@ impl Attempt {
     #[must_use]
     pub fn is_live(&self) -> bool {
         !matches!(self.phase, Phase::Waiting | Phase::Ended { .. })
+    }
+
+    /// Whether its agent counts as lost and was not seen stopped since: it may still be running.
+    pub(super) fn may_run_on(&self) -> bool {
+        self.lost && !self.found_stopped
     }
 
     /// Whether a launch of it was refused or postponed before, which does not prove that no agent was started.
@@ -137,12 +149,18 @@ impl Attempt {
 }
 
 impl Stray {
+    /// Whether it counts as lost and was not seen stopped since: it may still be running.
+    pub(super) fn may_run_on(&self) -> bool {
+        self.lost && !self.found_stopped
+    }
+
     pub(super) fn new(agent: AgentId, attempt: u32, stopped: bool, now: Timestamp) -> Self {
         Self {
             agent,
             attempt,
             stopped,
             lost: false,
+            found_stopped: false,
             since: Some(now),
             polled_at: now,
         }

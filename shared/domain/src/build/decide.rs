@@ -35,6 +35,7 @@ impl Decides for Build {
             self.announce_stopped(now);
         }
         self.release_unused_slot(now);
+        self.release_unused_lock(now);
     }
 
     fn apply(&mut self, event: &BuildEvent, now: Timestamp) -> Result<(), Ignored> {
@@ -48,6 +49,8 @@ impl Decides for Build {
                 BuildState::Waiting | BuildState::Queued { .. } | BuildState::Active => Err(Ignored::NothingNew),
             },
             BuildEvent::Granted { turn } => self.slot_granted(*turn, now),
+            BuildEvent::InputsFound(found) => self.inputs_found(found, now),
+            BuildEvent::LockGranted => self.lock_granted(now),
             BuildEvent::Cancelled { outcome, cause } => self.cancelled(*outcome, cause, now),
             BuildEvent::Collected { attempt, results } => self.collected(*attempt, Some(results.clone()), now),
             BuildEvent::Skipped { because } => self.skipped(because, now),

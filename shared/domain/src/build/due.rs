@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use super::attempt::Attempt;
-use super::deadline::{AHEAD_IN_QUEUE, CHECK_CHANGING};
+use super::deadline::{AHEAD_IN_QUEUE, CHECK_CHANGING, CHECK_RUNNING};
 use super::record::Build;
-use super::state::BuildState;
+use super::state::{BuildState, Slot};
 use crate::ids::AgentId;
 use crate::time::later;
 
@@ -18,6 +18,7 @@ impl Build {
             .iter()
             .filter(|attempt| attempt.is_live() || attempt.must_search_for_orphan());
         let polls = watched.map(|attempt| later(attempt.polled_at, attempt.check_after()));
+        let lost = self.lost_agents().map(|(_, _, polled_at)| later(polled_at, CHECK_RUNNING));
         let strays = self
             .strays
             .iter()
@@ -32,6 +33,7 @@ impl Build {
             .chain(timers)
             .chain(polls)
             .chain(strays)
+            .chain(lost)
             .min()
     }
 
@@ -91,7 +93,25 @@ impl Build {
             .iter()
             .filter(|stray| !stray.stopped && later(stray.polled_at, CHECK_CHANGING) <= now)
             .map(|stray| (stray.attempt, stray.agent.clone()));
-        attempts.chain(strays).collect()
+        let lost = self
+            .lost_agents()
+            .filter(|(_, _, polled_at)| later(*polled_at, CHECK_RUNNING) <= now);
+        let lost = lost.map(|(number, agent, _)| (number, agent.clone()));
+        attempts.chain(strays).chain(lost).collect()
+    }
+
+    /// Whether agents that count as lost are still polled: while the build holds a lock, which it must not release before they have stopped.
+    pub(super) fn watches_lost(&self) -> bool {
+        self.lock == Slot::Held
+    }
+
+    /// The agents that count as lost and are still polled: each with its attempt's number, and when it was last polled.
+    fn lost_agents(&self) -> impl Iterator<Item = (u32, &AgentId, Timestamp)> {
+        let attempts = self.attempts.iter().filter(|attempt| attempt.may_run_on());
+        let attempts = attempts.filter_map(|attempt| Some((attempt.number, attempt.agent.as_ref()?, attempt.polled_at)));
+        let strays = self.strays.iter().filter(|stray| stray.may_run_on());
+        let strays = strays.map(|stray| (stray.attempt, &stray.agent, stray.polled_at));
+        attempts.chain(strays).filter(|_| self.watches_lost())
     }
 }
 

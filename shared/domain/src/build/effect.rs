@@ -14,6 +14,8 @@ use crate::outcome::Outcome;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BuildEffect {
+    /// Find out what the build takes from other builds.
+    FindInputs,
     /// Acquire a slot of the agent template.
     #[serde(rename = "ask")]
     AcquireSlot,
@@ -23,6 +25,14 @@ pub enum BuildEffect {
         /// The turn that ends.
         turn: u32,
         /// Since when the build has been in line for the slot, if it may still be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        waited: Option<Timestamp>,
+    },
+    /// Acquire the build's lock.
+    AcquireLock,
+    /// Release it.
+    ReleaseLock {
+        /// Since when the build has been in line for it, if it may still be.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         waited: Option<Timestamp>,
     },
@@ -152,7 +162,13 @@ impl Effect for BuildEffect {
     fn abandoned_after(&self) -> Option<Duration> {
         match self {
             // A launch ends with the build's queue-timeout; notifications of records are retried without limit.
-            Self::Launch { .. } | Self::AcquireSlot | Self::ReleaseSlot { .. } | Self::NotifyRun { .. } => None,
+            Self::Launch { .. }
+            | Self::FindInputs
+            | Self::AcquireSlot
+            | Self::ReleaseSlot { .. }
+            | Self::AcquireLock
+            | Self::ReleaseLock { .. }
+            | Self::NotifyRun { .. } => None,
             Self::Collect { .. } | Self::SearchOrphan { .. } | Self::Stop { .. } => Some(RETRY_FOR),
             Self::Announce(_) => Some(ANNOUNCE_FOR),
         }

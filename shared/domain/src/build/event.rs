@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::inputs::Found;
 use crate::executor::observation::Observation;
 use crate::executor::{Capacity, Placement};
 use crate::ids::{AgentId, JobName};
@@ -23,6 +24,10 @@ pub enum BuildEvent {
         /// The turn of the grant.
         turn: u32,
     },
+    /// What it takes from other builds is known: the key of the list; or why it cannot be had.
+    InputsFound(Found),
+    /// It has its lock.
+    LockGranted,
     /// It is cancelled or superseded.
     Cancelled {
         /// [`Outcome::Cancelled`] or [`Outcome::Superseded`].

@@ -69,6 +69,7 @@ impl Build {
             .filter(|attempt| by_itself && attempt.agent.is_some() && !matches!(attempt.end(), Some(End::CommitGone { .. })))
             .map(|attempt| attempt.number);
         self.state = BuildState::Finished { outcome, at: now, cause };
+        self.outbox.remove_where(|pending| pending.effect == BuildEffect::FindInputs);
         for index in 0..self.attempts.len() {
             self.stop_attempt(index, StopReason::BuildOver, now);
         }

@@ -1,7 +1,7 @@
 //! A build, one job of one run: its record, and the decisions about its events.
 //!
 //! - The types are at the bottom: `state`, `attempt`, `event`, `effect`, and the `record` itself.
-//! - Above them, one file for each subject. A launch: `slot`, `launch`, `refusal`, `orphan`. An agent: `observe`, `verdict`, `stop`. What follows:
+//! - Above them, one file for each subject. A launch: `inputs`, `lock`, `slot`, `launch`, `refusal`, `orphan`. An agent: `observe`, `verdict`, `stop`. What follows:
 //!   `retry`, `finish`, `abandoned`. Time: `deadline`, `due`, `tick`, `waiting`.
 //! - At the top, `decide`, which answers every event.
 //!
@@ -20,7 +20,9 @@ mod due;
 mod effect;
 mod event;
 mod finish;
+mod inputs;
 mod launch;
+mod lock;
 mod observe;
 mod orphan;
 mod record;
@@ -42,6 +44,8 @@ pub use deadline::{
 pub use effect::{BuildEffect, BuildNews};
 pub use event::{BuildEvent, Refusal};
 pub use finish::because_of;
+pub use inputs::Found;
+pub use lock::LOCK_LIMIT;
 pub use orphan::ORPHAN_SEARCH_TIME;
 pub use record::Build;
 pub use state::{BuildState, End, Phase, Slot, StopReason};

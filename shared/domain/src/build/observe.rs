@@ -30,7 +30,8 @@ impl Build {
             } if self.check_placement(*attempt, observation, placement).is_ok() => (attempt, observation),
             _ => return false,
         };
-        let is_over = |attempt: &Attempt| attempt.number == *number && attempt.end().is_some();
+        let is_over =
+            |attempt: &Attempt| attempt.number == *number && attempt.end().is_some() && !(attempt.may_run_on() && self.watches_lost());
         let over = self.attempts.iter().find(|attempt| is_over(attempt));
         matches!(observation.status, AgentStatus::Stopped(_))
             && over.is_some_and(|attempt| attempt.agent.as_ref() == Some(&observation.agent))
@@ -74,7 +75,7 @@ impl Build {
         if self.strays.iter().any(|stray| stray.agent == seen.agent) {
             return self.stray_observed(&seen.agent, &seen.status, now);
         }
-        let finished = self.outcome().is_some();
+        let (finished, watches_lost) = (self.outcome().is_some(), self.watches_lost());
         let Some(index) = self.attempts.iter().position(|attempt| attempt.number == number) else {
             return self.stop_stray(number, seen, now);
         };
@@ -95,6 +96,10 @@ impl Build {
             return self.stop_stray(number, seen, now);
         }
         if matches!(attempt.phase, Phase::Ended { .. }) {
+            if watches_lost && attempt.may_run_on() && matches!(seen.status, AgentStatus::Stopped(_)) {
+                attempt.found_stopped = true;
+                return Ok(());
+            }
             let is_back = attempt.lost && !matches!(seen.status, AgentStatus::Stopped(_) | AgentStatus::Stopping);
             return if is_back {
                 self.stop_again(&seen.agent, now)

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 
 use super::abandoned::NOT_STOPPED;
 use super::attempt::{Attempt, Stray};
-use super::deadline::{CHECK_CHANGING, STOP_TIMEOUT};
+use super::deadline::{CHECK_CHANGING, CHECK_RUNNING, STOP_TIMEOUT};
 use super::effect::BuildEffect;
 use super::record::Build;
 use super::state::{End, Phase, StopReason};
@@ -168,6 +168,7 @@ impl Build {
 
     /// An agent that is known as a stray was observed.
     pub(super) fn stray_observed(&mut self, agent: &AgentId, status: &AgentStatus, now: Timestamp) -> Result<(), Ignored> {
+        let watches_lost = self.watches_lost();
         let Some(stray) = self.strays.iter_mut().find(|stray| stray.agent == *agent) else {
             return Err(Ignored::NothingNew);
         };
@@ -175,6 +176,10 @@ impl Build {
             AgentStatus::Stopped(_) if !stray.stopped => {
                 stray.stopped = true;
                 self.drop_stop(agent);
+                Ok(())
+            }
+            AgentStatus::Stopped(_) if watches_lost && stray.may_run_on() => {
+                stray.found_stopped = true;
                 Ok(())
             }
             AgentStatus::Stopped(_) | AgentStatus::Stopping => Err(Ignored::OtherAgent),
@@ -192,9 +197,14 @@ impl Build {
 
     /// Stops a stray again that has not stopped, or counts it as lost. Timeouts apply up to `effective`.
     pub(super) fn tick_stray(&mut self, index: usize, effective: Timestamp, now: Timestamp) {
-        let Some(stray) = self.strays.get_mut(index).filter(|stray| !stray.stopped) else {
+        let watches = self.watches_lost();
+        let Some(stray) = self.strays.get_mut(index) else { return };
+        if stray.stopped {
+            if watches && stray.may_run_on() && later(stray.polled_at, CHECK_RUNNING) <= effective {
+                stray.polled_at = now;
+            }
             return;
-        };
+        }
         let agent = stray.agent.clone();
         let is_late = stray.since.is_some_and(|since| later(since, STOP_TIMEOUT) <= effective);
         let is_due = later(stray.polled_at, CHECK_CHANGING) <= now;

@@ -34,6 +34,12 @@ pub struct Build {
     /// Since when the build has been waiting for the slot of this turn.
     #[serde(default, rename = "wanted", skip_serializing_if = "Option::is_none")]
     pub slot_requested: Option<Timestamp>,
+    /// Its lock, if its job has one.
+    #[serde(default, skip_serializing_if = "Slot::is_none")]
+    pub lock: Slot,
+    /// Since when the build has been waiting for its lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_requested: Option<Timestamp>,
     /// The results of the deciding attempt in the bucket, once they were collected.
     #[serde(default, rename = "found")]
     pub results: Option<Results>,
@@ -65,6 +71,8 @@ impl Build {
             slot: Slot::None,
             turn: 0,
             slot_requested: None,
+            lock: Slot::None,
+            lock_requested: None,
             results: None,
             polls_failing_since: None,
             polls_failing_announced: false,

@@ -10,20 +10,37 @@ use crate::decision::Ignored;
 use crate::queue::line::Waiting;
 
 impl Build {
-    /// Launches the current attempt, or acquires the slot that it needs first.
+    /// Launches the current attempt, or acquires the lock and the slot that it needs first.
     pub(super) fn launch_in_slot(&mut self, now: Timestamp) {
-        if self.spec.limit.is_none() || self.slot == Slot::Held {
+        let waits = self.spec.inputs.are_open() || self.lacks_lock() || self.lacks_slot();
+        // Its time in the queue begins when it first waits for its turn, even if the sweep processes it late.
+        if let Some(attempt) = self.attempts.last_mut().filter(|attempt| waits && attempt.launched.is_none()) {
+            attempt.queued = now;
+        }
+        self.take_turns(now);
+    }
+
+    fn lacks_slot(&self) -> bool {
+        self.spec.limit.is_some() && self.slot != Slot::Held
+    }
+
+    /// The next step towards the launch of the current attempt: what it takes from other builds, the lock, the slot, the launch.
+    pub(super) fn take_turns(&mut self, now: Timestamp) {
+        let (lacks_inputs, lacks_lock, lacks_slot) = (self.spec.inputs.are_open(), self.lacks_lock(), self.lacks_slot());
+        if !lacks_inputs && !lacks_lock && !lacks_slot {
             return self.launch(now);
         }
         self.state = BuildState::Waiting;
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.phase = Phase::Waiting;
-            // Its time in the queue begins when it first requests a slot, even if the sweep processes it late.
-            if attempt.launched.is_none() {
-                attempt.queued = now;
-            }
         }
-        self.acquire_slot(now);
+        if lacks_inputs {
+            self.find_inputs(now);
+        } else if lacks_lock {
+            self.acquire_lock(now);
+        } else {
+            self.acquire_slot(now);
+        }
     }
 
     /// Requests a slot from the pool.
@@ -51,7 +68,7 @@ impl Build {
                 self.slot = Slot::Held;
                 self.outbox.remove_where(|pending| pending.effect == BuildEffect::AcquireSlot);
                 if self.state == BuildState::Waiting {
-                    self.launch(now);
+                    self.take_turns(now);
                 }
                 Ok(())
             }
@@ -95,7 +112,7 @@ impl Build {
     pub fn in_line(&self, turn: u32) -> Waiting {
         let queued = self.attempts.last().map_or(self.created, |attempt| attempt.queued);
         Waiting {
-            agent: self.spec.agent.clone(),
+            pool: self.spec.agent.clone().into(),
             repository: self.spec.repository.clone(),
             since: self.slot_requested.unwrap_or(queued),
             build: self.spec.id.clone(),
@@ -103,8 +120,14 @@ impl Build {
         }
     }
 
-    /// Why a build without a slot waits.
-    pub(super) fn slots_in_use(&self) -> String {
+    /// Why a build without its lock, or without a slot, waits.
+    pub(super) fn turn_of_others(&self) -> String {
+        if self.spec.inputs.are_open() {
+            return "the files that it fetches have not been listed".to_owned();
+        }
+        if let Some(why) = self.lock_in_use() {
+            return why;
+        }
         format!(
             "all {} slots of the agent `{}` were in use",
             self.spec.limit.unwrap_or_default(),

@@ -31,7 +31,7 @@ pub enum BuildState {
     },
 }
 
-/// The slot of a build in the [`Pool`](crate::queue::pool::Pool) of its agent template.
+/// The slot of a build in the [`Pool`](crate::queue::pool::Pool) of its agent template, or in that of its lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Slot {
@@ -46,6 +46,14 @@ pub enum Slot {
     /// Released, or no longer wanted.
     #[serde(rename = "left")]
     Released,
+}
+
+impl Slot {
+    /// Whether it was never requested.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    pub(super) fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 /// The phase of an attempt.

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use super::abandoned::NOT_STOPPED;
-use super::deadline::{CHECK_CHANGING, FAILING_POLLS_FOR, STOP_TIMEOUT};
+use super::deadline::{CHECK_CHANGING, CHECK_RUNNING, FAILING_POLLS_FOR, STOP_TIMEOUT};
 use super::record::Build;
 use super::state::{BuildState, Phase, StopReason};
 use crate::decision::Ignored;
@@ -71,6 +71,7 @@ impl Build {
         match (&attempt.phase, &attempt.agent) {
             (Phase::Waiting | Phase::Ended { .. }, _) => {
                 self.search_for_orphan_when_due(index, now);
+                self.watched_lost(index, polled_at, now);
                 return;
             }
             (Phase::Launching, None) => {
@@ -128,6 +129,16 @@ impl Build {
         }
     }
 
+    /// Notes that the agent of an attempt was polled that counts as lost.
+    fn watched_lost(&mut self, index: usize, polled_at: Timestamp, now: Timestamp) {
+        let watches = self.watches_lost();
+        if let Some(attempt) = self.attempts.get_mut(index).filter(|attempt| watches && attempt.may_run_on())
+            && later(attempt.polled_at, CHECK_RUNNING) <= polled_at
+        {
+            attempt.polled_at = now;
+        }
+    }
+
     /// Finishes a build that got no agent within its time.
     fn queue_timed_out(&mut self, now: Timestamp) {
         let last = self.attempts.last().and_then(|attempt| attempt.last_refusal.clone());
@@ -137,7 +148,7 @@ impl Build {
             return self.cannot_launch(number, &refusal, now);
         }
         let why = match (&self.state, last) {
-            (BuildState::Waiting, _) => self.slots_in_use(),
+            (BuildState::Waiting, _) => self.turn_of_others(),
             (_, Some(refusal)) => refusal,
             (_, None) => "the launch call got no answer".to_owned(),
         };

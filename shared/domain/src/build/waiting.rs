@@ -22,7 +22,7 @@ impl Build {
                 let needs: Vec<&str> = self.spec.needs.iter().map(JobName::as_str).collect();
                 Some(format!("it needs {}", needs.join(", ")))
             }
-            BuildState::Waiting => Some(self.slots_in_use().replace("were in use", "are in use")),
+            BuildState::Waiting => Some(self.turn_of_others().replace("were in use", "are in use")),
             BuildState::Queued { .. } => {
                 let attempt = attempt?;
                 let backoff = || format!("attempt {} starts after the backoff of its retry rule", attempt.number);
@@ -70,6 +70,10 @@ impl Build {
             return;
         }
         let advice = match self.state {
+            BuildState::Waiting if self.spec.inputs.are_open() => Some("see the log of the function `sweep`".to_owned()),
+            BuildState::Waiting if self.lacks_lock() => {
+                Some("wait, or cancel the build of the repository that holds the lock if it hangs".to_owned())
+            }
             BuildState::Waiting => Some(format!("raise `max-concurrent` of the agent `{}`", self.spec.agent)),
             _ => attempt.advice.clone(),
         };

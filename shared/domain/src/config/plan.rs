@@ -7,7 +7,8 @@ use super::pipeline::images::COMMIT;
 use super::pipeline::{DEFAULT_QUEUE_TIMEOUT, DEFAULT_TIMEOUT, Job, PipelineFile, Select, Work};
 use super::suite::SuiteConfig;
 use crate::executor::{AgentTemplate, Demand, Script, Unmet};
-use crate::ids::{AgentName, BuildId, JobName, RepositoryName, RunId};
+use crate::ids::{AgentName, BuildId, JobName, PoolName, RepositoryName, RunId};
+use crate::inputs::Inputs;
 use crate::run::trigger::Push;
 use crate::secret::{self, Secrets};
 use crate::spec::{Bearing, BuildSpec, Relaunch, RetryPolicy};
@@ -56,6 +57,7 @@ fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &Suit
         environment: &job.environment,
         secrets: &secret::lines(&job.secrets, &push.repository),
         artifacts: &job.artifacts,
+        fetches: !job.fetch.is_empty(),
     };
     if let Err(Unmet { key, message }) = executor.kind().check(&demand) {
         return Err(file.source.error(&job.path().key(key), message));
@@ -82,7 +84,12 @@ fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &Suit
         successes: config.notify.successes,
         artifacts: job.artifacts.clone(),
         images: job.images.iter().map(|image| image.replace(COMMIT, push.commit.as_str())).collect(),
+        inputs: Inputs {
+            fetch: job.fetch.clone(),
+            ..Inputs::default()
+        },
         limit: agent.max_concurrent,
+        lock: job.lock.as_ref().map(|lock| PoolName::of_lock(&push.repository, lock)),
         pausable: config.pauses(),
         role: config.role(&push.repository, Some(&push.reference)).cloned(),
         bearing: Bearing::default(),
@@ -144,7 +151,9 @@ pub fn plan_script(
         successes: config.notify.successes,
         artifacts: Vec::new(),
         images: Vec::new(),
+        inputs: Inputs::default(),
         limit: template.max_concurrent,
+        lock: None,
         pausable: config.pauses(),
         role: config.role(&push.repository, Some(&push.reference)).cloned(),
         bearing: Bearing::default(),

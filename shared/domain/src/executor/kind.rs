@@ -107,9 +107,25 @@ pub struct Demand<'a> {
     pub secrets: &'a str,
     /// The patterns of its artifacts.
     pub artifacts: &'a [String],
+    /// Whether its agent is to fetch files of other jobs.
+    pub fetches: bool,
 }
 
 impl Demand<'_> {
+    /// Refuses files of other jobs, where no agent of Bellhop's fetches them.
+    pub(super) fn fetches_nothing(&self) -> Result<(), Unmet> {
+        if !self.fetches {
+            return Ok(());
+        }
+        Err(Unmet {
+            key: "fetch",
+            message: format!(
+                "files of other jobs need an agent on ECS, and `{}` is none: expected no `fetch`",
+                self.agent
+            ),
+        })
+    }
+
     /// Refuses a buildspec.
     pub(super) fn script_of_its_own(&self) -> Result<(), Unmet> {
         match self.script {

@@ -76,6 +76,7 @@ impl ExecutorKind for StepFunctionsExecutor {
     /// There is no agent of Bellhop's that could fetch secrets.
     fn check(&self, demand: &Demand<'_>) -> Result<(), Unmet> {
         demand.script_of_its_own()?;
+        demand.fetches_nothing()?;
         if demand.secrets.is_empty() {
             return Ok(());
         }
@@ -249,6 +250,7 @@ mod tests {
                 environment: &BTreeMap::new(),
                 secrets,
                 artifacts: &["dist/*".to_owned()],
+                fetches: false,
             };
             release().check(&demand)
         };

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::line::{Line, Waiting};
 use crate::decision::Ignored;
-use crate::ids::{AgentName, BuildId, RepositoryName};
+use crate::ids::{BuildId, PoolName, RepositoryName};
 use crate::outbox::{Effect, Outbox};
 use crate::record::Decides;
 use crate::time::later;
@@ -34,11 +34,12 @@ pub const AT_ONCE: usize = 16;
 /// How often Bellhop checks, while builds wait, whether the builds that hold a slot still exist.
 pub const AUDIT_EVERY: Duration = Duration::from_secs(5 * 60);
 
-/// The slots of an agent template: the record in the ledger.
+/// The slots of an agent template, or a lock, which is one slot: the record in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
-    /// The agent template.
-    pub agent: AgentName,
+    /// The name of the agent template, or of the lock.
+    #[serde(rename = "agent")]
+    pub name: PoolName,
     /// The number of slots, as the suite configuration had it for the newest build that asked.
     pub limit: u32,
     /// The builds that hold a slot, and since when.
@@ -149,9 +150,9 @@ impl Effect for PoolEffect {
 impl Pool {
     /// A pool without requests.
     #[must_use]
-    pub fn new(agent: AgentName, now: Timestamp) -> Self {
+    pub fn new(name: PoolName, now: Timestamp) -> Self {
         Self {
-            agent,
+            name,
             limit: 0,
             holders: BTreeMap::new(),
             waiting_before: BTreeSet::new(),

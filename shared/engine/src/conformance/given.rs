@@ -7,7 +7,7 @@ use std::time::Duration;
 use bellhop_domain::build::{Build, BuildEvent};
 use bellhop_domain::decision::Decision;
 use bellhop_domain::executor::{EcsExecutor, Executor, Script};
-use bellhop_domain::ids::{AgentName, BuildId, RepositoryName, RunId};
+use bellhop_domain::ids::{BuildId, PoolName, RepositoryName, RunId};
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::queue::line::Waiting;
 use bellhop_domain::queue::pool::{Pool, PoolChange};
@@ -52,15 +52,15 @@ impl Given {
         Pool::new(self.pool_named("a"), self.created)
     }
 
-    pub(super) fn pool_named(&self, suffix: &str) -> AgentName {
+    pub(super) fn pool_named(&self, suffix: &str) -> PoolName {
         format!("{}-{suffix}", self.repository).parse().unwrap()
     }
 
     /// A build in line, since so many seconds.
-    pub(super) fn waiting(&self, agent: &AgentName, job: &str, seconds: u64) -> Waiting {
+    pub(super) fn waiting(&self, pool: &PoolName, job: &str, seconds: u64) -> Waiting {
         let BuildSpec { id, repository, .. } = self.spec(job);
         Waiting {
-            agent: agent.clone(),
+            pool: pool.clone(),
             repository,
             since: self.after(seconds),
             build: id,
@@ -176,7 +176,9 @@ impl Given {
             successes: Successes::Changes,
             artifacts: Vec::new(),
             images: Vec::new(),
+            inputs: Default::default(),
             limit: None,
+            lock: None,
             pausable: false,
             role: None,
             bearing: Bearing::default(),
@@ -243,7 +245,7 @@ pub(super) fn decide(build: &Build, event: &BuildEvent, now: Timestamp) -> Build
 /// The pool, with one slot, after another build has requested one, or has queued up for it.
 pub(super) fn ask(pool: &Pool, given: &Given, job: &str) -> Pool {
     let (limit, again) = (1, false);
-    let waiting = given.waiting(&pool.agent, job, 0);
+    let waiting = given.waiting(&pool.name, job, 0);
     let acquire = PoolChange::Acquire { waiting, limit, again };
     let decide = |change: PoolChange| pool.decide(&change.into(), given.created);
     match (decide(acquire), decide(PoolChange::Queued { limit })) {

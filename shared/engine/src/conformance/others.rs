@@ -17,20 +17,20 @@ use crate::records::Stored as _;
 pub(super) async fn a_pool_begins_with_version_0(ledger: &dyn Ledger) {
     let given = Given::new();
     let empty = given.pool();
-    assert_eq!(ledger.load::<Pool>(&empty.agent).await.unwrap(), None);
+    assert_eq!(ledger.load::<Pool>(&empty.name).await.unwrap(), None);
     assert_eq!(ledger.store(1, &empty).await.unwrap(), Written::Conflict);
-    assert_eq!(ledger.load::<Pool>(&empty.agent).await.unwrap(), None);
+    assert_eq!(ledger.load::<Pool>(&empty.name).await.unwrap(), None);
     let held = ask(&empty, &given, "held");
     assert_eq!(ledger.store(0, &held).await.unwrap(), Written::Stored(1));
-    assert_eq!(ledger.load::<Pool>(&empty.agent).await.unwrap(), Some(versioned(1, &held)));
+    assert_eq!(ledger.load::<Pool>(&empty.name).await.unwrap(), Some(versioned(1, &held)));
     let waiting = ask(&held, &given, "waiting");
     for version in [0, 2, 99] {
         let written = ledger.store(version, &waiting).await.unwrap();
         assert_eq!(written, Written::Conflict, "version {version}");
     }
-    assert_eq!(ledger.load::<Pool>(&empty.agent).await.unwrap(), Some(versioned(1, &held)));
+    assert_eq!(ledger.load::<Pool>(&empty.name).await.unwrap(), Some(versioned(1, &held)));
     assert_eq!(ledger.store(1, &waiting).await.unwrap(), Written::Stored(2));
-    assert_eq!(ledger.load::<Pool>(&empty.agent).await.unwrap(), Some(versioned(2, &waiting)));
+    assert_eq!(ledger.load::<Pool>(&empty.name).await.unwrap(), Some(versioned(2, &waiting)));
     assert_eq!(ledger.store(2, &empty).await.unwrap(), Written::Stored(3));
     assert_eq!(ledger.load::<Pool>(&given.pool_named("b")).await.unwrap(), None);
 }
@@ -49,7 +49,7 @@ pub(super) async fn one_of_many_writers_of_a_pool_wins(ledger: &dyn Ledger) {
         let (winner, _) = winners.next().unwrap();
         assert_eq!(winners.count(), 0, "a second writer got through");
         assert_eq!(
-            ledger.load::<Pool>(&winner.agent).await.unwrap(),
+            ledger.load::<Pool>(&winner.name).await.unwrap(),
             Some(versioned(expected + 1, winner))
         );
     }

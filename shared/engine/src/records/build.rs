@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bellhop_domain::agent;
-use bellhop_domain::build::{Build, BuildEffect, BuildEvent, BuildNews, BuildState, ONCE_MORE_AFTER, Phase, Refusal};
+use bellhop_domain::build::{Build, BuildEffect, BuildEvent, BuildNews, BuildState, LOCK_LIMIT, ONCE_MORE_AFTER, Phase, Refusal};
 use bellhop_domain::decision::Ignored;
 use bellhop_domain::executor::LaunchId;
 use bellhop_domain::executor::observation::{AgentStatus, Observation, StopCause};
@@ -258,42 +258,20 @@ impl Record for Build {
                 }
                 Ok(Outcome::done())
             }
+            BuildEffect::FindInputs => Ok(Outcome::Event(BuildEvent::InputsFound(engine.find_inputs(&self.spec).await?))),
             BuildEffect::AcquireSlot => {
                 let Some(limit) = self.spec.limit else { return Ok(Outcome::done()) };
-                let waiting = self.in_line(self.turn);
-                let acquire = PoolChange::Acquire {
-                    waiting: waiting.clone(),
-                    limit,
-                    again: pending.tries > 0 || pending.due() <= engine.clock.now(),
-                };
-                match engine.notify_or_create(slots(self, engine), acquire.into()).await? {
-                    Some(Handled::Ignored(Ignored::Full)) => {}
-                    notified => return Ok(Outcome::notified(notified)),
-                }
-                // It queues up first and notifies the pool afterwards: the pool's next event that finds a slot free finds the build in line. One that has
-                // looked before meets a conflict.
-                engine.ledger.store(0, &waiting).await?;
-                let queued = PoolChange::Queued { limit };
-                Ok(Outcome::notified(
-                    engine.notify_or_create(slots(self, engine), queued.into()).await?,
-                ))
+                queue_up(engine, self.in_line(self.turn), limit, pending).await
             }
-            BuildEffect::ReleaseSlot { turn, waited } => {
-                if let Some(since) = *waited {
-                    let waiting = Waiting {
-                        since,
-                        ..self.in_line(*turn)
-                    };
-                    engine.ledger.remove(&waiting.key()).await?;
-                }
-                let release = PoolChange::Release {
-                    build: id.clone(),
-                    turn: *turn,
-                };
-                Ok(Outcome::notified(
-                    engine.notify_or_create(slots(self, engine), release.into()).await?,
-                ))
-            }
+            BuildEffect::ReleaseSlot { turn, waited } => leave(engine, self.in_line(*turn), *waited).await,
+            BuildEffect::AcquireLock => match self.in_line_for_lock() {
+                Some(waiting) => queue_up(engine, waiting, LOCK_LIMIT, pending).await,
+                None => Ok(Outcome::done()),
+            },
+            BuildEffect::ReleaseLock { waited } => match self.in_line_for_lock() {
+                Some(waiting) => leave(engine, waiting, *waited).await,
+                None => Ok(Outcome::done()),
+            },
             BuildEffect::Collect { attempt, .. } => {
                 let attempt = *attempt;
                 let agent = self.attempts.iter().find(|candidate| candidate.number == attempt);
@@ -351,9 +329,34 @@ async fn prove(build: &Build, engine: &Engine, event: &mut BuildEvent) -> Result
     Ok(())
 }
 
-/// The slots of a build's agent template, if the ledger does not have them yet.
-fn slots(build: &Build, engine: &Engine) -> Pool {
-    Pool::new(build.spec.agent.clone(), engine.clock.now())
+/// Requests a slot or a lock for a build, and puts the build in line if none is free.
+async fn queue_up(engine: &Engine, waiting: Waiting, limit: u32, pending: &Pending<BuildEffect>) -> Result<Outcome<BuildEvent>, Fault> {
+    let slots = || Pool::new(waiting.pool.clone(), engine.clock.now());
+    let acquire = PoolChange::Acquire {
+        waiting: waiting.clone(),
+        limit,
+        again: pending.tries > 0 || pending.due() <= engine.clock.now(),
+    };
+    match engine.notify_or_create(slots(), acquire.into()).await? {
+        Some(Handled::Ignored(Ignored::Full)) => {}
+        notified => return Ok(Outcome::notified(notified)),
+    }
+    // It queues up first and notifies the pool afterwards: the pool's next event that finds a slot free finds the build in line. One that has looked before
+    // meets a conflict.
+    engine.ledger.store(0, &waiting).await?;
+    let queued = PoolChange::Queued { limit };
+    Ok(Outcome::notified(engine.notify_or_create(slots(), queued.into()).await?))
+}
+
+/// Releases a slot or a lock of a build, and takes the build out of the line if it may be there.
+async fn leave(engine: &Engine, place: Waiting, waited: Option<Timestamp>) -> Result<Outcome<BuildEvent>, Fault> {
+    let (build, turn) = (place.build.clone(), place.turn);
+    let slots = Pool::new(place.pool.clone(), engine.clock.now());
+    if let Some(since) = waited {
+        engine.ledger.remove(&Waiting { since, ..place }.key()).await?;
+    }
+    let release = PoolChange::Release { build, turn };
+    Ok(Outcome::notified(engine.notify_or_create(slots, release.into()).await?))
 }
 
 async fn launch(build: &Build, engine: &Engine, launch: &LaunchId, again: bool) -> Result<Launch, Fault> {

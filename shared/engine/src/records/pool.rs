@@ -1,8 +1,8 @@
-//! The slots of agent templates.
+//! The slots of agent templates, and locks.
 
 use async_trait::async_trait;
-use bellhop_domain::build::{Build, BuildEvent, Slot};
-use bellhop_domain::ids::{AgentName, BuildId};
+use bellhop_domain::build::{Build, BuildEvent};
+use bellhop_domain::ids::{BuildId, PoolName};
 use bellhop_domain::outbox::Pending;
 use bellhop_domain::queue::pool::{Pool, PoolChange, PoolEffect, PoolEvent};
 use futures::future::try_join_all;
@@ -17,14 +17,14 @@ use crate::{Engine, Fault, Handled};
 const SIDE_BY_SIDE: usize = 16;
 
 impl Stored for Pool {
-    type Id<'a> = &'a AgentName;
+    type Id<'a> = &'a PoolName;
 
-    fn key_of(agent: &AgentName) -> Key {
-        Key::new(format!("POOL#{agent}"), "POOL")
+    fn key_of(name: &PoolName) -> Key {
+        Key::new(format!("POOL#{name}"), "POOL")
     }
 
-    fn id(&self) -> &AgentName {
-        &self.agent
+    fn id(&self) -> &PoolName {
+        &self.name
     }
 
     fn due(&self) -> Option<Timestamp> {
@@ -38,11 +38,12 @@ impl Stored for Pool {
 
 #[async_trait]
 impl Record for Pool {
-    /// Every build of an agent template writes to this record.
+    /// Every build of an agent template, or with the lock, writes to this record.
     const CONFLICTS: u32 = 40;
 
     fn name(&self) -> String {
-        format!("the slots of agent {}", self.agent)
+        let kind = if self.name.is_lock() { "lock" } else { "the slots of agent" };
+        format!("{kind} {}", self.name)
     }
 
     async fn when_due(&self, _: &Engine) -> Result<Vec<PoolEvent>, Fault> {
@@ -65,7 +66,11 @@ impl Record for Pool {
                 let mut follows = Vec::new();
                 // A build that has released the slot already has yet to be taken out of the line.
                 if self.holders.contains_key(build) {
-                    let granted = BuildEvent::Granted { turn: self.turn(build) };
+                    let granted = if self.name.is_lock() {
+                        BuildEvent::LockGranted
+                    } else {
+                        BuildEvent::Granted { turn: self.turn(build) }
+                    };
                     match engine.notify::<Build>(build, granted).await? {
                         None => return Ok(Outcome::Left),
                         Some(Handled::Unknown) => follows.push(PoolChange::Gone(vec![build.clone()]).into()),
@@ -89,20 +94,15 @@ impl Record for Pool {
                     let over = portion
                         .iter()
                         .zip(builds)
-                        .filter(|(_, build)| build.as_ref().is_none_or(|build| has_left(&build.record)));
+                        .filter(|(_, build)| build.as_ref().is_none_or(|build| build.record.has_left(&self.name)));
                     gone.extend(over.map(|(id, _)| id.clone()));
                 }
                 if gone.is_empty() {
                     return Ok(Outcome::done());
                 }
-                tracing::warn!(agent = %self.agent, builds = ?gone, "finished builds held slots");
+                tracing::warn!(pool = %self.name, builds = ?gone, "finished builds held slots");
                 Ok(Outcome::Done(vec![PoolChange::Gone(gone).into()]))
             }
         }
     }
-}
-
-/// A build that has not finished may continue at any moment, and releases its slot itself.
-fn has_left(build: &Build) -> bool {
-    build.outcome().is_some() && matches!(build.slot, Slot::None | Slot::Released)
 }

@@ -23,7 +23,7 @@ impl Stored for Waiting {
     /// Builds are ordered by repository, and then by their time. No `#` occurs in a name.
     fn key_of(
         Self {
-            agent,
+            pool,
             repository,
             since,
             build,
@@ -32,7 +32,7 @@ impl Stored for Waiting {
     ) -> Key {
         // Nine decimals: each time has the same width.
         let sort = format!("{WAITING}{repository}#{since:.9}#{build}#{turn}");
-        Key::new(format!("{WAITING}{agent}"), sort)
+        Key::new(format!("{WAITING}{pool}"), sort)
     }
 
     fn id(&self) -> &Self {
@@ -136,7 +136,7 @@ impl Repository {
 async fn after_in_line(engine: &Engine, pool: &Pool, after: &str) -> Result<VecDeque<Waiting>, Fault> {
     let found = engine
         .ledger
-        .next_in_partition(&format!("{WAITING}{}", pool.agent), after, READ_AHEAD)
+        .next_in_partition(&format!("{WAITING}{}", pool.name), after, READ_AHEAD)
         .await?;
     let record = |text: &Text| read::<Waiting>(text).map(|stored| stored.record);
     found.iter().map(record).collect()

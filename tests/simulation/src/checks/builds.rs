@@ -200,7 +200,11 @@ fn build_finished(world: &mut World, previous: Option<&Build>, build: &Build) {
             let waited = world.calm_since.is_none_or(|since| world.now < since + CALM_GRACE);
             // Places may be taken for as long as other builds take.
             let taken = previous.is_some_and(|previous| previous.state == BuildState::Waiting) && {
-                world.line_of(&build.spec.agent).any(|in_line| in_line.waiting.build == *id)
+                let pools = [Some(build.spec.agent.clone().into()), build.spec.lock.clone()];
+                pools
+                    .into_iter()
+                    .flatten()
+                    .any(|pool| world.line_of(&pool).any(|in_line| in_line.waiting.build == *id))
             };
             let paused = build.spec.pausable && alarms::may_have_waited(world);
             check!(

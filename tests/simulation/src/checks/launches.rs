@@ -3,7 +3,7 @@
 use bellhop_domain::build::Phase;
 use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::LaunchId;
-use bellhop_domain::ids::{AttemptId, BuildId};
+use bellhop_domain::ids::{AttemptId, BuildId, PoolName};
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::spec::BuildSpec;
 
@@ -143,12 +143,21 @@ pub(crate) fn launching(world: &mut World, spec: &BuildSpec, attempt: &AttemptId
     if world.checks.refused.contains(&(attempt.clone(), capacity)) && is_over_with(world, attempt, capacity) {
         return;
     }
+    let holds = |pool: &PoolName| {
+        let pool = world.tables.pools.get(pool);
+        pool.is_some_and(|pool| pool.record.holders.contains_key(id))
+    };
+    let (has_lock, held) = (spec.lock.as_ref().is_some_and(holds), holds(&spec.agent.clone().into()));
+    if job.is_locked {
+        check!(
+            world,
+            id,
+            "no-agent-without-its-lock",
+            has_lock,
+            "{attempt} is launched without its lock"
+        );
+    }
     if world.repository.limits.contains_key(job.agent) {
-        let held = world
-            .tables
-            .pools
-            .get(&spec.agent)
-            .is_some_and(|pool| pool.record.holders.contains_key(id));
         // A request that was delayed comes through after another one was denied, and the place was given back meanwhile.
         let build = world.tables.builds.get(id).map(|stored| &stored.record);
         let waits = build

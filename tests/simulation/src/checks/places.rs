@@ -1,9 +1,9 @@
-//! Places of agent templates: limits are kept, repositories take turns, and in each of them who comes first is served first.
+//! Places of agent templates, and locks, each of which is one place: limits are kept, repositories take turns, and in each of them who comes first is served first.
 
 use std::collections::BTreeMap;
 
 use bellhop_domain::build::Slot;
-use bellhop_domain::ids::{AgentName, RepositoryName};
+use bellhop_domain::ids::{PoolName, RepositoryName};
 use bellhop_domain::queue::line::Waiting;
 use bellhop_domain::queue::pool::{AUDIT_EVERY, Pool, PoolEffect};
 use bellhop_engine::records::Stored as _;
@@ -19,11 +19,11 @@ pub(crate) struct Seen {
     /// The number of writes to the places, and to the line for them.
     writes: u64,
     /// When each agent template's places were last written.
-    written: BTreeMap<AgentName, u64>,
+    written: BTreeMap<PoolName, u64>,
     /// The repository that got the last place of each.
-    last: BTreeMap<AgentName, RepositoryName>,
+    last: BTreeMap<PoolName, RepositoryName>,
     /// Since when a place of each is free while a build waits for one.
-    free: BTreeMap<AgentName, Millis>,
+    free: BTreeMap<PoolName, Millis>,
 }
 
 impl Seen {
@@ -36,7 +36,10 @@ impl Seen {
 /// The places of an agent template are about to be written.
 pub(crate) fn places_written(world: &mut World, previous: Option<&Pool>, next: &Pool) {
     reads_back(world, Subject::World, next);
-    let limit = world.repository.limits.get(next.agent.as_str()).copied().unwrap_or(0);
+    let limit = match next.name.is_lock() {
+        true => 1,
+        false => world.repository.limits.get(next.name.as_str()).copied().unwrap_or(0),
+    };
     let held = next.holders.len();
     check!(
         world,
@@ -44,13 +47,13 @@ pub(crate) fn places_written(world: &mut World, previous: Option<&Pool>, next: &
         "limits-are-kept",
         u32::try_from(held).is_ok_and(|held| held <= limit),
         "{held} builds hold the {limit} places of agent {}",
-        next.agent
+        next.name
     );
     in_order(world, previous, next);
     let gone = previous.into_iter().flat_map(|previous| previous.holders.keys());
     for build in gone.filter(|build| !next.holders.contains_key(build)) {
         let record = world.tables.builds.get(build).map(|stored| &stored.record);
-        let needs_it = record.is_some_and(|record| record.slot == Slot::Held && record.outcome().is_none());
+        let needs_it = record.is_some_and(|record| record.slot_in(&next.name) == Slot::Held && record.outcome().is_none());
         check!(
             world,
             build,
@@ -60,7 +63,7 @@ pub(crate) fn places_written(world: &mut World, previous: Option<&Pool>, next: &
         );
         let lives = world.tasks_of(build).find(|task| {
             let abandoned = world.checks.refused.contains(&(task.attempt.clone(), task.capacity)) && !is_named(world, task);
-            task.lives() && !abandoned && !is_given_up(world, task)
+            task.lives() && !abandoned && (next.name.is_lock() || !is_given_up(world, task))
         });
         let lives = lives.map(|task| short(&task.agent).to_owned());
         check!(
@@ -76,7 +79,7 @@ pub(crate) fn places_written(world: &mut World, previous: Option<&Pool>, next: &
 /// The builds that get places are those whose turn it is. A function reads the line after the places: so it saw those that were in line when the places
 /// were last written.
 fn in_order(world: &mut World, previous: Option<&Pool>, next: &Pool) {
-    let agent = &next.agent;
+    let agent = &next.name;
     let written = world.checks.places.written.get(agent).copied().unwrap_or(0);
     // Where nothing is said to be in line, nothing was looked for there.
     let looked = previous.is_some_and(|previous| previous.queued || previous.queued_up < next.queued_up);
@@ -96,7 +99,11 @@ fn in_order(world: &mut World, previous: Option<&Pool>, next: &Pool) {
         let Some(record) = world.tables.builds.get(build).map(|stored| &stored.record).filter(|_| !held) else {
             continue;
         };
-        let granted = waiting.clone().unwrap_or_else(|| record.in_line(next.turn(build)));
+        let in_line = || match next.name.is_lock() {
+            true => record.in_line_for_lock().unwrap_or_else(|| record.in_line(0)),
+            false => record.in_line(next.turn(build)),
+        };
+        let granted = waiting.clone().unwrap_or_else(in_line);
         line.retain(|waiting| *waiting != granted);
         let first = line
             .iter()
@@ -134,12 +141,12 @@ fn in_order(world: &mut World, previous: Option<&Pool>, next: &Pool) {
 
 /// What must hold over time: a place is not free for long while a build waits for one.
 pub(super) fn inspect(world: &mut World) {
-    let agents: Vec<AgentName> = world.tables.pools.keys().cloned().collect();
+    let agents: Vec<PoolName> = world.tables.pools.keys().cloned().collect();
     for agent in agents {
         let free = world.tables.pools.get(&agent).is_some_and(|pool| pool.record.free() > 0);
         let waits = |waiting: &Waiting| {
             let build = world.tables.builds.get(&waiting.build).map(|stored| &stored.record);
-            build.is_some_and(|build| build.slot == Slot::Requested && build.turn == waiting.turn)
+            build.is_some_and(|build| build.waits_at(waiting))
         };
         if !free || !world.line_of(&agent).any(|in_line| waits(&in_line.waiting)) {
             world.checks.places.free.remove(&agent);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellhop_domain::build::{Build, BuildEffect, BuildState, Phase, StopReason};
+use bellhop_domain::build::{Build, BuildEffect, BuildState, Phase, Slot, StopReason};
 use bellhop_domain::executor::{Folder, Place};
 use bellhop_domain::ids::AgentId;
 use bellhop_domain::outcome::Outcome;
@@ -121,6 +121,10 @@ pub(crate) fn before_write_of_build(world: &World, build: &mut Build) {
             build.outbox.remove_where(|pending| pending.effect == BuildEffect::AcquireSlot);
         }
         Some(Mutant::FOUND_FORGOTTEN) => build.results = None,
+        Some(Mutant::LOCK_IGNORED) if build.lock == Slot::Requested => {
+            build.spec.lock = None;
+            *build = Build::ready(build.spec.clone(), build.created);
+        }
         Some(Mutant::NEEDS_IGNORED) if build.state == BuildState::Blocked => {
             *build = Build::ready(build.spec.clone(), build.created);
         }

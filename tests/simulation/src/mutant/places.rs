@@ -1,6 +1,6 @@
 //! Mistakes with the places of agent templates, and with the line for them.
 
-use bellhop_domain::build::BuildState;
+use bellhop_domain::build::{Build, BuildState};
 use bellhop_domain::ids::BuildId;
 use bellhop_domain::queue::line::Waiting;
 use bellhop_domain::queue::pool::{Pool, PoolEffect};
@@ -27,6 +27,12 @@ mutants! {
     QUEUED_LATE: "queued-late" within 2000,
     /// The places are not notified of a build in line.
     QUEUED_UNTOLD: "queued-untold" within 500,
+    /// A lock is given back when its build is over, whatever may still run for it.
+    LOCK_GIVEN_BACK_EARLY: "lock-given-back-early" within 500,
+    /// A lock is given back when its build's agent counts as lost.
+    LOCK_OF_LOST_GIVEN_BACK: "lock-of-lost-given-back" within 2000,
+    /// A build with a lock does not ask for it.
+    LOCK_IGNORED: "lock-ignored" within 200,
     /// A build that gets a place stays in line.
     NOT_TAKEN_OUT: "not-taken-out" within 200,
 }
@@ -36,13 +42,13 @@ pub(crate) const PUT_LATE: Millis = 60 * SECOND;
 
 /// Whether the places are not written, although they seem to be.
 pub(crate) fn drops_pool_write(world: &World, pool: &Pool) -> bool {
-    let stored = world.tables.pools.get(&pool.agent).map(|stored| &stored.record);
+    let stored = world.tables.pools.get(&pool.name).map(|stored| &stored.record);
     let queued = stored.is_some_and(|stored| stored.queued_up < pool.queued_up && stored.outbox == pool.outbox);
     world.is(Mutant::QUEUED_UNTOLD) && queued
 }
 
 pub(crate) fn before_write_of_pool(world: &World, pool: &mut Pool) {
-    let Some(stored) = world.tables.pools.get(&pool.agent).map(|stored| &stored.record) else {
+    let Some(stored) = world.tables.pools.get(&pool.name).map(|stored| &stored.record) else {
         return;
     };
     let give = |pool: &mut Pool, next: &Waiting| {
@@ -50,7 +56,7 @@ pub(crate) fn before_write_of_pool(world: &World, pool: &mut Pool) {
         let (build, waiting) = (next.build.clone(), Some(next.clone()));
         pool.outbox.push(PoolEffect::Grant { build, waiting }, timestamp(world.now));
     };
-    let agent = pool.agent.clone();
+    let agent = pool.name.clone();
     match world.mutant {
         Some(Mutant::LEAVE_DROPPED) => {
             for (build, since) in &stored.holders {
@@ -59,6 +65,15 @@ pub(crate) fn before_write_of_pool(world: &World, pool: &mut Pool) {
         }
         Some(Mutant::PLACE_GIVEN_BACK_EARLY) if !pool.queued => {
             let over = |id: &BuildId| world.tables.builds.get(id).is_some_and(|build| build.record.outcome().is_some());
+            pool.holders.retain(|id, _| !over(id));
+        }
+        Some(Mutant::LOCK_GIVEN_BACK_EARLY) if pool.name.is_lock() => {
+            let over = |id: &BuildId| world.tables.builds.get(id).is_some_and(|build| build.record.outcome().is_some());
+            pool.holders.retain(|id, _| !over(id));
+        }
+        Some(Mutant::LOCK_OF_LOST_GIVEN_BACK) if pool.name.is_lock() => {
+            let lost = |build: &Build| build.attempts.iter().any(|attempt| attempt.lost);
+            let over = |id: &BuildId| world.tables.builds.get(id).is_some_and(|build| lost(&build.record));
             pool.holders.retain(|id, _| !over(id));
         }
         Some(Mutant::LATE_PLACE_KEPT) => {

@@ -14,6 +14,11 @@ pub(super) fn check(build: &Build) {
         !(over && matches!(build.slot, Slot::Requested | Slot::Held)),
         "a slot is held for nothing"
     );
+    let may_run = build.attempts.iter().any(Attempt::may_run_on) || build.strays.iter().any(Stray::may_run_on);
+    assert!(
+        !(over && !may_run && matches!(build.lock, Slot::Requested | Slot::Held)),
+        "a lock is held for nothing"
+    );
     if let [older, _] = alive.as_slice() {
         assert!(
             matches!(older.phase, Phase::Interrupted { .. } | Phase::Stopping { .. }),
@@ -37,7 +42,8 @@ pub(super) fn check(build: &Build) {
     }
     let ends = build.outcome().is_some() || build.state == BuildState::Blocked;
     let looks_back = build.attempts.iter().any(Attempt::must_search_for_orphan);
-    let rests = ends && live(build).is_empty() && todo(build).is_empty() && !looks_back;
+    let watches = build.lock == Slot::Held && may_run;
+    let rests = ends && live(build).is_empty() && todo(build).is_empty() && !looks_back && !watches;
     assert_eq!(build.due().is_none(), rests, "due at {:?}", build.due());
     if build.is_due_for_paced_launch() {
         let BuildState::Queued { not_before } = build.state else {
@@ -68,6 +74,15 @@ pub(super) fn check_step(before: &Build, after: &Build) {
     let slots = |build: &Build| u8::from(matches!(build.slot, Slot::Requested | Slot::Held));
     let left = pushed(|effect| matches!(effect, BuildEffect::ReleaseSlot { .. }));
     assert!(left >= usize::from(slots(before) > slots(after)), "a slot that is not released");
+    let locks = |build: &Build| u8::from(matches!(build.lock, Slot::Requested | Slot::Held));
+    let left = pushed(|effect| matches!(effect, BuildEffect::ReleaseLock { .. }));
+    assert!(left >= usize::from(locks(before) > locks(after)), "a lock that is not released");
+    if locks(before) > locks(after) {
+        assert!(
+            after.outcome().is_some() && live(after).is_empty(),
+            "a lock that is released too early"
+        );
+    }
     if before.outcome().is_some() {
         assert_eq!(before.state, after.state, "an outcome was changed");
     }
@@ -136,17 +151,29 @@ fn specs() -> impl Strategy<Value = BuildSpec> {
         select(vec![1u64, 60, 3600]),
         select(vec![1u64, 60, 3600]),
         (prop::option::weighted(0.3, 1..4u32), prop::bool::weighted(0.2)),
+        (prop::bool::weighted(0.3), prop::bool::weighted(0.2)),
     )
-        .prop_map(|(retry, critical, patient, timeout, queue_timeout, (limit, artifacts))| BuildSpec {
-            limit,
-            artifacts: if artifacts { vec!["target/*".to_owned()] } else { Vec::new() },
-            retry,
-            critical,
-            relaunch: if patient { Relaunch::Stopped } else { Relaunch::Warning },
-            timeout: Duration::from_secs(timeout),
-            queue_timeout: Duration::from_secs(queue_timeout),
-            ..spec()
-        })
+        .prop_map(
+            |(retry, critical, patient, timeout, queue_timeout, (limit, artifacts), (locked, fetches))| BuildSpec {
+                limit,
+                lock: locked.then(|| "lock/shop/staging".parse().unwrap()),
+                inputs: if fetches { fetching() } else { Inputs::default() },
+                artifacts: if artifacts { vec!["target/*".to_owned()] } else { Vec::new() },
+                retry,
+                critical,
+                relaunch: if patient || locked { Relaunch::Stopped } else { Relaunch::Warning },
+                timeout: Duration::from_secs(timeout),
+                queue_timeout: Duration::from_secs(queue_timeout),
+                ..spec()
+            },
+        )
+}
+
+fn fetching() -> Inputs {
+    Inputs {
+        fetch: vec!["package".parse().unwrap()],
+        ..Inputs::default()
+    }
 }
 
 fn capacities() -> impl Strategy<Value = Capacity> {
@@ -214,6 +241,8 @@ fn events() -> impl Strategy<Value = BuildEvent> {
         1 => Just(BuildEvent::Skipped { because: "lint".parse().unwrap() }),
         1 => Just(cancelled(Outcome::Cancelled)),
         2 => (0..2u32).prop_map(|turn| BuildEvent::Granted { turn }),
+        1 => Just(BuildEvent::LockGranted),
+        1 => select(vec![Ok("scripts/shop/0a1b".to_owned()), Err("gone".to_owned())]).prop_map(BuildEvent::InputsFound),
         1 => attempts().prop_map(|attempt| BuildEvent::Collected { attempt, results: Results::default() }),
         2 => (attempts(), capacities(), agents())
             .prop_map(|(attempt, capacity, agent)| BuildEvent::LaunchAccepted { attempt, capacity, agent }),
@@ -297,6 +326,8 @@ fn happens(build: &Build, happening: Happening, now: Timestamp) -> Option<Step<B
             match pending.effect {
                 BuildEffect::Launch { .. } => None,
                 BuildEffect::Collect { attempt, .. } => Some(collected(attempt)),
+                BuildEffect::FindInputs => Some(BuildEvent::InputsFound(Ok("scripts/shop/0a1b".to_owned())).into()),
+                BuildEffect::AcquireLock => Some(BuildEvent::LockGranted.into()),
                 _ => Some(Step::Performed(pending.id)),
             }
         }
@@ -433,12 +464,17 @@ fn fall_silent(mut build: Build, mut now: Timestamp) {
                 continue;
             }
             let answer = match pending.effect {
-                BuildEffect::AcquireSlot | BuildEffect::ReleaseSlot { .. } | BuildEffect::NotifyRun { .. } => Step::Performed(pending.id),
+                BuildEffect::AcquireSlot
+                | BuildEffect::ReleaseSlot { .. }
+                | BuildEffect::AcquireLock
+                | BuildEffect::ReleaseLock { .. }
+                | BuildEffect::NotifyRun { .. } => Step::Performed(pending.id),
                 _ => Step::Deferred(pending.id, "AccessDeniedException: no".to_owned()),
             };
             build = step(&build, answer, now);
         }
-        let Some(due) = build.due() else {
+        // A lock is kept as long as an agent may run, and polled for.
+        let Some(due) = build.due().filter(|_| !build.only_keeps_lock()) else {
             assert!(build.outcome().is_some(), "nothing is due, and there is no outcome: {build:?}");
             assert_eq!((live(&build).len(), build.outbox.pending().len()), (0, 0));
             let took = now.duration_since(begun);
@@ -501,6 +537,8 @@ proptest! {
             let Some(next) = happens(&build, next, now) else { continue };
             build = step(&build, next, now);
             let launches = build.outbox.any(|effect| matches!(effect, BuildEffect::Launch { .. }));
+            prop_assert!(!launches || build.spec.lock.is_none() || build.lock == Slot::Held, "a launch without its lock");
+            prop_assert!(!launches || !build.spec.inputs.are_open(), "a launch without its inputs");
             prop_assert!(!launches || build.spec.limit.is_none() || build.slot == Slot::Held, "a launch without a slot");
             for attempt in &build.attempts {
                 let wants_one = attempt.phase == Phase::Launching && attempt.agent.is_none();

@@ -245,6 +245,9 @@ pub(super) fn live(build: &Build) -> Vec<String> {
 
 pub(super) fn todo(build: &Build) -> Vec<String> {
     let text = |effect: &BuildEffect| match effect {
+        BuildEffect::FindInputs => "find its inputs".to_owned(),
+        BuildEffect::AcquireLock => "acquire its lock".to_owned(),
+        BuildEffect::ReleaseLock { .. } => "release its lock".to_owned(),
         BuildEffect::AcquireSlot => "acquire a slot".to_owned(),
         BuildEffect::ReleaseSlot { .. } => "release its slot".to_owned(),
         BuildEffect::Collect { attempt, .. } => format!("collect {attempt}"),

@@ -12,15 +12,17 @@ use super::retry::retry_policy;
 use super::secrets::secrets;
 use crate::config::filter::PushFilter;
 use crate::ids::JobName;
-use crate::spec::RetryPolicy;
+use crate::spec::{Relaunch, RetryPolicy};
 use crate::yaml::Source;
 use crate::yaml::{FieldPath, FileError, quoted};
-use crate::yaml::{Id, Timespan, WordOr};
+use crate::yaml::{Id, OneOrMany, Timespan, WordOr};
 
 /// The shortest `timeout` and `queue-timeout`.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest `timeout` and `queue-timeout`.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+/// The most jobs whose files a job fetches.
+const MOST_FETCHED: usize = 20;
 /// `timeout`, if the file does not set it.
 pub(in crate::config) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3600);
 /// `queue-timeout`, if the file does not set it.
@@ -57,13 +59,21 @@ pub(super) fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, Fi
         Some(WordOr::Word(Never)) => RetryPolicy::never(),
         Some(WordOr::List(rules)) => retry_policy(source, &at.clone().key("retry"), rules, raw.critical.0)?,
     };
-    let mut needs: Vec<JobName> = Vec::with_capacity(raw.needs.0.len());
-    for (i, Id(need)) in raw.needs.0.into_iter().enumerate() {
-        if needs.contains(&need) {
-            return Err(source.error(&at.clone().key("needs").index(i), format!("`{need}` appears twice")));
-        }
-        needs.push(need);
+    let needs = names(source, &at.clone().key("needs"), raw.needs)?;
+    let fetch = names(source, &at.clone().key("fetch"), raw.fetch)?;
+    if fetch.len() > MOST_FETCHED {
+        let message = format!("{} jobs: at most {MOST_FETCHED} are possible", fetch.len());
+        return Err(source.error(&at.key("fetch"), message));
     }
+    let lock = raw.lock.map(|Id(lock)| lock);
+    let relaunch = match (raw.relaunch, &lock) {
+        (Some(Relaunch::Warning), Some(_)) => {
+            let message = "a job with a `lock` has one agent at a time: expected `stopped`, or remove the key";
+            return Err(source.error(&at.key("relaunch"), message));
+        }
+        (None, Some(_)) => Relaunch::Stopped,
+        (relaunch, _) => relaunch.unwrap_or_default(),
+    };
     let artifacts = artifacts(source, &at.clone().key("artifacts"), raw.artifacts)?;
     let images = images(source, &at.key("images"), raw.images)?;
     Ok(Job {
@@ -76,9 +86,11 @@ pub(super) fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, Fi
         critical: raw.critical.0,
         timeout,
         queue_timeout,
-        relaunch: raw.relaunch,
+        relaunch,
+        lock,
         retry,
         needs,
+        fetch,
         artifacts,
         images,
     })
@@ -93,6 +105,18 @@ pub(in crate::config) fn script(source: &Source, at: &FieldPath, text: String) -
         return Err(source.error(at, "the text has a NUL character"));
     }
     Ok(text)
+}
+
+/// Names of jobs, without duplicates.
+fn names(source: &Source, at: &FieldPath, raw: OneOrMany<Id<JobName>>) -> Result<Vec<JobName>, FileError> {
+    let mut names: Vec<JobName> = Vec::with_capacity(raw.0.len());
+    for (i, Id(name)) in raw.0.into_iter().enumerate() {
+        if names.contains(&name) {
+            return Err(source.error(&at.clone().index(i), format!("`{name}` appears twice")));
+        }
+        names.push(name);
+    }
+    Ok(names)
 }
 
 fn timeout(source: &Source, at: &FieldPath, value: Option<Timespan>, default: Duration) -> Result<Duration, FileError> {

@@ -1,7 +1,8 @@
 //! The pipeline file, `.bellhop.yaml`: a repository's jobs.
 //!
 //! Here is the file as a whole, and which jobs a push starts. `raw` is the file's text as serde reads it, and `model` has the checked types. `job`
-//! checks one job, with `filters`, `artifacts`, `images`, `retry` and `secrets` for its longer keys; `order` sorts the jobs and refuses cycles. Values that the suite
+//! checks one job, with `filters`, `artifacts`, `images`, `retry` and `secrets` for its longer keys; `order` sorts the jobs and refuses cycles, and `fetch`
+//! checks the jobs whose files others take. Values that the suite
 //! configuration has too, such as durations, are in `yaml::values`, and the matching of patterns is in `config::filter`.
 //!
 //! A new key of a job: `raw` reads it, `job` checks it into `model`, `config::plan` puts it into the build's `spec` where the build needs it, and
@@ -11,6 +12,7 @@
 //! field. Look first at [`PipelineFile::parse`]; for a key of a job, at `raw.rs` and `job.rs`.
 
 mod artifacts;
+mod fetch;
 mod filters;
 pub(in crate::config) mod images;
 mod job;
@@ -69,6 +71,7 @@ impl PipelineFile {
             jobs.push(job::job(&source, name, raw)?);
         }
         let order = order::order(&source, &jobs)?;
+        fetch::check(&source, &jobs, &order)?;
         Ok(Self {
             source,
             jobs,

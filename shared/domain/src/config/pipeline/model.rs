@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::filter::PushFilter;
-use crate::ids::{AgentName, JobName, Reference};
+use crate::ids::{AgentName, JobName, LockName, Reference};
 use crate::patterns::Globs;
 use crate::secret::Secrets;
 use crate::spec::{Relaunch, RetryPolicy};
@@ -32,10 +32,14 @@ pub struct Job {
     pub queue_timeout: Duration,
     /// When an interrupted attempt is replaced.
     pub relaunch: Relaunch,
+    /// The lock that keeps builds of other runs out.
+    pub lock: Option<LockName>,
     /// Which ends of an attempt are retried.
     pub retry: RetryPolicy,
     /// Jobs that must succeed first.
     pub needs: Vec<JobName>,
+    /// Jobs that it needs whose files it fetches before its script.
+    pub fetch: Vec<JobName>,
     /// Which files are kept after the script has ended: globs of bash with `globstar`, relative to the checkout's root, without duplicates.
     pub artifacts: Vec<String>,
     /// Which images it pushes: `REPOSITORY:TAG` of ECR, where `{commit}` in the tag stands for the commit.

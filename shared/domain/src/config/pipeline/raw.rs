@@ -6,7 +6,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::ids::{AgentName, JobName};
+use crate::ids::{AgentName, JobName, LockName};
 use crate::patterns::Pattern;
 use crate::secret::{LONGEST_KEY, LONGEST_NAME, MOST_PARTS, Secret, is_key, is_name};
 use crate::spec::{Relaunch, RetryOn};
@@ -37,11 +37,13 @@ pub(super) struct RawJob {
     pub(super) critical: Flag,
     pub(super) timeout: Option<Timespan>,
     pub(super) queue_timeout: Option<Timespan>,
-    #[serde(default)]
-    pub(super) relaunch: Relaunch,
+    pub(super) relaunch: Option<Relaunch>,
+    pub(super) lock: Option<Id<LockName>>,
     pub(super) retry: Option<WordOr<Never, RawRule>>,
     #[serde(default)]
     pub(super) needs: OneOrMany<Id<JobName>>,
+    #[serde(default)]
+    pub(super) fetch: OneOrMany<Id<JobName>>,
     pub(super) artifacts: Option<OneOrMany<String>>,
     pub(super) images: Option<OneOrMany<String>>,
 }

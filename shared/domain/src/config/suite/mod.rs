@@ -223,6 +223,7 @@ impl Check<'_> {
             environment: &BTreeMap::new(),
             secrets: &secret::lines(&job.secrets, &job.repository),
             artifacts: &[],
+            fetches: false,
         };
         let checked = template.executor.kind().check(&demand);
         checked.map_err(|Unmet { key, message }| self.source.error(&at.clone().key(key), message))

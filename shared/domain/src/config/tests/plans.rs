@@ -4,7 +4,7 @@ use super::pipeline;
 use crate::agent::{fits_environment, script_key};
 use crate::config::{OffRef, OnBehalf, PipelineFile, Select, SuiteConfig, gated, off_ref, plan, plan_script};
 use crate::executor::{CodeBuildExecutor, EcsExecutor, Executor, Script};
-use crate::ids::{JobName, RunId};
+use crate::ids::{JobName, PoolName, RunId};
 use crate::run::trigger::Push;
 use crate::secret::Secret;
 use crate::spec::{Bearing, BuildSpec, Relaunch, RetryPolicy, Successes};
@@ -39,6 +39,34 @@ pub(super) fn try_plan(file: &str, config: &str, reference: &str, changed: Optio
 
 fn names(builds: &[BuildSpec]) -> Vec<&str> {
     builds.iter().map(|build| build.id.job.as_str()).collect()
+}
+
+/// A job may take files of every job that comes before it, and a job with a lock has one agent at a time.
+#[test]
+fn a_job_takes_files_of_jobs_before_it_and_its_lock_belongs_to_the_repository() {
+    let text = pipeline(
+        "run: make\nneeds: [lint]\nfetch: [package]\nlock: staging",
+        "lint: { agent: small, run: x, needs: package }\npackage: { agent: small, run: x, artifacts: 'dist/**' }\n",
+    );
+    let builds = try_plan(&text, AGENTS, "refs/heads/main", None).unwrap();
+    let test = builds.iter().find(|build| build.id.job.as_str() == "test").unwrap();
+    assert_eq!(test.inputs.fetch, ["package".parse().unwrap()]);
+    assert!(test.inputs.are_open());
+    assert_eq!(test.lock.as_ref().map(PoolName::as_str), Some("lock/shop/staging"));
+    assert_eq!(test.relaunch, Relaunch::Stopped);
+}
+
+#[test]
+fn only_agents_of_bellhop_fetch_files() {
+    let text = pipeline(
+        "run: make\nneeds: package\nfetch: package",
+        "package: { agent: small, run: x, artifacts: 'dist/**' }\n",
+    );
+    let text = text.replacen("agent: small", "agent: docker", 1);
+    assert_eq!(
+        try_plan(&text, AGENTS, "refs/heads/main", None).unwrap_err(),
+        ".bellhop.yaml, line 7, jobs.test.fetch: files of other jobs need an agent on ECS, and `docker` is none: expected no `fetch`"
+    );
 }
 
 #[test]
@@ -84,7 +112,9 @@ fn a_build_is_frozen_with_all_that_it_takes() {
             pausable: false,
             role: None,
             bearing: Bearing::default(),
+            inputs: Default::default(),
             limit: None,
+            lock: None,
         }]
     );
 }

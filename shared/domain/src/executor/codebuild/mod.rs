@@ -46,8 +46,8 @@ impl ExecutorKind for CodeBuildExecutor {
         LAUNCH_TIMEOUT.saturating_add(queue_timeout)
     }
 
-    fn check(&self, _demand: &Demand<'_>) -> Result<(), Unmet> {
-        Ok(())
+    fn check(&self, demand: &Demand<'_>) -> Result<(), Unmet> {
+        demand.fetches_nothing()
     }
 
     fn check_placement(&self, agent: &AgentId, _attempt: &AttemptId, placement: &Placement) -> Result<(), Misfit> {

@@ -18,7 +18,7 @@ fn pool() -> Pool {
 /// A build as it is in line, in a repository that its name begins with.
 fn waiting(job: &str, since: i64, turn: u32) -> Waiting {
     Waiting {
-        agent: "small".parse().unwrap(),
+        pool: "small".parse().unwrap(),
         repository: job.get(..1).unwrap().parse().unwrap(),
         since: t(since),
         build: id(job),
@@ -263,10 +263,10 @@ fn builds_that_waited_before_come_first() {
 
 #[test]
 fn the_largest_record_fits_an_item() {
-    let agent: AgentName = "a".repeat(63).parse().unwrap();
+    let name: PoolName = "a".repeat(63).parse().unwrap();
     let build = |number: u32| -> BuildId { format!("abcdefghij/{number:063}").parse().unwrap() };
     let at: Timestamp = "2026-09-21T14:13:20.123456789Z".parse().unwrap();
-    let mut largest = Pool::new(agent.clone(), at);
+    let mut largest = Pool::new(name.clone(), at);
     largest.queued = true;
     largest.limit = MOST_SLOTS;
     for number in 0..MOST_SLOTS {
@@ -274,7 +274,7 @@ fn the_largest_record_fits_an_item() {
     }
     for number in 0..u32::try_from(AT_ONCE).unwrap() {
         let place = Waiting {
-            agent: agent.clone(),
+            pool: name.clone(),
             repository: "r".repeat(100).parse().unwrap(),
             since: at,
             build: build(number),

@@ -145,7 +145,7 @@ async fn builds_that_waited_before_the_line_come_first() {
     world.records().remove(&waiting.key()).await.unwrap();
     let mut stored = world
         .records()
-        .load::<bellhop_domain::queue::pool::Pool>(&waiting.agent)
+        .load::<bellhop_domain::queue::pool::Pool>(&waiting.pool)
         .await
         .unwrap()
         .unwrap();

@@ -106,6 +106,10 @@ impl Store for FakeBucket {
 
     async fn seal(&self, key: &str, readable: Option<u64>) -> Result<Seal, Fault> {
         tokio::task::yield_now().await;
+        let is_there = |path: &str| self.artifacts.lock().unwrap().contains_key(path);
+        if !key.split_once("/artifacts/").is_some_and(|(_, path)| is_there(path)) {
+            return Ok(Seal::default());
+        }
         let sha256 = readable.map(|bytes| format!("hash of {bytes} bytes"));
         let version = Some(format!("version of {key}"));
         Ok(Seal { version, sha256 })
