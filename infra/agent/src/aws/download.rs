@@ -92,11 +92,11 @@ impl Store<'_> {
         let limits = within(PATIENCE).response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         let sent = request.customize().config_override(limits).send().await;
         let object = sent.map_err(|error| Unread::Ended(failure(error)))?;
-        let other_size = |size: u64| Unread::Ended(Failure::Lasting(format!("it has {size} bytes or more: expected {}", noted.size)));
+        let other_size = |found: String| Unread::Ended(Failure::Lasting(format!("it has {found}: expected {}", noted.size)));
         if let Some(size) = object.content_length.and_then(|size| u64::try_from(size).ok())
             && size != noted.size
         {
-            return Err(other_size(size));
+            return Err(other_size(format!("{size} bytes")));
         }
         let of_file = |error: io::Error| Unread::Ended(Failure::from(error));
         let file = file.try_clone().map_err(of_file)?;
@@ -110,7 +110,7 @@ impl Store<'_> {
                 Ok(Some(piece)) => {
                     size += u64::try_from(piece.len()).unwrap_or_default();
                     if size > noted.size {
-                        break Err(other_size(size));
+                        break Err(other_size(format!("more than {} bytes", noted.size)));
                     }
                     // Without a receiver, the error is one of the file.
                     if pieces.send(piece).await.is_err() {
@@ -197,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn another_content_is_refused() {
         let (end, ..) = download("content", (200, "another content")).await;
-        assert_eq!(end, Err(Failure::Lasting("it has 15 bytes or more: expected 7".to_owned())));
+        assert_eq!(end, Err(Failure::Lasting("it has more than 7 bytes: expected 7".to_owned())));
         let (end, ..) = download("content", (200, "CONTENT")).await;
         let (found, expected) = (
             HEXLOWER.encode(&Sha256::digest("CONTENT")),

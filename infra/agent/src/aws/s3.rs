@@ -29,7 +29,7 @@ const ONE_REQUEST: u64 = 5 << 30;
 const PART: u64 = 512 << 20;
 /// The most parts (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
 const MOST_PARTS: u64 = 10_000;
-/// The longest object that is read, in bytes: a script.
+/// The longest object that is read into memory, in bytes: a script, or a list of artifacts.
 const LONGEST: usize = 16 << 20;
 /// How long nothing may move.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,7 +1,7 @@
 //! The artifacts of other jobs: after the checkout and before the script, the agent downloads them to their paths in the checkout.
 //!
 //! Bellhop notes key, version, size and SHA-256 of each artifact when its job has ended, and the list of those that the script needs when it starts the task.
-//! So the files are the same for every attempt, whatever is written under these keys later. A file gets its name in the checkout when all of it is there.
+//! So every attempt gets the same files, even if other objects are written under these keys later. A file gets its name in the checkout when all of it is there.
 //!
 //! A file that is gone, denied, another one, or has no place in the checkout fails the job: it is the same at the next try. What else fails may pass.
 
