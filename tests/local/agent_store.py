@@ -117,7 +117,7 @@ class Store(http.server.ThreadingHTTPServer):
         # Contents of versions, by key with its bucket and version. Keys that were asked for, with the version.
         self.versions = {}
         self.read = []
-        # Whether a key that is not there is told from one that may not be read.
+        # Whether a missing key and one that may not be read have different answers.
         self.lists = True
         # How long the write of an artifact takes, and whether one has begun.
         self.slow = 0
