@@ -5,8 +5,10 @@ import datetime
 import hashlib
 import hmac
 import http.server
+import io
 import json
 import select
+import shutil
 import socket
 import socketserver
 import ssl
@@ -109,6 +111,14 @@ class Store(http.server.ThreadingHTTPServer):
         self.denied = None
         # How many further answers are cut off.
         self.cuts = 0
+        # What becomes of the next reads of keys with this part: "throttle" refuses one, "break" ends its answer in the middle, "pause" waits there.
+        self.reads = {}
+        self.paused = threading.Event()
+        # Contents of versions, by key with its bucket and version. Keys that were asked for, with the version.
+        self.versions = {}
+        self.read = []
+        # Whether a missing key and one that may not be read have different answers.
+        self.lists = True
         # How long the write of an artifact takes, and whether one has begun.
         self.slow = 0
         self.begun = threading.Event()
@@ -185,10 +195,35 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.refuse(403, "SignatureDoesNotMatch", "no")
         if not self.server.permits("s3:GetObject", self.key()):
             return self.refuse(403, "AccessDenied", "denied")
-        path = self.file()
-        if not path.is_file():
-            return self.refuse(404, "NoSuchKey", "The specified key does not exist.")
-        return self.answer(200, path.read_bytes())
+        return self.get_object()
+
+    def get_object(self):
+        server, path = self.server, self.file()
+        version = dict(urllib.parse.parse_qsl(self.path.partition("?")[2])).get("versionId")
+        server.read.append((self.key(), version))
+        fault = next((faults.pop(0) for part, faults in server.reads.items() if part in self.key() and faults), None)
+        if fault == "throttle":
+            return self.refuse(503, "SlowDown", "throttled")
+        there = (self.key(), version) in server.versions if version else path.is_file()
+        if not there and not server.lists:
+            return self.refuse(403, "AccessDenied", "Access Denied")
+        if not there:
+            code, what = ("NoSuchVersion", "version") if version else ("NoSuchKey", "key")
+            return self.refuse(404, code, f"The specified {what} does not exist.")
+        with io.BytesIO(server.versions[self.key(), version]) if version else path.open("rb") as content:
+            size = content.seek(0, io.SEEK_END)
+            content.seek(0)
+            self.send_response(200)
+            self.send_header("Content-Length", str(size))
+            self.end_headers()
+            if fault:
+                self.wfile.write(content.read(size // 2))
+                server.paused.set()
+                if fault == "pause":
+                    server.closing.wait(60)
+                self.close_connection = True
+                return self.connection.shutdown(socket.SHUT_RDWR)
+            return shutil.copyfileobj(content, self.wfile, 1 << 20)
 
     def do_POST(self):
         """Requests of AWS's JSON protocol 1.1, and the one of STS, which has a form."""
@@ -294,6 +329,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         names = fields.get("SignedHeaders", "").split(";")
         listed = "".join(f"{name}:{headers.get(name, '').strip()}\n" for name in names)
         path, _, query = self.path.partition("?")
+        query = "&".join(sorted(query.split("&")))
         # A file that is sent in pieces is not signed, but its hash is.
         content = headers.get("x-amz-content-sha256", digest.hexdigest())
         request = f"{self.command}\n{path}\n{query}\n{listed}\n{';'.join(names)}\n{content}"

@@ -121,8 +121,13 @@ AGENT = [
     ("reads the suite configuration", "s3:GetObject", "arn:aws:s3:::{bucket}/config/bellhop.yaml"),
     ("reads a run's report", "s3:GetObject", "arn:aws:s3:::{bucket}/runs/abcdefghij/report.json"),
     ("writes a run's report", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/abcdefghij/report.json"),
-    ("reads another build's artifacts", "s3:GetObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{other_id}/test/1/artifacts/a.zip"),
-    ("reads an artifact of another repository's build", "s3:GetObject", "arn:aws:s3:::{bucket}/builds/payroll/klmnopqrst/test/1/0a1b2c3d/artifacts/a.zip"),
+    ("reads another agent's report", "s3:GetObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{other_id}/test/1/result.json"),
+    ("reads an artifact of a repository with a role", "s3:GetObject", "arn:aws:s3:::{bucket}/repositories/payroll/klmnopqrst/{other_id}/test/1/artifacts/a.zip"),
+    (
+        "reads a version of an artifact of a repository with a role",
+        "s3:GetObjectVersion",
+        "arn:aws:s3:::{bucket}/repositories/payroll/klmnopqrst/{other_id}/test/1/artifacts/a.zip",
+    ),
     ("reports for another agent", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{other_id}/test/1/result.json"),
     ("leaves an artifact for another agent", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{other_id}/test/1/artifacts/a.zip"),
     ("names a folder in another agent's after itself", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{other_id}/test/1/artifacts/{own_id}/a.zip"),
@@ -165,7 +170,8 @@ AGENT = [
 REPOSITORY = [
     ("reads another repository", "codecommit:GitPull", "arn:aws:codecommit:{here}:payroll"),
     ("reads another repository's script", "s3:GetObject", "arn:aws:s3:::{bucket}/scripts/payroll/0a1b2c3d"),
-    ("reads another repository's artifacts", "s3:GetObject", "arn:aws:s3:::{bucket}/repositories/payroll/klmnopqrst/{other_id}/test/1/artifacts/a.zip"),
+    ("reads an artifact of a shared agent", "s3:GetObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{other_id}/test/1/artifacts/a.zip"),
+    ("reads an artifact of another repository's build", "s3:GetObject", "arn:aws:s3:::{bucket}/builds/payroll/klmnopqrst/test/1/0a1b2c3d/artifacts/a.zip"),
     ("leaves an artifact for another repository's build", "s3:PutObject", "arn:aws:s3:::{bucket}/builds/payroll/klmnopqrst/test/1/0a1b2c3d/artifacts/a.zip"),
     ("leaves a folder with another repository", "s3:PutObject", "arn:aws:s3:::{bucket}/repositories/payroll/klmnopqrst/{own_id}/test/1/result.json"),
     ("leaves a folder with the shared agents", "s3:PutObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{own_id}/test/1/result.json"),
@@ -244,6 +250,16 @@ WORK = [
         {},
         OWN,
     ),
+    ("reads another job's artifact", "s3:GetObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{other_id}/test/1/artifacts/a.zip", {}, TESTS),
+    ("reads a version of another job's artifact", "s3:GetObjectVersion", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{other_id}/test/1/artifacts/a.zip", {}, TESTS),
+    ("reads a build's artifact", "s3:GetObject", "arn:aws:s3:::{bucket}/builds/shop/klmnopqrst/test/1/0a1b2c3d/artifacts/a.zip", {}, [*TESTS, *OWN]),
+    (
+        "reads a version of a build's artifact",
+        "s3:GetObjectVersion",
+        "arn:aws:s3:::{bucket}/builds/shop/klmnopqrst/test/1/0a1b2c3d/artifacts/a.zip",
+        {},
+        [*TESTS, *OWN],
+    ),
     (
         "reads its repository's artifacts",
         "s3:GetObject",
@@ -285,7 +301,14 @@ WORK = [
 # What agents may do to each other by default, although they need not: allowed today, so that an agent template with a role of its own is the way out (see
 # docs/how-to/agents.md). What is denied some day moves to `AGENT`.
 OPEN = [
-    # Both need to know what others do not tell: the id of a build of CodeBuild, the hash of a script.
+    # These need to know what others do not tell: the id of a task, or of a build of CodeBuild, or the hash of a script.
+    ("reads an artifact of any job with a shared role", "s3:GetObject", "arn:aws:s3:::{bucket}/runs/klmnopqrst/{other_id}/test/1/artifacts/a.zip", "TestTaskRole"),
+    (
+        "reads an artifact of another repository's build of CodeBuild",
+        "s3:GetObject",
+        "arn:aws:s3:::{bucket}/builds/payroll/klmnopqrst/test/1/0a1b2c3d/artifacts/a.zip",
+        "TestTaskRole",
+    ),
     (
         "leaves an artifact for another build of CodeBuild",
         "s3:PutObject",

@@ -33,6 +33,7 @@ ON_THE_BUCKET = [
     ("writes the report of its run", "put_object", "runs/abcdefghij/report.json"),
     ("writes the report of another run", "put_object", "runs/klmnopqrst/report.json"),
     ("reads the report of a run", "get_object", "runs/klmnopqrst/report.json"),
+    ("reads the report of another attempt", "get_object", "runs/klmnopqrst/{other}/test/1/result.json"),
     ("reads the artifacts of another repository", "get_object", "repositories/payroll/klmnopqrst/{other}/test/1/artifacts/app.zip"),
     ("leaves a report with another repository", "put_object", "repositories/payroll/klmnopqrst/{own}/test/1/result.json"),
     ("forges a report of its repository", "put_object", "repositories/shop/klmnopqrst/{other}/test/1/result.json"),

@@ -1,5 +1,5 @@
 """The agent's program: what becomes of scripts, artifacts, signals and the report. test_artifacts.py has the artifacts,
-test_checkout.py the checkout from a server, and test_secrets.py the secrets.
+test_fetch.py those of other jobs, test_checkout.py the checkout from a server, and test_secrets.py the secrets.
 
     python test_entrypoint.py
 """
@@ -12,13 +12,14 @@ import unittest
 
 import test_artifacts
 import test_checkout
+import test_fetch
 import test_secrets
 from agent import PROGRAM, AgentCase, git
 from agent_store import CONTAINER_TOKEN
 
 
 def load_tests(loader, tests, _pattern):
-    for module in (test_artifacts, test_checkout, test_secrets):
+    for module in (test_artifacts, test_checkout, test_fetch, test_secrets):
         tests.addTests(loader.loadTestsFromModule(module))
     return tests
 

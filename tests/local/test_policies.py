@@ -255,6 +255,16 @@ def star(sid):
     return change
 
 
+def artifacts_and_all(sid):
+    """What is beside artifacts, too."""
+
+    def change(document):
+        found = statement(document, sid)
+        found["Resource"] = [resource.replace("/*/artifacts/*", "/*") for resource in as_list(found["Resource"])]
+
+    return change
+
+
 def unconditional(sid):
     return lambda document: statement(document, sid).pop("Condition")
 
@@ -284,10 +294,19 @@ def unneeded(account, made, explained):
     return found, len(all_of_them), len(used)
 
 
+# What a job fetches of others.
+OF_OTHERS = ["another job's artifact", "a version of another job's artifact", "a build's artifact", "a version of a build's artifact"]
+
 # A document, what is broken about it, and what has to show it, and nothing else: a sentence of attacks.py, or a role and what it did. The key's document is of
 # no role, and shows without one.
 FAULTS = [
     ("agents.yaml/JobPolicy", take_out("Script"), {f"{role} reads its script" for role in attacks.TESTS}),
+    ("agents.yaml/JobPolicy", take_out("Artifacts"), {f"{role} reads {what}" for role in attacks.TESTS for what in OF_OTHERS}),
+    (
+        "agents.yaml/JobPolicy",
+        artifacts_and_all("Artifacts"),
+        {f"{role} reads {what}" for role in attacks.TESTS for what in ("a run's report", "an earlier version of a report", "another agent's report")},
+    ),
     ("agents.yaml/ExecutionRole/start", take_out("RegistryLogin"), {"ExecutionRole logs in to the registry"}),
     ("agents.yaml/PublishPolicy", take_out("PushAndPullImages"), {"PublishTaskRole pushes an image", "CodeBuildRole pushes an image"}),
     ("template.yaml/SweepRole/sweep", take_out("Due"), {"SweepRole looks for what is due", "SweepRole dynamodb:Query"}),

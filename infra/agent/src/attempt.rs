@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use crate::artifacts;
+use crate::aws;
 use crate::aws::config::Lazy;
 use crate::aws::identity::Identity;
 use crate::aws::s3::Store;
-use crate::aws::secrets::fetch;
 use crate::checkout::{Checkout, Failure as CheckoutFailure, codecommit, credential_helper};
 use crate::errors::Errors;
+use crate::fetch;
 use crate::log::{Forwarding, finish, hide, masked, say};
 use crate::mask::Needles;
 use crate::report::{Artifacts, CHECKOUT_FAILED, Failure, Report, ScriptEnd};
@@ -156,32 +157,36 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn report(&mut self, variables: &Variables) -> Report {
+        match self.work(variables).await {
+            Ok(report) | Err(report) => report,
+        }
+    }
+
+    /// Does everything that the attempt is for. A report as an error says that the script did not run.
+    async fn work(&mut self, variables: &Variables) -> Result<Report, Report> {
         let settings = self.settings;
         let names = &settings.names;
         for remark in &settings.remarks {
             say(remark);
         }
-        let secrets = match self.secrets().await {
-            Ok(secrets) => secrets,
-            Err(report) => return report,
-        };
+        let secrets = self.secrets().await?;
         let begun = Instant::now();
         say(&format!("checkout: {} at {} ({})", names.repository, names.commit, names.reference));
         let prepared = self.prepare().await;
         self.errors.show();
         // A signal after the last program of the checkout, too.
         if self.supervisor.stopping().is_due() {
-            return Report::of_stopped_checkout();
+            return Err(Report::of_stopped_checkout());
         }
-        match prepared {
-            Ok(()) => {}
-            Err(CheckoutFailure::Stopped) => return Report::of_stopped_checkout(),
-            Err(failure) => {
-                say(&format!("checkout: failed after {} s", begun.elapsed().as_secs()));
-                let commit_gone = failure == CheckoutFailure::CommitGone;
-                return Report::of_failed_checkout(commit_gone, &masked(&self.errors.tail(LINES)));
+        prepared.map_err(|failure| {
+            if failure == CheckoutFailure::Stopped {
+                return Report::of_stopped_checkout();
             }
-        }
+            say(&format!("checkout: failed after {} s", begun.elapsed().as_secs()));
+            let commit_gone = failure == CheckoutFailure::CommitGone;
+            Report::of_failed_checkout(commit_gone, &masked(&self.errors.tail(LINES)))
+        })?;
+        self.fetch().await?;
         let Names {
             job, attempt, capacity, ..
         } = names;
@@ -193,7 +198,7 @@ impl Attempt<'_> {
         let end = self.script(variables, &secrets).await;
         say(&format!("script: {}", end.summary(begun.elapsed().as_secs())));
         let artifacts = self.artifacts(&end).await;
-        Report::of_script(&end, &artifacts)
+        Ok(Report::of_script(&end, &artifacts))
     }
 
     /// Fetches the secrets, which are masked in the log from then on. The checkout does not get them.
@@ -217,7 +222,7 @@ impl Attempt<'_> {
             return Ok(BTreeMap::new());
         }
         let places = secrets::places(wanted);
-        let Some(answers) = self.supervisor.unless_stopped(fetch(&places, self.aws)).await else {
+        let Some(answers) = self.supervisor.unless_stopped(aws::secrets::fetch(&places, self.aws)).await else {
             return Err(Report::of_stopped_checkout());
         };
         let values = secrets::values(wanted, &answers).map_err(refused)?;
@@ -233,7 +238,28 @@ impl Attempt<'_> {
         Ok(values)
     }
 
-    /// Everything that comes before the script.
+    /// Downloads the artifacts of other jobs that the script needs.
+    async fn fetch(&mut self) -> Result<(), Report> {
+        let refused = |trouble: fetch::Trouble| {
+            say(&format!("fetch: {}", trouble.text));
+            // A path may have a secret in it.
+            Report::without_artifacts(trouble.is_lasting, &masked(trouble.text.as_bytes()))
+        };
+        let wanted = self.settings.fetch.as_ref();
+        let wanted = wanted.map_err(|error| refused(fetch::Trouble::passing(error.to_string())))?;
+        let Some(list) = wanted else { return Ok(()) };
+        let fetched = self
+            .supervisor
+            .unless_stopped(fetch::fetch(self.store, &self.places.checkout, list))
+            .await;
+        // A signal after the last file, too.
+        match fetched.filter(|_| !self.supervisor.stopping().is_due()) {
+            Some(fetched) => fetched.map_err(refused),
+            None => Err(Report::of_stopped_checkout()),
+        }
+    }
+
+    /// The script and the checkout.
     async fn prepare(&mut self) -> Result<(), CheckoutFailure> {
         let settings = self.settings;
         let task = match &settings.task {

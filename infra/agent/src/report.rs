@@ -8,6 +8,8 @@ pub const CHECKOUT_FAILED: i32 = 90;
 pub const ARTIFACTS_FAILED: i32 = 91;
 /// The exit code if the job's secrets could not be fetched.
 pub const SECRETS_FAILED: i32 = 92;
+/// The exit code if the artifacts of other jobs could not be fetched.
+pub const FETCH_FAILED: i32 = 93;
 /// The exit code of what SIGTERM ended.
 pub const TERMINATED: i32 = 143;
 /// The longest text in a report, in bytes.
@@ -25,6 +27,10 @@ pub enum Phase {
     Secrets,
     /// A secret is missing or denied, or no value for a variable.
     SecretRefused,
+    /// The artifacts of other jobs could not be fetched now.
+    Fetch,
+    /// An artifact to fetch is gone or another file than it was, or has no place in the checkout.
+    FetchRefused,
     /// The script ran.
     Script,
 }
@@ -73,6 +79,13 @@ impl Report {
     pub fn without_secrets(is_lasting: bool, message: &[u8]) -> Self {
         let phase = if is_lasting { Phase::SecretRefused } else { Phase::Secrets };
         Self::new(phase, SECRETS_FAILED, Some(message))
+    }
+
+    /// Of a job that did not get the artifacts of other jobs, for a reason that lasts or may pass.
+    #[must_use]
+    pub fn without_artifacts(is_lasting: bool, message: &[u8]) -> Self {
+        let phase = if is_lasting { Phase::FetchRefused } else { Phase::Fetch };
+        Self::new(phase, FETCH_FAILED, Some(message))
     }
 
     /// Of an attempt that was stopped before its script began.
@@ -309,11 +322,16 @@ mod tests {
             (report["phase"].as_str(), report["exit-code"].as_i64()),
             (Some("commit-gone"), Some(90))
         );
-        for (is_lasting, phase) in [(true, "secret-refused"), (false, "secrets")] {
-            let report = json_of(&Report::without_secrets(is_lasting, b"TOKEN: no"));
+        for (report, phase, exit_code) in [
+            (Report::without_secrets(true, b"a: no"), "secret-refused", 92),
+            (Report::without_secrets(false, b"a: no"), "secrets", 92),
+            (Report::without_artifacts(true, b"a: no"), "fetch-refused", 93),
+            (Report::without_artifacts(false, b"a: no"), "fetch", 93),
+        ] {
+            let report = json_of(&report);
             assert_eq!(
                 (report["phase"].as_str(), report["exit-code"].as_i64(), report["message"].as_str()),
-                (Some(phase), Some(92), Some("TOKEN: no"))
+                (Some(phase), Some(exit_code), Some("a: no"))
             );
         }
         let report = json_of(&Report::of_stopped_checkout());

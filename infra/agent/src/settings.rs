@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::address::Address;
+use crate::fetch::list::{self, List};
 use crate::secrets::{self, Wanted};
 
 /// The variables that the agent takes for itself: it removes them from the environment of the script.
-pub const TAKEN: [&str; 10] = [
+pub const TAKEN: [&str; 11] = [
     "BELLHOP_SCRIPT",
     "BELLHOP_SCRIPT_URI",
     "BELLHOP_RESULT_URI",
     "BELLHOP_SECRETS",
+    "BELLHOP_FETCH_URI",
     "BELLHOP_ARTIFACTS",
     "BELLHOP_ARTIFACTS_URI",
     "BELLHOP_STOP_TIMEOUT",
@@ -147,6 +149,8 @@ pub struct Settings {
     pub region: Option<String>,
     /// The variables that are to hold secrets.
     pub secrets: Result<Vec<Wanted>, SettingError>,
+    /// Where the list of the artifacts is that the script needs of other jobs, if it needs any.
+    pub fetch: Result<Option<List>, SettingError>,
     /// Where the report goes.
     pub report_to: Result<Address, SettingError>,
     /// Patterns of files to upload after the script.
@@ -202,6 +206,7 @@ impl Settings {
             task: task(variables),
             region: region(variables).map(ToOwned::to_owned),
             secrets: secrets(variables),
+            fetch: fetch(variables),
             report_to: address(variables, "BELLHOP_RESULT_URI", KEY),
             artifacts: variables
                 .get("BELLHOP_ARTIFACTS")
@@ -287,6 +292,19 @@ fn secrets(variables: &Variables) -> Result<Vec<Wanted>, SettingError> {
     })
 }
 
+fn fetch(variables: &Variables) -> Result<Option<List>, SettingError> {
+    let name = "BELLHOP_FETCH_URI";
+    let Some(value) = variables.get(name) else {
+        return Ok(None);
+    };
+    let list = Address::parse(value).and_then(List::at).ok_or_else(|| SettingError::Wrong {
+        name,
+        value: value.to_owned(),
+        expected: list::FORM,
+    })?;
+    Ok(Some(list))
+}
+
 fn address(variables: &Variables, name: &'static str, expected: &'static str) -> Result<Address, SettingError> {
     let value = variables.get(name).ok_or(SettingError::Missing { name, expected })?;
     Address::parse(value).ok_or_else(|| SettingError::Wrong {
@@ -369,6 +387,28 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_artifacts_is_named_by_its_hash() {
+        assert_eq!(with(&[]).fetch, Ok(None));
+        let hash = "0a".repeat(32);
+        let list = with(&[("BELLHOP_FETCH_URI", &format!("s3://bucket/scripts/shop/{hash}"))])
+            .fetch
+            .unwrap()
+            .unwrap();
+        assert_eq!((list.address.key, list.sha256), (format!("scripts/shop/{hash}"), hash));
+        for value in [
+            "scripts/shop",
+            "s3://bucket/scripts/shop/x",
+            &format!("s3://bucket/{}", "0A".repeat(32)),
+        ] {
+            let error = with(&[("BELLHOP_FETCH_URI", value)]).fetch.unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("BELLHOP_FETCH_URI is \"{value}\": expected s3://BUCKET/scripts/REPOSITORY/SHA256, the hash in hexadecimal digits")
+            );
+        }
+    }
+
+    #[test]
     fn a_time_that_is_not_one_is_a_remark() {
         for value in ["0", "-1", "012", "1e3", "10000", "a[$(touch pwned)]", "5 "] {
             let settings = with(&[("BELLHOP_STOP_TIMEOUT", value)]);
@@ -382,7 +422,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_environment_is_read(pairs in prop::collection::btree_map("BELLHOP_(SCRIPT|COMMIT|REF|STOP_TIMEOUT|RESULT_URI|ARTIFACTS_URI)", ".*", 0..6)) {
+        fn any_environment_is_read(pairs in prop::collection::btree_map("BELLHOP_(SCRIPT|COMMIT|REF|STOP_TIMEOUT|RESULT_URI|FETCH_URI|ARTIFACTS_URI)", ".*", 0..6)) {
             let settings = Settings::read(&pairs.into_iter().collect());
             prop_assert!(settings.stop_timeout >= Duration::from_secs(1));
         }

@@ -1,10 +1,11 @@
-//! Anything that the agent reads: its environment, patterns, output of Git, `/proc`, the note of a failed command. It is read without a
-//! panic, a line of the log is one line, and a text of the report has an end.
+//! Anything that the agent reads: its environment, patterns, the list of artifacts to fetch, output of Git, `/proc`, the note of a failed
+//! command. It is read without a panic, a line of the log is one line, a text of the report has an end, and a path stays in the checkout.
 #![no_main]
 
 use bellhop_agent::artifacts::{key, pattern};
 use bellhop_agent::aws::codecommit::{self, Question};
 use bellhop_agent::checkout::lfs;
+use bellhop_agent::fetch::list::{self, Artifact};
 use bellhop_agent::log;
 use bellhop_agent::processes::Process;
 use bellhop_agent::report::{self, Failure};
@@ -27,6 +28,18 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some(key) = key::of_path("runs/", bytes) {
         assert!(key.len() <= 1024 && !key.contains('\n'));
     }
+    let artifact = |path: &str| Artifact {
+        from: "package".to_owned(),
+        path: path.to_owned(),
+        key: String::new(),
+        object_version: None,
+        sha256: String::new(),
+        size: 0,
+    };
+    for artifact in list::plan(text.lines().map(artifact).collect()).unwrap_or_default().files {
+        assert!(!artifact.path.starts_with('/') && artifact.path.split('/').all(|part| !matches!(part, "" | "." | "..")));
+    }
+    let _ = list::parse(bytes);
     if let Some(text) = report::text(bytes) {
         assert!(text.len() <= report::LONGEST_TEXT);
     }

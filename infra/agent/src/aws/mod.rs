@@ -2,6 +2,7 @@
 
 pub mod codecommit;
 pub mod config;
+pub mod download;
 pub mod identity;
 pub mod partition;
 pub mod s3;

@@ -10,12 +10,13 @@ use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, StalledStreamProtectionConfig};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::primitives::{ByteStream, Length};
+use aws_sdk_s3::primitives::{ByteStream, ByteStreamError, Length};
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use aws_smithy_runtime_api::http::Response;
 use data_encoding::BASE64;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
+use tokio::time::sleep;
 
 use super::config::{self, Lazy};
 use crate::address::Address;
@@ -28,10 +29,10 @@ const ONE_REQUEST: u64 = 5 << 30;
 const PART: u64 = 512 << 20;
 /// The most parts (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>).
 const MOST_PARTS: u64 = 10_000;
-/// The longest object that is read, in bytes: a script.
+/// The longest object that is read into memory, in bytes: a script, or a list of artifacts.
 const LONGEST: usize = 16 << 20;
 /// How long nothing may move.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long S3 may take to put parts together: it documents some minutes
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>).
 const TO_COMPLETE: Duration = Duration::from_secs(900);
@@ -39,6 +40,10 @@ const TO_COMPLETE: Duration = Duration::from_secs(900);
 const SLOWEST: u64 = 256 << 10;
 /// How often a request is tried, in about half a minute.
 const TRIES: u32 = 7;
+/// How often an object is read from its start whose answer breaks off.
+const READS: u32 = 5;
+/// The pause after the first of these; each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// How often the report is: there may be no more than the margin of a stop left.
 const TRIES_IN_HASTE: u32 = 5;
 /// How long each of these tries may take.
@@ -47,6 +52,15 @@ const PATIENCE_IN_HASTE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 /// How much of a file is read at a time, in bytes.
 const PIECE: usize = 128 * 1024;
+
+/// Why a read of an object has no result.
+#[derive(Debug)]
+pub(super) enum Unread<E> {
+    /// The answer broke off, which may not happen again.
+    Broken(Refusal),
+    /// It is over.
+    Ended(E),
+}
 
 /// A request that was not answered as it should be. The text is for people, and holds nothing secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,7 +90,7 @@ impl<'a> Store<'a> {
         }
     }
 
-    async fn client(&self) -> &Client {
+    pub(super) async fn client(&self) -> &Client {
         let make = || async {
             // Of another server than AWS's, the bucket's name is seldom a part of the host's.
             let elsewhere = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
@@ -96,14 +110,35 @@ impl<'a> Store<'a> {
         self.client.get_or_init(make).await
     }
 
-    /// How often requests are tried: as `AWS_MAX_ATTEMPTS` says (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>), else so
+    /// How often something is tried: as `AWS_MAX_ATTEMPTS` says (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>), else so
     /// many times.
-    fn retries(&self, otherwise: u32) -> RetryConfig {
+    fn tries(&self, otherwise: u32) -> u32 {
         let asked = self.aws.variables.get("AWS_MAX_ATTEMPTS").and_then(|asked| asked.parse().ok());
+        asked.filter(|tries| *tries > 0).unwrap_or(otherwise)
+    }
+
+    fn retries(&self, otherwise: u32) -> RetryConfig {
         RetryConfig::standard()
             .with_initial_backoff(Duration::from_millis(500))
             .with_max_backoff(LONGEST_PAUSE)
-            .with_max_attempts(asked.filter(|tries| *tries > 0).unwrap_or(otherwise))
+            .with_max_attempts(self.tries(otherwise))
+    }
+
+    /// Reads an object, again from its start if the answer breaks off: the client repeats a request only until the answer begins.
+    pub(super) async fn whole<T, E: From<Refusal>>(&self, read: impl AsyncFn() -> Result<T, Unread<E>>) -> Result<T, E> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..self.tries(READS) {
+            match read().await {
+                Ok(result) => return Ok(result),
+                Err(Unread::Ended(error)) => return Err(error),
+                Err(Unread::Broken(_)) => sleep(pause).await,
+            }
+            pause *= 2;
+        }
+        read().await.map_err(|error| match error {
+            Unread::Ended(error) => error,
+            Unread::Broken(refusal) => refusal.into(),
+        })
     }
 
     /// Reads an object.
@@ -111,21 +146,20 @@ impl<'a> Store<'a> {
     /// # Errors
     /// It could not be read after all tries, or never can be.
     pub async fn get(&self, address: &Address) -> Result<Vec<u8>, Refusal> {
-        let request = self.client().await.get_object().bucket(&address.bucket).key(&address.key);
-        let object = request
-            .customize()
-            .config_override(within(PATIENCE))
-            .send()
-            .await
-            .map_err(refusal)?;
-        let (mut body, mut bytes) = (object.body, Vec::new());
-        while let Some(piece) = body.try_next().await.map_err(|error| Refusal(config::describe(&error)))? {
-            if bytes.len() + piece.len() > LONGEST {
-                return Err(Refusal(format!("longer than {} MiB", LONGEST >> 20)));
+        self.whole(async || {
+            let request = self.client().await.get_object().bucket(&address.bucket).key(&address.key);
+            let sent = request.customize().config_override(within(PATIENCE)).send().await;
+            let object = sent.map_err(|error| Unread::Ended(refusal(error)))?;
+            let (mut body, mut bytes) = (object.body, Vec::new());
+            while let Some(piece) = body.try_next().await.map_err(|error| Unread::Broken(broken(&error)))? {
+                if bytes.len() + piece.len() > LONGEST {
+                    return Err(Unread::Ended(Refusal(format!("longer than {} MiB", LONGEST >> 20))));
+                }
+                bytes.extend_from_slice(&piece);
             }
-            bytes.extend_from_slice(&piece);
-        }
-        Ok(bytes)
+            Ok(bytes)
+        })
+        .await
     }
 
     /// Writes an object with these bytes, for which there may not be much time.
@@ -293,7 +327,7 @@ fn checksum(path: PathBuf, from: u64, length: u64) -> io::Result<String> {
 }
 
 /// Each try of a request has so long.
-fn within(time: Duration) -> Builder {
+pub(super) fn within(time: Duration) -> Builder {
     Builder::new().timeout_config(TimeoutConfig::builder().operation_attempt_timeout(time).build())
 }
 
@@ -306,8 +340,13 @@ fn signed(length: u64) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }
 
+/// What an answer says that broke off.
+pub(super) fn broken(error: &ByteStreamError) -> Refusal {
+    Refusal(format!("the answer of S3 broke off: {}", config::describe(error)))
+}
+
 /// What a client's error says.
-fn refusal<E: ProvideErrorMetadata + std::error::Error + 'static>(error: SdkError<E, Response>) -> Refusal {
+pub(super) fn refusal<E: ProvideErrorMetadata + std::error::Error + 'static>(error: SdkError<E, Response>) -> Refusal {
     Refusal(match &error {
         SdkError::ServiceError(answer) => {
             let status = answer.raw().status().as_u16();
@@ -328,7 +367,7 @@ fn refusal<E: ProvideErrorMetadata + std::error::Error + 'static>(error: SdkErro
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
-mod tests {
+pub(super) mod tests {
     use std::collections::VecDeque;
     use std::sync::{Arc, Mutex};
 
@@ -340,13 +379,13 @@ mod tests {
     use crate::settings::Variables;
 
     /// Method and address of a request, and the checksum that it names.
-    type Asked = (String, Option<String>);
+    pub(in crate::aws) type Asked = (String, Option<String>);
 
     /// A wire with prepared replies, which notes requests.
     #[derive(Debug, Clone, Default)]
-    struct Wire {
+    pub(in crate::aws) struct Wire {
         replies: Arc<Mutex<VecDeque<(u16, String)>>>,
-        asked: Arc<Mutex<Vec<Asked>>>,
+        pub(in crate::aws) asked: Arc<Mutex<Vec<Asked>>>,
     }
 
     impl HttpConnector for Wire {
@@ -362,7 +401,7 @@ mod tests {
         }
     }
 
-    fn wire(replies: &[(u16, impl ToString)]) -> (Client, Wire) {
+    pub(in crate::aws) fn wire(replies: &[(u16, impl ToString)]) -> (Client, Wire) {
         let wire = Wire::default();
         let replies = replies.iter().map(|(status, body)| (*status, body.to_string()));
         wire.replies.lock().unwrap().extend(replies);
@@ -431,12 +470,19 @@ mod tests {
     async fn get(reply: (u16, String)) -> Result<usize, String> {
         let (client, _) = wire(&[reply]);
         let variables = Variables::default();
-        let store = Store {
-            aws: &Lazy::new(&variables),
-            client: OnceCell::new_with(Some(client)),
-        };
-        let read = store.get(&Address::parse("s3://bucket/script").unwrap()).await;
+        let aws = Lazy::new(&variables);
+        let read = Store::of(client, &aws).get(&Address::parse("s3://bucket/script").unwrap()).await;
         read.map(|bytes| bytes.len()).map_err(|refusal| refusal.to_string())
+    }
+
+    impl<'a> Store<'a> {
+        /// With this client.
+        pub(in crate::aws) fn of(client: Client, aws: &'a Lazy<'a>) -> Self {
+            Self {
+                aws,
+                client: OnceCell::new_with(Some(client)),
+            }
+        }
     }
 
     #[tokio::test]

@@ -67,7 +67,7 @@ impl Build {
             };
         }
         if let Some(report) = &stop.report
-            && let Some(end) = without_secrets(report)
+            && let Some(end) = before_the_script(report)
             && !interrupted
             && !signalled
         {
@@ -138,15 +138,18 @@ fn service_message(stop: &Stop, container: Option<&ContainerEnd>) -> String {
     truncate(&message, LONGEST_MESSAGE)
 }
 
-/// The end of an attempt whose job did not get its secrets. A secret that is missing or denied is the job's own failure: another try finds it no more than
-/// this one. That a service did not answer is none of the job's.
-fn without_secrets(report: &Report) -> Option<End> {
+/// The end of an attempt whose script never ran because the agent did not get the job's secrets, or the artifacts of other jobs. What is missing, denied or
+/// another one than expected is the job's own failure: another try finds it no more than this one. If a service does not answer, the job did not cause it.
+fn before_the_script(report: &Report) -> Option<End> {
     let cause = || truncate(report.message.as_deref().unwrap_or("no details given"), LONGEST_MESSAGE);
     match report.phase {
         ReportPhase::Secrets => Some(End::Infrastructure {
             cause: format!("the secrets could not be fetched: {}", cause()),
         }),
-        ReportPhase::SecretRefused => Some(End::Failed {
+        ReportPhase::Fetch => Some(End::Infrastructure {
+            cause: format!("the artifacts of other jobs could not be fetched: {}", cause()),
+        }),
+        ReportPhase::SecretRefused | ReportPhase::FetchRefused => Some(End::Failed {
             exit_code: Some(report.exit_code),
             cause: cause(),
         }),

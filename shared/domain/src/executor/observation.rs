@@ -114,7 +114,7 @@ pub struct Report {
     /// Its line in the script.
     #[serde(default)]
     pub line: Option<u32>,
-    /// More details for people: Git's last messages if the checkout failed, or which secret could not be fetched, and why.
+    /// More details for people: Git's last messages if the checkout failed, or which secret or artifact could not be fetched, and why.
     #[serde(default)]
     pub message: Option<String>,
 }
@@ -131,6 +131,10 @@ pub enum ReportPhase {
     Secrets,
     /// A secret of the job is missing, denied, or no value for a variable; the script never ran.
     SecretRefused,
+    /// The artifacts of other jobs could not be fetched now; the script never ran.
+    Fetch,
+    /// An artifact to fetch is gone or another file than it was, or has no place in the checkout; the script never ran.
+    FetchRefused,
     /// The script ran.
     Script,
     /// A phase of a newer agent, about which this version knows nothing.

@@ -163,8 +163,52 @@ fn a_secret_that_is_refused_fails_the_job_and_one_that_cannot_be_fetched_now_doe
 }
 
 #[test]
-fn a_report_of_a_refused_secret_makes_no_success_of_another_exit_code() {
-    for phase in [ReportPhase::Secrets, ReportPhase::SecretRefused, ReportPhase::Unknown] {
+fn an_artifact_that_is_gone_fails_the_job_and_one_that_cannot_be_fetched_now_does_not() {
+    let text = "package: dist/shop.zip is gone: S3 answered 404 NoSuchVersion";
+    let report = |phase| Report {
+        phase,
+        message: Some(text.to_owned()),
+        ..script_ended(93)
+    };
+    let story = Story::new(spec())
+        .up()
+        .stopped("1a", reporting(exited(93), report(ReportPhase::FetchRefused)))
+        .expect_finished(Outcome::Failed, text);
+    assert!(matches!(
+        story.build.attempts[0].end(),
+        Some(End::Failed { exit_code: Some(93), .. })
+    ));
+    Story::new(never_retried())
+        .up()
+        .stopped("1a", reporting(exited(93), report(ReportPhase::Fetch)))
+        .expect_finished(
+            Outcome::InfrastructureFailed,
+            &format!("the artifacts of other jobs could not be fetched: {text}"),
+        );
+    Story::new(spec())
+        .up()
+        .stopped("1a", reporting(exited(93), report(ReportPhase::Fetch)))
+        .expect_retries(&[0, 1]);
+}
+
+#[test]
+fn a_fetch_cut_off_by_the_loss_of_its_capacity_was_an_interruption() {
+    for phase in [ReportPhase::Fetch, ReportPhase::FetchRefused] {
+        let report = Report { phase, ..script_ended(93) };
+        let story = Story::new(spec()).up().stopped("1a", reporting(taken_back(), report));
+        assert_eq!(story.build.attempts[0].end(), Some(&End::Interrupted), "{phase:?}");
+    }
+}
+
+#[test]
+fn a_report_of_something_refused_makes_no_success_of_another_exit_code() {
+    for phase in [
+        ReportPhase::Secrets,
+        ReportPhase::SecretRefused,
+        ReportPhase::Fetch,
+        ReportPhase::FetchRefused,
+        ReportPhase::Unknown,
+    ] {
         let report = Report { phase, ..script_ended(0) };
         let story = Story::new(never_retried()).up().stopped("1a", reporting(exited(3), report));
         assert_ne!(story.build.outcome(), Some(Outcome::Succeeded), "{phase:?}");
