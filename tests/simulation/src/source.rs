@@ -141,7 +141,8 @@ impl Repository {
         let leaves_artifacts = dice.u32(0..3) == 0;
         let steady = [Steady::CodeBuild, Steady::StepFunctions, Steady::Ecs][dice.usize(0..3)];
         let guarded = Guarded::draw(dice);
-        let locks = dice.u32(0..3) == 0;
+        // The dice of everything else stay as they are.
+        let locks = dice.clone().u32(0..3) == 0;
         let mut suite = suite(&limits, steady);
         if guarded.is_some() {
             suite = suite.replace("notify:", &format!("{}notify:", Guarded::template()));
@@ -395,7 +396,7 @@ impl Repository {
             guard_a_job(rng, &mut commit);
         }
         if self.locks {
-            lock_jobs(rng, &mut commit);
+            lock_jobs(&mut rng.clone(), &mut commit);
         }
         if let Some(file) = commit.file.as_mut().filter(|_| commit.expected == Expected::Run) {
             if self.leaves_artifacts {
