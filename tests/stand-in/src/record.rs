@@ -414,6 +414,57 @@ mod tests {
         assert!(text.contains("AAAAAAAAAAAAAAAAAA=="), "{text}");
     }
 
+    /// Records a request of a service without `X-Amz-Target`.
+    fn record_rest(recorder: &Recorder, service: &str, request: axum::http::request::Builder, body: Vec<u8>) {
+        let scope = format!("AWS4-HMAC-SHA256 Credential=a/b/c/{service}/aws4_request, Signature=a-signature");
+        let (parts, ()) = request.header("authorization", scope).body(()).unwrap().into_parts();
+        let body = Bytes::from(body);
+        let headers = HeaderMap::from_iter([(axum::http::header::CONTENT_TYPE, replies::CBOR.parse().unwrap())]);
+        recorder.exchange(&Exchange {
+            call: &Call::identify(&parts, &body),
+            parts: &parts,
+            body: &body,
+            fault: None,
+            status: Some(StatusCode::OK),
+            answer: Some((&headers, &Bytes::from(cbor::write(&json!({ "Answered": true }))))),
+        });
+    }
+
+    #[test]
+    fn of_a_deployment_everything_but_the_package_is_written() {
+        let (folder, recorder) = recorder();
+        let functions = "/2015-03-31/functions/shop";
+        let update = json!({ "ZipFile": "UEsDBHNlY3JldA==", "RevisionId": "r" }).to_string().into_bytes();
+        record_rest(&recorder, "lambda", Request::put(format!("{functions}/code")), update);
+        record_rest(
+            &recorder,
+            "lambda",
+            Request::post(format!("{functions}/invocations")),
+            b"secret".to_vec(),
+        );
+        record_rest(
+            &recorder,
+            "lambda",
+            Request::post("/2015-03-31/functions"),
+            b"{\"Code\":\"secret\"}".to_vec(),
+        );
+        let bodies: Vec<Value> = lines(&folder).into_iter().map(|mut line| line["body"].take()).collect();
+        let package = json!({ "ZipFile": "AAAAAAAAAAAAAA==", "RevisionId": "r" });
+        assert_eq!(bodies, [package, json!({ "bytes": 6 }), json!({ "bytes": 17 })]);
+    }
+
+    #[test]
+    fn cbor_is_written_as_json() {
+        let (folder, recorder) = recorder();
+        let request = Request::post("/service/GraniteServiceVersion20100801/operation/DescribeAlarms");
+        let asked = json!({ "AlarmNames": ["errors"] });
+        let request = request.header("smithy-protocol", "rpc-v2-cbor");
+        record_rest(&recorder, "monitoring", request, cbor::write(&asked));
+        let [line]: [Value; 1] = lines(&folder).try_into().unwrap();
+        assert_eq!((&line["operation"], &line["body"]), (&json!("DescribeAlarms"), &asked));
+        assert_eq!(line["answer"]["body"], json!({ "Answered": true }));
+    }
+
     #[test]
     fn each_kind_is_written_once() {
         let (folder, recorder) = recorder();

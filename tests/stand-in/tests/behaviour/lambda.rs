@@ -48,6 +48,11 @@ async fn deployment() -> Deployment {
     deployment_with(|_| {}).await
 }
 
+/// For requests that the SDK sends and AWS's model does not have: they are not to be in the record.
+async fn unrecorded() -> Deployment {
+    deployment_with(|options| options.record = None).await
+}
+
 async fn deployment_with(adapt: impl FnOnce(&mut Options)) -> Deployment {
     let setup = start_with(|options, _| adapt(options)).await;
     setup.lambda().create_function(FUNCTION, FIRST);

@@ -145,11 +145,14 @@ async fn versions_are_listed_in_pages_after_latest() {
     );
     assert_eq!(all[59].code_sha256.as_deref(), Some(code_sha256(b"59").as_str()));
     assert!(all[0].function_arn.as_deref().unwrap().ends_with(":shop:$LATEST"));
+}
 
-    for wrong in [list().max_items(0), list().marker("x")] {
-        assert_eq!(
-            refusal(wrong.send().await.unwrap_err()),
-            refused("InvalidParameterValueException", 400)
-        );
+#[tokio::test]
+async fn a_page_has_to_be_one() {
+    let deployment = unrecorded().await;
+    let list = || deployment.sdk.list_versions_by_function().function_name(FUNCTION);
+    for wrong in [list().max_items(0), list().max_items(10_001), list().marker("x")] {
+        let error = wrong.send().await.unwrap_err();
+        assert_eq!(refusal(error), refused("InvalidParameterValueException", 400));
     }
 }
