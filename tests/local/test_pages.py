@@ -56,6 +56,7 @@ WAITERS = {
     ("lambda", "PublishedVersionActive"),
     ("monitoring", "AlarmExists"),
     ("monitoring", "CompositeAlarmExists"),
+    ("monitoring", "LogAlarmExists"),
 }
 
 
@@ -225,6 +226,7 @@ class Waiters(unittest.TestCase):
         cloudwatch = client("cloudwatch")
         self.wait(cloudwatch, "alarm_exists", AlarmNames=["alarm-00"])
         self.wait(cloudwatch, "composite_alarm_exists", AlarmNames=["whole"], AlarmTypes=["CompositeAlarm"])
+        self.wait(cloudwatch, "log_alarm_exists", AlarmNames=["logs"], AlarmTypes=["LogAlarm"])
 
     def test_a_removal_succeeds(self):
         cloudcontrol = client("cloudcontrol")

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bellhop_domain::alarm::AlarmState;
-use bellhop_stand_in::{Agents, Change, Options, ProcessOptions, Project, StandIn, Timing, code_sha256};
+use bellhop_stand_in::{Agents, AlarmType, Change, Options, ProcessOptions, Project, StandIn, Timing, code_sha256};
 use jiff::Timestamp;
 use tokio::process::Command;
 use xtask::workspace::{git, run_openly, run_silently};
@@ -100,9 +100,12 @@ async fn fill(stand_in: &StandIn, folder: &Path) -> anyhow::Result<[String; 2]> 
     stand_in.step_functions().create_state_machine("release");
     fill_functions(stand_in)?;
     for number in 0..MANY {
-        stand_in.cloudwatch().set_alarm(&format!("alarm-{number:02}"), AlarmState::Ok);
+        let name = format!("alarm-{number:02}");
+        stand_in.cloudwatch().set_alarm(AlarmType::Metric, &name, AlarmState::Ok);
     }
-    stand_in.cloudwatch().set_composite_alarm("whole", AlarmState::Ok);
+    for (looks_at, name) in [(AlarmType::Composite, "whole"), (AlarmType::Log, "logs")] {
+        stand_in.cloudwatch().set_alarm(looks_at, name, AlarmState::Ok);
+    }
 
     stand_in.codecommit().create(REPOSITORY).await?;
     let clone = folder.join("clone");

@@ -1,15 +1,22 @@
 //! CloudWatch: the states of its alarms, as DescribeAlarms describes them.
 
 use bellhop_domain::alarm::AlarmState;
+use serde::{Deserialize, Serialize};
 
 /// What an alarm looks at, which DescribeAlarms has separate lists for
 /// (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html>).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum AlarmType {
     /// A metric, or an expression of metrics.
+    #[default]
+    #[serde(rename = "MetricAlarm")]
     Metric,
     /// Other alarms.
+    #[serde(rename = "CompositeAlarm")]
     Composite,
+    /// The results of a query of logs.
+    #[serde(rename = "LogAlarm")]
+    Log,
 }
 
 impl AlarmType {
@@ -19,6 +26,7 @@ impl AlarmType {
         match self {
             Self::Metric => "MetricAlarm",
             Self::Composite => "CompositeAlarm",
+            Self::Log => "LogAlarm",
         }
     }
 

@@ -32,7 +32,7 @@ pub struct CloudWatch {
 struct Inner {
     region: String,
     account: String,
-    /// By type and name, which is the order of the answer's two lists.
+    /// By type and name, which is the order of the answer's lists.
     alarms: Mutex<BTreeMap<(AlarmType, String), Alarm<Timestamp>>>,
 }
 
@@ -42,8 +42,8 @@ struct Inner {
 pub struct AlarmView {
     /// Its name.
     pub name: String,
-    /// `MetricAlarm` or `CompositeAlarm`.
-    pub alarm_type: &'static str,
+    /// What it looks at.
+    pub alarm_type: AlarmType,
     /// Its state.
     pub state: AlarmState,
     /// When the state was set last.
@@ -62,14 +62,13 @@ impl CloudWatch {
         }
     }
 
-    /// Sets the state of an alarm on a metric, and creates it if it is new.
-    pub fn set_alarm(&self, name: &str, state: AlarmState) {
-        self.set(AlarmType::Metric, name, state);
-    }
-
-    /// Sets the state of an alarm on other alarms, and creates it if it is new.
-    pub fn set_composite_alarm(&self, name: &str, state: AlarmState) {
-        self.set(AlarmType::Composite, name, state);
+    /// Sets the state of an alarm, and creates it if it is new. One of another type with this name is gone then.
+    pub fn set_alarm(&self, looks_at: AlarmType, name: &str, state: AlarmState) {
+        let now = Timestamp::now();
+        let mut alarms = lock(&self.inner.alarms);
+        alarms.retain(|(other, one), _| one != name || *other == looks_at);
+        let alarm = alarms.entry((looks_at, name.to_owned()));
+        alarm.or_insert_with(|| Alarm::new(looks_at, &now)).set(state, &now);
     }
 
     /// Deletes an alarm, and says whether there was one.
@@ -85,20 +84,11 @@ impl CloudWatch {
         let alarms = lock(&self.inner.alarms);
         let views = alarms.iter().map(|((looks_at, name), alarm)| AlarmView {
             name: name.clone(),
-            alarm_type: looks_at.name(),
+            alarm_type: *looks_at,
             state: alarm.state,
             updated: alarm.updated,
         });
         views.collect()
-    }
-
-    fn set(&self, looks_at: AlarmType, name: &str, state: AlarmState) {
-        let now = Timestamp::now();
-        let mut alarms = lock(&self.inner.alarms);
-        // A name is one alarm's, of either type.
-        alarms.retain(|(other, one), _| one != name || *other == looks_at);
-        let alarm = alarms.entry((looks_at, name.to_owned()));
-        alarm.or_insert_with(|| Alarm::new(looks_at, &now)).set(state, &now);
     }
 }
 
@@ -146,7 +136,9 @@ impl CloudWatch {
             let alarms = page.iter().filter(|((looks_at, _), _)| *looks_at == wanted);
             alarms.map(|((_, name), alarm)| self.describe(name, alarm)).collect()
         };
-        let mut body = json!({ "MetricAlarms": of_type(AlarmType::Metric), "CompositeAlarms": of_type(AlarmType::Composite) });
+        let mut body = json!({
+            "MetricAlarms": of_type(AlarmType::Metric), "CompositeAlarms": of_type(AlarmType::Composite), "LogAlarms": of_type(AlarmType::Log),
+        });
         if let Some(next) = next {
             body["NextToken"] = next.into();
         }
@@ -163,6 +155,7 @@ impl CloudWatch {
         });
         let more = match alarm.looks_at {
             AlarmType::Composite => json!({ "AlarmRule": "FALSE" }),
+            AlarmType::Log => json!({ "QueryResultsToEvaluate": 1, "QueryResultsToAlarm": 1 }),
             AlarmType::Metric => json!({
                 "Namespace": "AWS/Lambda", "MetricName": "Errors", "Dimensions": [], "Statistic": "Sum", "Period": 60,
                 "EvaluationPeriods": 1, "Threshold": 0.0, "ComparisonOperator": "GreaterThanThreshold",

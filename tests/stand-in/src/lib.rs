@@ -49,6 +49,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use backup::{Backup, BackupJobView, RecoveryPointView, RemovalView};
+pub use bellhop_model::cloudwatch::AlarmType;
 pub use cloudwatch::{AlarmView, CloudWatch};
 pub use codebuild::{BuildPhase, BuildView, CodeBuild, PhaseView, Project, ProjectArtifacts, ProjectEnvironment, ProjectSource, Variable};
 pub use codecommit::CodeCommit;

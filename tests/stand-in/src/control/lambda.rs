@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::Unable;
 use super::faults::{Invalid, read};
 use crate::faults::duration;
-use crate::{AlarmView, Change, Cloud, FunctionView};
+use crate::{AlarmType, AlarmView, Change, Cloud, FunctionView};
 
 pub(super) fn routes() -> Router<Cloud> {
     Router::new()
@@ -131,17 +131,13 @@ async fn alarms(State(cloud): State<Cloud>) -> Json<Vec<AlarmView>> {
 struct SetAlarm {
     name: String,
     state: AlarmState,
-    #[serde(default)]
-    composite: bool,
+    #[serde(default, rename = "type")]
+    looks_at: AlarmType,
 }
 
 async fn set_alarm(State(cloud): State<Cloud>, body: Bytes) -> Result<StatusCode, Invalid> {
-    let SetAlarm { name, state, composite } = read(&body)?;
-    if composite {
-        cloud.cloudwatch.set_composite_alarm(&name, state);
-    } else {
-        cloud.cloudwatch.set_alarm(&name, state);
-    }
+    let SetAlarm { name, state, looks_at } = read(&body)?;
+    cloud.cloudwatch.set_alarm(looks_at, &name, state);
     Ok(StatusCode::NO_CONTENT)
 }
 

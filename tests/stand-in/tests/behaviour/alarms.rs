@@ -1,7 +1,7 @@
 //! DescribeAlarms of CloudWatch, in the protocols that SDKs have for it.
 
 use bellhop_domain::alarm::AlarmState;
-use bellhop_stand_in::{Fault, Rule};
+use bellhop_stand_in::{AlarmType, Fault, Rule};
 use ciborium::Value as Cbor;
 use serde_json::{Value, json};
 
@@ -54,17 +54,27 @@ const BOTH: [&str; 2] = ["MetricAlarm", "CompositeAlarm"];
 #[tokio::test]
 async fn alarms_are_described_by_their_names() {
     let setup = start().await;
-    setup.cloudwatch().set_alarm("errors", AlarmState::Alarm);
-    setup.cloudwatch().set_alarm("others", AlarmState::Ok);
-    setup.cloudwatch().set_composite_alarm("all", AlarmState::InsufficientData);
+    setup.cloudwatch().set_alarm(AlarmType::Metric, "errors", AlarmState::Alarm);
+    setup.cloudwatch().set_alarm(AlarmType::Metric, "others", AlarmState::Ok);
+    setup
+        .cloudwatch()
+        .set_alarm(AlarmType::Composite, "all", AlarmState::InsufficientData);
     let request = json!({ "AlarmNames": ["errors", "all", "unknown"], "AlarmTypes": BOTH });
     assert_eq!(
         setup.names(&request).await,
         (vec!["errors".to_owned()], vec!["all".to_owned()], None)
     );
-    // Composite alarms have to be asked for.
+    // Alarms of other types have to be asked for.
     let metrics = json!({ "AlarmNames": ["errors", "all", "unknown"] });
     assert_eq!(setup.names(&metrics).await, (vec!["errors".to_owned()], Vec::new(), None));
+
+    setup.cloudwatch().set_alarm(AlarmType::Log, "logs", AlarmState::Alarm);
+    let (_, answer) = setup.describe(&json!({ "AlarmTypes": ["LogAlarm"] })).await;
+    let logs = &member(&answer, "LogAlarms").unwrap().as_array().unwrap()[0];
+    assert_eq!(
+        (text(logs, "AlarmName"), text(logs, "StateValue")),
+        ("logs".to_owned(), "ALARM".to_owned())
+    );
 
     let (_, answer) = setup.describe(&request).await;
     let errors = &member(&answer, "MetricAlarms").unwrap().as_array().unwrap()[0];
@@ -82,7 +92,7 @@ async fn alarms_are_described_by_their_names() {
 #[tokio::test]
 async fn a_state_that_is_set_again_is_an_update_and_no_transition() {
     let setup = start().await;
-    setup.cloudwatch().set_alarm("errors", AlarmState::Ok);
+    setup.cloudwatch().set_alarm(AlarmType::Metric, "errors", AlarmState::Ok);
     let times = async || {
         let (_, answer) = setup.describe(&json!({})).await;
         let alarm = &member(&answer, "MetricAlarms").unwrap().as_array().unwrap()[0];
@@ -91,13 +101,13 @@ async fn a_state_that_is_set_again_is_an_update_and_no_transition() {
     };
     let [first_updated, first_changed] = times().await;
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    setup.cloudwatch().set_alarm("errors", AlarmState::Ok);
+    setup.cloudwatch().set_alarm(AlarmType::Metric, "errors", AlarmState::Ok);
     let [updated, changed] = times().await;
     assert!(updated > first_updated && changed.to_bits() == first_changed.to_bits());
     // A name is one alarm's.
-    setup.cloudwatch().set_composite_alarm("errors", AlarmState::Alarm);
+    setup.cloudwatch().set_alarm(AlarmType::Composite, "errors", AlarmState::Alarm);
     let types: Vec<_> = setup.cloudwatch().alarms().iter().map(|alarm| alarm.alarm_type).collect();
-    assert_eq!(types, ["CompositeAlarm"]);
+    assert_eq!(types, [AlarmType::Composite]);
     assert!(setup.cloudwatch().delete_alarm("errors") && !setup.cloudwatch().delete_alarm("errors"));
 }
 
@@ -106,8 +116,10 @@ async fn alarms_come_in_pages_and_by_prefix_and_state() {
     let setup = start().await;
     for number in 0..60 {
         let state = if number < 10 { AlarmState::Alarm } else { AlarmState::Ok };
-        setup.cloudwatch().set_alarm(&format!("shop-{number:02}"), state);
-        setup.cloudwatch().set_composite_alarm(&format!("whole-{number:02}"), state);
+        setup.cloudwatch().set_alarm(AlarmType::Metric, &format!("shop-{number:02}"), state);
+        setup
+            .cloudwatch()
+            .set_alarm(AlarmType::Composite, &format!("whole-{number:02}"), state);
     }
     let (metrics, composites, token) = setup.names(&json!({})).await;
     assert_eq!((metrics.len(), composites.len(), token.as_deref()), (50, 0, Some("50")));
@@ -140,7 +152,7 @@ async fn alarms_come_in_pages_and_by_prefix_and_state() {
 #[tokio::test]
 async fn the_protocol_of_json_and_faults_work_as_well() {
     let setup = start().await;
-    setup.cloudwatch().set_alarm("errors", AlarmState::Ok);
+    setup.cloudwatch().set_alarm(AlarmType::Metric, "errors", AlarmState::Ok);
     let target = "GraniteServiceVersion20100801.DescribeAlarms";
     let (status, body) = setup.call("monitoring", target, &json!({ "AlarmNames": ["errors"] })).await;
     assert_eq!((status, &body["MetricAlarms"][0]["StateValue"]), (200, &json!("OK")));

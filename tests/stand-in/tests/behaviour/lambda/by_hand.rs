@@ -114,7 +114,7 @@ async fn alarms_are_set_listed_and_deleted() {
     let setup = start().await;
     for alarm in [
         r#"{"name":"errors","state":"ALARM"}"#,
-        r#"{"name":"all","state":"OK","composite":true}"#,
+        r#"{"name":"all","state":"OK","type":"CompositeAlarm"}"#,
     ] {
         assert_eq!(setup.by_hand("alarms", alarm).await.0, 204);
     }
