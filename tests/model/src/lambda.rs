@@ -360,7 +360,7 @@ impl<Time: PartialOrd + Clone> Function<Time> {
     }
 
     /// UpdateAlias (<https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html>). An update in progress does not hinder it, and it changes no revision id of
-    /// `$LATEST`. The rules on two versions are about what the alias has afterwards: who names only a version keeps the weights that are there, and is refused if they
+    /// `$LATEST`. The rules on two versions are about what the alias has afterwards: a request that names only a version keeps the weights that are there, and is refused if they
     /// name that version (<https://github.com/serverless/serverless/issues/7250>). An update that changes nothing gives a new revision id as well.
     ///
     /// # Errors

@@ -223,7 +223,7 @@ fn an_alias_is_compared_and_set() {
     assert_ne!(first.revision, read);
     assert_eq!(function.update_alias("live", shifted), Err(LambdaError::OtherRevision));
     assert_eq!(*function.alias("live").unwrap(), first);
-    // Without a revision id, whoever comes last has it; and an update of nothing is one as well.
+    // Without a revision id, the last request wins. An update of nothing is an update as well.
     let same = function.update_alias("live", AliasUpdate::default()).unwrap().clone();
     assert_ne!(same.revision, first.revision);
     assert_eq!((same.version, same.weights), (first.version, first.weights));

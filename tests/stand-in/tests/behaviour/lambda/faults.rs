@@ -34,7 +34,7 @@ async fn errors_are_lambdas() {
     update().await.unwrap();
 }
 
-/// The reply of each step is lost once. Who reads first, finds what has taken effect.
+/// The reply of each step is lost once. A caller that reads first finds what has taken effect.
 #[tokio::test]
 async fn a_lost_reply_has_taken_effect_and_is_found_again() {
     let deployment = deployment().await;
