@@ -1,10 +1,10 @@
 //! Lambda: the code of a function, its versions, and the aliases that choose between versions.
 //!
-//! A [`Function`] has code and settings that updates change, one at a time (`$LATEST`); versions, which nothing changes; and aliases, each at one version or at two
-//! with weights. Each change of `$LATEST`, and each of an alias, gives it a new revision id, by which callers compare and set.
+//! A [`Function`] has code and settings that updates change, one at a time (`$LATEST`); versions, which nothing changes; and aliases, each at one version
+//! or at two with weights. Each change of `$LATEST`, and each of an alias, gives it a new revision id, by which callers compare and set.
 //!
-//! What AWS documents about a rule stands at the rule. AWS does not document which of several refusals comes first: here a running update, then the revision id, then
-//! the rest.
+//! What AWS documents about a rule stands at the rule. AWS does not document which of several refusals comes first: here a running update, then the
+//! revision id, then the rest.
 
 mod errors;
 #[cfg(test)]
@@ -235,8 +235,8 @@ impl<Time: PartialOrd + Clone> Function<Time> {
     }
 
     /// UpdateFunctionCode and UpdateFunctionConfiguration: what `$LATEST` is to have, and when the update ends and how
-    /// (<https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionCode.html>). The end gives a new revision id, too: "a new revisionId that changes shortly after"
-    /// (<https://github.com/aws/aws-sdk/issues/377>).
+    /// (<https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionCode.html>). The end gives a new revision id, too: "a new revisionId that changes
+    /// shortly after" (<https://github.com/aws/aws-sdk/issues/377>).
     ///
     /// # Errors
     /// As for [`Function::check_update`]. Nothing has changed then.
@@ -359,9 +359,10 @@ impl<Time: PartialOrd + Clone> Function<Time> {
         self.aliases.get(name).ok_or_else(|| LambdaError::NoAlias(self.qualified(name)))
     }
 
-    /// UpdateAlias (<https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html>). An update in progress does not hinder it, and it changes no revision id of
-    /// `$LATEST`. The rules on two versions are about what the alias has afterwards: a request that names only a version keeps the weights that are there, and is refused if they
-    /// name that version (<https://github.com/serverless/serverless/issues/7250>). An update that changes nothing gives a new revision id as well.
+    /// UpdateAlias (<https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html>). An update in progress does not hinder it, and it changes no
+    /// revision id of `$LATEST`. The rules on two versions are about what the alias has afterwards: a request that names only a version keeps the weights
+    /// that are there, and is refused if they name that version (<https://github.com/serverless/serverless/issues/7250>). An update that changes nothing
+    /// gives a new revision id as well.
     ///
     /// # Errors
     /// There is no such alias or version, the revision id is another one, or the two versions do not go together. Nothing has changed then.
@@ -382,8 +383,8 @@ impl<Time: PartialOrd + Clone> Function<Time> {
         Ok(alias.into_mut())
     }
 
-    /// The version that an invocation runs. `draw` is from 0.0 up to, and without, 1.0; see [`draw`]. "Lambda uses a simple probabilistic model to distribute the traffic
-    /// between the two function versions" (<https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html>).
+    /// The version that an invocation runs. `draw` is from 0.0 up to, and without, 1.0; see [`draw`]. "Lambda uses a simple probabilistic model to
+    /// distribute the traffic between the two function versions" (<https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html>).
     ///
     /// # Errors
     /// There is no such version or alias, or the version is not active yet.

@@ -1,7 +1,7 @@
 //! Lambda's deployments: functions with their code, versions and aliases, and which version an invocation runs.
 //!
-//! No code runs: an invocation answers which version it is. What AWS says of versions and aliases is in `tests/model`. Functions that were not created here are the
-//! upstream's.
+//! No code runs: an invocation answers which version it is. What AWS says of versions and aliases is in `tests/model`. Functions that were not created here
+//! are the upstream's.
 
 mod api;
 mod names;
@@ -209,7 +209,8 @@ impl Lambda {
         Ok(())
     }
 
-    /// Somebody else changes a function just before the next request of this operation about it takes effect. A change that Lambda would refuse then is left out.
+    /// Somebody else changes a function just before the next request of this operation about it takes effect. A change that Lambda would refuse then is
+    /// left out.
     pub fn change_before(&self, operation: &str, name: &str, change: Change) {
         lock(&self.inner.state).interferences.push(Interference {
             operation: operation.to_owned(),

@@ -187,8 +187,8 @@ fn client(headers: &HeaderMap) -> Option<&str> {
     agent.split(['/', ' ']).next()
 }
 
-/// The body of a request: the fields of a form as pairs, JSON as it is, CBOR as JSON, XML as text, and of an object, and of what a function gets or is made of, only
-/// how long it is.
+/// The body of a request: the fields of a form as pairs, JSON as it is, CBOR as JSON, XML as text, and of an object, and of what a function gets or is made
+/// of, only how long it is.
 fn body_of(call: &Call, parts: &Parts, body: &Bytes) -> Value {
     match call.protocol {
         Protocol::Query => form_urlencoded::parse(body).map(|(name, value)| json!([name, value])).collect(),

@@ -12,14 +12,15 @@ pub enum LambdaError {
     /// An alias of this name is there already.
     #[error("Alias already exists: {0}")]
     AliasExists(String),
-    /// "The following operations fail while an asynchronous update is in progress" (<https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html>). The text is from
-    /// <https://github.com/aws/aws-cli/issues/6718>.
+    /// "The following operations fail while an asynchronous update is in progress" (<https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html>).
+    /// The text is from <https://github.com/aws/aws-cli/issues/6718>.
     #[error("The operation cannot be performed at this time. An update is in progress for resource: {0}")]
     InProgress(String),
     /// A version that is not active yet is invoked (<https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html>).
     #[error("The operation cannot be performed at this time. The function is currently in the following state: Pending")]
     Pending,
-    /// `RevisionId` is another one (<https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html>). The text is from <https://github.com/aws/aws-sdk/issues/377>.
+    /// `RevisionId` is another one (<https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html>). The text is from
+    /// <https://github.com/aws/aws-sdk/issues/377>.
     #[error(
         "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id"
     )]

@@ -392,8 +392,8 @@ fn by_request(kind: EffectKind) -> Effect {
     }
 }
 
-/// A version as lists have it, without what stands at
-/// <https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html>: "The ListFunctions operation returns a subset of the FunctionConfiguration fields".
+/// A version as lists have it, without what stands at <https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html>: "The ListFunctions operation
+/// returns a subset of the FunctionConfiguration fields".
 fn in_list(mut version: Value) -> Value {
     if let Some(members) = version.as_object_mut() {
         members.retain(|name, _| !name.starts_with("State") && !name.starts_with("LastUpdate"));
