@@ -18,7 +18,10 @@ import botocore.session
 import regex
 
 # The models by the names with which requests are signed, where the two differ.
-NAMES = {"cloudcontrolapi": "cloudcontrol", "states": "stepfunctions"}
+NAMES = {"cloudcontrolapi": "cloudcontrol", "monitoring": "cloudwatch", "states": "stepfunctions"}
+
+# The protocol of operations in CBOR, which the record has as JSON.
+CBOR = "smithy-rpc-v2-cbor"
 
 # The operations that the stand-in answers.
 ANSWERED = {
@@ -50,6 +53,16 @@ ANSWERED = {
         "UpdateContainerInstancesState",
         "UpdateService",
     ],
+    "lambda": [
+        "GetAlias",
+        "GetFunctionConfiguration",
+        "Invoke",
+        "ListVersionsByFunction",
+        "PublishVersion",
+        "UpdateAlias",
+        "UpdateFunctionCode",
+    ],
+    "monitoring": ["DescribeAlarms"],
     "states": ["DescribeExecution", "StartExecution", "StopExecution"],
     "sts": ["GetCallerIdentity"],
 }

@@ -136,6 +136,40 @@ def list_points():
     return rest("backup", "ListRecoveryPointsByBackupVault", "GET", path, answer=answer)
 
 
+def describe_alarms():
+    body = {"AlarmNames": ["errors"], "AlarmTypes": ["MetricAlarm", "CompositeAlarm"]}
+    alarm = {"AlarmName": "errors", "StateValue": "OK", "StateUpdatedTimestamp": 1790000000.5}
+    path = "/service/GraniteServiceVersion20100801/operation/DescribeAlarms"
+    headers = {"content-type": "application/cbor"}
+    return rest("monitoring", "DescribeAlarms", "POST", path, body, headers, {"MetricAlarms": [alarm], "CompositeAlarms": []})
+
+
+def describe_alarms_in_json():
+    return record("monitoring", "GraniteServiceVersion20100801.DescribeAlarms", {"AlarmNames": ["errors"]}, {"MetricAlarms": []})
+
+
+def bad_token():
+    error = {"__type": "InvalidNextToken", "message": "no"}
+    return {**describe_alarms(), "status": 400, "answer": {"headers": {"content-type": "application/cbor", "x-amzn-requestid": "1"}, "body": error}}
+
+
+def update_alias():
+    body = {"FunctionVersion": "1", "RoutingConfig": {"AdditionalVersionWeights": {"2": 0.1}}, "RevisionId": "r"}
+    answer = {"Name": "live", "FunctionVersion": "1", "RoutingConfig": {"AdditionalVersionWeights": {"2": 0.1}}}
+    return rest("lambda", "UpdateAlias", "PUT", "/2015-03-31/functions/shop/aliases/live", body, answer=answer)
+
+
+def publish_version():
+    answer = {"Version": "1", "State": "Pending", "CodeSha256": "AAAA"}
+    return {**rest("lambda", "PublishVersion", "POST", "/2015-03-31/functions/shop/versions", {}, answer=answer), "status": 201}
+
+
+def invoke():
+    path = "/2015-03-31/functions/shop/invocations?Qualifier=live"
+    headers = {"x-amz-invocation-type": "Event"}
+    return {**rest("lambda", "Invoke", "POST", path, {"bytes": 10}, headers, {"anything": 1}), "status": 202}
+
+
 RIGHT = [
     run_task,
     refused,
@@ -151,6 +185,12 @@ RIGHT = [
     delete_objects,
     start_backup,
     list_points,
+    describe_alarms,
+    describe_alarms_in_json,
+    bad_token,
+    update_alias,
+    publish_version,
+    invoke,
 ]
 
 
@@ -288,6 +328,20 @@ FAULTS = [
         put(*ANSWER, {"__type": "ServerException", "message": "no"}),
         "the status of ServerException is 400, not 500",
     ),
+    ("an unknown member of CBOR", describe_alarms, put("body", "AlarmName", "errors"), "AlarmName: an unknown member"),
+    ("an operation of CBOR that there is not", describe_alarms, asked("Alarms", "Alarm"), "cloudwatch has no operation DescribeAlarm"),
+    ("another service's address", describe_alarms, asked("Granite", "Marble"), "cloudwatch has no operation at POST /service/Marble"),
+    ("CBOR that does not say so", describe_alarms, put("headers", "content-type", "application/json"), "the content type is application/json, not "),
+    ("an answer of CBOR with a word that there is not", describe_alarms, put(*ANSWER, "MetricAlarms", 0, "StateValue", "ALARMED"), "MetricAlarms[0].StateValue: "),
+    ("an error of CBOR that the operation does not have", bad_token, put(*ANSWER, "__type", "NoSuchAlarm"), "the error NoSuchAlarm is none of the "),
+    (
+        "a weight too large",
+        update_alias,
+        put("body", "RoutingConfig", "AdditionalVersionWeights", {"2": 1.5}),
+        "RoutingConfig.AdditionalVersionWeights.2: value 1.5 is more than 1.0",
+    ),
+    ("a version that was published with another status", publish_version, put("status", 200), "the status is 200"),
+    ("an invocation with a word that there is not", invoke, put("headers", "x-amz-invocation-type", "Later"), "InvocationType: 'Later' is none of "),
     ("an error with an invented member", refused, put(*ANSWER, "reason", "x"), "reason of the error ConflictException: an unknown member"),
     ("an error with a member of another type", refused, put(*ANSWER, "resourceIds", TASK), "resourceIds of the error ConflictException: str in place "),
 ]

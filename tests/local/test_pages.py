@@ -23,6 +23,9 @@ from local_aws import CREDENTIALS, REGION
 CLUSTER, PROJECT, VAULT, REPOSITORY = "ci-main", "ci-docker", "ci", "shop"
 OTHER_PROJECT, OTHER_VAULT = "ci-other", "other"
 TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/orders"
+FUNCTION, OTHER_FUNCTION = "shop", "oven"
+# What a zip file begins with.
+PACKAGE = b"PK\x03\x04 bread"
 # How many there are of each thing (tests/local/src/pages.rs).
 MANY = 25
 # More builds than ListBuildsForProject gives at once; it takes no size of a page.
@@ -39,6 +42,8 @@ PAGINATORS = {
     ("ecs", "ListClusters"),
     ("ecs", "ListContainerInstances"),
     ("ecs", "ListTasks"),
+    ("lambda", "ListVersionsByFunction"),
+    ("monitoring", "DescribeAlarms"),
 }
 WAITERS = {
     ("cloudcontrolapi", "ResourceRequestSuccess"),
@@ -46,6 +51,12 @@ WAITERS = {
     ("ecs", "ServicesStable"),
     ("ecs", "TasksRunning"),
     ("ecs", "TasksStopped"),
+    ("lambda", "FunctionActive"),
+    ("lambda", "FunctionUpdated"),
+    ("lambda", "PublishedVersionActive"),
+    ("monitoring", "AlarmExists"),
+    ("monitoring", "CompositeAlarmExists"),
+    ("monitoring", "LogAlarmExists"),
 }
 
 
@@ -153,6 +164,21 @@ class Pages(unittest.TestCase):
         self.whole(backup, "list_recovery_points_by_backup_vault", "RecoveryPoints", MANY, arn, BackupVaultName=VAULT)
 
 
+    def test_paginator_of_lambda(self):
+        def version(configuration):
+            return configuration["Version"]
+
+        versions = ["$LATEST", *(str(number) for number in range(1, MANY + 1))]
+        self.whole(client("lambda"), "list_versions_by_function", "Versions", versions, version, FunctionName=FUNCTION)
+
+    def test_paginator_of_cloudwatch(self):
+        def name(alarm):
+            return alarm["AlarmName"]
+
+        names = [f"alarm-{number:02}" for number in range(MANY)]
+        self.whole(client("cloudwatch"), "describe_alarms", "MetricAlarms", names, name)
+
+
 class Waiters(unittest.TestCase):
     tried = set()
 
@@ -187,6 +213,20 @@ class Waiters(unittest.TestCase):
         self.wait(ecs, "services_inactive", cluster=CLUSTER, services=["retired"])
         with self.assertRaises(botocore.exceptions.WaiterError):
             ecs.get_waiter("services_stable").wait(WaiterConfig=PATIENCE, cluster=CLUSTER, services=["retired"])
+
+    def test_a_deployment_takes_effect(self):
+        function = client("lambda")
+        self.wait(function, "function_active", FunctionName=OTHER_FUNCTION)
+        function.update_function_code(FunctionName=OTHER_FUNCTION, ZipFile=PACKAGE)
+        self.wait(function, "function_updated", FunctionName=OTHER_FUNCTION)
+        version = function.publish_version(FunctionName=OTHER_FUNCTION)["Version"]
+        self.wait(function, "published_version_active", FunctionName=OTHER_FUNCTION, Qualifier=version)
+
+    def test_alarms_are_there(self):
+        cloudwatch = client("cloudwatch")
+        self.wait(cloudwatch, "alarm_exists", AlarmNames=["alarm-00"])
+        self.wait(cloudwatch, "composite_alarm_exists", AlarmNames=["whole"], AlarmTypes=["CompositeAlarm"])
+        self.wait(cloudwatch, "log_alarm_exists", AlarmNames=["logs"], AlarmTypes=["LogAlarm"])
 
     def test_a_removal_succeeds(self):
         cloudcontrol = client("cloudcontrol")
@@ -230,6 +270,8 @@ class Everything(unittest.TestCase):
         call_codepipeline(clients["codepipeline"])
         call_cloudcontrol(clients["cloudcontrolapi"])
         call_step_functions(clients["states"])
+        call_lambda(clients["lambda"])
+        clients["monitoring"].describe_alarms(AlarmNames=["alarm-00", "other"])
         self.assertEqual(answered, {(service, operation) for service, operations in models.ANSWERED.items() for operation in operations})
 
     def test_every_service_refuses_what_it_does_not_know(self):
@@ -240,7 +282,9 @@ class Everything(unittest.TestCase):
             ("codebuild", "list_builds_for_project", {"projectName": "other"}, "ResourceNotFoundException"),
             ("codecommit", "get_repository", {"repositoryName": "other"}, "RepositoryDoesNotExistException"),
             ("codepipeline", "put_job_success_result", {"jobId": unknown}, "JobNotFoundException"),
+            ("cloudwatch", "describe_alarms", {"NextToken": "x"}, "InvalidNextToken"),
             ("ecs", "describe_tasks", {"cluster": "other", "tasks": ["1"]}, "ClusterNotFoundException"),
+            ("lambda", "get_alias", {"FunctionName": FUNCTION, "Name": "other"}, "ResourceNotFoundException"),
             ("stepfunctions", "describe_execution", {"executionArn": f"arn:aws:states:{REGION}:000000000000:execution:release:{unknown}"}, "ExecutionDoesNotExist"),
         ]:
             with self.subTest(service), self.assertRaises(botocore.exceptions.ClientError) as refusal:
@@ -321,6 +365,18 @@ def call_step_functions(states):
     started = states.start_execution(stateMachineArn=machine, name="pages", input="{}")
     states.describe_execution(executionArn=started["executionArn"])
     states.stop_execution(executionArn=started["executionArn"])
+
+
+def call_lambda(function):
+    of_function = {"FunctionName": FUNCTION}
+    function.update_function_code(**of_function, ZipFile=PACKAGE, DryRun=True)
+    function.publish_version(**of_function)
+    function.get_function_configuration(**of_function, Qualifier="live")
+    function.list_versions_by_function(**of_function)
+    alias = function.get_alias(**of_function, Name="live")
+    weights = {"AdditionalVersionWeights": {"2": 0.5}}
+    function.update_alias(**of_function, Name="live", FunctionVersion="1", RoutingConfig=weights, RevisionId=alias["RevisionId"])
+    assert function.invoke(**of_function, Qualifier="live", Payload="{}")["ExecutedVersion"] in ("1", "2")
 
 
 def call_cloudcontrol(cloudcontrol):

@@ -51,8 +51,11 @@ def read(record):
     if model is None:
         raise Unreadable(f"there is no service {record['service']}")
     protocol = model.protocol
-    if protocol == "json":
+    # A service that speaks CBOR may speak JSON as well.
+    if protocol == "json" or (protocol == models.CBOR and "x-amz-target" in record["headers"]):
         return of_json(model, record)
+    if protocol == models.CBOR:
+        return of_cbor(model, record)
     if protocol == "query":
         return of_form(model, record)
     return of_rest(model, record)
@@ -76,6 +79,18 @@ def of_json(model, record):
     wanted = f"application/x-amz-json-{model.metadata['jsonVersion']}"
     if record["headers"].get("content-type") != wanted:
         raise Unreadable(f"the content type is {record['headers'].get('content-type')}, not {wanted}")
+    request = Request(operation_named(model, name))
+    take_json(request, request.operation.input_shape, record["body"])
+    return request
+
+
+def of_cbor(model, record):
+    """https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html"""
+    prefix, _, name = record["path"].rpartition("/operation/")
+    if (record["method"], prefix) != ("POST", f"/service/{model.metadata['targetPrefix']}"):
+        raise Unreadable(f"{model.service_name} has no operation at {record['method']} {record['path']}")
+    if record["headers"].get("content-type") != "application/cbor":
+        raise Unreadable(f"the content type is {record['headers'].get('content-type')}, not application/cbor")
     request = Request(operation_named(model, name))
     take_json(request, request.operation.input_shape, record["body"])
     return request

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bellhop_stand_in::{Agents, Options, ProcessOptions, Project, StandIn, Timing};
+use bellhop_domain::alarm::AlarmState;
+use bellhop_stand_in::{Agents, AlarmType, Change, Options, ProcessOptions, Project, StandIn, Timing, code_sha256};
 use jiff::Timestamp;
 use tokio::process::Command;
 use xtask::workspace::{git, run_openly, run_silently};
@@ -23,6 +24,8 @@ const REPOSITORY: &str = "shop";
 const VAULT: &str = "ci";
 /// The vault with one recovery point, which is deleted.
 const OTHER_VAULT: &str = "other";
+/// The function with the versions.
+const FUNCTION: &str = "shop";
 /// What is backed up.
 const TABLE: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/orders";
 
@@ -59,6 +62,25 @@ pub(crate) async fn run(program: &[OsString]) -> anyhow::Result<()> {
     done
 }
 
+/// A function with many versions and an alias, and one without.
+fn fill_functions(stand_in: &StandIn) -> anyhow::Result<()> {
+    let functions = stand_in.lambda();
+    functions.create_function("oven", b"first");
+    functions.create_function(FUNCTION, b"first");
+    for number in 0..MANY {
+        let sha256 = code_sha256(&number.to_le_bytes());
+        let takes = Duration::ZERO;
+        functions.change(FUNCTION, Change::Code { sha256, takes })?;
+        functions.change(FUNCTION, Change::Publish)?;
+    }
+    let alias = Change::Alias {
+        name: "live".to_owned(),
+        version: "1".to_owned(),
+        weights: BTreeMap::new(),
+    };
+    functions.change(FUNCTION, alias)
+}
+
 /// Puts everything there that cannot be asked for, and gives the two commits.
 async fn fill(stand_in: &StandIn, folder: &Path) -> anyhow::Result<[String; 2]> {
     let clusters: Vec<String> = (0..MANY).map(|number| format!("other-{number}")).collect();
@@ -76,6 +98,14 @@ async fn fill(stand_in: &StandIn, folder: &Path) -> anyhow::Result<[String; 2]> 
         stand_in.codebuild().create_project(Project::new(project))?;
     }
     stand_in.step_functions().create_state_machine("release");
+    fill_functions(stand_in)?;
+    for number in 0..MANY {
+        let name = format!("alarm-{number:02}");
+        stand_in.cloudwatch().set_alarm(AlarmType::Metric, &name, AlarmState::Ok);
+    }
+    for (looks_at, name) in [(AlarmType::Composite, "whole"), (AlarmType::Log, "logs")] {
+        stand_in.cloudwatch().set_alarm(looks_at, name, AlarmState::Ok);
+    }
 
     stand_in.codecommit().create(REPOSITORY).await?;
     let clone = folder.join("clone");

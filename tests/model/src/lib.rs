@@ -7,8 +7,10 @@
 //! There is no I/O here, no clock and no chance. A moment is a parameter, of the type that its caller counts time in.
 
 pub mod backup;
+pub mod cloudwatch;
 pub mod codebuild;
 pub mod codepipeline;
 pub mod ecs;
+pub mod lambda;
 pub mod step_functions;
 pub mod tokens;

@@ -5,8 +5,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use serde_json::Value;
 
-use crate::backup;
 use crate::replies::AwsError;
+use crate::{backup, cbor, lambda};
 
 /// What a request says about itself.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub(crate) struct Call {
     /// The id of the access key that signed the request.
     pub(crate) access_key: Option<String>,
     pub(crate) protocol: Protocol,
-    /// The body of a JSON protocol or of AWS Backup, or the fields of a form as an object; None where it is neither.
+    /// The body of a protocol of JSON or CBOR, of AWS Backup or of a deployment with Lambda, or the fields of a form as an object; None where it is none of these.
     pub(crate) body: Option<Value>,
     /// Method and path, for the summary of a request without a readable body.
     line: String,
@@ -34,6 +34,8 @@ pub(crate) enum Protocol {
     S3,
     /// JSON with the operation in method and path.
     RestJson,
+    /// CBOR with the operation in the path (<https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html>).
+    Cbor,
 }
 
 impl Call {
@@ -60,6 +62,9 @@ impl Call {
             let old = header(&parts.headers, "content-type").is_some_and(|kind| kind.contains("json-1.0"));
             let version = if old { "1.0" } else { "1.1" };
             (Protocol::Json(version), operation.to_owned())
+        } else if header(&parts.headers, "smithy-protocol") == Some("rpc-v2-cbor") {
+            let operation = rpc_operation(path);
+            (Protocol::Cbor, operation.map_or_else(|| line.clone(), str::to_owned))
         } else if service == "s3" {
             (Protocol::S3, s3_operation(&parts.method, path, query, &parts.headers))
         } else if let Some(operation) = form_action(body, query) {
@@ -77,7 +82,9 @@ impl Call {
         let body = match protocol {
             Protocol::Json(_) => serde_json::from_slice(body).ok(),
             Protocol::Query => Some(form_fields(body)),
+            Protocol::Cbor => cbor::read(body),
             Protocol::RestJson if service == "backup" => serde_json::from_slice(body).ok(),
+            Protocol::RestJson if service == "lambda" && lambda::has_parameters(&operation) => serde_json::from_slice(body).ok(),
             Protocol::S3 | Protocol::RestJson => None,
         };
         Self {
@@ -106,6 +113,7 @@ impl Call {
             return self.line.clone();
         };
         match (self.service.as_str(), self.operation.as_str()) {
+            ("lambda", _) => self.line.clone(),
             ("ecs", "RunTask") => {
                 let started_by = body["startedBy"].as_str().unwrap_or("nobody");
                 format!("{started_by} on {}", self.capacity().unwrap_or("default"))
@@ -132,7 +140,7 @@ pub(crate) fn preferred_provider(request: &Value) -> Option<&str> {
 
 /// The fields that name what a request is about, whichever of them it has.
 fn key_fields(body: &Value) -> String {
-    const NAMING: [&str; 32] = [
+    const NAMING: [&str; 33] = [
         "TableName",
         "QueueUrl",
         "FunctionName",
@@ -165,6 +173,7 @@ fn key_fields(body: &Value) -> String {
         "DestinationBackupVaultArn",
         "TypeName",
         "Identifier",
+        "AlarmNames",
     ];
     let values = NAMING.iter().filter_map(|name| match &body[*name] {
         Value::String(text) => Some(text.clone()),
@@ -203,6 +212,7 @@ fn service_of_target(prefix: &str) -> String {
         "AWSStepFunctions" => "states".to_owned(),
         "DynamoDB_20120810" => "dynamodb".to_owned(),
         "CloudApiService" => "cloudcontrolapi".to_owned(),
+        "GraniteServiceVersion20100801" => "monitoring".to_owned(),
         "AmazonSQS" => "sqs".to_owned(),
         "AWSEvents" => "events".to_owned(),
         "Logs_20140328" => "logs".to_owned(),
@@ -237,13 +247,15 @@ fn form_fields(body: &Bytes) -> Value {
 }
 
 fn rest_operation<'a>(service: &str, method: &Method, path: &'a str) -> Option<&'a str> {
-    if service == "lambda" && method == Method::POST && path.ends_with("/invocations") {
-        return Some("Invoke");
+    match service {
+        "lambda" => lambda::operation(method, path),
+        "backup" => backup::operation(method, path),
+        _ => rpc_operation(path),
     }
-    if service == "backup" {
-        return backup::operation(method, path);
-    }
-    // The RPC protocols over CBOR name the operation in the path.
+}
+
+/// The protocol over CBOR names the operation in the path.
+fn rpc_operation(path: &str) -> Option<&str> {
     path.rsplit_once("/operation/").map(|(_, operation)| operation)
 }
 

@@ -1,6 +1,7 @@
 //! The stand-in's own interface for people, under `/_stand-in/`.
 
 mod faults;
+mod lambda;
 
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -24,6 +25,7 @@ pub(crate) fn routes() -> Router<Cloud> {
         .route("/_stand-in/actions", get(actions).post(start_action))
         .route("/_stand-in/stop-action", post(stop_action))
         .merge(faults::routes())
+        .merge(lambda::routes())
 }
 
 async fn tasks(State(cloud): State<Cloud>) -> Json<Vec<TaskView>> {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use form::duration;
+
 use crate::calls::Call;
 use crate::support::lock;
 

@@ -50,7 +50,8 @@ pub struct Entry {
     pub fault: Option<String>,
     /// What it was about, for people.
     pub summary: String,
-    /// The body of a request to DynamoDB, ECS, CodeCommit, CodeBuild, Step Functions, CodePipeline, AWS Backup, Cloud Control, SNS or SQS.
+    /// The body of a request to DynamoDB, ECS, CodeCommit, CodeBuild, Step Functions, CodePipeline, AWS Backup, Cloud Control, CloudWatch, SNS or SQS, or of a
+    /// deployment with Lambda.
     pub request: Option<Value>,
 }
 
@@ -108,7 +109,18 @@ impl Journal {
         let mut records = lock(&self.inner.records);
         let keeps_body = matches!(
             call.service.as_str(),
-            "dynamodb" | "ecs" | "codecommit" | "codebuild" | "states" | "codepipeline" | "backup" | "cloudcontrolapi" | "sns" | "sqs"
+            "dynamodb"
+                | "ecs"
+                | "codecommit"
+                | "codebuild"
+                | "states"
+                | "codepipeline"
+                | "backup"
+                | "cloudcontrolapi"
+                | "lambda"
+                | "monitoring"
+                | "sns"
+                | "sqs"
         );
         let entry = Entry {
             seq: records.next,

@@ -1,8 +1,9 @@
 //! A stand-in for the parts of AWS that a local emulator lacks, and a recording proxy before the parts it has.
 //!
-//! One endpoint serves every service: `ecs`, `codebuild`, `states`, `codecommit`, `codepipeline`, `backup` and Cloud Control are answered here,
-//! every other request is forwarded to the upstream (a local AWS emulator). So every AWS request of the functions under test
-//! stands in one [`Journal`], and [`Faults`] can be injected into any of them. What the simulation says of a service too is in `tests/model`.
+//! One endpoint serves every service: `ecs`, `codebuild`, `states`, `codecommit`, `codepipeline`, `backup` and Cloud Control are answered here, and so are
+//! deployments of functions and DescribeAlarms where a test has created functions and alarms. Every other request is forwarded to the upstream (a local
+//! AWS emulator). So every AWS request of the functions under test stands in one [`Journal`], and [`Faults`] can be injected into any of them. What the
+//! simulation says of a service too is in `tests/model`.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -17,6 +18,8 @@
 
 mod backup;
 mod calls;
+mod cbor;
+mod cloudwatch;
 mod codebuild;
 mod codecommit;
 mod codepipeline;
@@ -26,6 +29,7 @@ mod events;
 mod faults;
 mod git;
 mod journal;
+mod lambda;
 mod processes;
 mod proxy;
 mod record;
@@ -45,6 +49,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use backup::{Backup, BackupJobView, RecoveryPointView, RemovalView};
+pub use bellhop_model::cloudwatch::AlarmType;
+pub use cloudwatch::{AlarmView, CloudWatch};
 pub use codebuild::{BuildPhase, BuildView, CodeBuild, PhaseView, Project, ProjectArtifacts, ProjectEnvironment, ProjectSource, Variable};
 pub use codecommit::CodeCommit;
 pub use codepipeline::{ARTIFACT_CREDENTIALS, ActionView, Artifact, CodePipeline, InvokeAction, JobResult, JobView};
@@ -52,6 +58,7 @@ pub use ecs::{Ecs, InstanceView, TaskView};
 pub use events::{Delivery, Events, Order};
 pub use faults::{ActiveRule, Fault, Faults, Rule, RuleId, Times};
 pub use journal::{Entry, Journal, Mark};
+pub use lambda::{AliasView, Change, Effect, EffectKind, FunctionView, InvocationView, Lambda, VersionView, code_sha256};
 pub use step_functions::{ExecutionView, StepFunctions};
 
 use support::lock;
@@ -168,10 +175,14 @@ pub struct Timing {
     pub job_continuation: Duration,
     /// How long an action of CodePipeline may take with all its jobs.
     pub action_timeout: Duration,
+    /// How long an update of a Lambda function is in progress.
+    pub function_update: Duration,
+    /// How long a new version of a Lambda function is Pending.
+    pub version_publishing: Duration,
 }
 
 impl Default for Timing {
-    /// About what Fargate, CodeBuild and CodePipeline take.
+    /// About what Fargate, CodeBuild, CodePipeline and Lambda take.
     fn default() -> Self {
         Self {
             provisioning: Duration::from_secs(20),
@@ -183,6 +194,8 @@ impl Default for Timing {
             job_timeout: bellhop_model::codepipeline::JOB_TIMEOUT,
             job_continuation: Duration::from_secs(30),
             action_timeout: bellhop_model::codepipeline::ACTION_TIMEOUT,
+            function_update: Duration::from_secs(3),
+            version_publishing: Duration::from_secs(2),
         }
     }
 }
@@ -201,6 +214,8 @@ impl Timing {
             job_timeout: Duration::from_secs(20),
             job_continuation: Duration::from_millis(30),
             action_timeout: Duration::from_secs(24 * 60),
+            function_update: Duration::from_millis(30),
+            version_publishing: Duration::from_millis(20),
         }
     }
 }
@@ -228,6 +243,8 @@ pub(crate) struct Cloud {
     pub(crate) codecommit: CodeCommit,
     pub(crate) codepipeline: CodePipeline,
     pub(crate) backup: Backup,
+    pub(crate) lambda: Lambda,
+    pub(crate) cloudwatch: CloudWatch,
     pub(crate) events: Events,
     pub(crate) upstream: proxy::Upstream,
     pub(crate) recorder: Option<record::Recorder>,
@@ -263,6 +280,8 @@ impl StandIn {
             codecommit,
             codepipeline,
             backup: Backup::new(&options, events.clone()),
+            lambda: Lambda::new(&options, upstream.clone()),
+            cloudwatch: CloudWatch::new(&options),
             events,
             upstream,
             recorder,
@@ -334,6 +353,16 @@ impl StandIn {
     /// The backup jobs, and what happens to them.
     pub fn backup(&self) -> &Backup {
         &self.inner.cloud.backup
+    }
+
+    /// The functions that deployments change, and what became of them.
+    pub fn lambda(&self) -> &Lambda {
+        &self.inner.cloud.lambda
+    }
+
+    /// The alarms.
+    pub fn cloudwatch(&self) -> &CloudWatch {
+        &self.inner.cloud.cloudwatch
     }
 
     /// The repositories.

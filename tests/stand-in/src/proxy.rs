@@ -114,11 +114,7 @@ impl Upstream {
         let Some(base) = &self.base else {
             return Ok(());
         };
-        let mut url = reqwest::Url::parse(base)?;
-        url.path_segments_mut()
-            .map_err(|()| anyhow::anyhow!("the upstream has no paths"))?
-            .push(bucket)
-            .extend(key.split('/'));
+        let url = object_url(base, bucket, key)?;
         self.client
             .put(url)
             .header(header::AUTHORIZATION, self.authorization("s3"))
@@ -127,6 +123,36 @@ impl Upstream {
             .await?
             .error_for_status()?;
         Ok(())
+    }
+
+    /// Whether there is an upstream.
+    pub(crate) fn is_there(&self) -> bool {
+        self.base.is_some()
+    }
+
+    /// An object of a bucket of the upstream, or the body of the refusal, with the status. None without an upstream.
+    ///
+    /// # Errors
+    /// The upstream cannot be reached.
+    pub(crate) async fn get_object(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<Option<(StatusCode, Vec<u8>)>, AwsError> {
+        let Some(base) = &self.base else {
+            return Ok(None);
+        };
+        let mut url =
+            object_url(base, bucket, key).map_err(|error| AwsError::client("InvalidRequestContentException", error.to_string()))?;
+        if let Some(version) = version {
+            url.query_pairs_mut().append_pair("versionId", version);
+        }
+        let request = self.client.get(url).header(header::AUTHORIZATION, self.authorization("s3"));
+        let answer = request.send().await.map_err(unreachable)?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(unreachable)?;
+        Ok(Some((status, body.into())))
     }
 
     /// Invokes a function of the upstream without waiting for it, and returns the status. None without an upstream.
@@ -159,6 +185,15 @@ impl Upstream {
         let (account, region) = (&self.account, &self.region);
         format!("AWS4-HMAC-SHA256 Credential={account}/20260101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0")
     }
+}
+
+fn object_url(base: &str, bucket: &str, key: &str) -> anyhow::Result<reqwest::Url> {
+    let mut url = reqwest::Url::parse(base)?;
+    url.path_segments_mut()
+        .map_err(|()| anyhow::anyhow!("the upstream has no paths"))?
+        .push(bucket)
+        .extend(key.split('/'));
+    Ok(url)
 }
 
 fn strip(headers: &mut HeaderMap) {

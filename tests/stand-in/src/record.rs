@@ -13,12 +13,13 @@ use std::sync::{Arc, Mutex};
 use anyhow::Context as _;
 use axum::body::Bytes;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::calls::{Call, Protocol};
 use crate::support::lock;
+use crate::{cbor, lambda, replies};
 
 /// Names the folder of the record.
 pub(crate) const VARIABLE: &str = "BELLHOP_RECORD";
@@ -121,7 +122,11 @@ impl Recorder {
                 .iter()
                 .filter_map(|name| Some(((*name).to_owned(), headers.get(*name)?.to_str().ok()?.into())))
                 .collect();
-            json!({ "headers": headers, "body": written(body) })
+            let body = match headers.get("content-type").and_then(Value::as_str) {
+                Some(replies::CBOR) => cbor::read(body).map_or(Value::Null, masked),
+                _ => written(body),
+            };
+            json!({ "headers": headers, "body": body })
         });
         self.write(&Line {
             service: &call.service,
@@ -182,13 +187,17 @@ fn client(headers: &HeaderMap) -> Option<&str> {
     agent.split(['/', ' ']).next()
 }
 
-/// The body of a request: the fields of a form as pairs, JSON as it is, XML as text, and of an object only how long it is.
+/// The body of a request: the fields of a form as pairs, JSON as it is, CBOR as JSON, XML as text, and of an object, and of what a function gets or is made
+/// of, only how long it is.
 fn body_of(call: &Call, parts: &Parts, body: &Bytes) -> Value {
     match call.protocol {
         Protocol::Query => form_urlencoded::parse(body).map(|(name, value)| json!([name, value])).collect(),
         Protocol::S3 if matches!(call.operation.as_str(), "PutObject" | "UploadPart") => json!({ "bytes": body.len() }),
         Protocol::S3 => String::from_utf8_lossy(body).into(),
-        Protocol::RestJson if call.service == "lambda" && parts.method != axum::http::Method::GET => json!({ "bytes": body.len() }),
+        Protocol::RestJson if call.service == "lambda" && parts.method != Method::GET && !lambda::has_parameters(&call.operation) => {
+            json!({ "bytes": body.len() })
+        }
+        Protocol::Cbor => call.body.clone().map_or(Value::Null, masked),
         Protocol::Json(_) | Protocol::RestJson => written(body),
     }
 }
@@ -199,12 +208,15 @@ fn written(body: &Bytes) -> Value {
         return Value::Null;
     }
     match serde_json::from_slice(body) {
-        Ok(mut body) => {
-            mask(&mut body, false);
-            body
-        }
+        Ok(body) => masked(body),
         Err(_) => String::from_utf8_lossy(body).into(),
     }
+}
+
+/// The same without its secrets.
+fn masked(mut body: Value) -> Value {
+    mask(&mut body, false);
+    body
 }
 
 /// Takes out what may be secret, and leaves how long it was: the values of variables, the texts of items, and the contents of files.
@@ -217,7 +229,7 @@ fn mask(value: &mut Value, of_variables: bool) {
                     ("value", Value::String(text)) if of_variables => *text = "x".repeat(text.len()),
                     ("S", Value::String(text)) => *text = "x".repeat(text.len().min(SHORT)),
                     ("input", Value::String(text)) => *text = masked_input(text),
-                    ("fileContent", Value::String(text)) => *text = text.replace(|character| character != '=', "A"),
+                    ("fileContent" | "ZipFile", Value::String(text)) => *text = text.replace(|character| character != '=', "A"),
                     (name, member) => mask(member, name.to_ascii_lowercase().contains("environment")),
                 }
             }
@@ -400,6 +412,57 @@ mod tests {
             assert!(!text.contains(secret), "{secret}: {text}");
         }
         assert!(text.contains("AAAAAAAAAAAAAAAAAA=="), "{text}");
+    }
+
+    /// Records a request of a service without `X-Amz-Target`.
+    fn record_rest(recorder: &Recorder, service: &str, request: axum::http::request::Builder, body: Vec<u8>) {
+        let scope = format!("AWS4-HMAC-SHA256 Credential=a/b/c/{service}/aws4_request, Signature=a-signature");
+        let (parts, ()) = request.header("authorization", scope).body(()).unwrap().into_parts();
+        let body = Bytes::from(body);
+        let headers = HeaderMap::from_iter([(axum::http::header::CONTENT_TYPE, replies::CBOR.parse().unwrap())]);
+        recorder.exchange(&Exchange {
+            call: &Call::identify(&parts, &body),
+            parts: &parts,
+            body: &body,
+            fault: None,
+            status: Some(StatusCode::OK),
+            answer: Some((&headers, &Bytes::from(cbor::write(&json!({ "Answered": true }))))),
+        });
+    }
+
+    #[test]
+    fn of_a_deployment_everything_but_the_package_is_written() {
+        let (folder, recorder) = recorder();
+        let functions = "/2015-03-31/functions/shop";
+        let update = json!({ "ZipFile": "UEsDBHNlY3JldA==", "RevisionId": "r" }).to_string().into_bytes();
+        record_rest(&recorder, "lambda", Request::put(format!("{functions}/code")), update);
+        record_rest(
+            &recorder,
+            "lambda",
+            Request::post(format!("{functions}/invocations")),
+            b"secret".to_vec(),
+        );
+        record_rest(
+            &recorder,
+            "lambda",
+            Request::post("/2015-03-31/functions"),
+            b"{\"Code\":\"secret\"}".to_vec(),
+        );
+        let bodies: Vec<Value> = lines(&folder).into_iter().map(|mut line| line["body"].take()).collect();
+        let package = json!({ "ZipFile": "AAAAAAAAAAAAAA==", "RevisionId": "r" });
+        assert_eq!(bodies, [package, json!({ "bytes": 6 }), json!({ "bytes": 17 })]);
+    }
+
+    #[test]
+    fn cbor_is_written_as_json() {
+        let (folder, recorder) = recorder();
+        let request = Request::post("/service/GraniteServiceVersion20100801/operation/DescribeAlarms");
+        let asked = json!({ "AlarmNames": ["errors"] });
+        let request = request.header("smithy-protocol", "rpc-v2-cbor");
+        record_rest(&recorder, "monitoring", request, cbor::write(&asked));
+        let [line]: [Value; 1] = lines(&folder).try_into().unwrap();
+        assert_eq!((&line["operation"], &line["body"]), (&json!("DescribeAlarms"), &asked));
+        assert_eq!(line["answer"]["body"], json!({ "Answered": true }));
     }
 
     #[test]

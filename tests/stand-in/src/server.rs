@@ -213,6 +213,13 @@ async fn perform(cloud: &Cloud, call: &Call, parts: &Parts, body: Bytes) -> Work
             cloud.backup.answer(call, &parts.method, path, query, &body)
         }
         "cloudcontrolapi" => cloud.backup.answer_cloud_control(call),
+        "lambda" if cloud.lambda.answers(&parts.method, parts.uri.path()) => {
+            return match cloud.lambda.answer(call, parts).await {
+                Ok(reply) => Work::here(reply.respond(), reply.note),
+                Err(error) => Work::here(error.respond(call), Some(format!("({error})"))),
+            };
+        }
+        "monitoring" if cloud.cloudwatch.answers(call, &cloud.upstream) => cloud.cloudwatch.answer(call),
         _ => {
             let response = cloud.upstream.forward(parts, body).await;
             return Work {

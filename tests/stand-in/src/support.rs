@@ -34,6 +34,14 @@ pub(crate) fn page<'a, T>(items: &'a [T], token: Option<&str>, limit: usize) -> 
     Some((items.get(start..end)?, next))
 }
 
+/// A part of a path as it was before it was escaped. A plus is a plus there; only percent signs mean something.
+pub(crate) fn decoded(part: &str) -> String {
+    let escaped = part.replace('+', "%2B");
+    form_urlencoded::parse(escaped.as_bytes())
+        .next()
+        .map_or(String::new(), |(name, _)| name.into_owned())
+}
+
 /// So many random lower-case hexadecimal digits.
 pub(crate) fn hex(digits: usize) -> String {
     std::iter::repeat_with(|| fastrand::digit(16))

@@ -1,6 +1,6 @@
 //! The parts of the stand-in, for a test that sets one up.
 
-use bellhop_stand_in::{Backup, CodeBuild, CodePipeline, Ecs, Faults, Journal, StepFunctions};
+use bellhop_stand_in::{Backup, CloudWatch, CodeBuild, CodePipeline, Ecs, Faults, Journal, Lambda, StepFunctions};
 
 use super::World;
 
@@ -34,6 +34,18 @@ impl World {
     #[must_use]
     pub fn backups(&self) -> &Backup {
         self.stand_in.backup()
+    }
+
+    /// What happens to functions that are deployed.
+    #[must_use]
+    pub fn lambda(&self) -> &Lambda {
+        self.stand_in.lambda()
+    }
+
+    /// The alarms.
+    #[must_use]
+    pub fn cloudwatch(&self) -> &CloudWatch {
+        self.stand_in.cloudwatch()
     }
 
     /// What goes wrong.

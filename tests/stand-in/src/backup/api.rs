@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Backup, BackupJobView, RecoveryPointView, RemovalView, resource_type};
 use crate::calls::Call;
 use crate::replies::{Answer, AwsError};
-use crate::support::{epoch, lock, page, uuid};
+use crate::support::{decoded, epoch, lock, page, uuid};
 
 /// Most recovery points on a page.
 const PAGE: usize = 1000;
@@ -326,12 +326,4 @@ fn invalid(message: &str) -> AwsError {
 
 fn not_found(message: &str) -> AwsError {
     AwsError::client("ResourceNotFoundException", message)
-}
-
-fn decoded(part: &str) -> String {
-    // In a path a plus is a plus; only percent signs mean something.
-    let escaped = part.replace('+', "%2B");
-    form_urlencoded::parse(escaped.as_bytes())
-        .next()
-        .map_or(String::new(), |(name, _)| name.into_owned())
 }

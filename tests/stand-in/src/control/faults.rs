@@ -99,7 +99,7 @@ async fn change_delivery(State(cloud): State<Cloud>, body: Bytes) -> Result<Json
 }
 
 /// Reads a body whatever its content type is said to be: `curl -d` says that it is a form.
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Invalid> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Invalid> {
     let mut source = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut source).map_err(|error| {
         let place = match error.path().to_string() {
@@ -125,7 +125,7 @@ fn hint(message: &str) -> String {
 }
 
 /// What is wrong with a request.
-struct Invalid(String);
+pub(super) struct Invalid(String);
 
 impl IntoResponse for Invalid {
     fn into_response(self) -> Response {

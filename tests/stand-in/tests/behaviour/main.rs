@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod alarms;
 mod backup;
 mod build_processes;
 mod builds;
@@ -12,6 +13,7 @@ mod executions;
 mod faults;
 mod faults_by_hand;
 mod instances;
+mod lambda;
 mod processes;
 mod proxy;
 mod services;

@@ -47,7 +47,7 @@ impl Setup {
     pub(crate) fn request(&self, service: &str, target: &str, body: &Value) -> reqwest::RequestBuilder {
         let authorization =
             format!("AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0");
-        let version = if ["cloudcontrolapi", "states"].contains(&service) {
+        let version = if ["cloudcontrolapi", "monitoring", "states"].contains(&service) {
             "1.0"
         } else {
             "1.1"
