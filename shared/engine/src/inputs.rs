@@ -50,7 +50,9 @@ impl Engine {
         };
         for file in files {
             let there = self.store.seal(&file.key, None).await?;
-            if there == Seal::default() || there.version != file.object_version {
+            // Without versions, S3 may say no more of an object than that it is there.
+            let is_gone = there == Seal::default() && self.store.object(&file.key, 1).await?.is_none();
+            if is_gone || there.version != file.object_version {
                 return Ok(Some(format!("`{}` of job `{}` is no longer in the bucket", file.path, file.from)));
             }
         }

@@ -56,7 +56,7 @@ async fn a_bad_pipeline_file_is_told_with_file_line_field_and_what_was_expected(
         ),
         (
             "version: 1\njobs:\n  test:\n    agent: small\n    run: make test\n    timout: 3m\n",
-            ".bellhop.yaml, line 6, jobs.test: unknown key `timout`; did you mean `timeout`? (known: on, agent, run, buildspec, environment, secrets, critical, timeout, queue-timeout, relaunch, retry, needs, artifacts, images); the line is `timout: …`",
+            ".bellhop.yaml, line 6, jobs.test: unknown key `timout`; did you mean `timeout`? (known: on, agent, run, buildspec, environment, secrets, critical, timeout, queue-timeout, relaunch, lock, retry, needs, fetch, artifacts, images); the line is `timout: …`",
         ),
         (
             "version: 1\njobs:\n  test:\n    agent: smal\n    run: make test\n",

@@ -314,7 +314,7 @@ async fn units_of_a_build(waiting: usize) -> f64 {
     let ledger = &world.engine().ledger;
     let mut pool = ledger.load::<Pool>(&"small".parse().unwrap()).await.unwrap().unwrap();
     let others = (0..waiting).map(|number| Waiting {
-        agent: "small".parse().unwrap(),
+        pool: "small".parse().unwrap(),
         repository: pool.record.last.clone().unwrap(),
         since: pool.record.audited + Duration::from_secs(86_400),
         build: format!("abcdefghij/job-{number}").parse().unwrap(),

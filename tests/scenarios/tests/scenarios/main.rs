@@ -12,6 +12,7 @@ mod control;
 mod critical_path;
 mod endings;
 mod faults;
+mod fetched;
 mod filters;
 mod graph;
 mod instances;
