@@ -4,7 +4,7 @@ import json
 import re
 from functools import lru_cache
 
-from infra import ROOT, Template, as_list, assume, attribute_of, given, reference_of
+from infra import ROOT, Template, as_list, assume, attribute_of, behind_urls, given, reference_of
 
 # What each kind of alarm is, by the end of its name: the metric, its statistic, when it is too much or too little and by which threshold (from, to),
 # what no data means, and the seconds (from, to) that it looks at.
@@ -22,7 +22,7 @@ BASIC = {
     "SweepMissingAlarm",
     "OverdueAlarm",
 }
-# The kinds that there are once for each function.
+# The kinds that there are once for each function, except for those behind a URL.
 OF_EACH_FUNCTION = ("DeadLetterAlarm", "ErrorsAlarm", "ThrottlesAlarm")
 
 
@@ -59,7 +59,8 @@ def alarms(template):
             if looks_at != [of]:
                 found.append(f"{name}: looks at {looks_at}, and should at {of}")
     functions = template.of_type("AWS::Lambda::Function")
-    wanted = {name.removesuffix("Function") + kind for name in functions for kind in OF_EACH_FUNCTION}
+    # Who calls a function by its URL sees what fails.
+    wanted = {name.removesuffix("Function") + kind for name in functions if name not in behind_urls(template) for kind in OF_EACH_FUNCTION}
     if functions:
         wanted |= ALARMS.keys() - set(OF_EACH_FUNCTION)
     found += [f"no {name}" for name in sorted(wanted - template.of_type("AWS::CloudWatch::Alarm").keys())]

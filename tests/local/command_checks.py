@@ -16,7 +16,11 @@ CARGO = {"xtask", "build", "test", "run", "bench", "clippy", "fmt", "doc", "inst
 # https://docs.aws.amazon.com/cli/latest/userguide/cliv2-migration-changes.html
 SECOND_VERSION_OPTIONS = {"no-cli-pager", "cli-binary-format", "cli-input-yaml", "cli-auto-prompt"}
 # https://docs.aws.amazon.com/cli/latest/reference/logs/tail.html
-SECOND_VERSION_COMMANDS = {("logs", "tail"): {"since", "follow", "format", "filter-pattern", "log-stream-names", "log-stream-name-prefix"}}
+# https://docs.aws.amazon.com/cli/latest/reference/configure/export-credentials.html
+SECOND_VERSION_COMMANDS = {
+    ("logs", "tail"): {"since", "follow", "format", "filter-pattern", "log-stream-names", "log-stream-name-prefix"},
+    ("configure", "export-credentials"): {"format"},
+}
 # Options with which a request comes from elsewhere.
 WHOLE_REQUEST = {"cli-input-json", "cli-input-yaml", "generate-cli-skeleton"}
 

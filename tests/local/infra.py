@@ -17,6 +17,8 @@ logging.getLogger("samtranslator").setLevel(logging.ERROR)
 SUITE = ROOT / "infra" / "template.yaml"
 # Where the local AWS has everything.
 REGION, ACCOUNT = "us-east-1", "000000000000"
+# Functions with the program and the role of another one.
+PROGRAMS = {"control-url": "control"}
 # Where the sample events come from.
 SAMPLE_ACCOUNT = "123456789012"
 PSEUDO = {
@@ -231,6 +233,11 @@ def reference_of(node):
     if isinstance(node, dict) and isinstance(node.get("Ref"), str):
         return node["Ref"]
     return attribute_of(node)
+
+
+def behind_urls(template):
+    """The functions that function URLs invoke, by their names in the template. Who calls them waits for the answer: nothing is retried or kept."""
+    return {reference_of(url["TargetFunctionArn"]) for url in template.of_type("AWS::Lambda::Url").values()}
 
 
 def as_list(node):

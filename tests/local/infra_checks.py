@@ -16,7 +16,7 @@ import alarm_checks
 import check_template
 import network_checks
 import samples
-from infra import as_list, assume, attribute_of, reference_of, resolve, walk
+from infra import as_list, assume, attribute_of, behind_urls, reference_of, resolve, walk
 
 # Statements that allow something on everything, or every action of a kind: template, resource and Sid, and why it has to be.
 WIDE = {
@@ -185,6 +185,21 @@ def public(template):
     return found
 
 
+def callers(template):
+    """Functions that would believe a name that nobody verified: the name of a caller stands in the events of a function URL that asks IAM, and who may
+    invoke a function in another way writes its events."""
+    found = [f"{name}: AuthType is {url.get('AuthType')}" for name, url in template.of_type("AWS::Lambda::Url").items() if url.get("AuthType") != "AWS_IAM"]
+    for name, function in template.of_type("AWS::Lambda::Function").items():
+        believes = "BELLHOP_CALLERS" in function.get("Environment", {}).get("Variables", {})
+        if believes != (name in behind_urls(template)):
+            found.append(f"{name}: {'believes names and has no URL' if believes else 'has a URL and believes no name'}")
+    invoked = [(name, permission["FunctionName"]) for name, permission in template.of_type("AWS::Lambda::Permission").items()]
+    for rule, properties in template.of_type("AWS::Events::Rule").items():
+        invoked += [(rule, target["Arn"]) for target in properties["Targets"]]
+    found += [f"{name}: invokes a function that believes names" for name, of in invoked if reference_of(of) in behind_urls(template)]
+    return found
+
+
 def encryption(template):
     """Buckets that keep or carry something in plain text. Of topics, queues and tables checkov and Guard see it."""
     found = []
@@ -250,6 +265,8 @@ def dead_letters(template):
                 writers |= {(attribute_of(statement["Resource"]), attribute_of(source)) for source in as_list(sources)}
     failures = invocation_failures(template)
     for name, function in template.of_type("AWS::Lambda::Function").items():
+        if name in behind_urls(template) and name not in failures:
+            continue
         queue = failures.get(name)
         if queue not in queues:
             found.append(f"{name}: no queue for what it cannot finish")
@@ -510,6 +527,7 @@ CHECKS = {
     "schedules": schedules,
     "wildcards": wildcards,
     "public": public,
+    "callers": callers,
     "encryption": encryption,
     "retention": retention,
     "dead letters": dead_letters,

@@ -12,7 +12,7 @@ from math import prod
 
 import schema_tables
 from events_table import code, table, time, wrapped
-from infra import ROOT, SUITE, TEMPLATES, Template, resolve
+from infra import ROOT, SUITE, TEMPLATES, Template, behind_urls, resolve
 
 PAGES = ROOT / "docs" / "reference"
 HOW = "is not current. Write it again: target/venv/local-aws/bin/python tests/local/reference.py"
@@ -21,6 +21,7 @@ PART = re.compile(r"(<!-- computed: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOT
 WHOLE = "bellhop.yaml"
 # When an output with a condition is there.
 PRESENT = {
+    "HasControlUrl": "with `ControlUrl=true`",
     "HasCodeBuildProject": "with `CodeBuildProject`",
     "HasCustomerKey": "with `CustomerKey=true`",
     "HasFullMonitoring": "with `Monitoring=full`",
@@ -106,6 +107,7 @@ LIMITS = {
         ("such a cause", "domain/src/message/run.rs", ["SHORT_CAUSE"], "characters", "cut"),
         ("tasks on an interrupted instance that are named", "domain/src/message/instance.rs", ["FOREIGN_NAMED"], "", "counted"),
         ("name of a request (`id`)", "events/src/sources/control.rs", ["LONGEST_ID"], "bytes", "an error"),
+        ("body of an HTTP request to the function URL", "events/src/sources/function_url.rs", ["LONGEST_BODY"], "bytes", "status 413"),
         ("runs on a page of `list`", "../functions/control/src/lib.rs", ["LISTED"], "", "`next`"),
         ("a message of SNS or SQS that is read", "events/src/wrapping.rs", ["LONGEST_TEXT"], "bytes", "ignored; metric `DroppedEvents`"),
         ("messages inside messages", "events/src/wrapping.rs", ["DEEPEST"], "levels", "ignored; metric `DroppedEvents`"),
@@ -226,10 +228,13 @@ def functions(template):
     """Limits of the functions, and what becomes of an invocation that fails."""
     rows = []
     for name, function in sorted(template.of_type("AWS::Lambda::Function").items()):
-        retries = template.properties(f"{name}EventInvokeConfig")
         short = function["FunctionName"]["Fn::Sub"].removeprefix("${Suite}-")
-        age = time(retries["MaximumEventAgeInSeconds"])
-        rows.append([code(short), f"{function['Timeout']} s", f"{function['MemorySize']} MB", str(retries["MaximumRetryAttempts"]), age])
+        if name in behind_urls(template):
+            limits_of_events = ["none", "its callers wait"]
+        else:
+            retries = template.properties(f"{name}EventInvokeConfig")
+            limits_of_events = [str(retries["MaximumRetryAttempts"]), time(retries["MaximumEventAgeInSeconds"])]
+        rows.append([code(short), f"{function['Timeout']} s", f"{function['MemorySize']} MB", *limits_of_events])
     return table(["Function", "Timeout", "Memory", "Retries", "Maximum age of an event"], rows)
 
 

@@ -74,6 +74,10 @@ class Deployed:
         mapping = self.client("lambda").get_event_source_mapping(UUID=of)
         return {**mapping, "FunctionName": mapping["FunctionArn"].rpartition(":")[2]}
 
+    def lambda_url(self, of, _):
+        url = self.client("lambda").get_function_url_config(FunctionName=of)
+        return {**url, "TargetFunctionArn": url["FunctionArn"].rpartition(":")[2]}
+
     def events_rule(self, of, _):
         rule = self.client("events").describe_rule(Name=of)
         if "EventPattern" in rule:
@@ -259,7 +263,7 @@ class Stack:
         template = self.at / "infra" / SUITE.name
         template.parent.mkdir(parents=True)
         template.write_text(SUITE.read_text())
-        for folder in re.findall(r"CodeUri: (\S+)", SUITE.read_text()):
+        for folder in sorted(set(re.findall(r"CodeUri: (\S+)", SUITE.read_text()))):
             code = (template.parent / folder).resolve()
             code.mkdir(parents=True)
             (code / "bootstrap").write_text("function\n")
@@ -292,6 +296,10 @@ def no_function(deployed, ids):
 
 def no_permission(deployed, ids):
     deployed.client("lambda").remove_permission(FunctionName=ids["AlarmFunction"], StatementId=ids["AlarmFunctionAlarmChangedPermission"])
+
+
+def open_url(deployed, ids):
+    deployed.client("lambda").update_function_url_config(FunctionName=ids["ControlUrlFunction"], AuthType="NONE")
 
 
 def no_target(deployed, ids):
@@ -362,6 +370,7 @@ FAULTS = [
     (other_timeout, "PushFunction", "Timeout is 3"),
     (no_function, "SweepFunction", "is not there"),
     (no_permission, "AlarmFunctionAlarmChangedPermission", "is not there"),
+    (open_url, "ControlUrlFunctionUrl", "AuthType is NONE"),
     (no_target, "TaskStateFunctionTaskChanged", "Targets is []"),
     (other_pattern, "AlarmFunctionAlarmChanged", "EventPattern is"),
     (other_schedule, "SweepFunctionEveryMinute", "ScheduleExpression is rate(2 minutes)"),

@@ -14,7 +14,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from infra import SUITE, Template
+from infra import PROGRAMS, SUITE, Template
 
 HERE = Path(__file__).resolve().parent
 # Where nobody listens: the function ends at once when it asks Lambda for its first event.
@@ -39,6 +39,7 @@ NOT_GIVEN = {
     "BELLHOP_TABLE_ARN": ({"backup"}, "the backup of the suite's own table is started by this one alone"),
     "BELLHOP_BACKUP_VAULT": ({"backup"}, "likewise"),
     "BELLHOP_BACKUP_ROLE_ARN": ({"backup"}, "likewise"),
+    "BELLHOP_CALLERS": ({"control-url"}, "no other function is invoked by a function URL"),
 }
 
 
@@ -131,7 +132,7 @@ class Environment(unittest.TestCase):
         binaries = Path(os.environ["BELLHOP_BINARIES"])
         with tempfile.TemporaryDirectory() as folder:
             library = compile_probe(Path(folder))
-            cls.asked = {function: asked_for(binaries / function, library, Path(folder)) for function in given(cls.template)}
+            cls.asked = {function: asked_for(binaries / PROGRAMS.get(function, function), library, Path(folder)) for function in given(cls.template)}
 
     def test_every_function_is_given_what_it_asks_for_and_no_more(self):
         self.assertEqual(environment(self.template, self.asked), [])

@@ -12,7 +12,7 @@ import re
 import unittest
 from pathlib import Path
 
-from infra import SUITE, Template
+from infra import PROGRAMS, SUITE, Template
 from infra_checks import granted
 
 # A symbol's path, each part behind its length: `11aws_sdk_ecs9operation8run_task`. The last part's end is where its length says.
@@ -74,10 +74,11 @@ def camel_case(name):
 
 
 def allowed(template):
-    """The actions that each function's role allows, by the functions' names."""
+    """The actions that the role of each function with a program of its own allows, by the functions' names."""
     return {
         function["FunctionName"]["Fn::Sub"].removeprefix("${Suite}-"): {action for action, _ in granted(template, function["Role"]["Fn::GetAtt"][0])}
         for function in template.of_type("AWS::Lambda::Function").values()
+        if function["FunctionName"]["Fn::Sub"].removeprefix("${Suite}-") not in PROGRAMS
     }
 
 

@@ -106,6 +106,13 @@ def policy(**statement):
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]}
 
 
+def callers_policy():
+    """The policy of docs/how-to/who-started-a-run.md, for those who send requests to the function URL."""
+    text = (ROOT / "docs" / "how-to" / "who-started-a-run.md").read_text()
+    [document] = [block for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL) if "Statement" in block]
+    return json.loads(document.replace("FUNCTION_ARN", f"arn:aws:lambda:{HERE}:function:bellhop-control-url"))
+
+
 class Suite:
     """The templates with the ids of one deployment."""
 
@@ -416,6 +423,26 @@ class Policies(unittest.TestCase):
             with self.subTest(str(request)):
                 self.assertEqual(answer.allowed, may)
         print(f"{len(asked)} ways to assume {len(trust)} roles: each by its service alone")
+
+    def test_callers_reach_the_function_url_and_no_function_without_it(self):
+        # A role of the account's own, with the policy of the page.
+        who = "PushRole"
+        account = self.suite.account.holding({who: {"callers": callers_policy()}})
+        via_url = {"lambda:InvokedViaFunctionUrl": "true"}
+        for action, function, context, may in (
+            ("lambda:InvokeFunctionUrl", "control-url", {"lambda:FunctionUrlAuthType": "AWS_IAM"}, True),
+            ("lambda:InvokeFunctionUrl", "control-url", {"lambda:FunctionUrlAuthType": "NONE"}, False),
+            ("lambda:InvokeFunctionUrl", "control", {"lambda:FunctionUrlAuthType": "AWS_IAM"}, False),
+            ("lambda:InvokeFunction", "control-url", via_url, True),
+            ("lambda:InvokeFunction", "control-url", {"lambda:InvokedViaFunctionUrl": "false"}, False),
+            ("lambda:InvokeFunction", "control-url", {}, False),
+            ("lambda:InvokeFunction", "control", via_url, False),
+            ("lambda:UpdateFunctionUrlConfig", "control-url", {}, False),
+        ):
+            request = self.suite.request(who, action, f"arn:aws:lambda:{{here}}:function:bellhop-{function}", context)
+            [answer] = account.answers([request])
+            with self.subTest(str(request)):
+                self.assertEqual((answer.allowed, answer.ignored), (may, ()))
 
     def test_services_may_do_what_they_do_for_the_suite(self):
         asked = [self.suite.request(*asked) for *asked, _ in attacks.SERVICES]

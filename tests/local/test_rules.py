@@ -11,7 +11,7 @@ import unittest
 import events_table
 import infra_checks
 import samples
-from infra import ROOT, SUITE, Template, resolve
+from infra import ROOT, SUITE, Template, behind_urls, resolve
 from local_aws import LocalAws
 
 
@@ -235,6 +235,7 @@ class Rules(unittest.TestCase):
             "AWS::Lambda::EventInvokeConfig",
             "AWS::Lambda::EventSourceMapping",  # what it reads is billed to the queue
             "AWS::Lambda::Permission",
+            "AWS::Lambda::Url",  # takes no tags
             "AWS::S3::BucketPolicy",
             "AWS::SNS::Subscription",
             "AWS::SNS::TopicPolicy",
@@ -252,7 +253,8 @@ class Rules(unittest.TestCase):
         self.assertEqual(values, {"Name": SUITE_NAME})
         numbers = {name for name, parameter in self.template.document["Parameters"].items() if parameter["Type"] == "Number"}
         shown = set(re.findall(r"\$\{([A-Za-z]+)(?:\.[A-Za-z]+)?\}", body))
-        self.assertLessEqual({*self.template.of_type("AWS::CloudWatch::Alarm"), *self.template.of_type("AWS::Lambda::Function")}, shown)
+        functions = self.template.of_type("AWS::Lambda::Function").keys() - behind_urls(self.template)
+        self.assertLessEqual({*self.template.of_type("AWS::CloudWatch::Alarm"), *functions}, shown)
         # Prices are numbers outside of JSON strings, too, and what is left of the substitutions is CloudWatch's.
         text = re.sub(r"\$\{([A-Za-z][A-Za-z0-9.:]*)\}", lambda found: "0.5" if found[1] in numbers else "x", body)
         widgets = json.loads(text.replace("${!", "${"))["widgets"]

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::text::is_unfit;
+
 /// A text that is not a valid name or identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{value:?} is not a valid {kind}: expected {expected}")]
@@ -192,6 +194,35 @@ text_id! {
         text.len() <= 2048
             && matches!(parts.as_slice(), ["arn", _, "iam", "", account, role]
                 if account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()) && role.strip_prefix("role/").is_some_and(|name| !name.is_empty()))
+    }
+}
+
+text_id! {
+    /// A principal or a resource of AWS by its ARN (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>), fit for one line.
+    Arn, "ARN", "arn:partition:service:region:account:resource on one line, of at most 2048 bytes",
+    |text| {
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        text.len() <= 2048
+            && !text.contains(is_unfit)
+            && matches!(parts.as_slice(), ["arn", partition, service, _, _, resource]
+                if !partition.is_empty() && !service.is_empty() && !resource.trim().is_empty())
+    }
+}
+
+impl Arn {
+    /// The service, such as `sts` or `scheduler`.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        self.0.split(':').nth(2).unwrap_or_default()
+    }
+
+    /// What people call the principal or resource: the name of a user, a session of a role, an alarm or a schedule.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let resource = self.0.splitn(6, ':').nth(5).unwrap_or_default();
+        // The name of an alarm may contain both separators.
+        let name = resource.strip_prefix("alarm:").or_else(|| resource.rsplit(['/', ':']).next());
+        name.filter(|name| !name.is_empty()).unwrap_or(resource)
     }
 }
 
@@ -439,6 +470,46 @@ mod tests {
             number: 1,
         };
         assert_ne!(attempt("ci").started_by(), attempt("ci-next").started_by());
+    }
+
+    #[test]
+    fn an_arn_is_one_line_and_has_a_name() {
+        for (arn, service, name) in [
+            (
+                "arn:aws:sts::123456789012:assumed-role/dev/anna@example.com",
+                "sts",
+                "anna@example.com",
+            ),
+            ("arn:aws-cn:iam::123456789012:user/staff/ada", "iam", "ada"),
+            ("arn:aws:iam::123456789012:root", "iam", "root"),
+            (
+                "arn:aws:scheduler:us-east-1:123456789012:schedule/default/nightly",
+                "scheduler",
+                "nightly",
+            ),
+            (
+                "arn:aws:cloudwatch:us-east-1:123456789012:alarm:disk: /var 90 %",
+                "cloudwatch",
+                "disk: /var 90 %",
+            ),
+            ("arn:aws:s3:::bucket/", "s3", "bucket/"),
+        ] {
+            let arn: Arn = arn.parse().unwrap();
+            assert_eq!((arn.service(), arn.name()), (service, name));
+        }
+        let long = format!("arn:aws:iam::123456789012:user/{}", "a".repeat(2048));
+        for text in [
+            "",
+            "anna",
+            "arn:aws:iam::123456789012",
+            "arn:aws:iam::123456789012:",
+            "arn:::::x",
+            "arn:aws:iam::123456789012:user/a\nb",
+            "arn:aws:iam::123456789012:user/a\u{202e}b",
+            &long,
+        ] {
+            assert!(text.parse::<Arn>().is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -17,12 +17,13 @@
 //! | `message` | the texts of messages |
 //! | `yaml` | how a file is read, and how a mistake in it is reported |
 //!
-//! What all records share is in [`record`] (keys, steps, performers), [`outbox`] (effects, and how long they are tried) and [`decision`].
+//! Who asked for something is a [`caller`]. What all records share is in [`record`] (keys, steps, performers), [`outbox`] (effects, and how long they are tried) and [`decision`].
 
 pub mod agent;
 pub mod alarm;
 pub mod backup;
 pub mod build;
+pub mod caller;
 pub mod config;
 pub mod configuration;
 mod console;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::build::{Build, BuildState, End};
+use crate::caller::Caller;
 use crate::links;
 use crate::results::found::Results;
 use crate::run::{Listed, Run, RunState};
@@ -22,6 +23,7 @@ pub fn of_run<'a>(run: &Run, builds: impl Iterator<Item = &'a Build>) -> Value {
         "commit": run.commit,
         "trigger": trigger(&run.trigger, run.retry_of.is_some()),
         "by": run.by,
+        "started-by": run.started_by.as_ref().map(Caller::document),
         "retry-of": run.retry_of.as_ref().map(|retried| &retried.run),
         "created": run.created,
         "finished": run.finished_at(),
@@ -41,6 +43,7 @@ pub fn summary(listed: &Listed) -> Value {
         "commit": run.commit,
         "trigger": trigger(&run.trigger, run.retry_of.is_some()),
         "by": run.by,
+        "started-by": run.started_by.as_ref().map(Caller::document),
         "retry-of": run.retry_of,
         "created": listed.created,
         "finished": run.finished,

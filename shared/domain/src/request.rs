@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AgentName, BuildId, CommitId, JobName, PipelineJobId, RepositoryName, RunId};
+use crate::ids::{AgentName, Arn, BuildId, CommitId, JobName, PipelineJobId, RepositoryName, RunId};
 use crate::run::RunClass;
 
 /// A request to the function `control`.
@@ -27,6 +27,35 @@ pub enum Request {
         /// The `next` of the previous page.
         before: Option<String>,
     },
+}
+
+impl Request {
+    /// Its key in the input.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Start(_) => "start",
+            Self::CancelRun(_) | Self::CancelBuild(_) => "cancel",
+            Self::Retry(_) => "retry",
+            Self::Show(_) => "show",
+            Self::List { .. } => "list",
+        }
+    }
+}
+
+/// A request, and what it says about its sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submitted {
+    /// The request.
+    pub request: Request,
+    /// The schedule that it says it comes from. Everybody who may send a request may say so.
+    pub schedule: Option<Arn>,
+}
+
+impl From<Request> for Submitted {
+    fn from(request: Request) -> Self {
+        Self { request, schedule: None }
+    }
 }
 
 /// A request for a retry.

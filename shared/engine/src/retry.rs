@@ -1,6 +1,7 @@
 //! Retries: from a finished run to a new one that repeats it, in full or in part.
 
 use bellhop_domain::build::Build;
+use bellhop_domain::caller::Caller;
 use bellhop_domain::config::{OnBehalf, PIPELINE_FILE};
 use bellhop_domain::executor::Script;
 use bellhop_domain::ids::{BuildId, JobName, RunId};
@@ -26,14 +27,14 @@ pub struct Retried {
 
 impl RunStarter {
     /// Repeats finished builds, together with those that were skipped only because of them ([`Run::again`]), as a new run of the same commit.
-    /// Requests with the same `trigger` start one run.
+    /// Requests with the same `trigger` start one run, which records the `caller` of the first one.
     ///
     /// Bellhop plans it like a new run: from the origin of its jobs and the current suite configuration. It refuses what the configuration no longer
     /// allows. A rejected run is planned like a new start of its branch's jobs.
     ///
     /// # Errors
     /// As [`RunStarter::push`].
-    pub async fn retry(&self, what: &RetryWhat, trigger: &str) -> Result<Result<Retried, Refused>, Fault> {
+    pub async fn retry(&self, what: &RetryWhat, trigger: &str, caller: &Caller) -> Result<Result<Retried, Refused>, Fault> {
         let refused = |text: String| Ok(Err(Refused(text)));
         let Some(run) = self.engine.ledger.load::<Run>(what.run()).await? else {
             return refused(format!("there is no run {}", what.run()));
@@ -72,6 +73,7 @@ impl RunStarter {
                     let around = Circumstances {
                         origin: run.origin,
                         action: None,
+                        started_by: Some(caller.clone()),
                         retry_of: Some(run.as_retried()),
                         off_tip: run.off_tip,
                     };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bellhop_domain::agent::{fits_environment, script_key};
 use bellhop_domain::build::Build;
+use bellhop_domain::caller::Caller;
 use bellhop_domain::config::{OnBehalf, SuiteConfig};
 use bellhop_domain::executor::Script;
 use bellhop_domain::ids::{CommitId, JobName, PipelineJobId, Reference, RepositoryName, RunId};
@@ -62,6 +63,8 @@ struct Wanted<'a> {
     what: WantedJobs<'a>,
     /// The CodePipeline action that waits for it.
     action: Option<&'a PipelineJobId>,
+    /// Who wants it; `None` for a push.
+    caller: Option<Caller>,
     /// Whether the request named the commit by its id.
     by_commit: bool,
     /// The tip of the branch, if it was just read.
@@ -81,6 +84,8 @@ pub(crate) struct Circumstances {
     pub(crate) origin: Origin,
     /// The CodePipeline job that waits for it, and the run's job that its output describes.
     pub(crate) action: Option<(PipelineJobId, JobName)>,
+    /// Who started it; `None` for a push.
+    pub(crate) started_by: Option<Caller>,
     /// The run that it repeats.
     pub(crate) retry_of: Option<RetryOf>,
     /// Whether its commit was requested, and is not the tip of its branch.
@@ -99,6 +104,7 @@ impl RunStarter {
         let wanted = Wanted {
             what: WantedJobs::ByFilters,
             action: None,
+            caller: None,
             by_commit: false,
             // The event may be older than the branch.
             tip: None,
@@ -106,11 +112,11 @@ impl RunStarter {
         self.start(push, wanted).await
     }
 
-    /// Starts the run of a request. Requests with the same `trigger` start one run.
+    /// Starts the run of a request. Requests with the same `trigger` start one run, which records the `caller` of the first one.
     ///
     /// # Errors
     /// As [`RunStarter::push`].
-    pub async fn request(&self, start: &Start, trigger: &str) -> Result<Result<Started, Refused>, Fault> {
+    pub async fn request(&self, start: &Start, trigger: &str, caller: &Caller) -> Result<Result<Started, Refused>, Fault> {
         match &start.what {
             StartWhat::Pipeline { repository, at, job } => {
                 let what = job.as_ref().map_or(WantedJobs::AllOfBranch, WantedJobs::Job);
@@ -119,6 +125,7 @@ impl RunStarter {
                         let wanted = Wanted {
                             what,
                             action: None,
+                            caller: Some(caller.clone()),
                             by_commit: matches!(at, At::Commit(_)),
                             tip,
                         };
@@ -149,6 +156,7 @@ impl RunStarter {
                 let wanted = Wanted {
                     what,
                     action: None,
+                    caller: Some(caller.clone()),
                     by_commit: false,
                     tip,
                 };
@@ -220,6 +228,7 @@ impl RunStarter {
         let wanted = Wanted {
             what,
             action: Some(action),
+            caller: Some(Caller::PipelineJob(action.clone())),
             by_commit: start.commit.is_some(),
             tip,
         };
@@ -297,6 +306,7 @@ impl RunStarter {
         let around = Circumstances {
             origin: wanted.what.origin(),
             action: wanted.action.cloned().zip(about),
+            started_by: wanted.caller,
             retry_of: None,
             off_tip: wanted.by_commit && tip.as_ref() != Some(&push.commit),
         };
@@ -319,6 +329,7 @@ impl RunStarter {
         let now = self.engine.clock.now();
         let put_into = |run: Run| {
             let run = run.from_origin(around.origin).repeating(around.retry_of).off_tip(around.off_tip);
+            let run = run.started_by(around.started_by);
             match around.action {
                 Some((job, about)) => run.for_action(job, about, now),
                 None => run,

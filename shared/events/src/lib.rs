@@ -25,7 +25,7 @@ use bellhop_domain::executor::observation::Observation;
 use bellhop_domain::ids::{AgentId, AttemptId, InstanceId};
 use bellhop_domain::instance::Ec2Notice;
 use bellhop_domain::record::Key;
-use bellhop_domain::request::{PipelineJob, Request};
+use bellhop_domain::request::{PipelineJob, Submitted};
 use bellhop_domain::run::trigger::Push;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -56,7 +56,7 @@ pub enum Event {
     /// An alarm changed its state.
     Alarm(Box<AlarmChange>),
     /// A request, or the error of an invalid one.
-    Request(Result<Request, String>),
+    Request(Result<Submitted, String>),
     /// A job of AWS Backup changed.
     BackupJob(JobObservation),
     /// A schedule's time has come: the time, if the event has it.

@@ -8,7 +8,7 @@
 use serde_json::{Map, Value};
 
 use crate::decode::{clean, expected};
-use crate::{Event, Parsed, Reason, alarm, backup, codecommit, codepipeline, control, sources, wake};
+use crate::{Event, Parsed, Reason, alarm, backup, codecommit, codepipeline, control, function_url, sources, wake};
 
 /// How many nested messages are opened. EventBridge through SNS through SQS, the longest useful way, has two.
 const DEEPEST: usize = 4;
@@ -49,7 +49,12 @@ pub(crate) fn open(input: &Value, depth: usize, parsed: &mut Parsed) {
     } else if text(object, "Body").is_some() {
         message("SQS message", object.get("Body"), ("Body", None), depth, parsed);
     } else if control::is_request(object) {
-        parsed.events.push(Event::Request(control::request(input)));
+        parsed.events.push(Event::Request(control::submitted(input)));
+    } else if function_url::is_http(object) {
+        parsed.skip(
+            "HTTP request",
+            Reason::Foreign("only the function behind the function URL reads it".into()),
+        );
     } else if wake::is_wake_up(object) {
         parsed.add("wake-up", wake::parse(object));
     } else if backup::is_request(object) {

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use bellhop_domain::executor::Capacity;
 use bellhop_domain::executor::observation::AgentStatus;
 use bellhop_domain::request::PipelineAsks;
-use bellhop_events::{Event, Reason, parse};
+use bellhop_events::{Event, Reason, function_url, parse};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ static SAMPLES: LazyLock<Vec<Value>> = LazyLock::new(|| {
 });
 
 /// Names that mean something to the parser, so that arbitrary input gets past its first look.
-const KEYS: [&str; 60] = [
+const KEYS: [&str; 62] = [
     "AlarmName",
     "NewStateValue",
     "alarmArn",
@@ -77,6 +77,8 @@ const KEYS: [&str; 60] = [
     "start",
     "cancel",
     "show",
+    "schedule",
+    "requestContext",
     "repository",
     "branch",
     "job",
@@ -289,6 +291,46 @@ proptest! {
         check_lines(&input);
         let parsed = parse(&input);
         prop_assert!(matches!(parsed.events.as_slice(), [Event::Request(_)]), "{:?}", parsed);
+    }
+
+    #[test]
+    fn an_http_request_is_believed_with_the_id_of_its_invocation_alone(
+        method in select(&["POST", "GET"][..]),
+        body in prop_oneof![any_json().prop_map(|value| value.to_string()), any::<String>()],
+        encoded in any_json(),
+        iam in prop_oneof![Just(json!({ "userArn": "arn:aws:iam::123456789012:user/ada" })), any_json()],
+        id in prop_oneof![Just("an-id".to_owned()), any::<String>()],
+    ) {
+        let context = json!({ "http": { "method": method }, "requestId": id, "authorizer": { "iam": iam } });
+        let event = json!({ "version": "2.0", "requestContext": context, "body": body, "isBase64Encoded": encoded });
+        match function_url::call(&event, "an-id") {
+            Ok(call) => {
+                prop_assert_eq!((method, id.as_str()), ("POST", "an-id"));
+                prop_assert_eq!(Some(call.caller.as_str()), iam["userArn"].as_str());
+            }
+            Err(rejection) => {
+                prop_assert!([400, 403, 405, 413].contains(&rejection.status), "{:?}", rejection);
+                prop_assert!(!rejection.message.contains(char::is_control), "{:?}", rejection);
+            }
+        }
+        // Without the URL, it is nothing.
+        prop_assert!(parse(&event).events.is_empty());
+    }
+
+    #[test]
+    fn a_damaged_http_request_is_refused_or_names_the_same_caller(
+        mutations in prop::collection::vec((any::<Index>(), any_mutation()), 1..4),
+    ) {
+        let sample = SAMPLES.iter().find(|sample| sample.get("requestContext").is_some()).unwrap();
+        let id = sample["requestContext"]["requestId"].as_str().unwrap();
+        let mut event = sample.clone();
+        for (at, mutation) in mutations {
+            mutate(&mut event, at, mutation);
+        }
+        if let Ok(call) = function_url::call(&event, id) {
+            let written = event.pointer("/requestContext/authorizer/iam/userArn").and_then(Value::as_str);
+            prop_assert_eq!(Some(call.caller.as_str()), written);
+        }
     }
 
     #[test]

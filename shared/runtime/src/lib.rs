@@ -14,6 +14,6 @@ pub use agents::take_agent_change;
 pub use each::each_event;
 pub use failure::Failure;
 pub use serve::{Invocation, serve};
-pub use settings::{MissingSettings, Settings};
+pub use settings::{Callers, MissingSettings, Settings};
 pub use suite::Suite;
 pub use wake::take_wake_up;

@@ -7,6 +7,19 @@ use bellhop_domain::backup::Definition;
 /// The key of the suite configuration in the bucket, unless `BELLHOP_CONFIG_KEY` names another.
 const CONFIG_KEY: &str = bellhop_domain::config::SUITE_FILE;
 
+/// The value of `BELLHOP_CALLERS` for the function behind the function URL.
+const VERIFIED: &str = "verified";
+
+/// Whether a function is invoked by its function URL, whose events name the caller.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Callers {
+    /// Invoked directly: no event proves who sent it.
+    #[default]
+    Unverified,
+    /// Invoked by the function URL alone: an event names the principal that IAM verified.
+    Verified,
+}
+
 /// The settings in the environment. The SDK reads region, credentials and endpoints itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -27,6 +40,8 @@ pub struct Settings {
     pub suite: String,
     /// `BELLHOP_BACKUP_VAULT`, `BELLHOP_BACKUP_ROLE_ARN` and `BELLHOP_TABLE_ARN`: the backup of the suite's table, if all three are set.
     pub table_backup: Option<Definition>,
+    /// `BELLHOP_CALLERS`: `verified` for the function behind the function URL. With every other value, no name in an event is believed.
+    pub callers: Callers,
 }
 
 /// All variables that are missing.
@@ -76,6 +91,10 @@ impl Settings {
                 (Some(table), Some(vault), Some(role)) => Some(Definition::of_suite_table(&table, &vault, &role)),
                 _ => None,
             },
+            callers: match lookup("BELLHOP_CALLERS").as_deref() {
+                Some(VERIFIED) => Callers::Verified,
+                _ => Callers::Unverified,
+            },
         };
         if missing.is_empty() {
             Ok(settings)
@@ -120,6 +139,21 @@ mod tests {
         );
         for without in ["BELLHOP_TABLE_ARN", "BELLHOP_BACKUP_VAULT", "BELLHOP_BACKUP_ROLE_ARN"] {
             assert_eq!(settings(without).map(|settings| settings.table_backup), Ok(None), "{without}");
+        }
+    }
+
+    #[test]
+    fn callers_are_verified_only_where_the_stack_says_so() {
+        let callers = |value: Option<&str>| {
+            let settings = Settings::from_lookup(|name| match name {
+                "BELLHOP_CALLERS" => value.map(str::to_owned),
+                _ => Some("x".to_owned()),
+            });
+            settings.map(|settings| settings.callers)
+        };
+        assert_eq!(callers(Some("verified")), Ok(Callers::Verified));
+        for other in [None, Some(""), Some("Verified"), Some("true")] {
+            assert_eq!(callers(other), Ok(Callers::Unverified), "{other:?}");
         }
     }
 

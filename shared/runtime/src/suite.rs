@@ -7,7 +7,7 @@ use bellhop_engine::ports::Source;
 use bellhop_engine::{BackupService, BuildPorts, Engine, Performs, RemedyPorts, RunStarter};
 
 use crate::metrics::Metrics;
-use crate::{MissingSettings, Settings};
+use crate::{Callers, MissingSettings, Settings};
 
 /// The clients of a function, created once at its start.
 #[derive(Clone)]
@@ -72,6 +72,12 @@ impl Suite {
             engine: self.engine(),
             source: self.source(),
         }
+    }
+
+    /// Whether the events of this function name their callers.
+    #[must_use]
+    pub fn callers(&self) -> Callers {
+        self.settings.callers
     }
 
     /// Starts and checks backups.

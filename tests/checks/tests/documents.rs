@@ -248,7 +248,7 @@ fn wrong_requests(document: &str) -> Vec<String> {
             let verb = value.as_object().filter(|object| object.len() == 1)?.keys().next()?.clone();
             // Answers and messages have more keys, and errors are about these.
             (!["error", "rejected"].contains(&verb.as_str())).then_some(())?;
-            let refused = bellhop_events::control::request(&value).err()?;
+            let refused = bellhop_events::control::submitted(&value).err()?;
             Some(format!("line {line}: {refused}"))
         })
         .collect()

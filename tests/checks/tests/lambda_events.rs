@@ -11,9 +11,11 @@ use aws_lambda_events::code_commit::CodeCommitEvent;
 use aws_lambda_events::codebuild::CodeBuildEvent;
 use aws_lambda_events::codepipeline_job::CodePipelineJobEvent;
 use aws_lambda_events::eventbridge::EventBridgeEvent;
+use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest;
 use aws_lambda_events::sns::{SnsEvent, SnsMessage};
 use aws_lambda_events::sqs::SqsEvent;
 use bellhop_events::parse;
+use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -51,6 +53,8 @@ fn judge(value: &Value, judgements: &mut Vec<Judgement>) {
         if value["source"] == "aws.codebuild" {
             judgements.push(read::<CodeBuildEvent>("CodeBuildEvent", value));
         }
+    } else if value.get("requestContext").is_some() {
+        judgements.push(read::<LambdaFunctionUrlRequest>("LambdaFunctionUrlRequest", value));
     } else if value["Type"] == "Notification" {
         judgements.push(read::<SnsMessage>("SnsMessage", value));
         texts.push(&value["Message"]);
@@ -213,4 +217,18 @@ fn the_crate_does_not_know_a_deleted_branch() {
     let read: CodeCommitEvent = serde_json::from_value(trigger.clone()).unwrap();
     assert_eq!(serde_json::to_value(read).unwrap().pointer(reference), None);
     assert!(parse(&trigger).events.is_empty());
+}
+
+#[test]
+fn the_crate_finds_the_caller_of_an_http_request_where_the_functions_find_it() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/control");
+    let (_, event) = json_files(Path::new(folder))
+        .into_iter()
+        .find(|(file, _)| file == "function-url.json")
+        .unwrap();
+    let read = LambdaFunctionUrlRequest::deserialize(&event).unwrap();
+    let context = read.request_context;
+    let caller = context.authorizer.unwrap().iam.unwrap().user_arn.unwrap();
+    let call = bellhop_events::function_url::call(&event, &context.request_id.unwrap()).unwrap();
+    assert_eq!(call.caller.as_str(), caller);
 }

@@ -38,6 +38,23 @@ def queue_for_everybody(template):
     statement["Principal"] = {"AWS": ["*"]}
 
 
+def url_for_everybody(template):
+    template.properties("ControlUrlFunctionUrl")["AuthType"] = "NONE"
+
+
+def names_believed_without_a_url(template):
+    template.properties("ControlFunction")["Environment"]["Variables"]["BELLHOP_CALLERS"] = "verified"
+
+
+def url_of_the_function_that_anybody_invokes(template):
+    template.properties("ControlUrlFunctionUrl")["TargetFunctionArn"] = {"Ref": "ControlFunction"}
+
+
+def topic_that_invokes_the_function_behind_the_url(template):
+    permission = {"Action": "lambda:InvokeFunction", "FunctionName": {"Ref": "ControlUrlFunction"}, "Principal": "s3.amazonaws.com"}
+    template.resources["Others"] = {"Type": "AWS::Lambda::Permission", "Properties": permission}
+
+
 def bucket_without_tls(template):
     del template.resources["BucketPolicy"]
 
@@ -130,6 +147,10 @@ FAULTS = [
     (administrator, "wildcards", ["ControlRole", "AdministratorAccess"]),
     (public_bucket, "public", ["BucketPolicy", "lets anybody in"]),
     (queue_for_everybody, "public", ["PushDeadLetterQueuePolicy", "lets anybody in"]),
+    (url_for_everybody, "callers", ["ControlUrlFunctionUrl: AuthType is NONE"]),
+    (names_believed_without_a_url, "callers", ["ControlFunction: believes names and has no URL"]),
+    (url_of_the_function_that_anybody_invokes, "callers", ["ControlFunction: has a URL and believes no name", "ControlUrlFunction: believes names and has no URL"]),
+    (topic_that_invokes_the_function_behind_the_url, "callers", ["Others: invokes a function that believes names"]),
     (bucket_without_tls, "encryption", ["without TLS"]),
     (items_for_ever, "retention", ["Table: nothing expires"]),
     (items_that_expire_by_another_name, "retention", ["Table: nothing expires"]),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bellhop_domain::caller::Caller;
 use bellhop_domain::ids::{BuildId, CommitId, JobName, Reference, RepositoryName, RunId};
 use bellhop_domain::request::{At, PipelineAsks, RetryWhat, Start, StartWhat};
 use bellhop_domain::run::trigger::Push;
@@ -340,9 +341,9 @@ pub(crate) async fn take(shared: &Shared, starter: &RunStarter, request: &Reques
         (trigger, request.is_possible(&world), world.now)
     };
     let started = match &request.asks {
-        Asks::Start(start) => starter.request(start, &trigger).await?,
+        Asks::Start(start) => starter.request(start, &trigger, &Caller::Unverified).await?,
         Asks::Retry(build, _) => starter
-            .retry(&RetryWhat::Build(build.clone()), &trigger)
+            .retry(&RetryWhat::Build(build.clone()), &trigger, &Caller::Unverified)
             .await?
             .map(|retried| retried.started),
     };

@@ -6,6 +6,10 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::console::partition_of;
+use crate::ids::Arn;
+use crate::text::shown;
+
 /// The identity of an alarm.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AlarmId {
@@ -26,6 +30,17 @@ impl AlarmId {
         let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "-".to_owned());
         let of = self.contributor.as_ref().map(|id| format!("#{id}")).unwrap_or_default();
         format!("{}/{}/{}{of}", part(&self.region), part(&self.account), self.name)
+    }
+}
+
+impl AlarmId {
+    /// Its ARN, made of its parts; `None` if the event lacks its region or account.
+    #[must_use]
+    pub fn arn(&self) -> Option<Arn> {
+        let (region, account) = (self.region.as_deref()?, self.account.as_deref()?);
+        let partition = partition_of(region);
+        let name = shown(&self.name, usize::MAX);
+        format!("arn:{partition}:cloudwatch:{region}:{account}:alarm:{name}").parse().ok()
     }
 }
 

@@ -11,7 +11,7 @@ use super::text::{SMS_LIMIT, SUBJECT_LIMIT, printable_ascii, truncate};
 use crate::alarm::{
     Alarm, AlarmFacts, AlarmNews, AlarmNewsKind, AlarmState, Comparison, FLAP_WINDOW, FLAPS, Remedy, RemedyOutcome, Wording,
 };
-use crate::console::percent_encoded;
+use crate::console::{self, partition_of, percent_encoded};
 
 /// The most characters of an alarm's name in a title.
 const NAME_LIMIT: usize = 60;
@@ -331,11 +331,7 @@ fn span(from: Timestamp, to: Timestamp) -> String {
 
 /// The alarm's page in the console, as CloudWatch's own e-mails link it.
 fn console(region: &str, alarm: &str) -> String {
-    let host = match region.split('-').next() {
-        Some("cn") => "console.amazonaws.cn",
-        _ if region.starts_with("us-gov-") => "console.amazonaws-us-gov.com",
-        _ => "console.aws.amazon.com",
-    };
+    let host = console::console(partition_of(region));
     let alarm = percent_encoded(alarm);
     format!("https://{region}.{host}/cloudwatch/deeplink.js?region={region}#alarmsV2:alarm/{alarm}")
 }

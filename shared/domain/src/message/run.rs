@@ -9,6 +9,7 @@ use super::notice::{Facts, Message, Severity};
 use super::results::test_counts;
 use super::text::{label_of_link, place, predicate, truncate};
 use crate::build::Build;
+use crate::caller::Caller;
 use crate::ids::JobName;
 use crate::links;
 use crate::outcome::Outcome;
@@ -73,6 +74,9 @@ pub fn about_run(run: &Run, builds: &[Build], broken: &[JobName], links: &[(&'st
     if let Some(by) = &run.by {
         row("Pushed by", by);
     }
+    if let Some(caller) = &run.started_by {
+        row("Started by", &caller.to_string());
+    }
     row("Run", run.id.as_str());
     if let Some(retried) = &run.retry_of {
         row("Retry of", retried.run.as_str());
@@ -131,6 +135,7 @@ pub fn about_run(run: &Run, builds: &[Build], broken: &[JobName], links: &[(&'st
                 ("cause", json!(cause)),
                 ("jobs", Value::Array(jobs)),
                 ("by", json!(run.by)),
+                ("started-by", json!(run.started_by.as_ref().map(Caller::document))),
                 ("retry-of", json!(run.retry_of.as_ref().map(|retried| &retried.run))),
                 ("broken", json!(broken)),
                 ("links", Value::Object(links::object(links))),

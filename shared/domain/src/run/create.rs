@@ -9,6 +9,7 @@ use super::plan::{JobState, Plan, Planned, States};
 use super::record::{RetryOf, Run, RunState};
 use super::trigger::Push;
 use crate::build::Build;
+use crate::caller::Caller;
 use crate::ids::{JobName, PipelineJobId, RunId};
 use crate::outbox::Outbox;
 use crate::spec::{BuildSpec, Origin, Successes};
@@ -64,6 +65,7 @@ impl Run {
             reference: push.reference.clone(),
             commit: push.commit.clone(),
             by: push.by.clone(),
+            started_by: None,
             created: now,
             plan: Plan::default(),
             states: States::default(),
@@ -94,6 +96,12 @@ impl Run {
     #[must_use]
     pub fn off_tip(self, off_tip: bool) -> Self {
         Self { off_tip, ..self }
+    }
+
+    /// The same new run, which this caller started; `None` for a push.
+    #[must_use]
+    pub fn started_by(self, started_by: Option<Caller>) -> Self {
+        Self { started_by, ..self }
     }
 
     /// The same new run, which repeats another one, in full or in part.

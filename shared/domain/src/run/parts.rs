@@ -7,6 +7,7 @@ use serde_json::Result;
 
 use super::plan::{JobState, Plan, Planned, States};
 use super::record::{Run, RunState};
+use crate::caller::Caller;
 use crate::ids::{CommitId, JobName, Reference, RepositoryName, RunId};
 use crate::outcome::Outcome;
 
@@ -35,6 +36,9 @@ pub struct Shown {
     /// Who pushed, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Who started it; `None` for a push.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<Caller>,
     /// The run that it repeats, in full or in part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<RunId>,
@@ -134,6 +138,7 @@ impl Run {
                 commit: self.commit.clone(),
                 trigger: self.trigger.clone(),
                 by: self.by.clone(),
+                started_by: self.started_by.clone(),
                 retry_of: self.retry_of.as_ref().map(|retried| retried.run.clone()),
                 status: self.status().to_owned(),
                 finished: self.finished_at(),

@@ -7,6 +7,7 @@ use super::effect::RunEffect;
 use super::order::Order;
 use super::pipeline::Action;
 use super::plan::{Plan, RunJob, States};
+use crate::caller::Caller;
 use crate::ids::{CommitId, JobName, Reference, RepositoryName, RunId};
 use crate::outbox::Outbox;
 use crate::outcome::Outcome;
@@ -27,6 +28,9 @@ pub struct Run {
     pub commit: CommitId,
     /// Who pushed, if known.
     pub by: Option<String>,
+    /// Who started it; `None` for a push, and in a record of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<Caller>,
     /// When it was created.
     pub created: Timestamp,
     /// Its jobs, unless they are kept apart from this record.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use bellhop_domain::caller::Caller;
 use bellhop_domain::executor::{Executor, Script};
 use bellhop_domain::ids::{BuildId, RunId};
 use bellhop_domain::request::{PipelineAsks, PipelineJob, PipelineStart, PipelineWork, RetryWhat, Start, StartWhat};
@@ -33,7 +34,12 @@ async fn failed_job_of_the_suite(world: &World) -> BuildId {
         what: StartWhat::Suite("clean".parse().unwrap()),
         id: None,
     };
-    let started = world.starter().request(&start, "control/one").await.unwrap().unwrap();
+    let started = world
+        .starter()
+        .request(&start, "control/one", &Caller::Unverified)
+        .await
+        .unwrap()
+        .unwrap();
     failed(world, started, "clean").await
 }
 
@@ -58,7 +64,7 @@ async fn failed_script_of_an_action(world: &World) -> BuildId {
 async fn again(world: &World, build: &BuildId, trigger: &str) -> RunId {
     match world
         .starter()
-        .retry(&RetryWhat::Build(build.clone()), trigger)
+        .retry(&RetryWhat::Build(build.clone()), trigger, &Caller::Unverified)
         .await
         .unwrap()
         .unwrap()
@@ -70,7 +76,12 @@ async fn again(world: &World, build: &BuildId, trigger: &str) -> RunId {
 }
 
 async fn refused(world: &World, build: &BuildId) -> String {
-    let Err(Refused(why)) = world.starter().retry(&RetryWhat::Build(build.clone()), "refused").await.unwrap() else {
+    let Err(Refused(why)) = world
+        .starter()
+        .retry(&RetryWhat::Build(build.clone()), "refused", &Caller::Unverified)
+        .await
+        .unwrap()
+    else {
         panic!("it was not refused")
     };
     let before = format!("build {build} cannot be retried: ");
@@ -160,7 +171,7 @@ async fn a_repeated_request_is_answered_as_before_whatever_holds_now() {
     world.repository.gone.store(true, Ordering::SeqCst);
     let repeated = world
         .starter()
-        .retry(&RetryWhat::Build(id.clone()), "again")
+        .retry(&RetryWhat::Build(id.clone()), "again", &Caller::Unverified)
         .await
         .unwrap()
         .unwrap();

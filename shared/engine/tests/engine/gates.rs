@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use bellhop_domain::caller::Caller;
 use bellhop_domain::ids::CommitId;
 use bellhop_domain::request::{At, PipelineAsks, PipelineJob, PipelineStart, PipelineWork, RetryWhat, Start, StartWhat};
 use bellhop_engine::{Refused, Started};
@@ -48,7 +49,12 @@ async fn started_at(world: &World, at: At) -> Started {
         job: Some("test".parse().unwrap()),
     };
     let trigger = format!("control/{what:?}");
-    world.starter().request(&Start { what, id: None }, &trigger).await.unwrap().unwrap()
+    world
+        .starter()
+        .request(&Start { what, id: None }, &trigger, &Caller::Unverified)
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 fn action(branch: Option<&str>, commit: Option<CommitId>, work: PipelineWork) -> PipelineJob {
@@ -221,14 +227,26 @@ async fn a_job_of_the_suite_is_for_branches_that_its_agent_serves() {
     };
     let of_the_suite = "jobs:\n  clean: { agent: small, repository: shop, branch: main, run: ./clean.sh }";
     world.configure_with(&format!("    refs: release\n{of_the_suite}"));
-    let message = rejected(world.starter().request(&start, "schedule/one").await.unwrap().unwrap());
+    let message = rejected(
+        world
+            .starter()
+            .request(&start, "schedule/one", &Caller::Unverified)
+            .await
+            .unwrap()
+            .unwrap(),
+    );
     assert_eq!(
         message,
         "config/bellhop.yaml, agent: the agent `small` does not serve runs on `refs/heads/main`: `refs` in config/bellhop.yaml allows `release`"
     );
     asked(&world);
     world.configure_with(&format!("    refs: [main, release]\n{of_the_suite}"));
-    let started = world.starter().request(&start, "schedule/two").await.unwrap().unwrap();
+    let started = world
+        .starter()
+        .request(&start, "schedule/two", &Caller::Unverified)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(matches!(started, Started::Run { .. }));
     assert_eq!(asked(&world), ["tip of main"]);
 }
@@ -273,7 +291,13 @@ async fn a_retry_is_checked_by_the_refs_of_today() {
     };
     let build = job(&id, "test");
     world.exits(&build, 1).await;
-    let retry = async |trigger: &str| world.starter().retry(&RetryWhat::Build(build.clone()), trigger).await.unwrap();
+    let retry = async |trigger: &str| {
+        world
+            .starter()
+            .retry(&RetryWhat::Build(build.clone()), trigger, &Caller::Unverified)
+            .await
+            .unwrap()
+    };
     let refused = async |trigger: &str| match retry(trigger).await {
         Err(Refused(why)) => why,
         Ok(retried) => panic!("{retried:?}"),
@@ -303,11 +327,18 @@ async fn a_large_run_of_an_earlier_tip_has_to_be_on_the_branch_still() {
         },
         id: None,
     };
-    assert!(world.starter().request(&start, "by hand").await.is_err());
+    assert!(world.starter().request(&start, "by hand", &Caller::Unverified).await.is_err());
     // Its branch is made to point elsewhere before Lambda tries again.
     *world.repository.tip.lock().unwrap() = Some(other_commit());
     asked(&world);
-    let message = rejected(world.starter().request(&start, "by hand").await.unwrap().unwrap());
+    let message = rejected(
+        world
+            .starter()
+            .request(&start, "by hand", &Caller::Unverified)
+            .await
+            .unwrap()
+            .unwrap(),
+    );
     assert_eq!(message, format!("{OFF}commit 0123456 is not on `refs/heads/main`"));
     assert_eq!(asked(&world), ["tip of main", "ancestry of 0123456"]);
 }

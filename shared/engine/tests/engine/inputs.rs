@@ -1,5 +1,6 @@
 //! Files of other jobs: which ones an agent fetches, also in a run that repeats only some of the jobs.
 
+use bellhop_domain::caller::Caller;
 use bellhop_domain::ids::{BuildId, RunId};
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::request::RetryWhat;
@@ -41,7 +42,7 @@ fn files(run: &RunId) -> Value {
 }
 
 async fn retried(world: &World, what: RetryWhat, trigger: &str) -> (RunId, Vec<String>) {
-    let Retried { started, also, .. } = world.starter().retry(&what, trigger).await.unwrap().unwrap();
+    let Retried { started, also, .. } = world.starter().retry(&what, trigger, &Caller::Unverified).await.unwrap().unwrap();
     let Started::Run { id, .. } = started else { panic!("{started:?}") };
     (id, also.iter().map(ToString::to_string).collect())
 }

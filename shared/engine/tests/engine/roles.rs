@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use bellhop_domain::caller::Caller;
 use bellhop_domain::ids::CommitId;
 use bellhop_domain::request::{At, Start, StartWhat};
 use bellhop_engine::Started;
@@ -45,7 +46,12 @@ async fn requested(world: &World, at: At) -> Started {
         job: None,
     };
     let trigger = format!("control/{what:?}");
-    world.starter().request(&Start { what, id: None }, &trigger).await.unwrap().unwrap()
+    world
+        .starter()
+        .request(&Start { what, id: None }, &trigger, &Caller::Unverified)
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What is told of a branch whose runs have a part of its jobs alone.
 
+use bellhop_domain::caller::Caller;
 use bellhop_domain::ids::RunId;
 use bellhop_domain::request::{At, PipelineAsks, PipelineJob, PipelineStart, PipelineWork, RetryWhat, Start, StartWhat};
 use bellhop_engine::Started;
@@ -21,7 +22,14 @@ async fn ran(world: &World, run: &RunId, ends: &[(&str, i32)]) -> Vec<String> {
 }
 
 async fn again(world: &World, what: RetryWhat, trigger: &str) -> RunId {
-    match world.starter().retry(&what, trigger).await.unwrap().unwrap().started {
+    match world
+        .starter()
+        .retry(&what, trigger, &Caller::Unverified)
+        .await
+        .unwrap()
+        .unwrap()
+        .started
+    {
         Started::Run { id, .. } => id,
         other => panic!("{other:?}"),
     }
@@ -147,7 +155,11 @@ async fn a_whole_run_is_repeated_and_a_rejected_one_too() {
         ran(&world, &all, &[("a", 0), ("b", 0)]).await,
         ["shop main: retry of a, b of 0123456 succeeded"]
     );
-    let refused = world.starter().retry(&RetryWhat::Failed(all), "control/none").await.unwrap();
+    let refused = world
+        .starter()
+        .retry(&RetryWhat::Failed(all), "control/none", &Caller::Unverified)
+        .await
+        .unwrap();
     assert!(refused.unwrap_err().0.contains("no job of run"), "nothing has failed");
 
     world.configure("nonsense: [");
@@ -156,7 +168,7 @@ async fn a_whole_run_is_repeated_and_a_rejected_one_too() {
     };
     let refused = world
         .starter()
-        .retry(&RetryWhat::Failed(rejected.clone()), "control/early")
+        .retry(&RetryWhat::Failed(rejected.clone()), "control/early", &Caller::Unverified)
         .await
         .unwrap();
     assert!(refused.is_err(), "it is still broken");
@@ -176,7 +188,12 @@ async fn a_commit_that_is_asked_for_beside_its_branch_says_nothing_about_the_bra
         at: At::Commit(push("any").commit),
         job: None,
     };
-    let Ok(Started::Run { id, .. }) = world.starter().request(&Start { what, id: None }, "control/one").await.unwrap() else {
+    let Ok(Started::Run { id, .. }) = world
+        .starter()
+        .request(&Start { what, id: None }, "control/one", &Caller::Unverified)
+        .await
+        .unwrap()
+    else {
         panic!("not started")
     };
     assert_eq!(ran(&world, &id, &[("test", 0)]).await, [""; 0]);

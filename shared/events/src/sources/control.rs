@@ -1,8 +1,10 @@
 //! Requests by people, schedules and programs: objects with one of five verbs as their key, without an envelope. An [EventBridge
 //! Scheduler](https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html) input arrives unchanged, so
-//! `<aws.scheduler.scheduled-time>` can be part of a request's `id`: each attempt of a delivery has another `<aws.scheduler.execution-id>`.
+//! `<aws.scheduler.scheduled-time>` can be part of a request's `id`: each attempt of a delivery has another `<aws.scheduler.execution-id>`. Its
+//! `<aws.scheduler.schedule-arn>` can be the request's `schedule`.
 
-use bellhop_domain::request::{At, Request, Retry, RetryWhat, Start, StartWhat};
+use bellhop_domain::ids::Arn;
+use bellhop_domain::request::{At, Request, Retry, RetryWhat, Start, StartWhat, Submitted};
 use bellhop_domain::run::RunClass;
 use serde_json::{Map, Value};
 
@@ -11,6 +13,10 @@ use crate::fields::Fields;
 
 /// The verbs of requests.
 const VERBS: [&str; 5] = ["start", "cancel", "retry", "show", "list"];
+/// The key beside the verb.
+const SCHEDULE: &str = "schedule";
+/// The services that have schedules: EventBridge Scheduler, and the rules of EventBridge.
+const SCHEDULERS: [&str; 2] = ["scheduler", "events"];
 /// The most characters of a value that an error quotes.
 const LONGEST_QUOTE: usize = 50;
 /// The longest id of a request. The ledger stores it.
@@ -21,12 +27,24 @@ pub(crate) fn is_request(object: &Map<String, Value>) -> bool {
     VERBS.iter().any(|verb| object.contains_key(*verb))
 }
 
-/// Parses a request.
+/// Parses a request, and what it says about its sender.
 ///
 /// # Errors
 /// One line that names the field, the expected value, and for an unknown key the nearest known one.
-pub fn request(input: &Value) -> Result<Request, String> {
-    let all = Fields::of(input, "", &VERBS)?;
+pub fn submitted(input: &Value) -> Result<Submitted, String> {
+    let known = VERBS.into_iter().chain([SCHEDULE]).collect::<Vec<_>>();
+    let all = Fields::of(input, "", &known)?;
+    let request = request(&all)?;
+    let schedule = all.id::<Arn>(SCHEDULE)?;
+    if schedule.as_ref().is_some_and(|arn| !SCHEDULERS.contains(&arn.service())) {
+        return Err(format!(
+            "{SCHEDULE}: expected the ARN of a schedule, such as <aws.scheduler.schedule-arn>"
+        ));
+    }
+    Ok(Submitted { request, schedule })
+}
+
+fn request(all: &Fields<'_>) -> Result<Request, String> {
     let asked: Vec<(&str, &Value)> = VERBS.iter().filter_map(|verb| Some((*verb, all.value(verb)?))).collect();
     let &[(verb, value)] = asked.as_slice() else {
         return Err(format!("expected exactly one of the keys {}", VERBS.join(", ")));
@@ -133,6 +151,12 @@ mod tests {
 
     use super::*;
 
+    fn request(input: &Value) -> Result<Request, String> {
+        let submitted = submitted(input)?;
+        assert_eq!(submitted.schedule, None);
+        Ok(submitted.request)
+    }
+
     const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
     fn started(what: StartWhat, id: Option<&str>) -> Result<Request, String> {
@@ -216,6 +240,33 @@ mod tests {
     }
 
     #[test]
+    fn a_request_may_say_which_schedule_it_comes_from() {
+        let said = |schedule: Value| submitted(&json!({ "cancel": { "run": "abcdefghij" }, "schedule": schedule }));
+        for arn in [
+            "arn:aws:scheduler:us-east-1:123456789012:schedule/default/nightly",
+            "arn:aws-cn:events:cn-north-1:123456789012:rule/nightly",
+        ] {
+            assert_eq!(said(json!(arn)).unwrap().schedule, Some(arn.parse().unwrap()));
+        }
+        assert_eq!(said(json!(null)).unwrap().schedule, None);
+        for other in [
+            "arn:aws:iam::123456789012:user/ada",
+            "arn:aws:sts::123456789012:assumed-role/dev/anna",
+        ] {
+            assert_eq!(
+                said(json!(other)).unwrap_err(),
+                "schedule: expected the ARN of a schedule, such as <aws.scheduler.schedule-arn>"
+            );
+        }
+        for none in [json!("nightly"), json!("<aws.scheduler.schedule-arn>")] {
+            assert!(said(none).unwrap_err().ends_with(
+                "is not a valid ARN: expected arn:partition:service:region:account:resource on one line, of at most 2048 bytes"
+            ));
+        }
+        assert_eq!(said(json!(5)).unwrap_err(), "schedule: expected a non-empty string");
+    }
+
+    #[test]
     fn what_is_wrong_is_said_in_one_line() {
         for (input, words) in [
             (
@@ -228,7 +279,7 @@ mod tests {
             (json!({ "strat": {} }), "strat: unknown key; did you mean start? (known: start,"),
             (
                 json!({ "start": {}, "reason": "x" }),
-                "reason: unknown key (known: start, cancel, retry, show, list)",
+                "reason: unknown key (known: start, cancel, retry, show, list, schedule)",
             ),
             (
                 json!({ "start": "test" }),

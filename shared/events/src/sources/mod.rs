@@ -1,8 +1,8 @@
 //! The sources of events: one file per service, and the registry of the events that EventBridge delivers.
 //!
 //! A service's file has its events, with their types, and what its agents' states mean, for events and for the replies of its API alike. `control` and
-//! `backup` have the requests of people too. A new source is a file here and a line in [`EVENTS`]. Envelopes are not sources: `wrapping` opens them.
-//! Nothing here decides what follows from an event.
+//! `backup` have the requests of people too, and `function_url` those that come over HTTP. A new source is a file here and a line in [`EVENTS`].
+//! Envelopes are not sources: `wrapping` opens them. Nothing here decides what follows from an event.
 
 pub(crate) mod alarm;
 pub mod backup;
@@ -12,6 +12,7 @@ pub(crate) mod codepipeline;
 pub mod control;
 pub(crate) mod ec2;
 pub(crate) mod ecs;
+pub mod function_url;
 pub mod step_functions;
 pub mod task;
 

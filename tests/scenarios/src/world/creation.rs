@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use bellhop_aws::{Aws, Endpoint};
-use bellhop_runtime::{Settings, Suite};
+use bellhop_runtime::{Callers, Settings, Suite};
 use bellhop_stand_in::{BuildProcessOptions, Builds, Options, Project, StandIn, Timing};
 use serde_json::Value;
 
@@ -109,6 +109,7 @@ impl World {
             timer_queue_url: Some(timer_queue.clone()),
             config_key: CONFIG_KEY.to_owned(),
             table_backup: None,
+            callers: Callers::Unverified,
         };
         stand_in.codecommit().create(REPOSITORY).await.expect("a repository");
         let url = stand_in.codecommit().clone_url(REPOSITORY);

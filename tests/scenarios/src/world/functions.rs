@@ -5,7 +5,7 @@ use std::time::Duration;
 use bellhop_domain::backup::Definition;
 use bellhop_domain::ids::RunId;
 use bellhop_engine::{BackupService, Engine, Fault, RunStarter};
-use bellhop_runtime::Invocation;
+use bellhop_runtime::{Callers, Invocation};
 use bellhop_spot_interruption::Watch;
 use serde_json::{Value, json};
 
@@ -101,14 +101,50 @@ impl World {
     /// # Errors
     /// The handler's.
     pub async fn control_as(&self, request_id: &str, event: &Value) -> Result<Value, Fault> {
+        let answer = self.invoke_control(Callers::Unverified, request_id, event).await?;
+        self.follow(&answer["run"]);
+        Ok(answer)
+    }
+
+    /// Invokes the function behind the function URL as the invocation of this name, and gives its response.
+    ///
+    /// # Errors
+    /// The handler's.
+    pub async fn control_url_as(&self, request_id: &str, event: &Value) -> Result<Value, Fault> {
+        self.invoke_control(Callers::Verified, request_id, event).await
+    }
+
+    /// Sends a request to the function URL, signed by this principal. Gives the status, and the answer. The run that it answers with is the newest one
+    /// from then on.
+    ///
+    /// # Errors
+    /// The handler's.
+    ///
+    /// # Panics
+    /// The response has no status, or no JSON.
+    pub async fn control_url(&self, caller: &str, request: &Value) -> Result<(u64, Value), Fault> {
+        let id = format!("{:032x}", fastrand::u128(..));
+        let context = json!({
+            "authorizer": { "iam": { "userArn": caller } },
+            "http": { "method": "POST", "path": "/" },
+            "requestId": id,
+        });
+        let body = request.to_string();
+        let event = json!({ "version": "2.0", "requestContext": context, "body": body, "isBase64Encoded": false });
+        let response = self.control_url_as(&id, &event).await?;
+        let status = response["statusCode"].as_u64().expect("a status");
+        let answer: Value = serde_json::from_str(response["body"].as_str().expect("a body")).expect("JSON");
+        self.follow(&answer["run"]);
+        Ok((status, answer))
+    }
+
+    async fn invoke_control(&self, callers: Callers, request_id: &str, event: &Value) -> Result<Value, Fault> {
         let invocation = Invocation {
             event: event.clone(),
             request_id: request_id.to_owned(),
             deadline: self.engine().clock.now() + INVOCATION,
         };
-        let answer = bellhop_control::handle(&self.run_starter(), &invocation).await?;
-        self.follow(&answer["run"]);
-        Ok(answer)
+        bellhop_control::handle(&self.run_starter(), callers, &invocation).await
     }
 
     /// What starts and watches backups: those of the configuration, and the suite's own table.

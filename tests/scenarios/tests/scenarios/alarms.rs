@@ -146,6 +146,11 @@ async fn an_alarm_runs_a_job_of_the_suites_own() {
     assert_eq!(alarms.len(), 1);
     let text = alarms[0].document["remedy"]["text"].as_str().unwrap();
     assert!(text.starts_with("job clean-workspaces was started (run "), "{text}");
+    let listed = world.control(&json!({ "list": { "repository": "shop" } })).await.unwrap();
+    assert_eq!(
+        listed["runs"][0]["started-by"],
+        json!({ "kind": "service", "name": direct["alarmData"]["alarmName"], "arn": direct["alarmArn"] })
+    );
 }
 
 #[tokio::test]

@@ -22,6 +22,14 @@ jobs:
   c: { agent: small, run: x, needs: [a, b] }
 ";
 
+/// Who signs requests to the function URL.
+const ANNA: &str = "arn:aws:sts::123456789012:assumed-role/dev/anna";
+const ANNA_IN_WORDS: &str = "anna (arn:aws:sts::123456789012:assumed-role/dev/anna)";
+
+fn anna() -> Value {
+    json!({ "kind": "principal", "name": "anna", "arn": ANNA })
+}
+
 async fn world() -> World {
     World::with_pipeline(FILE).await
 }
@@ -377,4 +385,118 @@ async fn a_start_whose_job_is_not_in_the_file_is_a_rejected_run() {
     let answer = ask(&world, json!({ "start": { "repository": "shop", "job": "tset" } })).await;
     assert_eq!(answer["status"], "rejected");
     assert!(answer["rejected"].as_str().unwrap().contains("there is no job `tset`"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_signed_request_names_its_sender_wherever_the_run_is_shown() {
+    let world = world().await;
+    let (status, answer) = world
+        .control_url(ANNA, &json!({ "start": { "repository": "shop" } }))
+        .await
+        .unwrap();
+    assert_eq!((status, &answer["started-by"]), (200, &anna()), "{answer}");
+    let listed = ask(&world, json!({ "list": {} })).await;
+    assert_eq!(listed["runs"][0]["started-by"], anna());
+    assert_eq!(
+        ask(&world, json!({ "list": { "repository": "shop" } })).await["runs"][0]["started-by"],
+        anna()
+    );
+
+    let (status, answer) = world
+        .control_url(ANNA, &json!({ "cancel": { "run": answer["run"] } }))
+        .await
+        .unwrap();
+    assert_eq!(status, 200, "{answer}");
+    world.task_events(&world.ecs().settle_stop(&world.task(0), 143).unwrap()).await;
+    let report = world.report().await;
+    assert_eq!(report["builds"][0]["cause"], format!("cancelled by {ANNA_IN_WORDS}"));
+    assert_eq!(report["started-by"], anna());
+    let messages = world.messages().await;
+    let of_run = messages.iter().find(|message| message.document["kind"] == "run").unwrap();
+    assert_eq!(of_run.document["started-by"], anna());
+
+    let (status, again) = world
+        .control_url("arn:aws:iam::123456789012:user/ben", &json!({ "retry": { "run": report["run"] } }))
+        .await
+        .unwrap();
+    assert_eq!((status, &again["started-by"]["name"]), (200, &json!("ben")));
+    assert_eq!(
+        ask(&world, json!({ "show": { "run": report["run"] } })).await["started-by"],
+        anna(),
+        "the first run is still hers"
+    );
+}
+
+#[tokio::test]
+async fn a_request_without_a_verified_name_says_so() {
+    let world = world().await;
+    let unverified = json!({ "kind": "unverified", "name": null, "arn": null });
+    let answer = ask(&world, json!({ "start": { "repository": "shop" } })).await;
+    assert_eq!(answer["started-by"], unverified);
+    let answer = ask(&world, json!({ "cancel": { "run": answer["run"] } })).await;
+    assert_eq!(answer["builds"][1]["cause"], "cancelled by an unverified caller");
+
+    let schedule = "arn:aws:scheduler:us-east-1:123456789012:schedule/default/nightly";
+    let answer = ask(&world, json!({ "start": { "repository": "shop" }, "schedule": schedule })).await;
+    assert_eq!(
+        answer["started-by"],
+        json!({ "kind": "claimed-schedule", "name": "nightly", "arn": schedule })
+    );
+    let answer = ask(&world, json!({ "start": { "repository": "shop" }, "schedule": ANNA })).await;
+    assert_eq!(
+        answer["error"],
+        "schedule: expected the ARN of a schedule, such as <aws.scheduler.schedule-arn>"
+    );
+
+    world.start().await;
+    let run = world.run().await;
+    assert_eq!(
+        (run.by.as_deref(), run.started_by),
+        (Some("developer"), None),
+        "nobody but who pushed"
+    );
+}
+
+#[tokio::test]
+async fn over_http_the_status_says_how_it_went() {
+    let world = world().await;
+    let named = json!({ "start": { "repository": "shop", "id": "release 7" } });
+    let first = world.control_url(ANNA, &named).await.unwrap();
+    let again = world.control_url("arn:aws:iam::123456789012:user/ben", &named).await.unwrap();
+    assert_eq!((first.0, again.0), (200, 200));
+    assert_eq!(first.1["run"], again.1["run"]);
+    assert_eq!(again.1["started-by"], anna(), "who sent it first");
+    let run = first.1["run"].as_str().unwrap().to_owned();
+    for (request, status, words) in [
+        (json!({ "show": { "run": run } }), 200, ""),
+        (json!({ "list": {} }), 200, ""),
+        (json!({}), 400, "expected exactly one of the keys"),
+        (json!({ "strat": {} }), 400, "did you mean start?"),
+        (json!([named]), 400, "expected an object"),
+        (json!({ "show": { "run": "aaaaaaaaaa" } }), 404, "there is no run aaaaaaaaaa"),
+        (json!({ "cancel": { "run": "aaaaaaaaaa" } }), 404, "there is no run aaaaaaaaaa"),
+        (json!({ "cancel": { "build": format!("{run}/none") } }), 404, "has no job none"),
+        (json!({ "retry": { "run": "aaaaaaaaaa" } }), 404, "there is no run aaaaaaaaaa"),
+        (json!({ "retry": { "run": run } }), 409, "has not finished: cancel it first"),
+        (json!({ "start": { "repository": "none" } }), 409, "there is no repository none"),
+    ] {
+        let (found, answer) = world.control_url(ANNA, &request).await.unwrap();
+        let error = answer["error"].as_str().unwrap_or_default();
+        assert!(found == status && error.contains(words), "{request}: {found} {answer}");
+        assert_eq!(error.is_empty(), status == 200, "{request}: {answer}");
+    }
+    let event = json!({
+        "version": "2.0",
+        "requestContext": { "requestId": "one", "http": { "method": "GET" }, "authorizer": { "iam": { "userArn": ANNA } } },
+    });
+    let response = world.control_url_as("one", &event).await.unwrap();
+    assert_eq!(
+        response,
+        json!({
+            "statusCode": 405,
+            "headers": { "content-type": "application/json", "cache-control": "no-store", "allow": "POST" },
+            "body": r#"{"error":"expected the method POST"}"#,
+        })
+    );
+    assert_eq!(world.run_ids().await.len(), 1);
 }

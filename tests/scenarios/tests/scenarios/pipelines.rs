@@ -66,6 +66,9 @@ async fn an_action_succeeds_with_its_run() {
     let run = world.newest_run();
     assert_eq!(now(&world, &action).status, "InProgress");
     assert_eq!(world.run().await.jobs().len(), 2, "the job and the one that it needs");
+    let job = &action.jobs[0].id;
+    let shown = world.control(&json!({ "show": { "run": run } })).await.unwrap();
+    assert_eq!(shown["started-by"], json!({ "kind": "pipeline-job", "name": job, "arn": null }));
 
     ends(&world, 0, 0).await;
     assert_eq!(now(&world, &action).status, "InProgress");

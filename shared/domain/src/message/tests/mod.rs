@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::build::{Build, BuildEffect, BuildEvent, BuildNews, BuildState, Refusal};
+use crate::caller::Caller;
 use crate::decision::Decision;
 use crate::executor::Capacity;
 use crate::executor::observation::{AgentStatus, Observation, Report, ReportPhase, Stop, StopCause};
@@ -129,6 +130,7 @@ fn check(message: Message) -> Message {
         ("links", true),
         ("broken", !is_build),
         ("retry-of", !is_build),
+        ("started-by", !is_build),
     ] {
         assert_eq!(message.document.get(name).is_some(), expected, "{name} of {}", message.document);
     }

@@ -69,6 +69,7 @@ fn a_run_with_failed_and_skipped_jobs() {
       "retry-of": null,
       "run": "abcdefghij",
       "severity": "error",
+      "started-by": null,
       "status": "failed",
       "time": "2026-09-21T14:15:25Z",
       "title": "shop main: run of 0123456 failed: test: `make test` (line 3) ended with exit code 2 (and 1 more)",
@@ -134,6 +135,31 @@ fn a_retry_says_what_it_repeats_and_what_is_still_broken() {
 }
 
 #[test]
+fn a_requested_run_says_who_started_it() {
+    let (run, builds) = run(&[("test", &[])]);
+    let message = |caller: Caller| {
+        let run = run.clone().started_by(Some(caller));
+        notified_of_run(&finish(&(run, builds.clone()), "test", Outcome::Succeeded, None))
+    };
+    let anna = message(Caller::Principal(
+        "arn:aws:sts::123456789012:assumed-role/dev/anna".parse().unwrap(),
+    ));
+    assert!(
+        anna.email
+            .contains("Pushed by:  ada\nStarted by: anna (arn:aws:sts::123456789012:assumed-role/dev/anna)\nRun:"),
+        "{}",
+        anna.email
+    );
+    assert_eq!(
+        anna.document["started-by"],
+        serde_json::json!({ "kind": "principal", "name": "anna", "arn": "arn:aws:sts::123456789012:assumed-role/dev/anna" })
+    );
+    let nobody = message(Caller::Unverified);
+    assert!(nobody.email.contains("Started by: an unverified caller\n"), "{}", nobody.email);
+    assert_eq!(nobody.document["started-by"]["kind"], "unverified");
+}
+
+#[test]
 fn a_rejected_run() {
     let wrong = ".bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: small, docker)";
     let message = notified_of_run(&(
@@ -170,6 +196,7 @@ fn a_rejected_run() {
       "retry-of": null,
       "run": "abcdefghij",
       "severity": "error",
+      "started-by": null,
       "status": "rejected",
       "time": "2026-09-21T14:13:20Z",
       "title": "shop main: run rejected: .bellhop.yaml, line 4, jobs.test.agent: there is no agent `smal` in config/bellhop.yaml; did you mean `small`? (known: small, docker)",

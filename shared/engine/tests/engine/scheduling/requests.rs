@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use bellhop_domain::caller::Caller;
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::request::{At, RetryWhat, Start, StartWhat};
 use bellhop_domain::run::RunEvent;
@@ -25,10 +26,13 @@ async fn a_job_is_started_by_hand_once_for_any_commit_message() {
     let world = World::new();
     "[skip ci]".clone_into(&mut world.repository.message.lock().unwrap());
     let wanted = start(Some("test"), At::Branch("main".to_owned()));
-    let Ok(Started::Run { id, builds: 1 }) = world.starter().request(&wanted, "by hand").await.unwrap() else {
+    let Ok(Started::Run { id, builds: 1 }) = world.starter().request(&wanted, "by hand", &Caller::Unverified).await.unwrap() else {
         panic!("not started")
     };
-    assert_eq!(world.starter().request(&wanted, "by hand").await.unwrap(), Ok(Started::Again(id)));
+    assert_eq!(
+        world.starter().request(&wanted, "by hand", &Caller::Unverified).await.unwrap(),
+        Ok(Started::Again(id))
+    );
     assert_eq!(calls(&world), ["test/1 on spot"]);
 }
 
@@ -37,14 +41,14 @@ async fn a_large_run_of_a_tip_that_got_no_further_than_its_builds_stays_at_their
     let world = World::new();
     world.ledger.torn.store(1, Ordering::SeqCst);
     let wanted = start(None, At::Default);
-    assert!(world.starter().request(&wanted, "by hand").await.is_err());
+    assert!(world.starter().request(&wanted, "by hand", &Caller::Unverified).await.is_err());
     // The branch moves before Lambda tries again.
     *world.repository.tip.lock().unwrap() = Some("f".repeat(40).parse().unwrap());
-    let Ok(Started::Run { id, .. }) = world.starter().request(&wanted, "by hand").await.unwrap() else {
+    let Ok(Started::Run { id, .. }) = world.starter().request(&wanted, "by hand", &Caller::Unverified).await.unwrap() else {
         panic!("not started")
     };
     assert_eq!(world.run(&id).await.commit, push("any").commit);
-    let Ok(Started::Run { id, .. }) = world.starter().request(&wanted, "another").await.unwrap() else {
+    let Ok(Started::Run { id, .. }) = world.starter().request(&wanted, "another", &Caller::Unverified).await.unwrap() else {
         panic!("not started")
     };
     assert_eq!(world.run(&id).await.commit.short(), "fffffff");
@@ -53,7 +57,7 @@ async fn a_large_run_of_a_tip_that_got_no_further_than_its_builds_stays_at_their
 #[tokio::test]
 async fn misuse_is_told() {
     let world = World::new();
-    let refusal = async |start: Start| match world.starter().request(&start, "x").await.unwrap() {
+    let refusal = async |start: Start| match world.starter().request(&start, "x", &Caller::Unverified).await.unwrap() {
         Err(Refused(text)) => text,
         Ok(Started::Rejected { message, .. }) => message,
         Ok(other) => panic!("{other:?}"),
@@ -97,7 +101,7 @@ async fn a_job_of_the_suites_own_runs_its_script() {
         what: StartWhat::Suite("clean".parse().unwrap()),
         id: None,
     };
-    let Ok(Started::Run { id, builds: 1 }) = world.starter().request(&wanted, "nightly").await.unwrap() else {
+    let Ok(Started::Run { id, builds: 1 }) = world.starter().request(&wanted, "nightly", &Caller::Unverified).await.unwrap() else {
         panic!("not started")
     };
     let build = world.build(&job(&id, "clean")).await;
@@ -132,13 +136,17 @@ async fn a_retry_runs_what_failed_and_what_was_skipped_for_it() {
     let run = world.started("one").await;
     world.exits(&job(&run, "a"), 0).await;
     world.exits(&job(&run, "d"), 0).await;
-    let again = world.starter().retry(&RetryWhat::Build(job(&run, "b")), "again").await.unwrap();
+    let again = world
+        .starter()
+        .retry(&RetryWhat::Build(job(&run, "b")), "again", &Caller::Unverified)
+        .await
+        .unwrap();
     assert_eq!(again, Err(Refused(format!("build {run}/b has not finished: cancel it first"))));
     world.exits(&job(&run, "b"), 1).await;
     let retry = async || {
         world
             .starter()
-            .retry(&RetryWhat::Build(job(&run, "b")), "again")
+            .retry(&RetryWhat::Build(job(&run, "b")), "again", &Caller::Unverified)
             .await
             .unwrap()
             .unwrap()
@@ -151,4 +159,32 @@ async fn a_retry_runs_what_failed_and_what_was_skipped_for_it() {
     world.exits(&job(&id, "c"), 0).await;
     assert_eq!(world.run(&id).await.status(), "succeeded");
     assert_eq!(world.run(&run).await.status(), "failed");
+}
+
+#[tokio::test]
+async fn a_run_keeps_who_started_it_first() {
+    let world = World::new();
+    let caller = |name: &str| Caller::Principal(format!("arn:aws:iam::123456789012:user/{name}").parse().unwrap());
+    let (anna, ben) = (caller("anna"), caller("ben"));
+    let wanted = start(Some("test"), At::Branch("main".to_owned()));
+    let Ok(Started::Run { id, .. }) = world.starter().request(&wanted, "one", &anna).await.unwrap() else {
+        panic!("not started")
+    };
+    assert_eq!(
+        world.starter().request(&wanted, "one", &ben).await.unwrap(),
+        Ok(Started::Again(id.clone()))
+    );
+    let run = world.run(&id).await;
+    assert_eq!((run.started_by, run.by), (Some(anna.clone()), None));
+    let listed = world.engine().ledger.runs_of(&run.repository, None, 1).await.unwrap();
+    assert_eq!(listed[0].shown.started_by, Some(anna));
+
+    world.exits(&job(&id, "test"), 1).await;
+    let retried = world.starter().retry(&RetryWhat::Failed(id), "two", &ben).await.unwrap().unwrap();
+    let Started::Run { id, .. } = retried.started else {
+        panic!("not retried")
+    };
+    assert_eq!(world.run(&id).await.started_by, Some(ben));
+    let pushed = world.started("three").await;
+    assert_eq!(world.run(&pushed).await.started_by, None);
 }

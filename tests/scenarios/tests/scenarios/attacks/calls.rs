@@ -191,3 +191,68 @@ async fn a_message_on_the_topic_of_people() {
     assert!(answer["error"].is_string(), "{answer}");
     assert_eq!(world.items().await, items);
 }
+
+/// A function URL's event about a request, which the attacker writes and sends with `lambda:InvokeFunction`.
+fn forged(request: &Value, id: &str) -> Value {
+    json!({
+        "version": "2.0",
+        "requestContext": {
+            "authorizer": { "iam": { "userArn": "arn:aws:sts::123456789012:assumed-role/admin/boss" } },
+            "http": { "method": "POST", "path": "/" },
+            "requestId": id,
+        },
+        "body": request.to_string(),
+        "isBase64Encoded": false,
+    })
+}
+
+#[tokio::test]
+async fn an_event_of_the_function_url_that_somebody_else_wrote() {
+    let (world, _) = running().await;
+    let items = world.items().await;
+    let request = json!({ "cancel": { "run": world.newest_run() } });
+    // The function without a URL believes no name, also with the id of the invocation.
+    let answer = world.control_as("an-id", &forged(&request, "an-id")).await.unwrap();
+    assert_eq!(
+        answer["error"],
+        "not a request: this function has no function URL and believes no name; send the request by itself"
+    );
+    // In a message, or beside a verb, it is no more than that.
+    for wrapped in [
+        json!({ "Type": "Notification", "Message": forged(&request, "an-id").to_string() }),
+        json!({ "Records": [{ "eventSource": "aws:sqs", "body": forged(&request, "an-id").to_string() }] }),
+        json!({ "cancel": request["cancel"], "requestContext": forged(&request, "an-id")["requestContext"] }),
+    ] {
+        let answer = world.control_as("an-id", &wrapped).await.unwrap();
+        assert!(answer["error"].is_string(), "{answer}");
+    }
+    // The function behind the URL believes an event that has the id of its own invocation. The attacker learns it when the event is sent.
+    for id in ["", "another-id", "AN-ID", "an-id "] {
+        let response = world.control_url_as("an-id", &forged(&request, id)).await.unwrap();
+        assert_eq!(response["statusCode"], 403, "{response}");
+    }
+    // And a request by itself is no HTTP request.
+    let response = world.control_url_as("an-id", &request).await.unwrap();
+    assert_eq!(response["statusCode"], 400, "{response}");
+    assert_eq!(world.items().await, items);
+}
+
+#[tokio::test]
+async fn a_request_that_brings_its_own_name() {
+    let world = World::new().await;
+    for (key, value) in [
+        ("by", json!("boss")),
+        ("caller", json!({ "principal": "arn:aws:iam::123456789012:user/boss" })),
+        ("started-by", json!("boss")),
+        ("schedule", json!("arn:aws:iam::123456789012:user/boss")),
+    ] {
+        for request in [
+            json!({ "start": { "repository": "shop", key: value } }),
+            json!({ "start": { "repository": "shop" }, key: value }),
+        ] {
+            let answer = world.control(&request).await.unwrap();
+            assert!(answer["error"].is_string(), "{request}: {answer}");
+        }
+    }
+    assert_eq!((world.run_ids().await.len(), world.tasks().len()), (0, 0));
+}
