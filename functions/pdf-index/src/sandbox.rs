@@ -148,9 +148,8 @@ fn limit_and_read(arguments: impl Iterator<Item = String>) -> std::io::Result<()
         (Resource::RLIMIT_AS, memory, memory),
         // The signal of the soft limit says what happened; the hard one only kills.
         (Resource::RLIMIT_CPU, seconds, seconds + 1),
-        // No dump of a process that was ended, no file, and no connection.
+        // No dump of a process that was ended; no file and no connection beside the three that are there.
         (Resource::RLIMIT_CORE, 0, 0),
-        (Resource::RLIMIT_FSIZE, 0, 0),
         (Resource::RLIMIT_NOFILE, 3, 3),
     ] {
         setrlimit(resource, soft, hard)?;

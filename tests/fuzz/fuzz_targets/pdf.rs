@@ -1,0 +1,18 @@
+//! Any bytes in place of a PDF file: it is read or refused without a panic, and what is kept of it has an end and is one line.
+#![no_main]
+
+use bellhop_pdf_index::pdf::text::LONGEST;
+use bellhop_pdf_index::pdf::{Reading, read};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| match read(bytes.to_vec()) {
+    Reading::Metadata(metadata) => {
+        for (name, text) in metadata.texts() {
+            assert!(
+                text.is_none_or(|text| text.chars().count() <= LONGEST && !text.contains(char::is_control)),
+                "{name}"
+            );
+        }
+    }
+    Reading::Unreadable { why } => assert!(!why.contains('\n')),
+});
