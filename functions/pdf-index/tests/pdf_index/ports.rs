@@ -91,7 +91,7 @@ pub(crate) fn sandbox() -> Sandbox {
         program: PathBuf::from(env!("CARGO_BIN_EXE_pdf-index")),
         limits: Limits {
             seconds: 2,
-            patience: Duration::from_secs(60),
+            patience: Duration::from_secs(120),
             ..Limits::default()
         },
     }

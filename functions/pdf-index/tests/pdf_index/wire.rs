@@ -23,9 +23,12 @@ use crate::events::sample;
 /// A request: method and address, the header If-Match, and the body.
 type Asked = (String, Option<String>, Value);
 
+/// A status and a body.
+type Answer = (u16, Vec<u8>);
+
 #[derive(Debug, Clone)]
 struct Wire {
-    answers: Arc<Mutex<VecDeque<(u16, Vec<u8>)>>>,
+    answers: Arc<Mutex<VecDeque<Answer>>>,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
