@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bellhop_pdf_index::pdf::Reading;
-use bellhop_pdf_index::sandbox::{Limits, Sandbox};
+use bellhop_pdf_index::sandbox::{LARGEST_FILE, Limits, Sandbox};
 use fastrand::Rng;
 use futures::StreamExt as _;
 use nix::sys::resource::{UsageWho, getrusage};
 
-use crate::generate::{Document, hostile, with_references, zeros};
+use crate::generate::{Document, hostile, stream, with_references, zeros};
 use crate::ports::{Memory, indexer, sandbox};
 
 /// How many mutated files there are, beside those that are cut off and those that attack.
@@ -138,6 +138,19 @@ async fn two_thousand_pdfs() {
 }
 
 #[tokio::test]
+async fn the_largest_file_is_read() {
+    let fill = LARGEST_FILE - 4096;
+    let mut document = Document::usual();
+    document.objects.insert(10, stream("", &vec![b'x'; fill]));
+    let bytes = document.plain();
+    assert!(bytes.len() > fill && bytes.len() <= LARGEST_FILE);
+    match sandbox().read(bytes).await.unwrap() {
+        Reading::Metadata(metadata) => assert_eq!(metadata.pages, Some(3)),
+        Reading::Unreadable { why } => panic!("{why}"),
+    }
+}
+
+#[tokio::test]
 async fn a_child_that_exceeds_a_limit_makes_the_file_unreadable() {
     let why = async |limits: Limits, bytes: Vec<u8>| {
         let sandbox = Sandbox { limits, ..sandbox() };
@@ -146,6 +159,12 @@ async fn a_child_that_exceeds_a_limit_makes_the_file_unreadable() {
             Reading::Metadata(metadata) => panic!("{metadata:?}"),
         }
     };
+    let rows = hostile()
+        .into_iter()
+        .find(|(name, _)| *name == "a predictor with rows of 45 GB")
+        .unwrap()
+        .1;
+    assert_eq!(why(Limits::default(), rows).await, "the parser needs more memory than it may have");
     let bomb = with_references("/W [1 4 2] /Size 153391689 /Filter /FlateDecode", &zeros(1 << 30));
     let usual = sandbox().limits;
     let with_little_memory = Limits {

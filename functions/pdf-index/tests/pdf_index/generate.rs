@@ -456,6 +456,14 @@ pub(crate) fn hostile() -> Vec<(&'static str, Vec<u8>)> {
             ),
         ),
         (
+            // Four hundred bytes that ask for 45 GB.
+            "a predictor with rows of 45 GB",
+            with_references(
+                "/W [1 4 2] /Size 3 /Filter /FlateDecode /DecodeParms << /Predictor 12 /Columns 2147483647 /Colors 21 >>",
+                &stored(&[2; 64]),
+            ),
+        ),
+        (
             "a predictor without columns",
             with_references(
                 "/W [1 4 2] /Size 3 /Filter /FlateDecode /DecodeParms << /Predictor 15 /Columns 0 >>",
