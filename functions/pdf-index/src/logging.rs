@@ -18,7 +18,11 @@ pub(crate) fn start() {
     // What Lambda calls FATAL is ERROR here.
     let level = level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
     let libraries = LIBRARIES.map(|library| (library, level.min(LevelFilter::INFO)));
-    let lines = tracing_subscriber::fmt::layer().with_target(false).json().flatten_event(true).with_span_list(false);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_target(false)
+        .json()
+        .flatten_event(true)
+        .with_span_list(false);
     let filter = Targets::new().with_default(level).with_targets(libraries);
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }

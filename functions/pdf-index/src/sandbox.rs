@@ -9,6 +9,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, setrlimit};
@@ -30,6 +31,9 @@ const STACK: usize = 64 * 1024 * 1024;
 const LONGEST_ANSWER: u64 = 256 * 1024;
 /// The most bytes of an error output that are read.
 const LONGEST_ERROR: u64 = 4 * 1024;
+
+/// The exit code of a child that cannot even begin, whatever the file is.
+const CANNOT_BEGIN: u8 = 70;
 
 /// What a child may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +70,7 @@ impl Sandbox {
     /// Reads a PDF. Every file gives a result.
     ///
     /// # Errors
-    /// If no child can be started.
+    /// If no child can be started, or a child cannot limit itself.
     pub async fn read(&self, bytes: Vec<u8>) -> Result<Reading, Failure> {
         let Limits { memory, seconds, patience } = self.limits;
         let mut child = Command::new(&self.program)
@@ -94,9 +98,13 @@ impl Sandbox {
             return Ok(Reading::unreadable(format!("the parser took more than {} s", patience.as_secs())));
         };
         let status = status.map_err(|error| Failure::transient(format!("failed to wait for the parser: {error}")))?;
+        let error = String::from_utf8_lossy(&error);
+        if status.code() == Some(i32::from(CANNOT_BEGIN)) {
+            return Err(Failure::transient(format!("the parser cannot begin: {}", error.trim_end())));
+        }
         Ok(match serde_json::from_slice(&answer) {
             Ok(reading) if status.success() => reading,
-            _ => Reading::unreadable(fate(status, &String::from_utf8_lossy(&error), seconds)),
+            _ => Reading::unreadable(fate(status, &error, seconds)),
         })
     }
 }
@@ -130,16 +138,22 @@ fn fate(status: ExitStatus, error: &str, seconds: u64) -> String {
 /// The child: takes its limits from the arguments after the first, reads standard input to its end, and writes the result.
 #[must_use]
 pub fn run_child(arguments: impl Iterator<Item = String>) -> ExitCode {
-    match limit_and_read(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+    let parser = match begin(arguments) {
+        Ok(parser) => parser,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "{error}");
-            ExitCode::FAILURE
+            return ExitCode::from(CANNOT_BEGIN);
         }
+    };
+    // A panic has printed its message. It ends here where panics unwind.
+    let answer = parser.join().ok().and_then(|reading| serde_json::to_vec(&reading).ok());
+    match answer.map(|answer| std::io::stdout().write_all(&answer)) {
+        Some(Ok(())) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 
-fn limit_and_read(arguments: impl Iterator<Item = String>) -> std::io::Result<()> {
+fn begin(arguments: impl Iterator<Item = String>) -> std::io::Result<JoinHandle<Reading>> {
     let limits: Vec<u64> = arguments.filter_map(|argument| argument.parse().ok()).collect();
     let &[memory, seconds] = limits.as_slice() else {
         return Err(std::io::Error::other(format!("expected {ARGUMENT} BYTES SECONDS")));
@@ -157,8 +171,5 @@ fn limit_and_read(arguments: impl Iterator<Item = String>) -> std::io::Result<()
     let most = u64::try_from(LARGEST_FILE).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();
     std::io::stdin().take(most).read_to_end(&mut bytes)?;
-    let parser = std::thread::Builder::new().stack_size(STACK).spawn(move || pdf::read(bytes))?;
-    // A panic has printed its message. It ends here where panics unwind.
-    let reading = parser.join().map_err(|_| std::io::Error::other("the parser failed"))?;
-    std::io::stdout().write_all(&serde_json::to_vec(&reading)?)
+    std::thread::Builder::new().stack_size(STACK).spawn(move || pdf::read(bytes))
 }
