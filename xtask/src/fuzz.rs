@@ -39,7 +39,10 @@ const TARGETS: [(&str, &[&str]); 8] = [
     ("suite_config", &["tests/local/bellhop.yaml", "tests/fuzz/seeds/suite_config"]),
     ("record", &["tests/fuzz/seeds/record"]),
     ("names", &["tests/fuzz/seeds/names"]),
-    ("pdf", &["tests/fuzz/seeds/pdf", "functions/pdf-index/tests/pdf_index/encrypted.pdf"]),
+    (
+        "pdf",
+        &["tests/fuzz/seeds/pdf", "functions/pdf-index/tests/pdf_index/encrypted.pdf"],
+    ),
 ];
 
 /// Fuzzes every parser for this many seconds.
