@@ -1,4 +1,4 @@
-"""Has checkov, and AWS's own rules for Guard, look over the templates of infra/ for what is unsafe.
+"""Has checkov, and AWS's own rules for Guard, look over the templates of infra/ and infra/solutions/ for what is unsafe.
 
     python check_security.py CHECKOV GUARD
 
@@ -28,7 +28,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from infra import PSEUDO, SUITE, TEMPLATES, Template, assume, reference_of, walk
+from infra import PSEUDO, SOLUTIONS, SUITE, TEMPLATES, Template, assume, reference_of, walk
 
 # What holds for every resource of a type: the checks, and why they are left unfulfilled.
 ACCEPTED = [
@@ -258,7 +258,7 @@ def judge(templates, findings):
 
 def main(arguments):
     checkov, guard = arguments
-    templates = [Template.read(path) for path in TEMPLATES]
+    templates = [Template.read(path) for path in [*TEMPLATES, *SOLUTIONS]]
     suite = Template.read(SUITE)
     documents = {}
     for template in templates:

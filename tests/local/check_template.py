@@ -1,6 +1,6 @@
 """Checks templates: expands those of SAM as CloudFormation would, then runs cfn-lint on what comes out.
 
-    python check_template.py [TEMPLATE ...]        default: every template in infra/
+    python check_template.py [TEMPLATE ...]        default: every template in infra/ and infra/solutions/
 
 cfn-lint on a SAM file itself sees neither the resources that the transform makes nor references to them, and so misses most mistakes; it looks at that as
 well. It has every rule of its own at work, errors, warnings and information, strict types, and the experimental ones, in every region with CodeCommit, without
@@ -139,7 +139,7 @@ def check(path, explained=None):
 
 def main(arguments):
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
-    paths = [Path(argument) for argument in arguments] or sorted((ROOT / "infra").glob("*.yaml"))
+    paths = [Path(argument) for argument in arguments] or sorted([*(ROOT / "infra").glob("*.yaml"), *(ROOT / "infra" / "solutions").glob("*.yaml")])
     failed, explained = 0, set()
     for path in paths:
         try:

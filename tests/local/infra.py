@@ -11,6 +11,8 @@ import check_template
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted((ROOT / "infra").glob("*.yaml"))
+# Those of applications that a suite deploys.
+SOLUTIONS = sorted((ROOT / "infra" / "solutions").glob("*.yaml"))
 # It warns of metrics that it would like to send.
 logging.getLogger("samtranslator").setLevel(logging.ERROR)
 # The one with the functions.

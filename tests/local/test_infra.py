@@ -17,7 +17,8 @@ from unittest.mock import patch
 
 import check_template
 import infra_checks
-from infra import ROOT, SUITE, TEMPLATES, Template, given, resolve
+import samples
+from infra import ROOT, SOLUTIONS, SUITE, TEMPLATES, Template, given, resolve
 from infra_faults import FAULTS
 from local_aws import LocalAws
 
@@ -179,6 +180,57 @@ class Infra(unittest.TestCase):
         for file in files:
             for written in re.findall(r"--schedule-expression[ =]'?([^'\n]*)'?", file.read_text()):
                 self.assertIn(written.split("'")[0], [schedule for _, schedule in shown], file)
+
+
+# The checks that hold for the templates of applications, too.
+OF_SOLUTIONS = ("schedules", "wildcards", "public", "encryption", "ingress", "names", "partitions")
+
+
+class Solutions(unittest.TestCase):
+    def test_nothing_is_found_in_the_templates(self):
+        self.assertTrue(SOLUTIONS)
+        for path in SOLUTIONS:
+            template = Template.read(path)
+            for check in OF_SOLUTIONS:
+                with self.subTest(template=path.name, check=check):
+                    self.assertEqual(CHECKS[check](template), [])
+
+
+class PdfIndex(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.template = Template.read(ROOT / "infra" / "solutions" / "solution-4.yaml")
+
+    def test_events_reach_the_alias_and_not_the_function(self):
+        alias = {"Ref": "Live"}
+        [target] = self.template.properties("Rule")["Targets"]
+        self.assertEqual(target["Arn"], alias)
+        self.assertEqual(self.template.properties("RulePermission")["FunctionName"], alias)
+        config = self.template.properties("InvokeConfig")
+        queue = {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+        self.assertEqual((config["Qualifier"], config["DestinationConfig"]), ("live", {"OnFailure": {"Destination": queue}}))
+        self.assertEqual(target["DeadLetterConfig"], {"Arn": queue})
+
+    def test_the_stack_writes_version_and_alias_once(self):
+        # Of these, CloudFormation would send every event to version 1 when any property changes.
+        function = {"Ref": "Function"}
+        self.assertEqual(self.template.properties("FirstVersion"), {"FunctionName": function})
+        version = {"Fn::GetAtt": ["FirstVersion", "Version"]}
+        self.assertEqual(self.template.properties("Live"), {"FunctionName": function, "FunctionVersion": version, "Name": "live"})
+        self.assertEqual({"AWS::Lambda::Version", "AWS::Lambda::Alias"}, {self.template.resources[name]["Type"] for name in ("FirstVersion", "Live")})
+        self.assertEqual(len(self.template.of_type("AWS::Lambda::Version")), 1)
+
+    def test_the_rule_lets_new_files_pass_and_nothing_else(self):
+        values = {"AWS::AccountId": "123456789012", "Bucket": "pdf-index-bucket-1a2b3c4d5e6f"}
+        pattern = json.dumps(resolve(self.template.properties("Rule")["EventPattern"], values))
+        created = samples.samples()["s3/object-created.json"]
+        cases = {name: name == "s3/object-created.json" for name in samples.samples() if name.startswith("s3/")}
+        texts = [(samples.samples()[name], passes) for name, passes in cases.items()]
+        texts += [(created.replace(".pdf", ending), passes) for ending, passes in ((".PDF", True), (".pdf.txt", False), ("pdf", False))]
+        texts += [(created.replace("pdf-index-bucket", "other-bucket"), False), (created.replace("123456789012", "210987654321"), False)]
+        with LocalAws() as local:
+            for text, passes in texts:
+                self.assertEqual(local.passes(pattern, text), passes, text)
 
 
 def write():

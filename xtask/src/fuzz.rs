@@ -14,7 +14,7 @@ const MEMORY: u32 = 1024;
 const SLOWEST: u32 = 10;
 
 /// The fuzz targets and their seeds.
-const TARGETS: [(&str, &[&str]); 7] = [
+const TARGETS: [(&str, &[&str]); 8] = [
     ("agent", &["tests/fuzz/seeds/agent"]),
     (
         "event",
@@ -39,6 +39,10 @@ const TARGETS: [(&str, &[&str]); 7] = [
     ("suite_config", &["tests/local/bellhop.yaml", "tests/fuzz/seeds/suite_config"]),
     ("record", &["tests/fuzz/seeds/record"]),
     ("names", &["tests/fuzz/seeds/names"]),
+    (
+        "pdf",
+        &["tests/fuzz/seeds/pdf", "functions/pdf-index/tests/pdf_index/encrypted.pdf"],
+    ),
 ];
 
 /// Fuzzes every parser for this many seconds.

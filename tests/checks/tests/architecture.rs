@@ -30,6 +30,9 @@ const OF_FUNCTIONS: [&str; 5] = [
 /// The agent is in every image of every project: nothing of the functions is behind it.
 const AGENT: &str = "bellhop-agent";
 
+/// The application that Bellhop deploys in solution 4, as a project of its own would be: nothing of Bellhop is behind it, so it names its SDKs itself.
+const APPLICATION: &str = "bellhop-pdf-index";
+
 fn metadata() -> Metadata {
     MetadataCommand::new()
         .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"))
@@ -126,20 +129,25 @@ fn the_domain_has_no_aws_no_runtime_and_no_clock_behind_it() {
 }
 
 #[test]
-fn the_agent_stands_alone() {
-    let ours: Vec<String> = behind(&metadata(), AGENT)
-        .into_iter()
-        .filter(|name| name.starts_with("bellhop-"))
-        .collect();
-    assert_eq!(ours, [""; 0]);
+fn the_agent_and_the_application_stand_alone() {
+    for package in [AGENT, APPLICATION] {
+        let ours: Vec<String> = behind(&metadata(), package)
+            .into_iter()
+            .filter(|name| name.starts_with("bellhop-"))
+            .collect();
+        assert_eq!(ours, [""; 0], "{package}");
+    }
 }
 
 #[test]
-fn two_crates_alone_name_an_sdk() {
+fn one_crate_of_the_suite_names_sdks() {
     for (package, names) in named(&metadata()) {
         for name in names.iter().filter(|name| name.starts_with("aws-")) {
-            let may = ["bellhop-aws", AGENT].contains(&package.as_str());
-            assert!(may, "{package} must not name {name}: SDKs are bellhop-aws's, and the agent's");
+            let may = ["bellhop-aws", AGENT, APPLICATION].contains(&package.as_str());
+            assert!(
+                may,
+                "{package} must not name {name}: SDKs are bellhop-aws's, the agent's and the application's"
+            );
         }
     }
 }
@@ -157,6 +165,7 @@ fn nothing_of_tests_is_behind_a_function() {
         "bellhop-pipeline",
         "bellhop-control",
         "bellhop-sweep",
+        APPLICATION,
     ];
     for function in functions {
         for name in behind(&metadata, function) {

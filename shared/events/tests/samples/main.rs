@@ -15,6 +15,7 @@ mod common;
 mod control;
 mod ec2;
 mod ecs;
+mod s3;
 mod schedule;
 mod step_functions;
 mod story;
@@ -38,6 +39,7 @@ fn table() -> Vec<Row> {
         control::rows(),
         ec2::rows(),
         ecs::rows(),
+        s3::rows(),
         schedule::rows(),
         step_functions::rows(),
     ]
