@@ -10,7 +10,6 @@ use serde_json::json;
 
 use crate::ids::{BuildId, JobName, RunId};
 use crate::results::found::{Artifact, Results, Seal};
-use crate::spec::BuildSpec;
 
 /// The variable with the address of the list of files ([`manifest`]).
 pub const VARIABLE: &str = "BELLHOP_FETCH_URI";
@@ -46,18 +45,6 @@ impl Inputs {
     #[must_use]
     pub fn are_open(&self) -> bool {
         !self.fetch.is_empty() && self.manifest.is_none()
-    }
-}
-
-impl BuildSpec {
-    /// The build of a job that it takes something from.
-    #[must_use]
-    pub fn source(&self, job: &JobName) -> BuildId {
-        let run = self.inputs.inherited.get(job).unwrap_or(&self.id.run);
-        BuildId {
-            run: run.clone(),
-            job: job.clone(),
-        }
     }
 }
 

@@ -75,6 +75,18 @@ pub struct BuildSpec {
     pub bearing: Bearing,
 }
 
+impl BuildSpec {
+    /// The build of a job that it takes something from.
+    #[must_use]
+    pub fn source(&self, job: &JobName) -> BuildId {
+        let run = self.inputs.inherited.get(job).unwrap_or(&self.id.run);
+        BuildId {
+            run: run.clone(),
+            job: job.clone(),
+        }
+    }
+}
+
 /// What the results of a run say about its branch or tag, and where it is in the order of the runs there.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Bearing {

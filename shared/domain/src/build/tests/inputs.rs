@@ -33,7 +33,7 @@ fn what_a_build_fetches_is_listed_before_its_launch_and_once() {
 #[test]
 fn a_build_whose_files_cannot_be_had_fails_without_an_agent() {
     Story::new(fetching())
-        .happens(&BuildEvent::InputsFound(Err(
+        .happens(BuildEvent::InputsFound(Err(
             "job `package` of run abcdefghij kept no files".to_owned()
         )))
         .expect_finished(

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at what should not be")]
 
 mod bad_files;
+mod between_jobs;
 mod borders;
 mod bounds;
 mod excerpts;
