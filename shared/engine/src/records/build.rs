@@ -222,7 +222,7 @@ impl Record for Build {
                     capacity,
                     round,
                 };
-                Ok(Outcome::Event(match self::launch(self, engine, &launch, again).await? {
+                Ok(Outcome::Event(match Box::pin(self::launch(self, engine, &launch, again)).await? {
                     Launch::Accepted(agent) => {
                         tracing::info!(build = %id, attempt, %capacity, agent = agent.as_str(), "agent launched");
                         BuildEvent::LaunchAccepted { attempt, capacity, agent }
@@ -255,18 +255,20 @@ impl Record for Build {
                 }
                 Ok(Outcome::done())
             }
-            BuildEffect::FindInputs => Ok(Outcome::Event(BuildEvent::InputsFound(engine.find_inputs(&self.spec).await?))),
+            BuildEffect::FindInputs => Ok(Outcome::Event(BuildEvent::InputsFound(
+                Box::pin(engine.find_inputs(&self.spec)).await?,
+            ))),
             BuildEffect::AcquireSlot => {
                 let Some(limit) = self.spec.limit else { return Ok(Outcome::done()) };
-                queue_up(engine, self.in_line(self.turn), limit, pending).await
+                Box::pin(queue_up(engine, self.in_line(self.turn), limit, pending)).await
             }
-            BuildEffect::ReleaseSlot { turn, waited } => leave(engine, self.in_line(*turn), *waited).await,
+            BuildEffect::ReleaseSlot { turn, waited } => Box::pin(leave(engine, self.in_line(*turn), *waited)).await,
             BuildEffect::AcquireLock => match self.in_line_for_lock() {
-                Some(waiting) => queue_up(engine, waiting, LOCK_LIMIT, pending).await,
+                Some(waiting) => Box::pin(queue_up(engine, waiting, LOCK_LIMIT, pending)).await,
                 None => Ok(Outcome::done()),
             },
             BuildEffect::ReleaseLock { waited } => match self.in_line_for_lock() {
-                Some(waiting) => leave(engine, waiting, *waited).await,
+                Some(waiting) => Box::pin(leave(engine, waiting, *waited)).await,
                 None => Ok(Outcome::done()),
             },
             BuildEffect::Collect { attempt, .. } => {
@@ -275,7 +277,7 @@ impl Record for Build {
                 let results = match agent.and_then(|attempt| attempt.agent.as_ref()) {
                     Some(agent) => {
                         let id = self.attempt_id(attempt);
-                        crate::results::collect(engine, &self.spec, &id, agent).await?
+                        Box::pin(crate::results::collect(engine, &self.spec, &id, agent)).await?
                     }
                     None => Results::default(),
                 };
