@@ -142,8 +142,16 @@ def consistent_pipeline(file, choose):
     for name, job in (jobs or {}).items():
         if "needs" in job:
             job["needs"] = choose(before) if before else []
-        for name in job.get("environment", {}).keys() & job.get("secrets", {}).keys():
-            del job["secrets"][name]
+        if "fetch" in job:
+            # A job that it needs, and that keeps files.
+            keepers = [earlier for earlier in before if "artifacts" in jobs[earlier]]
+            job["fetch"] = [choose(keepers)] if keepers else []
+            if keepers:
+                job["needs"] = list(job["fetch"])
+        if "lock" in job and "relaunch" in job:
+            job["relaunch"] = "stopped"
+        for variable in job.get("environment", {}).keys() & job.get("secrets", {}).keys():
+            del job["secrets"][variable]
         if job.get("critical"):
             for rule in job["retry"] if isinstance(job.get("retry"), list) else ():
                 rule.pop("capacity", None)
