@@ -141,6 +141,16 @@ text_id! {
 }
 
 text_id! {
+    /// The name of a target in the suite configuration; the same alphabet as a job's.
+    TargetName, "target name", "1 to 63 characters of a-z, 0-9 and -, not beginning with -",
+    |text| {
+        (1..=63).contains(&text.len())
+            && !text.starts_with('-')
+            && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    }
+}
+
+text_id! {
     /// What builds take turns at: the slots of an agent template, named after it, or a lock. Every lock has a `/` in its name, and no agent template has.
     PoolName, "pool name", "1 to 500 printable characters without #",
     |text| (1..=500).contains(&text.len()) && !text.chars().any(|c| c == '#' || c.is_control())
@@ -157,6 +167,12 @@ impl PoolName {
     #[must_use]
     pub fn of_lock(repository: &RepositoryName, lock: &LockName) -> Self {
         Self(format!("lock/{repository}/{lock}"))
+    }
+
+    /// The lock of what a target deploys to: `kind` is the name of its executor, and `parts` name the resource.
+    #[must_use]
+    pub fn of_target(kind: &str, parts: &[&str]) -> Self {
+        Self(format!("{kind}/{}", parts.join("/")))
     }
 
     /// Whether it is a lock.

@@ -60,6 +60,8 @@ pub enum Performer {
     Backups,
     /// The function `spot-interruption`: container instances.
     Instances,
+    /// The function `deploy`: deployments.
+    Deploys,
 }
 
 impl Performer {
@@ -78,6 +80,7 @@ impl Performer {
             Self::Alarms => "alarm",
             Self::Backups => "backup",
             Self::Instances => "spot-interruption",
+            Self::Deploys => "deploy",
         }
     }
 }

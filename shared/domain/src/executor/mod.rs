@@ -12,6 +12,7 @@ pub mod capacity;
 pub mod codebuild;
 pub mod ecs;
 mod kind;
+pub mod lambda;
 pub mod launch;
 mod logs;
 pub mod observation;
@@ -19,6 +20,7 @@ mod pages;
 mod place;
 pub mod placement;
 pub mod step_functions;
+pub mod target;
 
 use serde::de::Unexpected;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -27,6 +29,7 @@ pub use self::capacity::Capacity;
 pub use self::codebuild::CodeBuildExecutor;
 pub use self::ecs::{EcsExecutor, Providers};
 pub use self::kind::{Demand, ExecutorKind, LAUNCH_TIMEOUT, Script, Unmet};
+pub use self::lambda::LambdaExecutor;
 pub use self::launch::LaunchId;
 pub use self::logs::{LogStream, Logs};
 pub use self::pages::Pages;
@@ -48,6 +51,8 @@ pub enum Executor {
     CodeBuild(CodeBuildExecutor),
     /// An execution of AWS Step Functions.
     StepFunctions(StepFunctionsExecutor),
+    /// A deployment of a function of AWS Lambda.
+    Lambda(LambdaExecutor),
 }
 
 /// The names of all executors: their keys in the suite configuration.
@@ -61,6 +66,7 @@ impl Executor {
             Self::Ecs(ecs) => ecs,
             Self::CodeBuild(codebuild) => codebuild,
             Self::StepFunctions(step_functions) => step_functions,
+            Self::Lambda(lambda) => lambda,
         }
     }
 
@@ -144,7 +150,7 @@ fn quoted(name: &str) -> String {
 impl<'de> Deserialize<'de> for Capacity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        let own = NAMES.into_iter().map(Capacity::Own);
+        let own = NAMES.into_iter().chain(target::TARGETS).map(Capacity::Own);
         [Capacity::Spot, Capacity::OnDemand]
             .into_iter()
             .chain(own)
