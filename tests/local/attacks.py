@@ -213,7 +213,13 @@ SOME = [
         ["push", "pipeline", "control", "spot-interruption", "alarm", "backup", "sweep"],
     ),
     ("gives all agents another image", "ecr:PutImage", "arn:aws:ecr:{here}:repository/bellhop-agent", {}, []),
-    ("keeps a script", "s3:PutObject", "arn:aws:s3:::{bucket}/scripts/shop/0a1b2c3d", {}, ["push", "pipeline", "control", "alarm"]),
+    (
+        "keeps a script, or a list of files to fetch",
+        "s3:PutObject",
+        "arn:aws:s3:::{bucket}/scripts/shop/0a1b2c3d",
+        {},
+        ["push", "task-state", "build-state", "spot-interruption", "alarm", "pipeline", "control", "sweep"],
+    ),
     (
         "starts an agent",
         "ecs:RunTask",

@@ -122,7 +122,7 @@ def assume(node, holds):
 
 def given(template, parameters):
     """A template as it is with these parameters and the defaults of the others: without conditions."""
-    parameters = {"AWS::Partition": "aws", **template.defaults(), **parameters}
+    parameters = {"AWS::Partition": "aws", "AWS::Region": REGION, **template.defaults(), **parameters}
     conditions = template.document.get("Conditions", {})
 
     def holds(node):

@@ -60,6 +60,7 @@ EXPLAINED = [
         "s3:PutObject",
         "a script that is too long for the overrides of a task; the report of a run, by the function that ends it",
     ),
+    (["task-state", "build-state"], "s3:PutObject", "the list of the files that an agent fetches, by the function that ends the job which kept them"),
     (
         ["push", "task-state", "build-state", "spot-interruption", "alarm", "pipeline", "control", "sweep"],
         "dynamodb:DeleteItem",

@@ -73,9 +73,15 @@ pub struct Taken {
 /// Why they cannot be taken, for people.
 pub fn taken(source: &BuildId, results: Option<&Results>) -> Result<Vec<Taken>, String> {
     let job = &source.job;
-    let Some(results) = results.filter(|results| results.count > 0) else {
-        return Err(format!("job `{job}` of run {} kept no files", source.run));
+    let Some(results) = results else {
+        return Err(format!(
+            "what job `{job}` of run {} kept was not noted, because the bucket could not be read when it ended",
+            source.run
+        ));
     };
+    if results.count == 0 {
+        return Err(format!("job `{job}` of run {} kept no files", source.run));
+    }
     let listed = results.artifacts.len();
     if results.count > u64::try_from(listed).unwrap_or(u64::MAX) {
         return Err(format!(
@@ -173,7 +179,11 @@ mod tests {
 
     #[test]
     fn what_is_not_noted_whole_is_not_taken() {
-        assert_eq!(taken(&source(), None).unwrap_err(), "job `package` of run abcdefghij kept no files");
+        let error = taken(&source(), None).unwrap_err();
+        assert!(
+            error.starts_with("what job `package` of run abcdefghij kept was not noted, because"),
+            "{error}"
+        );
         assert_eq!(
             taken(&source(), Some(&Results::default())).unwrap_err(),
             "job `package` of run abcdefghij kept no files"

@@ -16,7 +16,7 @@ def every_resource(template):
 
 
 def every_resource_of_a_managed_policy(template):
-    template.properties("StartPolicy")["PolicyDocument"]["Statement"][0]["Resource"] = ["*"]
+    template.properties("AgentLaunchPolicy")["PolicyDocument"]["Statement"][0]["Resource"] = ["*"]
 
 
 def all_actions_but_one(template):
@@ -80,7 +80,7 @@ def table_that_goes_with_the_stack(template):
 
 
 def every_object(template):
-    template.properties("StartPolicy")["PolicyDocument"]["Statement"][0]["Resource"] = "arn:aws:s3:::*"
+    template.properties("AgentLaunchPolicy")["PolicyDocument"]["Statement"][0]["Resource"] = "arn:aws:s3:::*"
 
 
 def every_role(template):
@@ -142,7 +142,7 @@ FAULTS = [
     (every_action, "wildcards", ["PushRole", "Action *"]),
     (every_action_of_a_service, "wildcards", ["PushRole", "Action s3:*"]),
     (every_resource, "wildcards", ["SweepRole", "Resource *"]),
-    (every_resource_of_a_managed_policy, "wildcards", ["StartPolicy", "Resource *"]),
+    (every_resource_of_a_managed_policy, "wildcards", ["AgentLaunchPolicy", "Resource *"]),
     (all_actions_but_one, "wildcards", ["PushRole", "NotAction"]),
     (administrator, "wildcards", ["ControlRole", "AdministratorAccess"]),
     (public_bucket, "public", ["BucketPolicy", "lets anybody in"]),
@@ -157,7 +157,7 @@ FAULTS = [
     (objects_for_ever, "retention", ["Bucket: no LifecycleConfiguration"]),
     (logs_for_ever, "retention", ["PushLogGroup"]),
     (table_that_goes_with_the_stack, "retention", ["Table: goes with the stack"]),
-    (every_object, "wildcards", ["StartPolicy", "Resource arn:aws:s3:::*"]),
+    (every_object, "wildcards", ["AgentLaunchPolicy", "Resource arn:aws:s3:::*"]),
     (every_role, "wildcards", ["AgentLaunchPolicy", ":role/*"]),
     (every_table, "wildcards", ["SweepRole", ":table/*"]),
     (every_project, "wildcards", ["AgentLaunchPolicy", ":project/*"]),

@@ -68,9 +68,12 @@ impl Build {
     /// Counts a stray as lost.
     pub(super) fn lose_stray(&mut self, index: usize, why: &str, now: Timestamp) {
         let Some(stray) = self.strays.get_mut(index) else { return };
+        let was_lost = stray.lost;
         (stray.stopped, stray.lost, stray.polled_at) = (true, true, now);
         let (number, agent) = (stray.attempt, stray.agent.clone());
-        self.announce_lost(number, &agent, why, now);
+        if !was_lost {
+            self.announce_lost(number, &agent, why, now);
+        }
     }
 
     /// Counts the agent of a stopping attempt as lost: Bellhop no longer waits for it, and its slot is free.
@@ -114,10 +117,14 @@ impl Build {
 
     /// Reports that an agent counts as lost.
     fn announce_lost(&mut self, number: u32, agent: &AgentId, why: &str, now: Timestamp) {
+        let keeps = match &self.spec.lock {
+            Some(lock) => format!("; the lock `{}` stays taken until it has stopped", lock.last()),
+            None => String::new(),
+        };
         self.announce_abandoned(
             format!("stop the agent of attempt {number}"),
             why,
-            &format!("the agent counts as lost and may still be running: {agent}"),
+            &format!("the agent counts as lost and may still be running: {agent}{keeps}"),
             "check the agent, and stop it by hand if it is running",
             now,
         );

@@ -68,6 +68,7 @@ impl Decides for Build {
                 observation,
                 placement,
             } => self.reported(*attempt, observation, placement, now),
+            BuildEvent::Searched { attempt, found } => self.searched(*attempt, found, now),
             BuildEvent::Tick { polled_at } => self.tick((*polled_at).min(now), now),
         }
     }

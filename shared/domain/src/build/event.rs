@@ -81,6 +81,13 @@ pub enum BuildEvent {
         /// Where the agent runs, as the event says it.
         placement: Placement,
     },
+    /// The service was asked for the agents that carry an attempt's name.
+    Searched {
+        /// The attempt.
+        attempt: u32,
+        /// Those that a launch of it started and that have not stopped.
+        found: Vec<Observation>,
+    },
     /// Time has passed.
     Tick {
         /// When the agents of [`Build::agents_to_check`](super::Build::agents_to_check) were polled; [`Timestamp::MIN`] if that failed. Timeouts that

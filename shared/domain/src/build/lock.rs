@@ -2,7 +2,8 @@
 //!
 //! A build acquires its lock before the slot of its agent template, so that a build that waits for the lock takes no slot. It holds the lock through all of
 //! its attempts, and releases it when it has finished and each of its agents is proven stopped. An agent that counts as lost may still be running: it is
-//! polled until the service says that it has stopped, or no longer lists it.
+//! polled until the service says that it has stopped, or no longer lists it. A launch whose reply was lost may have started an agent: the lock is kept until
+//! that was searched for (`orphan`).
 
 use jiff::Timestamp;
 
@@ -78,16 +79,16 @@ impl Build {
         self.outbox.push(BuildEffect::ReleaseLock { waited }, now);
     }
 
-    /// Whether an agent runs for it, or one that counts as lost may still run.
+    /// Whether an agent runs for it, or may run: one that counts as lost, or one that a lost reply left behind and that is searched for.
     pub(super) fn something_may_run(&self) -> bool {
         let lost = self.attempts.iter().any(Attempt::may_run_on) || self.strays.iter().any(Stray::may_run_on);
-        self.something_runs() || lost
+        self.something_runs() || lost || self.may_have_orphans()
     }
 
     /// Whether it has finished and is only polled because it keeps its lock: an agent that counts as lost may still be running.
     #[must_use]
     pub fn only_keeps_lock(&self) -> bool {
-        let is_over = self.outcome().is_some() && !self.something_runs() && self.outbox.pending().is_empty();
+        let is_over = self.outcome().is_some() && !self.something_runs() && !self.may_have_orphans() && self.outbox.pending().is_empty();
         is_over && self.lock == Slot::Held && self.something_may_run()
     }
 

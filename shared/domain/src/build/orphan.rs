@@ -93,6 +93,24 @@ impl Build {
         false
     }
 
+    /// A search was answered. What it found counts before the search is over, so that nothing that waits for its end overlooks an orphan.
+    pub(super) fn searched(&mut self, number: u32, found: &[Observation], now: Timestamp) -> Result<(), Ignored> {
+        let mut news = false;
+        for seen in found {
+            news |= self.observed(number, seen, now).is_ok();
+        }
+        let was_pending = self
+            .outbox
+            .remove_where(|pending| pending.effect == BuildEffect::SearchOrphan { attempt: number });
+        if news || was_pending { Ok(()) } else { Err(Ignored::NothingNew) }
+    }
+
+    /// Whether an agent that it does not know may run for one of its attempts, and is, or will be, searched for.
+    pub(super) fn may_have_orphans(&self) -> bool {
+        let is_search = |effect: &BuildEffect| matches!(effect, BuildEffect::SearchOrphan { .. });
+        self.attempts.iter().any(Attempt::must_search_for_orphan) || self.outbox.any(is_search)
+    }
+
     /// The search for an orphan was abandoned. An orphan that shows up later is stopped as a stray.
     pub(super) fn orphan_search_abandoned(&mut self, number: u32, why: &str, now: Timestamp) {
         self.announce_abandoned(

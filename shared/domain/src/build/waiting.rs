@@ -72,7 +72,7 @@ impl Build {
         let advice = match self.state {
             BuildState::Waiting if self.spec.inputs.are_open() => Some("see the log of the function `sweep`".to_owned()),
             BuildState::Waiting if self.lacks_lock() => {
-                Some("wait, or cancel the build of the repository that holds the lock if it hangs".to_owned())
+                Some("wait, or cancel the build that holds the lock; if it is over, stop its agent, which counts as lost".to_owned())
             }
             BuildState::Waiting => Some(format!("raise `max-concurrent` of the agent `{}`", self.spec.agent)),
             _ => attempt.advice.clone(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{BuildId, PoolName, RepositoryName};
 
-/// A build that waits for a slot: the record in the ledger. It never changes. A build that requests another slot later has another turn, and another
+/// A build that waits for a slot, or for its lock: the record in the ledger. It never changes. A build that requests another slot later has another turn, and another
 /// record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Waiting {

@@ -241,11 +241,8 @@ impl Record for Build {
             }
             BuildEffect::SearchOrphan { attempt } => {
                 let found = engine.executor(&self.spec)?.find(&self.spec, &self.attempt_id(*attempt)).await?;
-                let seen = found.into_iter().map(|observation| BuildEvent::Agent {
-                    attempt: *attempt,
-                    observation,
-                });
-                Ok(Outcome::Done(seen.collect()))
+                let attempt = *attempt;
+                Ok(Outcome::Event(BuildEvent::Searched { attempt, found }))
             }
             BuildEffect::Stop { agent, reason } => {
                 engine.executor(&self.spec)?.stop(agent, reason).await?;

@@ -15,6 +15,9 @@ use crate::fields::Fields;
 const VERBS: [&str; 5] = ["start", "cancel", "retry", "show", "list"];
 /// The key beside the verb.
 const SCHEDULE: &str = "schedule";
+/// The longest ARN of a schedule: its name and that of its group have up to 64 characters each
+/// (<https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html>).
+const LONGEST_SCHEDULE: usize = 512;
 /// The services that have schedules: EventBridge Scheduler, and the rules of EventBridge.
 const SCHEDULERS: [&str; 2] = ["scheduler", "events"];
 /// The most characters of a value that an error quotes.
@@ -36,7 +39,8 @@ pub fn submitted(input: &Value) -> Result<Submitted, String> {
     let all = Fields::of(input, "", &known)?;
     let request = request(&all)?;
     let schedule = all.id::<Arn>(SCHEDULE)?;
-    if schedule.as_ref().is_some_and(|arn| !SCHEDULERS.contains(&arn.service())) {
+    let is_none = |arn: &Arn| !SCHEDULERS.contains(&arn.service()) || arn.as_str().len() > LONGEST_SCHEDULE;
+    if schedule.as_ref().is_some_and(is_none) {
         return Err(format!(
             "{SCHEDULE}: expected the ARN of a schedule, such as <aws.scheduler.schedule-arn>"
         ));

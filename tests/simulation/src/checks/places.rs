@@ -63,7 +63,7 @@ pub(crate) fn places_written(world: &mut World, previous: Option<&Pool>, next: &
         );
         let lives = world.tasks_of(build).find(|task| {
             let abandoned = world.checks.refused.contains(&(task.attempt.clone(), task.capacity)) && !is_named(world, task);
-            task.lives() && !abandoned && (next.name.is_lock() || !is_given_up(world, task))
+            task.lives() && (next.name.is_lock() || !abandoned && !is_given_up(world, task))
         });
         let lives = lives.map(|task| short(&task.agent).to_owned());
         check!(

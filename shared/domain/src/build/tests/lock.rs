@@ -119,3 +119,27 @@ fn an_agent_that_counts_as_lost_keeps_the_lock_until_a_poll_proves_that_it_has_s
     assert_eq!(story.build.lock, Slot::Released);
     story.performed().expect_rest();
 }
+
+/// The reply to the launch was lost, and its repetition was refused for good: an agent may run, and is searched for a minute later.
+#[test]
+fn a_launch_that_may_have_left_an_agent_keeps_the_lock_until_that_was_searched_for() {
+    let story = Story::new(locked())
+        .happens(&BuildEvent::LockGranted)
+        .refused(1, SPOT, Refusal::Invalid("no such cluster".to_owned()))
+        .performed();
+    assert_eq!((story.build.status(), story.build.lock), ("infrastructure-failed", Slot::Held));
+    let story = story.tick_when_due().expect_todo(&["find 1"]);
+    let found = |found: Vec<Observation>| BuildEvent::Searched { attempt: 1, found };
+    let nothing = story.clone().happens(found(Vec::new()));
+    assert_eq!(nothing.build.lock, Slot::Released);
+    let orphan = Observation {
+        agent: arn("1a"),
+        version: None,
+        capacity: Some(SPOT),
+        status: AgentStatus::Running { since: None },
+    };
+    let story = story.happens(found(vec![orphan]));
+    assert_eq!(story.build.lock, Slot::Held, "the orphan runs");
+    let story = story.performed().stopped("1a", stopped_by_a_person());
+    assert_eq!(story.build.lock, Slot::Released);
+}
