@@ -41,7 +41,7 @@ pub fn environment(spec: &BuildSpec, attempt: &AttemptId, capacity: Capacity, bu
         Script::Inline(text) => set("BELLHOP_SCRIPT", text.clone()),
         Script::Stored(key) => set("BELLHOP_SCRIPT_URI", format!("s3://{bucket}/{key}")),
         // CodeBuild reads it from the checkout.
-        Script::Buildspec(_) => {}
+        Script::Buildspec(_) | Script::None => {}
     }
     if !spec.secrets.is_empty() {
         set(secret::VARIABLE, secret::lines(&spec.secrets, &spec.repository));

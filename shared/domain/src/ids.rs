@@ -162,6 +162,12 @@ impl From<AgentName> for PoolName {
     }
 }
 
+impl From<TargetName> for AgentName {
+    fn from(target: TargetName) -> Self {
+        Self(target.0)
+    }
+}
+
 impl PoolName {
     /// The lock of this name of a repository's jobs.
     #[must_use]

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::executor::target::FileOf;
 use crate::ids::{BuildId, JobName, RunId};
 use crate::results::found::{Artifact, Results, Seal};
 
@@ -21,6 +22,12 @@ pub struct Inputs {
     /// The jobs whose files its agent fetches before the script.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fetch: Vec<JobName>,
+    /// The file that it deploys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileOf>,
+    /// That file as it was noted, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<Taken>,
     /// For jobs that the build's own run does not have: the earlier run that has them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inherited: BTreeMap<JobName, RunId>,
@@ -38,13 +45,14 @@ impl Inputs {
 
     /// The jobs that something is taken from.
     pub fn jobs(&self) -> impl Iterator<Item = &JobName> {
-        self.fetch.iter()
+        self.fetch.iter().chain(self.file.iter().map(|file| &file.from))
     }
 
     /// Whether it is still to be found out what is taken.
     #[must_use]
     pub fn are_open(&self) -> bool {
-        !self.fetch.is_empty() && self.manifest.is_none()
+        let lacks_list = !self.fetch.is_empty() && self.manifest.is_none();
+        lacks_list || (self.file.is_some() && self.taken.is_none())
     }
 }
 

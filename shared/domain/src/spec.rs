@@ -6,8 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::executor::target::Approval;
 use crate::executor::{Capacity, Executor, Script};
-use crate::ids::{AgentName, BuildId, CommitId, JobName, PoolName, Reference, RepositoryName, RoleArn};
+use crate::ids::{AgentName, BuildId, CommitId, JobName, PoolName, Reference, RepositoryName, RoleArn, TargetName};
 use crate::inputs::Inputs;
 use crate::secret::Secrets;
 
@@ -61,6 +62,9 @@ pub struct BuildSpec {
     /// The most builds of the agent template at the same time; `None` for no limit.
     #[serde(default)]
     pub limit: Option<u32>,
+    /// Where and on whose word it deploys, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<Deployment>,
     /// The lock that keeps builds of other runs out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<PoolName>,
@@ -85,6 +89,23 @@ impl BuildSpec {
             job: job.clone(),
         }
     }
+}
+
+/// A deployment to a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// The target.
+    pub target: TargetName,
+    /// What the target deploys to, for people.
+    pub resource: String,
+    /// The approval that it needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+    /// When its commit was pushed, or its run was asked for: a later one on the branch goes first.
+    pub pushed: Timestamp,
+    /// The commit before it on the branch, if known: it decides about pushes of one second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<CommitId>,
 }
 
 /// What the results of a run say about its branch or tag, and where it is in the order of the runs there.

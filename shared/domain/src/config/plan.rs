@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::gate::unserved;
 use super::pipeline::images::COMMIT;
 use super::pipeline::{DEFAULT_QUEUE_TIMEOUT, DEFAULT_TIMEOUT, Job, PipelineFile, Select, Work};
 use super::suite::SuiteConfig;
-use crate::executor::{AgentTemplate, Demand, Script, Unmet};
-use crate::ids::{AgentName, BuildId, JobName, PoolName, RepositoryName, RunId};
+use crate::executor::target::Given;
+use crate::executor::{AgentTemplate, Demand, Executor, Script, Unmet};
+use crate::ids::{AgentName, BuildId, JobName, PoolName, RepositoryName, RunId, TargetName};
 use crate::inputs::Inputs;
 use crate::run::trigger::Push;
 use crate::secret::{self, Secrets};
-use crate::spec::{Bearing, BuildSpec, Relaunch, RetryPolicy};
-use crate::yaml::{FieldPath, FileError, SUITE_FILE, suggestion};
+use crate::spec::{Bearing, BuildSpec, Deployment, Relaunch, RetryPolicy};
+use crate::yaml::{FieldPath, FileError, SUITE_FILE, quoted, suggestion};
 
 /// Returns the builds of a run: each after the builds that it needs, otherwise in the file's order. Empty if no job matches the push.
 ///
@@ -28,7 +31,9 @@ pub fn plan(run: &RunId, push: &Push, file: &PipelineFile, config: &SuiteConfig,
         return Ok(Vec::new());
     }
     for job in file.jobs() {
-        permitted_agent(job, push, file, config)?;
+        if let Some(agent) = job.work.agent() {
+            permitted_agent(job, agent, push, file, config)?;
+        }
     }
     let mut specs = Vec::with_capacity(wanted.len());
     for job in wanted {
@@ -42,17 +47,18 @@ pub fn plan(run: &RunId, push: &Push, file: &PipelineFile, config: &SuiteConfig,
 }
 
 fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &SuiteConfig) -> Result<BuildSpec, FileError> {
-    let agent = permitted_agent(job, push, file, config)?;
-    if let Some(message) = unserved(&job.agent, agent, &push.reference) {
+    let (name, script) = match &job.work {
+        Work::Run { agent, script } => (agent, Script::Inline(script.clone())),
+        Work::Buildspec { agent, path } => (agent, Script::Buildspec(path.clone())),
+        Work::Deploy { target, given } => return deployment(run, push, job, (target, given), file, config),
+    };
+    let agent = permitted_agent(job, name, push, file, config)?;
+    if let Some(message) = unserved(name, agent, &push.reference) {
         return Err(file.source.error(&job.path().key("agent"), message));
     }
     let executor = agent.executor.clone();
-    let script = match &job.work {
-        Work::Run(script) => Script::Inline(script.clone()),
-        Work::Buildspec(path) => Script::Buildspec(path.clone()),
-    };
     let demand = Demand {
-        agent: job.agent.as_str(),
+        agent: name.as_str(),
         script: &script,
         environment: &job.environment,
         secrets: &secret::lines(&job.secrets, &push.repository),
@@ -63,6 +69,61 @@ fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &Suit
         return Err(file.source.error(&job.path().key(key), message));
     }
     Ok(BuildSpec {
+        limit: agent.max_concurrent,
+        lock: job.lock.as_ref().map(|lock| PoolName::of_lock(&push.repository, lock)),
+        pausable: config.pauses(),
+        role: config.role(&push.repository, Some(&push.reference)).cloned(),
+        ..frozen(run, push, job, (name.clone(), executor, script), config)
+    })
+}
+
+/// The build of a job that deploys. Its target has to take the repository, and the branch or tag.
+fn deployment(
+    run: &RunId,
+    push: &Push,
+    job: &Job,
+    (name, given): (&TargetName, &Given),
+    file: &PipelineFile,
+    config: &SuiteConfig,
+) -> Result<BuildSpec, FileError> {
+    let refused = |message: String| file.source.error(&job.path().key("deploy"), message);
+    let Some(target) = config.targets.get(name) else {
+        let known = suggestion(name.as_str(), config.targets.keys().map(TargetName::as_str));
+        return Err(refused(format!("there is no target `{name}` in {SUITE_FILE}{known}")));
+    };
+    let repository = &push.repository;
+    if !target.repositories.contains(repository) {
+        return Err(refused(format!(
+            "the target `{name}` takes no deployments of `{repository}`: see its `repositories` in {SUITE_FILE}"
+        )));
+    }
+    if !target.refs.include(&push.reference) {
+        return Err(refused(format!(
+            "the target `{name}` takes no deployments of runs on {}: `refs` in {SUITE_FILE} allows {}",
+            quoted(&push.reference.full()),
+            target.refs
+        )));
+    }
+    let kind = target.kind.kind();
+    let executor = kind
+        .deployment(given)
+        .map_err(|Unmet { key, message }| file.source.error(&job.path().key(key), message))?;
+    let mut spec = frozen(run, push, job, (AgentName::from(name.clone()), executor, Script::None), config);
+    spec.lock = Some(kind.lock());
+    spec.inputs.file = given.files().into_iter().next().map(|(_, file)| file.clone());
+    spec.deployment = Some(Deployment {
+        target: name.clone(),
+        resource: kind.resource(),
+        approval: target.approval.clone(),
+        pushed: push.at.unwrap_or(Timestamp::UNIX_EPOCH),
+        previous: push.previous.clone(),
+    });
+    Ok(spec)
+}
+
+/// What the builds of all jobs have.
+fn frozen(run: &RunId, push: &Push, job: &Job, (agent, executor, script): (AgentName, Executor, Script), config: &SuiteConfig) -> BuildSpec {
+    BuildSpec {
         id: BuildId {
             run: run.clone(),
             job: job.name.clone(),
@@ -70,7 +131,7 @@ fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &Suit
         repository: push.repository.clone(),
         reference: push.reference.clone(),
         commit: push.commit.clone(),
-        agent: job.agent.clone(),
+        agent,
         executor,
         script,
         environment: job.environment.clone(),
@@ -88,12 +149,13 @@ fn build(run: &RunId, push: &Push, job: &Job, file: &PipelineFile, config: &Suit
             fetch: job.fetch.clone(),
             ..Inputs::default()
         },
-        limit: agent.max_concurrent,
-        lock: job.lock.as_ref().map(|lock| PoolName::of_lock(&push.repository, lock)),
-        pausable: config.pauses(),
-        role: config.role(&push.repository, Some(&push.reference)).cloned(),
+        limit: None,
+        deployment: None,
+        lock: None,
+        pausable: false,
+        role: None,
         bearing: Bearing::default(),
-    })
+    }
 }
 
 /// The build of a script outside of pipeline files: a job of the suite with this name, or the script of a CodePipeline action. Limits and
@@ -153,6 +215,7 @@ pub fn plan_script(
         images: Vec::new(),
         inputs: Inputs::default(),
         limit: template.max_concurrent,
+        deployment: None,
         lock: None,
         pausable: config.pauses(),
         role: config.role(&push.repository, Some(&push.reference)).cloned(),
@@ -170,8 +233,8 @@ pub enum OnBehalf {
 }
 
 /// The agent template that a job names, if it exists and the repository may use it.
-fn permitted_agent<'a>(job: &Job, push: &Push, file: &PipelineFile, config: &'a SuiteConfig) -> Result<&'a AgentTemplate, FileError> {
-    permitted(&job.agent, &push.repository, config, |message| {
+fn permitted_agent<'a>(job: &Job, agent: &AgentName, push: &Push, file: &PipelineFile, config: &'a SuiteConfig) -> Result<&'a AgentTemplate, FileError> {
+    permitted(agent, &push.repository, config, |message| {
         file.source.error(&job.path().key("agent"), message)
     })
 }

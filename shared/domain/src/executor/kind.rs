@@ -133,7 +133,7 @@ impl Demand<'_> {
                 key: "buildspec",
                 message: format!("a buildspec needs a CodeBuild agent, and `{}` is none: expected `run`", self.agent),
             }),
-            Script::Inline(_) | Script::Stored(_) => Ok(()),
+            Script::Inline(_) | Script::Stored(_) | Script::None => Ok(()),
         }
     }
 }
@@ -157,4 +157,6 @@ pub enum Script {
     Stored(String),
     /// The buildspec at this path of the repository, instead of a script; only on CodeBuild.
     Buildspec(String),
+    /// A deployment runs none.
+    None,
 }

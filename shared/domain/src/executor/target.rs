@@ -87,6 +87,14 @@ pub struct Given {
     pub shift: Vec<Step>,
 }
 
+impl Given {
+    /// The files of other jobs, each with its key in the pipeline file.
+    #[must_use]
+    pub fn files(&self) -> Vec<(&'static str, &FileOf)> {
+        self.code.iter().map(|file| ("code", file)).collect()
+    }
+}
+
 /// The rules of an executor that deploys.
 pub trait Deploys {
     /// Its name: the key in the suite configuration.

@@ -13,6 +13,11 @@ pub(super) fn artifacts(source: &Source, at: &FieldPath, patterns: Option<OneOrM
     listed(source, at, patterns, ("pattern", "patterns"), MOST_ARTIFACTS, artifact)
 }
 
+/// Whether a text is the path of one file: a pattern without wildcards.
+pub(super) fn is_path(text: &str) -> bool {
+    artifact(text).is_ok() && !text.contains(['*', '?', '[', ']', '\\'])
+}
+
 /// Checks one pattern.
 fn artifact(pattern: &str) -> Result<(), String> {
     if pattern.is_empty() {

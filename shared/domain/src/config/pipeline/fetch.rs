@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::model::Job;
+use super::model::{Job, Work};
 use crate::ids::JobName;
 use crate::yaml::{FieldPath, FileError, Source, suggestion};
 
@@ -41,10 +41,12 @@ impl Job {
     /// The jobs whose files it takes, and where the file says so.
     fn takes(&self) -> Vec<(FieldPath, &JobName)> {
         let fetch = self.path().key("fetch");
-        self.fetch
-            .iter()
-            .enumerate()
-            .map(|(i, job)| (fetch.clone().index(i), job))
-            .collect()
+        let fetched = self.fetch.iter().enumerate().map(|(i, job)| (fetch.clone().index(i), job));
+        let given = match &self.work {
+            Work::Deploy { given, .. } => given.files(),
+            Work::Run { .. } | Work::Buildspec { .. } => Vec::new(),
+        };
+        let given = given.into_iter().map(|(key, file)| (self.path().key(key).key("from"), &file.from));
+        fetched.chain(given).collect()
     }
 }

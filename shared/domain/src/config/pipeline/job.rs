@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::artifacts::artifacts;
+use super::deploy;
 use super::filters::push_filter;
 use super::images::images;
 use super::model::{Job, Work, job_path};
@@ -35,11 +36,40 @@ pub(super) fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, Fi
         Some(RawOn::Events(RawEvents { push: Some(push) })) => push_filter(source, &at.clone().key("on").key("push"), push)?,
         Some(RawOn::Events(RawEvents { push: None })) | None => PushFilter::default(),
     };
-    let work = match (raw.run, raw.buildspec) {
-        (Some(run), None) => Work::Run(script(source, &at.clone().key("run"), run)?),
-        (None, Some(path)) => Work::Buildspec(script(source, &at.clone().key("buildspec"), path)?),
-        (Some(_), Some(_)) => return Err(source.error(&at, "`run` and `buildspec` exclude each other: expected one of them")),
-        (None, None) => return Err(source.error(&at, "missing key `run` (or `buildspec`, for a CodeBuild agent)")),
+    match &raw.deploy {
+        Some(_) => {
+            if let Some(key) = deploy::keys_of_scripts(&raw) {
+                let message = "a job with `deploy` runs no script: expected the key in another job, which this one needs";
+                return Err(source.error(&at.key(key), message));
+            }
+        }
+        None => {
+            if let Some(key) = deploy::keys_of_deploys(&raw) {
+                return Err(source.error(&at.key(key), "only a job with `deploy` has this key"));
+            }
+        }
+    }
+    let is_deploy = raw.deploy.is_some();
+    let work = match (raw.deploy, raw.agent, raw.run, raw.buildspec) {
+        (Some(Id(target)), ..) => Work::Deploy {
+            target,
+            given: deploy::given(source, &at, raw.code, raw.shift)?,
+        },
+        (None, None, ..) => return Err(source.error(&at, "missing key `agent`")),
+        (None, Some(Id(agent)), Some(run), None) => Work::Run {
+            agent,
+            script: script(source, &at.clone().key("run"), run)?,
+        },
+        (None, Some(Id(agent)), None, Some(path)) => Work::Buildspec {
+            agent,
+            path: script(source, &at.clone().key("buildspec"), path)?,
+        },
+        (None, Some(_), Some(_), Some(_)) => {
+            return Err(source.error(&at, "`run` and `buildspec` exclude each other: expected one of them"));
+        }
+        (None, Some(_), None, None) => {
+            return Err(source.error(&at, "missing key `run` (or `buildspec`, for a CodeBuild agent, or `deploy`)"));
+        }
     };
     let mut environment = BTreeMap::new();
     for (EnvName(key), value) in raw.environment.0 {
@@ -55,6 +85,8 @@ pub(super) fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, Fi
     let timeout = timeout(source, &at.clone().key("timeout"), raw.timeout, DEFAULT_TIMEOUT)?;
     let queue_timeout = self::timeout(source, &at.clone().key("queue-timeout"), raw.queue_timeout, DEFAULT_QUEUE_TIMEOUT)?;
     let retry = match raw.retry {
+        // A deployment that failed is looked at first.
+        None if is_deploy => RetryPolicy::never(),
         None => RetryPolicy::default(),
         Some(WordOr::Word(Never)) => RetryPolicy::never(),
         Some(WordOr::List(rules)) => retry_policy(source, &at.clone().key("retry"), rules, raw.critical.0)?,
@@ -79,7 +111,6 @@ pub(super) fn job(source: &Source, name: JobName, raw: RawJob) -> Result<Job, Fi
     Ok(Job {
         name,
         on,
-        agent: raw.agent.0,
         work,
         environment,
         secrets,

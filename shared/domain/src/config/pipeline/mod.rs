@@ -12,6 +12,7 @@
 //! field. Look first at [`PipelineFile::parse`]; for a key of a job, at `raw.rs` and `job.rs`.
 
 mod artifacts;
+mod deploy;
 mod fetch;
 mod filters;
 pub(in crate::config) mod images;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::filter::PushFilter;
-use crate::ids::{AgentName, JobName, LockName, Reference};
+use crate::executor::target::Given;
+use crate::ids::{AgentName, JobName, LockName, Reference, TargetName};
 use crate::patterns::Globs;
 use crate::secret::Secrets;
 use crate::spec::{Relaunch, RetryPolicy};
@@ -16,8 +17,6 @@ pub struct Job {
     /// Its name.
     pub name: JobName,
     pub(super) on: PushFilter,
-    /// The agent template that executes it.
-    pub agent: AgentName,
     /// What it does.
     pub work: Work,
     /// Variables for its script.
@@ -49,10 +48,38 @@ pub struct Job {
 /// What a job does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
-    /// Runs this shell script.
-    Run(String),
+    /// Runs this shell script on an agent.
+    Run {
+        /// The agent template.
+        agent: AgentName,
+        /// The script.
+        script: String,
+    },
     /// Follows the buildspec at this path of the repository; only on a CodeBuild agent.
-    Buildspec(String),
+    Buildspec {
+        /// The agent template.
+        agent: AgentName,
+        /// The path.
+        path: String,
+    },
+    /// Deploys to a target.
+    Deploy {
+        /// The target.
+        target: TargetName,
+        /// What it gives the target.
+        given: Given,
+    },
+}
+
+impl Work {
+    /// The agent template; `None` for a deployment.
+    #[must_use]
+    pub fn agent(&self) -> Option<&AgentName> {
+        match self {
+            Self::Run { agent, .. } | Self::Buildspec { agent, .. } => Some(agent),
+            Self::Deploy { .. } => None,
+        }
+    }
 }
 
 /// What a newer push does to the unfinished runs of older ones to the same branch.

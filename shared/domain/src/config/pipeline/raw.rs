@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Unexpected, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::ids::{AgentName, JobName, LockName};
+use crate::ids::{AgentName, JobName, LockName, TargetName};
 use crate::patterns::Pattern;
 use crate::secret::{LONGEST_KEY, LONGEST_NAME, MOST_PARTS, Secret, is_key, is_name};
 use crate::spec::{Relaunch, RetryOn};
@@ -26,7 +26,10 @@ pub(super) struct RawFile {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawJob {
     pub(super) on: Option<RawOn>,
-    pub(super) agent: Id<AgentName>,
+    pub(super) agent: Option<Id<AgentName>>,
+    pub(super) deploy: Option<Id<TargetName>>,
+    pub(super) code: Option<RawFileOf>,
+    pub(super) shift: Option<RawShift>,
     pub(super) run: Option<String>,
     pub(super) buildspec: Option<String>,
     #[serde(default)]
@@ -46,6 +49,50 @@ pub(super) struct RawJob {
     pub(super) fetch: OneOrMany<Id<JobName>>,
     pub(super) artifacts: Option<OneOrMany<String>>,
     pub(super) images: Option<OneOrMany<String>>,
+}
+
+/// A file that another job kept.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawFileOf {
+    pub(super) from: Id<JobName>,
+    pub(super) path: String,
+}
+
+/// The steps of a shift: one, or a list.
+pub(super) struct RawShift(pub(super) Vec<RawStep>);
+
+impl<'de> Deserialize<'de> for RawShift {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Steps;
+
+        impl<'de> Visitor<'de> for Steps {
+            type Value = RawShift;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a step such as `{ percent: 10, for: 5m }`, or a list of them")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawShift, A::Error> {
+                RawStep::deserialize(MapAccessDeserializer::new(map)).map(|step| RawShift(vec![step]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<RawShift, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(RawShift)
+            }
+        }
+
+        deserializer.deserialize_any(Steps)
+    }
+}
+
+/// A step of a shift.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawStep {
+    pub(super) percent: Whole,
+    #[serde(rename = "for")]
+    pub(super) lasts: Timespan,
 }
 
 /// What starts a job: events, or the word `manual`, for which `never` is the older name.

@@ -17,8 +17,9 @@ use serde::Deserialize;
 use super::pipeline::{EnvName, RawSecret, script, secrets};
 use crate::alarm::Remedy;
 use crate::backup::Definition;
+use crate::executor::target::{RawTarget, Target};
 use crate::executor::{AgentTemplate, Demand, RawTemplate, Script, Unmet};
-use crate::ids::{AgentName, JobName, Reference, RepositoryName, RoleArn};
+use crate::ids::{AgentName, JobName, Reference, RepositoryName, RoleArn, TargetName};
 use crate::patterns::{RefPattern, Refs};
 use crate::secret::{self, Secrets};
 use crate::spec::Successes;
@@ -38,6 +39,8 @@ pub struct SuiteConfig {
     pub agents: BTreeMap<AgentName, AgentTemplate>,
     /// The repositories that may run jobs, and on which agents. With `None`, every repository may use every agent that is not restricted.
     pub repositories: Option<BTreeMap<RepositoryName, Repository>>,
+    /// The targets of deployments.
+    pub targets: BTreeMap<TargetName, Target>,
     /// Jobs of the suite.
     pub jobs: BTreeMap<JobName, SuiteJob>,
     /// Rules for alarms. The first one that matches counts.
@@ -152,6 +155,11 @@ impl SuiteConfig {
             agents: &agents,
         };
         let repositories = raw.repositories.map(|raw| check.repositories(raw)).transpose()?;
+        let mut targets = BTreeMap::new();
+        for (Id(name), raw) in raw.targets.0 {
+            let target = raw.read(&source, &FieldPath::top("targets").key(&name))?;
+            targets.insert(name, target);
+        }
         let jobs = check.jobs(raw.jobs)?;
         let backups = check.backups(raw.backups)?;
         let names_of_jobs: Vec<&str> = jobs.keys().map(JobName::as_str).collect();
@@ -161,6 +169,7 @@ impl SuiteConfig {
             source,
             agents,
             repositories,
+            targets,
             jobs,
             alarms,
             backups,
@@ -237,6 +246,8 @@ struct RawSuite {
     _version: Version,
     agents: Entries<Id<AgentName>, RawTemplate>,
     repositories: Option<Entries<Id<RepositoryName>, RawRepository>>,
+    #[serde(default)]
+    targets: Entries<Id<TargetName>, RawTarget>,
     #[serde(default)]
     jobs: Entries<Id<JobName>, RawSuiteJob>,
     #[serde(default)]
