@@ -89,7 +89,6 @@ PARTS = {
     "AWS::EC2::VPCGatewayAttachment",
     "AWS::Lambda::EventInvokeConfig",
     "AWS::Lambda::Permission",
-    "AWS::Lambda::Url",
     "AWS::S3::BucketPolicy",
     "AWS::SNS::TopicPolicy",
     "AWS::SQS::QueuePolicy",
