@@ -112,19 +112,14 @@ class Fetch(AgentCase):
         self.assertEqual(agent.output().count("fetch: package: "), 20)
         self.assertIn("bellhop: fetch: 2000 files, 8.6 KiB", agent.output())
 
-    def test_the_job_that_is_named_last_wins(self):
-        agent = self.fetching("cat report", {"report": b"of test\n"})
-        files = [
-            {"from": job, "path": "report", "key": f"runs/{job}", "sha256": digest(f"of {job}\n".encode()), "size": len(job) + 4} for job in ("package", "test")
-        ]
-        self.put(agent, "bucket/runs/test", b"of test\n")
+    # -- what lasts
+
+    def test_two_files_with_one_path(self):
+        agent = self.fetching("echo never", {"report": b"of test\n"})
+        files = [{"from": job, "path": "report", "key": f"runs/{job}", "sha256": digest(b"of test\n"), "size": 8} for job in ("package", "test")]
         self.name(agent, {"version": 1, "files": files})
         agent.run()
-        self.assertEqual(agent.code, 0, agent.output())
-        self.assertIn("\nof test\n", agent.output())
-        self.assertIn("bellhop: fetch: test: report is fetched instead of the one of package\n", agent.output())
-
-    # -- what lasts
+        self.assertFailed(agent, "fetch-refused", "test: report cannot be fetched: report is a file of package")
 
     def test_another_content(self):
         same_size = b"PK\3\4 a shop \0\xff--"

@@ -5,7 +5,7 @@
 //! the file from its standard input, and writes the result to its standard output as JSON. It has no credentials in its environment. A child that ends in
 //! another way makes the file unreadable, and does nothing else.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus, Stdio};
@@ -97,7 +97,8 @@ impl Sandbox {
             // Dropping the child kills it.
             return Ok(Reading::unreadable(format!("the parser took more than {} s", patience.as_secs())));
         };
-        let status = status.map_err(|error| Failure::transient(format!("failed to wait for the parser: {error}")))?;
+        let failed = |error: io::Error| Failure::transient(format!("failed to wait for the parser: {error}"));
+        let (status, answer, error) = (status.map_err(failed)?, answer.map_err(failed)?, error.map_err(failed)?);
         let error = String::from_utf8_lossy(&error);
         if status.code() == Some(i32::from(CANNOT_BEGIN)) {
             return Err(Failure::transient(format!("the parser cannot begin: {}", error.trim_end())));
@@ -110,12 +111,12 @@ impl Sandbox {
 }
 
 /// The beginning of an output.
-async fn up_to(limit: u64, output: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+async fn up_to(limit: u64, output: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(output) = output {
-        let _ = output.take(limit).read_to_end(&mut bytes).await;
+        output.take(limit).read_to_end(&mut bytes).await?;
     }
-    bytes
+    Ok(bytes)
 }
 
 /// How a child ended that gave no answer.

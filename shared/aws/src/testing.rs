@@ -15,6 +15,7 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 use bellhop_domain::executor::{CodeBuildExecutor, EcsExecutor, Executor, Script};
 use bellhop_domain::ids::AttemptId;
+use bellhop_domain::inputs::Inputs;
 use bellhop_domain::spec::{Bearing, BuildSpec, Relaunch, RetryPolicy, Successes};
 use serde_json::{Value, json};
 
@@ -151,7 +152,7 @@ pub(crate) fn spec() -> BuildSpec {
         successes: Successes::Changes,
         artifacts: Vec::new(),
         images: Vec::new(),
-        inputs: Default::default(),
+        inputs: Inputs::default(),
         limit: None,
         lock: None,
         pausable: false,

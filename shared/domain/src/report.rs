@@ -79,7 +79,7 @@ fn of_build(run: &Run, build: &Build) -> Value {
         "needs": build.spec.needs,
         "status": status,
         "cause": finished.and_then(|_| run.cause_of(job, Some(build))),
-        "waits-because": finished.is_none().then(|| build.waits_because()).flatten(),
+        "waits-because": build.waits_because().filter(|_| finished.is_none() || build.outcome().is_some()),
         "next-try": build.next_try(),
         "tests": build.results.as_ref().and_then(|found| found.tests.as_ref()),
         "artifacts": build.results.as_ref().map(artifacts),

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::executor::{EcsExecutor, Executor, Logs, Script};
 use crate::ids::{BuildId, RunId};
+use crate::inputs::Inputs;
 use crate::run::trigger::Push;
 use crate::spec::{Bearing, BuildSpec, Relaunch, RetryPolicy, Successes};
 
@@ -68,7 +69,7 @@ pub(crate) fn spec_needing(job: &str, needs: &[&str]) -> BuildSpec {
         successes: Successes::Changes,
         artifacts: Vec::new(),
         images: Vec::new(),
-        inputs: Default::default(),
+        inputs: Inputs::default(),
         limit: None,
         lock: None,
         pausable: false,

@@ -21,7 +21,7 @@ use crate::records::{Record, Stored, Versioned};
 use crate::sweep::Pace;
 
 /// How many records may notify each other within one invocation. A job that cannot be launched releases its slot at once, so that the next one is
-/// launched, and so on through a whole queue: notifications beyond this limit are left to the sweep.
+/// launched, and so on through a whole queue: notifications beyond this limit are left to the sweep. Each takes about 120 KB of the stack in a debug build.
 const DEEPEST: u8 = 12;
 
 /// Decides about records, and performs the effects that are this function's.

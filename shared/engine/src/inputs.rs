@@ -6,7 +6,6 @@ use bellhop_domain::ids::BuildId;
 use bellhop_domain::inputs::{self, Taken};
 use bellhop_domain::results::found::Seal;
 use bellhop_domain::spec::BuildSpec;
-
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::advance::SIDE_BY_SIDE;

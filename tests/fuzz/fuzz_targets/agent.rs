@@ -36,7 +36,8 @@ fuzz_target!(|bytes: &[u8]| {
         sha256: String::new(),
         size: 0,
     };
-    for artifact in list::plan(text.lines().map(artifact).collect()).unwrap_or_default().files {
+    let artifacts: Vec<Artifact> = text.lines().map(artifact).collect();
+    for artifact in artifacts.iter().filter(|_| list::check(&artifacts).is_ok()) {
         assert!(!artifact.path.starts_with('/') && artifact.path.split('/').all(|part| !matches!(part, "" | "." | "..")));
     }
     let _ = list::parse(bytes);

@@ -1,5 +1,6 @@
 //! DynamoDB: the builds in line for a place, each an item of its own.
 
+use bellhop_domain::build::{Build, Slot};
 use bellhop_domain::ids::PoolName;
 use bellhop_domain::queue::line::Waiting;
 use bellhop_engine::ports::{Key, Text, Written};
@@ -27,6 +28,12 @@ impl InLine {
     }
 }
 
+/// Whether a build waits for this place in line.
+pub(crate) fn waits_at(build: &Build, place: &Waiting) -> bool {
+    let turn = if place.pool.is_lock() { 0 } else { build.turn };
+    build.slot_in(&place.pool) == Slot::Requested && turn == place.turn
+}
+
 impl World {
     /// Puts a build in line, unless it is there.
     pub(crate) fn queue_up(&mut self, expected: u64, key: &Key, waiting: Waiting) -> Written {
@@ -38,7 +45,7 @@ impl World {
         }
         self.note("queued up", &waiting.build, || format!("{key}"));
         let build = self.tables.builds.get(&waiting.build).map(|stored| &stored.record);
-        let is_wanted = build.is_some_and(|build| build.waits_at(&waiting));
+        let is_wanted = build.is_some_and(|build| waits_at(build, &waiting));
         let at = self.checks.places.next_write();
         self.statistics.waited += 1;
         let in_line = InLine { waiting, at, is_wanted };

@@ -106,42 +106,27 @@ pub fn parse(content: &[u8]) -> Result<Vec<Artifact>, Unusable> {
     }
 }
 
-/// What is to be fetched.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// The files, each with another path.
-    pub files: Vec<Artifact>,
-    /// What the log says about files that others replace.
-    pub remarks: Vec<String>,
-}
-
-/// Plans a fetch. Of files with the same path, that of the job that is named last counts.
+/// Checks that each file of a list has a path of its own that may be written.
 ///
 /// # Errors
 /// Some paths may not be written. The texts are for people, one for each file.
-pub fn plan(artifacts: Vec<Artifact>) -> Result<Plan, Vec<String>> {
-    let (mut files, mut remarks): (BTreeMap<String, Artifact>, _) = (BTreeMap::new(), Vec::new());
+pub fn check(artifacts: &[Artifact]) -> Result<(), Vec<String>> {
+    let mut first: BTreeMap<&str, &Artifact> = BTreeMap::new();
     for artifact in artifacts {
-        let (from, path) = (artifact.from.clone(), artifact.path.clone());
-        if let Some(other) = files.insert(path.clone(), artifact) {
-            remarks.push(format!("{from}: {path} is fetched instead of the one of {}", other.from));
-        }
+        first.entry(&artifact.path).or_insert(artifact);
     }
-    let objections: Vec<String> = files
-        .values()
+    let objections: Vec<String> = artifacts
+        .iter()
         .filter_map(|artifact| {
             let why = objection(&artifact.path).map(ToOwned::to_owned).or_else(|| {
-                let file = folders(&artifact.path).find_map(|folder| files.get(folder))?;
+                let same = first.get(artifact.path.as_str()).filter(|same| !std::ptr::eq(**same, artifact));
+                let file = same.or_else(|| folders(&artifact.path).find_map(|folder| first.get(folder)))?;
                 Some(format!("{} is a file of {}", file.path, file.from))
             })?;
             Some(format!("{}: {} cannot be fetched: {why}", artifact.from, artifact.path))
         })
         .collect();
-    if !objections.is_empty() {
-        return Err(objections);
-    }
-    let files = files.into_values().collect();
-    Ok(Plan { files, remarks })
+    if objections.is_empty() { Ok(()) } else { Err(objections) }
 }
 
 /// Why a path may not be written, if so.
@@ -235,29 +220,27 @@ mod tests {
             (".git/hooks/post-checkout", "it is in a .git folder"),
             ("sub/.git/config", "it is in a .git folder"),
         ] {
-            let refused = plan(vec![artifact("package", "fine"), artifact("package", path)]).unwrap_err();
+            let refused = check(&[artifact("package", "fine"), artifact("package", path)]).unwrap_err();
             assert_eq!(refused, [format!("package: {path} cannot be fetched: {why}")]);
         }
     }
 
     #[test]
-    fn the_last_of_two_files_with_one_path_is_fetched() {
-        let plan = plan(vec![artifact("a", "x"), artifact("a", "y"), artifact("b", "x")]).unwrap();
-        assert_eq!(plan.files, [artifact("b", "x"), artifact("a", "y")]);
-        assert_eq!(plan.remarks, ["b: x is fetched instead of the one of a"]);
+    fn two_files_with_one_path_are_refused() {
+        let refused = check(&[artifact("a", "x"), artifact("a", "y"), artifact("b", "x")]).unwrap_err();
+        assert_eq!(refused, ["b: x cannot be fetched: x is a file of a"]);
     }
 
     #[test]
     fn no_file_is_also_a_folder() {
-        let refused = plan(vec![artifact("a", "dist/x/y"), artifact("b", "dist"), artifact("a", "dist2/x")]).unwrap_err();
+        let refused = check(&[artifact("a", "dist/x/y"), artifact("b", "dist"), artifact("a", "dist2/x")]).unwrap_err();
         assert_eq!(refused, ["a: dist/x/y cannot be fetched: dist is a file of b"]);
     }
 
     proptest! {
         #[test]
         fn what_is_planned_stays_in_the_checkout(path in "[a./\0é]{0,9}") {
-            if let Ok(plan) = plan(vec![artifact("a", &path)]) {
-                prop_assert_eq!(&plan.files[0].path, &path);
+            if check(&[artifact("a", &path)]).is_ok() {
                 let parts = std::path::Path::new(&path).components().count();
                 prop_assert_eq!(parts, path.split('/').count());
                 let is_name = |part| matches!(part, std::path::Component::Normal(_));

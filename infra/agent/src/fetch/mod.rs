@@ -57,16 +57,13 @@ pub async fn fetch(store: &Store<'_>, checkout: &Path, list: &List) -> Result<()
         |error: &dyn std::error::Error| Trouble::passing(format!("the list of artifacts {} cannot be read: {error}", list.address));
     let content = store.get(&list.address).await.map_err(|error| unread(&error))?;
     let artifacts = list::read(&content, &list.sha256).map_err(|error| unread(&error))?;
-    let plan = list::plan(artifacts).map_err(|objections| Trouble {
+    list::check(&artifacts).map_err(|objections| Trouble {
         is_lasting: true,
         text: first_of(&objections),
     })?;
-    for remark in &plan.remarks {
-        say(&format!("fetch: {remark}"));
-    }
     let root = fs::canonicalize(checkout).map_err(|error| Trouble::passing(format!("the checkout cannot be read: {error}")))?;
     let (root, done) = (root.as_path(), &Cell::new((0, 0)));
-    let downloads = plan.files.iter().map(|artifact| async move {
+    let downloads = artifacts.iter().map(|artifact| async move {
         let Artifact { from, path, size, .. } = artifact;
         download(store, root, &list.address, artifact)
             .await

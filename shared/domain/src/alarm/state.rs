@@ -31,9 +31,7 @@ impl AlarmId {
         let of = self.contributor.as_ref().map(|id| format!("#{id}")).unwrap_or_default();
         format!("{}/{}/{}{of}", part(&self.region), part(&self.account), self.name)
     }
-}
 
-impl AlarmId {
     /// Its ARN, made of its parts; `None` if the event lacks its region or account.
     #[must_use]
     pub fn arn(&self) -> Option<Arn> {

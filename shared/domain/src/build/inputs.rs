@@ -21,10 +21,10 @@ impl Build {
 
     /// The list of what it takes is known, or cannot be made.
     pub(super) fn inputs_found(&mut self, found: &Found, now: Timestamp) -> Result<(), Ignored> {
-        self.outbox.remove_where(|pending| pending.effect == BuildEffect::FindInputs);
         if self.state != BuildState::Waiting || !self.spec.inputs.are_open() {
             return Err(Ignored::NothingNew);
         }
+        self.outbox.remove_where(|pending| pending.effect == BuildEffect::FindInputs);
         match found {
             Ok(manifest) => {
                 self.spec.inputs.manifest = Some(manifest.clone());

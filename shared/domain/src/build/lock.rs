@@ -121,15 +121,13 @@ impl Build {
         }
     }
 
-    /// Whether it waits for this place in line.
-    #[must_use]
-    pub fn waits_at(&self, place: &Waiting) -> bool {
-        let turn = if self.spec.lock.as_ref() == Some(&place.pool) {
-            0
-        } else {
-            self.turn
-        };
-        self.slot_in(&place.pool) == Slot::Requested && turn == place.turn
+    /// Why a finished build still has its lock, if only a lost agent keeps it.
+    pub(super) fn keeps_lock(&self) -> Option<String> {
+        let lock = self.spec.lock.as_ref().filter(|_| self.only_keeps_lock())?;
+        Some(format!(
+            "it keeps the lock `{}` until its agent, which counts as lost, has stopped",
+            lock.last()
+        ))
     }
 
     /// Why a build without its lock waits.

@@ -1,8 +1,8 @@
 //! A build, one job of one run: its record, and the decisions about its events.
 //!
 //! - The types are at the bottom: `state`, `attempt`, `event`, `effect`, and the `record` itself.
-//! - Above them, one file for each subject. A launch: `inputs`, `lock`, `slot`, `launch`, `refusal`, `orphan`. An agent: `observe`, `verdict`, `stop`. What follows:
-//!   `retry`, `finish`, `abandoned`. Time: `deadline`, `due`, `tick`, `waiting`.
+//! - Above them, one file for each subject. A launch: `inputs`, `lock`, `slot`, `launch`, `refusal`, `orphan`. An agent: `observe`, `verdict`, `stop`.
+//!   What follows: `retry`, `finish`, `abandoned`. Time: `deadline`, `due`, `tick`, `waiting`.
 //! - At the top, `decide`, which answers every event.
 //!
 //! Decisions do not rely on the order or number of events. An event about an agent is matched to an attempt by number, and then to the attempt's

@@ -12,12 +12,12 @@ use crate::outcome::Outcome;
 use crate::time::{between, later};
 
 impl Build {
-    /// What it waits for, as text for people; `None` if it does not wait.
+    /// What it waits for, as text for people; `None` if it does not wait. A finished build may wait with its lock for an agent that counts as lost.
     #[must_use]
     pub fn waits_because(&self) -> Option<String> {
         let attempt = self.attempts.last();
         match &self.state {
-            BuildState::Finished { .. } => None,
+            BuildState::Finished { .. } => self.keeps_lock(),
             BuildState::Blocked => {
                 let needs: Vec<&str> = self.spec.needs.iter().map(JobName::as_str).collect();
                 Some(format!("it needs {}", needs.join(", ")))

@@ -8,6 +8,7 @@ use bellhop_domain::build::{Build, BuildEvent};
 use bellhop_domain::decision::Decision;
 use bellhop_domain::executor::{EcsExecutor, Executor, Script};
 use bellhop_domain::ids::{BuildId, PoolName, RepositoryName, RunId};
+use bellhop_domain::inputs::Inputs;
 use bellhop_domain::outcome::Outcome;
 use bellhop_domain::queue::line::Waiting;
 use bellhop_domain::queue::pool::{Pool, PoolChange};
@@ -176,7 +177,7 @@ impl Given {
             successes: Successes::Changes,
             artifacts: Vec::new(),
             images: Vec::new(),
-            inputs: Default::default(),
+            inputs: Inputs::default(),
             limit: None,
             lock: None,
             pausable: false,

@@ -11,6 +11,7 @@ use bellhop_engine::records::Stored as _;
 use super::records::reads_back;
 use super::seen::{CALM_GRACE, is_given_up, is_named};
 use crate::ecs::short;
+use crate::line::waits_at;
 use crate::world::{MINUTE, Millis, Subject, World};
 
 /// What is remembered of places.
@@ -146,7 +147,7 @@ pub(super) fn inspect(world: &mut World) {
         let free = world.tables.pools.get(&agent).is_some_and(|pool| pool.record.free() > 0);
         let waits = |waiting: &Waiting| {
             let build = world.tables.builds.get(&waiting.build).map(|stored| &stored.record);
-            build.is_some_and(|build| build.waits_at(waiting))
+            build.is_some_and(|build| waits_at(build, waiting))
         };
         if !free || !world.line_of(&agent).any(|in_line| waits(&in_line.waiting)) {
             world.checks.places.free.remove(&agent);

@@ -103,6 +103,10 @@ fn an_agent_that_counts_as_lost_keeps_the_lock_until_a_poll_proves_that_it_has_s
     }
     assert!(story.build.attempts[0].lost);
     assert_eq!(story.build.lock, Slot::Held);
+    assert_eq!(
+        story.build.waits_because().as_deref(),
+        Some("it keeps the lock `staging` until its agent, which counts as lost, has stopped")
+    );
     // It is polled every five minutes, and stopped again if it still runs.
     let due = story.build.due().unwrap();
     let lost = story.build.attempts[0].agent.clone().unwrap();

@@ -5,6 +5,7 @@ use crate::agent::{fits_environment, script_key};
 use crate::config::{OffRef, OnBehalf, PipelineFile, Select, SuiteConfig, gated, off_ref, plan, plan_script};
 use crate::executor::{CodeBuildExecutor, EcsExecutor, Executor, Script};
 use crate::ids::{JobName, PoolName, RunId};
+use crate::inputs::Inputs;
 use crate::run::trigger::Push;
 use crate::secret::Secret;
 use crate::spec::{Bearing, BuildSpec, Relaunch, RetryPolicy, Successes};
@@ -112,7 +113,7 @@ fn a_build_is_frozen_with_all_that_it_takes() {
             pausable: false,
             role: None,
             bearing: Bearing::default(),
-            inputs: Default::default(),
+            inputs: Inputs::default(),
             limit: None,
             lock: None,
         }]
